@@ -1,0 +1,126 @@
+//! A node's settings. Plain values with the protocol's defaults; checked once, when the node is made.
+
+use core::fmt;
+use core::time::Duration;
+
+/// The settings of a [`Node`](crate::Node).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The interval of KEEPALIVE in seconds that this node proposes in its HELLO; the lower of the two ends' proposals
+    /// holds for a session. At least 1. Default 5.
+    pub keepalive: u32,
+    /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// The shortest wait before a server is dialled again; doubled at each failure. Default 100 ms.
+    pub backoff_min: Duration,
+    /// The longest wait before a server is dialled again. Default 5 s.
+    pub backoff_max: Duration,
+    /// How long a session has to have been ESTABLISHED for the back-off to start anew. Default 5 s.
+    pub backoff_reset: Duration,
+    /// How long routes learned from a server stay after its session is lost. Zero: not at all, as the reference does.
+    /// Default 60 s.
+    pub hold: Duration,
+    /// Seconds for which this node asks its servers to keep its routes when its process goes away (HELLO's
+    /// `restartTime`). Default 10.
+    pub restart_time: u32,
+    /// The most seconds that this node, as a server, grants a client's `restartTime`. Default 60.
+    pub restart_time_max: u32,
+    /// How long after its start a listening node says in its HELLO that its table may still be incomplete
+    /// (`warming`). Default 60 s.
+    pub warming: Duration,
+    /// How fast routes are sent to a client without the capability `ordered`; `None`: as fast as it takes them.
+    /// Default: [`Pacing::default`].
+    pub pacing: Option<Pacing>,
+    /// The most bytes sent to a server without the capability `ordered` before it has answered a KEEPALIVE: its
+    /// answer proves that it has read them. Default 48 KiB; at least 4 KiB.
+    pub unproven_max: usize,
+    /// How long a shutdown may take before sessions are cut. Default 800 ms.
+    pub shutdown_timeout: Duration,
+    /// Seeds hash maps (against flooding) and the jitter of the back-off. Same seed, same inputs, same outputs.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            keepalive: 5,
+            handshake_timeout: Duration::from_secs(10),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+            backoff_reset: Duration::from_secs(5),
+            hold: Duration::from_secs(60),
+            restart_time: 10,
+            restart_time_max: 60,
+            warming: Duration::from_secs(60),
+            pacing: Some(Pacing::default()),
+            unproven_max: 48 * 1024,
+            shutdown_timeout: Duration::from_millis(800),
+            seed: 0,
+        }
+    }
+}
+
+/// How fast a client of the reference implementation is fed: it dies of 64 KiB that it has not yet read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pacing {
+    /// Bytes a second. At least 1,200.
+    pub rate: u32,
+    /// The most bytes at once. At least 1,200, which is a little more than the longest frame.
+    pub burst: u32,
+}
+
+impl Default for Pacing {
+    /// 720 kB/s in bursts of at most 14 kB: about 1,000 routes in 50 ms, which the reference's client was measured
+    /// to keep up with.
+    fn default() -> Self {
+        Self { rate: 720_000, burst: 14_400 }
+    }
+}
+
+/// A setting out of its range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigError {
+    /// [`Config::keepalive`] is 0.
+    Keepalive,
+    /// [`Config::backoff_min`] is 0 or over [`Config::backoff_max`].
+    Backoff,
+    /// [`Pacing::rate`] or [`Pacing::burst`] is under 1,200.
+    Pacing,
+    /// [`Config::unproven_max`] is under 4 KiB.
+    Unproven,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keepalive => "the keepalive interval must be at least 1 second",
+            Self::Backoff => "the shortest back-off must be over 0 and not over the longest",
+            Self::Pacing => "rate and burst of the pacing must be at least 1,200 bytes",
+            Self::Unproven => "the window towards a server must be at least 4 KiB",
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl Config {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.keepalive == 0 {
+            return Err(ConfigError::Keepalive);
+        }
+        if self.backoff_min.is_zero() || self.backoff_min > self.backoff_max {
+            return Err(ConfigError::Backoff);
+        }
+        if self.pacing.is_some_and(|p| p.rate < 1200 || p.burst < 1200) {
+            return Err(ConfigError::Pacing);
+        }
+        if self.unproven_max < 4096 {
+            return Err(ConfigError::Unproven);
+        }
+        Ok(())
+    }
+}

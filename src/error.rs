@@ -1,0 +1,232 @@
+//! Errors, sorted by who is at fault: the bytes ([`DecodeError`]), the peer ([`PeerMisbehaved`]), the caller
+//! ([`ApiMisuse`]); and [`CloseReason`], why a connection ended.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::time::Duration;
+
+/// Bytes that are not the protocol. The connection they came on is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DecodeError {
+    /// The frame's version is not 1.
+    Version(u8),
+    /// The frame's payload is over 1,188 bytes.
+    PayloadTooLong(u16),
+    /// The payload of a message of this type is not valid protobuf.
+    Protobuf(MessageType),
+    /// An UPDATE without a destination.
+    NoDestination,
+    /// An UPDATE without a next hop.
+    NoNextHop,
+    /// A HELLO with a keepalive interval of 0.
+    ZeroKeepalive,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(v) => write!(f, "frame of protocol version {v}, not 1"),
+            Self::PayloadTooLong(n) => write!(f, "frame with a payload of {n} bytes, over 1188"),
+            Self::Protobuf(t) => write!(f, "{t} that is not valid protobuf"),
+            Self::NoDestination => f.write_str("UPDATE without a destination"),
+            Self::NoNextHop => f.write_str("UPDATE without a next hop"),
+            Self::ZeroKeepalive => f.write_str("HELLO with a keepalive interval of 0"),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// The types of message, with their numbers on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum MessageType {
+    /// Opens a session, in both directions.
+    Hello = 1,
+    /// A sign of life; empty.
+    Keepalive = 2,
+    /// Asks for the routes of a VNI.
+    Subscribe = 3,
+    /// Ends that.
+    Unsubscribe = 4,
+    /// Adds or removes a route.
+    Update = 5,
+}
+
+impl fmt::Display for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hello => "HELLO",
+            Self::Keepalive => "KEEPALIVE",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Unsubscribe => "UNSUBSCRIBE",
+            Self::Update => "UPDATE",
+        })
+    }
+}
+
+/// Well-formed messages at the wrong time. The connection they came on is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerMisbehaved {
+    /// The first message was not HELLO, but of this type number.
+    NotHelloFirst(u8),
+    /// A second HELLO.
+    SecondHello,
+    /// This message came before the first KEEPALIVE.
+    BeforeKeepalive(MessageType),
+}
+
+impl fmt::Display for PeerMisbehaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHelloFirst(t) => write!(f, "first message of type {t}, not HELLO"),
+            Self::SecondHello => f.write_str("second HELLO"),
+            Self::BeforeKeepalive(t) => write!(f, "{t} before the first KEEPALIVE"),
+        }
+    }
+}
+
+impl core::error::Error for PeerMisbehaved {}
+
+/// A command that asks for what can't be. A caller that only wants it to be so can treat the first five as success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ApiMisuse {
+    /// The VNI is subscribed to.
+    AlreadySubscribed,
+    /// The VNI is not subscribed to.
+    NotSubscribed,
+    /// The route is announced.
+    AlreadyAnnounced,
+    /// The route is not announced.
+    NoSuchRoute,
+    /// There is a peer with this endpoint.
+    PeerExists,
+    /// There is no peer with this id.
+    NoSuchPeer,
+    /// The node is shutting down.
+    Closed,
+}
+
+impl fmt::Display for ApiMisuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadySubscribed => "already subscribed",
+            Self::NotSubscribed => "not subscribed",
+            Self::AlreadyAnnounced => "already announced",
+            Self::NoSuchRoute => "no such route",
+            Self::PeerExists => "there is a peer with this endpoint",
+            Self::NoSuchPeer => "no such peer",
+            Self::Closed => "the node is shut down",
+        })
+    }
+}
+
+impl core::error::Error for ApiMisuse {}
+
+/// How a transport ended, as the driver saw it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TransportEnd {
+    /// The peer closed its sending side (FIN).
+    Eof,
+    /// The peer reset the connection (RST, broken pipe).
+    Reset,
+    /// The peer's host did not answer any more (ETIMEDOUT, EHOSTUNREACH).
+    TimedOut,
+    /// Anything else, in the words of the system.
+    Error(Box<str>),
+}
+
+impl fmt::Display for TransportEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eof => f.write_str("closed by the peer"),
+            Self::Reset => f.write_str("reset by the peer"),
+            Self::TimedOut => f.write_str("the peer's host does not answer"),
+            Self::Error(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// It could not be dialled, in the words of the system.
+    DialFailed(Box<str>),
+    /// The transport ended.
+    Transport(TransportEnd),
+    /// Nothing was received for 2.5 keepalive intervals: this long.
+    Silence(Duration),
+    /// The dial, the HELLO or the first KEEPALIVE took longer than the handshake may.
+    HandshakeTimeout(SessionState),
+    /// The peer sent what can't be decoded.
+    Decode(DecodeError),
+    /// The peer sent what it may not.
+    Misbehaved(PeerMisbehaved),
+    /// The peer reads so slowly that the routes withdrawn meanwhile outweigh the table.
+    TooSlow,
+    /// The peer was removed from the configuration.
+    Removed,
+    /// A reset was asked for.
+    ResetRequested,
+    /// A server without the capability `ordered` locks up when a VNI is subscribed to twice in one session.
+    Resubscribe,
+    /// This node is shutting down.
+    Shutdown,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DialFailed(text) => write!(f, "cannot connect: {text}"),
+            Self::Transport(end) => end.fmt(f),
+            Self::Silence(d) => write!(f, "nothing received for {d:?}"),
+            Self::HandshakeTimeout(state) => write!(f, "handshake timed out in {state}"),
+            Self::Decode(e) => e.fmt(f),
+            Self::Misbehaved(e) => e.fmt(f),
+            Self::TooSlow => f.write_str("the peer reads too slowly"),
+            Self::Removed => f.write_str("the peer was removed"),
+            Self::ResetRequested => f.write_str("a reset was asked for"),
+            Self::Resubscribe => f.write_str("this server cannot be subscribed to the same VNI twice in one session"),
+            Self::Shutdown => f.write_str("shutting down"),
+        }
+    }
+}
+
+/// The states of a session, by the reference's names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum SessionState {
+    /// Being dialled; or accepted, and nothing received.
+    Connecting,
+    /// Our HELLO is sent, the peer's awaited.
+    HelloSent,
+    /// The peer's HELLO is here, its first KEEPALIVE awaited.
+    HelloReceived,
+    /// Open: routes flow.
+    Established,
+    /// Lost; will be dialled again.
+    Retry,
+    /// Over.
+    Closed,
+}
+
+impl SessionState {
+    /// The reference's name: `HELLO_SENT` and the like.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "CONNECTING",
+            Self::HelloSent => "HELLO_SENT",
+            Self::HelloReceived => "HELLO_RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::Retry => "RETRY",
+            Self::Closed => "CLOSED",
+        }
+    }
+}
+
+impl fmt::Display for SessionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,70 @@
+//! What a node tells of its sessions and peers to whoever looks: plain snapshots.
+
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use crate::{CloseReason, ConnId, PeerId, SessionState};
+
+/// A connection, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionInfo {
+    /// Its id.
+    pub conn: ConnId,
+    /// The configured peer, if this node dialled.
+    pub peer: Option<PeerId>,
+    /// The far end's address, once connected.
+    pub remote: Option<SocketAddr>,
+    /// Where the session stands.
+    pub state: SessionState,
+    /// Whether the far end has the capability `ordered`.
+    pub ordered: bool,
+    /// Whether the far end says that it listens.
+    pub is_server: bool,
+    /// How many routes it announces.
+    pub routes: usize,
+    /// How many VNIs it subscribed to.
+    pub subscriptions: usize,
+    /// What came and went.
+    pub counters: Counters,
+}
+
+/// A configured peer, as it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerInfo {
+    /// Its id.
+    pub id: PeerId,
+    /// `host:port`.
+    pub endpoint: Arc<str>,
+    /// Where its session stands; RETRY between two of them.
+    pub state: SessionState,
+    /// Its connection, or the dial that is under way.
+    pub conn: Option<ConnId>,
+    /// Whether everything subscribed to has been received in full since the session opened. Always false for a server
+    /// without the capability `ordered`, which cannot say so.
+    pub synced: bool,
+    /// How many routes it announces, stale ones included.
+    pub routes: usize,
+    /// How many of them are stale: from a lost session, and not announced again since.
+    pub stale: usize,
+    /// How often it was dialled.
+    pub dials: u64,
+    /// Why the last session, or the last dial, ended.
+    pub last_close: Option<CloseReason>,
+}
+
+/// Counts since the connection began.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+    /// UPDATEs received.
+    pub updates_in: u64,
+    /// UPDATEs received that are impossible, and dropped.
+    pub impossible: u64,
+    /// UPDATEs received for a VNI that was not asked for, and dropped.
+    pub unasked: u64,
+    /// Messages of an unknown type received, and skipped.
+    pub unknown: u64,
+}

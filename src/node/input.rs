@@ -1,0 +1,97 @@
+//! What goes into a node: the one enum that is the driver's message, the format of a recording, and the vocabulary of
+//! the tests.
+
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::{ConnId, PeerId, Route, TransportEnd, Vni};
+
+/// An event for [`Node::handle_input`](crate::Node::handle_input).
+///
+/// Events of a connection that the node does not know (any more) are ignored: a driver may be late.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// Time has passed: [`poll_timeout`](crate::Node::poll_timeout) is due. Feed what has been received before it.
+    Tick,
+    /// A connection was accepted. `conn` is a new [`ConnId::accepted`].
+    Accepted {
+        /// The driver's name for it.
+        conn: ConnId,
+        /// Where it comes from.
+        remote: SocketAddr,
+    },
+    /// The dial that [`Action::Dial`](crate::Action::Dial) asked for succeeded.
+    Connected {
+        /// The dial's connection.
+        conn: ConnId,
+        /// The address that was reached.
+        remote: SocketAddr,
+    },
+    /// The dial failed; the node will ask for another when it is time.
+    DialFailed {
+        /// The dial's connection.
+        conn: ConnId,
+        /// Why, in the words of the system.
+        why: Box<str>,
+    },
+    /// Bytes came, cut anywhere. The work for one call is bounded by their number: feed 64 KiB or so at a time.
+    Received {
+        /// Where they came.
+        conn: ConnId,
+        /// They.
+        bytes: Bytes,
+    },
+    /// The [`Transmit`](crate::Transmit) that was handed out last for this connection is written. Gives the node the
+    /// credit for the next.
+    Sent {
+        /// Where it was written.
+        conn: ConnId,
+    },
+    /// The transport ended. Not to be said of a connection that an [`Action::Close`](crate::Action::Close) named.
+    Closed {
+        /// Which.
+        conn: ConnId,
+        /// How.
+        end: TransportEnd,
+    },
+    /// The embedder wants something. Answered by exactly one [`Action::Reply`](crate::Action::Reply) among the
+    /// actions of the same call.
+    Command(Command),
+}
+
+/// What an embedder can want. Wants outlive sessions: they hold whether or not a server is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Dial this server, and keep at it. `endpoint` is the driver's business (`host:port`), resolved at each dial.
+    /// Reply: [`Reply::Peer`](crate::Reply::Peer). Fails with `PeerExists`.
+    AddPeer {
+        /// `host:port`.
+        endpoint: Box<str>,
+    },
+    /// Leave this server. Its routes go at once. Fails with `NoSuchPeer`.
+    RemovePeer(PeerId),
+    /// Close this server's connection, if any, and dial it again at once. Fails with `NoSuchPeer`.
+    ResetPeer(PeerId),
+    /// Close one connection, dialled or accepted. No effect if it is gone.
+    ResetConn(ConnId),
+    /// Want the routes of a VNI. Fails with `AlreadySubscribed`.
+    Subscribe(Vni),
+    /// Want them no more. Fails with `NotSubscribed`.
+    Unsubscribe(Vni),
+    /// Announce a route of this node's own. Fails with `AlreadyAnnounced`.
+    Announce(Route),
+    /// Withdraw it. Fails with `NoSuchRoute`.
+    Withdraw(Route),
+    /// Whether this node listens, as its HELLO says from now on (`isServer`). The time of `warming` starts at the first
+    /// `true`.
+    SetListening(bool),
+    /// End: close all sessions, then [`Action::Terminated`](crate::Action::Terminated). With `cleanup`, withdraw this
+    /// node's announcements first and wait, within [`Config::shutdown_timeout`](crate::Config::shutdown_timeout),
+    /// for its servers to have read that.
+    Shutdown {
+        /// Leave for good, rather than for a restart.
+        cleanup: bool,
+    },
+}

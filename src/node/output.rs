@@ -1,0 +1,151 @@
+//! What comes out of a node: control actions at once, bytes and route changes when the driver pulls them.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{ApiMisuse, CloseReason, ConnId, NextHop, PeerId, Prefix, SessionState, Vni};
+
+/// The actions of one input, in order.
+pub type Actions = SmallVec<[Action; 2]>;
+
+/// Something for the driver to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Connect to `endpoint`, then say [`Input::Connected`](crate::Input::Connected) or
+    /// [`Input::DialFailed`](crate::Input::DialFailed).
+    Dial {
+        /// The name of the connection from now on.
+        conn: ConnId,
+        /// The peer that it is for.
+        peer: PeerId,
+        /// `host:port`, to be resolved now.
+        endpoint: Arc<str>,
+    },
+    /// End the connection (or the dial). Nothing more is said of it by either side.
+    Close {
+        /// Which.
+        conn: ConnId,
+        /// How.
+        how: Close,
+    },
+    /// A session changed its state. Said once; worth a line in the log.
+    State(Transition),
+    /// The answer to a command.
+    Reply(Result<Reply, ApiMisuse>),
+    /// The shutdown is complete: every connection is closed. Nothing follows.
+    Terminated,
+}
+
+/// How to end a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Close {
+    /// At once; what was not yet written is lost.
+    Now,
+    /// Write what was handed out, shut the sending side down, read and drop what comes until the peer ends it (or a
+    /// second has passed). Closing with unread input would send RST, which destroys what is still under way.
+    Drain,
+}
+
+/// A success that a command has to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// The new peer's id.
+    Peer(PeerId),
+}
+
+/// A session's change of state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// The connection. In RETRY, the one that was lost.
+    pub conn: ConnId,
+    /// The configured peer, if this node dialled.
+    pub peer: Option<Peer>,
+    /// The far end's address, once connected.
+    pub remote: Option<SocketAddr>,
+    /// From.
+    pub old: SessionState,
+    /// To.
+    pub new: SessionState,
+    /// Why, where it is the end of something.
+    pub reason: Option<CloseReason>,
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.peer, self.remote) {
+            (Some(peer), Some(remote)) => write!(f, "{} ({remote})", peer.endpoint)?,
+            (Some(peer), None) => write!(f, "{}", peer.endpoint)?,
+            (None, Some(remote)) => write!(f, "{remote}")?,
+            (None, None) => write!(f, "{}", self.conn)?,
+        }
+        write!(f, ": {} -> {}", self.old, self.new)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A configured peer's id and endpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Its id.
+    pub id: PeerId,
+    /// `host:port`.
+    pub endpoint: Arc<str>,
+}
+
+/// Bytes for a connection: whole frames, under 64 KiB in all.
+///
+/// Write `chunks` one behind the other, then say [`Input::Sent`](crate::Input::Sent). Until then the node hands out
+/// nothing more for this connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// Where to.
+    pub conn: ConnId,
+    /// What. Shared between the peers that are told the same.
+    pub chunks: SmallVec<[Bytes; 4]>,
+    /// How.
+    pub mode: TransmitMode,
+}
+
+impl Transmit {
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there are none. Never so for what a node hands out.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How a transmit is to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransmitMode {
+    /// As a stream: any cut will do.
+    Stream,
+    /// Each chunk in a send of its own, with MSG_EOR: the peer misparses a frame that a segment cuts. A chunk has
+    /// at most 1,208 bytes, the smallest MSS of TCP over IPv6 with timestamps (RFC 8200, RFC 7323).
+    Segments,
+}
+
+/// A change of the routes of a VNI that this node subscribed to: those of one destination, together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteChange {
+    /// The virtual network.
+    pub vni: Vni,
+    /// The destination.
+    pub prefix: Prefix,
+    /// Next hops that it has now.
+    pub added: SmallVec<[NextHop; 1]>,
+    /// Next hops that it had.
+    pub removed: SmallVec<[NextHop; 1]>,
+}
