@@ -9,6 +9,7 @@ mod error;
 mod node;
 mod time;
 mod types;
+pub mod wire;
 
 pub use config::{Config, ConfigError, Pacing};
 pub use error::{ApiMisuse, CloseReason, DecodeError, MessageType, PeerMisbehaved, SessionState, TransportEnd};

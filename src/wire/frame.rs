@@ -1,0 +1,127 @@
+//! Frames from a stream of bytes that TCP cut anywhere. Pure: bytes in, frames out.
+
+use alloc::vec::Vec;
+
+use super::{HEADER_LEN, MAX_PAYLOAD, VERSION};
+use crate::DecodeError;
+
+/// A frame's type number and payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame<'a> {
+    /// The message type's number.
+    pub kind: u8,
+    /// At most 1,188 bytes.
+    pub payload: &'a [u8],
+}
+
+/// Cuts a stream of bytes into frames. Keeps at most one unfinished frame; whole ones are never copied.
+#[derive(Debug, Default)]
+pub struct Deframer {
+    partial: Vec<u8>,
+    // The frame in `partial` has been handed out: the next call starts over.
+    spent: bool,
+}
+
+impl Deframer {
+    /// The next whole frame of `input`, which is moved on behind it. `None`: all of `input` is taken, and more is needed.
+    ///
+    /// # Errors
+    /// As soon as a header is wrong, even if the rest of it is yet to come. The stream is lost then.
+    pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
+        if self.spent {
+            self.partial.clear();
+            self.spent = false;
+        }
+        if self.partial.is_empty() {
+            let bytes = *input;
+            match payload_len(bytes)? {
+                Some(len) if bytes.len() >= HEADER_LEN + len => {
+                    let (frame, rest) = bytes.split_at(HEADER_LEN + len);
+                    *input = rest;
+                    return Ok(Some(Frame { kind: frame[3], payload: &frame[HEADER_LEN..] }));
+                }
+                _ => {
+                    self.partial.extend_from_slice(bytes);
+                    *input = &[];
+                    return Ok(None);
+                }
+            }
+        }
+        self.take(input, HEADER_LEN);
+        let Some(len) = payload_len(&self.partial)? else { return Ok(None) };
+        self.take(input, HEADER_LEN + len);
+        if self.partial.len() < HEADER_LEN + len {
+            return Ok(None);
+        }
+        self.spent = true;
+        Ok(Some(Frame { kind: self.partial[3], payload: &self.partial[HEADER_LEN..] }))
+    }
+
+    /// Moves bytes from `input` until `partial` has `len` of them.
+    fn take(&mut self, input: &mut &[u8], len: usize) {
+        let missing = len.saturating_sub(self.partial.len()).min(input.len());
+        let (head, rest) = input.split_at(missing);
+        self.partial.extend_from_slice(head);
+        *input = rest;
+    }
+}
+
+/// The payload's length, once the whole header is there. Complains about the first byte that is wrong.
+fn payload_len(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
+    if let Some(&version) = bytes.first()
+        && version != VERSION
+    {
+        return Err(DecodeError::Version(version));
+    }
+    let [_, high, low, rest @ ..] = bytes else { return Ok(None) };
+    let len = u16::from_be_bytes([*high, *low]);
+    if usize::from(len) > MAX_PAYLOAD {
+        return Err(DecodeError::PayloadTooLong(len));
+    }
+    Ok((!rest.is_empty()).then_some(usize::from(len)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_wrong_version_is_seen_at_the_first_byte() {
+        assert_eq!(Deframer::default().next(&mut &[2][..]), Err(DecodeError::Version(2)));
+    }
+
+    #[test]
+    fn a_payload_that_is_too_long_is_seen_before_it_comes() {
+        assert_eq!(Deframer::default().next(&mut &[1, 4, 165][..]), Err(DecodeError::PayloadTooLong(1189)));
+        assert_eq!(Deframer::default().next(&mut &[1, 4, 164][..]), Ok(None));
+        let mut deframer = Deframer::default();
+        assert_eq!(deframer.next(&mut &[1][..]), Ok(None));
+        assert_eq!(deframer.next(&mut &[0xff, 0xff, 5][..]), Err(DecodeError::PayloadTooLong(65535)));
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_out_as_they_went_in_wherever_the_stream_is_cut(
+            frames in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+            cuts in prop::collection::vec(1usize..50, 1..200),
+        ) {
+            let mut stream = vec![];
+            for (kind, payload) in &frames {
+                stream.extend_from_slice(&[1, 0, payload.len() as u8, *kind]);
+                stream.extend_from_slice(payload);
+            }
+            let (mut deframer, mut out, mut rest) = (Deframer::default(), vec![], &stream[..]);
+            for cut in cuts.iter().cycle() {
+                let (mut chunk, tail) = rest.split_at((*cut).min(rest.len()));
+                while let Some(frame) = deframer.next(&mut chunk).unwrap() {
+                    out.push((frame.kind, frame.payload.to_vec()));
+                }
+                rest = tail;
+                if rest.is_empty() { break }
+            }
+            prop_assert_eq!(out, frames);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The wire: frames, protobuf, typed messages. The only place that knows bytes, and every leniency towards them.
+//!
+//! Format: protocol.md, 'Frames'. A frame is `version 1 | payload length, big endian u16 | type | payload`.
+
+mod encode;
+mod frame;
+mod message;
+mod proto;
+mod update;
+
+pub use encode::{keepalive, put_update, subscription};
+pub use frame::{Deframer, Frame};
+pub use message::{Decoded, Hello, Impossible, Message};
+pub use update::{Update, UpdateAction};
+
+/// The protocol version of every frame.
+pub const VERSION: u8 = 1;
+/// Bytes of a frame before its payload.
+pub const HEADER_LEN: usize = 4;
+/// The longest payload of a frame.
+pub const MAX_PAYLOAD: usize = 1188;
+/// The longest frame.
+pub const MAX_FRAME: usize = HEADER_LEN + MAX_PAYLOAD;
