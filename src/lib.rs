@@ -7,6 +7,7 @@ extern crate alloc;
 mod config;
 mod error;
 mod node;
+mod rib;
 mod time;
 mod types;
 pub mod wire;

@@ -1,0 +1,60 @@
+//! Next hops, each kept once and known by a number: thousands of routes share one.
+
+use core::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use super::pool::Pool;
+use crate::NextHop;
+
+/// A next hop's number, while something refers to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct NextHopId(pub(super) u32);
+
+#[derive(Debug)]
+pub(super) struct NextHops {
+    seed: FixedState,
+    ids: HashTable<u32>,
+    all: Pool<(NextHop, u32)>,
+}
+
+impl NextHops {
+    pub(super) fn new(seed: FixedState) -> Self {
+        Self { seed, ids: HashTable::new(), all: Pool::default() }
+    }
+
+    pub(super) fn find(&self, next_hop: &NextHop) -> Option<NextHopId> {
+        let hash = self.seed.hash_one(next_hop);
+        self.ids.find(hash, |&id| self.all[id].0 == *next_hop).map(|&id| NextHopId(id))
+    }
+
+    /// One more reference to `next_hop`.
+    pub(super) fn take(&mut self, next_hop: &NextHop) -> NextHopId {
+        if let Some(id) = self.find(next_hop) {
+            self.all[id.0].1 += 1;
+            return id;
+        }
+        let id = self.all.insert((*next_hop, 1));
+        let (all, seed) = (&self.all, &self.seed);
+        self.ids.insert_unique(seed.hash_one(next_hop), id, |&id| seed.hash_one(all[id].0));
+        NextHopId(id)
+    }
+
+    /// One reference less.
+    pub(super) fn give_back(&mut self, id: NextHopId) {
+        let (next_hop, references) = &mut self.all[id.0];
+        *references -= 1;
+        if *references == 0 {
+            let hash = self.seed.hash_one(&*next_hop);
+            if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id.0) {
+                entry.remove();
+            }
+            self.all.release(id.0);
+        }
+    }
+
+    pub(super) fn get(&self, id: NextHopId) -> &NextHop {
+        &self.all[id.0].0
+    }
+}

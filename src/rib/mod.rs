@@ -1,0 +1,104 @@
+//! The route table: who announced what (Adj-RIB-In: `origin`), what exists (Loc-RIB: `table`), and what each subscriber
+//! has been told (Adj-RIB-Out: a cursor into the table's journal). Knows no bytes, no sessions, no time.
+
+mod cursor;
+mod intern;
+mod journal;
+mod origin;
+mod pool;
+mod routes;
+mod subscriber;
+mod table;
+mod visibility;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+pub(crate) use cursor::Position;
+pub(crate) use origin::OriginId;
+pub(crate) use subscriber::SubscriberId;
+pub(crate) use table::TableId;
+pub(crate) use visibility::Viewer;
+pub(crate) use walk::{Change, Order, Sink, Walked};
+
+use crate::Vni;
+use intern::NextHops;
+use origin::Origin;
+
+use pool::Pool;
+use subscriber::Subscriber;
+use table::Table;
+
+/// The tables of all VNIs.
+#[derive(Debug)]
+pub(crate) struct Rib {
+    seed: FixedState,
+    by_vni: HashMap<Vni, TableId, FixedState>,
+    tables: Pool<Table>,
+    origins: Pool<Origin>,
+    subscribers: Pool<Subscriber>,
+    /// The subscribers that are clients, by the key that they have as origins.
+    by_key: HashMap<u64, SubscriberId, FixedState>,
+    next_hops: NextHops,
+    /// Tables that changed since the last `wake`.
+    dirty: Vec<TableId>,
+    /// Names the next origin; never the same again.
+    next_key: u64,
+    /// Tombstones in all tables, and the number at which the slow are looked for.
+    tombstones: usize,
+    next_census: usize,
+}
+
+impl Rib {
+    pub(crate) fn new(seed: u64) -> Self {
+        let seed = FixedState::with_seed(seed);
+        let mut rib = Self {
+            by_vni: HashMap::with_hasher(seed.clone()),
+            tables: Pool::default(),
+            origins: Pool::default(),
+            subscribers: Pool::default(),
+            by_key: HashMap::with_hasher(seed.clone()),
+            next_hops: NextHops::new(seed.clone()),
+            seed,
+            dirty: Vec::new(),
+            next_key: 0,
+            tombstones: 0,
+            next_census: subscriber::HELD_BACK,
+        };
+        let local = rib.add_origin(false);
+        debug_assert_eq!(local, OriginId::LOCAL);
+        rib
+    }
+
+    /// A name for an origin, and for the same peer as a subscriber.
+    fn new_key(&mut self) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        key
+    }
+
+    fn table_of(&mut self, vni: Vni) -> TableId {
+        if let Some(&id) = self.by_vni.get(&vni) {
+            return id;
+        }
+        let id = TableId(self.tables.insert(Table::new(vni, self.seed.clone())));
+        self.by_vni.insert(vni, id);
+        id
+    }
+
+    /// Forgets a table that nobody needs.
+    fn release_if_unused(&mut self, id: TableId) {
+        let table = &mut self.tables[id.0];
+        if table.is_unused() {
+            self.by_vni.remove(&table.vni);
+            *table = Table::new(table.vni, self.seed.clone());
+            self.tables.release(id.0);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Who announces routes (Adj-RIB-In): each origin knows its own, so that losing it costs no more than they are.
+
+use alloc::vec::Vec;
+
+use super::Rib;
+use super::table::TableId;
+use super::visibility::{Announcer, Visibility};
+
+/// An origin's number, while it has routes or a session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct OriginId(pub(super) u32);
+
+impl OriginId {
+    /// This node.
+    pub(crate) const LOCAL: Self = Self(0);
+}
+
+/// A route, by its place in the tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RouteRef {
+    pub(super) table: TableId,
+    pub(super) hop: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// Names the origin for ever, unlike its number.
+    pub(super) key: u64,
+    /// Whether it listens itself.
+    is_server: bool,
+    /// Whether it is a server that this node dials, over all its sessions.
+    pub(super) is_dialled: bool,
+    /// The first `stale` of them are left from a session that is over.
+    pub(super) routes: Vec<RouteRef>,
+    pub(super) stale: usize,
+    /// Set when it went away leaving its routes: sessions with this key or a later one take them over.
+    pub(super) departed: Option<u64>,
+}
+
+impl Rib {
+    /// A session that announces. `is_server`: it listens itself.
+    pub(crate) fn add_origin(&mut self, is_server: bool) -> OriginId {
+        self.insert_origin(is_server, false)
+    }
+
+    /// A server that this node dials.
+    pub(crate) fn add_dialled_origin(&mut self) -> OriginId {
+        self.insert_origin(true, true)
+    }
+
+    fn insert_origin(&mut self, is_server: bool, is_dialled: bool) -> OriginId {
+        let key = self.new_key();
+        let origin = Origin { key, is_server, is_dialled, routes: Vec::new(), stale: 0, departed: None };
+        OriginId(self.origins.insert(origin))
+    }
+
+    /// Forgets an origin that has no routes.
+    pub(crate) fn release_origin(&mut self, id: OriginId) {
+        debug_assert!(self.origins[id.0].routes.is_empty(), "an origin is in use while a route names it");
+        self.origins.release(id.0);
+    }
+
+    /// The origin's name for [`Viewer::Client`](super::Viewer::Client).
+    pub(crate) fn key(&self, id: OriginId) -> u64 {
+        self.origins[id.0].key
+    }
+
+    pub(crate) fn route_count(&self, id: OriginId) -> usize {
+        self.origins[id.0].routes.len()
+    }
+
+    pub(crate) fn stale_count(&self, id: OriginId) -> usize {
+        self.origins[id.0].stale
+    }
+
+    /// The origin's session is over: all its routes are left over until it, or nobody, announces them again.
+    pub(crate) fn mark_stale(&mut self, id: OriginId) {
+        let origin = &mut self.origins[id.0];
+        origin.stale = origin.routes.len();
+    }
+
+    /// Like `mark_stale`, and sessions from now on that announce one of the routes take it over.
+    pub(crate) fn depart(&mut self, id: OriginId) {
+        self.mark_stale(id);
+        self.origins[id.0].departed = Some(self.next_key);
+    }
+
+    /// Removes stale routes of the origin, as many as `budget` allows. Whether none is left.
+    pub(crate) fn sweep(&mut self, id: OriginId, budget: &mut usize) -> bool {
+        while let Some(place) = self.origins[id.0].stale.checked_sub(1) {
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            self.detach(id, place);
+        }
+        true
+    }
+
+    /// Removes the stale routes of `id` that `by` doesn't announce, as many as `budget` allows, from the `from`th
+    /// downwards. Whether none is left.
+    pub(crate) fn contradict(&mut self, id: OriginId, by: OriginId, from: &mut usize, budget: &mut usize) -> bool {
+        loop {
+            *from = (*from).min(self.origins[id.0].stale);
+            let Some(place) = from.checked_sub(1) else { return true };
+            if *budget == 0 {
+                return false;
+            }
+            (*budget, *from) = (*budget - 1, place);
+            let RouteRef { table, hop } = self.origins[id.0].routes[place];
+            if self.tables[table.0].hops[hop].announcers.iter().all(|a| a.origin != by.0) {
+                self.detach(id, place);
+            }
+        }
+    }
+
+    /// Removes the origin's `place`th route.
+    pub(super) fn detach(&mut self, id: OriginId, place: usize) {
+        let place = self.freshen(id, place);
+        let last = self.origins[id.0].routes.len() - 1;
+        self.swap(id, place, last);
+        if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
+            self.tables[table.0].hops[hop].announcers.retain(|a| a.origin != id.0);
+            self.refresh_visibility(table, hop);
+        }
+    }
+
+    /// The origin's `place`th route is stale no more. Its place from now on.
+    pub(super) fn freshen(&mut self, id: OriginId, place: usize) -> usize {
+        let origin = &mut self.origins[id.0];
+        if place >= origin.stale {
+            return place;
+        }
+        origin.stale -= 1;
+        let edge = origin.stale;
+        self.swap(id, place, edge);
+        edge
+    }
+
+    fn swap(&mut self, id: OriginId, a: usize, b: usize) {
+        if a == b {
+            return;
+        }
+        let routes = &mut self.origins[id.0].routes;
+        routes.swap(a, b);
+        for place in [a, b] {
+            let RouteRef { table, hop } = routes[place];
+            for announced in &mut self.tables[table.0].hops[hop].announcers {
+                if announced.origin == id.0 {
+                    announced.place = place as u32;
+                }
+            }
+        }
+    }
+
+    /// A hop's announcers changed.
+    pub(super) fn refresh_visibility(&mut self, id: TableId, hop: u32) {
+        let table = &mut self.tables[id.0];
+        let announcers = table.hops[hop].announcers.iter().map(|announced| {
+            let origin = &self.origins[announced.origin];
+            Announcer { key: origin.key, is_server: origin.is_server, is_local: announced.origin == OriginId::LOCAL.0 }
+        });
+        let visibility = Visibility::of(announcers);
+        let was = table.hops[hop].now;
+        if visibility == was {
+            return;
+        }
+        if visibility.differs_by_exceptions(was) {
+            let vni = table.vni;
+            let mut noticed = [was.exception(), visibility.exception()].into_iter().flatten();
+            if !noticed.any(|key| self.is_key_subscribed(key, vni)) {
+                self.tables[id.0].set_unnoticed(hop, visibility);
+                return;
+            }
+        }
+        let table = &mut self.tables[id.0];
+        let tombstones = table.tombstones.len();
+        let gone = table.set_visibility(hop, visibility);
+        self.tombstones += table.tombstones.len() - tombstones;
+        if !table.is_dirty {
+            table.is_dirty = true;
+            self.dirty.push(id);
+        }
+        if let Some(next_hop) = gone {
+            self.next_hops.give_back(next_hop);
+        }
+    }
+}

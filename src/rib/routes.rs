@@ -1,0 +1,129 @@
+//! Announcing, withdrawing, and looking at routes.
+
+use super::origin::{OriginId, RouteRef};
+use super::table::{Announced, Table};
+use super::visibility::{Viewer, Visibility};
+use super::{Rib, TableId};
+use crate::{Route, Vni};
+
+impl Rib {
+    /// `origin` announces `route`. False: it does already (and the route is stale no more).
+    pub(crate) fn announce(&mut self, origin: OriginId, route: &Route) -> bool {
+        let table = self.table_of(route.vni);
+        let known = self.next_hops.find(&route.next_hop);
+        let found = known.and_then(|next_hop| self.tables[table.0].find(&route.prefix, next_hop));
+        let hop = match found {
+            Some(hop) => hop,
+            None => {
+                let next_hop = self.next_hops.take(&route.next_hop);
+                self.tables[table.0].find_or_insert(&route.prefix, next_hop).0
+            }
+        };
+        let announcers = &self.tables[table.0].hops[hop].announcers;
+        if let Some(announced) = announcers.iter().find(|a| a.origin == origin.0) {
+            let place = announced.place as usize;
+            self.freshen(origin, place);
+            return false;
+        }
+        let key = self.origins[origin.0].key;
+        let departed = announcers.iter().copied().find(|a| self.origins[a.origin].departed.is_some_and(|at| at <= key));
+        let routes = &mut self.origins[origin.0].routes;
+        // 2^32 routes of one origin do not fit a machine's memory.
+        let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
+        routes.push(RouteRef { table, hop });
+        self.tables[table.0].hops[hop].announcers.push(Announced { origin: origin.0, place });
+        match departed {
+            // One change, not two: nobody but the new announcer sees a difference.
+            Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),
+            None => self.refresh_visibility(table, hop),
+        }
+        true
+    }
+
+    /// `origin` withdraws `route`. False: it doesn't announce it.
+    pub(crate) fn withdraw(&mut self, origin: OriginId, route: &Route) -> bool {
+        let Some((table, hop)) = self.find(route) else { return false };
+        let announcers = &self.tables[table.0].hops[hop].announcers;
+        let Some(place) = announcers.iter().find(|a| a.origin == origin.0).map(|a| a.place) else { return false };
+        self.detach(origin, place as usize);
+        true
+    }
+
+    /// A live server says that `route` is gone: so are the stale copies that others have of it.
+    pub(crate) fn withdraw_stale(&mut self, route: &Route) {
+        while let Some((table, hop)) = self.find(route) {
+            let stale = self.tables[table.0].hops[hop].announcers.iter().copied().find(|a| {
+                let origin = &self.origins[a.origin];
+                origin.is_dialled && (a.place as usize) < origin.stale
+            });
+            let Some(Announced { origin, place }) = stale else { return };
+            self.detach(OriginId(origin), place as usize);
+        }
+    }
+
+    /// Removes what dialled servers announce in a VNI, as many routes as `budget` allows, from the hop in place
+    /// `from` on. Whether none is left.
+    pub(crate) fn drop_dialled(&mut self, vni: Vni, from: &mut u32, budget: &mut usize) -> bool {
+        let Some(&id) = self.by_vni.get(&vni) else { return true };
+        while *from < self.tables[id.0].hops.places() {
+            let hop = &self.tables[id.0].hops[*from];
+            let dialled = hop.announcers.iter().copied().find(|a| self.origins[a.origin].is_dialled);
+            match dialled {
+                _ if *budget == 0 => return false,
+                Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),
+                None => *from += 1,
+            }
+            *budget -= 1;
+        }
+        true
+    }
+
+    fn find(&self, route: &Route) -> Option<(TableId, u32)> {
+        let table = *self.by_vni.get(&route.vni)?;
+        let next_hop = self.next_hops.find(&route.next_hop)?;
+        let hop = self.tables[table.0].find(&route.prefix, next_hop)?;
+        Some((table, hop))
+    }
+
+    /// Whether `origin` announces `route`.
+    pub(crate) fn is_announced(&self, origin: OriginId, route: &Route) -> bool {
+        self.find(route)
+            .is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().any(|a| a.origin == origin.0))
+    }
+
+    /// What `origin` announces.
+    pub(crate) fn announced_by(&self, origin: OriginId) -> impl Iterator<Item = Route> + '_ {
+        self.origins[origin.0].routes.iter().map(|r| self.route(&self.tables[r.table.0], r.hop))
+    }
+
+    /// The VNIs that have a route.
+    pub(crate) fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
+        self.tables.iter().filter(|table| table.live > 0).map(|table| table.vni)
+    }
+
+    /// The routes of a VNI that somebody announces; with `viewer`, those that it may see.
+    pub(crate) fn routes(&self, vni: Vni, viewer: Option<Viewer>) -> impl Iterator<Item = Route> + '_ {
+        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        table.into_iter().flat_map(move |table| {
+            let is_seen = move |now: Visibility| match viewer {
+                Some(viewer) => now.is_visible_to(viewer),
+                None => now != Visibility::NONE,
+            };
+            let hops = (0..table.hops.places()).filter(move |&id| {
+                let hop = &table.hops[id];
+                hop.seq != 0 && is_seen(hop.now)
+            });
+            hops.map(|id| self.route(table, id))
+        })
+    }
+
+    fn route(&self, table: &Table, id: u32) -> Route {
+        let hop = &table.hops[id];
+        Route { vni: table.vni, prefix: table.dest(hop.dest).prefix, next_hop: *self.next_hops.get(hop.next_hop) }
+    }
+
+    /// The number of routes that somebody announces.
+    pub(crate) fn len(&self) -> usize {
+        self.tables.iter().map(|table| table.live).sum()
+    }
+}

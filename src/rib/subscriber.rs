@@ -1,0 +1,262 @@
+//! Who is told of routes (Adj-RIB-Out): a cursor for each VNI, and which of them have something left to walk.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use super::cursor::Position;
+use super::table::{NIL, TableId};
+use super::visibility::Viewer;
+use super::walk::Walked;
+use super::Rib;
+use crate::{ConnId, Vni};
+
+/// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes.
+pub(super) const HELD_BACK: usize = 65_536;
+
+/// A subscriber's number, while it is there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct SubscriberId(u32);
+
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    viewer: Viewer,
+    /// Whose it is; this node's own has none.
+    conn: Option<ConnId>,
+    cursors: BTreeMap<Vni, (TableId, u32)>,
+    /// VNIs with something to walk. May name one that is not subscribed to any more.
+    pending: VecDeque<Vni>,
+    /// The subscriptions whose first sync is not complete, by their numbers.
+    unsynced: BTreeSet<u64>,
+    subscriptions: u64,
+}
+
+/// A subscriber's place in one table.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    /// `NIL`: a free place.
+    subscriber: u32,
+    pub(super) position: Position,
+    /// Where it stands in the table's list of sleepers; `NIL`: it is awake, and in its subscriber's `pending`.
+    bed: u32,
+    /// The subscription's number.
+    number: u64,
+}
+
+impl Cursor {
+    pub(super) fn is_used(&self) -> bool {
+        self.subscriber != NIL
+    }
+}
+
+/// A walk that is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pending {
+    pub(crate) table: TableId,
+    cursor: u32,
+    vni: Vni,
+}
+
+impl Rib {
+    pub(crate) fn add_subscriber(&mut self, viewer: Viewer, conn: Option<ConnId>) -> SubscriberId {
+        let id = SubscriberId(self.subscribers.insert(Subscriber {
+            viewer,
+            conn,
+            cursors: BTreeMap::new(),
+            pending: VecDeque::new(),
+            unsynced: BTreeSet::new(),
+            subscriptions: 0,
+        }));
+        if let Viewer::Client(key) = viewer {
+            self.by_key.insert(key, id);
+        }
+        id
+    }
+
+    pub(crate) fn remove_subscriber(&mut self, id: SubscriberId) {
+        while let Some((&vni, _)) = self.subscribers[id.0].cursors.first_key_value() {
+            self.unsubscribe(id, vni);
+        }
+        self.subscribers[id.0].pending = VecDeque::new();
+        if let Viewer::Client(key) = self.subscribers[id.0].viewer {
+            self.by_key.remove(&key);
+        }
+        self.subscribers.release(id.0);
+    }
+
+    /// False: it is subscribed already.
+    pub(crate) fn subscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
+        if self.subscribers[id.0].cursors.contains_key(&vni) {
+            return false;
+        }
+        let table_id = self.table_of(vni);
+        let (table, subscriber) = (&mut self.tables[table_id.0], &mut self.subscribers[id.0]);
+        let position = Position::new(table.journal.tail());
+        subscriber.subscriptions += 1;
+        let number = subscriber.subscriptions;
+        let is_synced = position.is_synced();
+        let cursor = table.cursors.insert(Cursor { subscriber: id.0, position, bed: NIL, number });
+        subscriber.cursors.insert(vni, (table_id, cursor));
+        if is_synced {
+            table.lay_down(cursor);
+        } else {
+            subscriber.unsynced.insert(number);
+            subscriber.pending.push_back(vni);
+        }
+        true
+    }
+
+    /// False: it is not subscribed.
+    pub(crate) fn unsubscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
+        let subscriber = &mut self.subscribers[id.0];
+        let Some((table_id, cursor)) = subscriber.cursors.remove(&vni) else { return false };
+        let table = &mut self.tables[table_id.0];
+        subscriber.unsynced.remove(&table.cursors[cursor].number);
+        table.get_up(cursor);
+        table.cursors[cursor].subscriber = NIL;
+        table.cursors.release(cursor);
+        self.purge(table_id);
+        self.release_if_unused(table_id);
+        true
+    }
+
+    pub(crate) fn viewer(&self, id: SubscriberId) -> Viewer {
+        self.subscribers[id.0].viewer
+    }
+
+    pub(crate) fn subscription_count(&self, id: SubscriberId) -> usize {
+        self.subscribers[id.0].cursors.len()
+    }
+
+    pub(crate) fn subscribed_vnis(&self, id: SubscriberId) -> impl Iterator<Item = Vni> + '_ {
+        self.subscribers[id.0].cursors.keys().copied()
+    }
+
+    pub(crate) fn is_subscribed(&self, id: SubscriberId, vni: Vni) -> bool {
+        self.subscribers[id.0].cursors.contains_key(&vni)
+    }
+
+    /// The number of the latest subscription whose first sync is not complete.
+    pub(crate) fn last_unsynced(&self, id: SubscriberId) -> Option<u64> {
+        self.subscribers[id.0].unsynced.last().copied()
+    }
+
+    /// The number of the earliest one.
+    pub(crate) fn first_unsynced(&self, id: SubscriberId) -> Option<u64> {
+        self.subscribers[id.0].unsynced.first().copied()
+    }
+
+    /// Whether tables changed since the last `wake`.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Wakes the sleepers in the tables that changed, and names the connections that have something to walk now.
+    pub(crate) fn wake(&mut self, mut ready: impl FnMut(ConnId)) {
+        for id in core::mem::take(&mut self.dirty) {
+            let table = &mut self.tables[id.0];
+            table.is_dirty = false;
+            for cursor in core::mem::take(&mut table.asleep) {
+                let Cursor { subscriber, ref mut bed, .. } = table.cursors[cursor];
+                *bed = NIL;
+                let subscriber = &mut self.subscribers[subscriber];
+                subscriber.pending.push_back(table.vni);
+                if let Some(conn) = subscriber.conn {
+                    ready(conn);
+                }
+            }
+            self.release_if_unused(id);
+        }
+    }
+
+    /// The subscriber's next walk.
+    pub(crate) fn next_pending(&mut self, id: SubscriberId) -> Option<Pending> {
+        let subscriber = &mut self.subscribers[id.0];
+        while let Some(vni) = subscriber.pending.front() {
+            if let Some(&(table, cursor)) = subscriber.cursors.get(vni)
+                && self.tables[table.0].cursors[cursor].bed == NIL
+            {
+                return Some(Pending { table, cursor, vni: *vni });
+            }
+            subscriber.pending.pop_front();
+        }
+        None
+    }
+
+    pub(crate) fn position(&self, pending: Pending) -> &Position {
+        &self.tables[pending.table.0].cursors[pending.cursor].position
+    }
+
+    /// What the table's walks tell has changed if this has.
+    pub(crate) fn version(&self, table: TableId) -> u64 {
+        self.tables[table.0].version
+    }
+
+    /// The walk is done, as far as `walked`. Other VNIs of the subscriber come first now.
+    pub(crate) fn advance(&mut self, id: SubscriberId, pending: Pending, walked: Walked) {
+        let (table, subscriber) = (&mut self.tables[pending.table.0], &mut self.subscribers[id.0]);
+        subscriber.pending.pop_front();
+        table.frontier = table.frontier.max(walked.furthest);
+        let cursor = &mut table.cursors[pending.cursor];
+        cursor.position = walked.to;
+        if !walked.at_tail {
+            subscriber.pending.push_back(pending.vni);
+            return;
+        }
+        subscriber.unsynced.remove(&cursor.number);
+        table.lay_down(pending.cursor);
+        self.purge(pending.table);
+    }
+
+    fn purge(&mut self, id: TableId) {
+        let table = &mut self.tables[id.0];
+        let tombstones = table.tombstones.len();
+        for next_hop in table.purge() {
+            self.next_hops.give_back(next_hop);
+        }
+        self.tombstones -= tombstones - table.tombstones.len();
+    }
+
+    /// The subscribers that hold back more tombstones than they may. Empty, and quick, unless tombstones pile up.
+    pub(crate) fn too_slow(&mut self) -> Vec<ConnId> {
+        let mut slow = Vec::new();
+        if self.tombstones < self.next_census {
+            return slow;
+        }
+        for subscriber in self.subscribers.iter() {
+            let (mut held_back, mut live) = (0, 0);
+            for &(table, cursor) in subscriber.cursors.values() {
+                let table = &self.tables[table.0];
+                live += table.live;
+                let passed = table.cursors[cursor].position.needs_no_tombstone_before();
+                held_back += table.tombstones.len() - table.tombstones.partition_point(|t| t.seq <= passed);
+            }
+            if held_back > live + HELD_BACK {
+                slow.extend(subscriber.conn);
+            }
+        }
+        self.next_census = (self.tombstones + self.tombstones / 8).max(HELD_BACK);
+        slow
+    }
+
+    /// Whether the client of this name subscribes to a VNI.
+    pub(super) fn is_key_subscribed(&self, key: u64, vni: Vni) -> bool {
+        self.by_key.get(&key).is_some_and(|&id| self.is_subscribed(id, vni))
+    }
+}
+
+impl super::table::Table {
+    fn lay_down(&mut self, cursor: u32) {
+        self.cursors[cursor].bed = self.asleep.len() as u32;
+        self.asleep.push(cursor);
+    }
+
+    fn get_up(&mut self, cursor: u32) {
+        let bed = core::mem::replace(&mut self.cursors[cursor].bed, NIL);
+        if bed != NIL {
+            self.asleep.swap_remove(bed as usize);
+            if let Some(&moved) = self.asleep.get(bed as usize) {
+                self.cursors[moved].bed = bed;
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One VNI's routes: destinations, their next hops with who announced them, and the journal of their changes.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashTable};
+use smallvec::SmallVec;
+
+use super::intern::NextHopId;
+use super::journal::{Entry, Journal};
+use super::pool::Pool;
+use super::subscriber::Cursor;
+use super::visibility::Visibility;
+use crate::{Prefix, Vni};
+
+/// A table's number, while it is in use.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct TableId(pub(super) u32);
+
+/// No hop.
+pub(super) const NIL: u32 = u32::MAX;
+/// Destinations with more next hops than this have them in the table's hash index; a list is quicker below.
+const WIDE: u32 = 8;
+
+/// A destination: its next hops as a list in the order of their last change, latest last.
+#[derive(Debug)]
+pub(super) struct Dest {
+    pub(super) prefix: Prefix,
+    first: u32,
+    last: u32,
+    hops: u32,
+}
+
+/// Who announces a hop, and where that stands in its own list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Announced {
+    pub(super) origin: u32,
+    pub(super) place: u32,
+}
+
+/// A next hop of a destination: a route. Without announcers: a tombstone, or a free place (if `seq` is 0).
+#[derive(Debug)]
+pub(super) struct Hop {
+    pub(super) dest: u32,
+    pub(super) next_hop: NextHopId,
+    pub(super) next: u32,
+    before: u32,
+    /// The number of its last visible change.
+    pub(super) seq: u64,
+    /// To whom it is visible.
+    pub(super) now: Visibility,
+    /// The change before the last, and to whom it was visible from then on.
+    pub(super) prev_seq: u64,
+    pub(super) prev: Visibility,
+    pub(super) announcers: SmallVec<[Announced; 2]>,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) vni: Vni,
+    seed: FixedState,
+    by_prefix: HashTable<u32>,
+    dests: Pool<Dest>,
+    pub(super) hops: Pool<Hop>,
+    wide: HashMap<(u32, NextHopId), u32, FixedState>,
+    pub(super) journal: Journal,
+    /// The furthest that anybody ever walked: a change behind it can still be taken back unseen.
+    pub(super) frontier: u64,
+    /// Withdrawn hops that somebody may still have to be told of, with the number of that change.
+    pub(super) tombstones: VecDeque<Entry>,
+    /// The number of tombstones at which another look at the cursors may be worth its while.
+    pub(super) purge_at: usize,
+    pub(super) cursors: Pool<Cursor>,
+    /// Cursors at the tail, to be woken by the next change.
+    pub(super) asleep: Vec<u32>,
+    pub(super) is_dirty: bool,
+    /// Changes with every change of what a walk would tell.
+    pub(super) version: u64,
+    /// Hops that are no tombstones.
+    pub(super) live: usize,
+}
+
+impl Table {
+    pub(super) fn new(vni: Vni, seed: FixedState) -> Self {
+        Self {
+            vni,
+            by_prefix: HashTable::new(),
+            dests: Pool::default(),
+            hops: Pool::default(),
+            wide: HashMap::with_hasher(seed.clone()),
+            seed,
+            journal: Journal::default(),
+            frontier: 0,
+            tombstones: VecDeque::new(),
+            purge_at: 64,
+            cursors: Pool::default(),
+            asleep: Vec::new(),
+            is_dirty: false,
+            version: 0,
+            live: 0,
+        }
+    }
+
+    pub(super) fn is_unused(&self) -> bool {
+        self.hops.len() == 0 && self.cursors.len() == 0 && !self.is_dirty
+    }
+
+    pub(super) fn dest(&self, id: u32) -> &Dest {
+        &self.dests[id]
+    }
+
+    fn hash(&self, prefix: &Prefix) -> u64 {
+        hash(&self.seed, prefix)
+    }
+
+    pub(super) fn find(&self, prefix: &Prefix, next_hop: NextHopId) -> Option<u32> {
+        let dest = *self.by_prefix.find(self.hash(prefix), |&id| self.dests[id].prefix == *prefix)?;
+        self.find_hop(dest, next_hop)
+    }
+
+    fn find_hop(&self, dest: u32, next_hop: NextHopId) -> Option<u32> {
+        if self.dests[dest].hops > WIDE {
+            return self.wide.get(&(dest, next_hop)).copied();
+        }
+        let mut id = self.dests[dest].first;
+        while id != NIL {
+            let hop = &self.hops[id];
+            if hop.next_hop == next_hop {
+                return Some(id);
+            }
+            id = hop.next;
+        }
+        None
+    }
+
+    /// The hop of `prefix` by that number, if it is there (perhaps as a tombstone), or else a new one without
+    /// announcers, and whether it is new.
+    pub(super) fn find_or_insert(&mut self, prefix: &Prefix, next_hop: NextHopId) -> (u32, bool) {
+        let hash = self.hash(prefix);
+        let dest = match self.by_prefix.find(hash, |&id| self.dests[id].prefix == *prefix) {
+            Some(&dest) => dest,
+            None => {
+                let dest = self.dests.insert(Dest { prefix: *prefix, first: NIL, last: NIL, hops: 0 });
+                let (dests, seed) = (&self.dests, &self.seed);
+                self.by_prefix.insert_unique(hash, dest, |&id| self::hash(seed, &dests[id].prefix));
+                dest
+            }
+        };
+        if let Some(id) = self.find_hop(dest, next_hop) {
+            return (id, false);
+        }
+        let id = self.hops.insert(Hop {
+            dest,
+            next_hop,
+            next: NIL,
+            before: NIL,
+            seq: 0,
+            now: Visibility::NONE,
+            prev_seq: 0,
+            prev: Visibility::NONE,
+            announcers: SmallVec::new(),
+        });
+        self.link(id);
+        let dest_hops = &mut self.dests[dest].hops;
+        *dest_hops += 1;
+        if *dest_hops == WIDE + 1 {
+            let mut each = self.dests[dest].first;
+            while each != NIL {
+                self.wide.insert((dest, self.hops[each].next_hop), each);
+                each = self.hops[each].next;
+            }
+        } else if *dest_hops > WIDE {
+            self.wide.insert((dest, next_hop), id);
+        }
+        (id, true)
+    }
+
+    /// Puts a hop at the end of its destination's list.
+    fn link(&mut self, id: u32) {
+        let dest = &mut self.dests[self.hops[id].dest];
+        let last = core::mem::replace(&mut dest.last, id);
+        match last {
+            NIL => dest.first = id,
+            _ => self.hops[last].next = id,
+        }
+        (self.hops[id].before, self.hops[id].next) = (last, NIL);
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let Hop { dest, before, next, .. } = self.hops[id];
+        match before {
+            NIL => self.dests[dest].first = next,
+            _ => self.hops[before].next = next,
+        }
+        match next {
+            NIL => self.dests[dest].last = before,
+            _ => self.hops[next].before = before,
+        }
+    }
+
+    /// The announcers of a hop changed: notes what that means to whom. Returns the next hop's number if the hop is
+    /// gone for good. A caller marks the table dirty.
+    pub(super) fn set_visibility(&mut self, id: u32, now: Visibility) -> Option<NextHopId> {
+        let hop = &mut self.hops[id];
+        let was = core::mem::replace(&mut hop.now, now);
+        if was == now {
+            return None;
+        }
+        self.version += 1;
+        self.live += usize::from(was == Visibility::NONE);
+        self.live -= usize::from(now == Visibility::NONE);
+        if hop.seq <= self.frontier {
+            let dead = hop.seq;
+            (hop.prev, hop.prev_seq) = (was, hop.seq);
+            hop.seq = self.journal.append(id);
+            if self.dests[hop.dest].last != id {
+                self.unlink(id);
+                self.link(id);
+            }
+            if dead != 0 {
+                self.bury();
+            }
+        }
+        if now != Visibility::NONE {
+            return None;
+        }
+        let hop = &self.hops[id];
+        // Nobody has to be told of what came and went since anybody last looked.
+        if self.cursors.len() == 0 || (hop.seq > self.frontier && hop.prev_seq == 0) {
+            return Some(self.free(id));
+        }
+        self.tombstones.push_back(Entry { seq: hop.seq, hop: id });
+        None
+    }
+
+    /// The announcers of a hop changed, and those who would see a difference do not subscribe.
+    pub(super) fn set_unnoticed(&mut self, id: u32, now: Visibility) {
+        self.hops[id].now = now;
+        self.version += 1;
+    }
+
+    fn bury(&mut self) {
+        let hops = &self.hops;
+        self.journal.bury(|entry| is_live(hops, entry));
+    }
+
+    /// Whether an entry is its hop's last.
+    pub(super) fn is_live(&self, entry: &Entry) -> bool {
+        is_live(&self.hops, entry)
+    }
+
+    /// Forgets a hop that nobody announces and nobody has to be told of.
+    fn free(&mut self, id: u32) -> NextHopId {
+        self.unlink(id);
+        let Hop { dest, next_hop, .. } = self.hops[id];
+        self.hops[id].seq = 0;
+        let Dest { hops, prefix, .. } = self.dests[dest];
+        if hops > WIDE {
+            self.wide.remove(&(dest, next_hop));
+            if hops == WIDE + 1 {
+                let mut each = self.dests[dest].first;
+                while each != NIL {
+                    self.wide.remove(&(dest, self.hops[each].next_hop));
+                    each = self.hops[each].next;
+                }
+            }
+        }
+        self.dests[dest].hops -= 1;
+        if hops == 1 {
+            if let Ok(entry) = self.by_prefix.find_entry(self.hash(&prefix), |&other| other == dest) {
+                entry.remove();
+            }
+            self.dests.release(dest);
+        }
+        self.hops.release(id);
+        self.bury();
+        next_hop
+    }
+
+    /// Frees the tombstones that every cursor has passed, and returns the next hops' numbers.
+    pub(super) fn purge(&mut self) -> SmallVec<[NextHopId; 8]> {
+        let mut freed = SmallVec::new();
+        // Looking at every cursor must be worth its while: when all are at the tail, or the tombstones have doubled.
+        let all_asleep = self.asleep.len() == self.cursors.len();
+        if self.tombstones.is_empty() || (!all_asleep && self.tombstones.len() < self.purge_at) {
+            return freed;
+        }
+        let passed = self.each_cursor().map(|c| c.position.needs_no_tombstone_before()).min().unwrap_or(u64::MAX);
+        while let Some(&entry) = self.tombstones.front()
+            && entry.seq <= passed
+        {
+            self.tombstones.pop_front();
+            // A hop that is announced again, or withdrawn once more, has a newer tombstone or none.
+            if self.is_live(&entry) && self.hops[entry.hop].now == Visibility::NONE {
+                freed.push(self.free(entry.hop));
+            }
+        }
+        self.purge_at = self.tombstones.len() * 2 + 64;
+        freed
+    }
+
+    pub(super) fn each_cursor(&self) -> impl Iterator<Item = &Cursor> {
+        self.cursors.iter().filter(|cursor| cursor.is_used())
+    }
+}
+
+fn is_live(hops: &Pool<Hop>, entry: &Entry) -> bool {
+    hops.get(entry.hop).is_some_and(|hop| hop.seq == entry.seq)
+}
+
+/// A prefix as three words: bytewise is slower.
+fn hash(seed: &FixedState, prefix: &Prefix) -> u64 {
+    let mut hasher = seed.build_hasher();
+    let (low, high, rest) = prefix.words();
+    hasher.write_u64(low);
+    hasher.write_u64(high);
+    hasher.write_u16(rest);
+    hasher.finish()
+}

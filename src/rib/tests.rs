@@ -1,0 +1,223 @@
+//! The table against the model of protocol.md, under any sequence of changes and pulls.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{NextHop, Prefix, Route};
+
+const PEERS: usize = 4;
+/// Which of them listen themselves.
+const SERVERS: [bool; PEERS] = [false, false, true, true];
+
+#[derive(Clone, Debug)]
+enum Op {
+    Announce(usize, u8, u8, u8),
+    Withdraw(usize, u8, u8, u8),
+    Subscribe(usize, u8),
+    Unsubscribe(usize, u8),
+    Pull(usize, usize),
+    Leave(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let route = (0..PEERS, 0..2u8, 0..2u8, 0..3u8);
+    prop_oneof![
+        6 => route.clone().prop_map(|(p, v, d, n)| Op::Announce(p, v, d, n)),
+        5 => route.prop_map(|(p, v, d, n)| Op::Withdraw(p, v, d, n)),
+        2 => (0..PEERS, 0..2u8).prop_map(|(p, v)| Op::Subscribe(p, v)),
+        1 => (0..PEERS, 0..2u8).prop_map(|(p, v)| Op::Unsubscribe(p, v)),
+        6 => (0..PEERS, 0..4usize).prop_map(|(p, room)| Op::Pull(p, room)),
+        1 => (0..PEERS).prop_map(Op::Leave),
+    ]
+}
+
+fn route(vni: u8, dest: u8, hop: u8) -> Route {
+    let v4 = |a| IpAddr::V4(Ipv4Addr::new(10, 0, 0, a));
+    Route {
+        vni: Vni(vni.into()),
+        prefix: Prefix::new(v4(dest), 32).unwrap(),
+        next_hop: NextHop::standard(v4(100 + hop)),
+    }
+}
+
+struct World {
+    rib: Rib,
+    origins: Vec<OriginId>,
+    subscribers: Vec<SubscriberId>,
+    announced: BTreeSet<(usize, Route)>,
+    told: Vec<BTreeSet<Route>>,
+    /// Whether everybody pulls after every change: then nothing superfluous may be told.
+    prompt: bool,
+}
+
+struct Told<'a> {
+    routes: &'a mut BTreeSet<Route>,
+    room: usize,
+    prompt: bool,
+    /// View, for the destinations that must not be left without a next hop.
+    gapless: Option<BTreeMap<(Vni, Prefix), bool>>,
+}
+
+impl Sink for Told<'_> {
+    fn has_room(&self) -> bool {
+        self.room > 0
+    }
+
+    fn tell(&mut self, change: Change<'_>) {
+        self.room -= 1;
+        let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
+        let news = if change.there { self.routes.insert(route) } else { self.routes.remove(&route) };
+        assert!(news || !self.prompt, "told twice: {route} {}", change.there);
+        if let Some(gapless) = &self.gapless
+            && gapless.get(&(route.vni, route.prefix)) == Some(&true)
+        {
+            let left = self.routes.iter().any(|r| (r.vni, r.prefix) == (route.vni, route.prefix));
+            assert!(left, "a gap at {route}");
+        }
+    }
+}
+
+impl World {
+    fn new(prompt: bool) -> Self {
+        let mut rib = Rib::new(7);
+        let origins: Vec<_> = SERVERS.iter().map(|&is_server| rib.add_origin(is_server)).collect();
+        let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p), None)).collect();
+        let told = alloc::vec![BTreeSet::new(); PEERS];
+        Self { rib, origins, subscribers, announced: BTreeSet::new(), told, prompt }
+    }
+
+    fn view(&self, peer: usize) -> BTreeSet<Route> {
+        let is_visible = |(p, route): &&(usize, Route)| {
+            *p != peer
+                && !(SERVERS[*p] && SERVERS[peer])
+                && self.rib.is_subscribed(self.subscribers[peer], route.vni)
+        };
+        self.announced.iter().filter(is_visible).map(|(_, route)| *route).collect()
+    }
+
+    fn pull(&mut self, peer: usize, room: usize, gapless: Option<BTreeMap<(Vni, Prefix), bool>>) {
+        self.rib.wake(|_| {});
+        let id = self.subscribers[peer];
+        let mut sink = Told { routes: &mut self.told[peer], room, prompt: self.prompt, gapless };
+        let order = if peer % 2 == 0 { Order::AdditionsFirst } else { Order::RemovalsFirst };
+        while let Some(pending) = self.rib.next_pending(id) {
+            let (position, viewer) = (self.rib.position(pending), self.rib.viewer(id));
+            let walked = self.rib.walk(pending.table, position, viewer, order, &mut 1000, &mut sink);
+            let stuck = !walked.at_tail;
+            self.rib.advance(id, pending, walked);
+            if stuck {
+                break;
+            }
+        }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Announce(p, v, d, n) => {
+                let news = self.rib.announce(self.origins[p], &route(v, d, n));
+                assert_eq!(news, self.announced.insert((p, route(v, d, n))));
+            }
+            Op::Withdraw(p, v, d, n) => {
+                let news = self.rib.withdraw(self.origins[p], &route(v, d, n));
+                assert_eq!(news, self.announced.remove(&(p, route(v, d, n))));
+            }
+            Op::Subscribe(p, v) => {
+                self.rib.subscribe(self.subscribers[p], Vni(v.into()));
+            }
+            Op::Unsubscribe(p, v) => {
+                self.rib.unsubscribe(self.subscribers[p], Vni(v.into()));
+                self.told[p].retain(|route| route.vni != Vni(v.into()));
+            }
+            Op::Pull(p, room) => self.pull(p, room, None),
+            Op::Leave(p) => {
+                self.rib.mark_stale(self.origins[p]);
+                assert!(self.rib.sweep(self.origins[p], &mut 1000));
+                self.announced.retain(|(q, _)| *q != p);
+                self.rib.release_origin(self.origins[p]);
+                self.rib.remove_subscriber(self.subscribers[p]);
+                self.told[p].clear();
+                self.origins[p] = self.rib.add_origin(SERVERS[p]);
+                let viewer = viewer(&self.rib, &self.origins, p);
+                self.subscribers[p] = self.rib.add_subscriber(viewer, None);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        for peer in 0..PEERS {
+            self.pull(peer, usize::MAX, None);
+            assert_eq!(self.told[peer], self.view(peer), "peer {peer}");
+        }
+        self.rib.wake(|_| {});
+        assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
+        let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| route).collect();
+        assert_eq!(self.rib.len(), distinct.len());
+        for table in self.rib.tables.iter() {
+            assert!(table.journal.len() <= table.hops.len() * 2 + 130, "the journal is compacted");
+        }
+    }
+}
+
+fn viewer(rib: &Rib, origins: &[OriginId], peer: usize) -> Viewer {
+    if SERVERS[peer] { Viewer::Server } else { Viewer::Client(rib.key(origins[peer])) }
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn what_each_has_been_told_comes_to_be_the_view(ops in ops()) {
+        let mut world = World::new(false);
+        for op in &ops {
+            world.apply(op);
+        }
+        world.settle();
+    }
+
+    #[test]
+    fn who_keeps_up_is_told_each_change_once(ops in ops()) {
+        let mut world = World::new(true);
+        for op in &ops {
+            if !matches!(op, Op::Pull(..)) {
+                world.apply(op);
+            }
+            world.settle();
+        }
+    }
+
+    #[test]
+    fn who_is_behind_never_sees_a_gap_where_there_was_none(ops in ops()) {
+        let mut world = World::new(false);
+        for peer in 0..PEERS {
+            world.apply(&Op::Subscribe(peer, 0));
+        }
+        // Since when, for peer 0 and without a break, there is a next hop.
+        let mut held = BTreeMap::new();
+        for op in &ops {
+            if matches!(op, Op::Leave(0) | Op::Unsubscribe(0, _)) {
+                continue;
+            }
+            if let Op::Pull(0, room) = *op {
+                world.pull(0, room, Some(held.clone()));
+            } else {
+                world.apply(op);
+            }
+            for dest in 0..2 {
+                let Route { vni, prefix, .. } = route(0, dest, 0);
+                let has = |routes: &BTreeSet<Route>| routes.iter().any(|r| (r.vni, r.prefix) == (vni, prefix));
+                let (there, known) = (has(&world.view(0)), has(&world.told[0]));
+                let since = held.entry((vni, prefix)).or_insert(false);
+                *since = there && (*since || known);
+            }
+        }
+        world.pull(0, usize::MAX, Some(held));
+    }
+}
