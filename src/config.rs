@@ -63,10 +63,15 @@ impl Default for Config {
 /// How fast a client of the reference implementation is fed: it dies of 64 KiB that it has not yet read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pacing {
-    /// Bytes a second. At least 1,200.
+    /// Bytes a second. At least [`Pacing::MIN`].
     pub rate: u32,
-    /// The most bytes at once. At least 1,200, which is a little more than the longest frame.
+    /// The most bytes at once. At least [`Pacing::MIN`].
     pub burst: u32,
+}
+
+impl Pacing {
+    /// The least for both: the longest segment, 1,208 bytes.
+    pub const MIN: u32 = 1208;
 }
 
 impl Default for Pacing {
@@ -84,7 +89,7 @@ pub enum ConfigError {
     Keepalive,
     /// [`Config::backoff_min`] is 0 or over [`Config::backoff_max`].
     Backoff,
-    /// [`Pacing::rate`] or [`Pacing::burst`] is under 1,200.
+    /// [`Pacing::rate`] or [`Pacing::burst`] is under [`Pacing::MIN`].
     Pacing,
     /// [`Config::unproven_max`] is under 4 KiB.
     Unproven,
@@ -95,7 +100,7 @@ impl fmt::Display for ConfigError {
         f.write_str(match self {
             Self::Keepalive => "the keepalive interval must be at least 1 second",
             Self::Backoff => "the shortest back-off must be over 0 and not over the longest",
-            Self::Pacing => "rate and burst of the pacing must be at least 1,200 bytes",
+            Self::Pacing => "rate and burst of the pacing must be at least 1,208 bytes",
             Self::Unproven => "the window towards a server must be at least 4 KiB",
         })
     }
@@ -115,7 +120,7 @@ impl Config {
         if self.backoff_min.is_zero() || self.backoff_min > self.backoff_max {
             return Err(ConfigError::Backoff);
         }
-        if self.pacing.is_some_and(|p| p.rate < 1200 || p.burst < 1200) {
+        if self.pacing.is_some_and(|p| p.rate < Pacing::MIN || p.burst < Pacing::MIN) {
             return Err(ConfigError::Pacing);
         }
         if self.unproven_max < 4096 {

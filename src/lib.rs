@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod node;
 mod rib;
+mod session;
 mod time;
 mod types;
 pub mod wire;

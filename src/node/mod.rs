@@ -1,78 +1,290 @@
 //! The node: sessions, route table and configured peers behind `handle_input` and the `poll_*`.
 
+mod clock;
+mod command;
+mod conn;
+mod dial;
 mod info;
 mod input;
+mod jobs;
+mod local;
 mod output;
+mod pace;
+mod peer;
+mod receive;
+mod shared;
+mod timers;
+mod transmit;
+mod upstream;
+mod view;
 
-use core::marker::PhantomData;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 
 pub use info::{Counters, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{Action, Actions, Close, Peer, Reply, RouteChange, Transition, Transmit, TransmitMode};
 
-use crate::{Config, ConfigError, Instant, PeerId, Route, SessionState, Vni};
+use crate::rib::{Rib, SubscriberId, Viewer};
+use crate::session::Role;
+use crate::{CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
+use clock::Clock;
+use conn::Conn;
+use jobs::Job;
+use local::LocalChanges;
+use shared::Shared;
+use timers::{TimerKey, Timers};
 
-/// STUB: interface only
+/// A node of the route distribution system: a server, a client, or both.
+///
+/// It does no I/O and reads no clock. A driver feeds it what happens and carries out what it says; the crate's
+/// documentation has the loop. The contract:
+///
+/// - *Input*: [`handle_input`](Self::handle_input) takes one event, does bounded work, and returns control actions. Time
+///   comes in as `now`; an earlier `now` than the latest is taken as the latest.
+/// - *Output*: after the inputs of a turn, [`poll_transmit`](Self::poll_transmit) and
+///   [`poll_change`](Self::poll_change) are called until they return `None` (the latter: as long as the embedder has
+///   room), in any order. Both use the `now` of the last input.
+/// - *Time*: then [`poll_timeout`](Self::poll_timeout) says when to feed [`Input::Tick`] at the latest. Pending work
+///   counts as due now.
+/// - *Getters* borrow, and change nothing.
 #[derive(Debug)]
-pub struct Node(PhantomData<()>);
+pub struct Node {
+    config: Config,
+    clock: Clock,
+    /// Everybody's routes, this node's own among them. Told to the peers that this node accepted, and to itself.
+    rib: Rib,
+    /// This node's own routes, told to the servers that it dials.
+    own: Rib,
+    /// This node as a subscriber of `rib`.
+    local: SubscriberId,
+    changes: LocalChanges,
+    conns: BTreeMap<ConnId, Box<Conn>>,
+    peers: BTreeMap<PeerId, peer::Peer>,
+    /// Connections that may have something to be sent.
+    ready: VecDeque<ConnId>,
+    timers: Timers,
+    jobs: VecDeque<Job>,
+    shared: Shared,
+    /// What the current input leads to.
+    actions: Actions,
+    next_conn: u64,
+    next_peer: u32,
+    random: u64,
+    is_listening: bool,
+    /// Since when it has been listening: the time of `warming` counts from here.
+    listening_since: Option<Instant>,
+    shutdown: Shutdown,
+}
 
-#[allow(missing_docs, unused_variables)]
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shutdown {
+    No,
+    /// Servers are being told that this node leaves for good.
+    Cleanup,
+    Done,
+}
+
 impl Node {
+    /// A node without peers that begins `now`.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self(PhantomData))
+        let mut rib = Rib::new(config.seed);
+        let own = Rib::new(config.seed.rotate_left(32));
+        let local = rib.add_subscriber(Viewer::Local, None);
+        Ok(Self {
+            clock: Clock::new(now),
+            random: config.seed,
+            config,
+            rib,
+            own,
+            local,
+            changes: LocalChanges::default(),
+            conns: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            jobs: VecDeque::new(),
+            shared: Shared::default(),
+            actions: Actions::new(),
+            next_conn: 0,
+            next_peer: 0,
+            is_listening: false,
+            listening_since: None,
+            shutdown: Shutdown::No,
+        })
     }
-    /// one event in, control actions out
+
+    /// Takes one event; returns what the driver is to do at once, in order.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
-        unimplemented!()
+        self.clock.advance(now, self.timers.next());
+        match input {
+            Input::Tick => self.tick(),
+            Input::Accepted { conn, remote } => self.accepted(conn, remote),
+            Input::Connected { conn, remote } => self.connected(conn, remote),
+            Input::DialFailed { conn, why } => self.close(conn, CloseReason::DialFailed(why), None),
+            Input::Received { conn, bytes } => self.received(conn, &bytes),
+            Input::Sent { conn } => {
+                if let Some(found) = self.conns.get_mut(&conn) {
+                    found.in_flight = false;
+                    self.mark_ready(conn);
+                }
+            }
+            Input::Closed { conn, end } => self.close(conn, CloseReason::Transport(end), None),
+            Input::Command(command) => self.command(command),
+        }
+        for conn in self.rib.too_slow() {
+            self.close(conn, CloseReason::TooSlow, Some(Close::Now));
+        }
+        core::mem::take(&mut self.actions)
     }
-    /// drain at the end of each turn
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        unimplemented!()
-    }
-    /// drain (as far as the embedder has room) at the end of each turn
-    pub fn poll_change(&mut self) -> Option<RouteChange> {
-        unimplemented!()
-    }
-    /// when to feed `Tick`; `<= now` while work is left
+
+    /// When to feed [`Input::Tick`] at the latest; the present while work is left. `None`: not at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
+        let is_busy = !self.jobs.is_empty() || !self.ready.is_empty() || self.rib.is_dirty() || self.own.is_dirty();
+        if is_busy { Some(self.clock.now()) } else { self.timers.next() }
     }
-    pub fn config(&self) -> &Config {
-        unimplemented!()
+
+    /// Everything that is due, and a slice of the work that is left.
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        while let Some(key) = self.timers.pop(now) {
+            match key {
+                TimerKey::Conn(conn) => self.conn_due(conn),
+                TimerKey::Peer(peer) => self.peer_due(peer),
+                TimerKey::Grace(origin) => self.jobs.push_back(Job::Sweep { origin, release: true }),
+                TimerKey::Shutdown => self.terminate(),
+            }
+        }
+        self.run_jobs();
     }
-    /// state of a configured peer
-    pub fn peer_state(&self, peer: PeerId) -> Option<SessionState> {
-        unimplemented!()
+
+    fn conn_due(&mut self, id: ConnId) {
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        Timers::fired(&mut conn.timer);
+        if let Some(reason) = conn.timers.expired(now, uptime, conn.session.state()) {
+            return self.close(id, reason, Some(Close::Now));
+        }
+        if conn.timers.keepalive_due(now) {
+            conn.keepalives_due += 1;
+        }
+        self.mark_ready(id);
+        self.set_conn_timer(id);
     }
-    pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
-        core::iter::empty()
+
+    fn set_conn_timer(&mut self, id: ConnId) {
+        let uptime = self.clock.uptime();
+        if let Some(conn) = self.conns.get_mut(&id) {
+            let at = conn.timers.next(uptime);
+            self.timers.set_by(&mut conn.timer, TimerKey::Conn(id), at);
+        }
     }
-    pub fn sessions(&self) -> impl Iterator<Item = SessionInfo> + '_ {
-        core::iter::empty()
+
+    /// There may be something to send on a connection.
+    fn mark_ready(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.mark_ready(&mut self.ready);
+        }
     }
-    pub fn is_subscribed(&self, vni: Vni) -> bool {
-        unimplemented!()
+
+    fn accepted(&mut self, id: ConnId, remote: core::net::SocketAddr) {
+        if self.shutdown != Shutdown::No || self.conns.contains_key(&id) || id.is_dialled() {
+            self.actions.push(Action::Close { conn: id, how: Close::Now });
+            return;
+        }
+        let mut conn = self.new_conn(id, Role::Acceptor);
+        conn.remote = Some(remote);
+        self.conns.insert(id, conn);
+        self.set_conn_timer(id);
     }
-    pub fn subscribed_vnis(&self) -> impl Iterator<Item = Vni> + '_ {
-        core::iter::empty()
+
+    fn new_conn(&self, id: ConnId, role: Role) -> Box<Conn> {
+        let timers = self.clock.session_timers(self.config.handshake_timeout);
+        Box::new(Conn::new(id, role, timers))
     }
-    pub fn is_announced(&self, route: &Route) -> bool {
-        unimplemented!()
+
+    /// A connection changed its state.
+    fn transition(&mut self, id: ConnId, old: SessionState) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let peer = conn.peer.and_then(|peer| self.named(peer));
+        let (remote, new) = (conn.remote, conn.session.state());
+        self.actions.push(Action::State(Transition { conn: id, peer, remote, old, new, reason: None }));
     }
-    pub fn announcements(&self) -> impl Iterator<Item = Route> + '_ {
-        core::iter::empty()
+
+    fn named(&self, id: PeerId) -> Option<Peer> {
+        self.peers.get(&id).map(|peer| Peer { id, endpoint: peer.endpoint.clone() })
     }
-    /// the VNIs of which the table holds a route
-    pub fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
-        core::iter::empty()
+
+    /// A connection is over. `how`: what the driver is to do, unless it knows.
+    fn close(&mut self, id: ConnId, reason: CloseReason, how: Option<Close>) {
+        let Some(mut conn) = self.conns.remove(&id) else { return };
+        self.timers.set(&mut conn.timer, TimerKey::Conn(id), None);
+        self.actions.extend(how.map(|how| Action::Close { conn: id, how }));
+        let old = conn.session.state();
+        let (peer, new) = match conn.peer {
+            None => {
+                self.depart(&conn, &reason);
+                (None, SessionState::Closed)
+            }
+            Some(peer) => {
+                if let Some(subscriber) = conn.subscriber {
+                    self.own.remove_subscriber(subscriber);
+                }
+                let named = self.named(peer);
+                (named, self.lost(peer, &conn, &reason))
+            }
+        };
+        let transition = Transition { conn: id, peer, remote: conn.remote, old, new, reason: Some(reason) };
+        self.actions.push(Action::State(transition));
+        if self.shutdown == Shutdown::Cleanup && self.conns.is_empty() {
+            self.terminate();
+        }
     }
-    /// every route of a VNI that somebody, this node included, announces
-    pub fn routes(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
-        core::iter::empty()
+
+    /// A peer that this node accepted is gone: its routes go too, at once or after its grace.
+    fn depart(&mut self, conn: &Conn, reason: &CloseReason) {
+        if let Some(subscriber) = conn.subscriber {
+            self.rib.remove_subscriber(subscriber);
+        }
+        let Some(origin) = conn.origin else { return };
+        let process_gone = matches!(reason, CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset));
+        let asked = conn.session.hello().map_or(0, |hello| hello.restart_time);
+        let grace = asked.min(self.config.restart_time_max);
+        if process_gone && grace > 0 && self.rib.route_count(origin) > 0 {
+            self.rib.depart(origin);
+            let end = self.clock.now() + core::time::Duration::from_secs(grace.into());
+            self.timers.once(TimerKey::Grace(origin), end);
+        } else {
+            self.rib.mark_stale(origin);
+            self.jobs.push_back(Job::Sweep { origin, release: true });
+        }
     }
-    /// the routes of a VNI as `poll_change` tells them: those of others that this node doesn't announce itself
-    pub fn learned(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
-        core::iter::empty()
+
+    /// The end, at once: every connection is closed.
+    fn terminate(&mut self) {
+        if self.shutdown == Shutdown::Done {
+            return;
+        }
+        self.shutdown = Shutdown::Done;
+        while let Some((&id, _)) = self.conns.first_key_value() {
+            self.close(id, CloseReason::Shutdown, Some(Close::Now));
+        }
+        self.timers = Timers::default();
+        self.jobs.clear();
+        self.actions.push(Action::Terminated);
+    }
+
+    /// The next number of a sequence that the seed determines (splitmix64).
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 }

@@ -50,9 +50,9 @@ impl Position {
         self.synced
     }
 
-    /// Whether it walks behind the tail where it stood last.
-    pub(super) fn is_lagging(&self) -> bool {
-        self.at != self.base
+    /// Whether another in the same place knows the same.
+    pub(crate) fn is_sharable(&self) -> bool {
+        self.ahead.is_none()
     }
 
     /// Up to which change tombstones are of no use to it.

@@ -49,6 +49,29 @@ impl Rib {
         true
     }
 
+    /// `origin` withdraws all that it announces in a VNI. Looks at its routes, or at the VNI's if they are fewer.
+    pub(crate) fn withdraw_all(&mut self, origin: OriginId, vni: Vni) {
+        let Some(&id) = self.by_vni.get(&vni) else { return };
+        let is_in = |r: &RouteRef| r.table == id;
+        if self.origins[origin.0].routes.len() <= self.tables[id.0].hops.len() {
+            let mut place = self.origins[origin.0].routes.len();
+            while let Some(below) = place.checked_sub(1) {
+                place = below;
+                // What is moved into this place comes from behind it, and has been looked at.
+                if self.origins[origin.0].routes.get(place).is_some_and(is_in) {
+                    self.detach(origin, place);
+                }
+            }
+            return;
+        }
+        for hop in 0..self.tables[id.0].hops.places() {
+            let Some(hop_now) = self.tables[id.0].hops.get(hop) else { return };
+            if let Some(place) = hop_now.announcers.iter().find(|a| a.origin == origin.0).map(|a| a.place) {
+                self.detach(origin, place as usize);
+            }
+        }
+    }
+
     /// A live server says that `route` is gone: so are the stale copies that others have of it.
     pub(crate) fn withdraw_stale(&mut self, route: &Route) {
         while let Some((table, hop)) = self.find(route) {

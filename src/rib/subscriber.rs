@@ -3,11 +3,11 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::Rib;
 use super::cursor::Position;
 use super::table::{NIL, TableId};
 use super::visibility::Viewer;
 use super::walk::Walked;
-use super::Rib;
 use crate::{ConnId, Vni};
 
 /// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes.
@@ -184,6 +184,11 @@ impl Rib {
 
     pub(crate) fn position(&self, pending: Pending) -> &Position {
         &self.tables[pending.table.0].cursors[pending.cursor].position
+    }
+
+    /// Whether nobody else subscribes to the table.
+    pub(crate) fn is_alone(&self, table: TableId) -> bool {
+        self.tables[table.0].cursors.len() == 1
     }
 
     /// What the table's walks tell has changed if this has.

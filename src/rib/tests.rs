@@ -92,9 +92,7 @@ impl World {
 
     fn view(&self, peer: usize) -> BTreeSet<Route> {
         let is_visible = |(p, route): &&(usize, Route)| {
-            *p != peer
-                && !(SERVERS[*p] && SERVERS[peer])
-                && self.rib.is_subscribed(self.subscribers[peer], route.vni)
+            *p != peer && !(SERVERS[*p] && SERVERS[peer]) && self.rib.is_subscribed(self.subscribers[peer], route.vni)
         };
         self.announced.iter().filter(is_visible).map(|(_, route)| *route).collect()
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// Somebody who looks at the table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Viewer {
     /// A peer that only dials, by its key.
     Client(u64),

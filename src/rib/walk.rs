@@ -46,7 +46,14 @@ pub(crate) struct Walked {
     /// The last change that was told.
     pub(super) furthest: u64,
     /// Peers whose own routes lie on the way: to them it would have been told differently. Sorted.
-    pub(crate) exceptions: SmallVec<[u64; 4]>,
+    exceptions: SmallVec<[u64; 4]>,
+}
+
+impl Walked {
+    /// Whether `viewer` would have been told differently than anybody.
+    pub(crate) fn is_exception(&self, viewer: Viewer) -> bool {
+        matches!(viewer, Viewer::Client(key) if self.exceptions.binary_search(&key).is_ok())
+    }
 }
 
 struct Walk<'a, S> {

@@ -1,0 +1,152 @@
+//! What the embedder wants: noted at once, told to whom it concerns when they are there.
+
+use alloc::sync::Arc;
+
+use super::jobs::Job;
+use super::peer::Peer;
+use super::timers::TimerKey;
+use super::upstream::Wire;
+use super::{Action, Close, Command, Node, Reply, Shutdown};
+use crate::rib::OriginId;
+use crate::{ApiMisuse, CloseReason, PeerId, Route, SessionState, Vni};
+
+impl Node {
+    pub(super) fn command(&mut self, command: Command) {
+        let result = if self.shutdown == Shutdown::No { self.obey(command) } else { Err(ApiMisuse::Closed) };
+        // A reply goes before what follows from the command, but for the end.
+        self.actions.insert(0, Action::Reply(result));
+    }
+
+    fn obey(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
+        match command {
+            Command::AddPeer { endpoint } => return self.add_peer(endpoint.into()).map(Reply::Peer),
+            Command::RemovePeer(peer) => self.remove_peer(peer).then_some(()).ok_or(ApiMisuse::NoSuchPeer)?,
+            Command::ResetPeer(peer) => self.reset_peer(peer)?,
+            Command::ResetConn(conn) => self.close(conn, CloseReason::ResetRequested, Some(Close::Now)),
+            Command::Subscribe(vni) => self.subscribe(vni)?,
+            Command::Unsubscribe(vni) => self.unsubscribe(vni)?,
+            Command::Announce(route) => self.announce(&route)?,
+            Command::Withdraw(route) => {
+                if !self.own.withdraw(OriginId::LOCAL, &route) {
+                    return Err(ApiMisuse::NoSuchRoute);
+                }
+                self.rib.withdraw(OriginId::LOCAL, &route);
+            }
+            Command::SetListening(listening) => {
+                self.is_listening = listening;
+                if listening {
+                    self.listening_since.get_or_insert(self.clock.now());
+                }
+            }
+            Command::Shutdown { cleanup } => self.shut_down(cleanup),
+        }
+        Ok(Reply::Done)
+    }
+
+    fn add_peer(&mut self, endpoint: Arc<str>) -> Result<PeerId, ApiMisuse> {
+        if self.peers.values().any(|peer| peer.endpoint == endpoint) {
+            return Err(ApiMisuse::PeerExists);
+        }
+        let id = PeerId(self.next_peer);
+        self.next_peer += 1;
+        let origin = self.rib.add_dialled_origin();
+        self.peers.insert(id, Peer::new(endpoint, origin));
+        self.dial(id, SessionState::Closed);
+        Ok(id)
+    }
+
+    fn reset_peer(&mut self, id: PeerId) -> Result<(), ApiMisuse> {
+        let now = self.clock.now();
+        let peer = self.peers.get_mut(&id).ok_or(ApiMisuse::NoSuchPeer)?;
+        match peer.conn {
+            Some(conn) => self.close(conn, CloseReason::ResetRequested, Some(Close::Now)),
+            None => {
+                peer.dial_at = Some(now);
+                self.set_peer_timer(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
+        if !self.rib.subscribe(self.local, vni) {
+            return Err(ApiMisuse::AlreadySubscribed);
+        }
+        self.ask_servers(vni);
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
+        if !self.rib.unsubscribe(self.local, vni) {
+            return Err(ApiMisuse::NotSubscribed);
+        }
+        self.changes.forget(vni);
+        if !self.jobs.iter().any(|job| job.drops(vni)) {
+            self.jobs.push_back(Job::Drop { vni, from: 0 });
+        }
+        self.ask_servers(vni);
+        Ok(())
+    }
+
+    /// Whether a VNI is wanted has changed.
+    fn ask_servers(&mut self, vni: Vni) {
+        let wanted = self.rib.is_subscribed(self.local, vni);
+        let mut locked = alloc::vec::Vec::new();
+        for conn in self.conns.values_mut() {
+            let Some(upstream) = &mut conn.upstream else { continue };
+            if wanted && matches!(upstream.wire(vni), Some(Wire::Filtered | Wire::Spent)) {
+                locked.push(conn.id);
+                continue;
+            }
+            upstream.todo.insert(vni);
+            if wanted && let Some(peer) = conn.peer.and_then(|peer| self.peers.get_mut(&peer)) {
+                peer.synced = false;
+            }
+            conn.mark_ready(&mut self.ready);
+        }
+        for conn in locked {
+            self.close(conn, CloseReason::Resubscribe, Some(Close::Now));
+        }
+    }
+
+    fn announce(&mut self, route: &Route) -> Result<(), ApiMisuse> {
+        if !self.own.announce(OriginId::LOCAL, route) {
+            return Err(ApiMisuse::AlreadyAnnounced);
+        }
+        self.rib.announce(OriginId::LOCAL, route);
+        for peer in self.peers.values() {
+            let conn = peer.conn.and_then(|conn| self.conns.get_mut(&conn));
+            if let Some(conn) = conn
+                && let Some(subscriber) = conn.subscriber
+                && self.own.subscribe(subscriber, route.vni)
+            {
+                conn.mark_ready(&mut self.ready);
+            }
+        }
+        Ok(())
+    }
+
+    fn shut_down(&mut self, cleanup: bool) {
+        self.shutdown = Shutdown::Cleanup;
+        if !cleanup {
+            return self.terminate();
+        }
+        // Only a server that answers in order can say that it has read the farewell.
+        let stays =
+            |conn: &super::Conn| conn.upstream.is_some() && conn.session.is_established() && conn.session.is_ordered();
+        let others: alloc::vec::Vec<_> = self.conns.values().filter(|conn| !stays(conn)).map(|conn| conn.id).collect();
+        for conn in others {
+            self.close(conn, CloseReason::Shutdown, Some(Close::Now));
+        }
+        if self.conns.is_empty() {
+            return self.terminate();
+        }
+        for peer in self.peers.values_mut() {
+            peer.dial_at = None;
+        }
+        self.own.mark_stale(OriginId::LOCAL);
+        self.rib.mark_stale(OriginId::LOCAL);
+        self.jobs.push_back(Job::Leave);
+        self.timers.once(TimerKey::Shutdown, self.clock.now() + self.config.shutdown_timeout);
+    }
+}

@@ -1,0 +1,140 @@
+//! One connection of a node: its session, what it announces and is told, and what it still has to be sent.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+
+use super::Counters;
+use super::pace::Bucket;
+use super::timers::Timer;
+use super::upstream::Upstream;
+use crate::rib::{OriginId, Rib, SubscriberId};
+use crate::session::{Role, Session, SessionTimers, Step};
+use crate::wire::{Deframer, Message, Update, UpdateAction};
+use crate::{CloseReason, ConnId, PeerId};
+
+/// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
+const MAX_RUNS: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) id: ConnId,
+    pub(super) peer: Option<PeerId>,
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) session: Session,
+    pub(super) timers: SessionTimers,
+    pub(super) timer: Timer,
+    pub(super) deframer: Deframer,
+    /// What it announces. An accepted one's is its own, from ESTABLISHED on; a dialled one's is its peer's.
+    pub(super) origin: Option<OriginId>,
+    /// What it is told: accepted, the routes of all; dialled, this node's own. From ESTABLISHED on.
+    pub(super) subscriber: Option<SubscriberId>,
+    /// Our HELLO is yet to be sent.
+    pub(super) hello_due: bool,
+    /// KEEPALIVEs that are to be sent, ahead of routes if the far end lacks `ordered`, or is the server.
+    pub(super) keepalives_due: u32,
+    /// Answers that wait for the sync of a subscription: (its number, how many answers).
+    withheld: VecDeque<(u64, u32)>,
+    /// What a dialled server has been asked for.
+    pub(super) upstream: Option<Box<Upstream>>,
+    /// How fast a client without `ordered` is fed.
+    pub(super) bucket: Option<Bucket>,
+    pub(super) in_flight: bool,
+    pub(super) is_ready: bool,
+    pub(super) counters: Counters,
+}
+
+impl Conn {
+    pub(super) fn new(id: ConnId, role: Role, timers: SessionTimers) -> Self {
+        Self {
+            id,
+            peer: None,
+            remote: None,
+            session: Session::new(role),
+            timers,
+            timer: Timer::default(),
+            deframer: Deframer::default(),
+            origin: None,
+            subscriber: None,
+            hello_due: false,
+            keepalives_due: 0,
+            withheld: VecDeque::new(),
+            upstream: None,
+            bucket: None,
+            in_flight: false,
+            is_ready: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// There may be something to send: puts it in the queue, unless something is under way.
+    pub(super) fn mark_ready(&mut self, ready: &mut VecDeque<ConnId>) {
+        if !self.in_flight && !self.is_ready {
+            self.is_ready = true;
+            ready.push_back(self.id);
+        }
+    }
+
+    /// Takes UPDATEs from `input` up to the first message that is something else, and says what that is. `None`: all of
+    /// `input` is taken.
+    pub(super) fn receive(&mut self, rib: &mut Rib, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
+        while let Some(frame) = self.deframer.next(input).map_err(CloseReason::Decode)? {
+            let message = Message::decode(frame).map_err(CloseReason::Decode)?;
+            match self.session.receive(message).map_err(CloseReason::Misbehaved)? {
+                Step::Update(update) => self.update(rib, &update),
+                Step::Impossible => {
+                    self.counters.updates_in += 1;
+                    self.counters.impossible += 1;
+                }
+                Step::Unknown => self.counters.unknown += 1,
+                step => return Ok(Some(step)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn update(&mut self, rib: &mut Rib, update: &Update) {
+        self.counters.updates_in += 1;
+        let Some(origin) = self.origin else { return };
+        match &mut self.upstream {
+            Some(upstream) if !upstream.is_asked_for(update.route.vni) => self.counters.unasked += 1,
+            upstream => match update.action {
+                UpdateAction::Add => {
+                    rib.announce(origin, &update.route);
+                }
+                UpdateAction::Remove => {
+                    rib.withdraw(origin, &update.route);
+                    if upstream.is_some() {
+                        rib.withdraw_stale(&update.route);
+                    }
+                }
+            },
+        }
+    }
+
+    /// A KEEPALIVE is to be answered: at once, or (`ordered`) after the sync of every SUBSCRIBE before it.
+    pub(super) fn owe_answer(&mut self, last_unsynced: Option<u64>) {
+        let is_full = self.withheld.len() >= MAX_RUNS;
+        match (last_unsynced, self.withheld.back_mut()) {
+            (None, None) => self.keepalives_due += 1,
+            (Some(until), Some((last, answers))) if *last == until => *answers += 1,
+            (Some(until), Some((last, answers))) if is_full => {
+                *last = until.max(*last);
+                *answers += 1;
+            }
+            (Some(until), _) => self.withheld.push_back((until, 1)),
+            // Everything is synced but what an earlier answer waits for is gone too: in order, behind it.
+            (None, Some((_, answers))) => *answers += 1,
+        }
+    }
+
+    /// Subscriptions before `first_unsynced` are synced (or ended): their answers may go.
+    pub(super) fn release_answers(&mut self, first_unsynced: Option<u64>) {
+        while let Some(&(until, answers)) = self.withheld.front()
+            && first_unsynced.is_none_or(|first| until < first)
+        {
+            self.keepalives_due += answers;
+            self.withheld.pop_front();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Work that is as long as a table: done in slices, one at each tick. Routes not yet reached still count as announced.
+
+use super::Node;
+use crate::Vni;
+use crate::rib::OriginId;
+
+/// Routes looked at in one slice: some tenths of a millisecond.
+const SLICE: usize = 4096;
+
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Withdraw an origin's stale routes; then perhaps forget it.
+    Sweep { origin: OriginId, release: bool },
+    /// Withdraw an origin's stale routes that a live server doesn't have.
+    Contradict { origin: OriginId, by: OriginId, from: usize },
+    /// Forget what servers told of a VNI that is not subscribed to any more.
+    Drop { vni: Vni, from: u32 },
+    /// Withdraw all that this node announces.
+    Leave,
+}
+
+impl Job {
+    /// Whether it needs this origin to be there.
+    pub(super) fn concerns(&self, id: OriginId) -> bool {
+        match self {
+            Self::Sweep { origin, .. } => *origin == id,
+            Self::Contradict { origin, by, .. } => *origin == id || *by == id,
+            Self::Drop { .. } | Self::Leave => false,
+        }
+    }
+
+    /// Whether it forgets routes of this VNI.
+    pub(super) fn drops(&self, vni: Vni) -> bool {
+        matches!(self, Self::Drop { vni: dropped, .. } if *dropped == vni)
+    }
+}
+
+impl Node {
+    /// One slice of what is to do.
+    pub(super) fn run_jobs(&mut self) {
+        let mut budget = SLICE;
+        while let Some(job) = self.jobs.front_mut() {
+            let done = match job {
+                Job::Sweep { origin, release } => {
+                    let done = self.rib.sweep(*origin, &mut budget);
+                    if done && *release {
+                        self.rib.release_origin(*origin);
+                    }
+                    done
+                }
+                Job::Contradict { origin, by, from } => self.rib.contradict(*origin, *by, from, &mut budget),
+                Job::Drop { vni, from } => self.rib.drop_dialled(*vni, from, &mut budget),
+                Job::Leave => {
+                    self.own.sweep(OriginId::LOCAL, &mut budget) && self.rib.sweep(OriginId::LOCAL, &mut budget)
+                }
+            };
+            if !done {
+                return;
+            }
+            if let Some(Job::Drop { .. } | Job::Leave) = self.jobs.pop_front() {
+                // A subscription, or the farewell, may have waited for this.
+                for conn in self.conns.values_mut() {
+                    conn.mark_ready(&mut self.ready);
+                }
+            }
+        }
+    }
+}

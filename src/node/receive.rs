@@ -1,0 +1,137 @@
+//! What follows from received messages.
+
+use bytes::Bytes;
+
+use super::pace::Bucket;
+use super::upstream::Upstream;
+use super::{Close, Node};
+use crate::rib::Viewer;
+use crate::session::{Role, Step};
+use crate::wire::Hello;
+use crate::{ConnId, SessionState, Vni};
+
+impl Node {
+    pub(super) fn received(&mut self, id: ConnId, bytes: &Bytes) {
+        let mut input = &bytes[..];
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.counters.bytes_in += bytes.len() as u64;
+            conn.timers.heard(self.clock.now(), self.clock.uptime(), conn.session.state());
+        }
+        while let Some(conn) = self.conns.get_mut(&id) {
+            let old = conn.session.state();
+            match conn.receive(&mut self.rib, &mut input) {
+                Ok(None) => break,
+                Ok(Some(step)) => self.step(id, old, step),
+                Err(reason) => return self.close(id, reason, Some(Close::Now)),
+            }
+        }
+    }
+
+    fn step(&mut self, id: ConnId, old: SessionState, step: Step) {
+        match step {
+            Step::Hello(hello) => self.greeted(id, old, &hello),
+            Step::Established => self.established(id, old),
+            Step::Keepalive => self.keepalive(id),
+            Step::Subscribe(vni) => self.peer_subscribes(id, vni),
+            Step::Unsubscribe(vni) => self.peer_unsubscribes(id, vni),
+            // Handled where they are read.
+            Step::Update(_) | Step::Impossible | Step::Unknown => {}
+        }
+    }
+
+    fn greeted(&mut self, id: ConnId, old: SessionState, hello: &Hello) {
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let keepalive = self.config.keepalive.min(hello.keepalive);
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.timers.step(now, uptime, &conn.session, keepalive);
+        match conn.session.role() {
+            Role::Dialler => conn.keepalives_due = 1,
+            Role::Acceptor => conn.hello_due = true,
+        }
+        self.mark_ready(id);
+        self.transition(id, old);
+        self.set_conn_timer(id);
+    }
+
+    fn established(&mut self, id: ConnId, old: SessionState) {
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(&hello) = conn.session.hello() else { return };
+        conn.timers.step(now, uptime, &conn.session, self.config.keepalive.min(hello.keepalive));
+        match conn.peer {
+            None => {
+                let origin = self.rib.add_origin(hello.is_server);
+                let viewer = if hello.is_server { Viewer::Server } else { Viewer::Client(self.rib.key(origin)) };
+                conn.origin = Some(origin);
+                conn.subscriber = Some(self.rib.add_subscriber(viewer, Some(id)));
+                conn.owe_answer(None);
+                if !hello.ordered {
+                    conn.bucket = self.config.pacing.map(|pacing| Bucket::new(pacing, now));
+                }
+            }
+            Some(peer) => {
+                conn.upstream = Some(Upstream::new(self.rib.subscribed_vnis(self.local)).into());
+                let subscriber = self.own.add_subscriber(Viewer::ANYBODY, Some(id));
+                let vnis: alloc::vec::Vec<Vni> = self.own.vnis().collect();
+                for vni in vnis {
+                    self.own.subscribe(subscriber, vni);
+                }
+                conn.subscriber = Some(subscriber);
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    conn.origin = Some(peer.origin);
+                    peer.established_at = Some(now);
+                    if hello.ordered {
+                        peer.suspend_hold(now);
+                    }
+                }
+            }
+        }
+        self.mark_ready(id);
+        self.transition(id, old);
+        self.set_conn_timer(id);
+        self.check_synced(id);
+        if let Some(peer) = self.conns.get(&id).and_then(|conn| conn.peer) {
+            self.set_peer_timer(peer);
+        }
+    }
+
+    fn keepalive(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(upstream) = &mut conn.upstream else {
+            let unsynced = match conn.subscriber {
+                Some(subscriber) if conn.session.is_ordered() => self.rib.last_unsynced(subscriber),
+                _ => None,
+            };
+            conn.owe_answer(unsynced);
+            return self.mark_ready(id);
+        };
+        upstream.answer();
+        if upstream.goodbye.is_some_and(|number| number <= upstream.answered) {
+            return self.close(id, crate::CloseReason::Shutdown, Some(Close::Drain));
+        }
+        self.mark_ready(id);
+        self.check_synced(id);
+    }
+
+    fn peer_subscribes(&mut self, id: ConnId, vni: Vni) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        // To the servers that a node dials it tells nothing that it learned.
+        if let (None, Some(subscriber)) = (conn.peer, conn.subscriber) {
+            self.rib.subscribe(subscriber, vni);
+            self.mark_ready(id);
+        }
+    }
+
+    fn peer_unsubscribes(&mut self, id: ConnId, vni: Vni) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if let (None, Some(subscriber), Some(origin)) = (conn.peer, conn.subscriber, conn.origin)
+            && self.rib.unsubscribe(subscriber, vni)
+        {
+            if !conn.session.is_ordered() {
+                // The reference does so, and clients of its production fork rely on it.
+                self.rib.withdraw_all(origin, vni);
+            }
+            self.mark_ready(id);
+        }
+    }
+}

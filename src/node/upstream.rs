@@ -1,0 +1,101 @@
+//! What a dialled server has been asked for in this session: subscriptions on the wire, and the KEEPALIVEs whose answers
+//! prove that it has done what came before them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use crate::Vni;
+
+/// A VNI's subscription, as it stands on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wire {
+    /// Subscribed to. Synced with the answer to the KEEPALIVE of this number, if it answers in order.
+    Subscribed { sync: u64 },
+    /// Unsubscribed from; may be subscribed to again after the answer to the KEEPALIVE of this number.
+    Unsubscribing { until: u64 },
+    /// Subscribed to, but not wanted: the server would withdraw what we announce there.
+    Filtered,
+    /// Unsubscribed from; the server would lock up if it were subscribed to again.
+    Spent,
+}
+
+#[derive(Debug)]
+pub(super) struct Upstream {
+    vnis: BTreeMap<Vni, Wire>,
+    /// VNIs whose subscription may have to change on the wire.
+    pub(super) todo: BTreeSet<Vni>,
+    /// KEEPALIVEs sent, and answered.
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    /// A KEEPALIVE is to follow what has been sent.
+    pub(super) barrier_due: bool,
+    /// Bytes sent that no answer has proven to be read yet: all, and those before the KEEPALIVE that asks for it.
+    pub(super) unproven: usize,
+    pub(super) probe: Option<(u64, usize)>,
+    /// The node leaves for good when the KEEPALIVE of this number is answered.
+    pub(super) goodbye: Option<u64>,
+    /// The first sync is complete.
+    pub(super) first_sync_done: bool,
+}
+
+impl Upstream {
+    /// For a session that has just been established, by the first KEEPALIVE.
+    pub(super) fn new(wanted: impl Iterator<Item = Vni>) -> Self {
+        Self {
+            vnis: BTreeMap::new(),
+            todo: wanted.collect(),
+            sent: 1,
+            answered: 1,
+            barrier_due: false,
+            unproven: 0,
+            probe: None,
+            goodbye: None,
+            first_sync_done: false,
+        }
+    }
+
+    pub(super) fn wire(&self, vni: Vni) -> Option<Wire> {
+        self.vnis.get(&vni).copied()
+    }
+
+    pub(super) fn set_wire(&mut self, vni: Vni, wire: Wire) {
+        self.vnis.insert(vni, wire);
+    }
+
+    /// Whether updates of a VNI are wanted from this server.
+    pub(super) fn is_asked_for(&self, vni: Vni) -> bool {
+        matches!(self.vnis.get(&vni), Some(Wire::Subscribed { .. }))
+    }
+
+    /// The number of the KEEPALIVE that will follow what is sent now.
+    pub(super) fn next_barrier(&mut self) -> u64 {
+        self.barrier_due = true;
+        self.sent + 1
+    }
+
+    /// Answers so far, one more of them: VNIs that have been unsubscribed from now.
+    pub(super) fn answer(&mut self) {
+        // One answer for each; more is the server's mistake.
+        self.answered = (self.answered + 1).min(self.sent);
+        if let Some((number, bytes)) = self.probe
+            && number <= self.answered
+        {
+            self.unproven -= bytes;
+            self.probe = None;
+        }
+        let answered = self.answered;
+        let todo = &mut self.todo;
+        self.vnis.retain(|vni, wire| {
+            let done = matches!(wire, Wire::Unsubscribing { until } if *until <= answered);
+            if done {
+                todo.insert(*vni);
+            }
+            !done
+        });
+    }
+
+    /// Whether everything asked for has been received in full.
+    pub(super) fn is_synced(&self) -> bool {
+        let pending = |wire: &Wire| matches!(wire, Wire::Subscribed { sync } if *sync > self.answered);
+        self.todo.is_empty() && !self.vnis.values().any(pending)
+    }
+}

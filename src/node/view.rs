@@ -1,0 +1,111 @@
+//! What can be seen of a node from outside: getters, which change nothing.
+
+use super::{Node, PeerInfo, SessionInfo};
+use crate::rib::{OriginId, Viewer};
+use crate::{Config, Instant, PeerId, Route, SessionState, Vni};
+
+impl Node {
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The `now` of the last input.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Whether it says of itself that it listens.
+    pub fn is_listening(&self) -> bool {
+        self.is_listening
+    }
+
+    /// Where the session with a configured peer stands; `None`: there is no such peer.
+    pub fn peer_state(&self, id: PeerId) -> Option<SessionState> {
+        let peer = self.peers.get(&id)?;
+        let conn = peer.conn.and_then(|conn| self.conns.get(&conn));
+        Some(match conn {
+            Some(conn) => conn.session.state(),
+            None if peer.dial_at.is_some() => SessionState::Retry,
+            None => SessionState::Closed,
+        })
+    }
+
+    /// The configured peers, in the order of their ids.
+    pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
+        self.peers.iter().map(|(&id, peer)| PeerInfo {
+            id,
+            endpoint: peer.endpoint.clone(),
+            state: self.peer_state(id).unwrap_or(SessionState::Closed),
+            conn: peer.conn,
+            synced: peer.synced,
+            routes: self.rib.route_count(peer.origin),
+            stale: self.rib.stale_count(peer.origin),
+            dials: peer.dials,
+            last_close: peer.last_close.clone(),
+        })
+    }
+
+    /// The connections, in the order of their ids.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionInfo> + '_ {
+        self.conns.values().map(|conn| {
+            let hello = conn.session.hello();
+            let subscriptions = match (conn.peer, conn.subscriber) {
+                (None, Some(subscriber)) => self.rib.subscription_count(subscriber),
+                _ => 0,
+            };
+            SessionInfo {
+                conn: conn.id,
+                peer: conn.peer,
+                remote: conn.remote,
+                state: conn.session.state(),
+                ordered: conn.session.is_ordered(),
+                is_server: hello.is_some_and(|hello| hello.is_server),
+                routes: conn.origin.map_or(0, |origin| self.rib.route_count(origin)),
+                subscriptions,
+                counters: conn.counters,
+            }
+        })
+    }
+
+    /// Whether this node wants the routes of a VNI.
+    pub fn is_subscribed(&self, vni: Vni) -> bool {
+        self.rib.is_subscribed(self.local, vni)
+    }
+
+    /// The VNIs whose routes this node wants, in order.
+    pub fn subscribed_vnis(&self) -> impl Iterator<Item = Vni> + '_ {
+        self.rib.subscribed_vnis(self.local)
+    }
+
+    /// Whether this node announces a route.
+    pub fn is_announced(&self, route: &Route) -> bool {
+        self.own.is_announced(OriginId::LOCAL, route)
+    }
+
+    /// What this node announces.
+    pub fn announcements(&self) -> impl Iterator<Item = Route> + '_ {
+        self.own.announced_by(OriginId::LOCAL)
+    }
+
+    /// The VNIs of which the table has a route.
+    pub fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
+        self.rib.vnis()
+    }
+
+    /// The number of routes that somebody, this node included, announces.
+    pub fn route_count(&self) -> usize {
+        self.rib.len()
+    }
+
+    /// The routes of a VNI that somebody, this node included, announces.
+    pub fn routes(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
+        self.rib.routes(vni, None)
+    }
+
+    /// The routes of a VNI as [`poll_change`](Self::poll_change) tells them: those that others announce and this node
+    /// doesn't. Empty if it is not subscribed.
+    pub fn learned(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
+        self.is_subscribed(vni).then(|| self.rib.routes(vni, Some(Viewer::Local))).into_iter().flatten()
+    }
+}

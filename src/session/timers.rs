@@ -1,0 +1,100 @@
+//! A session's deadlines: for the handshake, for silence, for its own next KEEPALIVE.
+
+use core::time::Duration;
+
+use super::{Role, Session};
+use crate::{CloseReason, Instant, SessionState};
+
+/// How late the loop may be before that is held to be its own fault rather than the peers'.
+const LATE: Duration = Duration::from_millis(250);
+/// After that, how long the peers' bytes get to come in from the sockets.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// The clock by which peers are judged: it stands still while the loop itself is late (a paused machine).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uptime {
+    skipped: Duration,
+}
+
+impl Uptime {
+    /// The loop was to wake at `due`, and it is `now`.
+    pub(crate) fn woken(&mut self, due: Instant, now: Instant) {
+        let late = now.saturating_since(due);
+        if late > LATE {
+            self.skipped += late + CATCH_UP;
+        }
+    }
+
+    fn from_real(self, real: Instant) -> Instant {
+        real - self.skipped
+    }
+
+    fn to_real(self, uptime: Instant) -> Instant {
+        uptime + self.skipped
+    }
+}
+
+/// A session's deadlines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionTimers {
+    /// By the uptime: when the current step of the handshake began; in ESTABLISHED, when something was received last.
+    since: Instant,
+    /// How long it may last.
+    limit: Duration,
+    /// A dialler's, once ESTABLISHED.
+    interval: Duration,
+    next_keepalive: Option<Instant>,
+}
+
+impl SessionTimers {
+    /// For a connection that begins now.
+    pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration) -> Self {
+        Self { since: uptime.from_real(now), limit: handshake, interval: Duration::ZERO, next_keepalive: None }
+    }
+
+    /// The session's state changed. `keepalive` is the negotiated interval, in seconds.
+    pub(crate) fn step(&mut self, now: Instant, uptime: Uptime, session: &Session, keepalive: u32) {
+        self.since = uptime.from_real(now);
+        if session.is_established() {
+            self.interval = Duration::from_secs(keepalive.into());
+            self.limit = self.interval * 5 / 2;
+            if session.role() == Role::Dialler {
+                self.next_keepalive = Some(now + self.interval);
+            }
+        }
+    }
+
+    /// Bytes were received.
+    pub(crate) fn heard(&mut self, now: Instant, uptime: Uptime, state: SessionState) {
+        if state == SessionState::Established {
+            self.since = uptime.from_real(now);
+        }
+    }
+
+    /// Whether a KEEPALIVE is due; if so, the next is due an interval later.
+    pub(crate) fn keepalive_due(&mut self, now: Instant) -> bool {
+        let due = self.next_keepalive.is_some_and(|at| at <= now);
+        if due {
+            self.next_keepalive = Some(now + self.interval);
+        }
+        due
+    }
+
+    /// Why the session is over, if it is.
+    pub(crate) fn expired(&self, now: Instant, uptime: Uptime, state: SessionState) -> Option<CloseReason> {
+        let lasted = uptime.from_real(now).saturating_since(self.since);
+        if lasted < self.limit {
+            return None;
+        }
+        Some(match state {
+            SessionState::Established => CloseReason::Silence(lasted),
+            other => CloseReason::HandshakeTimeout(other),
+        })
+    }
+
+    /// When to look again.
+    pub(crate) fn next(&self, uptime: Uptime) -> Instant {
+        let limit = uptime.to_real(self.since + self.limit);
+        self.next_keepalive.map_or(limit, |keepalive| keepalive.min(limit))
+    }
+}
