@@ -84,7 +84,7 @@ impl Prefix {
     }
 
     /// How many leading bits count: at most 32 for IPv4, 128 for IPv6.
-    pub const fn len(&self) -> u8 {
+    pub const fn prefix_len(&self) -> u8 {
         self.len
     }
 

@@ -154,8 +154,8 @@ impl Node {
         }
         match conn.session.role() {
             _ if conn.session.state() != SessionState::Established => {}
-            Role::Acceptor => self.to_client(id, &mut frames, steps),
-            Role::Dialler => self.to_server(id, &mut frames, steps),
+            Role::Acceptor => self.routes_for_client(id, &mut frames, steps),
+            Role::Dialler => self.news_for_server(id, &mut frames, steps),
         }
         frames.seal();
         let conn = self.conns.get_mut(&id)?;
@@ -171,7 +171,7 @@ impl Node {
     }
 
     /// Everybody's routes.
-    fn to_client(&mut self, id: ConnId, frames: &mut Frames, steps: &mut usize) {
+    fn routes_for_client(&mut self, id: ConnId, frames: &mut Frames, steps: &mut usize) {
         let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Some(subscriber) = conn.subscriber else { return };
@@ -200,7 +200,7 @@ impl Node {
     }
 
     /// This node's own routes, and what it wants.
-    fn to_server(&mut self, id: ConnId, frames: &mut Frames, steps: &mut usize) {
+    fn news_for_server(&mut self, id: ConnId, frames: &mut Frames, steps: &mut usize) {
         let Some(conn) = self.conns.get(&id) else { return };
         if conn.session.is_ordered() {
             self.own_routes(id, frames, steps, usize::MAX);

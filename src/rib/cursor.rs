@@ -1,6 +1,5 @@
 //! A subscriber's place in a table's journal, and what follows from it about what the subscriber has been told.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use super::table::Hop;
@@ -32,13 +31,13 @@ pub(crate) struct Position {
     /// passed it since.
     synced: bool,
     /// Hops that were told before their turn, with others of their destination, and whether as there.
-    ahead: Option<Box<BTreeMap<u32, bool>>>,
+    ahead: BTreeMap<u32, bool>,
 }
 
 impl Position {
     /// A newcomer's, in a journal whose tail is `tail`.
     pub(super) fn new(tail: u64) -> Self {
-        Self { at: 0, base: tail, synced: tail == 0, ahead: None }
+        Self { at: 0, base: tail, synced: tail == 0, ahead: BTreeMap::new() }
     }
 
     pub(super) fn at(&self) -> u64 {
@@ -52,7 +51,7 @@ impl Position {
 
     /// Whether another in the same place knows the same.
     pub(crate) fn is_sharable(&self) -> bool {
-        self.ahead.is_none()
+        self.ahead.is_empty()
     }
 
     /// Up to which change tombstones are of no use to it.
@@ -62,7 +61,7 @@ impl Position {
 
     /// What it has been told of a hop whose entry it has not passed.
     pub(super) fn told(&self, id: u32, hop: &Hop, viewer: Viewer) -> Told {
-        if let Some(there) = self.ahead.as_ref().and_then(|ahead| ahead.get(&id)) {
+        if let Some(there) = self.ahead.get(&id) {
             return if *there { Told::Yes } else { Told::No };
         }
         let before = |there| if there { Told::Yes } else { Told::No };
@@ -80,23 +79,22 @@ impl Position {
 
     /// Notes that a hop was told before its turn.
     pub(super) fn tell_ahead(&mut self, id: u32, there: bool) {
-        self.ahead.get_or_insert_default().insert(id, there);
+        self.ahead.insert(id, there);
     }
 
     /// Passes an entry; `live`: the hop's last.
     pub(super) fn pass(&mut self, seq: u64, live: Option<u32>) {
         self.at = seq;
-        if let (Some(id), Some(ahead)) = (live, &mut self.ahead) {
-            ahead.remove(&id);
-            if ahead.is_empty() {
-                self.ahead = None;
-            }
+        if let Some(id) = live
+            && !self.ahead.is_empty()
+        {
+            self.ahead.remove(&id);
         }
     }
 
     /// Stands at the tail.
     pub(super) fn reach(&mut self, tail: u64) {
-        debug_assert!(self.ahead.is_none(), "what was told ahead has been passed");
+        debug_assert!(self.ahead.is_empty(), "what was told ahead has been passed");
         (self.at, self.base, self.synced) = (tail, tail, true);
     }
 }

@@ -46,7 +46,7 @@ impl NextHops {
         let (next_hop, references) = &mut self.all[id.0];
         *references -= 1;
         if *references == 0 {
-            let hash = self.seed.hash_one(&*next_hop);
+            let hash = self.seed.hash_one(*next_hop);
             if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id.0) {
                 entry.remove();
             }

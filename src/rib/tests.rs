@@ -101,7 +101,7 @@ impl World {
         self.rib.wake(|_| {});
         let id = self.subscribers[peer];
         let mut sink = Told { routes: &mut self.told[peer], room, prompt: self.prompt, gapless };
-        let order = if peer % 2 == 0 { Order::AdditionsFirst } else { Order::RemovalsFirst };
+        let order = if peer.is_multiple_of(2) { Order::AdditionsFirst } else { Order::RemovalsFirst };
         while let Some(pending) = self.rib.next_pending(id) {
             let (position, viewer) = (self.rib.position(pending), self.rib.viewer(id));
             let walked = self.rib.walk(pending.table, position, viewer, order, &mut 1000, &mut sink);

@@ -129,7 +129,7 @@ mod tests {
                 all.push(Announcer { key: 0, is_server: false, is_local: true });
             }
             let visibility = Visibility::of(all.iter().copied());
-            let is_server = peers.iter().any(|p| *p == (viewer, true));
+            let is_server = peers.contains(&(viewer, true));
             let model = all.iter().any(|p| p.key != viewer && !(p.is_server && is_server));
             let viewer = if is_server { Viewer::Server } else { Viewer::Client(viewer) };
             prop_assert_eq!(visibility.is_visible_to(viewer), model);

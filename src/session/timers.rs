@@ -25,11 +25,13 @@ impl Uptime {
         }
     }
 
-    fn from_real(self, real: Instant) -> Instant {
+    /// The uptime at a time of the driver's clock.
+    fn at(self, real: Instant) -> Instant {
         real - self.skipped
     }
 
-    fn to_real(self, uptime: Instant) -> Instant {
+    /// And back.
+    fn real(self, uptime: Instant) -> Instant {
         uptime + self.skipped
     }
 }
@@ -49,12 +51,12 @@ pub(crate) struct SessionTimers {
 impl SessionTimers {
     /// For a connection that begins now.
     pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration) -> Self {
-        Self { since: uptime.from_real(now), limit: handshake, interval: Duration::ZERO, next_keepalive: None }
+        Self { since: uptime.at(now), limit: handshake, interval: Duration::ZERO, next_keepalive: None }
     }
 
     /// The session's state changed. `keepalive` is the negotiated interval, in seconds.
     pub(crate) fn step(&mut self, now: Instant, uptime: Uptime, session: &Session, keepalive: u32) {
-        self.since = uptime.from_real(now);
+        self.since = uptime.at(now);
         if session.is_established() {
             self.interval = Duration::from_secs(keepalive.into());
             self.limit = self.interval * 5 / 2;
@@ -67,7 +69,7 @@ impl SessionTimers {
     /// Bytes were received.
     pub(crate) fn heard(&mut self, now: Instant, uptime: Uptime, state: SessionState) {
         if state == SessionState::Established {
-            self.since = uptime.from_real(now);
+            self.since = uptime.at(now);
         }
     }
 
@@ -82,7 +84,7 @@ impl SessionTimers {
 
     /// Why the session is over, if it is.
     pub(crate) fn expired(&self, now: Instant, uptime: Uptime, state: SessionState) -> Option<CloseReason> {
-        let lasted = uptime.from_real(now).saturating_since(self.since);
+        let lasted = uptime.at(now).saturating_since(self.since);
         if lasted < self.limit {
             return None;
         }
@@ -94,7 +96,7 @@ impl SessionTimers {
 
     /// When to look again.
     pub(crate) fn next(&self, uptime: Uptime) -> Instant {
-        let limit = uptime.to_real(self.since + self.limit);
+        let limit = uptime.real(self.since + self.limit);
         self.next_keepalive.map_or(limit, |keepalive| keepalive.min(limit))
     }
 }

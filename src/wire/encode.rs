@@ -28,7 +28,7 @@ pub fn put_update(out: &mut BytesMut, update: &Update) {
             let octets = route.prefix.octets();
             out.put_slice(&[0x12, octets.len() as u8]); // 4 or 16
             out.put_slice(octets);
-            field(out, 0x18, u32::from(route.prefix.len()));
+            field(out, 0x18, u32::from(route.prefix.prefix_len()));
         });
         out.put_u8(0x22);
         nested(out, |out| {
