@@ -96,8 +96,10 @@ impl Conn {
     fn update(&mut self, rib: &mut Rib, update: &Update) {
         self.counters.updates_in += 1;
         let Some(origin) = self.origin else { return };
-        match &mut self.upstream {
+        match &self.upstream {
             Some(upstream) if !upstream.is_asked_for(update.route.vni) => self.counters.unasked += 1,
+            // The reference sends a node its own routes back, and never says when they are gone.
+            Some(_) if !self.session.is_ordered() && rib.is_announced(OriginId::LOCAL, &update.route) => {}
             upstream => match update.action {
                 UpdateAction::Add => {
                     rib.announce(origin, &update.route);
@@ -116,15 +118,15 @@ impl Conn {
     pub(super) fn owe_answer(&mut self, last_unsynced: Option<u64>) {
         let is_full = self.withheld.len() >= MAX_RUNS;
         match (last_unsynced, self.withheld.back_mut()) {
-            (None, None) => self.keepalives_due += 1,
-            (Some(until), Some((last, answers))) if *last == until => *answers += 1,
+            (None, None) => self.keepalives_due = self.keepalives_due.saturating_add(1),
+            (Some(until), Some((last, answers))) if *last == until => *answers = answers.saturating_add(1),
             (Some(until), Some((last, answers))) if is_full => {
                 *last = until.max(*last);
-                *answers += 1;
+                *answers = answers.saturating_add(1);
             }
             (Some(until), _) => self.withheld.push_back((until, 1)),
             // Everything is synced but what an earlier answer waits for is gone too: in order, behind it.
-            (None, Some((_, answers))) => *answers += 1,
+            (None, Some((_, answers))) => *answers = answers.saturating_add(1),
         }
     }
 
@@ -133,7 +135,7 @@ impl Conn {
         while let Some(&(until, answers)) = self.withheld.front()
             && first_unsynced.is_none_or(|first| until < first)
         {
-            self.keepalives_due += answers;
+            self.keepalives_due = self.keepalives_due.saturating_add(answers);
             self.withheld.pop_front();
         }
     }

@@ -137,7 +137,8 @@ impl Node {
             Input::Closed { conn, end } => self.close(conn, CloseReason::Transport(end), None),
             Input::Command(command) => self.command(command),
         }
-        for conn in self.rib.too_slow() {
+        let slow = self.rib.too_slow().into_iter().chain(self.own.too_slow());
+        for conn in slow {
             self.close(conn, CloseReason::TooSlow, Some(Close::Now));
         }
         core::mem::take(&mut self.actions)
@@ -193,7 +194,10 @@ impl Node {
     }
 
     fn accepted(&mut self, id: ConnId, remote: core::net::SocketAddr) {
-        if self.shutdown != Shutdown::No || self.conns.contains_key(&id) || id.is_dialled() {
+        if self.conns.contains_key(&id) {
+            return;
+        }
+        if self.shutdown != Shutdown::No || id.is_dialled() {
             self.actions.push(Action::Close { conn: id, how: Close::Now });
             return;
         }
