@@ -77,10 +77,8 @@ impl Node {
     }
 
     fn unsubscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
-        if !self.rib.unsubscribe(self.local, vni) {
-            return Err(ApiMisuse::NotSubscribed);
-        }
-        self.changes.forget(vni);
+        let leave = self.rib.leave(self.local, vni).ok_or(ApiMisuse::NotSubscribed)?;
+        self.changes.leaving.push_back(leave);
         if !self.jobs.iter().any(|job| job.drops(vni)) {
             self.jobs.push_back(Job::Drop { vni, from: 0 });
         }

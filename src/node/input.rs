@@ -78,7 +78,7 @@ pub enum Command {
     ResetConn(ConnId),
     /// Want the routes of a VNI. Fails with `AlreadySubscribed`.
     Subscribe(Vni),
-    /// Want them no more. Fails with `NotSubscribed`.
+    /// Want them no more: those that were told are told as removed. Fails with `NotSubscribed`.
     Unsubscribe(Vni),
     /// Announce a route of this node's own. Fails with `AlreadyAnnounced`.
     Announce(Route),

@@ -3,8 +3,7 @@
 use alloc::collections::VecDeque;
 
 use super::{Node, RouteChange};
-use crate::Vni;
-use crate::rib::{Change, Order, Sink};
+use crate::rib::{Change, Leave, Order, Sink, Viewer};
 
 /// Destinations fetched by one walk.
 const BATCH: usize = 64;
@@ -17,13 +16,8 @@ pub(super) struct LocalChanges {
     queue: VecDeque<RouteChange>,
     /// The next change is of a new destination.
     fresh: bool,
-}
-
-impl LocalChanges {
-    /// The VNI is not wanted any more.
-    pub(super) fn forget(&mut self, vni: Vni) {
-        self.queue.retain(|change| change.vni != vni);
-    }
+    /// VNIs that are not wanted any more: what was told of them is taken back.
+    pub(super) leaving: VecDeque<Leave>,
 }
 
 impl Sink for LocalChanges {
@@ -50,11 +44,18 @@ impl Sink for LocalChanges {
 
 impl Node {
     /// The next change of the routes that this node subscribed to. Changes of one destination come together, and only
-    /// what is still true when they are fetched: whoever is slow is told less, not late.
+    /// what is still true when they are fetched: whoever is slow is told less, not late. When a VNI is unsubscribed from,
+    /// its routes are told as removed.
     pub fn poll_change(&mut self) -> Option<RouteChange> {
         if self.changes.queue.is_empty() {
             self.wake();
             let mut steps = STEPS;
+            while let Some(mut leave) = self.changes.leaving.pop_front() {
+                if !self.rib.take_back(&mut leave, Viewer::Local, &mut steps, &mut self.changes) {
+                    self.changes.leaving.push_front(leave);
+                    return self.changes.queue.pop_front();
+                }
+            }
             while self.changes.queue.is_empty() && steps > 0 {
                 let pending = self.rib.next_pending(self.local)?;
                 let (position, viewer) = (self.rib.position(pending), self.rib.viewer(self.local));

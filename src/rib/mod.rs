@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 
 pub(crate) use cursor::Position;
 pub(crate) use origin::OriginId;
-pub(crate) use subscriber::SubscriberId;
+pub(crate) use subscriber::{Leave, SubscriberId};
 pub(crate) use table::TableId;
 pub(crate) use visibility::Viewer;
 pub(crate) use walk::{Change, Order, Sink, Walked};

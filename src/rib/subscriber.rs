@@ -56,6 +56,14 @@ pub(crate) struct Pending {
     vni: Vni,
 }
 
+/// A subscription that has ended, with what is still to be taken back.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    pub(super) table: TableId,
+    pub(super) cursor: u32,
+    pub(super) dest: u32,
+}
+
 impl Rib {
     pub(crate) fn add_subscriber(&mut self, viewer: Viewer, conn: Option<ConnId>) -> SubscriberId {
         let id = SubscriberId(self.subscribers.insert(Subscriber {
@@ -107,16 +115,30 @@ impl Rib {
 
     /// False: it is not subscribed.
     pub(crate) fn unsubscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
+        let leave = self.leave(id, vni);
+        if let Some(leave) = &leave {
+            self.left(leave);
+        }
+        leave.is_some()
+    }
+
+    /// Like `unsubscribe`, but what the subscriber has been told stays known until all of it has been taken back by
+    /// `take_back`. `None`: it is not subscribed.
+    pub(crate) fn leave(&mut self, id: SubscriberId, vni: Vni) -> Option<Leave> {
         let subscriber = &mut self.subscribers[id.0];
-        let Some((table_id, cursor)) = subscriber.cursors.remove(&vni) else { return false };
+        let (table_id, cursor) = subscriber.cursors.remove(&vni)?;
         let table = &mut self.tables[table_id.0];
         subscriber.unsynced.remove(&table.cursors[cursor].number);
         table.get_up(cursor);
-        table.cursors[cursor].subscriber = NIL;
-        table.cursors.release(cursor);
-        self.purge(table_id);
-        self.release_if_unused(table_id);
-        true
+        Some(Leave { table: table_id, cursor, dest: 0 })
+    }
+
+    pub(super) fn left(&mut self, leave: &Leave) {
+        let table = &mut self.tables[leave.table.0];
+        table.cursors[leave.cursor].subscriber = NIL;
+        table.cursors.release(leave.cursor);
+        self.purge(leave.table);
+        self.release_if_unused(leave.table);
     }
 
     pub(crate) fn viewer(&self, id: SubscriberId) -> Viewer {

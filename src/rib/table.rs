@@ -111,6 +111,18 @@ impl Table {
         &self.dests[id]
     }
 
+    pub(super) fn dest_places(&self) -> u32 {
+        self.dests.places()
+    }
+
+    /// The hops of the destination in a place, tombstones among them.
+    pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
+        let first = if self.dests[dest].hops == 0 { NIL } else { self.dests[dest].first };
+        core::iter::successors(Some(first), |&id| Some(self.hops[id].next))
+            .take_while(|&id| id != NIL)
+            .map(|id| (id, &self.hops[id]))
+    }
+
     fn hash(&self, prefix: &Prefix) -> u64 {
         hash(&self.seed, prefix)
     }

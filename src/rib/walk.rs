@@ -1,6 +1,7 @@
 //! The walk from a cursor towards the tail: what a subscriber has to be told, destination by destination.
 
 use super::cursor::{Position, Told};
+use super::subscriber::Leave;
 use super::table::{NIL, Table, TableId};
 use super::visibility::Viewer;
 use super::{Rib, intern::NextHops};
@@ -93,6 +94,40 @@ impl Rib {
         exceptions.sort_unstable();
         exceptions.dedup();
         Walked { furthest: furthest.max(to.at()), to, at_tail, exceptions }
+    }
+}
+
+impl Rib {
+    /// Takes back what a subscription that has ended was told, until `sink` is full or `steps` destinations are passed.
+    /// Whether that was all.
+    pub(crate) fn take_back(
+        &mut self,
+        leave: &mut Leave,
+        viewer: Viewer,
+        steps: &mut usize,
+        sink: &mut impl Sink,
+    ) -> bool {
+        let table = &self.tables[leave.table.0];
+        let position = &table.cursors[leave.cursor].position;
+        while leave.dest < table.dest_places() {
+            if *steps == 0 || !sink.begin() {
+                return false;
+            }
+            *steps -= 1;
+            for (id, hop) in table.hops_of(leave.dest) {
+                let told = match hop.seq <= position.at() {
+                    true => hop.now.is_visible_to(viewer),
+                    false => position.told(id, hop, viewer) != Told::No,
+                };
+                if told {
+                    let (prefix, next_hop) = (&table.dest(leave.dest).prefix, self.next_hops.get(hop.next_hop));
+                    sink.tell(Change { there: false, vni: table.vni, prefix, next_hop });
+                }
+            }
+            leave.dest += 1;
+        }
+        self.left(leave);
+        true
     }
 }
 

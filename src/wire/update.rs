@@ -79,10 +79,9 @@ fn possible(fields: &Fields<'_>) -> Result<Update, Impossible> {
     let prefix = Prefix::new(dest, fields.prefix_length).map_err(|e| Impossible::PrefixLength(e.length))?;
     let addr = address(fields.address).ok_or(Impossible::AddressBytes(fields.address.len()))?;
     let port = |n| u16::try_from(n).map_err(|_| Impossible::Port(n));
-    let (from, to) = (port(fields.from)?, port(fields.to)?);
     let kind = match fields.kind {
         0 => NextHopKind::Standard,
-        1 => NextHopKind::Nat { from, to },
+        1 => NextHopKind::Nat { from: port(fields.from)?, to: port(fields.to)? },
         2 => NextHopKind::LoadBalancer,
         n => return Err(Impossible::Kind(n)),
     };
