@@ -64,13 +64,16 @@ impl Position {
         if let Some(there) = self.ahead.get(&id) {
             return if *there { Told::Yes } else { Told::No };
         }
+        if hop.first_seq > self.at {
+            return Told::No;
+        }
         let before = |there| if there { Told::Yes } else { Told::No };
         if self.synced {
             match hop.prev_seq <= self.base {
                 true => before(hop.prev.is_visible_to(viewer)),
                 false => Told::Unknown,
             }
-        } else if hop.seq <= self.base || hop.prev_seq == 0 || (hop.prev_seq <= self.base && hop.prev_seq > self.at) {
+        } else if hop.seq <= self.base || (hop.prev_seq <= self.base && hop.prev_seq > self.at) {
             Told::No
         } else {
             Told::Unknown

@@ -174,9 +174,9 @@ impl Rib {
             }
         }
         let table = &mut self.tables[id.0];
-        let tombstones = table.tombstones.len();
+        let dead = table.dead;
         let gone = table.set_visibility(hop, visibility);
-        self.tombstones += table.tombstones.len() - tombstones;
+        self.tombstones = self.tombstones + table.dead - dead;
         if !table.is_dirty {
             table.is_dirty = true;
             self.dirty.push(id);

@@ -236,11 +236,11 @@ impl Rib {
 
     fn purge(&mut self, id: TableId) {
         let table = &mut self.tables[id.0];
-        let tombstones = table.tombstones.len();
+        let dead = table.dead;
         for next_hop in table.purge() {
             self.next_hops.give_back(next_hop);
         }
-        self.tombstones -= tombstones - table.tombstones.len();
+        self.tombstones = self.tombstones + table.dead - dead;
     }
 
     /// The subscribers that hold back more tombstones than they may. Empty, and quick, unless tombstones pile up.
@@ -255,7 +255,7 @@ impl Rib {
                 let table = &self.tables[table.0];
                 live += table.live;
                 let passed = table.cursors[cursor].position.needs_no_tombstone_before();
-                held_back += table.tombstones.len() - table.tombstones.partition_point(|t| t.seq <= passed);
+                held_back += table.dead_after(passed);
             }
             if held_back > live + HELD_BACK {
                 slow.extend(subscriber.conn);

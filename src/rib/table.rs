@@ -54,6 +54,8 @@ pub(super) struct Hop {
     /// The change before the last, and to whom it was visible from then on.
     pub(super) prev_seq: u64,
     pub(super) prev: Visibility,
+    /// Its first change: whoever has not come so far was never told of it.
+    pub(super) first_seq: u64,
     pub(super) announcers: SmallVec<[Announced; 2]>,
 }
 
@@ -68,7 +70,8 @@ pub(super) struct Table {
     pub(super) journal: Journal,
     /// The furthest that anybody ever walked: a change behind it can still be taken back unseen.
     pub(super) frontier: u64,
-    /// Withdrawn hops that somebody may still have to be told of, with the number of that change.
+    /// Withdrawn hops that somebody may still have to be told of, with the number of that change, in that order. Some are
+    /// announced again.
     pub(super) tombstones: VecDeque<Entry>,
     /// The number of tombstones at which another look at the cursors may be worth its while.
     pub(super) purge_at: usize,
@@ -78,8 +81,10 @@ pub(super) struct Table {
     pub(super) is_dirty: bool,
     /// Changes with every change of what a walk would tell.
     pub(super) version: u64,
-    /// Hops that are no tombstones.
+    /// Hops that somebody announces.
     pub(super) live: usize,
+    /// Hops that are tombstones.
+    pub(super) dead: usize,
 }
 
 impl Table {
@@ -100,6 +105,7 @@ impl Table {
             is_dirty: false,
             version: 0,
             live: 0,
+            dead: 0,
         }
     }
 
@@ -171,6 +177,7 @@ impl Table {
             now: Visibility::NONE,
             prev_seq: 0,
             prev: Visibility::NONE,
+            first_seq: 0,
             announcers: SmallVec::new(),
         });
         self.link(id);
@@ -222,28 +229,49 @@ impl Table {
         self.version += 1;
         self.live += usize::from(was == Visibility::NONE);
         self.live -= usize::from(now == Visibility::NONE);
-        if hop.seq <= self.frontier {
-            let dead = hop.seq;
-            (hop.prev, hop.prev_seq) = (was, hop.seq);
-            hop.seq = self.journal.append(id);
-            if self.dests[hop.dest].last != id {
-                self.unlink(id);
-                self.link(id);
-            }
-            if dead != 0 {
-                self.bury();
-            }
-        }
-        if now != Visibility::NONE {
-            return None;
-        }
-        let hop = &self.hops[id];
-        // Nobody has to be told of what came and went since anybody last looked.
-        if self.cursors.len() == 0 || (hop.seq > self.frontier && hop.prev_seq == 0) {
+        self.dead -= usize::from(was == Visibility::NONE && hop.seq != 0);
+        let is_unseen = hop.seq > self.frontier;
+        if now == Visibility::NONE && (self.cursors.len() == 0 || (is_unseen && hop.prev_seq == 0)) {
+            // Nobody has to be told of what came and went since anybody last looked.
             return Some(self.free(id));
         }
-        self.tombstones.push_back(Entry { seq: hop.seq, hop: id });
+        // A change that nobody has seen is part of the next; but tombstones stand in the order of their numbers.
+        if !is_unseen || now == Visibility::NONE {
+            if !is_unseen {
+                (hop.prev, hop.prev_seq) = (was, hop.seq);
+            }
+            self.renumber(id);
+        }
+        if now == Visibility::NONE {
+            self.dead += 1;
+            self.tombstones.push_back(Entry { seq: self.hops[id].seq, hop: id });
+            if self.tombstones.len() > self.dead * 2 + 64 {
+                let hops = &self.hops;
+                self.tombstones.retain(|entry| is_tombstone(hops, entry));
+            }
+        }
         None
+    }
+
+    /// Gives a hop the latest number, and the last place in its destination's list.
+    fn renumber(&mut self, id: u32) {
+        let seq = self.journal.append(id);
+        let hop = &mut self.hops[id];
+        let old = core::mem::replace(&mut hop.seq, seq);
+        if self.dests[hop.dest].last != id {
+            self.unlink(id);
+            self.link(id);
+        }
+        match old {
+            0 => self.hops[id].first_seq = seq,
+            _ => self.bury(),
+        }
+    }
+
+    /// How many tombstones lie behind `seq`.
+    pub(super) fn dead_after(&self, seq: u64) -> usize {
+        let passed = self.tombstones.partition_point(|entry| entry.seq <= seq);
+        self.tombstones.range(passed..).filter(|entry| is_tombstone(&self.hops, entry)).count()
     }
 
     /// The announcers of a hop changed, and those who would see a difference do not subscribe.
@@ -303,8 +331,8 @@ impl Table {
             && entry.seq <= passed
         {
             self.tombstones.pop_front();
-            // A hop that is announced again, or withdrawn once more, has a newer tombstone or none.
-            if self.is_live(&entry) && self.hops[entry.hop].now == Visibility::NONE {
+            if is_tombstone(&self.hops, &entry) {
+                self.dead -= 1;
                 freed.push(self.free(entry.hop));
             }
         }
@@ -319,6 +347,11 @@ impl Table {
 
 fn is_live(hops: &Pool<Hop>, entry: &Entry) -> bool {
     hops.get(entry.hop).is_some_and(|hop| hop.seq == entry.seq)
+}
+
+/// Whether the hop is still gone by that change: not announced again, nor withdrawn once more.
+fn is_tombstone(hops: &Pool<Hop>, entry: &Entry) -> bool {
+    is_live(hops, entry) && hops[entry.hop].now == Visibility::NONE
 }
 
 /// A prefix as three words: bytewise is slower.
