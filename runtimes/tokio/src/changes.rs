@@ -1,0 +1,103 @@
+//! The stream of route changes: bounded, so that an embedder that does not read costs nothing. What it misses stays in
+//! the node's table, where changes of one destination merge.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::vec;
+
+use futures_core::Stream;
+use metalbond::{Node, RouteChange};
+use metalbond_common::{Budget, CHANGES, CHANGES_BATCH};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// The changes of the routes of the VNIs that the node subscribed to, in order.
+///
+/// Read it slowly and you get fewer changes, but never a wrong table: applied one by one they lead to what the node
+/// knows. Drop it if you don't want them.
+#[derive(Debug)]
+pub struct Changes {
+    batches: mpsc::Receiver<Vec<RouteChange>>,
+    batch: vec::IntoIter<RouteChange>,
+}
+
+impl Changes {
+    /// The next change; `None` when the node is gone. Can be cancelled without losing one.
+    pub async fn next(&mut self) -> Option<RouteChange> {
+        std::future::poll_fn(|cx| self.poll_change(cx)).await
+    }
+
+    fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Option<RouteChange>> {
+        loop {
+            if let Some(change) = self.batch.next() {
+                return Poll::Ready(Some(change));
+            }
+            match self.batches.poll_recv(cx) {
+                Poll::Ready(Some(batch)) => self.batch = batch.into_iter(),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Stream for Changes {
+    type Item = RouteChange;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RouteChange>> {
+        self.poll_change(cx)
+    }
+}
+
+/// The actor's end of the stream.
+#[derive(Debug)]
+pub(crate) struct ChangesSender {
+    batches: mpsc::Sender<Vec<RouteChange>>,
+    /// The stream was full when it was last looked at: the node may have more.
+    full: bool,
+}
+
+/// The two ends.
+pub(crate) fn channel() -> (ChangesSender, Changes) {
+    let (sender, receiver) = mpsc::channel(CHANGES);
+    (ChangesSender { batches: sender, full: false }, Changes { batches: receiver, batch: Vec::new().into_iter() })
+}
+
+impl ChangesSender {
+    /// Waits for room, if there was none; for ever otherwise. Also ends when the embedder drops the stream.
+    pub(crate) async fn room(&self) {
+        if self.full {
+            // The permit is given back: the turn that follows takes it.
+            let _ = self.batches.reserve().await;
+        } else {
+            std::future::pending().await
+        }
+    }
+
+    /// Takes from the node what the embedder has room for. True if there may be more at once.
+    pub(crate) fn fill(&mut self, node: &mut Node) -> bool {
+        self.full = false;
+        let mut budget = Budget::changes();
+        while budget.is_left() {
+            let permit = match self.batches.try_reserve() {
+                Ok(permit) => Some(permit),
+                Err(TrySendError::Closed(())) => None,
+                Err(TrySendError::Full(())) => {
+                    self.full = true;
+                    return false;
+                }
+            };
+            let batch: Vec<_> = std::iter::from_fn(|| node.poll_change()).take(CHANGES_BATCH).collect();
+            let is_last = batch.len() < CHANGES_BATCH;
+            // Without a reader they are taken and dropped, so that the node need not keep them.
+            if let Some(permit) = permit.filter(|_| !batch.is_empty()) {
+                permit.send(batch);
+            }
+            if is_last {
+                return false;
+            }
+            budget.spend(0);
+        }
+        true
+    }
+}
