@@ -124,7 +124,7 @@ impl Actor {
             self.feed(Input::Tick);
         }
         let unsent = self.send();
-        let unheard = self.changes.fill(&mut self.node);
+        let unheard = self.changes.fill(|| self.node.poll_change());
         unsent || unheard || !budget.is_left() || self.is_due()
     }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::vec;
 
 use futures_core::Stream;
-use metalbond::{Node, RouteChange};
+use metalbond::RouteChange;
 use metalbond_common::{Budget, CHANGES, CHANGES_BATCH};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -74,8 +74,8 @@ impl ChangesSender {
         }
     }
 
-    /// Takes from the node what the embedder has room for. True if there may be more at once.
-    pub(crate) fn fill(&mut self, node: &mut Node) -> bool {
+    /// Takes what the embedder has room for. True if there may be more at once.
+    pub(crate) fn fill(&mut self, mut poll_change: impl FnMut() -> Option<RouteChange>) -> bool {
         self.full = false;
         let mut budget = Budget::changes();
         while budget.is_left() {
@@ -87,7 +87,7 @@ impl ChangesSender {
                     return false;
                 }
             };
-            let batch: Vec<_> = std::iter::from_fn(|| node.poll_change()).take(CHANGES_BATCH).collect();
+            let batch: Vec<_> = std::iter::from_fn(&mut poll_change).take(CHANGES_BATCH).collect();
             let is_last = batch.len() < CHANGES_BATCH;
             // Without a reader they are taken and dropped, so that the node need not keep them.
             if let Some(permit) = permit.filter(|_| !batch.is_empty()) {
@@ -99,5 +99,49 @@ impl ChangesSender {
             budget.spend(0);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metalbond::{NextHop, Vni};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn changes_come_in_order_through_a_stream_that_is_bounded() {
+        let (mut sender, mut receiver) = channel();
+        let all = 3 * CHANGES * CHANGES_BATCH;
+        let mut source = (0..all as u32).map(change);
+
+        while sender.fill(|| source.next()) {}
+        assert_eq!(source.len(), all - CHANGES * CHANGES_BATCH, "it is full");
+
+        for n in 0..all as u32 {
+            assert_eq!(receiver.next().await, Some(change(n)));
+            if sender.full && receiver.batch.len() == 0 {
+                sender.room().await;
+                while sender.fill(|| source.next()) {}
+            }
+        }
+        drop(sender);
+        assert_eq!(receiver.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn without_a_reader_changes_are_taken_and_dropped() {
+        let (mut sender, receiver) = channel();
+        let mut source = (0..3 * (CHANGES * CHANGES_BATCH) as u32).map(change);
+        while sender.fill(|| source.next()) {}
+        drop(receiver);
+        sender.room().await;
+        while sender.fill(|| source.next()) {}
+        assert_eq!(source.next(), None);
+    }
+
+    fn change(n: u32) -> RouteChange {
+        let prefix = "10.0.0.0/8".parse().unwrap();
+        let next_hop = NextHop::standard(std::net::Ipv4Addr::LOCALHOST.into());
+        RouteChange { vni: Vni(n), prefix, added: [next_hop].into_iter().collect(), removed: Default::default() }
     }
 }

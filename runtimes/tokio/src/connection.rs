@@ -151,3 +151,114 @@ async fn drain(conn: ConnId, stream: Arc<TcpStream>, writer: Option<Task>, mailb
     drop(stream);
     let _ = mailbox.send(Message::Drained { conn }).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use metalbond::{Transmit, TransmitMode};
+    use smallvec::smallvec;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const CONN: ConnId = ConnId::accepted(7);
+    const CHUNK: usize = 60_000;
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_is_left_to_a_writer() {
+        let Setup { mut connection, mut peer, tasks, mut mailbox } = setup().await;
+        let sent = fill(&mut connection, &tasks);
+        assert!(connection.writer.is_some());
+
+        let mut read = vec![0; sent];
+        peer.read_exact(&mut read).await.unwrap();
+
+        let Some(Message::Written { conn: CONN, result: Ok(()) }) = mailbox.recv().await else { panic!("not written") };
+        assert_eq!(connection.written(Ok(())), Write::Done);
+        assert!(connection.writer.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_drained_connection_delivers_everything_though_its_peer_still_sends() {
+        let Setup { mut connection, mut peer, tasks, mut mailbox } = setup().await;
+        let sent = fill(&mut connection, &tasks);
+        peer.write_all(&[1; 5000]).await.unwrap();
+
+        let task = connection.drain(&tasks);
+
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read.len(), sent);
+        drop(peer);
+        while !matches!(mailbox.recv().await.unwrap(), Message::Drained { conn: CONN }) {}
+        drop(task);
+    }
+
+    #[tokio::test]
+    async fn a_drain_ends_though_the_peer_neither_reads_nor_leaves() {
+        let Setup { mut connection, peer, tasks, mut mailbox } = setup().await;
+        fill(&mut connection, &tasks);
+        let task = connection.drain(&tasks);
+        while !matches!(mailbox.recv().await.unwrap(), Message::Drained { conn: CONN }) {}
+        drop((task, peer));
+    }
+
+    #[tokio::test]
+    async fn what_a_peer_sent_before_it_broke_the_connection_is_read() {
+        let Setup { mut connection, mut peer, tasks, mut mailbox } = setup().await;
+        peer.write_all(b"last words").await.unwrap();
+        drop(peer);
+        // The first write provokes the reset, a later one sees it.
+        while connection.broken.is_none() {
+            connection.write(transmit(1).into(), &tasks);
+            tokio::task::yield_now().await;
+        }
+
+        let Some(Message::Received { bytes, .. }) = mailbox.recv().await else { panic!("nothing received") };
+        assert_eq!(&bytes[..], b"last words");
+        let Some(Message::Ended { end, .. }) = mailbox.recv().await else { panic!("no end") };
+        assert_eq!(connection.end(end), TransportEnd::Reset);
+    }
+
+    #[tokio::test]
+    async fn all_tasks_are_gone_and_the_socket_is_closed_when_the_connection_is_dropped() {
+        let Setup { mut connection, mut peer, tasks, mailbox } = setup().await;
+        fill(&mut connection, &tasks);
+        drop(connection);
+        tasks.into_gone().wait().await;
+        let mut read = Vec::new();
+        let _ = peer.read_to_end(&mut read).await;
+        drop(mailbox);
+    }
+
+    struct Setup {
+        connection: Connection,
+        peer: TcpStream,
+        tasks: Tasks,
+        mailbox: mpsc::Receiver<Message>,
+    }
+
+    async fn setup() -> Setup {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let peer = listener.accept().await.unwrap().0;
+        let (sender, mailbox) = mpsc::channel(4);
+        let tasks = Tasks::new(sender);
+        Setup { connection: Connection::open(CONN, stream, &tasks), peer, tasks, mailbox }
+    }
+
+    /// Writes until the socket is full. Returns how many bytes were handed out.
+    fn fill(connection: &mut Connection, tasks: &Tasks) -> usize {
+        let mut sent = CHUNK;
+        while connection.write(transmit(CHUNK).into(), tasks) == Write::Done {
+            sent += CHUNK;
+        }
+        sent
+    }
+
+    fn transmit(len: usize) -> Transmit {
+        Transmit { conn: CONN, chunks: smallvec![Bytes::from(vec![0; len])], mode: TransmitMode::Stream }
+    }
+}

@@ -37,3 +37,31 @@ async fn connect(endpoint: &str) -> io::Result<(TcpStream, SocketAddr)> {
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_reached_is_named_by_its_address() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stream, reached) = connect(&addr.to_string()).await.unwrap();
+        assert_eq!((reached, stream.peer_addr().unwrap()), (addr, addr));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_is_named_in_the_error() {
+        let placeholder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = placeholder.local_addr().unwrap();
+        drop(placeholder);
+        let error = connect(&addr.to_string()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().starts_with(&format!("{addr}: ")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_exist_is_an_error() {
+        assert!(connect(&format!("{}:4711", "a".repeat(64))).await.is_err());
+    }
+}
