@@ -14,7 +14,8 @@ use tokio::sync::mpsc::error::TrySendError;
 /// The changes of the routes of the VNIs that the node subscribed to, in order.
 ///
 /// Read it slowly and you get fewer changes, but never a wrong table: applied one by one they lead to what the node
-/// knows. Drop it if you don't want them.
+/// knows. Where a route came and went meanwhile, an addition of what is there or a removal of what is not may be among
+/// them: both are without effect. Drop the stream if you don't want it.
 #[derive(Debug)]
 pub struct Changes {
     batches: mpsc::Receiver<Vec<RouteChange>>,
