@@ -92,9 +92,17 @@ impl Node {
         let mut locked = alloc::vec::Vec::new();
         for conn in self.conns.values_mut() {
             let Some(upstream) = &mut conn.upstream else { continue };
-            if wanted && matches!(upstream.wire(vni), Some(Wire::Filtered | Wire::Spent)) {
-                locked.push(conn.id);
-                continue;
+            let is_legacy = !conn.session.is_ordered();
+            match upstream.wire(vni) {
+                Some(Wire::Spent) if wanted => {
+                    locked.push(conn.id);
+                    continue;
+                }
+                Some(Wire::Filtered) if wanted => upstream.set_wire(vni, Wire::Subscribed { sync: u64::MAX }),
+                Some(Wire::Subscribed { .. }) if !wanted && is_legacy && self.own.has_routes(vni) => {
+                    upstream.set_wire(vni, Wire::Filtered);
+                }
+                _ => {}
             }
             upstream.todo.insert(vni);
             if wanted && let Some(peer) = conn.peer.and_then(|peer| self.peers.get_mut(&peer)) {

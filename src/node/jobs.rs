@@ -1,6 +1,10 @@
 //! Work that is as long as a table: done in slices, one at each tick. Routes not yet reached still count as announced.
 
+use smallvec::SmallVec;
+
 use super::Node;
+use super::conn::Conn;
+use super::upstream::Wire;
 use crate::Vni;
 use crate::rib::OriginId;
 
@@ -49,7 +53,14 @@ impl Node {
                     done
                 }
                 Job::Contradict { origin, by, from } => self.rib.contradict(*origin, *by, from, &mut budget),
-                Job::Drop { vni, from } => self.rib.drop_dialled(*vni, from, &mut budget),
+                Job::Drop { vni, from } => {
+                    let filters = |conn: &&alloc::boxed::Box<Conn>| {
+                        conn.upstream.as_ref().is_some_and(|upstream| upstream.wire(*vni) == Some(Wire::Filtered))
+                    };
+                    let kept: SmallVec<[_; 4]> =
+                        self.conns.values().filter(filters).filter_map(|conn| conn.origin).collect();
+                    self.rib.drop_dialled(*vni, &kept, from, &mut budget)
+                }
                 Job::Leave => {
                     self.own.sweep(OriginId::LOCAL, &mut budget) && self.rib.sweep(OriginId::LOCAL, &mut budget)
                 }

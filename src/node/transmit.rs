@@ -267,11 +267,11 @@ impl Node {
                 (true, true) => Wire::Subscribed { sync: upstream.next_barrier() },
                 (true, false) => Wire::Subscribed { sync: u64::MAX },
                 (false, true) => Wire::Unsubscribing { until: upstream.next_barrier() },
-                (false, false) if own.vnis().any(|own| own == vni) => Wire::Filtered,
                 (false, false) => Wire::Spent,
             };
             upstream.set_wire(vni, state);
-            if state != Wire::Filtered {
+            // What was announced meanwhile would be withdrawn.
+            if state != Wire::Spent || !own.has_routes(vni) {
                 let before = frames.len;
                 frames.put(|out| wire::subscription(out, subscribe, vni), MAX_SUBSCRIPTION);
                 upstream.unproven += if window == usize::MAX { 0 } else { frames.len - before };

@@ -12,9 +12,9 @@ pub(super) enum Wire {
     Subscribed { sync: u64 },
     /// Unsubscribed from; may be subscribed to again after the answer to the KEEPALIVE of this number.
     Unsubscribing { until: u64 },
-    /// Subscribed to, but not wanted: the server would withdraw what we announce there.
+    /// Subscribed to, but not wanted: UNSUBSCRIBE would withdraw what we announce there. Its updates are followed, unseen.
     Filtered,
-    /// Unsubscribed from; the server would lock up if it were subscribed to again.
+    /// Done with for this session: the server would lock up if it were subscribed to again.
     Spent,
 }
 
@@ -63,7 +63,7 @@ impl Upstream {
 
     /// Whether updates of a VNI are wanted from this server.
     pub(super) fn is_asked_for(&self, vni: Vni) -> bool {
-        matches!(self.vnis.get(&vni), Some(Wire::Subscribed { .. }))
+        matches!(self.vnis.get(&vni), Some(Wire::Subscribed { .. } | Wire::Filtered))
     }
 
     /// The number of the KEEPALIVE that will follow what is sent now.

@@ -84,13 +84,14 @@ impl Rib {
         }
     }
 
-    /// Removes what dialled servers announce in a VNI, as many routes as `budget` allows, from the hop in place
-    /// `from` on. Whether none is left.
-    pub(crate) fn drop_dialled(&mut self, vni: Vni, from: &mut u32, budget: &mut usize) -> bool {
+    /// Removes what dialled servers, but for those in `kept`, announce in a VNI, as many routes as `budget` allows, from
+    /// the hop in place `from` on. Whether none is left.
+    pub(crate) fn drop_dialled(&mut self, vni: Vni, kept: &[OriginId], from: &mut u32, budget: &mut usize) -> bool {
         let Some(&id) = self.by_vni.get(&vni) else { return true };
         while *from < self.tables[id.0].hops.places() {
             let hop = &self.tables[id.0].hops[*from];
-            let dialled = hop.announcers.iter().copied().find(|a| self.origins[a.origin].is_dialled);
+            let is_dropped = |a: &Announced| self.origins[a.origin].is_dialled && !kept.contains(&OriginId(a.origin));
+            let dialled = hop.announcers.iter().copied().find(is_dropped);
             match dialled {
                 _ if *budget == 0 => return false,
                 Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),
@@ -112,6 +113,11 @@ impl Rib {
     pub(crate) fn is_announced(&self, origin: OriginId, route: &Route) -> bool {
         self.find(route)
             .is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().any(|a| a.origin == origin.0))
+    }
+
+    /// Whether anybody announces a route in a VNI.
+    pub(crate) fn has_routes(&self, vni: Vni) -> bool {
+        self.by_vni.get(&vni).is_some_and(|id| self.tables[id.0].live > 0)
     }
 
     /// What `origin` announces.

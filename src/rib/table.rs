@@ -118,9 +118,8 @@ impl Table {
     /// The hops of the destination in a place, tombstones among them.
     pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
         let first = if self.dests[dest].hops == 0 { NIL } else { self.dests[dest].first };
-        core::iter::successors(Some(first), |&id| Some(self.hops[id].next))
-            .take_while(|&id| id != NIL)
-            .map(|id| (id, &self.hops[id]))
+        let there = |id: u32| (id != NIL).then_some(id);
+        core::iter::successors(there(first), move |&id| there(self.hops[id].next)).map(|id| (id, &self.hops[id]))
     }
 
     fn hash(&self, prefix: &Prefix) -> u64 {
