@@ -1,0 +1,89 @@
+//! Where a server listens, as people write it: `host:port`. Checked for its form only; the name is resolved at each
+//! dial.
+
+use std::fmt;
+use std::net::SocketAddrV6;
+use std::str::FromStr;
+
+/// `host:port`; the host is a name, an IPv4 address, or an IPv6 address in brackets.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Endpoint(Box<str>);
+
+/// Why a text is no [`Endpoint`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// There is no `:port` at the end.
+    #[error("no ':port' behind the host")]
+    NoPort,
+    /// What stands behind the last `:` is not a port.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    /// There is nothing before the `:`.
+    #[error("no host before the ':'")]
+    NoHost,
+    /// The host has brackets or colons, and is not an IPv6 address in brackets.
+    #[error("the host is not a name, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+}
+
+impl Endpoint {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Endpoint> for Box<str> {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.0
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or(EndpointError::NoPort)?;
+        // `parse` alone would take a sign.
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        if !digits || port.parse::<u16>().is_ok_and(|p| p == 0) || port.parse::<u16>().is_err() {
+            return Err(EndpointError::Port);
+        }
+        if host.is_empty() {
+            return Err(EndpointError::NoHost);
+        }
+        let is_name = !host.contains(|c: char| c == ':' || c == '[' || c == ']' || c.is_whitespace() || c.is_control());
+        if is_name || text.parse::<SocketAddrV6>().is_ok() { Ok(Self(text.into())) } else { Err(EndpointError::Host) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses_of_both_families_are_endpoints() {
+        for text in ["localhost:4711", "10.0.0.1:1", "[::1]:65535", "[fe80::1%2]:4711", "a.b-c.example:4711"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_endpoint_says_why() {
+        let why = |text: &str| text.parse::<Endpoint>().unwrap_err();
+        assert_eq!(why("localhost"), EndpointError::NoPort);
+        for text in ["localhost:", "localhost:0", "localhost:65536", "localhost:+1", "localhost:http"] {
+            assert_eq!(why(text), EndpointError::Port, "{text}");
+        }
+        assert_eq!(why(":4711"), EndpointError::NoHost);
+        for text in ["::1:4711", "[::1:4711", "[name]:4711", "two words:4711", "a:b:1"] {
+            assert_eq!(why(text), EndpointError::Host, "{text}");
+        }
+    }
+}

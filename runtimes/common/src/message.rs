@@ -1,0 +1,118 @@
+//! What the actor's mailbox holds: one enum, whatever the runtime. Answers are closures, so that this crate needs no
+//! channel of its own.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use metalbond::{ApiMisuse, Command, ConnId, Node, Reply, TransportEnd};
+
+/// Gives an answer to whoever asked. Runs on the actor and never waits.
+pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
+
+/// A message to the actor. `S` is the runtime's TCP stream.
+///
+/// What is said of a connection that the actor has closed meanwhile is ignored.
+pub enum Message<S> {
+    /// A listener has a new connection.
+    Accepted {
+        /// It.
+        stream: S,
+        /// Where it comes from.
+        remote: SocketAddr,
+    },
+    /// A dialler is done.
+    Dialled {
+        /// The name that the node gave to the connection.
+        conn: ConnId,
+        /// The connection and the address that was reached, or why none was, in the words of the system.
+        result: Result<(S, SocketAddr), Box<str>>,
+    },
+    /// A reader has bytes.
+    Received {
+        /// Where they came.
+        conn: ConnId,
+        /// They.
+        bytes: Bytes,
+    },
+    /// A reader is at the end.
+    Ended {
+        /// Of this connection.
+        conn: ConnId,
+        /// How.
+        end: TransportEnd,
+    },
+    /// A writer has written what the socket did not take at once.
+    Written {
+        /// Where to.
+        conn: ConnId,
+        /// Or why not.
+        result: io::Result<()>,
+    },
+    /// A connection that was closed with care is gone.
+    Drained {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A handle wants a listener.
+    Listen {
+        /// On this address.
+        addr: SocketAddr,
+        /// The address with the port that it got.
+        answer: Answer<io::Result<SocketAddr>>,
+    },
+    /// A handle wants something of the node.
+    Command {
+        /// It.
+        command: Command,
+        /// `None` for a notice.
+        answer: Option<Answer<Result<Reply, ApiMisuse>>>,
+    },
+    /// A handle wants several things at once, at most [`BATCH`](crate::BATCH).
+    Batch {
+        /// They.
+        commands: Vec<Command>,
+        /// How many of them succeeded.
+        answer: Answer<usize>,
+    },
+    /// A handle wants to look at the node.
+    Inspect(Box<dyn FnOnce(&Node) + Send>),
+    /// The end: asked for by a handle, or because the last handle is gone.
+    Shutdown {
+        /// Leave for good, rather than for a restart.
+        cleanup: bool,
+        /// All is closed.
+        answer: Option<Answer<()>>,
+    },
+}
+
+impl<S> Message<S> {
+    /// How many bytes of a turn's budget it takes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Received { bytes, .. } => bytes.len(),
+            // A command costs about as much as the frame of 40 bytes or so that carries it between nodes.
+            Self::Batch { commands, .. } => commands.len() * 40,
+            _ => 0,
+        }
+    }
+}
+
+impl<S> fmt::Debug for Message<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { remote, .. } => write!(f, "Accepted({remote})"),
+            Self::Dialled { conn, result } => write!(f, "Dialled({conn}, {})", result.is_ok()),
+            Self::Received { conn, bytes } => write!(f, "Received({conn}, {})", bytes.len()),
+            Self::Ended { conn, end } => write!(f, "Ended({conn}, {end})"),
+            Self::Written { conn, result } => write!(f, "Written({conn}, {result:?})"),
+            Self::Drained { conn } => write!(f, "Drained({conn})"),
+            Self::Listen { addr, .. } => write!(f, "Listen({addr})"),
+            Self::Command { command, .. } => write!(f, "Command({command:?})"),
+            Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),
+            Self::Inspect(_) => f.write_str("Inspect"),
+            Self::Shutdown { cleanup, .. } => write!(f, "Shutdown({cleanup})"),
+        }
+    }
+}

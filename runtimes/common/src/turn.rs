@@ -1,0 +1,86 @@
+//! The bounds: of one turn of the actor, of the queues towards it and from it, and of the waits around it.
+
+use std::time::Duration;
+
+/// Messages that the actor's mailbox holds. As many as one turn takes: more would only be older when they are read,
+/// and each may hold [`READ`] bytes (16 MiB in all). A full mailbox stops the readers, and TCP tells the sender.
+pub const MAILBOX: usize = 256;
+
+/// Bytes of one read.
+pub const READ: usize = 64 * 1024;
+
+/// Commands that one message carries; larger sets are sent in several.
+pub const BATCH: usize = 1024;
+
+/// Route changes that one message to the embedder carries at most.
+pub const CHANGES_BATCH: usize = 256;
+
+/// Messages with route changes that wait for the embedder at most; then the node keeps (and merges) what follows.
+pub const CHANGES: usize = 16;
+
+/// How long a closing connection is read for the sake of what is still under way to the peer.
+pub const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long the last connections may drain after the node's own
+/// [`shutdown_timeout`](metalbond::Config::shutdown_timeout). With its default, a shutdown takes under a second.
+pub const SHUTDOWN_MARGIN: Duration = Duration::from_millis(150);
+
+/// How long one address of a name may take to connect, if there is another one to try.
+pub const DIAL_EACH: Duration = Duration::from_secs(3);
+
+/// How long a listener waits when the system cannot accept (out of descriptors, say): the backlog stays in the kernel.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What one phase of a turn may still do. At least one thing is always done, then it stops as soon as a limit is
+/// reached; the rest waits for the next turn.
+#[derive(Debug)]
+pub struct Budget {
+    items: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    /// For messages in: a mailbox full, or 1 MiB received. Decoding that takes a few milliseconds.
+    pub const fn messages() -> Self {
+        Self { items: MAILBOX, bytes: 1024 * 1024 }
+    }
+
+    /// For writes: 1,024 connections served, or 4 MiB copied to the kernel.
+    pub const fn transmits() -> Self {
+        Self { items: 1024, bytes: 4 * 1024 * 1024 }
+    }
+
+    /// For messages of route changes: all that the stream holds, once.
+    pub const fn changes() -> Self {
+        Self { items: CHANGES, bytes: usize::MAX }
+    }
+
+    /// Whether there is some left.
+    pub const fn is_left(&self) -> bool {
+        self.items > 0 && self.bytes > 0
+    }
+
+    /// One thing was done; it had this many bytes.
+    pub const fn spend(&mut self, bytes: usize) {
+        self.items = self.items.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_ends_by_items_or_by_bytes() {
+        let mut by_items = Budget::messages();
+        (1..MAILBOX).for_each(|_| by_items.spend(0));
+        assert!(by_items.is_left());
+        by_items.spend(0);
+        assert!(!by_items.is_left());
+
+        let mut by_bytes = Budget::messages();
+        by_bytes.spend(2 * 1024 * 1024);
+        assert!(!by_bytes.is_left());
+    }
+}

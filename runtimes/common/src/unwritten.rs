@@ -1,0 +1,156 @@
+//! A transmit on its way into a socket: what of it is still to be written, and how.
+
+use std::ffi::c_int;
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::{Buf, Bytes};
+use metalbond::{Transmit, TransmitMode};
+use smallvec::SmallVec;
+use socket2::Socket;
+
+/// A broken connection is an error to us, and never a signal to the process.
+#[cfg(target_os = "linux")]
+const PLAIN: c_int = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const PLAIN: c_int = 0;
+
+/// Nothing that is written later joins this segment. Elsewhere than on Linux, TCP does not know it.
+#[cfg(target_os = "linux")]
+const RECORD: c_int = PLAIN | libc::MSG_EOR;
+#[cfg(not(target_os = "linux"))]
+const RECORD: c_int = PLAIN;
+
+/// Chunks of one system call: more than a node ever hands out.
+const SLICES: usize = 64;
+
+/// The part of a [`Transmit`] that is not yet written.
+#[derive(Debug)]
+pub struct Unwritten {
+    chunks: SmallVec<[Bytes; 4]>,
+    /// The chunks before this one are written.
+    first: usize,
+    mode: TransmitMode,
+}
+
+impl From<Transmit> for Unwritten {
+    fn from(transmit: Transmit) -> Self {
+        Self { chunks: transmit.chunks, first: 0, mode: transmit.mode }
+    }
+}
+
+impl Unwritten {
+    /// Writes to a non-blocking socket as much as it takes. `Ok` if that was the rest.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the socket is full: to be called again when it is writable. Else what broke the connection.
+    pub fn write(&mut self, socket: &Socket) -> io::Result<()> {
+        while self.first < self.chunks.len() {
+            let written = match self.mode {
+                TransmitMode::Stream => self.write_stream(socket),
+                TransmitMode::Segments => socket.send_with_flags(&self.chunks[self.first], RECORD),
+            };
+            match written {
+                Ok(n) => self.advance(n),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_stream(&self, socket: &Socket) -> io::Result<usize> {
+        let slices: SmallVec<[IoSlice<'_>; 4]> =
+            self.chunks[self.first..].iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
+        socket.send_vectored_with_flags(&slices, PLAIN)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(chunk) = self.chunks.get_mut(self.first) {
+            if written < chunk.len() {
+                chunk.advance(written);
+                return;
+            }
+            written -= chunk.len();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use metalbond::ConnId;
+    use smallvec::smallvec;
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn what_a_full_socket_does_not_take_is_written_later_in_order() {
+        for mode in [TransmitMode::Stream, TransmitMode::Segments] {
+            let (ours, mut theirs) = pair();
+            let chunks: SmallVec<[Bytes; 4]> = (0..4u8).map(|i| Bytes::from(vec![i; 1200])).collect();
+            let expected = chunks.concat();
+
+            let mut rounds = 0;
+            let mut rest = loop {
+                rounds += 1;
+                let mut unwritten = Unwritten::from(transmit(chunks.clone(), mode));
+                match unwritten.write(&SockRef::from(&ours)) {
+                    Ok(()) => {}
+                    Err(e) => {
+                        assert_eq!(e.kind(), ErrorKind::WouldBlock);
+                        break unwritten;
+                    }
+                }
+            };
+
+            let mut read = vec![0; expected.len() * rounds];
+            let mut at = 0;
+            while at < read.len() {
+                at += theirs.read(&mut read[at..]).unwrap();
+                match rest.write(&SockRef::from(&ours)) {
+                    Ok(()) => {}
+                    Err(e) => assert_eq!(e.kind(), ErrorKind::WouldBlock),
+                }
+            }
+            assert!(read.chunks(expected.len()).all(|round| round == expected), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn empty_chunks_are_no_end() {
+        let (ours, mut theirs) = pair();
+        let chunks = smallvec![Bytes::new(), Bytes::from_static(b"a"), Bytes::new(), Bytes::from_static(b"b")];
+        Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&SockRef::from(&ours)).unwrap();
+        let mut read = [0; 2];
+        theirs.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"ab");
+    }
+
+    #[test]
+    fn a_broken_connection_is_an_error() {
+        let (ours, theirs) = pair();
+        drop(theirs);
+        let error = loop {
+            let chunks = smallvec![Bytes::from_static(b"x")];
+            if let Err(e) = Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&SockRef::from(&ours)) {
+                break e;
+            }
+        };
+        assert_eq!(crate::transport_end(&error), metalbond::TransportEnd::Reset);
+    }
+
+    fn transmit(chunks: SmallVec<[Bytes; 4]>, mode: TransmitMode) -> Transmit {
+        Transmit { conn: ConnId::accepted(0), chunks, mode }
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (ours, listener.accept().unwrap().0)
+    }
+}

@@ -1,0 +1,77 @@
+//! Tasks that end with their owner, and the one place that spawns them.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use metalbond_common::Message as CommonMessage;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What the mailbox holds.
+pub(crate) type Message = CommonMessage<TcpStream>;
+
+/// The way to the actor.
+pub(crate) type Mailbox = mpsc::Sender<Message>;
+
+/// A running task. Dropping it ends the task at its next wait.
+#[derive(Debug)]
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Task {
+    /// Waits for it to end by itself.
+    pub(crate) async fn finish(mut self) {
+        // An error says that it was aborted or panicked: over, either way.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Spawns tasks, tells them the way to the actor, and knows when all of them are gone.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    mailbox: Mailbox,
+    // Each task holds a sender; nothing is ever sent.
+    alive: mpsc::Sender<Infallible>,
+    gone: mpsc::Receiver<Infallible>,
+}
+
+impl Tasks {
+    pub(crate) fn new(mailbox: Mailbox) -> Self {
+        let (alive, gone) = mpsc::channel(1);
+        Self { mailbox, alive, gone }
+    }
+
+    pub(crate) fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Task {
+        let alive = self.alive.clone();
+        Task(tokio::spawn(async move {
+            work.await;
+            drop(alive);
+        }))
+    }
+
+    /// The end of all tasks: to be waited for when nothing is spawned any more.
+    pub(crate) fn into_gone(self) -> Gone {
+        Gone(self.gone)
+    }
+}
+
+/// Says when all tasks are gone.
+#[derive(Debug)]
+pub(crate) struct Gone(mpsc::Receiver<Infallible>);
+
+impl Gone {
+    pub(crate) async fn wait(&mut self) {
+        // No message can come: this is the end of the last sender.
+        let None = self.0.recv().await;
+    }
+}
