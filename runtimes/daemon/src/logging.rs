@@ -17,20 +17,17 @@ pub(crate) enum LogFormat {
 
 /// Sets up logging for the whole process. `-v` counts for more than `RUST_LOG`, which counts for more than the default.
 pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) {
-    let from_env = match std::env::var("RUST_LOG") {
-        Ok(directives) if verbose == 0 && !directives.is_empty() => Some(EnvFilter::try_new(directives)),
-        _ => None,
-    };
     let level = match verbose {
         0 => default,
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let (filter, bad) = match from_env {
-        Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new(level.as_str()), Some(error)),
-        None => (EnvFilter::new(level.as_str()), None),
+    let from_env = std::env::var("RUST_LOG").ok().filter(|directives| verbose == 0 && !directives.is_empty());
+    let (filter, ignored) = match from_env.map(EnvFilter::try_new).transpose() {
+        Ok(filter) => (filter, None),
+        Err(error) => (None, Some(error)),
     };
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(level.as_str()));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     // A log that can't be written is lost: the attempt to say so on the same stream would panic.
     let builder =
@@ -39,7 +36,7 @@ pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) {
         LogFormat::Text => builder.with_target(false).with_ansi(colour).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
-    if let Some(error) = bad {
+    if let Some(error) = ignored {
         warn!("RUST_LOG is ignored: {error}");
     }
 }

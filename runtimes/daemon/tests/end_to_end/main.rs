@@ -9,6 +9,7 @@ mod exchange;
 mod ports;
 mod process;
 mod raw;
+mod readme;
 mod restarts;
 mod signals;
 mod stdin;

@@ -36,12 +36,20 @@ impl Process {
     /// With other standard output and error than the pipes whose lines can be awaited.
     pub(crate) fn start_with(args: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+        command.args(args);
+        Self::spawn(command, stdout, stderr)
+    }
+
+    /// Starts a command, without what this process's environment says to `metalbond`.
+    pub(crate) fn spawn(mut command: Command, stdout: Stdio, stderr: Stdio) -> Self {
+        let own: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for (name, _) in std::env::vars_os() {
-            if name == "RUST_LOG" || name.to_string_lossy().starts_with("METALBOND_") {
+            let is_meant = name == "RUST_LOG" || name.to_string_lossy().starts_with("METALBOND_");
+            if is_meant && !own.contains(&name) {
                 command.env_remove(name);
             }
         }
-        command.args(args).env("RUST_BACKTRACE", "0");
+        command.env("RUST_BACKTRACE", "0");
         let mut child = command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).spawn().unwrap();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map_or_else(Lines::none, Lines::of);
