@@ -2,7 +2,7 @@
 //! dial.
 
 use std::fmt;
-use std::net::SocketAddrV6;
+use std::net::{Ipv4Addr, SocketAddrV6};
 use std::str::FromStr;
 
 /// `host:port`; the host is a name, an IPv4 address, or an IPv6 address in brackets.
@@ -51,16 +51,22 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, port) = text.rsplit_once(':').ok_or(EndpointError::NoPort)?;
         // `parse` alone would take a sign.
-        let digits = port.bytes().all(|b| b.is_ascii_digit());
-        if !digits || port.parse::<u16>().is_ok_and(|p| p == 0) || port.parse::<u16>().is_err() {
+        if !is_number(port) || port.parse::<u16>().is_ok_and(|p| p == 0) || port.parse::<u16>().is_err() {
             return Err(EndpointError::Port);
         }
         if host.is_empty() {
             return Err(EndpointError::NoHost);
         }
-        let is_name = !host.contains(|c: char| c == ':' || c == '[' || c == ']' || c.is_whitespace() || c.is_control());
+        let is_name = !host.contains(|c: char| ":[]/".contains(c) || c.is_whitespace() || c.is_control());
+        // No name ends in a number, so this is a mistyped address: no use asking for it for ever.
+        let is_v4 = host.rsplit('.').next().is_some_and(is_number);
+        let is_name = is_name && (!is_v4 || host.parse::<Ipv4Addr>().is_ok());
         if is_name || text.parse::<SocketAddrV6>().is_ok() { Ok(Self(text.into())) } else { Err(EndpointError::Host) }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -69,7 +75,9 @@ mod tests {
 
     #[test]
     fn names_and_addresses_of_both_families_are_endpoints() {
-        for text in ["localhost:4711", "10.0.0.1:1", "[::1]:65535", "[fe80::1%2]:4711", "a.b-c.example:4711"] {
+        for text in
+            ["localhost:4711", "10.0.0.1:1", "[::1]:65535", "[fe80::1%2]:4711", "a.b-c.example:4711", "example.:1"]
+        {
             assert_eq!(text.parse::<Endpoint>().unwrap().as_str(), text);
         }
     }
@@ -82,7 +90,8 @@ mod tests {
             assert_eq!(why(text), EndpointError::Port, "{text}");
         }
         assert_eq!(why(":4711"), EndpointError::NoHost);
-        for text in ["::1:4711", "[::1:4711", "[name]:4711", "two words:4711", "a:b:1"] {
+        for text in ["::1:4711", "[::1:4711", "[name]:4711", "two words:4711", "a:b:1", "10.0.0.256:1", "1:1", "a/b:1"]
+        {
             assert_eq!(why(text), EndpointError::Host, "{text}");
         }
     }

@@ -1,2 +1,48 @@
-//! Stub.
-fn main() {}
+//! `metalbond`: the server and the client of the MetalBond protocol, and a demonstration of both.
+//! Exit codes: 0 for an end that was asked for, 1 for an error of the system, 2 for a bad argument.
+
+mod announce_file;
+mod cli;
+mod client;
+mod demo;
+mod logging;
+mod output;
+mod server;
+mod signals;
+mod spec;
+mod usage;
+
+use std::process::ExitCode;
+
+use cli::Command;
+use tracing::Level;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    // The demonstration speaks for itself.
+    let level = if matches!(cli.command, Command::Demo) { Level::WARN } else { Level::INFO };
+    logging::start(cli.verbose, level, cli.log_format);
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => usage::complain(1, format_args!("{error:#}")),
+    }
+}
+
+/// Runs the subcommand to its end. Everything happens on this thread; only reads of standard input and writes to
+/// standard output have threads of their own, so that neither can hold up a session.
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Server(args) => server::run(args).await,
+            Command::Client(args) => client::run(args).await,
+            Command::Demo => demo::run().await,
+        }
+    });
+    // A read of standard input can't be interrupted: leave without it.
+    runtime.shutdown_background();
+    result
+}

@@ -81,3 +81,8 @@ pub use metalbond::{
 pub use metalbond_common::{Direction, Endpoint, EndpointError, Error, PeerSnapshot};
 pub use peer::Peer;
 pub use table::RouteTable;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,255 @@
+//! Announcements by the line: one SPEC each; empty lines and lines that start with `#` don't count. A file is read whole
+//! before anything starts, and must be right; standard input is taken as it comes, and a bad line costs only itself.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use metalbond::Route;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
+
+use crate::spec;
+
+/// Far longer than any SPEC. What is longer is not kept, so that input without a line's end costs no memory.
+const LINE_MAX: usize = 1024;
+
+/// How many lines of standard input are handed on together, at most.
+const BATCH_MAX: usize = 4096;
+
+/// Why a file can't be used.
+#[derive(Debug)]
+pub(crate) enum FileError {
+    /// It can't be read.
+    Read(PathBuf, io::Error),
+    /// The line with this number is no SPEC, and why.
+    Line(PathBuf, usize, String),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Line(path, number, why) => write!(f, "{}:{number}: {why}", path.display()),
+        }
+    }
+}
+
+/// Reads a whole file.
+pub(crate) fn read(path: &Path) -> Result<Vec<Route>, FileError> {
+    let bytes = std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))?;
+    let mut routes = Vec::new();
+    for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
+        let bad = |why| FileError::Line(path.to_owned(), index + 1, why);
+        match parse_line(line).map_err(bad)? {
+            Some(Line::Add(route)) => routes.push(route),
+            Some(Line::Withdraw(_)) => return Err(bad("only a line of standard input can withdraw".into())),
+            None => {}
+        }
+    }
+    Ok(routes)
+}
+
+/// What a line asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Line {
+    Add(Route),
+    Withdraw(Route),
+}
+
+fn parse_line(line: &[u8]) -> Result<Option<Line>, String> {
+    let line = str::from_utf8(line).map_err(|_| "not UTF-8")?.trim();
+    match line.strip_prefix('-') {
+        _ if line.is_empty() || line.starts_with('#') => Ok(None),
+        Some(spec) => spec::parse(spec.trim_start()).map(|route| Some(Line::Withdraw(route))),
+        None => spec::parse(line).map(|route| Some(Line::Add(route))),
+    }
+}
+
+/// Consecutive lines that ask for the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Batch {
+    Add(Vec<Route>),
+    Withdraw(Vec<Route>),
+}
+
+/// Standard input as batches: what is there is handed on, without waiting for more.
+#[derive(Debug)]
+pub(crate) struct Lines<R> {
+    input: BufReader<R>,
+    number: usize,
+    /// Belongs to the next batch: it asks for something else than the lines before.
+    ahead: Option<Line>,
+}
+
+impl Lines<Stdin> {
+    pub(crate) fn of_stdin() -> Self {
+        Self::new(tokio::io::stdin())
+    }
+}
+
+impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
+    fn new(input: R) -> Self {
+        Self { input: BufReader::with_capacity(64 * 1024, input), number: 0, ahead: None }
+    }
+
+    /// The next batch, or `None` at the end of the input. Calls `bad` with the number of each line that is no SPEC, and
+    /// why.
+    pub(crate) async fn next(&mut self, mut bad: impl FnMut(usize, &str)) -> io::Result<Option<Batch>> {
+        let mut batch = match self.ahead.take() {
+            Some(line) => Batch::of(line),
+            None => match self.line(&mut bad).await? {
+                Some(line) => Batch::of(line),
+                None => return Ok(None),
+            },
+        };
+        while batch.len() < BATCH_MAX && self.input.buffer().contains(&b'\n') {
+            let Some(line) = self.line(&mut bad).await? else { break };
+            if let Some(line) = batch.push(line) {
+                self.ahead = Some(line);
+                break;
+            }
+        }
+        Ok(Some(batch))
+    }
+
+    /// The next line that asks for something.
+    async fn line(&mut self, bad: &mut impl FnMut(usize, &str)) -> io::Result<Option<Line>> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            if read_line(&mut self.input, &mut bytes).await? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            if bytes.len() > LINE_MAX {
+                bad(self.number, "too long");
+                continue;
+            }
+            match parse_line(&bytes) {
+                Ok(Some(line)) => return Ok(Some(line)),
+                Ok(None) => {}
+                Err(why) => bad(self.number, &why),
+            }
+        }
+    }
+}
+
+/// Reads up to and including the next line's end. Keeps a little more than [`LINE_MAX`] bytes of it, and drops the rest.
+async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<usize> {
+    let limit = LINE_MAX as u64 + 1;
+    let mut read = input.take(limit).read_until(b'\n', line).await?;
+    let mut rest = Vec::new();
+    while read > 0 && line.len() > LINE_MAX && line.last() != Some(&b'\n') && rest.last() != Some(&b'\n') {
+        rest.clear();
+        match input.take(limit).read_until(b'\n', &mut rest).await? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    Ok(read)
+}
+
+impl Batch {
+    fn of(line: Line) -> Self {
+        match line {
+            Line::Add(route) => Self::Add(vec![route]),
+            Line::Withdraw(route) => Self::Withdraw(vec![route]),
+        }
+    }
+
+    /// Takes the line, or gives it back if it asks for something else.
+    fn push(&mut self, line: Line) -> Option<Line> {
+        match (self, line) {
+            (Self::Add(routes), Line::Add(route)) | (Self::Withdraw(routes), Line::Withdraw(route)) => {
+                routes.push(route);
+                None
+            }
+            (_, line) => Some(line),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Add(routes) | Self::Withdraw(routes) => routes.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(text: &str) -> Route {
+        spec::parse(text).unwrap()
+    }
+
+    async fn batches(input: &[u8]) -> (Vec<Batch>, Vec<(usize, String)>) {
+        let (mut lines, mut batches, mut bad) = (Lines::new(input), Vec::new(), Vec::new());
+        while let Some(batch) = lines.next(|number, why| bad.push((number, why.to_owned()))).await.unwrap() {
+            batches.push(batch);
+        }
+        (batches, bad)
+    }
+
+    const A: &str = "23#10.0.0.1/32#2001:db8::1";
+    const B: &str = "23#10.0.0.2/32#2001:db8::1#LB";
+
+    #[test]
+    fn a_line_is_a_spec_a_withdrawal_or_nothing() {
+        let add = |text| Ok(Some(Line::Add(route(text))));
+        let withdraw = |text| Ok(Some(Line::Withdraw(route(text))));
+        assert_eq!(parse_line(A.as_bytes()), add(A));
+        assert_eq!(parse_line(format!("  {A}\t\r").as_bytes()), add(A));
+        assert_eq!(parse_line(format!("-{A}\r").as_bytes()), withdraw(A));
+        assert_eq!(parse_line(format!("- {A}").as_bytes()), withdraw(A));
+        for nothing in ["", "  ", "\r", "# 10.0.0.1", "#", "  # indented"] {
+            assert_eq!(parse_line(nothing.as_bytes()), Ok(None), "{nothing:?}");
+        }
+        assert_eq!(parse_line(b"-"), Err("not of the form vni#prefix#nexthop[#type][#from#to]".into()));
+        assert_eq!(parse_line(b"23#\xff"), Err("not UTF-8".into()));
+    }
+
+    #[tokio::test]
+    async fn lines_that_ask_for_the_same_come_together_and_in_order() {
+        let (got, bad) = batches(format!("{A}\n\n{B}\n-{A}\n# note\n{A}\r\n-{B}").as_bytes()).await;
+        let expected = vec![
+            Batch::Add(vec![route(A), route(B)]),
+            Batch::Withdraw(vec![route(A)]),
+            Batch::Add(vec![route(A)]),
+            Batch::Withdraw(vec![route(B)]),
+        ];
+        assert_eq!((got, bad), (expected, vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_bad_line_is_reported_with_its_number_and_costs_only_itself() {
+        let long = "x".repeat(300_000);
+        let (got, bad) = batches(format!("{A}\nnonsense\n{long}\n\n{B}\n23#10.0.0.0/33#::1\n").as_bytes()).await;
+        assert_eq!(got.iter().map(Batch::len).sum::<usize>(), 2);
+        let form = "not of the form vni#prefix#nexthop[#type][#from#to]";
+        let expected = [(2, form), (3, "too long"), (6, "prefix length 33 is over 32")];
+        assert_eq!(bad, expected.map(|(number, why)| (number, why.to_owned())));
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_handed_on_without_waiting_for_more() {
+        let (reader, mut writer) = tokio::io::duplex(1024);
+        let mut lines = Lines::new(reader);
+        tokio::io::AsyncWriteExt::write_all(&mut writer, format!("{A}\n{B}\n23#10.0").as_bytes()).await.unwrap();
+        let batch = lines.next(|_, _| {}).await.unwrap();
+        assert_eq!(batch, Some(Batch::Add(vec![route(A), route(B)])));
+        drop(writer);
+        let mut bad = Vec::new();
+        assert_eq!(lines.next(|number, _| bad.push(number)).await.unwrap(), None);
+        assert_eq!(bad, [3]);
+    }
+
+    #[tokio::test]
+    async fn a_long_input_comes_in_bounded_batches() {
+        let input: String = (0..10_000).map(|n| format!("23#10.0.{}.{}/32#2001:db8::1\n", n / 256, n % 256)).collect();
+        let (got, bad) = batches(input.as_bytes()).await;
+        assert_eq!(got.iter().map(Batch::len).sum::<usize>(), 10_000);
+        assert!(got.iter().all(|batch| batch.len() <= BATCH_MAX));
+        assert_eq!(bad, vec![]);
+    }
+}

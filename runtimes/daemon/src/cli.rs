@@ -1,0 +1,230 @@
+//! The command line: what can be said, and the checks that need no system.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use metalbond::{Config, Route, Vni};
+use metalbond_tokio::{Endpoint, EndpointError};
+
+use crate::logging::LogFormat;
+use crate::{announce_file, spec, usage};
+
+/// Route distribution for virtual networks, by the MetalBond v1 protocol.
+#[derive(Parser, Debug)]
+#[command(name = "metalbond", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Log more: -v debug, -vv trace. Otherwise as RUST_LOG says, or info
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 100)]
+    pub(crate) verbose: u8,
+    /// How log lines look, on standard error
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    #[arg(env = "METALBOND_LOG_FORMAT", display_order = 101)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Receive routes from clients and pass them on to the others that subscribed to their network
+    Server(ServerArgs),
+    /// Announce routes to servers, and print those of others as they come and go
+    Client(Box<ClientArgs>),
+    /// Watch a server and three clients exchange routes over loopback; takes a moment and ends by itself
+    Demo,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// Where to listen; may be given several times. Port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
+    #[arg(default_value = "[::]:4711", env = "METALBOND_LISTEN")]
+    pub(crate) listen: Vec<Listen>,
+    /// The interval of keepalives; the lower of the two ends' holds. A peer silent for 2.5 intervals is gone
+    #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
+    #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
+    pub(crate) keepalive: u32,
+    /// How long after the start clients are told that the table may still be incomplete
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "60", env = "METALBOND_WARMING")]
+    pub(crate) warming: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ClientArgs {
+    /// A server to connect to; may be given several times
+    #[arg(long, value_name = "HOST:PORT", value_parser = Endpoint::from_str, value_delimiter = ',')]
+    #[arg(required = true, env = "METALBOND_SERVER")]
+    pub(crate) server: Vec<Endpoint>,
+    /// Virtual networks whose routes to receive; may be given several times
+    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, value_delimiter = ',')]
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) subscribe: Vec<Vni>,
+    /// A route to announce, vni#prefix#nexthop[#STD|LB|NAT|<target VNI>][#from#to]; may be given several times
+    #[arg(long, value_name = "SPEC", value_parser = spec::parse, value_delimiter = ',')]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) announce: Vec<Route>,
+    /// A file with one SPEC a line; `-` reads standard input as it comes, where a leading `-` withdraws
+    #[arg(long, value_name = "FILE")]
+    pub(crate) announce_file: Vec<PathBuf>,
+    /// The interval of keepalives; the lower of the two ends' holds. A server silent for 2.5 intervals is gone
+    #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
+    #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
+    pub(crate) keepalive: u32,
+    /// How long to keep the routes of a server that is lost
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "60", env = "METALBOND_HOLD")]
+    pub(crate) hold: u32,
+    /// How long servers shall keep this client's routes when its process goes away, so that it can come back
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "10", env = "METALBOND_RESTART_TIME")]
+    pub(crate) restart_time: u32,
+    /// Leave for good at the end: withdraw all announcements first
+    #[arg(long)]
+    pub(crate) cleanup: bool,
+    /// How changes of routes look, on standard output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
+    pub(crate) output: OutputFormat,
+    /// Read from the announce files before anything starts.
+    #[arg(skip)]
+    pub(crate) from_files: Vec<Route>,
+}
+
+impl ClientArgs {
+    /// Whether announcements come from standard input.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.announce_file.iter().any(|path| is_stdin(path))
+    }
+}
+
+impl From<&ServerArgs> for Config {
+    fn from(args: &ServerArgs) -> Self {
+        Self { keepalive: args.keepalive, warming: seconds(args.warming), ..Self::default() }
+    }
+}
+
+impl From<&ClientArgs> for Config {
+    fn from(args: &ClientArgs) -> Self {
+        Self { keepalive: args.keepalive, hold: seconds(args.hold), restart_time: args.restart_time, ..Self::default() }
+    }
+}
+
+fn seconds(n: u32) -> Duration {
+    Duration::from_secs(n.into())
+}
+
+/// How a change of routes is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// `+ 23 10.0.23.0/24 via 2001:db8::1`; `-` for a route that is gone
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Listen {
+    /// An address.
+    Addr(SocketAddr),
+    /// A name, which may mean several.
+    Name(Endpoint),
+}
+
+/// Parses the arguments of this process, and reads the announce files. An error (or the help) has been printed, and the
+/// exit code is what is left to do.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    let mut cli = Cli::try_parse().map_err(|error| usage::from_clap(&error))?;
+    if let Command::Client(args) = &mut cli.command {
+        check_client(args).map_err(|why| usage::complain(2, why))?;
+    }
+    Ok(cli)
+}
+
+fn check_client(args: &mut ClientArgs) -> Result<(), String> {
+    once("--server", &args.server)?;
+    once("--subscribe", &args.subscribe)?;
+    once("--announce", &args.announce)?;
+    if let Some(path) = duplicate(&args.announce_file) {
+        return Err(format!("--announce-file '{}': given twice", path.display()));
+    }
+    for path in args.announce_file.iter().filter(|path| !is_stdin(path)) {
+        args.from_files.extend(announce_file::read(path).map_err(|error| format!("--announce-file {error}"))?);
+    }
+    Ok(())
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn once<T: Eq + Hash + fmt::Display>(argument: &str, values: &[T]) -> Result<(), String> {
+    duplicate(values).map_or(Ok(()), |value| Err(format!("{argument} '{value}': given twice")))
+}
+
+fn duplicate<T: Eq + Hash>(values: &[T]) -> Option<&T> {
+    let mut seen = HashSet::new();
+    values.iter().find(|value| !seen.insert(*value))
+}
+
+fn parse_keepalive(text: &str) -> Result<u32, String> {
+    spec::number(text, 1, u32::MAX)
+}
+
+fn parse_seconds(text: &str) -> Result<u32, String> {
+    spec::number(text, 0, u32::MAX)
+}
+
+/// An address, whose port may be 0 for any; a name and a port; or only a port, as in `:4711`, for every address of this
+/// machine.
+fn parse_listen(text: &str) -> Result<Listen, EndpointError> {
+    let every = if text.starts_with(':') { Some(format!("[::]{text}")) } else { None };
+    let text = every.as_deref().unwrap_or(text);
+    match text.parse() {
+        Ok(addr) => Ok(Listen::Addr(addr)),
+        Err(_) => text.parse().map(Listen::Name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_place_to_listen_is_an_address_a_name_or_only_a_port() {
+        let addr = |ip: IpAddr, port| Ok(Listen::Addr(SocketAddr::new(ip, port)));
+        assert_eq!(parse_listen("[::]:4711"), addr(Ipv6Addr::UNSPECIFIED.into(), 4711));
+        assert_eq!(parse_listen(":4711"), addr(Ipv6Addr::UNSPECIFIED.into(), 4711));
+        assert_eq!(parse_listen("127.0.0.1:0"), addr(Ipv4Addr::LOCALHOST.into(), 0));
+        assert_eq!(parse_listen("localhost:4711"), Ok(Listen::Name("localhost:4711".parse().unwrap())));
+    }
+
+    #[test]
+    fn a_bad_place_to_listen_says_what_is_wrong() {
+        for text in ["", "4711", "127.0.0.1"] {
+            assert_eq!(parse_listen(text), Err(EndpointError::NoPort), "{text}");
+        }
+        for text in ["[::1]", "127.0.0.1:65536", "127.0.0.1:-1", ":", ":http"] {
+            assert_eq!(parse_listen(text), Err(EndpointError::Port), "{text}");
+        }
+        for text in ["::1:4711", "[::1:4711", "[host]:4711"] {
+            assert_eq!(parse_listen(text), Err(EndpointError::Host), "{text}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `metalbond server`: listens, and passes routes on until it is told to stop.
+
+use anyhow::Context as _;
+use metalbond::Config;
+use metalbond_tokio::MetalBond;
+use tracing::info;
+
+use crate::cli::{Listen, ServerArgs};
+use crate::signals::Stop;
+
+/// Runs a server until SIGTERM or SIGINT.
+pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let (node, _changes) = MetalBond::start(Config::from(&args))?;
+    for place in &args.listen {
+        let addrs = match place {
+            Listen::Addr(addr) => vec![*addr],
+            Listen::Name(name) => {
+                let addrs = tokio::net::lookup_host(name.as_str()).await;
+                addrs.with_context(|| format!("cannot listen on {name}"))?.collect()
+            }
+        };
+        for addr in addrs {
+            let bound = node.listen(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
+            info!("listening on {bound}");
+        }
+    }
+    let signal = stop.signalled().await;
+    info!("{signal}: closing all sessions");
+    node.shutdown(false).await;
+    Ok(())
+}

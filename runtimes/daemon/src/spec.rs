@@ -1,0 +1,176 @@
+//! The text form of an announcement: `vni#prefix#nexthop[#STD|LB|NAT|<target VNI>][#from#to]`.
+//! Pure. An error is a sentence that names the part that is wrong.
+
+use std::net::IpAddr;
+
+use metalbond::{NextHop, NextHopKind, ParsePrefixError, Prefix, Route, Vni};
+
+/// The largest VNI: 24 bits.
+const VNI_MAX: u32 = (1 << 24) - 1;
+
+/// Parses a SPEC.
+pub(crate) fn parse(text: &str) -> Result<Route, String> {
+    let parts: Vec<&str> = text.split('#').collect();
+    let (vni, prefix, addr, kind, ports) = match parts[..] {
+        [vni, prefix, addr] => (vni, prefix, addr, "", None),
+        [vni, prefix, addr, kind] => (vni, prefix, addr, kind, None),
+        [vni, prefix, addr, kind, from, to] => (vni, prefix, addr, kind, Some((from, to))),
+        _ => return Err("not of the form vni#prefix#nexthop[#type][#from#to]".into()),
+    };
+    let vni = parse_vni(vni)?;
+    let prefix = prefix.parse::<Prefix>().map_err(|error| match error {
+        ParsePrefixError::Range(error) => error.to_string(),
+        _ => format!("prefix '{prefix}': {error}"),
+    })?;
+    let addr = addr.parse::<IpAddr>().map_err(|_| format!("next hop '{addr}' is not an IP address"))?;
+    let (kind, target_vni) = match parse_type(kind)? {
+        Type::Standard(target_vni) => (NextHopKind::Standard, target_vni),
+        Type::LoadBalancer => (NextHopKind::LoadBalancer, 0),
+        Type::Nat => {
+            let (from, to) = ports.ok_or("NAT needs a range of ports: ...#NAT#FROM#TO")?;
+            (parse_range(from, to)?, 0)
+        }
+    };
+    if let (NextHopKind::Standard | NextHopKind::LoadBalancer, Some((from, to))) = (kind, ports) {
+        // Scripts write all six parts for every type; then no port has to be meant.
+        if !matches!((from, to), ("" | "0", "" | "0")) {
+            return Err(format!("ports {from} to {to}: only NAT has ports"));
+        }
+    }
+    Ok(Route { vni, prefix, next_hop: NextHop { addr, target_vni, kind } })
+}
+
+/// Parses a VNI of 24 bits.
+pub(crate) fn parse_vni(text: &str) -> Result<Vni, String> {
+    number(text, 0, VNI_MAX).map(Vni).map_err(|why| format!("VNI '{text}' is {why}"))
+}
+
+/// Parses a decimal number within a range.
+pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
+    match text.parse() {
+        Ok(n) if min <= n && n <= max => Ok(n),
+        _ => Err(format!("not a number from {min} to {max}")),
+    }
+}
+
+enum Type {
+    Standard(u32),
+    LoadBalancer,
+    Nat,
+}
+
+/// An empty type is the standard one, as in the reference.
+fn parse_type(text: &str) -> Result<Type, String> {
+    match text.to_ascii_uppercase().as_str() {
+        "" | "STD" | "STANDARD" => Ok(Type::Standard(0)),
+        "LB" | "LOADBALANCER" | "LOADBALANCER_TARGET" => Ok(Type::LoadBalancer),
+        "NAT" => Ok(Type::Nat),
+        other if other.starts_with(|c: char| c.is_ascii_digit()) => {
+            number(text, 0, VNI_MAX).map(Type::Standard).map_err(|why| format!("target VNI '{text}' is {why}"))
+        }
+        _ => Err(format!("type '{text}' is not STD, LB, NAT or a target VNI")),
+    }
+}
+
+fn parse_range(from: &str, to: &str) -> Result<NextHopKind, String> {
+    let port =
+        |text: &str| text.parse::<u16>().map_err(|_| format!("port '{text}' is not a number from 0 to {}", u16::MAX));
+    let (from, to) = (port(from)?, port(to)?);
+    if from > to {
+        return Err(format!("the range of ports from {from} to {to} is empty"));
+    }
+    Ok(NextHopKind::Nat { from, to })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_spec_of_each_form_is_the_route_it_says() {
+        let table = [
+            ("23#10.0.23.0/24#2001:db8::1", "23 10.0.23.0/24 via 2001:db8::1"),
+            ("23#10.0.23.0/24#2001:db8::1#", "23 10.0.23.0/24 via 2001:db8::1"),
+            ("0#0.0.0.0/0#192.0.2.1#STD", "0 0.0.0.0/0 via 192.0.2.1"),
+            ("16777215#::/0#2001:db8::1#std", "16777215 ::/0 via 2001:db8::1"),
+            ("23#2001:db8:dead:beef::/64#2001:db8::1#Standard", "23 2001:db8:dead:beef::/64 via 2001:db8::1"),
+            ("23#10.0.0.5/24#2001:db8::1", "23 10.0.0.5/24 via 2001:db8::1"),
+            ("23#10.0.25.7/32#2001:db8::2#LB", "23 10.0.25.7/32 via 2001:db8::2 LB"),
+            ("23#10.0.25.7/32#2001:db8::2#lb", "23 10.0.25.7/32 via 2001:db8::2 LB"),
+            ("23#10.0.25.7/32#2001:db8::2#LoadBalancer", "23 10.0.25.7/32 via 2001:db8::2 LB"),
+            ("23#10.0.25.7/32#2001:db8::2#loadbalancer_target", "23 10.0.25.7/32 via 2001:db8::2 LB"),
+            ("23#10.0.24.0/24#2001:db8::1#NAT#1000#2000", "23 10.0.24.0/24 via 2001:db8::1 NAT 1000-2000"),
+            ("23#10.0.24.0/24#2001:db8::1#nat#0#65535", "23 10.0.24.0/24 via 2001:db8::1 NAT 0-65535"),
+            ("23#10.0.24.0/24#2001:db8::1#NAT#7#7", "23 10.0.24.0/24 via 2001:db8::1 NAT 7-7"),
+            ("23#10.0.23.0/24#2001:db8::1#42", "23 10.0.23.0/24 via 2001:db8::1 vni 42"),
+            ("23#10.0.23.0/24#2001:db8::1#16777215", "23 10.0.23.0/24 via 2001:db8::1 vni 16777215"),
+            ("23#10.0.23.0/24#2001:db8::1#STD#0#0", "23 10.0.23.0/24 via 2001:db8::1"),
+            ("23#10.0.23.0/24#2001:db8::1#LB##", "23 10.0.23.0/24 via 2001:db8::1 LB"),
+            ("23#::ffff:10.0.0.0/104#::ffff:192.0.2.1", "23 ::ffff:10.0.0.0/104 via ::ffff:192.0.2.1"),
+        ];
+        for (spec, route) in table {
+            assert_eq!(parse(spec).map(|r| r.to_string()), Ok(route.to_owned()), "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_bad_spec_says_which_part_is_wrong_and_why() {
+        let table = [
+            ("", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("23", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("23#10.0.0.0/8", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("23#10.0.0.0/8#::1#NAT#1", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("23#10.0.0.0/8#::1#NAT#1#2#3", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("#10.0.0.0/8#::1", "VNI '' is not a number from 0 to 16777215"),
+            ("-1#10.0.0.0/8#::1", "VNI '-1' is not a number from 0 to 16777215"),
+            ("0x17#10.0.0.0/8#::1", "VNI '0x17' is not a number from 0 to 16777215"),
+            (" 23#10.0.0.0/8#::1", "VNI ' 23' is not a number from 0 to 16777215"),
+            ("16777216#10.0.0.0/8#::1", "VNI '16777216' is not a number from 0 to 16777215"),
+            ("99999999999999999999#10.0.0.0/8#::1", "VNI '99999999999999999999' is not a number from 0 to 16777215"),
+            ("23##::1", "prefix '': no '/' between address and length"),
+            ("23#10.0.0.0#::1", "prefix '10.0.0.0': no '/' between address and length"),
+            ("23#10.0.0/8#::1", "prefix '10.0.0/8': not an IP address before the '/'"),
+            ("23#10.0.0.256/8#::1", "prefix '10.0.0.256/8': not an IP address before the '/'"),
+            ("23#10.0.0.0/#::1", "prefix '10.0.0.0/': not a number behind the '/'"),
+            ("23#10.0.0.0/-8#::1", "prefix '10.0.0.0/-8': not a number behind the '/'"),
+            ("23#10.0.0.0/33#::1", "prefix length 33 is over 32"),
+            ("23#2001:db8::/129#::1", "prefix length 129 is over 128"),
+            ("23#10.0.0.0/8#", "next hop '' is not an IP address"),
+            ("23#10.0.0.0/8#host", "next hop 'host' is not an IP address"),
+            ("23#10.0.0.0/8#[::1]", "next hop '[::1]' is not an IP address"),
+            ("23#10.0.0.0/8#fe80::1%eth0", "next hop 'fe80::1%eth0' is not an IP address"),
+            ("23#10.0.0.0/8#::1#STT", "type 'STT' is not STD, LB, NAT or a target VNI"),
+            ("23#10.0.0.0/8#::1#-1", "type '-1' is not STD, LB, NAT or a target VNI"),
+            ("23#10.0.0.0/8#::1#16777216", "target VNI '16777216' is not a number from 0 to 16777215"),
+            ("23#10.0.0.0/8#::1#NAT", "NAT needs a range of ports: ...#NAT#FROM#TO"),
+            ("23#10.0.0.0/8#::1#NAT##", "port '' is not a number from 0 to 65535"),
+            ("23#10.0.0.0/8#::1#NAT#-1#2", "port '-1' is not a number from 0 to 65535"),
+            ("23#10.0.0.0/8#::1#NAT#1#65536", "port '65536' is not a number from 0 to 65535"),
+            ("23#10.0.0.0/8#::1#NAT#2#1", "the range of ports from 2 to 1 is empty"),
+            ("23#10.0.0.0/8#::1#LB#1#2", "ports 1 to 2: only NAT has ports"),
+            ("23#10.0.0.0/8#::1#42#1#2", "ports 1 to 2: only NAT has ports"),
+        ];
+        for (spec, why) in table {
+            assert_eq!(parse(spec), Err(why.to_owned()), "{spec}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[0-9a-fA-F#/:.%+ a-zé-]{0,60}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_spec_is_taken_exactly_if_each_part_keeps_its_rule(
+            vni in 0..1u32 << 25, addr: std::net::Ipv6Addr, len in 0..150u32, from in 0..70_000u32, to in 0..70_000u32,
+        ) {
+            let text = format!("{vni}#{addr}/{len}#{addr}#NAT#{from}#{to}");
+            let good = vni < 1 << 24 && len <= 128 && from <= to && to <= 65535;
+            let expected = good.then(|| format!("{vni} {addr}/{len} via {addr} NAT {from}-{to}"));
+            prop_assert_eq!(parse(&text).ok().map(|route| route.to_string()), expected);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Bad arguments and systems that refuse: one line on standard error, and an exit code.
+
+use crate::exchange::scratch;
+use crate::process::{Process, Server, run};
+
+#[test]
+fn a_bad_argument_ends_with_code_2_and_one_line_that_names_it() {
+    let client = |args: &[&'static str]| [&["client", "--server", "127.0.0.1:1"], args].concat();
+    let table: &[(Vec<&str>, &str, &str)] = &[
+        (client(&["--announce", "23#10.0.0.0/33#2001:db8::1"]), "--announce", "prefix length 33 is over 32"),
+        (client(&["--announce", ""]), "--announce", "not of the form"),
+        (client(&["--announce", "-1#10.0.0.0/8#::1"]), "--announce", "VNI '-1'"),
+        (client(&["--announce", "16777216#10.0.0.0/8#::1"]), "--announce", "VNI '16777216'"),
+        (client(&["--announce", "23#10.0.0.0/8#::1#FOO"]), "--announce", "type 'FOO'"),
+        (client(&["--announce", "23#10.0.0.0/8#::1#NAT"]), "--announce", "NAT needs"),
+        (client(&["--announce", "23#10.0.0.0/8#::1#NAT#2#1"]), "--announce", "2 to 1"),
+        (client(&["--announce", "23#10.0.0.0/8#::1#NAT#1#65536"]), "--announce", "port '65536'"),
+        (client(&["--announce", "23#10.0.0.0/8#::1#LB#1#2"]), "--announce", "only NAT"),
+        (client(&["--announce", "1#::/0#::1", "--announce", "1#::/0#::1"]), "--announce", "given twice"),
+        (client(&["--announce", "23#a\nb/8#::1"]), "--announce", "not an IP address"),
+        (client(&["--subscribe", "-1"]), "--subscribe", "'-1'"),
+        (client(&["--subscribe", ""]), "--subscribe", "''"),
+        (client(&["--subscribe", "1,,2"]), "--subscribe", "''"),
+        (client(&["--subscribe", "99999999999999999999"]), "--subscribe", "from 0 to 16777215"),
+        (client(&["--subscribe", "5,5"]), "--subscribe", "given twice"),
+        (client(&["--keepalive", "0"]), "--keepalive", "from 1"),
+        (client(&["--keepalive", "-5"]), "--keepalive", "'-5'"),
+        (client(&["--keepalive", "5s"]), "--keepalive", "'5s'"),
+        (client(&["--keepalive", "4294967296"]), "--keepalive", "to 4294967295"),
+        (client(&["--hold", "x"]), "--hold", "not a number"),
+        (client(&["--restart-time", ""]), "--restart-time", "''"),
+        (client(&["--output", "xml"]), "--output", "text, json"),
+        (client(&["--log-format", "xml"]), "--log-format", "text, json"),
+        (client(&["--announce-file", "/nonexistent"]), "--announce-file", "No such file"),
+        (client(&["--announce-file", "/"]), "--announce-file", "directory"),
+        (client(&["--announce-file", "-", "--announce-file", "-"]), "--announce-file", "given twice"),
+        (client(&["--server", "127.0.0.1:1"]), "--server", "given twice"),
+        (client(&["--frobnicate"]), "--frobnicate", "unexpected"),
+        (client(&["extra"]), "extra", "unexpected"),
+        (vec!["client"], "--server", "required"),
+        (vec!["client", "--server"], "--server", "required"),
+        (vec!["client", "--server", ""], "--server", "port"),
+        (vec!["client", "--server", "host"], "--server", "port"),
+        (vec!["client", "--server", "host:0"], "--server", "port"),
+        (vec!["client", "--server", "host:65536"], "--server", "port"),
+        (vec!["client", "--server", ":4711"], "--server", "no host"),
+        (vec!["client", "--server", "::1:4711"], "--server", "brackets"),
+        (vec!["client", "--server", "[::1:4711"], "--server", "brackets"),
+        (vec!["client", "--server", "http://host:4711"], "--server", "host"),
+        (vec!["client", "--server", "127.0.0.256:4711"], "--server", "IPv4 address"),
+        (vec!["server", "--listen", "4711"], "--listen", "port"),
+        (vec!["server", "--listen", "127.0.0.1"], "--listen", "port"),
+        (vec!["server", "--listen", "127.0.0.256:4711"], "--listen", "IPv4 address"),
+        (vec!["server", "--listen", "[::]:99999"], "--listen", "port"),
+        (vec!["server", "--listen", "127.0.0.1:0", "--keepalive", "0"], "--keepalive", "from 1"),
+        (vec!["server", "--listen", "127.0.0.1:0", "--warming", "never"], "--warming", "'never'"),
+        (vec!["frobnicate"], "frobnicate", "unrecognized"),
+        (vec!["demo", "--listen", "x"], "--listen", "unexpected"),
+    ];
+    for (args, argument, why) in table {
+        let ended = run(args);
+        assert_eq!(
+            (ended.code, ended.stdout.len(), ended.stderr.len()),
+            (Some(2), 0, 1),
+            "{args:?}: {:?}",
+            ended.stderr
+        );
+        let line = &ended.stderr[0];
+        let is_good = line.starts_with("metalbond: ") && line.contains(argument) && line.contains(why);
+        assert!(is_good, "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn a_bad_line_of_a_file_is_named_by_file_and_number() {
+    let file = scratch("bad", "23#10.0.0.1/32#::1\n\n# fine\n23#10.0.0.2/32#::1#NAT#9#1\n");
+    let withdraws = scratch("withdraws", "-23#10.0.0.1/32#::1\n");
+    for (file, number, why) in [(&file, 4, "from 9 to 1"), (&withdraws, 1, "standard input")] {
+        let ended = run(&["client", "--server", "127.0.0.1:1", "--announce-file", file]);
+        assert_eq!((ended.code, ended.stderr.len()), (Some(2), 1));
+        let line = &ended.stderr[0];
+        assert!(
+            line.starts_with(&format!("metalbond: --announce-file {file}:{number}: ")) && line.contains(why),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn a_taken_port_ends_with_code_1_and_one_line_with_the_address() {
+    let server = Server::on_loopback(&[]);
+    let addr = server.addrs[0].to_string();
+    let ended = run(&["server", "--listen", &addr]);
+    assert_eq!((ended.code, ended.stderr.len()), (Some(1), 1), "{:?}", ended.stderr);
+    let line = &ended.stderr[0];
+    assert!(line.starts_with(&format!("metalbond: cannot listen on {addr}: ")) && line.contains("in use"), "{line}");
+}
+
+#[test]
+fn every_spec_that_the_reference_takes_is_taken() {
+    let specs = [
+        "0#0.0.0.0/0#192.0.2.1",
+        "16777215#::/0#2001:db8::1#STD",
+        "23#10.0.23.0/24#2001:db8::1#lb",
+        "23#10.0.23.0/24#2001:db8::1#Nat#0#32767",
+        "23#10.0.23.5/24#2001:db8::1#",
+        "23#10.0.23.6/24#2001:db8::1#STD#0#0",
+    ];
+    let mut client = Process::client(
+        &["127.0.0.1:1".parse().unwrap()],
+        &["--keepalive", "5", "--announce", &specs.join(","), "--subscribe", "1,2", "--cleanup"],
+    );
+    client.log("connecting to 127.0.0.1:1");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [&["--help"][..], &["--version"], &["help", "client"], &["server", "-h"], &["client", "--help"]] {
+        let ended = run(args);
+        assert_eq!((ended.code, ended.stderr.len()), (Some(0), 0), "{args:?}");
+        assert!(!ended.stdout.is_empty(), "{args:?}");
+    }
+    assert_eq!(run(&["--version"]).stdout, [format!("metalbond {}", env!("CARGO_PKG_VERSION"))]);
+}

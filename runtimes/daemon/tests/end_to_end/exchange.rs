@@ -1,0 +1,105 @@
+//! Routes of all types, over IPv4 and IPv6, live and late.
+
+use std::fs;
+use std::net::{Ipv6Addr, TcpListener};
+
+use crate::process::{Process, Server};
+use crate::table::Follower;
+
+/// One announcement of each form, and how it is printed.
+const FIRST: [(&str, &str); 3] = [
+    ("23#10.0.1.0/24#2001:db8::1", "23 10.0.1.0/24 via 2001:db8::1"),
+    ("23#10.0.1.80/32#2001:db8::1#lb", "23 10.0.1.80/32 via 2001:db8::1 LB"),
+    ("23#2001:db8:1::/64#192.0.2.1#NAT#1000#65535", "23 2001:db8:1::/64 via 192.0.2.1 NAT 1000-65535"),
+];
+const SECOND: [(&str, &str); 3] = [
+    ("23#2001:db8:2::/64#2001:db8::2#STD", "23 2001:db8:2::/64 via 2001:db8::2"),
+    ("23#2001:db8:2::80/128#2001:db8::2#LOADBALANCER", "23 2001:db8:2::80/128 via 2001:db8::2 LB"),
+    ("23#10.0.2.0/24#192.0.2.2#42", "23 10.0.2.0/24 via 192.0.2.2 vni 42"),
+];
+
+#[test]
+fn clients_exchange_all_types_over_ipv4_and_ipv6_live_and_late() {
+    let both = if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() { "[::1]:0" } else { "127.0.0.1:0" };
+    let server = Server::start(&["127.0.0.1:0", both], &[]);
+    let client = |n: usize, announced: &[(&str, &str)]| {
+        let mut args = vec!["--subscribe", "23", "--restart-time", "1"];
+        for (spec, _) in announced {
+            args.extend(["--announce", spec]);
+        }
+        Follower::new(Process::client(&[server.addrs[n]], &args))
+    };
+    let mut first = client(0, &FIRST);
+    let mut second = client(1, &SECOND);
+    first.until(&SECOND.map(|(_, line)| line));
+    second.until(&FIRST.map(|(_, line)| line));
+
+    let mut late = client(1, &[]);
+    let all: Vec<&str> = FIRST.iter().chain(&SECOND).map(|(_, line)| *line).collect();
+    late.until(&all);
+
+    drop(second.process);
+    // Once its restart time has passed.
+    late.until(&FIRST.map(|(_, line)| line));
+    first.until::<&str>(&[]);
+}
+
+#[test]
+fn a_client_receives_only_the_networks_it_subscribed_to() {
+    let server = Server::on_loopback(&[]);
+    let mut announcer = Process::client(&server.addrs, &["--announce-file", "-"]);
+    let mut both = Follower::new(Process::client(&server.addrs, &["--subscribe", "1,2"]));
+    let mut one = Follower::new(Process::client(&server.addrs, &["--subscribe", "2"]));
+    announcer.write("1#10.0.0.1/32#2001:db8::1\n2#10.0.0.2/32#2001:db8::1\n3#10.0.0.3/32#2001:db8::1\n");
+    both.until(&["1 10.0.0.1/32 via 2001:db8::1", "2 10.0.0.2/32 via 2001:db8::1"]);
+    one.expect("+ 2 10.0.0.2/32 via 2001:db8::1");
+}
+
+#[test]
+fn a_route_announced_by_two_clients_stays_until_the_second_leaves() {
+    let server = Server::on_loopback(&[]);
+    let shared = "23#10.0.0.1/32#2001:db8::9";
+    let args = ["--restart-time", "0", "--announce", shared];
+    let mut watcher = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    let first = Process::client(&server.addrs, &args);
+    watcher.expect("+ 23 10.0.0.1/32 via 2001:db8::9");
+    let mut second =
+        Process::client(&server.addrs, &[&args[..], &["--announce", "23#10.0.0.2/32#2001:db8::9"]].concat());
+    watcher.expect("+ 23 10.0.0.2/32 via 2001:db8::9");
+    first.kill();
+    // The server has noticed that before this.
+    let mut third = Process::client(&server.addrs, &["--announce", "23#10.0.0.3/32#2001:db8::9"]);
+    third.log("ESTABLISHED");
+    watcher.expect("+ 23 10.0.0.3/32 via 2001:db8::9");
+    second.log("ESTABLISHED");
+    second.kill();
+    watcher.until(&["23 10.0.0.3/32 via 2001:db8::9"]);
+}
+
+#[test]
+fn fifty_thousand_routes_of_a_file_arrive_and_go() {
+    let server = Server::on_loopback(&["--keepalive", "1"]);
+    let routes = 50_000;
+    let prefix = |n: usize| format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255);
+    let specs: String = (0..routes).map(|n| format!("23#{}#2001:db8::1\r\n", prefix(n))).collect();
+    let file = scratch("routes", &format!("# all of them\n\n{specs}"));
+    let mut watcher = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    let announcer = Process::client(&server.addrs, &["--restart-time", "0", "--announce-file", &file]);
+    let all: Vec<String> = (0..routes).map(|n| format!("23 {} via 2001:db8::1", prefix(n))).collect();
+    while watcher.table().len() < routes {
+        watcher.step();
+    }
+    watcher.until(&all);
+    announcer.kill();
+    while !watcher.table().is_empty() {
+        watcher.step();
+    }
+    fs::remove_file(file).unwrap();
+}
+
+/// A file of this test run.
+pub(crate) fn scratch(name: &str, text: &str) -> String {
+    let path = format!("{}/{name}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    fs::write(&path, text).unwrap();
+    path
+}

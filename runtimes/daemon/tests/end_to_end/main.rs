@@ -1,0 +1,17 @@
+//! The real binary, end to end: servers and clients as processes on loopback, started, fed, stopped and killed.
+//! Nothing here waits for a time to pass: a test waits for what it expects, and where it expects nothing, for a later
+//! event that would have come behind it.
+
+mod arguments;
+mod demo;
+mod departures;
+mod exchange;
+mod ports;
+mod process;
+mod raw;
+mod readme;
+mod restarts;
+mod signals;
+mod stdin;
+mod streams;
+mod table;

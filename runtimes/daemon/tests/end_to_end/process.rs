@@ -1,0 +1,209 @@
+//! `metalbond` as a child process whose lines can be awaited with a deadline.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::iter;
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use rustix::process::Signal;
+
+/// How long anything may take before a test fails. Far more than it ever does.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running `metalbond`. Killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// A process that has ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: Vec<String>,
+}
+
+impl Process {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_with(args, Stdio::piped(), Stdio::piped())
+    }
+
+    /// With other standard output and error than the pipes whose lines can be awaited.
+    pub(crate) fn start_with(args: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+        command.args(args);
+        Self::spawn(command, stdout, stderr)
+    }
+
+    /// Starts a command, without what this process's environment says to `metalbond`.
+    pub(crate) fn spawn(mut command: Command, stdout: Stdio, stderr: Stdio) -> Self {
+        let own: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        for (name, _) in std::env::vars_os() {
+            let is_meant = name == "RUST_LOG" || name.to_string_lossy().starts_with("METALBOND_");
+            if is_meant && !own.contains(&name) {
+                command.env_remove(name);
+            }
+        }
+        command.env("RUST_BACKTRACE", "0");
+        let mut child = command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().map_or_else(Lines::none, Lines::of);
+        let stderr = child.stderr.take().map_or_else(Lines::none, Lines::of);
+        Self { child, stdin, stdout, stderr }
+    }
+
+    /// A client of the servers at these addresses.
+    pub(crate) fn client(servers: &[SocketAddr], args: &[&str]) -> Self {
+        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let mut all = vec!["client"];
+        for server in &servers {
+            all.extend(["--server", server]);
+        }
+        all.extend(args);
+        Self::start(&all)
+    }
+
+    /// The next line of standard output.
+    pub(crate) fn line(&mut self) -> String {
+        match self.stdout.next() {
+            Some(line) => line,
+            None => panic!("no line within {DEADLINE:?}, but logs:\n{}", self.stderr.now().join("\n")),
+        }
+    }
+
+    /// The next line of standard error that contains a text.
+    pub(crate) fn log(&mut self, text: &str) -> String {
+        let mut others = Vec::new();
+        while let Some(line) = self.stderr.next() {
+            if line.contains(text) {
+                return line;
+            }
+            others.push(line);
+        }
+        panic!("no {text:?} in the log:\n{}", others.join("\n"));
+    }
+
+    /// Writes to standard input.
+    pub(crate) fn write(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// `kill -9`: when this returns, the process is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end. Also tells how long that took.
+    pub(crate) fn end(mut self) -> (Ended, Duration) {
+        let start = Instant::now();
+        // Both streams end when the process does.
+        let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
+        let took = start.elapsed();
+        assert!(took < DEADLINE, "still running after {took:?}, with logs:\n{}", stderr.join("\n"));
+        let code = self.child.wait().unwrap().code();
+        (Ended { code, stdout, stderr }, took)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails if it has ended; then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `metalbond` to its end.
+pub(crate) fn run(args: &[&str]) -> Ended {
+    let mut process = Process::start(args);
+    process.close_stdin();
+    process.end().0
+}
+
+/// A server, and where it listens.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) addrs: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Starts a server on free ports of these addresses, or on their own.
+    pub(crate) fn start(listen: &[&str], args: &[&str]) -> Self {
+        let mut all = vec!["server"];
+        for addr in listen {
+            all.extend(["--listen", addr]);
+        }
+        all.extend(args);
+        let mut process = Process::start(&all);
+        let addrs = listen.iter().map(|_| bound(&process.log("listening on "))).collect();
+        Self { process, addrs }
+    }
+
+    /// On a free port of 127.0.0.1.
+    pub(crate) fn on_loopback(args: &[&str]) -> Self {
+        Self::start(&["127.0.0.1:0"], args)
+    }
+}
+
+/// The address in a log line `... listening on ADDR`.
+pub(crate) fn bound(line: &str) -> SocketAddr {
+    line.rsplit_once("listening on ").unwrap().1.parse().unwrap()
+}
+
+/// The lines of a stream, read by a thread of their own.
+struct Lines {
+    receiver: Receiver<String>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { receiver }
+    }
+
+    /// Of a stream that this process doesn't have.
+    fn none() -> Self {
+        Self { receiver: channel().1 }
+    }
+
+    /// The next line, or `None` at the end or when it takes too long.
+    fn next(&self) -> Option<String> {
+        self.receiver.recv_timeout(DEADLINE).ok()
+    }
+
+    /// What is there by now.
+    fn now(&self) -> Vec<String> {
+        self.receiver.try_iter().collect()
+    }
+
+    /// Everything up to the end of the stream, or to the deadline.
+    fn rest(&self) -> Vec<String> {
+        let start = Instant::now();
+        let left = || DEADLINE.saturating_sub(start.elapsed());
+        iter::from_fn(|| self.receiver.recv_timeout(left()).ok()).collect()
+    }
+}

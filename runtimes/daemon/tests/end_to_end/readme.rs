@@ -1,0 +1,79 @@
+//! The README's walk-through: its commands as they are written there, and what they print.
+
+use std::process::{Command, Stdio};
+
+use crate::ports;
+use crate::process::{Process, Signal};
+
+const README: &str = include_str!("../../../../README.md");
+
+#[test]
+fn the_walk_through_of_the_readme_prints_what_it_says() {
+    let addr = ports::fixed(6);
+    let walk = README.split("## A walk-through").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks: Vec<Block> = walk.split("```").skip(1).step_by(2).map(Block::parse).collect();
+    let [build, server, first, second, first_learns, first_loses, fed, first_sees] = &blocks[..] else {
+        panic!("the walk-through has {} blocks", blocks.len());
+    };
+    assert_eq!(build.command, "cargo build --release -p metalbond-daemon");
+
+    let run = |block: &Block| {
+        let command = block.command.replace("127.0.0.1:4711", &addr.to_string());
+        let command = command.replace("target/release/metalbond", env!("CARGO_BIN_EXE_metalbond"));
+        // Without a pipe the program takes the shell's place, and gets the signals.
+        let exec = if command.contains('|') { "" } else { "exec " };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{exec}{command}")]).env("METALBOND_LISTEN", addr.to_string());
+        Process::spawn(shell, Stdio::piped(), Stdio::piped())
+    };
+    let follow = |process: &mut Process, block: &Block| {
+        for line in &block.output {
+            assert_eq!(process.line(), *line);
+        }
+    };
+
+    let mut server_process = run(server);
+    assert!(server.output[0].ends_with("INFO listening on [::]:4711"));
+    server_process.log(&format!("INFO listening on {addr}"));
+    let mut first_process = run(first);
+    first_process.log("ESTABLISHED");
+    let mut second_process = run(second);
+    follow(&mut second_process, second);
+    follow(&mut first_process, first_learns);
+    second_process.signal(Signal::INT);
+    assert_eq!(second_process.end().0.code, Some(0));
+    follow(&mut first_process, first_loses);
+    let _fed_process = run(fed);
+    follow(&mut first_process, first_sees);
+
+    // 'Stop the server, with kill -9 if you like, and start it again.'
+    server_process.kill();
+    first_process.log("RETRY");
+    let _server_process = run(server);
+    first_process.log("ESTABLISHED");
+    first_process.signal(Signal::TERM);
+    assert_eq!(first_process.end().0.stdout, [""; 0]);
+}
+
+/// A fenced block: a command, if it has one, and what it prints.
+struct Block {
+    command: String,
+    output: Vec<&'static str>,
+}
+
+impl Block {
+    fn parse(text: &'static str) -> Self {
+        let mut lines = text.trim_end().lines().skip(1).peekable();
+        let mut command = String::new();
+        while let Some(line) = lines.next_if(|line| command.is_empty() && line.starts_with("$ ") || is_open(&command)) {
+            command += line.strip_prefix("$ ").unwrap_or(line);
+            command += "\n";
+        }
+        Self { command: command.trim_end().to_owned(), output: lines.collect() }
+    }
+}
+
+/// Whether a command goes on in the next line.
+fn is_open(command: &str) -> bool {
+    command.trim_end().ends_with(['\\', '|'])
+}

@@ -1,0 +1,100 @@
+//! Servers that are killed and started again, and servers in pairs.
+
+use crate::ports;
+use crate::process::{Process, Server};
+use crate::table::Follower;
+
+const FIRST: &str = "23#10.0.0.1/32#2001:db8::1";
+const FIRST_PRINTED: &str = "23 10.0.0.1/32 via 2001:db8::1";
+const SECOND: &str = "23#10.0.0.2/32#2001:db8::2";
+const SECOND_PRINTED: &str = "23 10.0.0.2/32 via 2001:db8::2";
+const LATER: &str = "23#10.0.0.3/32#2001:db8::1\n";
+const LATER_PRINTED: &str = "+ 23 10.0.0.3/32 via 2001:db8::1";
+
+#[test]
+fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
+    let addr = ports::fixed(0).to_string();
+    let server = Server::start(&[&addr], &[]);
+    let args = ["--subscribe", "23", "--hold", "5", "--announce-file", "-"];
+    let mut owner = Follower::new(Process::client(&server.addrs, &args));
+    let mut watcher = Follower::new(Process::client(&server.addrs, &args));
+    let leaver = Process::client(&server.addrs, &["--announce", SECOND]);
+    owner.process.write(&format!("{FIRST}\n"));
+    watcher.until(&[FIRST_PRINTED, SECOND_PRINTED]);
+    owner.until(&[SECOND_PRINTED]);
+
+    server.process.kill();
+    leaver.kill();
+    let _server = Server::start(&[&addr], &[]);
+    // What nobody announces again goes when the hold time is over, and nothing else does.
+    watcher.expect(&format!("- {SECOND_PRINTED}"));
+    owner.expect(&format!("- {SECOND_PRINTED}"));
+    owner.process.write(LATER);
+    watcher.expect(LATER_PRINTED);
+}
+
+#[test]
+fn without_a_hold_time_routes_go_with_the_server_and_come_back() {
+    let addr = ports::fixed(1).to_string();
+    let server = Server::start(&[&addr], &[]);
+    let mut watcher = Follower::new(Process::client(&server.addrs, &["--subscribe", "23", "--hold", "0"]));
+    let _owner = Process::client(&server.addrs, &["--announce", FIRST]);
+    watcher.expect(&format!("+ {FIRST_PRINTED}"));
+    server.process.kill();
+    watcher.expect(&format!("- {FIRST_PRINTED}"));
+    let _server = Server::start(&[&addr], &[]);
+    watcher.expect(&format!("+ {FIRST_PRINTED}"));
+}
+
+#[test]
+fn one_of_two_servers_may_die_and_return_without_a_line() {
+    let addr = ports::fixed(2).to_string();
+    let (first, second) = (Server::start(&[&addr], &[]), Server::on_loopback(&[]));
+    let both = [first.addrs[0], second.addrs[0]];
+    let mut owner = Process::client(&both, &["--announce", FIRST, "--announce-file", "-", "--hold", "0"]);
+    let mut watcher = Process::client(&both, &["--subscribe", "23", "--hold", "0"]);
+    for process in [&mut owner, &mut watcher] {
+        for _ in both {
+            process.log("ESTABLISHED");
+        }
+    }
+    let mut watcher = Follower::new(watcher);
+    watcher.expect(&format!("+ {FIRST_PRINTED}"));
+    // Now from the second server for certain: what comes behind it there has come, too.
+    let mut probe = Process::client(&second.addrs, &["--announce-file", "-", "--subscribe", "23"]);
+    assert_eq!(probe.line(), format!("+ {FIRST_PRINTED}"));
+    probe.write(&format!("{SECOND}\n"));
+    watcher.expect(&format!("+ {SECOND_PRINTED}"));
+
+    first.process.kill();
+    watcher.process.log("RETRY");
+    owner.log("RETRY");
+    owner.write(LATER);
+    watcher.expect(LATER_PRINTED);
+
+    let first = Server::start(&[&addr], &[]);
+    watcher.process.log("ESTABLISHED");
+    owner.log("ESTABLISHED");
+    owner.write("23#10.0.0.4/32#2001:db8::1\n");
+    watcher.expect("+ 23 10.0.0.4/32 via 2001:db8::1");
+
+    // The last copy: with both gone, and no hold time, nothing is left.
+    first.process.kill();
+    second.process.kill();
+    watcher.until::<&str>(&[]);
+}
+
+#[test]
+fn a_client_started_before_its_server_waits_for_it_and_says_so_rarely() {
+    let addr = ports::fixed(3);
+    let mut early = Process::client(&[addr], &["--announce", FIRST]);
+    early.log("RETRY");
+    let mut watcher = Follower::new(Process::client(&[addr], &["--subscribe", "23"]));
+    watcher.process.log("RETRY");
+    let _server = Server::start(&[&addr.to_string()], &[]);
+    watcher.expect(&format!("+ {FIRST_PRINTED}"));
+    early.signal(crate::process::Signal::TERM);
+    let refused = |line: &&String| line.contains("refused");
+    let ended = early.end().0;
+    assert_eq!(ended.stderr.iter().filter(refused).count(), 0, "{:#?}", ended.stderr);
+}

@@ -1,0 +1,81 @@
+//! SIGTERM and SIGINT: an orderly end, soon, whatever goes on.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::process::{Process, Server, Signal};
+
+/// A second is promised; a machine that runs all tests at once may be late.
+const SOON: Duration = Duration::from_secs(3);
+
+fn ends_soon(process: Process, signal: Signal) {
+    process.signal(signal);
+    let (ended, took) = process.end();
+    assert_eq!(ended.code, Some(0), "{:#?}", ended.stderr);
+    assert!(took < SOON, "{took:?}");
+}
+
+#[test]
+fn a_server_with_sessions_ends_on_either_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = Server::on_loopback(&[]);
+        let mut client = Process::client(&server.addrs, &[]);
+        client.log("ESTABLISHED");
+        ends_soon(server.process, signal);
+    }
+}
+
+#[test]
+fn a_client_with_a_session_ends_on_either_signal() {
+    let server = Server::on_loopback(&[]);
+    for signal in [Signal::TERM, Signal::INT] {
+        for args in [&[][..], &["--cleanup"], &["--cleanup", "--announce", "23#10.0.0.1/32#2001:db8::1"]] {
+            let mut client = Process::client(&server.addrs, args);
+            client.log("ESTABLISHED");
+            ends_soon(client, signal);
+        }
+    }
+}
+
+#[test]
+fn a_client_without_a_server_ends() {
+    let nobody = [crate::ports::fixed(4)];
+    for args in [&[][..], &["--cleanup", "--announce", "23#10.0.0.1/32#2001:db8::1"], &["--announce-file", "-"]] {
+        let mut client = Process::client(&nobody, args);
+        client.log("RETRY");
+        ends_soon(client, Signal::TERM);
+    }
+}
+
+#[test]
+fn a_client_whose_server_does_not_answer_ends() {
+    let server = Server::on_loopback(&[]);
+    let mut client = Process::client(&server.addrs, &["--cleanup", "--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    client.log("ESTABLISHED");
+    server.process.signal(Signal::STOP);
+    ends_soon(client, Signal::TERM);
+    server.process.signal(Signal::CONT);
+}
+
+#[test]
+fn a_client_ends_although_nobody_reads_what_it_prints() {
+    let server = Server::on_loopback(&["--keepalive", "1"]);
+    let mut announcer = Process::client(&server.addrs, &["--announce-file", "-", "--keepalive", "1"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let addr = server.addrs[0].to_string();
+    let mut client = Process::start_with(
+        &["client", "--server", &addr, "--subscribe", "23,24"],
+        Stdio::from(writer),
+        Stdio::piped(),
+    );
+    client.log("ESTABLISHED");
+    // Some 400 kB of lines; a pipe holds 64.
+    for n in 0..10_000 {
+        announcer.write(&format!("23#10.0.{}.{}/32#2001:db8::1\n", n / 256, n % 256));
+    }
+    let mut behind = crate::table::Follower::new(Process::client(&server.addrs, &["--subscribe", "24"]));
+    announcer.write("24#10.0.0.1/32#2001:db8::1\n");
+    behind.expect("+ 24 10.0.0.1/32 via 2001:db8::1");
+    ends_soon(client, Signal::TERM);
+    drop(reader);
+}

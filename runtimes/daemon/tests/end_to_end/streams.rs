@@ -1,0 +1,79 @@
+//! Standard output and error: formats, readers that go away, and what is not said.
+
+use std::process::Stdio;
+
+use crate::process::{Process, Server, Signal};
+
+#[test]
+fn json_output_has_one_object_a_line() {
+    let server = Server::on_loopback(&[]);
+    let mut watcher = Process::client(&server.addrs, &["--subscribe", "23", "--output", "json"]);
+    let args = ["--announce", "23#10.0.0.1/32#192.0.2.1#NAT#1#2", "--cleanup"];
+    let announcer = Process::client(&server.addrs, &args);
+    let line = |action: &str| {
+        let rest =
+            r#""vni":23,"prefix":"10.0.0.1/32","next_hop":"192.0.2.1","target_vni":0,"type":"NAT","from":1,"to":2}"#;
+        format!(r#"{{"action":"{action}",{rest}"#)
+    };
+    assert_eq!(watcher.line(), line("add"));
+    announcer.signal(Signal::TERM);
+    assert_eq!(watcher.line(), line("remove"));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_client_quietly() {
+    let server = Server::on_loopback(&[]);
+    let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let addr = server.addrs[0].to_string();
+    let args = ["client", "--server", &addr, "--subscribe", "23"];
+    let mut client = Process::start_with(&args, Stdio::from(writer), Stdio::piped());
+    client.log("ESTABLISHED");
+    drop(reader);
+    feeder.write("23#10.0.0.1/32#2001:db8::1\n");
+    let ended = client.end().0;
+    assert_eq!(ended.code, Some(0));
+    assert!(!ended.stderr.iter().any(|line| line.contains("panicked") || line.contains("Broken pipe")));
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_end_the_client() {
+    let server = Server::on_loopback(&[]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let addr = server.addrs[0].to_string();
+    let args = ["client", "--server", &addr, "--subscribe", "23", "-v"];
+    let mut client = Process::start_with(&args, Stdio::piped(), Stdio::from(writer));
+    let _announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+}
+
+#[test]
+fn at_info_level_nothing_is_logged_per_route() {
+    let server = Server::on_loopback(&[]);
+    let mut watcher = Process::client(&server.addrs, &["--subscribe", "23", "--log-format", "json"]);
+    let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
+    for n in 0..1000 {
+        feeder.write(&format!("23#10.0.{}.{}/32#2001:db8::1\n", n / 256, n % 256));
+    }
+    for _ in 0..1000 {
+        watcher.line();
+    }
+    for process in [server.process, feeder, watcher] {
+        process.signal(Signal::TERM);
+        let ended = process.end().0;
+        assert!(ended.stderr.len() < 20, "{:#?}", ended.stderr);
+    }
+}
+
+#[test]
+fn json_logs_have_one_object_a_line() {
+    let mut server = Process::start(&["server", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let line = server.log("listening on ");
+    let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(object["level"], "INFO");
+    server.signal(Signal::TERM);
+    for line in server.end().0.stderr {
+        serde_json::from_str::<serde_json::Value>(&line).unwrap();
+    }
+}
