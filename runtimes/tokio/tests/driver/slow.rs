@@ -27,7 +27,7 @@ async fn an_embedder_that_reads_late_gets_the_right_table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscriber_that_does_not_read_for_140_000_updates_delays_nobody_and_is_right_in_the_end() {
+async fn a_subscriber_that_does_not_read_for_a_million_updates_delays_nobody_and_is_right_in_the_end() {
     let (server, addr) = server().await;
     let announcer = Client::of(addr).await;
     let mut quick = Client::subscribed(addr).await;
@@ -39,14 +39,14 @@ async fn a_subscriber_that_does_not_read_for_140_000_updates_delays_nobody_and_i
     line.open.send_replace(false);
     let before = *line.bytes.borrow();
     // Each rewrite is 10,000 additions and as many removals, there and back again.
-    let last = rewrite(&announcer, 10_000, (1..=7).map(|n| n % 2)).await;
+    let last = rewrite(&announcer, 10_000, (1..=50).map(|n| n % 2)).await;
     quick.table.becomes(&last).await;
     assert_eq!(server.peers().await.unwrap().len(), 3, "the slow one is still there");
 
     line.open.send_replace(true);
     slow.table.becomes(&last).await;
     let passed = *line.bytes.borrow() - before;
-    // All of them would be 7 MB. What passes is the little that the kernel held, and the difference once.
+    // All of them would be 36 MB. What passes is the little that the kernel held, and the difference once.
     assert!(passed < 2_000_000, "{passed} bytes");
 }
 
