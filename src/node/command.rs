@@ -94,7 +94,7 @@ impl Node {
             let Some(upstream) = &mut conn.upstream else { continue };
             let is_legacy = !conn.session.is_ordered();
             match upstream.wire(vni) {
-                Some(Wire::Spent) if wanted => {
+                Some(Wire::Spent | Wire::Unwanted) if wanted && is_legacy => {
                     locked.push(conn.id);
                     continue;
                 }
@@ -102,6 +102,7 @@ impl Node {
                 Some(Wire::Subscribed { .. }) if !wanted && is_legacy && self.own.has_routes(vni) => {
                     upstream.set_wire(vni, Wire::Filtered);
                 }
+                Some(Wire::Subscribed { .. }) if !wanted => upstream.set_wire(vni, Wire::Unwanted),
                 _ => {}
             }
             upstream.todo.insert(vni);

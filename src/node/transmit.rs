@@ -243,6 +243,9 @@ impl Node {
 
     /// SUBSCRIBEs and UNSUBSCRIBEs that are due.
     fn subscriptions(&mut self, id: ConnId, frames: &mut Frames, window: usize) {
+        if self.shutdown != Shutdown::No {
+            return;
+        }
         let Self { conns, rib, own, jobs, local, .. } = self;
         let Some(conn) = conns.get_mut(&id) else { return };
         let is_ordered = conn.session.is_ordered();
@@ -260,7 +263,7 @@ impl Node {
                     continue;
                 }
                 None if wanted => true,
-                Some(Wire::Subscribed { .. }) if !wanted => false,
+                Some(Wire::Unwanted) => false,
                 _ => continue,
             };
             let state = match (subscribe, is_ordered) {

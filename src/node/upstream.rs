@@ -10,6 +10,8 @@ use crate::Vni;
 pub(super) enum Wire {
     /// Subscribed to. Synced with the answer to the KEEPALIVE of this number, if it answers in order.
     Subscribed { sync: u64 },
+    /// Subscribed to, and to be unsubscribed from.
+    Unwanted,
     /// Unsubscribed from; may be subscribed to again after the answer to the KEEPALIVE of this number.
     Unsubscribing { until: u64 },
     /// Subscribed to, but not wanted: UNSUBSCRIBE would withdraw what we announce there. Its updates are followed, unseen.

@@ -50,6 +50,8 @@ pub(crate) struct Rib {
     dirty: Vec<TableId>,
     /// Names the next origin; never the same again.
     next_key: u64,
+    /// Where the next table's versions begin: those of two tables never meet.
+    next_version: u64,
     /// Tombstones in all tables, and the number at which the slow are looked for.
     tombstones: usize,
     next_census: usize,
@@ -68,6 +70,7 @@ impl Rib {
             seed,
             dirty: Vec::new(),
             next_key: 0,
+            next_version: 0,
             tombstones: 0,
             next_census: subscriber::HELD_BACK,
         };
@@ -87,7 +90,10 @@ impl Rib {
         if let Some(&id) = self.by_vni.get(&vni) {
             return id;
         }
-        let id = TableId(self.tables.insert(Table::new(vni, self.seed.clone())));
+        let mut table = Table::new(vni, self.seed.clone());
+        table.version = self.next_version;
+        self.next_version += 1 << 40;
+        let id = TableId(self.tables.insert(table));
         self.by_vni.insert(vni, id);
         id
     }

@@ -116,12 +116,18 @@ impl Rib {
 
     /// Removes the origin's `place`th route.
     pub(super) fn detach(&mut self, id: OriginId, place: usize) {
+        let RouteRef { table, hop } = self.origins[id.0].routes[place];
+        self.detach_quietly(id, place);
+        self.refresh_visibility(table, hop);
+    }
+
+    /// The same, as a part of a change: what it means to whom is to be asked at its end.
+    pub(super) fn detach_quietly(&mut self, id: OriginId, place: usize) {
         let place = self.freshen(id, place);
         let last = self.origins[id.0].routes.len() - 1;
         self.swap(id, place, last);
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
             self.tables[table.0].hops[hop].announcers.retain(|a| a.origin != id.0);
-            self.refresh_visibility(table, hop);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Announcing, withdrawing, and looking at routes.
 
+use smallvec::SmallVec;
+
 use super::origin::{OriginId, RouteRef};
 use super::table::{Announced, Table};
 use super::visibility::{Viewer, Visibility};
@@ -26,17 +28,18 @@ impl Rib {
             return false;
         }
         let key = self.origins[origin.0].key;
-        let departed = announcers.iter().copied().find(|a| self.origins[a.origin].departed.is_some_and(|at| at <= key));
+        let is_departed = |a: &Announced| self.origins[a.origin].departed.is_some_and(|at| at <= key);
+        let departed: SmallVec<[Announced; 2]> = announcers.iter().copied().filter(is_departed).collect();
         let routes = &mut self.origins[origin.0].routes;
         // 2^32 routes of one origin do not fit a machine's memory.
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
         self.tables[table.0].hops[hop].announcers.push(Announced { origin: origin.0, place });
-        match departed {
-            // One change, not two: nobody but the new announcer sees a difference.
-            Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),
-            None => self.refresh_visibility(table, hop),
+        // One change, not several: nobody but the new announcer sees a difference.
+        for Announced { origin, place } in departed {
+            self.detach_quietly(OriginId(origin), place as usize);
         }
+        self.refresh_visibility(table, hop);
         true
     }
 

@@ -101,7 +101,8 @@ impl Rib {
         let position = Position::new(table.journal.tail());
         subscriber.subscriptions += 1;
         let number = subscriber.subscriptions;
-        let is_synced = position.is_synced();
+        // Of an empty journal there is nothing to tell.
+        let is_synced = table.journal.tail() == 0;
         let cursor = table.cursors.insert(Cursor { subscriber: id.0, position, bed: NIL, number });
         subscriber.cursors.insert(vni, (table_id, cursor));
         if is_synced {

@@ -90,6 +90,9 @@ impl Rib {
             sink,
         };
         let at_tail = walk.run(steps);
+        if !at_tail {
+            walk.position.pause(walk.table.journal.tail());
+        }
         let Walk { position: to, furthest, mut exceptions, .. } = walk;
         exceptions.sort_unstable();
         exceptions.dedup();
