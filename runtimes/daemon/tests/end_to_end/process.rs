@@ -104,6 +104,11 @@ impl Process {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// `kill -9`: when this returns, the process is gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

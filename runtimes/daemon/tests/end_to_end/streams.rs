@@ -30,7 +30,16 @@ fn a_reader_that_goes_away_ends_the_client_quietly() {
     let mut client = Process::start_with(&args, Stdio::from(writer), Stdio::piped());
     client.log("ESTABLISHED");
     drop(reader);
-    feeder.write("23#10.0.0.1/32#2001:db8::1\n");
+    let mut watcher = Process::client(&server.addrs, &["--subscribe", "23"]);
+    // The first write may still succeed: a process that another test starts at this moment holds the pipe until it has
+    // become `metalbond`.
+    for n in 0..65_536 {
+        if client.has_ended() {
+            break;
+        }
+        feeder.write(&format!("23#10.0.{}.{}/32#2001:db8::1\n", n >> 8, n & 255));
+        watcher.line();
+    }
     let ended = client.end().0;
     assert_eq!(ended.code, Some(0));
     assert!(!ended.stderr.iter().any(|line| line.contains("panicked") || line.contains("Broken pipe")));
