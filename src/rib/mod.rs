@@ -9,6 +9,7 @@ mod pool;
 mod routes;
 mod subscriber;
 mod table;
+mod tombstones;
 mod visibility;
 mod walk;
 

@@ -1,6 +1,5 @@
 //! One VNI's routes: destinations, their next hops with who announced them, and the journal of their changes.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 
@@ -12,6 +11,7 @@ use super::intern::NextHopId;
 use super::journal::{Entry, Journal};
 use super::pool::Pool;
 use super::subscriber::Cursor;
+use super::tombstones::Tombstones;
 use super::visibility::Visibility;
 use crate::{Prefix, Vni};
 
@@ -70,9 +70,8 @@ pub(super) struct Table {
     pub(super) journal: Journal,
     /// The furthest that anybody ever walked: a change behind it can still be taken back unseen.
     pub(super) frontier: u64,
-    /// Withdrawn hops that somebody may still have to be told of, with the number of that change, in that order. Some are
-    /// announced again.
-    pub(super) tombstones: VecDeque<Entry>,
+    /// Withdrawn hops that somebody may still have to be told of.
+    pub(super) tombstones: Tombstones,
     /// The number of tombstones at which another look at the cursors may be worth its while.
     pub(super) purge_at: usize,
     pub(super) cursors: Pool<Cursor>,
@@ -98,7 +97,7 @@ impl Table {
             seed,
             journal: Journal::default(),
             frontier: 0,
-            tombstones: VecDeque::new(),
+            tombstones: Tombstones::default(),
             purge_at: 64,
             cursors: Pool::default(),
             asleep: Vec::new(),
@@ -235,19 +234,17 @@ impl Table {
             // Nobody has to be told of what came and went since anybody last looked.
             return Some(self.free(id));
         }
-        // A change that nobody has seen is part of the next; but tombstones stand in the order of their numbers.
-        if !is_unseen || now == Visibility::NONE {
-            if !is_unseen {
-                (hop.prev, hop.prev_seq) = (was, hop.seq);
-            }
+        // A change that nobody has seen is part of the next.
+        if !is_unseen {
+            (hop.prev, hop.prev_seq) = (was, hop.seq);
             self.renumber(id);
         }
         if now == Visibility::NONE {
             self.dead += 1;
-            self.tombstones.push_back(Entry { seq: self.hops[id].seq, hop: id });
+            self.tombstones.push(Entry { seq: self.hops[id].seq, hop: id });
             if self.tombstones.len() > self.dead * 2 + 64 {
                 let hops = &self.hops;
-                self.tombstones.retain(|entry| is_tombstone(hops, entry));
+                self.tombstones.tidy(|entry| is_tombstone(hops, entry));
             }
         }
         None
@@ -270,8 +267,7 @@ impl Table {
 
     /// How many tombstones lie behind `seq`.
     pub(super) fn dead_after(&self, seq: u64) -> usize {
-        let passed = self.tombstones.partition_point(|entry| entry.seq <= seq);
-        self.tombstones.range(passed..).filter(|entry| is_tombstone(&self.hops, entry)).count()
+        self.tombstones.iter().filter(|entry| entry.seq > seq && is_tombstone(&self.hops, entry)).count()
     }
 
     /// The announcers of a hop changed, and those who would see a difference do not subscribe.
@@ -327,10 +323,10 @@ impl Table {
             return freed;
         }
         let passed = self.each_cursor().map(|c| c.position.needs_no_tombstone_before()).min().unwrap_or(u64::MAX);
-        while let Some(&entry) = self.tombstones.front()
-            && entry.seq <= passed
-        {
-            self.tombstones.pop_front();
+        let hops = &self.hops;
+        self.tombstones.tidy(|entry| is_tombstone(hops, entry));
+        while let Some(entry) = self.tombstones.pop_to(passed) {
+            // Announced again since?
             if is_tombstone(&self.hops, &entry) {
                 self.dead -= 1;
                 freed.push(self.free(entry.hop));
