@@ -27,7 +27,7 @@ impl Clock {
     /// It is `now`; the earliest deadline was `due`. If the loop should have woken and did not, that is not the peers' fault.
     pub(super) fn advance(&mut self, now: Instant, due: Option<Instant>) {
         if let Some(due) = due {
-            self.uptime.woken(due.max(self.now), now);
+            self.uptime.woken(due, self.now, now);
         }
         self.now = self.now.max(now);
     }

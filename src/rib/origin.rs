@@ -162,11 +162,13 @@ impl Rib {
     /// A hop's announcers changed.
     pub(super) fn refresh_visibility(&mut self, id: TableId, hop: u32) {
         let table = &mut self.tables[id.0];
-        let announcers = table.hops[hop].announcers.iter().map(|announced| {
+        let announcers = &table.hops[hop].announcers;
+        let is_local = announcers.first().is_some_and(|a| a.origin == OriginId::LOCAL.0);
+        let announcers = announcers.iter().map(|announced| {
             let origin = &self.origins[announced.origin];
-            Announcer { key: origin.key, is_server: origin.is_server, is_local: announced.origin == OriginId::LOCAL.0 }
+            Announcer { key: origin.key, is_server: origin.is_server }
         });
-        let visibility = Visibility::of(announcers);
+        let visibility = Visibility::of(announcers, is_local);
         let was = table.hops[hop].now;
         if visibility == was {
             return;

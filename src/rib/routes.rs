@@ -34,7 +34,9 @@ impl Rib {
         // 2^32 routes of one origin do not fit a machine's memory.
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
-        self.tables[table.0].hops[hop].announcers.push(Announced { origin: origin.0, place });
+        let announcers = &mut self.tables[table.0].hops[hop].announcers;
+        let at = if origin == OriginId::LOCAL { 0 } else { announcers.len() };
+        announcers.insert(at, Announced { origin: origin.0, place });
         // One change, not several: nobody but the new announcer sees a difference.
         for Announced { origin, place } in departed {
             self.detach_quietly(OriginId(origin), place as usize);

@@ -56,6 +56,7 @@ pub(super) struct Hop {
     pub(super) prev: Visibility,
     /// Its first change: whoever has not come so far was never told of it.
     pub(super) first_seq: u64,
+    /// This node first, if it is among them.
     pub(super) announcers: SmallVec<[Announced; 2]>,
 }
 

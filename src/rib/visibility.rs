@@ -34,7 +34,6 @@ const NOBODY: u64 = u64::MAX >> 4;
 pub(super) struct Announcer {
     pub(super) key: u64,
     pub(super) is_server: bool,
-    pub(super) is_local: bool,
 }
 
 /// To whom a next hop is visible. Clients: none, all but one, or all. Servers: none or all, since what a server
@@ -52,20 +51,23 @@ impl Visibility {
     /// Visible to nobody.
     pub(super) const NONE: Self = Self(0);
 
-    /// The export rule: View(s) holds r if some p other than s announces r, not both p and s being servers.
-    pub(super) fn of(announcers: impl Iterator<Item = Announcer>) -> Self {
-        let (mut bits, mut local) = (0, false);
+    /// The export rule: View(s) holds r if some p other than s announces r, not both p and s being servers. `is_local`: this
+    /// node is among the announcers. Looks at no more of them than it needs.
+    pub(super) fn of(announcers: impl Iterator<Item = Announcer>, is_local: bool) -> Self {
+        const SEEN_BY_ALL: u64 = Visibility::CLIENTS | Visibility::ALL_CLIENTS | Visibility::SERVERS;
+        let mut bits = 0;
         for announcer in announcers {
-            bits = match bits & Self::CLIENTS {
-                0 => Self::CLIENTS | announcer.key << Self::KEY_SHIFT,
-                _ => (bits & Self::SERVERS) | Self::CLIENTS | Self::ALL_CLIENTS,
-            } | (bits & Self::SERVERS);
-            if !announcer.is_server {
-                bits |= Self::SERVERS;
+            let servers = if announcer.is_server { bits & Self::SERVERS } else { Self::SERVERS };
+            bits = servers
+                | match bits & Self::CLIENTS {
+                    0 => Self::CLIENTS | announcer.key << Self::KEY_SHIFT,
+                    _ => Self::CLIENTS | Self::ALL_CLIENTS,
+                };
+            if bits == SEEN_BY_ALL {
+                break;
             }
-            local |= announcer.is_local;
         }
-        if bits != 0 && !local {
+        if bits != 0 && !is_local {
             bits |= Self::LOCAL;
         }
         Self(bits)
@@ -123,12 +125,11 @@ mod tests {
                     peers.push((key, is_server));
                 }
             }
-            let mut all: Vec<_> =
-                peers.iter().map(|&(key, is_server)| Announcer { key, is_server, is_local: false }).collect();
+            let mut all: Vec<_> = peers.iter().map(|&(key, is_server)| Announcer { key, is_server }).collect();
             if local {
-                all.push(Announcer { key: 0, is_server: false, is_local: true });
+                all.push(Announcer { key: 0, is_server: false });
             }
-            let visibility = Visibility::of(all.iter().copied());
+            let visibility = Visibility::of(all.iter().copied(), local);
             let is_server = peers.contains(&(viewer, true));
             let model = all.iter().any(|p| p.key != viewer && !(p.is_server && is_server));
             let viewer = if is_server { Viewer::Server } else { Viewer::Client(viewer) };

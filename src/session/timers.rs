@@ -17,11 +17,12 @@ pub(crate) struct Uptime {
 }
 
 impl Uptime {
-    /// The loop was to wake at `due`, and it is `now`.
-    pub(crate) fn woken(&mut self, due: Instant, now: Instant) {
-        let late = now.saturating_since(due);
+    /// The loop was to wake at `due`, was last seen at `last`, and it is `now`.
+    pub(crate) fn woken(&mut self, due: Instant, last: Instant, now: Instant) {
+        let late = now.saturating_since(due.max(last));
         if late > LATE {
-            self.skipped += late + CATCH_UP;
+            // It stands still at most.
+            self.skipped += (late + CATCH_UP).min(now.saturating_since(last));
         }
     }
 
