@@ -1,0 +1,544 @@
+//! The system: hosts and the connections between them in virtual time. `settle` does all that can be done now,
+//! `advance` jumps from deadline to deadline.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use metalbond::{Action, Close, Command, Config, ConnId, Input, Pacing, PeerId, Reply, Transmit, TransportEnd, Vni};
+
+use super::link::{DOWN, Path, Pipe, UP};
+use super::model::Routes;
+use super::ops::Chunking;
+use super::raw::RawClient;
+use super::rng::Rng;
+use super::sabotage::Saboteur;
+use super::seat::{Recording, Seat};
+
+/// What a host runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Server,
+    /// A client with the defaults.
+    Client,
+    /// A client without hold time, whose routes its servers keep for 10 s.
+    NoHold,
+    /// A client without hold and restart time.
+    Quick,
+    /// A client that says that it listens.
+    Listening,
+    /// A client without our capability.
+    Legacy,
+    /// The same, saying all at once.
+    Pipelining,
+}
+
+impl Kind {
+    pub(crate) fn is_raw(self) -> bool {
+        matches!(self, Self::Legacy | Self::Pipelining)
+    }
+}
+
+/// What a world consists of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) servers: usize,
+    pub(crate) clients: [Kind; 4],
+    /// Whether servers pace what they send to legacy clients.
+    pub(crate) pacing: bool,
+    /// The perfect network: every peer is drained after each frame, so no exception for slow ones holds.
+    pub(crate) prompt: bool,
+    pub(crate) seed: u64,
+}
+
+pub(crate) enum Life {
+    Node(Box<Seat>),
+    Raw(RawClient),
+    /// No process. The host's system answers that, if there is power.
+    Off { power: bool },
+}
+
+pub(crate) struct Host {
+    pub(crate) kind: Kind,
+    pub(crate) life: Life,
+    pub(crate) paused: bool,
+    pub(crate) wants: BTreeSet<Vni>,
+    pub(crate) announces: Routes,
+    pub(crate) servers: BTreeSet<usize>,
+    pub(crate) peers: BTreeMap<usize, PeerId>,
+    starts: u64,
+}
+
+/// A connection; index 0 is the client's end, 1 the server's.
+pub(crate) struct Conn {
+    pub(crate) hosts: [usize; 2],
+    pub(crate) ids: [Option<ConnId>; 2],
+    /// The handshake of TCP is done at this time; later `None`.
+    dialled_at: Option<Duration>,
+    /// Whether the end's process still cares.
+    pub(crate) open: [bool; 2],
+    sending: [bool; 2],
+    linger: [Option<Duration>; 2],
+    pub(crate) pipes: [Pipe; 2],
+    /// A host of it has lost power: nothing will ever pass again.
+    dead: bool,
+}
+
+impl Conn {
+    /// Whether both ends' processes have it.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.open == [true; 2] && self.dialled_at.is_none() && !self.dead
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) now: Duration,
+    pub(crate) rng: Rng,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) paths: BTreeMap<(usize, usize), Path>,
+    pub(crate) conns: Vec<Conn>,
+    pub(crate) recordings: Vec<Recording>,
+    saboteur: Option<Saboteur>,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self::sabotaged(setup, None)
+    }
+
+    /// A world whose servers are broken.
+    pub(crate) fn sabotaged(setup: Setup, saboteur: Option<Saboteur>) -> Self {
+        let chunking = if setup.prompt { Chunking::Frames } else { Chunking::Merged };
+        let kinds = (0..setup.servers).map(|_| Kind::Server).chain(setup.clients);
+        let hosts: Vec<Host> = kinds.map(|kind| Host::new(kind, setup.servers)).collect();
+        let pairs = (0..hosts.len()).flat_map(|c| (0..setup.servers).map(move |s| (c, s)));
+        let mut world = Self {
+            setup,
+            now: Duration::from_secs(1000),
+            rng: Rng::new(setup.seed),
+            hosts,
+            paths: pairs.map(|pair| (pair, Path::new(chunking))).collect(),
+            conns: Vec::new(),
+            recordings: Vec::new(),
+            saboteur,
+        };
+        (0..world.hosts.len()).for_each(|host| world.start(host, true));
+        world.settle();
+        world
+    }
+
+    pub(crate) fn advance(&mut self, time: Duration) {
+        let until = self.now + time;
+        self.settle();
+        while let Some(next) = self.next_event().filter(|t| *t <= until) {
+            self.now = self.now.max(next);
+            self.settle();
+        }
+        self.now = until;
+    }
+
+    /// Does all that can be done now.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let moved = self.move_bytes();
+            let turned = self.take_turns(false);
+            if !moved && !turned && !self.take_turns(true) {
+                return;
+            }
+        }
+        panic!("the world does not come to rest");
+    }
+
+    fn next_event(&self) -> Option<Duration> {
+        let hosts = self.hosts.iter().filter(|h| !h.paused).filter_map(|h| match &h.life {
+            Life::Node(seat) => seat.timeout(),
+            Life::Raw(raw) => Some(raw.next_deadline()),
+            Life::Off { .. } => None,
+        });
+        let conns = self.conns.iter().filter(|c| !c.dead).flat_map(|c| {
+            let path = &self.paths[&(c.hosts[0], c.hosts[1])];
+            let reachable = path.silent == [false; 2] && !self.has_no_power(c.hosts[1]);
+            let dialled = c.dialled_at.filter(|_| reachable);
+            let arrivals = [UP, DOWN].map(|d| c.pipes[d].next_arrival().filter(|_| !path.silent[d] && self.reads(c, d)));
+            [dialled, arrivals[0], arrivals[1], c.linger[0], c.linger[1]].into_iter().flatten()
+        });
+        // What is due but could not be done (a paused host's) is no event.
+        hosts.chain(conns).filter(|t| *t > self.now).min()
+    }
+
+    fn has_no_power(&self, host: usize) -> bool {
+        matches!(self.hosts[host].life, Life::Off { power: false })
+    }
+
+    /// Whether anybody takes bytes out of this direction.
+    fn reads(&self, conn: &Conn, direction: usize) -> bool {
+        let end = 1 - direction;
+        !(conn.open[end] && self.hosts[conn.hosts[end]].paused)
+    }
+
+    fn move_bytes(&mut self) -> bool {
+        let mut moved = false;
+        for i in 0..self.conns.len() {
+            moved |= self.finish_dial(i);
+            for end in [0, 1] {
+                moved |= self.write(i, end);
+            }
+        }
+        self.conns.retain(|c| c.open != [false; 2]);
+        if moved {
+            return true;
+        }
+        let first = self.rng.next() as usize;
+        for n in 0..self.conns.len() {
+            let i = (first + n) % self.conns.len();
+            for end in [0, 1] {
+                moved |= self.read(i, end);
+                if moved && self.setup.prompt {
+                    return true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn finish_dial(&mut self, i: usize) -> bool {
+        let conn = &self.conns[i];
+        let [client, server] = conn.hosts;
+        let path = &self.paths[&(client, server)];
+        let due = conn.dialled_at.is_some_and(|at| at <= self.now) && !conn.dead;
+        if !due || path.silent != [false; 2] || self.has_no_power(server) || !conn.open[0] {
+            return false;
+        }
+        self.conns[i].dialled_at = None;
+        let listens = match &mut self.hosts[server].life {
+            Life::Node(seat) if !seat.watch.is_closing() => {
+                let id = seat.next_conn();
+                self.conns[i].ids[1] = Some(id);
+                self.conns[i].open[1] = true;
+                seat.inbox.push_back(Input::Accepted { conn: id, remote: address(client) });
+                true
+            }
+            _ => false,
+        };
+        self.conns[i].open[0] = listens;
+        let now = self.now;
+        let id = self.conns[i].ids[0];
+        match (&mut self.hosts[client].life, id) {
+            (Life::Node(seat), Some(conn)) if listens => {
+                seat.inbox.push_back(Input::Connected { conn, remote: address(server) });
+            }
+            (Life::Node(seat), Some(conn)) => seat.inbox.push_back(Input::DialFailed { conn, why: "refused".into() }),
+            (Life::Raw(raw), _) if listens => raw.connected(now),
+            (Life::Raw(raw), _) => raw.closed(now),
+            _ => {}
+        }
+        true
+    }
+
+    fn write(&mut self, i: usize, end: usize) -> bool {
+        let conn = &mut self.conns[i];
+        if conn.dead || conn.dialled_at.is_some() {
+            return false;
+        }
+        let path = &self.paths[&(conn.hosts[0], conn.hosts[1])];
+        let mut moved = conn.pipes[end].pump(self.now, path);
+        if conn.linger[end].is_some_and(|until| until <= self.now) {
+            conn.linger[end] = None;
+            conn.pipes[end].close(false);
+            moved = true;
+        }
+        if conn.sending[end] && conn.pipes[end].is_written() {
+            conn.sending[end] = false;
+            moved = true;
+            if let (true, Some(id), Life::Node(seat)) =
+                (conn.open[end], conn.ids[end], &mut self.hosts[conn.hosts[end]].life)
+            {
+                seat.inbox.push_back(Input::Sent { conn: id });
+            }
+        }
+        moved
+    }
+
+    fn read(&mut self, i: usize, end: usize) -> bool {
+        let conn = &mut self.conns[i];
+        let path = &self.paths[&(conn.hosts[0], conn.hosts[1])];
+        let direction = 1 - end;
+        let host = &mut self.hosts[conn.hosts[end]];
+        if conn.dead || conn.dialled_at.is_some() || path.silent[direction] {
+            return false;
+        }
+        let pipe = &mut conn.pipes[direction];
+        if !conn.open[end] {
+            let there = pipe.is_readable(self.now);
+            pipe.discard(self.now);
+            return there;
+        }
+        if host.paused {
+            return false;
+        }
+        if let Some(bytes) = pipe.read(self.now, path.chunking, &mut self.rng) {
+            match (&mut host.life, conn.ids[end]) {
+                (Life::Node(seat), Some(conn)) => seat.inbox.push_back(Input::Received { conn, bytes }),
+                (Life::Raw(raw), _) => raw.received(self.now, &bytes),
+                _ => {}
+            }
+            return true;
+        }
+        let Some(how) = pipe.take_end(self.now) else { return false };
+        conn.open[end] = false;
+        conn.pipes[end].close(false);
+        match (&mut host.life, conn.ids[end]) {
+            (Life::Node(seat), Some(conn)) => seat.inbox.push_back(Input::Closed { conn, end: how }),
+            (Life::Raw(raw), _) => raw.closed(self.now),
+            _ => {}
+        }
+        true
+    }
+
+    /// Lets every process do what it has to. Timeouts only once everything else is done.
+    fn take_turns(&mut self, timeouts: bool) -> bool {
+        let mut busy = false;
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].paused {
+                continue;
+            }
+            busy |= match &self.hosts[host].life {
+                Life::Node(seat) => {
+                    let due = timeouts && seat.timeout().is_some_and(|t| t <= self.now);
+                    (due || !seat.inbox.is_empty()) && self.node_turn(host, due)
+                }
+                Life::Raw(_) => self.raw_turn(host),
+                Life::Off { .. } => false,
+            };
+        }
+        busy
+    }
+
+    fn node_turn(&mut self, host: usize, due: bool) -> bool {
+        let Life::Node(seat) = &mut self.hosts[host].life else { return false };
+        let there = seat.inbox.len();
+        let n = if self.setup.prompt { 1 } else { self.rng.up_to(there) };
+        for _ in 0..n.min(there) {
+            self.feed_next(host);
+        }
+        if due {
+            self.feed(host, Input::Tick);
+        }
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            for transmit in seat.drain(self.now) {
+                self.send(host, transmit);
+            }
+        }
+        true
+    }
+
+    fn feed_next(&mut self, host: usize) {
+        if let Life::Node(seat) = &mut self.hosts[host].life
+            && let Some(input) = seat.inbox.pop_front()
+        {
+            self.feed(host, input);
+        }
+    }
+
+    fn feed(&mut self, host: usize, input: Input) {
+        let now = self.now;
+        let Life::Node(seat) = &mut self.hosts[host].life else { return };
+        let added = match &input {
+            Input::Command(Command::AddPeer { endpoint }) => server_of(endpoint),
+            _ => None,
+        };
+        for action in seat.feed(now, input) {
+            match action {
+                Action::Dial { conn, endpoint, .. } => self.dial(host, Some(conn), server_of(&endpoint).unwrap()),
+                Action::Close { conn, how } => self.close_by_id(host, conn, how),
+                Action::Reply(Ok(Reply::Peer(id))) => {
+                    self.hosts[host].peers.insert(added.unwrap(), id);
+                }
+                Action::Reply(_) | Action::State(_) => {}
+                Action::Terminated => self.terminated(host),
+            }
+        }
+    }
+
+    fn terminated(&mut self, host: usize) {
+        for conn in &self.conns {
+            let end = usize::from(conn.hosts[1] == host);
+            let held = conn.hosts[end] == host && conn.open[end] && conn.dialled_at.is_none();
+            assert!(!held, "terminated with an open connection");
+        }
+        self.bury(host, true);
+    }
+
+    fn raw_turn(&mut self, host: usize) -> bool {
+        let now = self.now;
+        let Life::Raw(raw) = &mut self.hosts[host].life else { return false };
+        let (dials, gives_up, out) = (raw.dials(now), raw.tick(now), raw.take_out());
+        if gives_up {
+            raw.closed(now);
+        }
+        let server = host % self.setup.servers;
+        let conn = self.conns.iter().position(|c| c.hosts[0] == host && c.open[0]);
+        if let (Some(i), false) = (conn, out.is_empty()) {
+            self.conns[i].pipes[UP].write([Bytes::from(out.clone())]);
+        }
+        if let (Some(i), true) = (conn, gives_up) {
+            self.close(i, 0, Close::Now);
+        }
+        if dials {
+            self.dial(host, None, server);
+        }
+        dials || gives_up || !out.is_empty()
+    }
+
+    fn dial(&mut self, host: usize, id: Option<ConnId>, server: usize) {
+        let path = &self.paths[&(host, server)];
+        let down = if self.hosts[host].kind.is_raw() { Pipe::of_segments() } else { Pipe::default() };
+        self.conns.push(Conn {
+            hosts: [host, server],
+            ids: [id, None],
+            dialled_at: Some(self.now + 2 * path.latency),
+            open: [true, false],
+            sending: [false; 2],
+            linger: [None; 2],
+            pipes: [Pipe::default(), down],
+            dead: false,
+        });
+    }
+
+    fn find(&self, host: usize, id: ConnId) -> Option<(usize, usize)> {
+        let end = usize::from(!id.is_dialled());
+        let i = self.conns.iter().position(|c| c.hosts[end] == host && c.ids[end] == Some(id) && c.open[end])?;
+        Some((i, end))
+    }
+
+    fn send(&mut self, host: usize, transmit: Transmit) {
+        let Some((i, end)) = self.find(host, transmit.conn) else { return };
+        self.conns[i].sending[end] = true;
+        self.conns[i].pipes[end].write(transmit.chunks);
+    }
+
+    fn close_by_id(&mut self, host: usize, id: ConnId, how: Close) {
+        if let Some((i, end)) = self.find(host, id) {
+            self.close(i, end, how);
+        }
+    }
+
+    fn close(&mut self, i: usize, end: usize, how: Close) {
+        let now = self.now;
+        let conn = &mut self.conns[i];
+        conn.open[end] = false;
+        let latency = self.paths[&(conn.hosts[0], conn.hosts[1])].latency;
+        match how {
+            Close::Drain => {
+                conn.pipes[end].close(true);
+                conn.linger[end] = Some(now + Duration::from_secs(1));
+            }
+            // Unread input makes the system send RST.
+            Close::Now if conn.pipes[1 - end].has_unread() => {
+                conn.pipes[end].abort(now + latency, TransportEnd::Reset);
+            }
+            Close::Now => conn.pipes[end].close(false),
+        }
+    }
+
+    /// A new process on the host, if there is none.
+    pub(crate) fn start(&mut self, host: usize, keep: bool) {
+        let (prompt, saboteur) = (self.setup.prompt, self.saboteur.clone());
+        let now = self.now;
+        let pacing = self.setup.pacing.then(Pacing::default);
+        let h = &mut self.hosts[host];
+        if !matches!(h.life, Life::Off { .. }) {
+            return;
+        }
+        if !keep {
+            h.wants.clear();
+            h.announces.clear();
+        }
+        h.paused = false;
+        h.starts += 1;
+        h.peers.clear();
+        if h.kind.is_raw() {
+            let pipelines = h.kind == Kind::Pipelining;
+            h.life = Life::Raw(RawClient::new(now, pipelines, h.wants.clone(), h.announces.clone()));
+            return;
+        }
+        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind) };
+        let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
+        let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
+        let listens = matches!(h.kind, Kind::Server | Kind::Listening);
+        let peers = h.servers.iter().map(|s| Command::AddPeer { endpoint: format!("s{s}").into() });
+        let commands = listens.then_some(Command::SetListening(true)).into_iter().chain(peers);
+        let commands = commands.chain(h.wants.iter().map(|v| Command::Subscribe(*v)));
+        let commands = commands.chain(h.announces.iter().map(|r| Command::Announce(*r)));
+        seat.inbox.extend(commands.map(Input::Command));
+        h.life = Life::Node(seat);
+    }
+
+    /// The process ends. Its system closes its connections, or has no power to.
+    pub(crate) fn stop(&mut self, host: usize, power: bool) {
+        for i in 0..self.conns.len() {
+            for end in [0, 1] {
+                if self.conns[i].hosts[end] == host && self.conns[i].open[end] {
+                    self.close(i, end, Close::Now);
+                    self.conns[i].dead |= !power;
+                }
+            }
+        }
+        self.bury(host, power);
+    }
+
+    fn bury(&mut self, host: usize, power: bool) {
+        let life = std::mem::replace(&mut self.hosts[host].life, Life::Off { power });
+        if let Life::Node(seat) = life {
+            self.recordings.push(seat.recording);
+        }
+    }
+
+    pub(crate) fn command(&mut self, host: usize, command: Command) {
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            seat.inbox.push_back(Input::Command(command));
+        }
+    }
+
+    pub(crate) fn seat(&self, host: usize) -> Option<&Seat> {
+        match &self.hosts[host].life {
+            Life::Node(seat) => Some(seat),
+            _ => None,
+        }
+    }
+}
+
+impl Host {
+    fn new(kind: Kind, servers: usize) -> Self {
+        let dials = if kind == Kind::Server || kind.is_raw() { 0 } else { servers };
+        Self {
+            kind,
+            life: Life::Off { power: true },
+            paused: false,
+            wants: BTreeSet::new(),
+            announces: Routes::new(),
+            servers: (0..dials).collect(),
+            peers: BTreeMap::new(),
+            starts: 0,
+        }
+    }
+}
+
+fn config(kind: Kind) -> Config {
+    let (hold, restart_time) = match kind {
+        Kind::NoHold => (0, 10),
+        Kind::Quick => (0, 0),
+        _ => (60, 10),
+    };
+    Config { hold: Duration::from_secs(hold), restart_time, ..Config::default() }
+}
+
+fn server_of(endpoint: &str) -> Option<usize> {
+    endpoint.strip_prefix('s')?.parse().ok()
+}
+
+fn address(host: usize) -> SocketAddr {
+    (Ipv6Addr::from(0x2001_0db8_u128 << 96 | host as u128), 4711).into()
+}
