@@ -33,7 +33,8 @@ pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
 /// Runs random cases; on failure prints the smallest as a regression test.
 pub(crate) fn check_cases(setup: Setup, share: u32) {
     let cases = std::env::var("METALBOND_SIM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
-    let config = ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() };
+    let config =
+        ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() };
     let ops = proptest::collection::vec(ops::op(), 0..40);
     let outcome = TestRunner::new(config).run(&(ops, any::<u64>()), |(ops, seed)| {
         run(Setup { seed, ..setup }, &ops);

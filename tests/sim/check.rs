@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metalbond::{
-    Action, ApiMisuse, Command, Config, ConnId, Input, Instant, Node, Reply, Route, RouteChange, TransportEnd, Transmit,
-    TransmitMode, Vni,
+    Action, ApiMisuse, Command, Config, ConnId, Input, Instant, Node, Reply, Route, RouteChange, Transmit,
+    TransmitMode, TransportEnd, Vni,
 };
 
 use super::accepted::{Accepted, Step};

@@ -17,3 +17,16 @@ pub(crate) mod sabotage;
 pub(crate) mod seat;
 pub(crate) mod wire;
 pub(crate) mod world;
+
+/// What somebody holds who was told these, in this order.
+pub(crate) fn fold<'a>(msgs: impl IntoIterator<Item = &'a wire::Msg>) -> model::Routes {
+    let mut held = model::Routes::new();
+    for msg in msgs {
+        match msg {
+            wire::Msg::Add(route) => drop(held.insert(*route)),
+            wire::Msg::Remove(route) => drop(held.remove(route)),
+            _ => {}
+        }
+    }
+    held
+}

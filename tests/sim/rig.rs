@@ -11,7 +11,7 @@ use metalbond::{
 };
 
 use super::model::Routes;
-use super::seat::Seat;
+use super::seat::{Event, Seat};
 use super::wire::{Hello, Msg, ORDERED, decode_all, encode_all};
 
 pub(crate) struct Rig {
@@ -25,6 +25,7 @@ pub(crate) struct Rig {
     stalled: BTreeSet<ConnId>,
     unwritten: BTreeSet<ConnId>,
     replies: VecDeque<Result<Reply, ApiMisuse>>,
+    events_seen: usize,
 }
 
 /// What a client of ours says first.
@@ -52,6 +53,7 @@ impl Rig {
             stalled: BTreeSet::new(),
             unwritten: BTreeSet::new(),
             replies: VecDeque::new(),
+            events_seen: 0,
         }
     }
 
@@ -124,6 +126,13 @@ impl Rig {
         let heard = self.heard(conn);
         assert!(matches!(heard[..], [Msg::Hello(_), Msg::Keepalive]), "{heard:?}");
         conn
+    }
+
+    /// Time passes until a dial is under way.
+    pub(crate) fn await_dial(&mut self) {
+        while self.dials.is_empty() {
+            self.advance(Duration::from_millis(10));
+        }
     }
 
     /// The oldest dial succeeds.
@@ -234,6 +243,22 @@ impl Rig {
                 assert_eq!(others, [], "only KEEPALIVEs are expected");
             }
         }
+    }
+
+    /// Takes the changes of the node's own routes since last asked: added ones are `true`.
+    pub(crate) fn changes(&mut self) -> Vec<(bool, Route)> {
+        let mut out = Vec::new();
+        let events = &self.seat.recording.events;
+        for event in &events[self.events_seen..] {
+            let Event::Turn { changes, .. } = event else { continue };
+            for c in changes {
+                let route = |next_hop| Route { vni: c.vni, prefix: c.prefix, next_hop };
+                out.extend(c.added.iter().map(|h| (true, route(*h))));
+                out.extend(c.removed.iter().map(|h| (false, route(*h))));
+            }
+        }
+        self.events_seen = events.len();
+        out
     }
 
     pub(crate) fn learned(&self, vni: u32) -> Routes {

@@ -13,7 +13,12 @@ use super::sabotage::Saboteur;
 pub(crate) enum Event {
     Input(Instant, Input, Box<Actions>),
     /// The end of a turn: everything was polled, changes only if there was room.
-    Turn { transmits: Vec<Transmit>, deaf: bool, changes: Vec<RouteChange>, timeout: Option<Instant> },
+    Turn {
+        transmits: Vec<Transmit>,
+        deaf: bool,
+        changes: Vec<RouteChange>,
+        timeout: Option<Instant>,
+    },
 }
 
 /// All that went into a node and came out.

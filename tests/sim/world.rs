@@ -56,7 +56,9 @@ pub(crate) enum Life {
     Node(Box<Seat>),
     Raw(RawClient),
     /// No process. The host's system answers that, if there is power.
-    Off { power: bool },
+    Off {
+        power: bool,
+    },
 }
 
 pub(crate) struct Host {
@@ -161,7 +163,8 @@ impl World {
             let path = &self.paths[&(c.hosts[0], c.hosts[1])];
             let reachable = path.silent == [false; 2] && !self.has_no_power(c.hosts[1]);
             let dialled = c.dialled_at.filter(|_| reachable);
-            let arrivals = [UP, DOWN].map(|d| c.pipes[d].next_arrival().filter(|_| !path.silent[d] && self.reads(c, d)));
+            let arrivals =
+                [UP, DOWN].map(|d| c.pipes[d].next_arrival().filter(|_| !path.silent[d] && self.reads(c, d)));
             [dialled, arrivals[0], arrivals[1], c.linger[0], c.linger[1]].into_iter().flatten()
         });
         // What is due but could not be done (a paused host's) is no event.
