@@ -122,7 +122,7 @@ fn a_legacy_client_is_fed_at_its_pace() {
 
 #[test]
 fn a_paced_clients_changes_are_merged_while_it_waits() {
-    let pacing = Pacing { rate: 1200, burst: 1200 };
+    let pacing = Pacing { rate: 1208, burst: 1208 };
     let mut rig = Rig::server_with(Config { pacing: Some(pacing), ..Config::default() });
     let (announcer, legacy) = (rig.join(OURS), rig.join(LEGACY));
     rig.say(legacy, &[Msg::Subscribe(VNI)]);

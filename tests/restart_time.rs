@@ -145,7 +145,9 @@ fn a_client_that_leaves_for_good_withdraws_waits_for_the_answer_and_drains() {
     let (conn, _) = rig.reach(OUR_SERVER);
     rig.command(Command::Shutdown { cleanup: true }).unwrap();
     let heard = rig.heard(conn);
-    assert_eq!(heard, [Msg::Remove(route(1, 1)), Msg::Remove(route(2, 1)), Msg::Keepalive]);
+    assert_eq!(heard.len(), 3);
+    assert!(heard[..2].contains(&Msg::Remove(route(1, 1))) && heard[..2].contains(&Msg::Remove(route(2, 1))));
+    assert_eq!(heard[2], Msg::Keepalive);
     assert!(rig.closed.is_empty() && !rig.terminated);
     rig.advance(Duration::from_millis(100));
     rig.say(conn, &[Msg::Keepalive]);

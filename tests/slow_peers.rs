@@ -65,7 +65,7 @@ fn one_that_holds_back_too_many_removals_is_closed_as_too_slow() {
     let mut rig = Rig::server();
     rig.seat.is_watched = false;
     let (announcer, slow, other) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
-    let routes: Vec<_> = (0..70_000_u32).map(|n| route((n % 250) as u8, (n / 250) as u16)).collect();
+    let routes: Vec<_> = (0..100_000_u32).map(|n| route((n % 250) as u8, (n / 250) as u16)).collect();
     for conn in [slow, other] {
         rig.say(conn, &[Msg::Subscribe(VNI)]);
     }
@@ -78,7 +78,8 @@ fn one_that_holds_back_too_many_removals_is_closed_as_too_slow() {
     for part in routes.chunks(1000) {
         rig.say(announcer, &part.iter().copied().map(Msg::Remove).collect::<Vec<_>>());
         removed += part.len();
-        let too_many = removed > routes.len() - removed + 65_536 + 3000;
+        // What is held back is counted now and then: an eighth more may pass.
+        let too_many = removed > routes.len() - removed + 65_536 * 9 / 8 + 3000;
         assert!(!too_many || rig.closed.contains_key(&slow), "{removed} are held back");
     }
     assert_eq!(rig.reason(slow), Some(CloseReason::TooSlow));

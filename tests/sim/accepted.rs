@@ -112,8 +112,9 @@ impl Accepted {
         }
     }
 
-    /// The node sent these together. `strict`: the exception for slow subscribers does not hold.
-    pub(crate) fn transmit(&mut self, model: &Model, msgs: &[Msg], strict: bool) {
+    /// The node sent these together. `leaving` routes may still count as announced. `strict`: the exception for slow
+    /// subscribers does not hold.
+    pub(crate) fn transmit(&mut self, model: &Model, leaving: &Routes, msgs: &[Msg], strict: bool) {
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         let mut updates = false;
         for msg in msgs {
@@ -128,7 +129,7 @@ impl Accepted {
                     let destination = (route.vni, route.prefix);
                     assert!(!self.is_ordered() || !removed.contains(&destination), "a removal before {msg:?}");
                     added.insert(destination);
-                    self.on_add(model, route, strict);
+                    self.on_add(model, leaving, route, strict);
                 }
                 Msg::Remove(route) => {
                     let destination = (route.vni, route.prefix);
@@ -167,15 +168,19 @@ impl Accepted {
         self.syncs.retain(|s| s.after >= answers);
     }
 
-    fn on_add(&mut self, model: &Model, route: &Route, strict: bool) {
+    fn on_add(&mut self, model: &Model, leaving: &Routes, route: &Route, strict: bool) {
         assert!(self.is_established(), "ADD before the session is open");
         assert!(model.is_subscribed(self.who, route.vni), "ADD of {route} in a VNI that was not asked for");
-        assert!(model.sees(self.who, route), "ADD of {route}, which {:?} may not see", self.who);
+        let visible = model.sees(self.who, route) || leaving.contains(route);
+        assert!(visible, "ADD of {route}, which {:?} may not see", self.who);
         let new_destination = !self.is_told((route.vni, route.prefix));
         let new = self.told.insert(*route);
         assert!(new || self.is_excused(route, strict), "ADD of {route}, which {:?} was told", self.who);
         if new_destination {
             self.was_empty.remove(&(route.vni, route.prefix));
+            if !model.sees_destination(self.who, route.vni, &route.prefix) {
+                self.was_empty.insert((route.vni, route.prefix));
+            }
         }
     }
 

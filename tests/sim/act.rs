@@ -1,5 +1,6 @@
 //! Carries operations out on a world, and runs whole cases.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use metalbond::{Command, TransportEnd};
@@ -8,6 +9,7 @@ use proptest::test_runner::{TestCaseError, TestRunner};
 
 use super::link::{DOWN, UP};
 use super::ops::{self, Cut, Op};
+use super::rng::Rng;
 use super::world::{Kind, Life, Setup, World};
 
 /// Runs the operations one after the other, lets everything come to rest, and compares.
@@ -18,6 +20,10 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
 pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
     world.advance(Duration::from_secs(1));
     for op in ops {
+        // What chance does after an operation depends on it alone, so that others can be left out when shrinking.
+        let mut hasher = DefaultHasher::new();
+        op.hash(&mut hasher);
+        world.rng = Rng::new(world.setup.seed ^ hasher.finish());
         world.act(*op);
         world.settle();
     }
@@ -113,10 +119,9 @@ impl World {
         if let Life::Raw(raw) = &mut h.life {
             raw.unsubscribe(vni);
         }
-        if h.kind.is_raw() {
+        if h.wants.remove(&vni) && h.kind.is_raw() {
             h.announces.retain(|r| r.vni != vni);
         }
-        h.wants.remove(&vni);
         self.command(host, Command::Unsubscribe(vni));
     }
 

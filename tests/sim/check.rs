@@ -30,8 +30,12 @@ pub(crate) struct Watch {
     /// What an embedder has made of the changes.
     pub(crate) installed: Routes,
     learned: Routes,
+    /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
     hidden: Routes,
+    lost: Routes,
     closing_since: Option<Instant>,
+    /// Routes of sessions that ended, which count as announced until the node has come to them (it works in slices).
+    leaving: Routes,
 }
 
 impl Watch {
@@ -49,7 +53,9 @@ impl Watch {
             installed: Routes::new(),
             learned: Routes::new(),
             hidden: Routes::new(),
+            lost: Routes::new(),
             closing_since: None,
+            leaving: Routes::new(),
         }
     }
 
@@ -124,14 +130,15 @@ impl Watch {
                 }
             }
             Msg::Unsubscribe(vni) => {
-                if self.model.unsubscribe(who, vni) {
-                    accepted.unsubscribed(vni);
+                if !self.model.unsubscribe(who, vni) {
+                    return;
                 }
+                accepted.unsubscribed(vni);
                 if !accepted.is_ordered() {
                     let mut routes = self.model.announced(who);
                     routes.retain(|r| r.vni == vni);
                     routes.iter().for_each(|r| self.model.withdraw(who, r));
-                    self.touched(&routes);
+                    self.left(&routes);
                 }
             }
             Msg::Add(route) => {
@@ -142,6 +149,7 @@ impl Watch {
                 self.model.withdraw(who, &route);
                 self.touched(&Routes::from([route]));
             }
+            Msg::Keepalive if accepted.keepalives == 1 => self.model.established(conn),
             Msg::Keepalive | Msg::Unknown(_) => {}
         }
     }
@@ -170,10 +178,12 @@ impl Watch {
     }
 
     fn end(&mut self, conn: ConnId) {
-        self.dialled.remove(&conn);
+        if let Some(dialled) = self.dialled.remove(&conn) {
+            self.lost.extend(dialled.live);
+        }
         if self.accepted.remove(&conn).is_some() {
             let routes = self.model.end(Who::Live(conn));
-            self.touched(&routes);
+            self.left(&routes);
         }
     }
 
@@ -182,8 +192,13 @@ impl Watch {
         for conn in over {
             self.graces.remove(&conn);
             let routes = self.model.end(Who::Departed(conn));
-            self.touched(&routes);
+            self.left(&routes);
         }
+    }
+
+    fn left(&mut self, routes: &Routes) {
+        self.leaving.extend(routes);
+        self.touched(routes);
     }
 
     fn command(&mut self, now: Instant, command: &Command, actions: &[Action]) {
@@ -250,7 +265,7 @@ impl Watch {
             dialled.transmit(&own, &self.wants, &msgs, self.strict);
             dialled.hello
         } else if let Some(accepted) = self.accepted.get_mut(&transmit.conn) {
-            accepted.transmit(&self.model, &msgs, self.strict);
+            accepted.transmit(&self.model, &self.leaving, &msgs, self.strict);
             accepted.hello
         } else {
             panic!("bytes for {}, which is over", transmit.conn);
@@ -259,21 +274,24 @@ impl Watch {
         assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
     }
 
-    pub(crate) fn change(&mut self, change: &RouteChange) {
+    /// `slow`: changes have waited, so what changed more than once may be told twice or not at all.
+    pub(crate) fn change(&mut self, change: &RouteChange, slow: bool) {
+        let excused = slow || !self.strict;
         assert!(!change.added.is_empty() || !change.removed.is_empty(), "a change of nothing");
         let (vni, prefix) = (change.vni, change.prefix);
         for next_hop in &change.added {
             let new = self.installed.insert(Route { vni, prefix, next_hop: *next_hop });
-            assert!(new, "{next_hop} added to {prefix} twice");
+            assert!(new || excused, "{next_hop} added to {prefix} twice");
         }
         for next_hop in &change.removed {
             let was = self.installed.remove(&Route { vni, prefix, next_hop: *next_hop });
-            assert!(was, "{next_hop} removed from {prefix}, where it was not");
+            assert!(was || excused, "{next_hop} removed from {prefix}, where it was not");
         }
     }
 
     /// The node has drained, and no timeout is due. `credit`: connections that a transmit is not under way to.
     pub(crate) fn turn_ended(&mut self, now: Instant, node: &Node, deaf: bool, credit: impl Fn(ConnId) -> bool) {
+        self.leaving.clear();
         if let Some(since) = self.closing_since {
             let late = now.saturating_since(since) > self.config.shutdown_timeout;
             assert!(!late, "the shutdown takes longer than it may");
@@ -312,11 +330,12 @@ impl Watch {
         possible.retain(|r| !self.own.contains(r));
         if !self.config.hold.is_zero() {
             // Stale routes may stay; what own ones hid may show again.
-            let stays = self.learned.union(&self.hidden).copied();
+            let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).copied();
             possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
         }
         self.learned = ops::vnis().flat_map(|v| node.learned(v).collect::<Vec<_>>()).collect();
         self.hidden.clone_from(&self.own);
+        self.lost.clear();
         let missing: Vec<_> = certain.difference(&self.learned).collect();
         assert!(missing.is_empty(), "not learned: {missing:?}");
         let extra: Vec<_> = self.learned.difference(&possible).collect();

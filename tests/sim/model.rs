@@ -22,7 +22,7 @@ struct Peer {
     announces: Routes,
     subscribed: BTreeSet<Vni>,
     is_server: bool,
-    /// When it came; for a departed one, when it left. Counted in comings and leavings.
+    /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
     since: u64,
 }
 
@@ -48,14 +48,20 @@ impl Model {
     }
 
     pub(crate) fn join(&mut self, conn: ConnId) {
-        self.moment += 1;
-        let since = self.moment;
-        self.peers.insert(Who::Live(conn), Peer { since, ..Peer::default() });
+        self.peers.insert(Who::Live(conn), Peer::default());
     }
 
     pub(crate) fn set_server(&mut self, conn: ConnId, is_server: bool) {
         if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
             peer.is_server = is_server;
+        }
+    }
+
+    /// The session is open: what departed before is older.
+    pub(crate) fn established(&mut self, conn: ConnId) {
+        self.moment += 1;
+        if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
+            peer.since = self.moment;
         }
     }
 

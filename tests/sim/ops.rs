@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use Op::*;
 
 /// How a link is cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Cut {
     /// Both ends see FIN, behind what is under way.
     Fin,
@@ -26,7 +26,7 @@ pub(crate) enum Cut {
 }
 
 /// How bytes are taken from a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Chunking {
     /// All that is there.
     Merged,
@@ -39,7 +39,7 @@ pub(crate) enum Chunking {
 }
 
 /// One operation. The first number is a host, the second (of those of a link) a server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Op {
     Subscribe(u8, u8),
     Unsubscribe(u8, u8),

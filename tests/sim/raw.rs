@@ -115,8 +115,9 @@ impl RawClient {
 
     /// Takes its own announcements in the VNI along, as the protocol has it for such peers.
     pub(crate) fn unsubscribe(&mut self, vni: Vni) {
-        self.wants.remove(&vni);
-        self.announces.retain(|r| r.vni != vni);
+        if self.wants.remove(&vni) {
+            self.announces.retain(|r| r.vni != vni);
+        }
         self.say_if_up(Msg::Unsubscribe(vni));
     }
 

@@ -273,7 +273,7 @@ fn put_route(out: &mut Vec<u8>, route: &Route) {
     let mut destination = Vec::new();
     put_uint(&mut destination, 1, route.prefix.is_ipv6().into());
     put_bytes(&mut destination, 2, &octets(route.prefix.addr()));
-    put_uint(&mut destination, 3, route.prefix.len().into());
+    put_uint(&mut destination, 3, route.prefix.prefix_len().into());
     put_bytes(out, 3, &destination);
     let mut hop = Vec::new();
     put_bytes(&mut hop, 1, &octets(route.next_hop.addr));

@@ -334,7 +334,9 @@ impl World {
                 self.send(host, transmit);
             }
         }
-        true
+        let due = self.seat(host).and_then(Seat::timeout).is_some_and(|t| t <= self.now);
+        // In a perfect network work that is left is done before anything else happens.
+        !(due && self.setup.prompt) || self.node_turn(host, true)
     }
 
     fn feed_next(&mut self, host: usize) {
@@ -366,12 +368,12 @@ impl World {
     }
 
     fn terminated(&mut self, host: usize) {
-        for conn in &self.conns {
-            let end = usize::from(conn.hosts[1] == host);
-            let held = conn.hosts[end] == host && conn.open[end] && conn.dialled_at.is_none();
-            assert!(!held, "terminated with an open connection");
+        if let Life::Node(seat) = &self.hosts[host].life {
+            assert_eq!(seat.node.sessions().count(), 0, "terminated with a session");
+            assert!(seat.watch.accepted.is_empty() && seat.watch.dialled.is_empty(), "terminated with a connection");
         }
-        self.bury(host, true);
+        // Connections that it was not told of yet.
+        self.stop(host, true);
     }
 
     fn raw_turn(&mut self, host: usize) -> bool {
