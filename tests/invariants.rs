@@ -8,10 +8,11 @@ use std::time::Duration;
 use metalbond::{Instant, Node};
 use proptest::prelude::*;
 use sim::act::{check_cases, run};
+use sim::host::Kind::*;
+use sim::host::Life;
 use sim::ops;
 use sim::seat::{Event, Recording};
-use sim::world::Kind::*;
-use sim::world::{Life, Setup, World};
+use sim::world::{Setup, World};
 
 const SETUP: Setup =
     Setup { servers: 2, clients: [Client, Quick, Legacy, NoHold], pacing: true, prompt: false, seed: 0 };

@@ -3,7 +3,9 @@
 mod sim;
 
 use sim::act::run;
-use sim::world::Kind::*;
+use sim::host::Kind::*;
+use sim::ops::Cut::*;
+use sim::ops::Op::*;
 use sim::world::Setup;
 
 #[test]
@@ -12,4 +14,83 @@ fn a_quiet_world_comes_to_rest() {
         Setup { servers: 3, clients: [Client, Listening, Legacy, Pipelining], pacing: true, prompt: false, seed: 0 },
         &[],
     );
+}
+
+/// What was encoded of a VNI whose table was given up was sent again from the next table in the same place.
+#[test]
+fn a_vni_that_was_empty_for_a_while_is_told_afresh() {
+    let setup = Setup { servers: 2, clients: [Client, Client, Client, Client], pacing: false, prompt: true, seed: 0 };
+    run(
+        setup,
+        &[
+            Subscribe(2, 1),
+            Announce(4, 1, 0, 0),
+            ResetPeer(4, 0),
+            Shutdown(4, true),
+            ResetPeer(0, 0),
+            Announce(2, 1, 1, 0),
+            Subscribe(0, 0),
+            Subscribe(3, 1),
+        ],
+    );
+    let setup = Setup { clients: [Client, Quick, Listening, Pipelining], ..setup };
+    run(
+        setup,
+        &[
+            Announce(3, 1, 2, 1),
+            Announce(2, 1, 2, 1),
+            ResetConn(2, 1),
+            Shutdown(2, false),
+            CutLink(5, 1, Fin),
+            Subscribe(3, 1),
+        ],
+    );
+}
+
+/// Two sessions had departed with the same route; the next one to announce it takes it over from both.
+#[test]
+fn a_route_is_taken_over_from_everybody_who_departed_with_it() {
+    let setup = Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };
+    run(setup, &[Announce(2, 2, 1, 3), RemovePeer(5, 0), Subscribe(1, 2), Announce(1, 2, 1, 3), ResetPeer(0, 0)]);
+}
+
+/// The same, with one process that reconnected before its old connection was known to be gone.
+#[test]
+fn a_client_that_reconnects_twice_in_a_row_is_not_told_its_own_route() {
+    let setup = Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: true, seed: 0 };
+    run(setup, &[Subscribe(2, 0), Announce(2, 0, 0, 0), ResetPeer(1, 0), CutLink(5, 0, Fin)]);
+}
+
+/// A newcomer without the capability was sent a removal (of what it announces itself) behind an addition.
+#[test]
+fn a_newcomer_without_the_capability_hears_removals_first() {
+    let setup =
+        Setup { servers: 1, clients: [Legacy, Pipelining, Client, Listening], pacing: true, prompt: false, seed: 0 };
+    run(
+        setup,
+        &[
+            Announce(2, 1, 0, 1),
+            Subscribe(3, 1),
+            Vanish(3),
+            Announce(0, 1, 0, 0),
+            CutLink(5, 0, Fin),
+            Subscribe(4, 1),
+            Subscribe(2, 1),
+        ],
+    );
+}
+
+/// A leaving client still subscribed to what it had wanted last.
+#[test]
+fn a_want_said_just_before_a_shutdown_does_no_harm() {
+    let setup = Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };
+    run(setup, &[Announce(3, 0, 0, 0), Pause(3), Subscribe(3, 0), Shutdown(3, true), Subscribe(3, 0)]);
+}
+
+/// A route that came between the command to unsubscribe and the UNSUBSCRIBE stayed in the table for ever.
+#[test]
+fn a_route_that_comes_while_its_vni_is_left_is_dropped() {
+    let setup =
+        Setup { servers: 1, clients: [Legacy, Pipelining, Quick, Legacy], pacing: false, prompt: false, seed: 0 };
+    run(setup, &[Subscribe(3, 2), Pause(3), Unsubscribe(3, 2), Announce(1, 2, 1, 2)]);
 }

@@ -3,7 +3,7 @@
 mod sim;
 
 use sim::act::check_cases;
-use sim::world::Kind::*;
+use sim::host::Kind::*;
 use sim::world::Setup;
 
 const ONE: Setup =

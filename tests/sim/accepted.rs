@@ -29,6 +29,8 @@ pub(crate) struct Accepted {
     pub(crate) told: Routes,
     /// How often a route changed since this peer was last up to date.
     changes: BTreeMap<Route, u32>,
+    /// VNIs subscribed to since then, which counts as a change of each of their routes.
+    fresh: BTreeSet<Vni>,
     /// Told destinations for which the view held no next hop at some time since they were told.
     was_empty: BTreeSet<(Vni, Prefix)>,
     syncs: Vec<Sync>,
@@ -53,6 +55,7 @@ impl Accepted {
             said_hello: false,
             told: Routes::new(),
             changes: BTreeMap::new(),
+            fresh: BTreeSet::new(),
             was_empty: BTreeSet::new(),
             syncs: Vec::new(),
         }
@@ -78,12 +81,10 @@ impl Accepted {
         Step::Message
     }
 
-    /// A new subscription, which counts as a change of every route there is.
+    /// A new subscription.
     pub(crate) fn subscribed(&mut self, model: &Model, vni: Vni) {
         let must: Routes = model.view(self.who).into_iter().filter(|r| r.vni == vni).collect();
-        for route in model.table(vni) {
-            *self.changes.entry(route).or_default() += 1;
-        }
+        self.fresh.insert(vni);
         self.syncs.push(Sync { vni, after: self.keepalives, must });
     }
 
@@ -92,6 +93,7 @@ impl Accepted {
         self.was_empty.retain(|(v, _)| *v != vni);
         self.syncs.retain(|s| s.vni != vni);
         self.changes.retain(|r, _| r.vni != vni);
+        self.fresh.remove(&vni);
     }
 
     /// Something about the route changed in the table; `visibly` to somebody.
@@ -142,8 +144,13 @@ impl Accepted {
             updates |= matches!(msg, Msg::Add(_) | Msg::Remove(_));
         }
         if updates && self.told == model.view(self.who) {
-            self.changes.clear();
+            self.is_up_to_date();
         }
+    }
+
+    fn is_up_to_date(&mut self) {
+        self.changes.clear();
+        self.fresh.clear();
     }
 
     fn on_hello(&mut self, hello: &Hello) {
@@ -201,7 +208,8 @@ impl Accepted {
     }
 
     fn is_excused(&self, route: &Route, strict: bool) -> bool {
-        !strict && self.changes.get(route).is_some_and(|n| *n > 1)
+        let changes = self.changes.get(route).copied().unwrap_or(0) + u32::from(self.fresh.contains(&route.vni));
+        !strict && changes > 1
     }
 
     /// The node has drained and this peer has credit: nothing may be left to say.
@@ -210,6 +218,6 @@ impl Accepted {
         assert_eq!(self.answers, self.keepalives, "KEEPALIVEs not answered to {:?}", self.who);
         let view = model.view(self.who);
         assert_eq!(self.told, view, "what {:?} was told (left) is not its view (right)", self.who);
-        self.changes.clear();
+        self.is_up_to_date();
     }
 }

@@ -7,10 +7,12 @@ use metalbond::{Command, TransportEnd};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
+use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
 use super::ops::{self, Cut, Op};
+use super::quiet::quietly;
 use super::rng::Rng;
-use super::world::{Kind, Life, Setup, World};
+use super::world::{Setup, World};
 
 /// Runs the operations one after the other, lets everything come to rest, and compares.
 pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
@@ -42,10 +44,11 @@ pub(crate) fn check_cases(setup: Setup, share: u32) {
     let config =
         ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() };
     let ops = proptest::collection::vec(ops::op(), 0..40);
-    let outcome = TestRunner::new(config).run(&(ops, any::<u64>()), |(ops, seed)| {
+    let case = |(ops, seed): (Vec<Op>, u64)| {
         run(Setup { seed, ..setup }, &ops);
         Ok::<(), TestCaseError>(())
-    });
+    };
+    let outcome = quietly(|| TestRunner::new(config).run(&(ops, any::<u64>()), case));
     if let Err(proptest::test_runner::TestError::Fail(why, (ops, seed))) = &outcome {
         panic!("{why}\n\n    run({:?}, &{ops:?});\n", Setup { seed: *seed, ..setup });
     }
@@ -100,7 +103,7 @@ impl World {
                 self.hosts[host].paused = false;
             }
             Op::Deafen(h) => self.set_deaf(host(h), true),
-            Op::Listen(h) => self.set_deaf(host(h), false),
+            Op::Hear(h) => self.set_deaf(host(h), false),
             Op::Shutdown(h, cleanup) => self.command(host(h), Command::Shutdown { cleanup }),
         }
     }

@@ -71,7 +71,7 @@ pub(crate) enum Op {
     Resume(u8),
     /// The embedder takes no changes, and takes them again.
     Deafen(u8),
-    Listen(u8),
+    Hear(u8),
     /// With cleanup or without.
     Shutdown(u8, bool),
 }
@@ -152,7 +152,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => h.clone().prop_map(Pause),
         1 => h.clone().prop_map(Resume),
         1 => h.clone().prop_map(Deafen),
-        1 => h.clone().prop_map(Listen),
+        1 => h.clone().prop_map(Hear),
         1 => (h, any::<bool>()).prop_map(|(h, cleanup)| Shutdown(h, cleanup)),
     ]
 }

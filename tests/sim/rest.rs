@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use metalbond::{Input, SessionState, Vni};
 
+use super::host::{Host, Life};
 use super::model::{Routes, Who};
 use super::ops;
 use super::seat::Seat;
-use super::world::{Conn, Host, Life, World};
+use super::world::{Conn, World};
 
 impl World {
     /// Runs on until every timer for something lost has run out: silence, hold time, grace, warming.

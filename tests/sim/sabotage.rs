@@ -11,8 +11,8 @@ pub(crate) enum Sabotage {
     Drop,
     /// An UPDATE is said twice.
     Repeat,
-    /// Two UPDATEs change places.
-    Swap,
+    /// An UPDATE comes behind all that is sent together with it.
+    Delay,
     /// An ADD becomes a REMOVE.
     Invert,
 }
@@ -31,7 +31,7 @@ impl Saboteur {
     }
 
     pub(crate) fn spoil(&mut self, transmit: &mut Transmit) {
-        let mut out: Vec<Msg> = Vec::new();
+        let (mut out, mut late): (Vec<Msg>, Vec<Msg>) = Default::default();
         for msg in transmit.chunks.iter().flat_map(|c| decode_all(c)) {
             let is_update = matches!(msg, Msg::Add(_) | Msg::Remove(_));
             self.seen += u32::from(is_update);
@@ -42,11 +42,12 @@ impl Saboteur {
             match (self.how, msg) {
                 (Sabotage::Drop, _) => {}
                 (Sabotage::Repeat, msg) => out.extend([msg, msg]),
-                (Sabotage::Swap, msg) => out.insert(out.len().saturating_sub(1), msg),
+                (Sabotage::Delay, msg) => late.push(msg),
                 (Sabotage::Invert, Msg::Add(route)) => out.push(Msg::Remove(route)),
                 (Sabotage::Invert, msg) => out.push(msg),
             }
         }
+        out.append(&mut late);
         transmit.chunks = out.iter().map(|m| Bytes::from(encode(m))).collect();
     }
 }

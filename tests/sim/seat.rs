@@ -7,6 +7,7 @@ use metalbond::{Action, Actions, Config, ConnId, Input, Instant, Node, RouteChan
 
 use super::check::Watch;
 use super::sabotage::Saboteur;
+use super::wire::decode_all;
 
 /// A line of a recording.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Seat {
     accepted: u64,
     spins: (Instant, u32),
     saboteur: Option<Saboteur>,
+    /// Prints all that happens (METALBOND_SIM_TRACE): for a single case, to see why.
+    traces: bool,
 }
 
 impl Seat {
@@ -61,6 +64,7 @@ impl Seat {
             accepted: 0,
             spins: (now, 0),
             saboteur,
+            traces: std::env::var_os("METALBOND_SIM_TRACE").is_some(),
         }
     }
 
@@ -86,6 +90,9 @@ impl Seat {
                 let gone = *conn;
                 self.inbox.retain(|i| !matches!(i, Input::Closed { conn, .. } if *conn == gone));
             }
+        }
+        if self.traces {
+            eprintln!("{} {now:?} {input:?} -> {actions:?}", self.recording.config.seed);
         }
         if self.is_watched {
             self.watch.input(now, &input, &actions);
@@ -118,6 +125,10 @@ impl Seat {
         if let Some(saboteur) = &mut self.saboteur {
             transmits.iter_mut().for_each(|t| saboteur.spoil(t));
             transmits.retain(|t| !t.is_empty());
+        }
+        for transmit in transmits.iter().filter(|_| self.traces) {
+            let msgs: Vec<_> = transmit.chunks.iter().flat_map(|c| decode_all(c)).collect();
+            eprintln!("{} {now:?} {} <- {msgs:?}", self.recording.config.seed, transmit.conn);
         }
         if !self.is_watched {
             return transmits;
