@@ -260,9 +260,7 @@ impl Watch {
             msgs.extend(decoded);
         }
         let hello = if let Some(dialled) = self.dialled.get_mut(&transmit.conn) {
-            // In a shutdown with cleanup the node announces nothing any more, whatever it was told to announce.
-            let own = if self.closing_since.is_some() { Routes::new() } else { self.own.clone() };
-            dialled.transmit(&own, &self.wants, &msgs, self.strict);
+            dialled.transmit(&self.own, &self.wants, &msgs, self.strict, self.closing_since.is_some());
             dialled.hello
         } else if let Some(accepted) = self.accepted.get_mut(&transmit.conn) {
             accepted.transmit(&self.model, &self.leaving, &msgs, self.strict);
