@@ -125,6 +125,40 @@ proptest! {
         prop_assert_eq!(fold(&held), rig.table(23));
     }
 
+    /// Syncs and catching up take several transmits here, with changes between any two of them.
+    #[test]
+    fn truth_a_reader_that_is_fed_in_pieces_ends_with_the_table(
+        steps in proptest::collection::vec((any::<bool>(), 0..3000_u16, 1..1500_u16, 0..4u8), 1..25),
+        joins_late in any::<bool>(),
+    ) {
+        let mut rig = Rig::server();
+        rig.seat.is_watched = false;
+        let (announcer, second, slow) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
+        let mut held = Vec::new();
+        rig.stall(slow);
+        if !joins_late {
+            rig.say(slow, &[Msg::Subscribe(VNI)]);
+        }
+        for (n, (add, start, len, network)) in steps.iter().enumerate() {
+            let who = if network % 2 == 0 { announcer } else { second };
+            // Three next hops for each destination.
+            let routes = (*start..start + len).map(|n| route((n / 3 % 250) as u8, n % 3 + n / 750 * 3));
+            rig.say(who, &routes.map(|r| if *add { Msg::Add(r) } else { Msg::Remove(r) }).collect::<Vec<_>>());
+            if joins_late && n == steps.len() / 2 {
+                rig.say(slow, &[Msg::Subscribe(VNI)]);
+            }
+            if *network > 0 {
+                rig.resume(slow);
+                rig.stall(slow);
+            }
+            held.extend(rig.heard(slow));
+        }
+        rig.say(slow, &[Msg::Subscribe(VNI)]);
+        rig.resume(slow);
+        held.extend(rig.heard(slow));
+        prop_assert!(fold(&held) == rig.table(23));
+    }
+
     /// Invariant *no gap*.
     #[test]
     fn no_gap_while_a_destination_has_a_next_hop_a_capable_subscriber_never_sees_none(

@@ -96,12 +96,12 @@ impl Accepted {
         self.fresh.remove(&vni);
     }
 
-    /// Something about the route changed in the table; `visibly` to somebody.
-    pub(crate) fn touched(&mut self, model: &Model, route: &Route, visibly: bool) {
+    /// The announcers of the route changed, if `really` so.
+    pub(crate) fn touched(&mut self, model: &Model, route: &Route, really: bool) {
         if !model.is_subscribed(self.who, route.vni) {
             return;
         }
-        if visibly {
+        if really {
             *self.changes.entry(*route).or_default() += 1;
         }
         if !model.sees(self.who, route) {
@@ -142,9 +142,6 @@ impl Accepted {
                 other => panic!("{other:?} to a client"),
             }
             updates |= matches!(msg, Msg::Add(_) | Msg::Remove(_));
-        }
-        if updates && self.told == model.view(self.who) {
-            self.is_up_to_date();
         }
     }
 

@@ -11,7 +11,7 @@ use metalbond::{
 
 use super::accepted::{Accepted, Step};
 use super::dialled::Dialled;
-use super::model::{Model, Routes, Visibility, Who};
+use super::model::{Model, Routes, Who};
 use super::ops;
 use super::wire::{Msg, decode_all, encode_all};
 
@@ -21,7 +21,7 @@ pub(crate) struct Watch {
     /// The exception for slow subscribers does not hold.
     strict: bool,
     pub(crate) model: Model,
-    visibility: BTreeMap<Route, Visibility>,
+    announcers: BTreeMap<Route, BTreeSet<Who>>,
     pub(crate) accepted: BTreeMap<ConnId, Accepted>,
     pub(crate) dialled: BTreeMap<ConnId, Dialled>,
     graces: BTreeMap<ConnId, Instant>,
@@ -44,7 +44,7 @@ impl Watch {
             config,
             strict,
             model: Model::new(),
-            visibility: BTreeMap::new(),
+            announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
             dialled: BTreeMap::new(),
             graces: BTreeMap::new(),
@@ -156,11 +156,12 @@ impl Watch {
 
     fn touched(&mut self, routes: &Routes) {
         for route in routes {
-            let now = self.model.visibility(route);
-            let before = self.visibility.insert(*route, now).unwrap_or(Visibility::None);
+            let now = self.model.announcers(route);
+            let really = self.announcers.get(route) != Some(&now);
             for accepted in self.accepted.values_mut() {
-                accepted.touched(&self.model, route, before != now);
+                accepted.touched(&self.model, route, really);
             }
+            self.announcers.insert(*route, now);
         }
     }
 
@@ -296,6 +297,7 @@ impl Watch {
             return;
         }
         for (conn, accepted) in &mut self.accepted {
+            // One that is paced may be up to date or not: the clock tells, not the turn.
             let paced = self.config.pacing.is_some() && !accepted.is_ordered();
             if credit(*conn) && !paced {
                 accepted.drained(&self.model);

@@ -10,6 +10,9 @@ use super::raw::RawClient;
 use super::seat::Seat;
 use super::world::World;
 
+/// So slow that a sync takes several bursts even here.
+const SLOW: Pacing = Pacing { rate: 2000, burst: Pacing::MIN };
+
 /// What a host runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -84,7 +87,7 @@ impl World {
     pub(crate) fn start(&mut self, host: usize, keep: bool) {
         let (prompt, saboteur) = (self.setup.prompt, self.saboteur.clone());
         let now = self.now;
-        let pacing = self.setup.pacing.then(Pacing::default);
+        let pacing = self.setup.pacing.then_some(SLOW);
         let h = &mut self.hosts[host];
         if !matches!(h.life, Life::Off { .. }) {
             return;

@@ -26,15 +26,6 @@ struct Peer {
     since: u64,
 }
 
-/// To whom a route is visible, as far as it matters for counting its changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Visibility {
-    None,
-    AllBut(Who),
-    NoServers,
-    All,
-}
-
 /// The peers of a node: what they announce and what they subscribed to.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
@@ -161,16 +152,8 @@ impl Model {
         self.sees_some(s, vni, |r| r.prefix == *prefix)
     }
 
-    pub(crate) fn visibility(&self, route: &Route) -> Visibility {
-        let mut origins = self.peers.iter().filter(|(_, p)| p.announces.contains(route));
-        match (origins.next(), origins.next()) {
-            (None, _) => Visibility::None,
-            (Some((_, p)), None) if p.is_server => Visibility::NoServers,
-            (Some((who, _)), None) => Visibility::AllBut(*who),
-            (Some(_), Some(_)) => {
-                let all_servers = self.peers.values().filter(|p| p.announces.contains(route)).all(|p| p.is_server);
-                if all_servers { Visibility::NoServers } else { Visibility::All }
-            }
-        }
+    /// Who announces the route.
+    pub(crate) fn announcers(&self, route: &Route) -> BTreeSet<Who> {
+        self.peers.iter().filter(|(_, p)| p.announces.contains(route)).map(|(who, _)| *who).collect()
     }
 }
