@@ -1,0 +1,297 @@
+//! What a node does with input that is wrong: protocol.md's table, row by row, in raw bytes.
+
+mod sim;
+
+use metalbond::{CloseReason, ConnId, Counters, DecodeError, MessageType, PeerMisbehaved};
+use proptest::prelude::*;
+use sim::rig::{LEGACY, OURS, Rig, route};
+use sim::wire::{Hello, Msg, encode, encode_all, frame, hex, put_bytes, put_uint};
+
+#[test]
+fn a_wrong_version_closes() {
+    closes_at_once("02 0000 02", CloseReason::Decode(DecodeError::Version(2)));
+    closes_when_open("00 0000 02", CloseReason::Decode(DecodeError::Version(0)));
+}
+
+#[test]
+fn a_payload_over_1188_bytes_closes_before_it_has_come() {
+    closes_when_open("01 04a5 05", CloseReason::Decode(DecodeError::PayloadTooLong(1189)));
+    closes_when_open("01 ffff 09", CloseReason::Decode(DecodeError::PayloadTooLong(65_535)));
+}
+
+#[test]
+fn a_payload_of_1188_bytes_is_fine() {
+    let mut rig = Rig::unwatched();
+    let conn = rig.join(OURS);
+    rig.say_bytes(conn, &frame(77, &[0xff; 1188]));
+    assert!(rig.is_open(conn));
+    assert_eq!(counters(&rig, conn).unknown, 1);
+}
+
+#[test]
+fn undecodable_protobuf_closes() {
+    let protobuf = |t| CloseReason::Decode(DecodeError::Protobuf(t));
+    closes_at_once("01 0001 01 08", protobuf(MessageType::Hello));
+    closes_when_open("01 0001 03 08", protobuf(MessageType::Subscribe));
+    closes_when_open("01 0002 04 0a05", protobuf(MessageType::Unsubscribe));
+    closes_when_open("01 0003 05 1a7f00", protobuf(MessageType::Update));
+}
+
+#[test]
+fn an_update_without_destination_or_next_hop_closes() {
+    closes_when_open("01 000a 05 1017 2206 0a04c0000201", CloseReason::Decode(DecodeError::NoDestination));
+    closes_when_open("01 000a 05 1017 1a06 120400000000", CloseReason::Decode(DecodeError::NoNextHop));
+}
+
+#[test]
+fn a_hello_with_interval_zero_closes() {
+    closes_at_once("01 0000 01", CloseReason::Decode(DecodeError::ZeroKeepalive));
+    closes_at_once("01 0004 01 0800 1001", CloseReason::Decode(DecodeError::ZeroKeepalive));
+}
+
+#[test]
+fn anything_but_hello_first_closes() {
+    let first = |t| CloseReason::Misbehaved(PeerMisbehaved::NotHelloFirst(t));
+    closes_at_once("01 0000 02", first(2));
+    closes_at_once("01 0002 03 0817", first(3));
+    closes_at_once("01 0002 04 0817", first(4));
+    closes_at_once("01 0012 05 10171a0612040000000022060a04c0000201", first(5));
+    closes_at_once("01 0000 63", first(99));
+    closes_at_once("01 0000 00", first(0));
+}
+
+#[test]
+fn routes_and_subscriptions_before_the_first_keepalive_close() {
+    let early = |t| CloseReason::Misbehaved(PeerMisbehaved::BeforeKeepalive(t));
+    let hello = "01 0002 01 0805";
+    closes_at_once(&format!("{hello} 01 0002 03 0817"), early(MessageType::Subscribe));
+    closes_at_once(&format!("{hello} 01 0002 04 0817"), early(MessageType::Unsubscribe));
+    let update = "01 0012 05 10171a0612040000000022060a04c0000201";
+    closes_at_once(&format!("{hello} {update}"), early(MessageType::Update));
+}
+
+#[test]
+fn a_second_hello_closes() {
+    closes_at_once("01 0002 01 0805 01 0002 01 0805", CloseReason::Misbehaved(PeerMisbehaved::SecondHello));
+    closes_when_open("01 0002 01 0805", CloseReason::Misbehaved(PeerMisbehaved::SecondHello));
+}
+
+#[test]
+fn what_came_before_the_mistake_holds_until_the_end_of_the_session() {
+    let mut rig = Rig::unwatched();
+    let (bad, other) = (rig.join(OURS), rig.join(OURS));
+    rig.say(other, &[Msg::Subscribe(route(1, 1).vni)]);
+    let mut bytes = encode(&Msg::Add(route(1, 1)));
+    bytes.extend(hex("02 0000 02"));
+    rig.say_bytes(bad, &bytes);
+    // No grace for one that misbehaves, whatever restart time it asked for.
+    assert_eq!(rig.table(23).len(), 0);
+    assert!(matches!(rig.heard(other)[..], [] | [Msg::Add(_), Msg::Remove(_)]));
+}
+
+#[test]
+fn an_unknown_type_after_hello_is_skipped_and_counted() {
+    let mut rig = Rig::unwatched();
+    let conn = rig.accept();
+    rig.say_bytes(conn, &hex("01 0002 01 0805  01 0003 06 ffffff  01 0000 00  01 0000 02  01 0000 ff"));
+    assert!(rig.is_open(conn));
+    assert_eq!(counters(&rig, conn).unknown, 3);
+}
+
+#[test]
+fn an_impossible_update_is_dropped_and_counted_and_never_passed_on() {
+    let v4 = [10, 0, 0, 1];
+    let cases = [
+        ("no prefix", update(0, &[], 0, &v4, &[])),
+        ("a prefix of 5 bytes", update(0, &[1; 5], 8, &v4, &[])),
+        ("a prefix of 17 bytes", update(0, &[1; 17], 8, &v4, &[])),
+        ("a length over 32", update(0, &v4, 33, &v4, &[])),
+        ("a length over 128", update(0, &[1; 16], 129, &v4, &[])),
+        ("a length as Go passes it on", update(0, &v4, u32::MAX, &v4, &[])),
+        ("no next hop address", update(0, &v4, 32, &[], &[])),
+        ("a next hop address of 3 bytes", update(0, &v4, 32, &[1; 3], &[])),
+        ("an unknown type", update(0, &v4, 32, &v4, &[(3, 3)])),
+        ("a port over 65535", update(0, &v4, 32, &v4, &[(3, 1), (4, 1), (5, 65_536)])),
+        ("another port over 65535", update(0, &v4, 32, &v4, &[(3, 1), (4, 4_294_967_295), (5, 7)])),
+        ("an unknown action", update(2, &v4, 32, &v4, &[])),
+        ("a removal of the impossible", update(1, &v4, 33, &v4, &[])),
+    ];
+    for (what, bytes) in cases {
+        let mut rig = Rig::unwatched();
+        let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+        rig.say(subscriber, &[Msg::Subscribe(route(1, 1).vni)]);
+        rig.say_bytes(announcer, &bytes);
+        assert!(rig.is_open(announcer), "{what}");
+        assert_eq!(counters(&rig, announcer).impossible, 1, "{what}");
+        assert_eq!(rig.heard(subscriber), [], "{what}");
+        assert_eq!(rig.table(23).len(), 0, "{what}");
+        // The session goes on.
+        rig.say(announcer, &[Msg::Add(route(1, 1))]);
+        assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{what}");
+    }
+}
+
+#[test]
+fn ports_of_a_next_hop_that_is_not_nat_do_not_matter() {
+    let mut rig = Rig::unwatched();
+    let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+    rig.say(subscriber, &[Msg::Subscribe(route(1, 1).vni)]);
+    rig.say_bytes(announcer, &update(0, &[10, 0, 0, 1], 32, &[192, 0, 2, 1], &[(4, 99_999), (5, 7)]));
+    rig.say_bytes(announcer, &update(0, &[10, 0, 0, 1], 32, &[192, 0, 2, 1], &[]));
+    assert_eq!(rig.heard_bytes(subscriber), update(0, &[10, 0, 0, 1], 32, &[192, 0, 2, 1], &[]));
+    assert_eq!(counters(&rig, announcer).impossible, 0);
+}
+
+#[test]
+fn a_vni_over_24_bits_and_host_bits_are_kept_as_sent() {
+    let mut rig = Rig::server();
+    let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+    let mut odd = sim::rig::route_in(u32::MAX, 5, 1);
+    odd.prefix = "10.0.0.5/24".parse().unwrap();
+    rig.say(subscriber, &[Msg::Subscribe(odd.vni)]);
+    rig.say(announcer, &[Msg::Add(odd)]);
+    assert_eq!(rig.heard(subscriber), [Msg::Add(odd)]);
+    let clean = metalbond::Route { prefix: "10.0.0.0/24".parse().unwrap(), ..odd };
+    rig.say(announcer, &[Msg::Remove(clean)]);
+    assert_eq!(rig.heard(subscriber), [], "the network without host bits is another route");
+}
+
+#[test]
+fn repetitions_and_the_removal_of_the_unknown_have_no_effect() {
+    let mut rig = Rig::server();
+    let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+    let (r, vni) = (route(1, 1), route(1, 1).vni);
+    rig.say(announcer, &[Msg::Unsubscribe(vni), Msg::Remove(r), Msg::Add(r), Msg::Add(r)]);
+    rig.say(subscriber, &[Msg::Subscribe(vni)]);
+    assert_eq!(rig.heard(subscriber), [Msg::Add(r)]);
+    rig.say(subscriber, &[Msg::Subscribe(vni), Msg::Remove(r)]);
+    rig.say(announcer, &[Msg::Add(r)]);
+    assert_eq!(rig.heard(subscriber), []);
+    rig.say(announcer, &[Msg::Remove(r), Msg::Remove(r)]);
+    assert_eq!(rig.heard(subscriber), [Msg::Remove(r)]);
+}
+
+#[test]
+fn a_peer_may_say_everything_in_one_write() {
+    let all = everything();
+    let mut rig = Rig::server();
+    let conn = rig.accept();
+    rig.say_bytes(conn, &all);
+    assert!(rig.is_open(conn));
+    assert_eq!(rig.table(23).len(), 2);
+}
+
+#[test]
+fn frames_may_be_cut_anywhere() {
+    let all = everything();
+    for cut in 0..all.len() {
+        let mut rig = Rig::server();
+        let conn = rig.accept();
+        rig.say_bytes(conn, &all[..cut]);
+        rig.say_bytes(conn, &all[cut..]);
+        assert_eq!(rig.table(23).len(), 2, "cut at {cut}");
+    }
+    let mut rig = Rig::server();
+    let conn = rig.accept();
+    all.iter().for_each(|b| rig.say_bytes(conn, &[*b]));
+    assert_eq!(rig.table(23).len(), 2);
+}
+
+#[test]
+fn bytes_that_come_after_the_close_are_ignored() {
+    let mut rig = Rig::unwatched();
+    let conn = rig.join(OURS);
+    rig.say_bytes(conn, &hex("02 0000 02"));
+    rig.say(conn, &[Msg::Keepalive, Msg::Add(route(1, 1))]);
+    assert_eq!(rig.heard_bytes(conn), []);
+    assert_eq!(rig.table(23).len(), 0);
+    assert!(rig.seat.node.sessions().all(|s| s.conn != conn));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn garbage_from_one_peer_disturbs_no_other(
+        pieces in proptest::collection::vec(garbage(), 0..12),
+        opened in any::<bool>(),
+    ) {
+        let mut rig = Rig::unwatched();
+        let (announcer, subscriber) = (rig.join(OURS), rig.join(LEGACY));
+        rig.say(subscriber, &[Msg::Subscribe(route(1, 1).vni)]);
+        let bad = if opened { rig.join(OURS) } else { rig.accept() };
+        for (n, piece) in pieces.iter().enumerate() {
+            rig.say_bytes(bad, piece);
+            let r = route(n as u8, 1);
+            rig.say(announcer, &[Msg::Add(r)]);
+            prop_assert!(rig.heard(subscriber).contains(&Msg::Add(r)));
+        }
+        rig.say(announcer, &[Msg::Keepalive]);
+        prop_assert_eq!(rig.heard(announcer), [Msg::Keepalive]);
+    }
+}
+
+/// Half random, half almost right.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..60);
+    prop_oneof![
+        bytes.clone(),
+        (0..8u8, bytes.clone()).prop_map(|(kind, payload)| frame(kind, &payload)),
+        (0..40usize, any::<u8>()).prop_map(|(at, byte)| {
+            let mut bytes = encode(&Msg::Add(route(1, 1)));
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes
+        }),
+        Just(encode(&Msg::Keepalive)),
+        Just(encode(&Msg::Hello(Hello { keepalive: 1, ..OURS }))),
+    ]
+}
+
+fn everything() -> Vec<u8> {
+    let vni = route(1, 1).vni;
+    encode_all(&[
+        Msg::Hello(OURS),
+        Msg::Keepalive,
+        Msg::Add(route(1, 1)),
+        Msg::Subscribe(vni),
+        Msg::Add(route(2, 1)),
+        Msg::Keepalive,
+        Msg::Unsubscribe(vni),
+    ])
+}
+
+fn update(action: u64, prefix: &[u8], length: u32, hop_addr: &[u8], hop_fields: &[(u64, u64)]) -> Vec<u8> {
+    let (mut payload, mut destination, mut hop) = (Vec::new(), Vec::new(), Vec::new());
+    put_uint(&mut payload, 1, action);
+    put_uint(&mut payload, 2, 23);
+    put_uint(&mut destination, 1, u64::from(prefix.len() > 4));
+    put_bytes(&mut destination, 2, prefix);
+    put_uint(&mut destination, 3, length.into());
+    put_bytes(&mut payload, 3, &destination);
+    put_bytes(&mut hop, 1, hop_addr);
+    hop_fields.iter().for_each(|(field, value)| put_uint(&mut hop, *field, *value));
+    put_bytes(&mut payload, 4, &hop);
+    frame(5, &payload)
+}
+
+fn counters(rig: &Rig, conn: ConnId) -> Counters {
+    rig.seat.node.sessions().find(|s| s.conn == conn).expect("a session").counters
+}
+
+/// The bytes are the first on a connection.
+fn closes_at_once(text: &str, reason: CloseReason) {
+    let mut rig = Rig::unwatched();
+    let conn = rig.accept();
+    rig.say_bytes(conn, &hex(text));
+    assert!(rig.closed.contains_key(&conn), "{text}");
+    assert_eq!(rig.reason(conn), Some(reason), "{text}");
+}
+
+fn closes_when_open(text: &str, reason: CloseReason) {
+    let mut rig = Rig::unwatched();
+    let conn = rig.join(OURS);
+    rig.say_bytes(conn, &hex(text));
+    assert!(rig.closed.contains_key(&conn), "{text}");
+    assert_eq!(rig.reason(conn), Some(reason), "{text}");
+}

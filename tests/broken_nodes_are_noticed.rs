@@ -1,0 +1,57 @@
+//! Checks the checkers: a server that is broken on purpose is noticed within a second.
+
+mod sim;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use sim::act::run_in;
+use sim::host::Kind::*;
+use sim::ops;
+use sim::quiet::quietly;
+use sim::sabotage::{Sabotage, Saboteur};
+use sim::world::{Setup, World};
+
+const SETUP: Setup =
+    Setup { servers: 1, clients: [Client, Quick, Legacy, Client], pacing: false, prompt: true, seed: 0 };
+
+#[test]
+fn a_lost_update_is_noticed() {
+    notices(Sabotage::Drop);
+}
+
+#[test]
+fn a_repeated_update_is_noticed() {
+    notices(Sabotage::Repeat);
+}
+
+#[test]
+fn updates_in_the_wrong_order_are_noticed() {
+    notices(Sabotage::Delay);
+}
+
+#[test]
+fn an_inverted_update_is_noticed() {
+    notices(Sabotage::Invert);
+}
+
+fn notices(how: Sabotage) {
+    let begin = Instant::now();
+    let strategy = proptest::collection::vec(ops::op(), 20..40);
+    let mut runner = TestRunner::deterministic();
+    let mut cases = 0;
+    // Panics are what is wanted.
+    while begin.elapsed() < Duration::from_secs(1) {
+        let ops = strategy.new_tree(&mut runner).unwrap().current();
+        let setup = Setup { seed: cases, prompt: how != Sabotage::Delay, ..SETUP };
+        let world = || run_in(World::sabotaged(setup, Some(Saboteur::new(how, 3))), &ops);
+        if quietly(|| catch_unwind(AssertUnwindSafe(world))).is_err() {
+            return;
+        }
+        cases += 1;
+    }
+    panic!("{how:?}: nothing noticed in {cases} cases");
+}

@@ -1,0 +1,215 @@
+//! The capability `ordered`: a KEEPALIVE is answered after the sync of every SUBSCRIBE before it, which makes the answer
+//! an End-of-RIB.
+
+mod sim;
+
+use metalbond::{Config, Vni};
+use sim::model::Routes;
+use sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
+use sim::wire::Msg;
+
+const VNI: Vni = Vni(23);
+
+#[test]
+fn the_answer_follows_the_sync() {
+    let mut rig = Rig::server();
+    let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+    rig.say(announcer, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.say(subscriber, &[Msg::Subscribe(VNI), Msg::Keepalive]);
+    let heard = rig.heard(subscriber);
+    assert_eq!(heard.len(), 3);
+    assert_eq!(heard[2], Msg::Keepalive);
+}
+
+#[test]
+fn the_answer_follows_a_sync_of_many_transmits_and_a_slow_reader() {
+    let mut rig = big_server(3000);
+    let subscriber = rig.join(OURS);
+    rig.stall(subscriber);
+    rig.say(subscriber, &[Msg::Subscribe(VNI), Msg::Keepalive, Msg::Keepalive]);
+    let mut heard = rig.heard(subscriber);
+    assert!(!heard.contains(&Msg::Keepalive));
+    while heard.len() < 3002 {
+        rig.resume(subscriber);
+        rig.stall(subscriber);
+        heard.extend(rig.heard(subscriber));
+    }
+    assert!(!heard[..3000].contains(&Msg::Keepalive));
+    assert_eq!(heard[3000..], [Msg::Keepalive, Msg::Keepalive]);
+}
+
+#[test]
+fn a_peer_without_the_capability_is_answered_ahead_of_its_routes() {
+    let mut rig = big_server(3000);
+    let subscriber = rig.join(LEGACY);
+    rig.stall(subscriber);
+    rig.say(subscriber, &[Msg::Subscribe(VNI)]);
+    rig.heard(subscriber);
+    rig.say(subscriber, &[Msg::Keepalive]);
+    rig.resume(subscriber);
+    assert_eq!(rig.heard(subscriber)[0], Msg::Keepalive);
+}
+
+#[test]
+fn the_sync_of_an_empty_vni_ends_at_once() {
+    let mut rig = Rig::server();
+    let subscriber = rig.join(OURS);
+    rig.say(subscriber, &[Msg::Subscribe(VNI), Msg::Keepalive]);
+    assert_eq!(rig.heard(subscriber), [Msg::Keepalive]);
+}
+
+#[test]
+fn routes_that_change_all_the_time_delay_no_end_of_rib() {
+    let mut rig = Rig::server();
+    let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+    rig.stall(subscriber);
+    rig.say(subscriber, &[Msg::Subscribe(VNI), Msg::Keepalive]);
+    for n in 0..50 {
+        rig.say(announcer, &[Msg::Add(route(n % 3, 1)), Msg::Remove(route((n + 1) % 3, 1))]);
+        rig.resume(subscriber);
+        rig.stall(subscriber);
+        if rig.heard(subscriber).contains(&Msg::Keepalive) {
+            return;
+        }
+    }
+    panic!("no answer");
+}
+
+#[test]
+fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_behind_it() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    assert_eq!(rig.learned(23), Routes::from([route(1, 1)]));
+    rig.unsubscribe(23);
+    assert_eq!(rig.learned(23), Routes::new());
+    assert_eq!(rig.heard(conn), [Msg::Unsubscribe(VNI), Msg::Keepalive]);
+    rig.subscribe(23);
+    assert_eq!(rig.heard(conn), [], "not before the answer");
+    // Sent by the server before it read the UNSUBSCRIBE.
+    rig.say(conn, &[Msg::Add(route(2, 1))]);
+    assert_eq!(rig.learned(23), Routes::new());
+    rig.say(conn, &[Msg::Keepalive]);
+    assert_eq!(rig.heard(conn), [Msg::Subscribe(VNI), Msg::Keepalive]);
+    rig.say(conn, &[Msg::Add(route(3, 1)), Msg::Keepalive]);
+    assert_eq!(rig.learned(23), Routes::from([route(3, 1)]));
+    assert!(rig.seat.node.peers().all(|p| p.synced));
+}
+
+#[test]
+fn updates_of_a_vni_that_was_not_asked_for_are_dropped_and_counted() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route_in(7, 1, 1))]);
+    assert_eq!(rig.learned(7), Routes::new());
+    assert_eq!(rig.table(7), Routes::new());
+    let session = rig.seat.node.sessions().find(|s| s.conn == conn).unwrap();
+    assert_eq!(session.counters.unasked, 1);
+}
+
+#[test]
+fn a_peer_is_synced_once_its_answer_is_there() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    let synced = |rig: &Rig| rig.seat.node.peers().all(|p| p.synced);
+    assert!(!synced(&rig));
+    rig.say(conn, &[Msg::Add(route(1, 1))]);
+    assert!(!synced(&rig));
+    rig.say(conn, &[Msg::Keepalive]);
+    assert!(synced(&rig));
+    rig.subscribe(7);
+    assert!(!synced(&rig));
+    rig.say(conn, &[Msg::Keepalive]);
+    assert!(synced(&rig));
+}
+
+#[test]
+fn a_replaced_next_hop_is_added_before_the_old_one_goes_but_not_for_peers_without_the_capability() {
+    let mut rig = Rig::server();
+    let (announcer, ours, legacy) = (rig.join(OURS), rig.join(OURS), rig.join(LEGACY));
+    let (old, new) = (route(1, 1), route(1, 2));
+    rig.say(announcer, &[Msg::Add(old)]);
+    for conn in [ours, legacy] {
+        rig.say(conn, &[Msg::Subscribe(VNI)]);
+        assert_eq!(rig.heard(conn), [Msg::Add(old)]);
+    }
+    for (from, to) in [(old, new), (new, old)] {
+        rig.say(announcer, &[Msg::Remove(from), Msg::Add(to)]);
+        assert_eq!(rig.heard(ours), [Msg::Add(to), Msg::Remove(from)]);
+        assert_eq!(rig.heard(legacy), [Msg::Remove(from), Msg::Add(to)]);
+    }
+}
+
+#[test]
+fn unsubscribe_ends_the_subscription_only_but_a_legacy_peers_routes_too() {
+    let mut rig = Rig::server();
+    let (ours, legacy, watcher) = (rig.join(NO_GRACE), rig.join(LEGACY), rig.join(OURS));
+    rig.say(watcher, &[Msg::Subscribe(VNI)]);
+    rig.say(ours, &[Msg::Subscribe(VNI), Msg::Add(route(1, 1)), Msg::Add(route_in(7, 1, 1))]);
+    rig.say(legacy, &[Msg::Subscribe(VNI), Msg::Add(route(2, 1)), Msg::Add(route_in(7, 2, 1))]);
+    rig.heard(watcher);
+    rig.say(ours, &[Msg::Unsubscribe(VNI)]);
+    assert_eq!(rig.heard(watcher), []);
+    rig.say(legacy, &[Msg::Unsubscribe(VNI)]);
+    assert_eq!(rig.heard(watcher), [Msg::Remove(route(2, 1))]);
+    assert_eq!(rig.table(7).len(), 2, "other VNIs are not touched");
+    // Unsubscribing from what was not subscribed has no effect.
+    rig.say(legacy, &[Msg::Add(route(2, 1)), Msg::Unsubscribe(VNI)]);
+    assert_eq!(rig.table(23), Routes::from([route(1, 1), route(2, 1)]));
+}
+
+#[test]
+fn nobody_hears_of_its_own_routes_unless_another_announces_them() {
+    let mut rig = Rig::server();
+    let (a, b) = (rig.join(NO_GRACE), rig.join(NO_GRACE));
+    let r = route(1, 1);
+    rig.say(a, &[Msg::Add(r), Msg::Subscribe(VNI)]);
+    rig.say(b, &[Msg::Subscribe(VNI)]);
+    assert_eq!((rig.heard(a), rig.heard(b)), (vec![], vec![Msg::Add(r)]));
+    rig.say(b, &[Msg::Add(r)]);
+    assert_eq!((rig.heard(a), rig.heard(b)), (vec![Msg::Add(r)], vec![]));
+    rig.say(a, &[Msg::Remove(r)]);
+    assert_eq!((rig.heard(a), rig.heard(b)), (vec![], vec![Msg::Remove(r)]));
+    rig.say(a, &[Msg::Remove(r)]);
+    assert_eq!(rig.table(23), Routes::from([r]), "no peer withdraws another's");
+}
+
+#[test]
+fn nothing_goes_from_a_server_to_a_server() {
+    let mut rig = Rig::server();
+    let servers = [rig.join(OUR_SERVER), rig.join(OUR_SERVER)];
+    let client = rig.join(OURS);
+    rig.say(servers[0], &[Msg::Subscribe(VNI), Msg::Add(route(1, 1))]);
+    rig.say(servers[1], &[Msg::Subscribe(VNI)]);
+    rig.say(client, &[Msg::Subscribe(VNI), Msg::Add(route(2, 2))]);
+    assert_eq!(rig.heard(client), [Msg::Add(route(1, 1))]);
+    for server in servers {
+        assert_eq!(rig.heard(server), [Msg::Add(route(2, 2))]);
+    }
+}
+
+#[test]
+fn what_a_node_learns_from_one_server_it_does_not_tell_another() {
+    let mut rig = Rig::client(Config::default());
+    rig.add_peer("s1");
+    rig.subscribe(23);
+    let (one, _) = rig.reach(OUR_SERVER);
+    let (other, heard) = rig.reach(OUR_SERVER);
+    assert_eq!(heard, [Msg::Subscribe(VNI), Msg::Keepalive]);
+    rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    assert_eq!(rig.learned(23).len(), 1);
+    assert_eq!(rig.heard(other), []);
+}
+
+fn big_server(routes: u16) -> Rig {
+    let mut rig = Rig::server();
+    rig.seat.is_watched = false;
+    let announcer = rig.join(OURS);
+    let adds: Vec<_> = (0..routes).map(|n| Msg::Add(route((n % 256) as u8, n))).collect();
+    rig.say(announcer, &adds);
+    assert_eq!(rig.table(23).len(), usize::from(routes));
+    rig
+}

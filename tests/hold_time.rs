@@ -1,0 +1,260 @@
+//! What a client keeps of a server that it lost, and for how long.
+
+mod sim;
+
+use std::time::Duration;
+
+use metalbond::{Command, Config, TransportEnd};
+use sim::model::Routes;
+use sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route};
+use sim::wire::{Hello, Msg, ORDERED, WARMING};
+
+const WARMING_SERVER: Hello = Hello { capabilities: ORDERED | WARMING, ..OUR_SERVER };
+
+#[test]
+fn a_lost_servers_routes_stay_for_the_hold_time() {
+    for end in [TransportEnd::Eof, TransportEnd::Reset, TransportEnd::TimedOut] {
+        let mut rig = client_with_two_routes();
+        rig.end(conn(&rig), end);
+        rig.advance(Duration::from_millis(59_999));
+        assert_eq!(rig.changes(), []);
+        assert_eq!(rig.seat.node.peers().map(|p| (p.routes, p.stale)).collect::<Vec<_>>(), [(2, 2)]);
+        rig.advance(Duration::from_millis(1));
+        assert_eq!(rig.changes().len(), 2);
+        assert_eq!(rig.learned(23), Routes::new());
+    }
+}
+
+#[test]
+fn a_server_that_falls_silent_leaves_its_routes_too() {
+    let mut rig = client_with_two_routes();
+    rig.advance_secs(13);
+    assert!(rig.seat.node.sessions().all(|s| s.state != metalbond::SessionState::Established));
+    assert_eq!(rig.changes(), []);
+    rig.advance_secs(60);
+    assert_eq!(rig.learned(23), Routes::new());
+}
+
+#[test]
+fn without_a_hold_time_they_go_at_once() {
+    let mut rig = client(Duration::ZERO, 1);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(conn, TransportEnd::Eof);
+    assert_eq!(rig.learned(23), Routes::new());
+}
+
+#[test]
+fn a_server_restart_changes_nothing_but_what_it_does_not_know_any_more() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(1);
+    let (again, _) = rig.reach(OUR_SERVER);
+    rig.say(again, &[Msg::Add(route(1, 1))]);
+    assert_eq!(rig.changes(), [], "not before the End-of-RIB");
+    rig.say(again, &[Msg::Keepalive]);
+    assert_eq!(rig.changes(), [(false, route(2, 1))]);
+    rig.serve(100, &[again]);
+    assert_eq!(rig.changes(), []);
+}
+
+#[test]
+fn the_hold_time_waits_for_a_sync_that_is_under_way() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(50);
+    rig.await_dial();
+    let (again, _) = rig.reach(OUR_SERVER);
+    for _ in 0..10 {
+        rig.advance_secs(5);
+        rig.say(again, &[Msg::Add(route(3, 1))]);
+    }
+    assert_eq!(rig.changes(), [(true, route(3, 1))], "100 s after the loss the sync still runs");
+    rig.say(again, &[Msg::Keepalive]);
+    assert_eq!(rig.learned(23), Routes::from([route(3, 1)]));
+}
+
+#[test]
+fn a_warming_server_prunes_nothing() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(1);
+    let (again, _) = rig.reach(WARMING_SERVER);
+    rig.say(again, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.serve(55, &[again]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(15, &[again]);
+    assert_eq!(rig.changes(), [(false, route(2, 1))], "by the hold time");
+}
+
+#[test]
+fn of_a_server_without_the_capability_no_sync_end_is_known() {
+    let mut rig = client(Duration::from_secs(60), 1);
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.end(conn, TransportEnd::Eof);
+    rig.advance_secs(1);
+    rig.changes();
+    let (again, _) = rig.reach(LEGACY_SERVER);
+    rig.say(again, &[Msg::Keepalive, Msg::Add(route(1, 1))]);
+    rig.serve(55, &[again]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(15, &[again]);
+    assert_eq!(rig.changes(), [(false, route(2, 1))]);
+}
+
+#[test]
+fn one_of_two_servers_dying_changes_nothing() {
+    for hold in [0, 60] {
+        let (mut rig, [one, two]) = client_of_two(Duration::from_secs(hold));
+        for conn in [one, two] {
+            rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+        }
+        assert_eq!(rig.changes(), [(true, route(1, 1))], "installed once");
+        rig.end(one, TransportEnd::Reset);
+        rig.serve(100, &[two]);
+        assert_eq!(rig.changes(), []);
+        rig.say(two, &[Msg::Remove(route(1, 1))]);
+        assert_eq!(rig.changes(), [(false, route(1, 1))]);
+    }
+}
+
+#[test]
+fn a_live_servers_removal_ends_stale_copies_from_others() {
+    let (mut rig, [one, two]) = client_of_two(Duration::from_secs(60));
+    for conn in [one, two] {
+        rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1)), Msg::Keepalive]);
+    }
+    rig.end(one, TransportEnd::Reset);
+    rig.changes();
+    rig.say(two, &[Msg::Remove(route(1, 1))]);
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
+}
+
+#[test]
+fn a_live_servers_removal_ends_no_live_copy_from_another() {
+    let (mut rig, [one, two]) = client_of_two(Duration::from_secs(60));
+    for conn in [one, two] {
+        rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    }
+    rig.changes();
+    rig.say(two, &[Msg::Remove(route(1, 1))]);
+    assert_eq!(rig.changes(), []);
+}
+
+#[test]
+fn the_end_of_a_live_servers_sync_ends_stale_copies_that_it_does_not_have() {
+    let (mut rig, [one, two]) = client_of_two(Duration::from_secs(60));
+    rig.say(one, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1)), Msg::Keepalive]);
+    rig.end(one, TransportEnd::Reset);
+    rig.changes();
+    rig.say(two, &[Msg::Add(route(1, 1))]);
+    assert_eq!(rig.changes(), []);
+    rig.say(two, &[Msg::Keepalive]);
+    assert_eq!(rig.changes(), [(false, route(2, 1))]);
+}
+
+#[test]
+fn the_end_of_a_warming_servers_sync_ends_no_stale_copies() {
+    let mut rig = client(Duration::from_secs(60), 2);
+    let (one, _) = rig.reach(OUR_SERVER);
+    let (two, _) = rig.reach(WARMING_SERVER);
+    rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(one, TransportEnd::Reset);
+    rig.changes();
+    rig.say(two, &[Msg::Keepalive]);
+    assert_eq!(rig.changes(), []);
+}
+
+#[test]
+fn stale_copies_that_no_live_server_contradicts_stay_for_the_hold_time() {
+    let (mut rig, [one, two]) = client_of_two(Duration::from_secs(60));
+    rig.say(two, &[Msg::Keepalive]);
+    rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(one, TransportEnd::Reset);
+    rig.changes();
+    rig.serve(59, &[two]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(2, &[two]);
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
+}
+
+#[test]
+fn a_removed_peers_routes_go_at_once() {
+    let mut rig = client_with_two_routes();
+    let peer = rig.seat.node.peers().next().unwrap().id;
+    rig.command(Command::RemovePeer(peer)).unwrap();
+    assert_eq!(rig.learned(23), Routes::new());
+}
+
+#[test]
+fn a_removed_peers_stale_routes_go_at_once_too() {
+    let mut rig = client_with_two_routes();
+    let peer = rig.seat.node.peers().next().unwrap().id;
+    rig.end(conn(&rig), TransportEnd::Reset);
+    rig.command(Command::RemovePeer(peer)).unwrap();
+    assert_eq!(rig.learned(23), Routes::new());
+}
+
+#[test]
+fn a_second_loss_during_the_sync_keeps_what_was_stale() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(1);
+    let (again, _) = rig.reach(OUR_SERVER);
+    rig.say(again, &[Msg::Add(route(1, 1))]);
+    rig.end(again, TransportEnd::Eof);
+    rig.advance_secs(5);
+    assert_eq!(rig.changes(), []);
+    rig.advance_secs(120);
+    assert_eq!(rig.learned(23), Routes::new());
+}
+
+#[test]
+fn an_unsubscribed_vnis_stale_routes_go_at_once() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.unsubscribe(23);
+    assert_eq!(rig.changes().len(), 2);
+    rig.subscribe(23);
+    assert_eq!(rig.learned(23), Routes::new());
+}
+
+#[test]
+fn a_route_that_this_node_announces_itself_is_not_learned() {
+    let mut rig = client_with_two_routes();
+    rig.announce(route(1, 1));
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
+    rig.withdraw(route(1, 1));
+    assert_eq!(rig.changes(), [(true, route(1, 1))]);
+}
+
+fn client(hold: Duration, servers: u32) -> Rig {
+    let mut rig = Rig::new(Config { hold, ..Config::default() });
+    for n in 0..servers {
+        rig.add_peer(&format!("s{n}"));
+    }
+    rig.subscribe(23);
+    rig
+}
+
+/// Synced with its server, hold time 60 s.
+fn client_with_two_routes() -> Rig {
+    let mut rig = client(Duration::from_secs(60), 1);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1)), Msg::Keepalive]);
+    assert_eq!(rig.changes(), [(true, route(1, 1)), (true, route(2, 1))]);
+    rig
+}
+
+/// Connected to both; neither sync has ended.
+fn client_of_two(hold: Duration) -> (Rig, [metalbond::ConnId; 2]) {
+    let mut rig = client(hold, 2);
+    let (one, _) = rig.reach(OUR_SERVER);
+    let (two, _) = rig.reach(OUR_SERVER);
+    (rig, [one, two])
+}
+
+fn conn(rig: &Rig) -> metalbond::ConnId {
+    rig.seat.node.sessions().next().expect("a session").conn
+}

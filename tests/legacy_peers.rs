@@ -1,0 +1,162 @@
+//! Care taken of peers without the capability `ordered`: what they can't stand is not done to them.
+
+mod sim;
+
+use std::time::Duration;
+
+use metalbond::{CloseReason, Command, Config, Pacing, Route, Vni};
+use sim::model::Routes;
+use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
+use sim::wire::Msg;
+
+const VNI: Vni = Vni(23);
+
+#[test]
+fn a_legacy_server_gets_no_more_than_the_window_between_two_proofs() {
+    let mut rig = Rig::client(Config { unproven_max: 4096, ..Config::default() });
+    let routes: Vec<Route> = (0..1000).map(|n| route((n % 200) as u8, n)).collect();
+    routes.iter().for_each(|r| rig.announce(*r));
+    let conn = rig.connect();
+    rig.heard(conn);
+    rig.say(conn, &[Msg::Hello(LEGACY_SERVER)]);
+    rig.heard(conn);
+    rig.say(conn, &[Msg::Keepalive]);
+    let mut told = Routes::new();
+    for _ in 0..1000 {
+        let bytes = rig.heard_bytes(conn);
+        let msgs = sim::wire::decode_all(&bytes);
+        let keepalives = msgs.iter().filter(|m| **m == Msg::Keepalive).count();
+        assert!(bytes.len() <= 4096 + 4 * keepalives, "{} bytes unproven", bytes.len());
+        assert!(keepalives <= 1, "one outstanding");
+        for msg in msgs {
+            if let Msg::Add(r) = msg {
+                assert!(told.insert(r), "announced twice");
+            }
+        }
+        if told.len() == routes.len() {
+            return;
+        }
+        assert_eq!(keepalives, 1, "it asks for the proof itself");
+        rig.say(conn, &[Msg::Keepalive]);
+    }
+    panic!("{} of {} told", told.len(), routes.len());
+}
+
+#[test]
+fn an_unanswered_proof_holds_announcements_back_and_subscriptions_count() {
+    let mut rig = Rig::client(Config { unproven_max: 4096, ..Config::default() });
+    (0..2000).for_each(|n| rig.subscribe(n));
+    let (conn, heard) = rig.reach(LEGACY_SERVER);
+    let count = |msgs: &[Msg]| msgs.iter().filter(|m| matches!(m, Msg::Subscribe(_))).count();
+    let first = count(&heard);
+    assert!(first > 100 && first < 1000, "{first}");
+    rig.advance_secs(4);
+    assert_eq!(count(&rig.heard(conn)), 0);
+    rig.say(conn, &[Msg::Keepalive]);
+    assert!(count(&rig.heard(conn)) > 100);
+}
+
+#[test]
+fn a_legacy_server_is_never_subscribed_to_twice_but_reconnected() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.unsubscribe(23);
+    assert_eq!(rig.heard_routes(conn), [Msg::Unsubscribe(VNI)]);
+    rig.subscribe(23);
+    assert!(rig.closed.contains_key(&conn));
+    assert_eq!(rig.reason(conn), Some(CloseReason::Resubscribe));
+    rig.advance_secs(6);
+    let (_, heard) = rig.reach(LEGACY_SERVER);
+    assert!(heard.contains(&Msg::Subscribe(VNI)));
+}
+
+#[test]
+fn a_vni_in_which_this_node_announces_stays_subscribed_at_a_legacy_server_and_is_filtered_here() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    rig.announce(route(1, 1));
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.say(conn, &[Msg::Add(route(2, 2))]);
+    assert_eq!(rig.learned(23).len(), 1);
+    rig.unsubscribe(23);
+    assert_eq!(rig.heard_routes(conn), []);
+    assert_eq!(rig.learned(23), Routes::new());
+    rig.say(conn, &[Msg::Add(route(3, 2))]);
+    assert_eq!(rig.learned(23), Routes::new());
+    rig.say(conn, &[Msg::Remove(route(2, 2))]);
+    rig.subscribe(23);
+    assert_eq!(rig.heard_routes(conn), [], "it is subscribed");
+    assert!(rig.closed.is_empty());
+    assert_eq!(rig.learned(23), Routes::from([route(3, 2)]));
+}
+
+#[test]
+fn a_legacy_client_is_fed_at_its_pace() {
+    let pacing = Pacing { rate: 10_000, burst: 2000 };
+    let mut rig = Rig::server_with(Config { pacing: Some(pacing), ..Config::default() });
+    rig.seat.is_watched = false;
+    let announcer = rig.join(OURS);
+    let routes: Vec<_> = (0..1000).map(|n| Msg::Add(route((n % 200) as u8, n))).collect();
+    rig.say(announcer, &routes);
+    let (legacy, ours) = (rig.join(LEGACY), rig.join(OURS));
+    rig.say(ours, &[Msg::Subscribe(VNI)]);
+    assert_eq!(rig.heard(ours).len(), 1000, "one of ours is not paced");
+    rig.say(legacy, &[Msg::Subscribe(VNI)]);
+    let (mut bytes, mut messages) = (0, 0);
+    for step in 0..100 {
+        let heard = rig.heard_bytes(legacy);
+        bytes += heard.len();
+        messages += sim::wire::decode_all(&heard).iter().filter(|m| **m != Msg::Keepalive).count();
+        let allowed = 2000 + 10_000 * step / 10 + 1208;
+        assert!(bytes <= allowed, "{bytes} bytes after {step}00 ms, {allowed} allowed");
+        if messages == 1000 {
+            return;
+        }
+        rig.say(legacy, &[Msg::Keepalive]);
+        assert!(rig.heard(legacy).contains(&Msg::Keepalive), "answered at once, however much is waiting");
+        rig.advance(Duration::from_millis(100));
+    }
+    panic!("only {messages} routes in 10 s");
+}
+
+#[test]
+fn a_paced_clients_changes_are_merged_while_it_waits() {
+    let pacing = Pacing { rate: 1208, burst: 1208 };
+    let mut rig = Rig::server_with(Config { pacing: Some(pacing), ..Config::default() });
+    let (announcer, legacy) = (rig.join(OURS), rig.join(LEGACY));
+    rig.say(legacy, &[Msg::Subscribe(VNI)]);
+    for n in 0..400 {
+        let r = route((n % 5) as u8, 1);
+        rig.say(announcer, &[if n / 5 % 2 == 0 { Msg::Add(r) } else { Msg::Remove(r) }]);
+    }
+    let mut heard = rig.heard(legacy);
+    for _ in 0..10 {
+        rig.live(1, &[announcer, legacy]);
+        heard.extend(rig.heard_routes(legacy));
+    }
+    assert!(heard.len() < 100, "{} messages", heard.len());
+    let told = sim::fold(&heard);
+    assert_eq!(told, rig.table(23));
+}
+
+#[test]
+fn many_routes_reach_a_legacy_client_in_segments_of_whole_frames() {
+    // The rig takes every segment apart; the watcher looks at its size.
+    let mut rig = Rig::server();
+    let (announcer, legacy) = (rig.join(OURS), rig.join(LEGACY));
+    let routes: Vec<_> = (0..300).map(|n| Msg::Add(route((n % 200) as u8, n))).collect();
+    rig.say(announcer, &routes);
+    rig.say(legacy, &[Msg::Subscribe(VNI)]);
+    assert_eq!(rig.heard(legacy).len(), 300);
+}
+
+#[test]
+fn a_legacy_server_is_left_without_a_word_when_the_peer_is_removed() {
+    let mut rig = Rig::new(Config::default());
+    let peer = rig.add_peer("s0");
+    rig.announce(route(1, 1));
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.command(Command::RemovePeer(peer)).unwrap();
+    assert!(rig.closed.contains_key(&conn));
+}

@@ -1,0 +1,105 @@
+//! Faults that were found once, as the shortest lists of operations that showed them.
+
+mod sim;
+
+use sim::act::run;
+use sim::host::Kind::*;
+use sim::ops::Cut::*;
+use sim::ops::Op::*;
+use sim::world::Setup;
+
+const ONE: Setup =
+    Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };
+
+#[test]
+fn a_quiet_world_comes_to_rest() {
+    run(
+        Setup { servers: 3, clients: [Client, Listening, Legacy, Pipelining], pacing: true, prompt: false, seed: 0 },
+        &[],
+    );
+}
+
+/// What was encoded of a VNI whose table was given up was sent again from the next table in the same place.
+#[test]
+fn a_vni_that_was_empty_for_a_while_is_told_afresh() {
+    let setup = Setup { servers: 2, clients: [Client; 4], pacing: false, prompt: true, seed: 0 };
+    run(
+        setup,
+        &[
+            Subscribe(2, 1),
+            Announce(4, 1, 0, 0),
+            ResetPeer(4, 0),
+            Shutdown(4, true),
+            ResetPeer(0, 0),
+            Announce(2, 1, 1, 0),
+            Subscribe(0, 0),
+            Subscribe(3, 1),
+        ],
+    );
+    let setup = Setup { clients: [Client, Quick, Listening, Pipelining], ..setup };
+    run(
+        setup,
+        &[
+            Announce(3, 1, 2, 1),
+            Announce(2, 1, 2, 1),
+            ResetConn(2, 1),
+            Shutdown(2, false),
+            CutLink(5, 1, Fin),
+            Subscribe(3, 1),
+        ],
+    );
+    let setup = Setup { seed: 13_781_811_746_311_452_764, ..ONE };
+    run(
+        setup,
+        &[Subscribe(2, 2), Announce(2, 2, 0, 0), CutLink(2, 0, SilenceDown), CutLink(1, 0, Silence), Subscribe(3, 2)],
+    );
+}
+
+/// Two sessions had departed with the same route; the next one to announce it took it over from one of them only, and
+/// was told its own route.
+#[test]
+fn a_route_is_taken_over_from_everybody_who_departed_with_it() {
+    run(ONE, &[Announce(2, 2, 1, 3), RemovePeer(5, 0), Subscribe(1, 2), Announce(1, 2, 1, 3), ResetPeer(0, 0)]);
+}
+
+/// The same with one process: its second session opened before the loss of the first was known.
+#[test]
+fn a_client_that_reconnects_twice_in_a_row_is_not_told_its_own_route() {
+    let setup = Setup { prompt: true, seed: 10_851_783_095_800_224_503, ..ONE };
+    run(
+        setup,
+        &[Subscribe(2, 0), Announce(2, 0, 0, 0), Subscribe(0, 0), Subscribe(0, 0), ResetPeer(1, 0), CutLink(5, 0, Fin)],
+    );
+}
+
+/// A newcomer without the capability was sent a removal (of what it announces itself) behind an addition.
+#[test]
+fn a_newcomer_without_the_capability_hears_removals_first() {
+    run(
+        Setup { clients: [Legacy, Pipelining, Client, Listening], pacing: true, ..ONE },
+        &[
+            Announce(2, 1, 0, 1),
+            Subscribe(3, 1),
+            Vanish(3),
+            Announce(0, 1, 0, 0),
+            CutLink(5, 0, Fin),
+            Subscribe(4, 1),
+            Subscribe(2, 1),
+        ],
+    );
+}
+
+/// A want said just before a shutdown does no harm.
+#[test]
+fn a_shutdown_with_wants_that_were_not_said_yet_comes_to_its_end() {
+    run(ONE, &[Announce(3, 0, 0, 0), Pause(3), Subscribe(3, 0), Shutdown(3, true), Subscribe(3, 0)]);
+    let setup = Setup { servers: 2, clients: [Client, NoHold, Quick, Listening], ..ONE };
+    run(setup, &[Pause(5), Shutdown(0, false), Announce(5, 0, 0, 0), Shutdown(5, true)]);
+}
+
+/// A route that came between the command to unsubscribe and the UNSUBSCRIBE stayed in the table for ever.
+#[test]
+fn a_route_that_comes_while_its_vni_is_left_is_dropped() {
+    let setup = Setup { clients: [Legacy, Pipelining, Quick, Legacy], seed: 5_562_380_625_539_182_300, ..ONE };
+    run(setup, &[Subscribe(3, 2), Pause(3), Unsubscribe(3, 2), Announce(1, 2, 1, 2)]);
+}

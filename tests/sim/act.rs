@@ -1,0 +1,218 @@
+//! Carries operations out on a world, and runs whole cases.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use metalbond::{Command, TransportEnd};
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
+
+use super::host::{Kind, Life};
+use super::link::{DOWN, UP};
+use super::ops::{self, Cut, Op};
+use super::quiet::quietly;
+use super::rng::Rng;
+use super::world::{Setup, World};
+
+/// Runs the operations one after the other, lets everything come to rest, and compares.
+pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
+    run_in(World::new(setup), ops)
+}
+
+pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
+    world.advance(Duration::from_secs(1));
+    for op in ops {
+        // What chance does after an operation depends on it alone, so that others can be left out when shrinking.
+        let mut hasher = DefaultHasher::new();
+        op.hash(&mut hasher);
+        world.rng = Rng::new(world.setup.seed ^ hasher.finish());
+        world.act(*op);
+        world.settle();
+    }
+    // First as it is, whatever is cut; then with the network in order again.
+    world.come_to_rest();
+    world.check_at_rest();
+    world.heal_all();
+    world.come_to_rest();
+    world.check_at_rest();
+    world
+}
+
+/// Runs random cases; on failure prints the smallest as a regression test.
+pub(crate) fn check_cases(setup: Setup, share: u32) {
+    let cases = std::env::var("METALBOND_SIM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let config =
+        ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() };
+    let ops = proptest::collection::vec(ops::op(), 0..40);
+    let case = |(ops, seed): (Vec<Op>, u64)| {
+        run(Setup { seed, ..setup }, &ops);
+        Ok::<(), TestCaseError>(())
+    };
+    let outcome = quietly(|| TestRunner::new(config).run(&(ops, any::<u64>()), case));
+    if let Err(proptest::test_runner::TestError::Fail(why, (ops, seed))) = &outcome {
+        panic!("{why}\n\n    run({:?}, &{ops:?});\n", Setup { seed: *seed, ..setup });
+    }
+    outcome.unwrap();
+}
+
+impl World {
+    /// Makes one thing happen, whatever the state.
+    pub(crate) fn act(&mut self, op: Op) {
+        let host = |n: u8| usize::from(n) % self.hosts.len();
+        let pair = |c: u8, s: u8| {
+            let clients = self.hosts.len() - self.setup.servers;
+            (self.setup.servers + usize::from(c) % clients, usize::from(s) % self.setup.servers)
+        };
+        match op {
+            Op::Subscribe(h, v) => self.subscribe(host(h), v),
+            Op::Unsubscribe(h, v) => self.unsubscribe(host(h), v),
+            Op::Announce(h, v, p, n) => self.announce(host(h), v, p, n),
+            Op::Withdraw(h, v, p, n) => self.withdraw(host(h), v, p, n),
+            Op::Kill(h) => self.kill(host(h), true),
+            Op::Vanish(h) => self.kill(host(h), false),
+            Op::Start(h, keep) => self.start(host(h), keep),
+            Op::CutLink(c, s, cut) => self.cut(pair(c, s), cut),
+            Op::Heal(c, s) => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().silent = [false; 2];
+            }
+            Op::Latency(c, s, n) if !self.setup.prompt => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().latency = Duration::from_millis(ops::latency_ms(n));
+            }
+            Op::Chunks(c, s, chunking) if !self.setup.prompt => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().chunking = chunking;
+            }
+            Op::Window(c, s, n) if !self.setup.prompt => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().window = ops::window(n);
+            }
+            Op::Latency(..) | Op::Chunks(..) | Op::Window(..) => {}
+            Op::Advance(n) => self.advance(Duration::from_millis(ops::step_ms(n))),
+            Op::AddPeer(c, s) => self.add_peer(pair(c, s)),
+            Op::RemovePeer(c, s) => self.on_peer(pair(c, s), true),
+            Op::ResetPeer(c, s) => self.on_peer(pair(c, s), false),
+            Op::ResetConn(h, n) => self.reset_conn(host(h), usize::from(n)),
+            Op::Pause(h) => {
+                let host = host(h);
+                self.hosts[host].paused = !self.setup.prompt;
+            }
+            Op::Resume(h) => {
+                let host = host(h);
+                self.hosts[host].paused = false;
+            }
+            Op::Deafen(h) => self.set_deaf(host(h), true),
+            Op::Hear(h) => self.set_deaf(host(h), false),
+            Op::Shutdown(h, cleanup) => self.command(host(h), Command::Shutdown { cleanup }),
+        }
+    }
+
+    fn subscribe(&mut self, host: usize, v: u8) {
+        if let Life::Raw(raw) = &mut self.hosts[host].life {
+            raw.subscribe(ops::vni(v));
+        }
+        self.hosts[host].wants.insert(ops::vni(v));
+        self.command(host, Command::Subscribe(ops::vni(v)));
+    }
+
+    fn unsubscribe(&mut self, host: usize, v: u8) {
+        let vni = ops::vni(v);
+        let h = &mut self.hosts[host];
+        if let Life::Raw(raw) = &mut h.life {
+            raw.unsubscribe(vni);
+        }
+        if h.wants.remove(&vni) && h.kind.is_raw() {
+            h.announces.retain(|r| r.vni != vni);
+        }
+        self.command(host, Command::Unsubscribe(vni));
+    }
+
+    fn announce(&mut self, host: usize, v: u8, p: u8, n: u8) {
+        let route = ops::route(v, p, n);
+        if let Life::Raw(raw) = &mut self.hosts[host].life {
+            raw.announce(route);
+        }
+        self.hosts[host].announces.insert(route);
+        self.command(host, Command::Announce(route));
+    }
+
+    fn withdraw(&mut self, host: usize, v: u8, p: u8, n: u8) {
+        let route = ops::route(v, p, n);
+        if let Life::Raw(raw) = &mut self.hosts[host].life {
+            raw.withdraw(route);
+        }
+        self.hosts[host].announces.remove(&route);
+        self.command(host, Command::Withdraw(route));
+    }
+
+    fn kill(&mut self, host: usize, power: bool) {
+        if !matches!(self.hosts[host].life, Life::Off { .. }) {
+            self.stop(host, power);
+        }
+    }
+
+    fn cut(&mut self, pair: (usize, usize), cut: Cut) {
+        let path = self.paths.get_mut(&pair).unwrap();
+        let at = self.now + path.latency;
+        let end = match cut {
+            Cut::Fin => TransportEnd::Eof,
+            Cut::Reset => TransportEnd::Reset,
+            Cut::TimedOut => TransportEnd::TimedOut,
+            // In a perfect network nothing stalls.
+            _ if self.setup.prompt => return,
+            Cut::Silence => return path.silent = [true; 2],
+            Cut::SilenceUp => return path.silent[UP] = true,
+            Cut::SilenceDown => return path.silent[DOWN] = true,
+        };
+        for conn in self.conns.iter_mut().filter(|c| c.hosts == [pair.0, pair.1] && c.is_connected()) {
+            for pipe in &mut conn.pipes {
+                if cut == Cut::Fin { pipe.close(false) } else { pipe.abort(at, end.clone()) }
+            }
+        }
+    }
+
+    fn add_peer(&mut self, (client, server): (usize, usize)) {
+        if self.hosts[client].kind.is_raw() || !self.hosts[client].servers.insert(server) {
+            return;
+        }
+        self.command(client, Command::AddPeer { endpoint: format!("s{server}").into() });
+    }
+
+    fn on_peer(&mut self, (client, server): (usize, usize), remove: bool) {
+        // A peer whose addition is still in the mailbox has no name yet.
+        let Some(id) = self.hosts[client].peers.get(&server).copied() else { return };
+        if remove {
+            self.hosts[client].servers.remove(&server);
+            self.hosts[client].peers.remove(&server);
+            self.command(client, Command::RemovePeer(id));
+        } else {
+            self.command(client, Command::ResetPeer(id));
+        }
+    }
+
+    fn reset_conn(&mut self, host: usize, n: usize) {
+        let Life::Node(seat) = &self.hosts[host].life else { return };
+        let conns: Vec<_> = seat.node.sessions().map(|s| s.conn).collect();
+        if !conns.is_empty() {
+            self.command(host, Command::ResetConn(conns[n % conns.len()]));
+        }
+    }
+
+    fn set_deaf(&mut self, host: usize, deaf: bool) {
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            seat.deaf = deaf;
+        }
+    }
+
+    pub(crate) fn heal_all(&mut self) {
+        for path in self.paths.values_mut() {
+            path.silent = [false; 2];
+        }
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].kind == Kind::Server {
+                self.start(host, true);
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The watcher of one node: it reads all that goes in and comes out, keeps the model beside it, and panics at the first
+//! thing that should not be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use metalbond::{
+    Action, ApiMisuse, Command, Config, ConnId, Input, Instant, Node, Reply, Route, RouteChange, Transmit,
+    TransmitMode, TransportEnd, Vni,
+};
+
+use super::accepted::{Accepted, Step};
+use super::dialled::Dialled;
+use super::model::{Model, Routes, Who};
+use super::ops;
+use super::wire::{Msg, decode_all, encode_all};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    config: Config,
+    /// The exception for slow subscribers does not hold.
+    strict: bool,
+    pub(crate) model: Model,
+    announcers: BTreeMap<Route, BTreeSet<Who>>,
+    pub(crate) accepted: BTreeMap<ConnId, Accepted>,
+    pub(crate) dialled: BTreeMap<ConnId, Dialled>,
+    graces: BTreeMap<ConnId, Instant>,
+    pub(crate) wants: BTreeSet<Vni>,
+    own: Routes,
+    /// What an embedder has made of the changes.
+    pub(crate) installed: Routes,
+    learned: Routes,
+    /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
+    hidden: Routes,
+    lost: Routes,
+    closing_since: Option<Instant>,
+    /// Routes of sessions that ended, which count as announced until the node has come to them (it works in slices).
+    leaving: Routes,
+}
+
+impl Watch {
+    pub(crate) fn new(config: Config, strict: bool) -> Self {
+        Self {
+            config,
+            strict,
+            model: Model::new(),
+            announcers: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            dialled: BTreeMap::new(),
+            graces: BTreeMap::new(),
+            wants: BTreeSet::new(),
+            own: Routes::new(),
+            installed: Routes::new(),
+            learned: Routes::new(),
+            hidden: Routes::new(),
+            lost: Routes::new(),
+            closing_since: None,
+            leaving: Routes::new(),
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing_since.is_some()
+    }
+
+    /// What the node was fed, and what it said to it.
+    pub(crate) fn input(&mut self, now: Instant, input: &Input, actions: &[Action]) {
+        match input {
+            Input::Tick => self.end_graces(now),
+            Input::Accepted { conn, .. } => {
+                self.accepted.insert(*conn, Accepted::new(*conn));
+                self.model.join(*conn);
+            }
+            Input::Connected { conn, .. } => {
+                if let Some(dialled) = self.dialled.get_mut(conn) {
+                    dialled.is_connected = true;
+                }
+            }
+            Input::DialFailed { conn, .. } => {
+                self.dialled.remove(conn);
+            }
+            Input::Received { conn, bytes } => self.received(*conn, bytes),
+            Input::Sent { .. } => {}
+            Input::Closed { conn, end } => self.closed(now, *conn, end),
+            Input::Command(command) => self.command(now, command, actions),
+        }
+        let replies = actions.iter().filter(|a| matches!(a, Action::Reply(_))).count();
+        assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "replies to {input:?}");
+        for action in actions {
+            match action {
+                Action::Dial { conn, .. } => {
+                    assert!(conn.is_dialled());
+                    let fresh = self.dialled.insert(*conn, Dialled::default()).is_none();
+                    assert!(fresh, "{conn} is dialled twice");
+                }
+                Action::Close { conn, .. } => self.end(*conn),
+                Action::State(t) => assert_ne!(t.old, t.new, "a transition that is none"),
+                Action::Reply(_) | Action::Terminated => {}
+            }
+        }
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &[u8]) {
+        if let Some(dialled) = self.dialled.get_mut(&conn) {
+            dialled.input.push(bytes);
+            while let Some((msg, _)) = dialled.input.next() {
+                dialled.step(&msg);
+            }
+            return;
+        }
+        let Some(accepted) = self.accepted.get_mut(&conn) else { return };
+        accepted.input.push(bytes);
+        let msgs = accepted.input.all();
+        for msg in msgs {
+            self.heard(conn, &msg);
+        }
+    }
+
+    fn heard(&mut self, conn: ConnId, msg: &Msg) {
+        let Some(accepted) = self.accepted.get_mut(&conn) else { return };
+        if accepted.step(msg) == Step::Broken {
+            return;
+        }
+        let who = Who::Live(conn);
+        match *msg {
+            Msg::Hello(hello) => self.model.set_server(conn, hello.is_server),
+            Msg::Subscribe(vni) => {
+                if self.model.subscribe(who, vni) {
+                    accepted.subscribed(&self.model, vni);
+                }
+            }
+            Msg::Unsubscribe(vni) => {
+                if !self.model.unsubscribe(who, vni) {
+                    return;
+                }
+                accepted.unsubscribed(vni);
+                if !accepted.is_ordered() {
+                    let mut routes = self.model.announced(who);
+                    routes.retain(|r| r.vni == vni);
+                    routes.iter().for_each(|r| self.model.withdraw(who, r));
+                    self.left(&routes);
+                }
+            }
+            Msg::Add(route) => {
+                self.model.announce(who, route);
+                self.touched(&Routes::from([route]));
+            }
+            Msg::Remove(route) => {
+                self.model.withdraw(who, &route);
+                self.touched(&Routes::from([route]));
+            }
+            Msg::Keepalive if accepted.keepalives == 1 => self.model.established(conn),
+            Msg::Keepalive | Msg::Unknown(_) => {}
+        }
+    }
+
+    fn touched(&mut self, routes: &Routes) {
+        for route in routes {
+            let now = self.model.announcers(route);
+            let really = self.announcers.get(route) != Some(&now);
+            for accepted in self.accepted.values_mut() {
+                accepted.touched(&self.model, route, really);
+            }
+            self.announcers.insert(*route, now);
+        }
+    }
+
+    fn closed(&mut self, now: Instant, conn: ConnId, end: &TransportEnd) {
+        let asked = self.accepted.get(&conn).and_then(|a| a.hello).map_or(0, |h| h.restart_time);
+        let grace = asked.min(self.config.restart_time_max);
+        let process_died = matches!(end, TransportEnd::Eof | TransportEnd::Reset);
+        if process_died && grace > 0 && self.accepted.remove(&conn).is_some() {
+            let routes = self.model.depart(conn);
+            self.graces.insert(conn, now + Duration::from_secs(grace.into()));
+            self.touched(&routes);
+        } else {
+            self.end(conn);
+        }
+    }
+
+    fn end(&mut self, conn: ConnId) {
+        if let Some(dialled) = self.dialled.remove(&conn) {
+            self.lost.extend(dialled.live);
+        }
+        if self.accepted.remove(&conn).is_some() {
+            let routes = self.model.end(Who::Live(conn));
+            self.left(&routes);
+        }
+    }
+
+    fn end_graces(&mut self, now: Instant) {
+        let over: Vec<ConnId> = self.graces.iter().filter(|(_, until)| **until <= now).map(|(c, _)| *c).collect();
+        for conn in over {
+            self.graces.remove(&conn);
+            let routes = self.model.end(Who::Departed(conn));
+            self.left(&routes);
+        }
+    }
+
+    fn left(&mut self, routes: &Routes) {
+        self.leaving.extend(routes);
+        self.touched(routes);
+    }
+
+    fn command(&mut self, now: Instant, command: &Command, actions: &[Action]) {
+        let reply = actions.iter().find_map(|a| match a {
+            Action::Reply(reply) => Some(*reply),
+            _ => None,
+        });
+        let done = |fine: bool, or: ApiMisuse| Some(if fine { Ok(Reply::Done) } else { Err(or) });
+        if self.is_closing() {
+            let closed = Some(Err(ApiMisuse::Closed));
+            assert!(reply == closed || matches!(command, Command::Shutdown { .. } | Command::ResetConn(_)));
+            return;
+        }
+        match command {
+            Command::Subscribe(vni) => {
+                assert_eq!(reply, done(self.wants.insert(*vni), ApiMisuse::AlreadySubscribed));
+            }
+            Command::Unsubscribe(vni) => {
+                assert_eq!(reply, done(self.wants.remove(vni), ApiMisuse::NotSubscribed));
+                self.dialled.values_mut().for_each(|d| d.left(*vni));
+            }
+            Command::Announce(route) => {
+                let fresh = self.own.insert(*route);
+                assert_eq!(reply, done(fresh, ApiMisuse::AlreadyAnnounced));
+                self.own_changed(route, fresh);
+            }
+            Command::Withdraw(route) => {
+                let was = self.own.remove(route);
+                assert_eq!(reply, done(was, ApiMisuse::NoSuchRoute));
+                self.own_changed(route, was);
+            }
+            Command::Shutdown { .. } => self.closing_since = Some(now),
+            _ => {}
+        }
+    }
+
+    fn own_changed(&mut self, route: &Route, really: bool) {
+        if !really {
+            return;
+        }
+        if self.own.contains(route) {
+            self.model.announce(Who::Own, *route);
+        } else {
+            self.model.withdraw(Who::Own, route);
+        }
+        self.dialled.values_mut().for_each(|d| d.touched(route));
+        self.touched(&Routes::from([*route]));
+    }
+
+    /// What the node handed out.
+    pub(crate) fn transmit(&mut self, transmit: &Transmit) {
+        assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
+        let mut msgs = Vec::new();
+        for chunk in &transmit.chunks {
+            let segment = transmit.mode == TransmitMode::Segments;
+            assert!(!segment || chunk.len() <= 1208, "a segment of {} bytes", chunk.len());
+            let decoded = decode_all(chunk);
+            assert_eq!(encode_all(&decoded), chunk[..], "bytes that are not the canonical ones of {decoded:?}");
+            msgs.extend(decoded);
+        }
+        let hello = if let Some(dialled) = self.dialled.get_mut(&transmit.conn) {
+            dialled.transmit(&self.own, &self.wants, &msgs, self.strict, self.closing_since.is_some());
+            dialled.hello
+        } else if let Some(accepted) = self.accepted.get_mut(&transmit.conn) {
+            accepted.transmit(&self.model, &self.leaving, &msgs, self.strict);
+            accepted.hello
+        } else {
+            panic!("bytes for {}, which is over", transmit.conn);
+        };
+        let legacy = hello.is_some_and(|h| !h.ordered());
+        assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
+    }
+
+    /// `slow`: changes have waited, so what changed more than once may be told twice or not at all.
+    pub(crate) fn change(&mut self, change: &RouteChange, slow: bool) {
+        let excused = slow || !self.strict;
+        assert!(!change.added.is_empty() || !change.removed.is_empty(), "a change of nothing");
+        let (vni, prefix) = (change.vni, change.prefix);
+        for next_hop in &change.added {
+            let new = self.installed.insert(Route { vni, prefix, next_hop: *next_hop });
+            assert!(new || excused, "{next_hop} added to {prefix} twice");
+        }
+        for next_hop in &change.removed {
+            let was = self.installed.remove(&Route { vni, prefix, next_hop: *next_hop });
+            assert!(was || excused, "{next_hop} removed from {prefix}, where it was not");
+        }
+    }
+
+    /// The node has drained, and no timeout is due. `credit`: connections that a transmit is not under way to.
+    pub(crate) fn turn_ended(&mut self, now: Instant, node: &Node, deaf: bool, credit: impl Fn(ConnId) -> bool) {
+        self.leaving.clear();
+        if let Some(since) = self.closing_since {
+            let late = now.saturating_since(since) > self.config.shutdown_timeout;
+            assert!(!late, "the shutdown takes longer than it may");
+            return;
+        }
+        for (conn, accepted) in &mut self.accepted {
+            // One that is paced may be up to date or not: the clock tells, not the turn.
+            let paced = self.config.pacing.is_some() && !accepted.is_ordered();
+            if credit(*conn) && !paced {
+                accepted.drained(&self.model);
+            }
+        }
+        for (conn, dialled) in &mut self.dialled {
+            if credit(*conn) {
+                dialled.drained(&self.own, &self.wants);
+            }
+        }
+        self.check_learned(node);
+        if !deaf {
+            assert_eq!(self.installed, self.learned, "what the changes make (left) is not what is learned (right)");
+        }
+    }
+
+    fn check_learned(&mut self, node: &Node) {
+        let (mut certain, mut possible) = (Routes::new(), Routes::new());
+        for dialled in self.dialled.values() {
+            let (c, p) = dialled.gives(&self.wants);
+            certain.extend(c);
+            possible.extend(p);
+        }
+        for vni in &self.wants {
+            let others = self.model.of_others(*vni);
+            certain.extend(others.iter().copied());
+            possible.extend(others);
+        }
+        certain.retain(|r| !self.own.contains(r));
+        possible.retain(|r| !self.own.contains(r));
+        if !self.config.hold.is_zero() {
+            // Stale routes may stay; what own ones hid may show again.
+            let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).copied();
+            possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
+        }
+        self.learned = ops::vnis().flat_map(|v| node.learned(v).collect::<Vec<_>>()).collect();
+        self.hidden.clone_from(&self.own);
+        self.lost.clear();
+        let missing: Vec<_> = certain.difference(&self.learned).collect();
+        assert!(missing.is_empty(), "not learned: {missing:?}");
+        let extra: Vec<_> = self.learned.difference(&possible).collect();
+        assert!(extra.is_empty(), "learned from nobody: {extra:?}");
+    }
+
+    pub(crate) fn own(&self) -> &Routes {
+        &self.own
+    }
+}

@@ -1,0 +1,138 @@
+//! A host and the process on it: what it runs, what it is to want, and how processes come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use metalbond::{Close, Command, Config, Input, Pacing, PeerId, Vni};
+
+use super::model::Routes;
+use super::raw::RawClient;
+use super::seat::Seat;
+use super::world::World;
+
+/// So slow that a sync takes several bursts even here.
+const SLOW: Pacing = Pacing { rate: 2000, burst: Pacing::MIN };
+
+/// What a host runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Server,
+    /// A client with the defaults.
+    Client,
+    /// A client without hold time, whose routes its servers keep for 10 s.
+    NoHold,
+    /// A client without hold and restart time.
+    Quick,
+    /// A client that says that it listens.
+    Listening,
+    /// A client without our capability.
+    Legacy,
+    /// The same, saying all at once.
+    Pipelining,
+}
+
+impl Kind {
+    pub(crate) fn is_raw(self) -> bool {
+        matches!(self, Self::Legacy | Self::Pipelining)
+    }
+}
+
+pub(crate) enum Life {
+    Node(Box<Seat>),
+    Raw(RawClient),
+    /// No process. The host's system answers that, if there is power.
+    Off {
+        power: bool,
+    },
+}
+
+pub(crate) struct Host {
+    pub(crate) kind: Kind,
+    pub(crate) life: Life,
+    pub(crate) paused: bool,
+    pub(crate) wants: BTreeSet<Vni>,
+    pub(crate) announces: Routes,
+    pub(crate) servers: BTreeSet<usize>,
+    pub(crate) peers: BTreeMap<usize, PeerId>,
+    pub(crate) starts: u64,
+}
+
+impl Host {
+    pub(crate) fn new(kind: Kind, servers: usize) -> Self {
+        let dials = if kind == Kind::Server || kind.is_raw() { 0 } else { servers };
+        Self {
+            kind,
+            life: Life::Off { power: true },
+            paused: false,
+            wants: BTreeSet::new(),
+            announces: Routes::new(),
+            servers: (0..dials).collect(),
+            peers: BTreeMap::new(),
+            starts: 0,
+        }
+    }
+}
+
+fn config(kind: Kind) -> Config {
+    let (hold, restart_time) = match kind {
+        Kind::NoHold => (0, 10),
+        Kind::Quick => (0, 0),
+        _ => (60, 10),
+    };
+    Config { hold: Duration::from_secs(hold), restart_time, ..Config::default() }
+}
+
+impl World {
+    /// A new process on the host, if there is none.
+    pub(crate) fn start(&mut self, host: usize, keep: bool) {
+        let (prompt, saboteur) = (self.setup.prompt, self.saboteur.clone());
+        let now = self.now;
+        let pacing = self.setup.pacing.then_some(SLOW);
+        let h = &mut self.hosts[host];
+        if !matches!(h.life, Life::Off { .. }) {
+            return;
+        }
+        if !keep {
+            h.wants.clear();
+            h.announces.clear();
+        }
+        h.paused = false;
+        h.starts += 1;
+        h.peers.clear();
+        if h.kind.is_raw() {
+            let pipelines = h.kind == Kind::Pipelining;
+            h.life = Life::Raw(RawClient::new(now, pipelines, h.wants.clone(), h.announces.clone()));
+            return;
+        }
+        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind) };
+        let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
+        let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
+        let listens = matches!(h.kind, Kind::Server | Kind::Listening);
+        let peers = h.servers.iter().map(|s| Command::AddPeer { endpoint: format!("s{s}").into() });
+        let commands = listens.then_some(Command::SetListening(true)).into_iter().chain(peers);
+        let commands = commands.chain(h.wants.iter().map(|v| Command::Subscribe(*v)));
+        let commands = commands.chain(h.announces.iter().map(|r| Command::Announce(*r)));
+        seat.inbox.extend(commands.map(Input::Command));
+        h.life = Life::Node(seat);
+    }
+
+    /// The process ends. Its system closes its connections, or has no power to.
+    pub(crate) fn stop(&mut self, host: usize, power: bool) {
+        for i in 0..self.conns.len() {
+            for end in [0, 1] {
+                if self.conns[i].hosts[end] == host && self.conns[i].open[end] {
+                    self.close(i, end, Close::Now);
+                    self.conns[i].dead |= !power;
+                }
+            }
+        }
+        self.bury(host, power);
+    }
+
+    fn bury(&mut self, host: usize, power: bool) {
+        let life = std::mem::replace(&mut self.hosts[host].life, Life::Off { power });
+        if let Life::Node(seat) = life {
+            self.recordings.push(seat.recording);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The network: one `Pipe` for each direction of a connection, and the `Path` between two hosts that they run over.
+//! A pipe is TCP's promise: bytes in order or not at all, in pieces that nobody promised.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use metalbond::TransportEnd;
+
+use super::ops::Chunking;
+use super::rng::Rng;
+use super::wire::frame_len;
+
+/// Up is from client to server.
+pub(crate) const UP: usize = 0;
+/// From server to client.
+pub(crate) const DOWN: usize = 1;
+
+/// What all connections between a client's host and a server's host share.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) latency: Duration,
+    /// How many bytes may be under way in one direction before a writer has to wait.
+    pub(crate) window: usize,
+    pub(crate) chunking: Chunking,
+    /// Nothing arrives in this direction.
+    pub(crate) silent: [bool; 2],
+}
+
+impl Path {
+    pub(crate) fn new(chunking: Chunking) -> Self {
+        Self { latency: Duration::ZERO, window: 1 << 20, chunking, silent: [false; 2] }
+    }
+}
+
+/// One direction of a connection.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Pipe {
+    /// Handed out by the sender; the system has no room for it yet.
+    unwritten: VecDeque<Bytes>,
+    /// Under way, with the time of its arrival.
+    flight: VecDeque<(Duration, Bytes)>,
+    bytes: usize,
+    /// What the reader learns behind the last byte, and when.
+    end: Option<(Duration, TransportEnd)>,
+    /// The writer closes behind the last byte.
+    closing: bool,
+    /// Each chunk is a segment, which is taken whole.
+    segments: bool,
+}
+
+impl Pipe {
+    pub(crate) fn of_segments() -> Self {
+        Self { segments: true, ..Self::default() }
+    }
+
+    pub(crate) fn write(&mut self, chunks: impl IntoIterator<Item = Bytes>) {
+        self.unwritten.extend(chunks);
+    }
+
+    /// Moves what there is room for into the network. Whether anything moved.
+    pub(crate) fn pump(&mut self, now: Duration, path: &Path) -> bool {
+        let mut moved = false;
+        while let Some(chunk) = self.unwritten.front_mut() {
+            let room = path.window.saturating_sub(self.bytes);
+            if room == 0 {
+                break;
+            }
+            let n = if self.segments { chunk.len() } else { room.min(chunk.len()) };
+            let piece = chunk.split_to(n);
+            if chunk.is_empty() {
+                self.unwritten.pop_front();
+            }
+            self.bytes += piece.len();
+            if self.end.is_none() {
+                self.flight.push_back((now + path.latency, piece));
+            } else {
+                self.bytes -= piece.len();
+            }
+            moved = true;
+        }
+        if self.closing && self.unwritten.is_empty() && self.end.is_none() {
+            self.end = Some((now + path.latency, TransportEnd::Eof));
+            moved = true;
+        }
+        moved
+    }
+
+    pub(crate) fn is_written(&self) -> bool {
+        self.unwritten.is_empty()
+    }
+
+    pub(crate) fn is_readable(&self, now: Duration) -> bool {
+        self.flight.front().is_some_and(|(at, _)| *at <= now)
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.flight.is_empty()
+    }
+
+    /// A read, of as much as the chunking gives.
+    pub(crate) fn read(&mut self, now: Duration, chunking: Chunking, rng: &mut Rng) -> Option<Bytes> {
+        let there: usize = self.flight.iter().take_while(|(at, _)| *at <= now).map(|(_, b)| b.len()).sum();
+        if there == 0 {
+            return None;
+        }
+        if self.segments {
+            let (_, piece) = self.flight.pop_front()?;
+            self.bytes -= piece.len();
+            return Some(piece);
+        }
+        let n = match chunking {
+            Chunking::Merged => there,
+            Chunking::Random => rng.up_to(there),
+            Chunking::Tiny => rng.up_to(2).min(there),
+            Chunking::Frames => self.first_frame(there),
+        };
+        let mut out = BytesMut::new();
+        while out.len() < n {
+            let (_, piece) = self.flight.front_mut()?;
+            out.extend_from_slice(&piece.split_to(piece.len().min(n - out.len())));
+            if piece.is_empty() {
+                self.flight.pop_front();
+            }
+        }
+        self.bytes -= n;
+        Some(out.freeze())
+    }
+
+    /// The length of the frame at the front, or of what is there of it.
+    fn first_frame(&self, there: usize) -> usize {
+        let mut header: Vec<u8> = self.flight.iter().flat_map(|(_, b)| b.iter().copied()).take(4).collect();
+        header.truncate(there);
+        // After a piece of a frame was read, its rest looks like no header.
+        if header.first() != Some(&1) {
+            return there;
+        }
+        frame_len(&header).unwrap_or(there).min(there)
+    }
+
+    /// How the connection ended for the reader, once all bytes are read.
+    pub(crate) fn take_end(&mut self, now: Duration) -> Option<TransportEnd> {
+        if self.is_readable(now) {
+            return None;
+        }
+        match &self.end {
+            Some((at, _)) if *at <= now => self.end.take().map(|(_, end)| end),
+            _ => None,
+        }
+    }
+
+    /// The writer closes; what it handed out is still written if it `drains`.
+    pub(crate) fn close(&mut self, drains: bool) {
+        if !drains {
+            self.unwritten.clear();
+        }
+        self.closing = true;
+    }
+
+    /// Ends it ahead of all bytes that did not arrive yet.
+    pub(crate) fn abort(&mut self, at: Duration, end: TransportEnd) {
+        self.unwritten.clear();
+        self.flight.clear();
+        self.bytes = 0;
+        self.end = Some((at, end));
+    }
+
+    /// Throws away what arrived.
+    pub(crate) fn discard(&mut self, now: Duration) {
+        while self.is_readable(now) {
+            if let Some((_, piece)) = self.flight.pop_front() {
+                self.bytes -= piece.len();
+            }
+        }
+    }
+
+    /// Nothing is in it, and nothing comes.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.unwritten.is_empty() && self.flight.is_empty() && self.end.is_none()
+    }
+
+    /// When the next thing arrives.
+    pub(crate) fn next_arrival(&self) -> Option<Duration> {
+        let data = self.flight.front().map(|(at, _)| *at);
+        data.or_else(|| self.end.as_ref().map(|(at, _)| *at))
+    }
+}

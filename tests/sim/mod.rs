@@ -1,0 +1,34 @@
+//! The simulator: nodes, byte pipes and virtual time, with a reference model beside them. Roles are kept apart: what
+//! can happen (`ops`), what should (`model`), the network (`link`), the system (`world`), the checks (`check`).
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub(crate) mod accepted;
+pub(crate) mod act;
+pub(crate) mod check;
+pub(crate) mod dialled;
+pub(crate) mod host;
+pub(crate) mod link;
+pub(crate) mod model;
+pub(crate) mod ops;
+pub(crate) mod quiet;
+pub(crate) mod raw;
+pub(crate) mod rest;
+pub(crate) mod rig;
+pub(crate) mod rng;
+pub(crate) mod sabotage;
+pub(crate) mod seat;
+pub(crate) mod wire;
+pub(crate) mod world;
+
+/// What somebody holds who was told these, in this order.
+pub(crate) fn fold<'a>(msgs: impl IntoIterator<Item = &'a wire::Msg>) -> model::Routes {
+    let mut held = model::Routes::new();
+    for msg in msgs {
+        match msg {
+            wire::Msg::Add(route) => drop(held.insert(*route)),
+            wire::Msg::Remove(route) => drop(held.remove(route)),
+            _ => {}
+        }
+    }
+    held
+}

@@ -1,0 +1,159 @@
+//! What should be: protocol.md's A(p), S(p) and View(s) as plain sets, for one node. Pure; no bytes, no time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metalbond::{ConnId, Prefix, Route, Vni};
+
+pub(crate) type Routes = BTreeSet<Route>;
+
+/// Who announces.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Who {
+    /// The node itself.
+    Own,
+    /// A connected peer.
+    Live(ConnId),
+    /// A peer whose process went away, within its grace.
+    Departed(ConnId),
+}
+
+#[derive(Clone, Default, Debug)]
+struct Peer {
+    announces: Routes,
+    subscribed: BTreeSet<Vni>,
+    is_server: bool,
+    /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
+    since: u64,
+}
+
+/// The peers of a node: what they announce and what they subscribed to.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    peers: BTreeMap<Who, Peer>,
+    moment: u64,
+}
+
+impl Model {
+    pub(crate) fn new() -> Self {
+        Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0 }
+    }
+
+    pub(crate) fn join(&mut self, conn: ConnId) {
+        self.peers.insert(Who::Live(conn), Peer::default());
+    }
+
+    pub(crate) fn set_server(&mut self, conn: ConnId, is_server: bool) {
+        if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
+            peer.is_server = is_server;
+        }
+    }
+
+    /// The session is open: what departed before is older.
+    pub(crate) fn established(&mut self, conn: ConnId) {
+        self.moment += 1;
+        if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
+            peer.since = self.moment;
+        }
+    }
+
+    /// The end of a session, at once: the routes that it announced.
+    pub(crate) fn end(&mut self, who: Who) -> Routes {
+        self.peers.remove(&who).map(|p| p.announces).unwrap_or_default()
+    }
+
+    /// The end of a session with a grace: its routes stay, as a departed peer's.
+    pub(crate) fn depart(&mut self, conn: ConnId) -> Routes {
+        let Some(mut peer) = self.peers.remove(&Who::Live(conn)) else { return Routes::new() };
+        self.moment += 1;
+        peer.since = self.moment;
+        peer.subscribed.clear();
+        let routes = peer.announces.clone();
+        self.peers.insert(Who::Departed(conn), peer);
+        routes
+    }
+
+    pub(crate) fn announce(&mut self, who: Who, route: Route) {
+        let Some(peer) = self.peers.get_mut(&who) else { return };
+        peer.announces.insert(route);
+        let since = peer.since;
+        for (departed, peer) in &mut self.peers {
+            if matches!(departed, Who::Departed(_)) && peer.since < since {
+                peer.announces.remove(&route);
+            }
+        }
+    }
+
+    pub(crate) fn withdraw(&mut self, who: Who, route: &Route) {
+        if let Some(peer) = self.peers.get_mut(&who) {
+            peer.announces.remove(route);
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, who: Who, vni: Vni) -> bool {
+        self.peers.get_mut(&who).is_some_and(|p| p.subscribed.insert(vni))
+    }
+
+    pub(crate) fn unsubscribe(&mut self, who: Who, vni: Vni) -> bool {
+        self.peers.get_mut(&who).is_some_and(|p| p.subscribed.remove(&vni))
+    }
+
+    pub(crate) fn subscribed(&self, who: Who) -> BTreeSet<Vni> {
+        self.peers.get(&who).map(|p| p.subscribed.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn is_subscribed(&self, who: Who, vni: Vni) -> bool {
+        self.peers.get(&who).is_some_and(|p| p.subscribed.contains(&vni))
+    }
+
+    /// A(p).
+    pub(crate) fn announced(&self, who: Who) -> Routes {
+        self.peers.get(&who).map(|p| p.announces.clone()).unwrap_or_default()
+    }
+
+    /// What somebody announces in the VNI.
+    pub(crate) fn table(&self, vni: Vni) -> Routes {
+        self.peers.values().flat_map(|p| &p.announces).filter(|r| r.vni == vni).copied().collect()
+    }
+
+    /// What others than the node itself announce in the VNI.
+    pub(crate) fn of_others(&self, vni: Vni) -> Routes {
+        let others = self.peers.iter().filter(|(who, _)| **who != Who::Own);
+        others.flat_map(|(_, p)| &p.announces).filter(|r| r.vni == vni).copied().collect()
+    }
+
+    /// View(s).
+    pub(crate) fn view(&self, s: Who) -> Routes {
+        let Some(subscriber) = self.peers.get(&s) else { return Routes::new() };
+        let mut view = Routes::new();
+        for (who, peer) in &self.peers {
+            if *who != s && !(peer.is_server && subscriber.is_server) {
+                view.extend(peer.announces.iter().filter(|r| subscriber.subscribed.contains(&r.vni)));
+            }
+        }
+        view
+    }
+
+    /// Whether View(s) holds a next hop that `accept` accepts.
+    fn sees_some(&self, s: Who, vni: Vni, mut accept: impl FnMut(&Route) -> bool) -> bool {
+        let Some(subscriber) = self.peers.get(&s) else { return false };
+        subscriber.subscribed.contains(&vni)
+            && self.peers.iter().any(|(who, peer)| {
+                *who != s
+                    && !(peer.is_server && subscriber.is_server)
+                    && peer.announces.iter().any(|r| r.vni == vni && accept(r))
+            })
+    }
+
+    pub(crate) fn sees(&self, s: Who, route: &Route) -> bool {
+        self.sees_some(s, route.vni, |r| r == route)
+    }
+
+    pub(crate) fn sees_destination(&self, s: Who, vni: Vni, prefix: &Prefix) -> bool {
+        self.sees_some(s, vni, |r| r.prefix == *prefix)
+    }
+
+    /// Who announces the route.
+    pub(crate) fn announcers(&self, route: &Route) -> BTreeSet<Who> {
+        self.peers.iter().filter(|(_, p)| p.announces.contains(route)).map(|(who, _)| *who).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! What can happen. Every operation is legal in every state and every number in it stands for something (it is taken
+//! modulo the size of its domain), so that lists of them shrink well and can be pasted into a regression test.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
+use proptest::prelude::*;
+
+use Op::*;
+
+/// How a link is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Cut {
+    /// Both ends see FIN, behind what is under way.
+    Fin,
+    /// Both ends see RST; what is under way is lost.
+    Reset,
+    /// The system of both ends gives up (ETIMEDOUT).
+    TimedOut,
+    /// Nothing passes any more, in both directions, and nobody is told.
+    Silence,
+    /// Nothing passes from the client to the server.
+    SilenceUp,
+    /// Nothing passes from the server to the client.
+    SilenceDown,
+}
+
+/// How bytes are taken from a link.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Chunking {
+    /// All that is there.
+    Merged,
+    /// A frame at a time.
+    Frames,
+    /// A piece of random size.
+    Random,
+    /// A byte at a time, or two.
+    Tiny,
+}
+
+/// One operation. The first number is a host, the second (of those of a link) a server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Op {
+    Subscribe(u8, u8),
+    Unsubscribe(u8, u8),
+    /// Host; VNI, prefix, next hop.
+    Announce(u8, u8, u8, u8),
+    /// The same.
+    Withdraw(u8, u8, u8, u8),
+    /// The process dies.
+    Kill(u8),
+    /// The host loses its power.
+    Vanish(u8),
+    /// A new process, which wants the same as the last or nothing.
+    Start(u8, bool),
+    CutLink(u8, u8, Cut),
+    /// Ends every silence of the link.
+    Heal(u8, u8),
+    Latency(u8, u8, u8),
+    Chunks(u8, u8, Chunking),
+    Window(u8, u8, u8),
+    /// Time passes.
+    Advance(u8),
+    AddPeer(u8, u8),
+    RemovePeer(u8, u8),
+    ResetPeer(u8, u8),
+    /// Resets the nth connection that the host knows.
+    ResetConn(u8, u8),
+    /// The process is stopped, and continued.
+    Pause(u8),
+    Resume(u8),
+    /// The embedder takes no changes, and takes them again.
+    Deafen(u8),
+    Hear(u8),
+    /// With cleanup or without.
+    Shutdown(u8, bool),
+}
+
+const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
+const LATENCIES_MS: [u64; 4] = [0, 1, 30, 900];
+const WINDOWS: [usize; 4] = [1 << 20, 2000, 100, 7];
+const STEPS_MS: [u64; 8] = [0, 1, 40, 600, 3000, 9000, 14_000, 61_000];
+
+pub(crate) fn vni(n: u8) -> Vni {
+    Vni(VNIS[usize::from(n) % VNIS.len()])
+}
+
+pub(crate) fn vnis() -> impl Iterator<Item = Vni> {
+    VNIS.into_iter().map(Vni)
+}
+
+pub(crate) fn latency_ms(n: u8) -> u64 {
+    LATENCIES_MS[usize::from(n) % LATENCIES_MS.len()]
+}
+
+pub(crate) fn window(n: u8) -> usize {
+    WINDOWS[usize::from(n) % WINDOWS.len()]
+}
+
+pub(crate) fn step_ms(n: u8) -> u64 {
+    STEPS_MS[usize::from(n) % STEPS_MS.len()]
+}
+
+/// A route of the tiny domain: IPv4 with host bits, IPv6, a default route; next hops of all kinds.
+pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
+    let prefix = match p % 3 {
+        0 => Prefix::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5)), 24),
+        1 => Prefix::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xdead, 0, 0, 0, 0, 0)), 64),
+        _ => Prefix::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+    };
+    let v6 = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    let next_hop = match n % 4 {
+        0 => NextHop::standard(v6),
+        1 => NextHop { addr: v6, target_vni: 0, kind: NextHopKind::Nat { from: 0, to: 2000 } },
+        2 => NextHop { addr: v6, target_vni: 0, kind: NextHopKind::LoadBalancer },
+        _ => NextHop { addr: Ipv4Addr::new(192, 0, 2, 1).into(), target_vni: 9, kind: NextHopKind::Standard },
+    };
+    Route { vni: vni(v), prefix: prefix.unwrap(), next_hop }
+}
+
+/// Mostly route work, with trouble in between.
+pub(crate) fn op() -> impl Strategy<Value = Op> {
+    let (h, s, v, p, n) = (0..6u8, 0..3u8, 0..3u8, 0..3u8, 0..4u8);
+    let cut = prop_oneof![
+        Just(Cut::Fin),
+        Just(Cut::Reset),
+        Just(Cut::TimedOut),
+        Just(Cut::Silence),
+        Just(Cut::SilenceUp),
+        Just(Cut::SilenceDown)
+    ];
+    let chunking =
+        prop_oneof![Just(Chunking::Merged), Just(Chunking::Frames), Just(Chunking::Random), Just(Chunking::Tiny)];
+    prop_oneof![
+        10 => (h.clone(), v.clone()).prop_map(|(h, v)| Subscribe(h, v)),
+        4 => (h.clone(), v.clone()).prop_map(|(h, v)| Unsubscribe(h, v)),
+        20 => (h.clone(), v.clone(), p.clone(), n.clone()).prop_map(|(h, v, p, n)| Announce(h, v, p, n)),
+        12 => (h.clone(), v, p, n.clone()).prop_map(|(h, v, p, n)| Withdraw(h, v, p, n)),
+        14 => (0..8u8).prop_map(Advance),
+        2 => h.clone().prop_map(Kill),
+        1 => h.clone().prop_map(Vanish),
+        3 => (h.clone(), any::<bool>()).prop_map(|(h, keep)| Start(h, keep)),
+        3 => (h.clone(), s.clone(), cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
+        3 => (h.clone(), s.clone()).prop_map(|(h, s)| Heal(h, s)),
+        1 => (h.clone(), s.clone(), n.clone()).prop_map(|(h, s, n)| Latency(h, s, n)),
+        2 => (h.clone(), s.clone(), chunking).prop_map(|(h, s, chunking)| Chunks(h, s, chunking)),
+        2 => (h.clone(), s.clone(), n.clone()).prop_map(|(h, s, n)| Window(h, s, n)),
+        1 => (h.clone(), s.clone()).prop_map(|(h, s)| AddPeer(h, s)),
+        1 => (h.clone(), s.clone()).prop_map(|(h, s)| RemovePeer(h, s)),
+        1 => (h.clone(), s).prop_map(|(h, s)| ResetPeer(h, s)),
+        1 => (h.clone(), n).prop_map(|(h, n)| ResetConn(h, n)),
+        1 => h.clone().prop_map(Pause),
+        1 => h.clone().prop_map(Resume),
+        1 => h.clone().prop_map(Deafen),
+        1 => h.clone().prop_map(Hear),
+        1 => (h, any::<bool>()).prop_map(|(h, cleanup)| Shutdown(h, cleanup)),
+    ]
+}

@@ -1,0 +1,124 @@
+//! The comparison at rest: once nothing is in flight and every grace is over, what each process has equals what its
+//! neighbours want it to have.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use metalbond::{Input, SessionState, Vni};
+
+use super::host::{Host, Life};
+use super::model::{Routes, Who};
+use super::ops;
+use super::seat::Seat;
+use super::world::{Conn, World};
+
+impl World {
+    /// Runs on until every timer for something lost has run out: silence, hold time, grace, warming.
+    pub(crate) fn come_to_rest(&mut self) {
+        for path in self.paths.values_mut() {
+            path.window = 1 << 20;
+        }
+        for host in &mut self.hosts {
+            host.paused = false;
+            if let Life::Node(seat) = &mut host.life {
+                seat.deaf = false;
+                // A turn, so that the changes kept back are taken.
+                seat.inbox.push_back(Input::Tick);
+            }
+        }
+        self.advance(Duration::from_secs(150));
+    }
+
+    pub(crate) fn check_at_rest(&self) {
+        for (i, host) in self.hosts.iter().enumerate() {
+            if let Life::Node(seat) = &host.life {
+                check_wants(host, seat);
+                self.check_table(seat);
+                self.check_servers(i, host, seat);
+                self.check_learned(i, host, seat);
+            }
+        }
+        self.conns.iter().filter(|c| c.is_connected()).for_each(|c| self.check_session(c));
+    }
+
+    /// What a server has been told is what the client wants it to know.
+    fn check_session(&self, conn: &Conn) {
+        let Some(server) = self.seat(conn.hosts[1]) else { return };
+        let who = conn.ids[1].unwrap();
+        let Some(accepted) = server.watch.accepted.get(&who) else { return };
+        if !accepted.is_established() {
+            return;
+        }
+        let model = &server.watch.model;
+        let client = &self.hosts[conn.hosts[0]];
+        let (wants, announces) = match &client.life {
+            Life::Node(seat) => (&seat.watch.wants, seat.watch.own()),
+            Life::Raw(raw) => (raw.wants(), raw.announces()),
+            Life::Off { .. } => return,
+        };
+        // After cuts in one direction only, the two ends may disagree whether there is a session.
+        if self.is_silent(conn) {
+            return;
+        }
+        assert_eq!(model.announced(Who::Live(who)), *announces, "A(p) at the server (left), at the client (right)");
+        assert_eq!(model.subscribed(Who::Live(who)), *wants, "S(p) at the server (left), at the client (right)");
+        assert_eq!(accepted.told, model.view(Who::Live(who)), "told (left), View(s) (right)");
+    }
+
+    fn is_silent(&self, conn: &Conn) -> bool {
+        self.paths[&(conn.hosts[0], conn.hosts[1])].silent != [false; 2]
+    }
+
+    fn check_table(&self, seat: &Seat) {
+        let mut vnis = BTreeSet::new();
+        for vni in ops::vnis() {
+            let table: Routes = seat.node.routes(vni).collect();
+            // What a client learned is in its table, too; its watcher has compared that.
+            let mut expected = seat.watch.model.table(vni);
+            expected.extend(seat.watch.dialled.values().flat_map(|d| &d.live).filter(|r| r.vni == vni));
+            assert_eq!(table, expected, "the table (left) is not what peers announce (right)");
+            assert_eq!(seat.node.routes(vni).count(), table.len(), "a route twice in the table");
+            if !table.is_empty() {
+                vnis.insert(vni);
+            }
+        }
+        assert_eq!(seat.node.vnis().collect::<BTreeSet<_>>(), vnis);
+    }
+
+    /// Every server that can be reached is connected, and synced.
+    fn check_servers(&self, i: usize, host: &Host, seat: &Seat) {
+        for (server, id) in &host.peers {
+            let info = seat.node.peers().find(|p| p.id == *id).expect("a configured peer");
+            assert_eq!(seat.node.peer_state(*id), Some(info.state));
+            let reachable = self.seat(*server).is_some() && self.paths[&(i, *server)].silent == [false; 2];
+            assert_eq!(info.state == SessionState::Established, reachable, "{info:?}");
+            assert_eq!(info.synced, reachable, "{info:?}");
+            assert_eq!(info.stale, 0, "{info:?}");
+        }
+        assert_eq!(seat.node.peers().count(), host.peers.len());
+    }
+
+    fn check_learned(&self, i: usize, host: &Host, seat: &Seat) {
+        let learned: Routes = ops::vnis().flat_map(|v| seat.node.learned(v).collect::<Vec<_>>()).collect();
+        let mut expected = Routes::new();
+        for conn in self.conns.iter().filter(|c| c.hosts[0] == i && c.is_connected() && !self.is_silent(c)) {
+            if let Some(server) = self.seat(conn.hosts[1]) {
+                expected.extend(server.watch.model.view(Who::Live(conn.ids[1].unwrap())));
+            }
+        }
+        for vni in &host.wants {
+            expected.extend(seat.watch.model.of_others(*vni));
+        }
+        expected.retain(|r| !host.announces.contains(r));
+        assert_eq!(learned, expected, "learned by host {i} (left), shown to it (right)");
+        assert_eq!(seat.watch.installed, expected, "the embedder of host {i} (left), shown to it (right)");
+    }
+}
+
+/// The node remembers what its embedder asked for.
+fn check_wants(host: &Host, seat: &Seat) {
+    assert_eq!(seat.node.subscribed_vnis().collect::<BTreeSet<Vni>>(), host.wants);
+    assert_eq!(seat.node.announcements().collect::<Routes>(), host.announces);
+    assert!(host.wants.iter().all(|v| seat.node.is_subscribed(*v)));
+    assert!(host.announces.iter().all(|r| seat.node.is_announced(r)));
+}

@@ -1,0 +1,334 @@
+//! One node on the bench, its peers played by the test, message by message or byte by byte. Time passes when the test
+//! says so; what the node sends is written at once, except to peers that stall.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use metalbond::{
+    Action, ApiMisuse, Close, CloseReason, Command, Config, ConnId, Input, PeerId, Reply, Route, SessionState,
+    Transition, TransmitMode, TransportEnd, Vni,
+};
+
+use super::model::Routes;
+use super::seat::{Event, Seat};
+use super::wire::{Hello, Msg, ORDERED, decode_all, encode_all};
+
+pub(crate) struct Rig {
+    pub(crate) seat: Seat,
+    pub(crate) now: Duration,
+    pub(crate) dials: VecDeque<ConnId>,
+    pub(crate) closed: BTreeMap<ConnId, Close>,
+    pub(crate) transitions: Vec<Transition>,
+    pub(crate) terminated: bool,
+    out: BTreeMap<ConnId, Vec<Bytes>>,
+    stalled: BTreeSet<ConnId>,
+    unwritten: BTreeSet<ConnId>,
+    replies: VecDeque<Result<Reply, ApiMisuse>>,
+    events_seen: usize,
+}
+
+/// What a client of ours says first.
+pub(crate) const OURS: Hello = Hello { keepalive: 5, is_server: false, capabilities: ORDERED, restart_time: 10 };
+/// The same without a restart time.
+pub(crate) const NO_GRACE: Hello = Hello { restart_time: 0, ..OURS };
+/// What a client of the reference says first.
+pub(crate) const LEGACY: Hello = Hello { keepalive: 5, is_server: false, capabilities: 0, restart_time: 0 };
+/// What a server of ours says first.
+pub(crate) const OUR_SERVER: Hello = Hello { keepalive: 5, is_server: true, capabilities: ORDERED, restart_time: 0 };
+/// What a server of the reference says first.
+pub(crate) const LEGACY_SERVER: Hello = Hello { capabilities: 0, ..OUR_SERVER };
+
+impl Rig {
+    pub(crate) fn new(config: Config) -> Self {
+        let now = Duration::from_secs(7);
+        Self {
+            seat: Seat::new(config, now, false, None),
+            now,
+            dials: VecDeque::new(),
+            closed: BTreeMap::new(),
+            transitions: Vec::new(),
+            terminated: false,
+            out: BTreeMap::new(),
+            stalled: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+            replies: VecDeque::new(),
+            events_seen: 0,
+        }
+    }
+
+    /// A listening node, past the time of `warming`.
+    pub(crate) fn server() -> Self {
+        Self::server_with(Config { pacing: None, ..Config::default() })
+    }
+
+    pub(crate) fn server_with(config: Config) -> Self {
+        let mut rig = Self::new(config);
+        rig.command(Command::SetListening(true)).unwrap();
+        rig.advance_secs(61);
+        rig
+    }
+
+    /// A server whose peers may send garbage.
+    pub(crate) fn unwatched() -> Self {
+        let mut rig = Self::server();
+        rig.seat.is_watched = false;
+        rig
+    }
+
+    /// A client that dials one server, which is `Rig::connect`ed next.
+    pub(crate) fn client(config: Config) -> Self {
+        let mut rig = Self::new(config);
+        rig.add_peer("s0");
+        rig
+    }
+
+    pub(crate) fn add_peer(&mut self, endpoint: &str) -> PeerId {
+        match self.command(Command::AddPeer { endpoint: endpoint.into() }) {
+            Ok(Reply::Peer(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
+        self.feed(Input::Command(command));
+        self.replies.pop_front().expect("a reply")
+    }
+
+    pub(crate) fn subscribe(&mut self, vni: u32) {
+        self.command(Command::Subscribe(Vni(vni))).unwrap();
+    }
+
+    pub(crate) fn unsubscribe(&mut self, vni: u32) {
+        self.command(Command::Unsubscribe(Vni(vni))).unwrap();
+    }
+
+    pub(crate) fn announce(&mut self, route: Route) {
+        self.command(Command::Announce(route)).unwrap();
+    }
+
+    pub(crate) fn withdraw(&mut self, route: Route) {
+        self.command(Command::Withdraw(route)).unwrap();
+    }
+
+    /// A connection comes in; nothing is said yet.
+    pub(crate) fn accept(&mut self) -> ConnId {
+        let conn = self.seat.next_conn();
+        self.feed(Input::Accepted { conn, remote: "[2001:db8::9]:1025".parse().unwrap() });
+        conn
+    }
+
+    /// A client comes in and opens its session.
+    pub(crate) fn join(&mut self, hello: Hello) -> ConnId {
+        let conn = self.accept();
+        self.say(conn, &[Msg::Hello(hello)]);
+        self.say(conn, &[Msg::Keepalive]);
+        let heard = self.heard(conn);
+        assert!(matches!(heard[..], [Msg::Hello(_), Msg::Keepalive]), "{heard:?}");
+        conn
+    }
+
+    /// Time passes until a dial is under way.
+    pub(crate) fn await_dial(&mut self) {
+        while self.dials.is_empty() {
+            self.advance(Duration::from_millis(10));
+        }
+    }
+
+    /// The oldest dial succeeds.
+    pub(crate) fn connect(&mut self) -> ConnId {
+        let conn = self.dials.pop_front().expect("a dial");
+        self.feed(Input::Connected { conn, remote: "[2001:db8::5]:4711".parse().unwrap() });
+        conn
+    }
+
+    /// The oldest dial reaches a server, which opens the session. Returns what it heard in the session so far.
+    pub(crate) fn reach(&mut self, hello: Hello) -> (ConnId, Vec<Msg>) {
+        let conn = self.connect();
+        assert!(matches!(self.heard(conn)[..], [Msg::Hello(_)]));
+        self.say(conn, &[Msg::Hello(hello)]);
+        assert_eq!(self.heard(conn), [Msg::Keepalive]);
+        self.say(conn, &[Msg::Keepalive]);
+        let heard = self.heard(conn);
+        (conn, heard)
+    }
+
+    /// The peer says these in one write.
+    pub(crate) fn say(&mut self, conn: ConnId, msgs: &[Msg]) {
+        self.say_bytes(conn, &encode_all(msgs));
+    }
+
+    pub(crate) fn say_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.feed(Input::Received { conn, bytes: Bytes::copy_from_slice(bytes) });
+    }
+
+    /// Takes what the peer was sent since last asked.
+    pub(crate) fn heard_bytes(&mut self, conn: ConnId) -> Vec<u8> {
+        self.out.remove(&conn).unwrap_or_default().concat()
+    }
+
+    pub(crate) fn heard(&mut self, conn: ConnId) -> Vec<Msg> {
+        decode_all(&self.heard_bytes(conn))
+    }
+
+    /// The same without KEEPALIVEs.
+    pub(crate) fn heard_routes(&mut self, conn: ConnId) -> Vec<Msg> {
+        let mut msgs = self.heard(conn);
+        msgs.retain(|m| *m != Msg::Keepalive);
+        msgs
+    }
+
+    /// The peer takes nothing more off the network.
+    pub(crate) fn stall(&mut self, conn: ConnId) {
+        self.stalled.insert(conn);
+    }
+
+    pub(crate) fn resume(&mut self, conn: ConnId) {
+        self.stalled.remove(&conn);
+        if self.unwritten.remove(&conn) {
+            self.feed(Input::Sent { conn });
+        }
+    }
+
+    pub(crate) fn end(&mut self, conn: ConnId, end: TransportEnd) {
+        self.feed(Input::Closed { conn, end });
+    }
+
+    pub(crate) fn advance_secs(&mut self, secs: u64) {
+        self.advance(Duration::from_secs(secs));
+    }
+
+    pub(crate) fn advance(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(due) = self.seat.timeout().filter(|t| *t <= until) {
+            self.now = self.now.max(due);
+            self.feed(Input::Tick);
+        }
+        self.now = until;
+    }
+
+    /// Time passes while every one of these peers shows signs of life, and answers as a server would.
+    pub(crate) fn live(&mut self, secs: u64, conns: &[ConnId]) {
+        for _ in 0..secs {
+            self.advance_secs(1);
+            for conn in conns {
+                self.say(*conn, &[Msg::Keepalive]);
+            }
+        }
+    }
+
+    /// Answers every KEEPALIVE that a server has got; returns the rest of what it has got.
+    pub(crate) fn answer(&mut self, conn: ConnId) -> Vec<Msg> {
+        let mut others = Vec::new();
+        loop {
+            let heard = self.heard(conn);
+            if heard.is_empty() {
+                return others;
+            }
+            for msg in heard {
+                match msg {
+                    Msg::Keepalive => self.say(conn, &[Msg::Keepalive]),
+                    msg => others.push(msg),
+                }
+            }
+        }
+    }
+
+    /// Time passes while these servers answer every KEEPALIVE.
+    pub(crate) fn serve(&mut self, secs: u64, conns: &[ConnId]) {
+        for _ in 0..secs {
+            self.advance_secs(1);
+            for conn in conns {
+                let others = self.answer(*conn);
+                assert_eq!(others, [], "only KEEPALIVEs are expected");
+            }
+        }
+    }
+
+    /// Takes the changes of the node's own routes since last asked: added ones are `true`.
+    pub(crate) fn changes(&mut self) -> Vec<(bool, Route)> {
+        let mut out = Vec::new();
+        let events = &self.seat.recording.events;
+        for event in &events[self.events_seen..] {
+            let Event::Turn { changes, .. } = event else { continue };
+            for c in changes {
+                let route = |next_hop| Route { vni: c.vni, prefix: c.prefix, next_hop };
+                out.extend(c.added.iter().map(|h| (true, route(*h))));
+                out.extend(c.removed.iter().map(|h| (false, route(*h))));
+            }
+        }
+        self.events_seen = events.len();
+        out
+    }
+
+    pub(crate) fn learned(&self, vni: u32) -> Routes {
+        self.seat.node.learned(Vni(vni)).collect()
+    }
+
+    pub(crate) fn table(&self, vni: u32) -> Routes {
+        self.seat.node.routes(Vni(vni)).collect()
+    }
+
+    pub(crate) fn is_open(&self, conn: ConnId) -> bool {
+        self.seat.node.sessions().any(|s| s.conn == conn && s.state == SessionState::Established)
+    }
+
+    /// Why the connection ended.
+    pub(crate) fn reason(&self, conn: ConnId) -> Option<CloseReason> {
+        self.transitions.iter().rev().find(|t| t.conn == conn).and_then(|t| t.reason.clone())
+    }
+
+    /// One turn for each input; ticks that are due follow at once.
+    pub(crate) fn feed(&mut self, input: Input) {
+        let mut queue = VecDeque::from([input]);
+        for _ in 0..1_000_000 {
+            let due = self.seat.timeout().is_some_and(|t| t <= self.now);
+            let Some(input) = queue.pop_front().or(due.then_some(Input::Tick)) else { return };
+            let actions = self.seat.feed(self.now, input);
+            actions.into_iter().for_each(|a| self.act(a));
+            for transmit in self.seat.drain(self.now) {
+                let (conn, len) = (transmit.conn, transmit.len());
+                assert!(len > 0 && !self.closed.contains_key(&conn));
+                if transmit.mode == TransmitMode::Segments {
+                    transmit.chunks.iter().for_each(|c| drop(decode_all(c)));
+                }
+                self.out.entry(conn).or_default().extend(transmit.chunks);
+                if self.stalled.contains(&conn) {
+                    self.unwritten.insert(conn);
+                } else {
+                    queue.push_back(Input::Sent { conn });
+                }
+            }
+        }
+        panic!("the node does not come to rest");
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Dial { conn, .. } => self.dials.push_back(conn),
+            Action::Close { conn, how } => {
+                self.dials.retain(|c| *c != conn);
+                self.unwritten.remove(&conn);
+                let again = self.closed.insert(conn, how);
+                assert!(again.is_none(), "{conn} is closed twice");
+            }
+            Action::State(transition) => self.transitions.push(transition),
+            Action::Reply(reply) => self.replies.push_back(reply),
+            Action::Terminated => self.terminated = true,
+        }
+    }
+}
+
+/// A route for scenarios: `10.0.0.n/32` in VNI 23 behind the hypervisor with this number.
+pub(crate) fn route(n: u8, hypervisor: u16) -> Route {
+    route_in(23, n, hypervisor)
+}
+
+pub(crate) fn route_in(vni: u32, n: u8, hypervisor: u16) -> Route {
+    let hypervisor = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, hypervisor);
+    Route {
+        vni: Vni(vni),
+        prefix: format!("10.0.0.{n}/32").parse().unwrap(),
+        next_hop: metalbond::NextHop::standard(hypervisor.into()),
+    }
+}

@@ -1,0 +1,53 @@
+//! Breaks a node on purpose, between it and everybody else: a checker that does not notice checks nothing.
+
+use bytes::Bytes;
+use metalbond::Transmit;
+
+use super::wire::{Msg, decode_all, encode};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sabotage {
+    /// An UPDATE is lost.
+    Drop,
+    /// An UPDATE is said twice.
+    Repeat,
+    /// An UPDATE comes behind all that is sent together with it.
+    Delay,
+    /// An ADD becomes a REMOVE.
+    Invert,
+}
+
+/// Spoils every nth UPDATE.
+#[derive(Clone, Debug)]
+pub(crate) struct Saboteur {
+    how: Sabotage,
+    every: u32,
+    seen: u32,
+}
+
+impl Saboteur {
+    pub(crate) fn new(how: Sabotage, every: u32) -> Self {
+        Self { how, every, seen: 0 }
+    }
+
+    pub(crate) fn spoil(&mut self, transmit: &mut Transmit) {
+        let (mut out, mut late): (Vec<Msg>, Vec<Msg>) = Default::default();
+        for msg in transmit.chunks.iter().flat_map(|c| decode_all(c)) {
+            let is_update = matches!(msg, Msg::Add(_) | Msg::Remove(_));
+            self.seen += u32::from(is_update);
+            if !is_update || !self.seen.is_multiple_of(self.every) {
+                out.push(msg);
+                continue;
+            }
+            match (self.how, msg) {
+                (Sabotage::Drop, _) => {}
+                (Sabotage::Repeat, msg) => out.extend([msg, msg]),
+                (Sabotage::Delay, msg) => late.push(msg),
+                (Sabotage::Invert, Msg::Add(route)) => out.push(Msg::Remove(route)),
+                (Sabotage::Invert, msg) => out.push(msg),
+            }
+        }
+        out.append(&mut late);
+        transmit.chunks = out.iter().map(|m| Bytes::from(encode(m))).collect();
+    }
+}

@@ -1,0 +1,149 @@
+//! One node with its watcher: feeds it, drains it as a driver does, and records all of it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use metalbond::{Action, Actions, Config, ConnId, Input, Instant, Node, RouteChange, Transmit};
+
+use super::check::Watch;
+use super::sabotage::Saboteur;
+use super::wire::decode_all;
+
+/// A line of a recording.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Event {
+    Input(Instant, Input, Box<Actions>),
+    /// The end of a turn: everything was polled, changes only if there was room.
+    Turn {
+        transmits: Vec<Transmit>,
+        deaf: bool,
+        changes: Vec<RouteChange>,
+        timeout: Option<Instant>,
+    },
+}
+
+/// All that went into a node and came out.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    pub(crate) config: Config,
+    pub(crate) start: Instant,
+    pub(crate) events: Vec<Event>,
+}
+
+pub(crate) struct Seat {
+    pub(crate) node: Node,
+    pub(crate) watch: Watch,
+    /// Off where a peer sends garbage on purpose.
+    pub(crate) is_watched: bool,
+    pub(crate) inbox: VecDeque<Input>,
+    pub(crate) recording: Recording,
+    /// The embedder takes no changes.
+    pub(crate) deaf: bool,
+    was_deaf: bool,
+    /// Connections with a transmit under way.
+    busy: BTreeSet<ConnId>,
+    accepted: u64,
+    spins: (Instant, u32),
+    saboteur: Option<Saboteur>,
+    /// Prints all that happens (METALBOND_SIM_TRACE): for a single case, to see why.
+    traces: bool,
+}
+
+impl Seat {
+    pub(crate) fn new(config: Config, now: Duration, strict: bool, saboteur: Option<Saboteur>) -> Self {
+        let now = Instant::from_epoch(now);
+        Self {
+            node: Node::new(config.clone(), now).unwrap(),
+            watch: Watch::new(config.clone(), strict),
+            is_watched: true,
+            inbox: VecDeque::new(),
+            recording: Recording { config, start: now, events: Vec::new() },
+            deaf: false,
+            was_deaf: false,
+            busy: BTreeSet::new(),
+            accepted: 0,
+            spins: (now, 0),
+            saboteur,
+            traces: std::env::var_os("METALBOND_SIM_TRACE").is_some(),
+        }
+    }
+
+    /// A name for the next connection that is accepted.
+    pub(crate) fn next_conn(&mut self) -> ConnId {
+        self.accepted += 1;
+        ConnId::accepted(self.accepted)
+    }
+
+    pub(crate) fn feed(&mut self, now: Duration, input: Input) -> Actions {
+        let now = Instant::from_epoch(now);
+        match &input {
+            Input::Sent { conn } => {
+                self.busy.remove(conn);
+            }
+            Input::Tick => self.count_spins(now),
+            _ => self.spins.1 = 0,
+        }
+        let actions = self.node.handle_input(now, input.clone());
+        for action in &actions {
+            if let Action::Close { conn, .. } = action {
+                self.busy.remove(conn);
+                let gone = *conn;
+                self.inbox.retain(|i| !matches!(i, Input::Closed { conn, .. } if *conn == gone));
+            }
+        }
+        if self.traces {
+            eprintln!("{} {now:?} {input:?} -> {actions:?}", self.recording.config.seed);
+        }
+        if self.is_watched {
+            self.watch.input(now, &input, &actions);
+        }
+        self.recording.events.push(Event::Input(now, input, Box::new(actions.clone())));
+        actions
+    }
+
+    /// Invariant *progress*: no more than so many Ticks in a row while time stands still.
+    fn count_spins(&mut self, now: Instant) {
+        let (at, n) = self.spins;
+        self.spins = if at == now { (now, n + 1) } else { (now, 0) };
+        assert!(self.spins.1 < 200, "the timer spins");
+    }
+
+    /// The end of a turn.
+    pub(crate) fn drain(&mut self, now: Duration) -> Vec<Transmit> {
+        let now = Instant::from_epoch(now);
+        let mut transmits = Vec::new();
+        while let Some(transmit) = self.node.poll_transmit() {
+            let fresh = self.busy.insert(transmit.conn);
+            assert!(fresh, "a transmit for {} while another is under way", transmit.conn);
+            transmits.push(transmit);
+        }
+        let deaf = self.deaf;
+        let changes: Vec<_> = std::iter::from_fn(|| if deaf { None } else { self.node.poll_change() }).collect();
+        let timeout = self.node.poll_timeout();
+        let event = Event::Turn { transmits: transmits.clone(), deaf, changes: changes.clone(), timeout };
+        self.recording.events.push(event);
+        if let Some(saboteur) = &mut self.saboteur {
+            transmits.iter_mut().for_each(|t| saboteur.spoil(t));
+            transmits.retain(|t| !t.is_empty());
+        }
+        for transmit in transmits.iter().filter(|_| self.traces) {
+            let msgs: Vec<_> = transmit.chunks.iter().flat_map(|c| decode_all(c)).collect();
+            eprintln!("{} {now:?} {} <- {msgs:?}", self.recording.config.seed, transmit.conn);
+        }
+        if !self.is_watched {
+            return transmits;
+        }
+        transmits.iter().for_each(|t| self.watch.transmit(t));
+        changes.iter().for_each(|c| self.watch.change(c, self.was_deaf));
+        self.was_deaf = deaf;
+        if timeout.is_none_or(|t| t > now) {
+            let busy = &self.busy;
+            self.watch.turn_ended(now, &self.node, deaf, |conn| !busy.contains(&conn));
+        }
+        transmits
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.node.poll_timeout().map(Instant::since_epoch)
+    }
+}

@@ -1,0 +1,208 @@
+//! A peer that does not read costs little, delays nobody, and is right when it reads again.
+
+mod sim;
+
+use std::collections::BTreeMap;
+
+use metalbond::{CloseReason, ConnId, Vni};
+use proptest::prelude::*;
+use sim::fold;
+use sim::rig::{LEGACY, OURS, Rig, route};
+use sim::wire::Msg;
+
+const VNI: Vni = Vni(23);
+
+#[test]
+fn one_that_does_not_read_is_handed_one_transmit_and_then_nothing() {
+    let mut rig = Rig::server();
+    let (announcer, slow) = (rig.join(OURS), rig.join(OURS));
+    rig.stall(slow);
+    rig.say(slow, &[Msg::Subscribe(VNI), Msg::Keepalive]);
+    let mut handed = rig.heard_bytes(slow).len();
+    for n in 0..2000 {
+        let r = route((n % 20) as u8, 1);
+        rig.say(announcer, &[if n / 20 % 2 == 0 { Msg::Add(r) } else { Msg::Remove(r) }]);
+        handed += rig.heard_bytes(slow).len();
+    }
+    assert!(handed < 65_536, "{handed} bytes");
+    rig.resume(slow);
+    assert!(rig.heard(slow).len() <= 2 * 20);
+}
+
+#[test]
+fn one_that_does_not_read_delays_nobody() {
+    let mut rig = Rig::server();
+    let (announcer, slow, other) = (rig.join(OURS), rig.join(OURS), rig.join(LEGACY));
+    for conn in [slow, other] {
+        rig.say(conn, &[Msg::Subscribe(VNI)]);
+    }
+    rig.stall(slow);
+    for n in 0..50 {
+        rig.say(announcer, &[Msg::Add(route(n, 1))]);
+        assert_eq!(rig.heard(other), [Msg::Add(route(n, 1))]);
+    }
+}
+
+#[test]
+fn one_that_does_not_read_lives_as_long_as_it_speaks() {
+    let mut rig = Rig::server();
+    let (announcer, slow) = (rig.join(OURS), rig.join(OURS));
+    rig.say(slow, &[Msg::Subscribe(VNI)]);
+    rig.stall(slow);
+    for n in 0..100 {
+        rig.say(announcer, &[Msg::Add(route(n, 1))]);
+        rig.live(5, &[announcer, slow]);
+    }
+    assert!(rig.is_open(slow));
+    rig.resume(slow);
+    let heard = rig.heard(slow);
+    assert_eq!(heard.iter().filter(|m| **m == Msg::Keepalive).count(), 500, "each of its KEEPALIVEs is answered");
+    assert_eq!(fold(&heard), rig.table(23));
+}
+
+#[test]
+fn one_that_holds_back_too_many_removals_is_closed_as_too_slow() {
+    let mut rig = Rig::server();
+    rig.seat.is_watched = false;
+    let (announcer, slow, other) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
+    let routes: Vec<_> = (0..100_000_u32).map(|n| route((n % 250) as u8, (n / 250) as u16)).collect();
+    for conn in [slow, other] {
+        rig.say(conn, &[Msg::Subscribe(VNI)]);
+    }
+    for part in routes.chunks(1000) {
+        rig.say(announcer, &part.iter().copied().map(Msg::Add).collect::<Vec<_>>());
+    }
+    assert_eq!(rig.heard(slow).len(), routes.len());
+    rig.stall(slow);
+    let mut removed = 0;
+    for part in routes.chunks(1000) {
+        rig.say(announcer, &part.iter().copied().map(Msg::Remove).collect::<Vec<_>>());
+        removed += part.len();
+        // What is held back is counted now and then: an eighth more may pass.
+        let too_many = removed > routes.len() - removed + 65_536 * 9 / 8 + 3000;
+        assert!(!too_many || rig.closed.contains_key(&slow), "{removed} are held back");
+    }
+    assert_eq!(rig.reason(slow), Some(CloseReason::TooSlow));
+    assert_eq!(fold(&rig.heard(other)).len(), 0);
+    assert!(rig.is_open(other));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    /// Invariant *bound*.
+    #[test]
+    fn bound_however_many_updates_pass_a_resumed_reader_gets_two_messages_a_route_at_most(
+        steps in proptest::collection::vec((any::<bool>(), 0..4u8, 0..3u16), 1..300),
+        legacy in any::<bool>(),
+        told_first in any::<bool>(),
+    ) {
+        let mut rig = Rig::server();
+        let (announcer, slow) = (rig.join(OURS), rig.join(if legacy { LEGACY } else { OURS }));
+        let mut held = Vec::new();
+        rig.say(slow, &[Msg::Subscribe(VNI)]);
+        if told_first {
+            let all: Vec<_> = (0..4).flat_map(|n| (0..3).map(move |h| Msg::Add(route(n, h)))).collect();
+            rig.say(announcer, &all);
+        }
+        held.extend(rig.heard(slow));
+        rig.stall(slow);
+        for (add, n, hypervisor) in steps {
+            let r = route(n, hypervisor);
+            rig.say(announcer, &[if add { Msg::Add(r) } else { Msg::Remove(r) }]);
+        }
+        held.extend(rig.heard(slow));
+        rig.resume(slow);
+        let after = rig.heard(slow);
+        let mut counts = BTreeMap::new();
+        for msg in &after {
+            if let Msg::Add(r) | Msg::Remove(r) = msg {
+                *counts.entry(*r).or_insert(0) += 1;
+            }
+        }
+        prop_assert!(counts.values().all(|n| *n <= 2), "{:?}", after);
+        held.extend(after);
+        prop_assert_eq!(fold(&held), rig.table(23));
+    }
+
+    /// Syncs and catching up take several transmits here, with changes between any two of them.
+    #[test]
+    fn truth_a_reader_that_is_fed_in_pieces_ends_with_the_table(
+        steps in proptest::collection::vec((any::<bool>(), 0..3000_u16, 1..1500_u16, 0..4u8), 1..25),
+        joins_late in any::<bool>(),
+    ) {
+        let mut rig = Rig::server();
+        rig.seat.is_watched = false;
+        let (announcer, second, slow) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
+        let mut held = Vec::new();
+        rig.stall(slow);
+        if !joins_late {
+            rig.say(slow, &[Msg::Subscribe(VNI)]);
+        }
+        for (n, (add, start, len, network)) in steps.iter().enumerate() {
+            let who = if network % 2 == 0 { announcer } else { second };
+            // Three next hops for each destination.
+            let routes = (*start..start + len).map(|n| route((n / 3 % 250) as u8, n % 3 + n / 750 * 3));
+            rig.say(who, &routes.map(|r| if *add { Msg::Add(r) } else { Msg::Remove(r) }).collect::<Vec<_>>());
+            if joins_late && n == steps.len() / 2 {
+                rig.say(slow, &[Msg::Subscribe(VNI)]);
+            }
+            if *network > 0 {
+                rig.resume(slow);
+                rig.stall(slow);
+            }
+            held.extend(rig.heard(slow));
+        }
+        rig.say(slow, &[Msg::Subscribe(VNI)]);
+        rig.resume(slow);
+        held.extend(rig.heard(slow));
+        prop_assert!(fold(&held) == rig.table(23));
+    }
+
+    /// Invariant *no gap*.
+    #[test]
+    fn no_gap_while_a_destination_has_a_next_hop_a_capable_subscriber_never_sees_none(
+        steps in proptest::collection::vec((0..2usize, any::<bool>(), 0..2u8, 0..3u16, 0..4u8), 1..150),
+    ) {
+        let mut rig = Rig::server();
+        let announcers = [rig.join(OURS), rig.join(OURS)];
+        let reader = rig.join(OURS);
+        rig.say(reader, &[Msg::Subscribe(VNI)]);
+        let mut held = sim::model::Routes::new();
+        let mut told = [0; 2];
+        for (who, add, n, hypervisor, network) in steps {
+            let r = route(n, hypervisor);
+            let others = others_remain(&rig, announcers, announcers[who], &r);
+            if add || others {
+                rig.say(announcers[who], &[if add { Msg::Add(r) } else { Msg::Remove(r) }]);
+            }
+            match network {
+                0 => rig.stall(reader),
+                1 => rig.resume(reader),
+                _ => {}
+            }
+            for msg in rig.heard(reader) {
+                held = held.iter().copied().collect();
+                match msg {
+                    Msg::Add(r) => drop(held.insert(r)),
+                    Msg::Remove(r) => drop(held.remove(&r)),
+                    _ => {}
+                }
+                for n in 0..2 {
+                    let now = held.iter().filter(|r| r.prefix == route(n, 0).prefix).count();
+                    prop_assert!(now > 0 || told[usize::from(n)] == 0, "a gap in {}", route(n, 0).prefix);
+                    told[usize::from(n)] = now.max(told[usize::from(n)]);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the destination keeps a next hop if this announcer withdraws this route.
+fn others_remain(rig: &Rig, announcers: [ConnId; 2], who: ConnId, route: &metalbond::Route) -> bool {
+    let model = &rig.seat.watch.model;
+    announcers.into_iter().any(|a| {
+        let announced = model.announced(sim::model::Who::Live(a));
+        announced.iter().any(|r| r.prefix == route.prefix && !(a == who && r == route))
+    })
+}
