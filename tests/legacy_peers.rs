@@ -5,6 +5,7 @@ mod sim;
 use std::time::Duration;
 
 use metalbond::{CloseReason, Command, Config, Pacing, Route, Vni};
+use proptest::prelude::*;
 use sim::model::Routes;
 use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
 use sim::wire::Msg;
@@ -138,6 +139,33 @@ fn a_paced_clients_changes_are_merged_while_it_waits() {
     assert!(heard.len() < 100, "{} messages", heard.len());
     let told = sim::fold(&heard);
     assert_eq!(told, rig.table(23));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    /// A sync takes about five bursts here, with changes between any two of them.
+    #[test]
+    fn a_paced_client_ends_with_the_table_whatever_changes_meanwhile(
+        steps in proptest::collection::vec((0..2usize, any::<bool>(), 0..50u8, 0..50u8, 0..3u16, 0..300u64), 1..60),
+        early in any::<bool>(),
+    ) {
+        let pacing = Pacing { rate: Pacing::MIN, burst: Pacing::MIN };
+        let mut rig = Rig::server_with(Config { pacing: Some(pacing), ..Config::default() });
+        let (announcers, legacy) = ([rig.join(OURS), rig.join(OURS)], rig.join(LEGACY));
+        if early {
+            rig.say(legacy, &[Msg::Subscribe(VNI)]);
+        }
+        for (who, add, from, len, hypervisor, millis) in steps {
+            let routes = (from..from + len).map(|n| route(n, hypervisor));
+            let msgs: Vec<_> = routes.map(|r| if add { Msg::Add(r) } else { Msg::Remove(r) }).collect();
+            rig.say(announcers[who], &msgs);
+            rig.say(legacy, &[Msg::Subscribe(VNI)]);
+            rig.advance(Duration::from_millis(millis));
+        }
+        rig.live(30, &[announcers[0], announcers[1], legacy]);
+        prop_assert_eq!(sim::fold(&rig.heard(legacy)), rig.table(23));
+    }
 }
 
 #[test]
