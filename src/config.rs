@@ -72,13 +72,18 @@ pub struct Pacing {
 impl Pacing {
     /// The least for both: the longest segment, 1,208 bytes.
     pub const MIN: u32 = 1208;
+
+    /// `rate` bytes a second, in bursts of at most 50 ms worth. At least [`Pacing::MIN`] each.
+    pub fn per_second(rate: u32) -> Self {
+        Self { rate: rate.max(Self::MIN), burst: (rate / 20).max(Self::MIN) }
+    }
 }
 
 impl Default for Pacing {
     /// 180 kB/s in bursts of at most 9 kB: about 250 routes in 50 ms. The reference's client was measured to lose its
     /// session at four times that when it installs kernel routes, and to live with twice that.
     fn default() -> Self {
-        Self { rate: 180_000, burst: 9_000 }
+        Self::per_second(180_000)
     }
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use metalbond::{Config, Route, Vni};
+use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
 use crate::logging::LogFormat;
@@ -55,6 +55,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_WARMING")]
     pub(crate) warming: u32,
+    /// How fast routes are sent to clients of the reference implementation, which die of more than they can work off;
+    /// 0: as fast as they take them
+    #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
+    #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
+    pub(crate) pace: u32,
 }
 
 #[derive(Args, Debug)]
@@ -106,7 +111,8 @@ impl ClientArgs {
 
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
-        Self { keepalive: args.keepalive, warming: seconds(args.warming), ..Self::default() }
+        let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
+        Self { keepalive: args.keepalive, warming: seconds(args.warming), pacing, ..Self::default() }
     }
 }
 
@@ -176,6 +182,13 @@ fn duplicate<T: Eq + Hash>(values: &[T]) -> Option<&T> {
 
 fn parse_keepalive(text: &str) -> Result<u32, String> {
     spec::number(text, 1, u32::MAX)
+}
+
+fn parse_pace(text: &str) -> Result<u32, String> {
+    match text {
+        "0" => Ok(0),
+        _ => spec::number(text, Pacing::MIN, u32::MAX).map_err(|why| format!("{why}, or 0")),
+    }
 }
 
 fn parse_seconds(text: &str) -> Result<u32, String> {

@@ -53,6 +53,7 @@ fn a_bad_argument_ends_with_code_2_and_one_line_that_names_it() {
         (vec!["server", "--listen", "127.0.0.256:4711"], "--listen", "IPv4 address"),
         (vec!["server", "--listen", "[::]:99999"], "--listen", "port"),
         (vec!["server", "--listen", "127.0.0.1:0", "--keepalive", "0"], "--keepalive", "from 1"),
+        (vec!["server", "--listen", "127.0.0.1:0", "--pace", "100"], "--pace", "from 1208 to 4294967295, or 0"),
         (vec!["server", "--listen", "127.0.0.1:0", "--warming", "never"], "--warming", "'never'"),
         (vec!["frobnicate"], "frobnicate", "unrecognized"),
         (vec!["demo", "--listen", "x"], "--listen", "unexpected"),
