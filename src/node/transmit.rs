@@ -11,7 +11,7 @@ use super::upstream::{Upstream, Wire};
 use super::{Node, Shutdown, Transmit, TransmitMode};
 use crate::rib::{Change, Order, Rib, Sink, SubscriberId};
 use crate::session::Role;
-use crate::wire::{self, Hello, Update, UpdateAction};
+use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
 use crate::{ConnId, Route, SessionState};
 
 /// A transmit is under 64 KiB.
@@ -22,9 +22,6 @@ const RESERVE: usize = 1024;
 const CHUNK: usize = 31 * 1024;
 /// A piece for a peer that takes whole frames only: the smallest MSS of TCP over IPv6 with timestamps.
 const SEGMENT: usize = 1208;
-/// No UPDATE is longer: 4 header, 2 action, 6 VNI, 25 destination, 2 and 36 next hop.
-const MAX_UPDATE: usize = 84;
-const MAX_SUBSCRIPTION: usize = 10;
 /// Journal entries passed before the driver gets its turn again.
 const STEPS: usize = 65_536;
 

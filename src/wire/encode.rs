@@ -5,18 +5,23 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{HEADER_LEN, Update, VERSION};
 use crate::{MessageType, NextHopKind, Vni};
 
+/// No SUBSCRIBE or UNSUBSCRIBE that is encoded here is longer: header 4, VNI 6.
+pub const MAX_SUBSCRIPTION: usize = 10;
+/// No UPDATE that is encoded here is longer: header 4, action 2, VNI 6, destination 25, next hop 36.
+pub const MAX_UPDATE: usize = 73;
+
 /// The frame of a KEEPALIVE.
 pub const fn keepalive() -> Bytes {
     Bytes::from_static(&[VERSION, 0, 0, MessageType::Keepalive as u8])
 }
 
-/// Appends the frame of a SUBSCRIBE or, if not `on`, an UNSUBSCRIBE. At most 10 bytes.
+/// Appends the frame of a SUBSCRIBE or, if not `on`, an UNSUBSCRIBE.
 pub fn subscription(out: &mut BytesMut, on: bool, vni: Vni) {
     let kind = if on { MessageType::Subscribe } else { MessageType::Unsubscribe };
     frame(out, kind, |out| field(out, 0x08, vni.0));
 }
 
-/// Appends the frame of an UPDATE. At most 84 bytes.
+/// Appends the frame of an UPDATE.
 pub fn put_update(out: &mut BytesMut, update: &Update) {
     let route = &update.route;
     frame(out, MessageType::Update, |out| {
@@ -85,4 +90,26 @@ fn field(out: &mut BytesMut, tag: u8, mut value: u32) {
         value >>= 7;
     }
     out.put_u8(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::UpdateAction;
+    use crate::{NextHop, Prefix, Route};
+    use core::net::{IpAddr, Ipv6Addr};
+
+    #[test]
+    fn nothing_is_longer_than_is_said() {
+        let addr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let kind = NextHopKind::Nat { from: u16::MAX, to: u16::MAX };
+        let next_hop = NextHop { addr, target_vni: u32::MAX, kind };
+        let route = Route { vni: Vni(u32::MAX), prefix: Prefix::new(addr, 128).unwrap(), next_hop };
+        let mut longest = BytesMut::new();
+        put_update(&mut longest, &Update { action: UpdateAction::Remove, route });
+        assert_eq!(longest.len(), MAX_UPDATE);
+        longest.clear();
+        subscription(&mut longest, true, Vni(u32::MAX));
+        assert_eq!(longest.len(), MAX_SUBSCRIPTION);
+    }
 }

@@ -8,7 +8,7 @@ mod message;
 mod proto;
 mod update;
 
-pub use encode::{keepalive, put_update, subscription};
+pub use encode::{MAX_SUBSCRIPTION, MAX_UPDATE, keepalive, put_update, subscription};
 pub use frame::{Deframer, Frame};
 pub use message::{Decoded, Hello, Impossible, Message};
 pub use update::{Update, UpdateAction};
