@@ -13,7 +13,7 @@ use crate::{ApiMisuse, CloseReason, PeerId, Route, SessionState, Vni};
 impl Node {
     pub(super) fn command(&mut self, command: Command) {
         let result = if self.shutdown == Shutdown::No { self.obey(command) } else { Err(ApiMisuse::Closed) };
-        // A reply goes before what follows from the command, but for the end.
+        // The reply goes before what follows from the command.
         self.actions.insert(0, Action::Reply(result));
     }
 
@@ -98,7 +98,6 @@ impl Node {
                     locked.push(conn.id);
                     continue;
                 }
-                Some(Wire::Filtered) if wanted => upstream.set_wire(vni, Wire::Subscribed { sync: u64::MAX }),
                 Some(Wire::Subscribed { .. }) if !wanted && is_legacy && self.own.has_routes(vni) => {
                     upstream.set_wire(vni, Wire::Filtered);
                 }

@@ -31,6 +31,8 @@ pub(super) struct Conn {
     pub(super) subscriber: Option<SubscriberId>,
     /// Our HELLO is yet to be sent.
     pub(super) hello_due: bool,
+    /// The answer to the first KEEPALIVE of a peer with `ordered` is yet to be sent.
+    pub(super) first_answer_due: bool,
     /// KEEPALIVEs that are to be sent, ahead of routes if the far end lacks `ordered`, or is the server.
     pub(super) keepalives_due: u32,
     /// Answers that wait for the sync of a subscription: (its number, how many answers).
@@ -57,6 +59,7 @@ impl Conn {
             origin: None,
             subscriber: None,
             hello_due: false,
+            first_answer_due: false,
             keepalives_due: 0,
             withheld: VecDeque::new(),
             upstream: None,
@@ -99,7 +102,10 @@ impl Conn {
         match &self.upstream {
             Some(upstream) if !upstream.is_asked_for(update.route.vni) => self.counters.unasked += 1,
             // The reference sends a node its own routes back, and never says when they are gone.
-            Some(_) if !self.session.is_ordered() && rib.is_announced(OriginId::LOCAL, &update.route) => {}
+            Some(_)
+                if update.action == UpdateAction::Add
+                    && !self.session.is_ordered()
+                    && rib.is_announced(OriginId::LOCAL, &update.route) => {}
             upstream => match update.action {
                 UpdateAction::Add => {
                     rib.announce(origin, &update.route);

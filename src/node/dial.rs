@@ -1,5 +1,6 @@
 //! The servers that a node dials: connecting, losing, dialling again; and what becomes of their routes meanwhile.
 
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 
 use super::conn::Conn;
@@ -7,8 +8,9 @@ use super::jobs::Job;
 use super::peer::Hold;
 use super::timers::{TimerKey, Timers};
 use super::{Action, Close, Node, Shutdown, Transition};
+use crate::rib::OriginId;
 use crate::session::Role;
-use crate::{CloseReason, ConnId, PeerId, SessionState};
+use crate::{CloseReason, ConnId, PeerId, SessionState, Vni};
 
 impl Node {
     /// A peer's next dial, or its hold time, may be due.
@@ -72,12 +74,18 @@ impl Node {
         peer.conn = None;
         peer.last_close = Some(reason.clone());
         if conn.session.is_established() {
-            self.rib.mark_stale(peer.origin);
+            let origin = peer.origin;
+            let is_fresh = self.rib.route_count(origin) > self.rib.stale_count(origin);
+            self.rib.mark_stale(origin);
+            // What was to be swept until now is not what is stale from now on.
+            self.jobs.retain(|job| !matches!(job, Job::Sweep { origin: o, release: false } if *o == origin));
             peer.synced = false;
             peer.hold = match peer.hold {
-                _ if self.rib.route_count(peer.origin) == 0 => Hold::None,
+                _ if self.rib.route_count(origin) == 0 => Hold::None,
+                _ if is_fresh => Hold::Until(now + self.config.hold),
                 Hold::Suspended(left) => Hold::Until(now + left),
-                Hold::None | Hold::Until(_) => Hold::Until(now + self.config.hold),
+                Hold::Until(at) => Hold::Until(at),
+                Hold::None => Hold::Until(now),
             };
         }
         let state = if shutdown == Shutdown::No && !peer.is_removed {
@@ -104,7 +112,7 @@ impl Node {
             return;
         }
         peer.synced = true;
-        let first = !core::mem::replace(&mut upstream.first_sync_done, true);
+        let synced = upstream.take_synced();
         if hello.warming {
             // Its table may still be incomplete: what is stale goes by the hold time only.
             peer.resume_hold(now);
@@ -112,19 +120,18 @@ impl Node {
             let by = peer.origin;
             peer.hold = Hold::None;
             self.jobs.push_back(Job::Sweep { origin: by, release: false });
-            if first {
-                self.contradict_others(by);
-            }
+            self.contradict_others(by, &synced);
         }
         self.set_peer_timer(peer_id);
     }
 
-    /// A live server is believed: what it doesn't have is not kept on the word of a lost one.
-    fn contradict_others(&mut self, by: crate::rib::OriginId) {
+    /// A live server is believed: what it doesn't have, of the VNIs that it has just sent in full, is not kept on the word
+    /// of a lost one.
+    fn contradict_others(&mut self, by: OriginId, vnis: &BTreeSet<Vni>) {
         for peer in self.peers.values() {
-            let stale = self.rib.stale_count(peer.origin);
-            if peer.origin != by && stale > 0 {
-                self.jobs.push_back(Job::Contradict { origin: peer.origin, by, from: stale });
+            let from = self.rib.stale_count(peer.origin);
+            if peer.origin != by && from > 0 && !vnis.is_empty() {
+                self.jobs.push_back(Job::Contradict { origin: peer.origin, by, vnis: vnis.clone(), from });
             }
         }
     }

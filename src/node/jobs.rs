@@ -1,5 +1,7 @@
 //! Work that is as long as a table: done in slices, one at each tick. Routes not yet reached still count as announced.
 
+use alloc::collections::BTreeSet;
+
 use smallvec::SmallVec;
 
 use super::Node;
@@ -15,8 +17,8 @@ const SLICE: usize = 4096;
 pub(super) enum Job {
     /// Withdraw an origin's stale routes; then perhaps forget it.
     Sweep { origin: OriginId, release: bool },
-    /// Withdraw an origin's stale routes that a live server doesn't have.
-    Contradict { origin: OriginId, by: OriginId, from: usize },
+    /// Withdraw an origin's stale routes in these VNIs that a live server doesn't have.
+    Contradict { origin: OriginId, by: OriginId, vnis: BTreeSet<Vni>, from: usize },
     /// Forget what servers told of a VNI that is not subscribed to any more.
     Drop { vni: Vni, from: u32 },
     /// Withdraw all that this node announces.
@@ -52,7 +54,9 @@ impl Node {
                     }
                     done
                 }
-                Job::Contradict { origin, by, from } => self.rib.contradict(*origin, *by, from, &mut budget),
+                Job::Contradict { origin, by, vnis, from } => {
+                    self.rib.contradict(*origin, *by, vnis, from, &mut budget)
+                }
                 Job::Drop { vni, from } => {
                     let filters = |conn: &&alloc::boxed::Box<Conn>| {
                         conn.upstream.as_ref().is_some_and(|upstream| upstream.wire(*vni) == Some(Wire::Filtered))

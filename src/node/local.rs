@@ -18,6 +18,8 @@ pub(super) struct LocalChanges {
     fresh: bool,
     /// VNIs that are not wanted any more: what was told of them is taken back.
     pub(super) leaving: VecDeque<Leave>,
+    /// The last walk ended before it found something; the next may.
+    pub(super) is_unfinished: bool,
 }
 
 impl Sink for LocalChanges {
@@ -46,13 +48,18 @@ impl Node {
     /// The next change of the routes that this node subscribed to. Changes of one destination come together, and only
     /// what is still true when they are fetched: whoever is slow is told less, not late. When a VNI is unsubscribed from,
     /// its routes are told as removed.
+    ///
+    /// A node whose changes nobody fetches keeps what is gone until somebody does: a route that came and went costs its
+    /// memory. An embedder that doesn't want changes should fetch and drop them.
     pub fn poll_change(&mut self) -> Option<RouteChange> {
         if self.changes.queue.is_empty() {
+            self.changes.is_unfinished = false;
             self.wake();
             let mut steps = STEPS;
             while let Some(mut leave) = self.changes.leaving.pop_front() {
                 if !self.rib.take_back(&mut leave, Viewer::Local, &mut steps, &mut self.changes) {
                     self.changes.leaving.push_front(leave);
+                    self.changes.is_unfinished = self.changes.queue.is_empty();
                     return self.changes.queue.pop_front();
                 }
             }
@@ -63,6 +70,7 @@ impl Node {
                 let walked = self.rib.walk(pending.table, position, viewer, order, &mut steps, &mut self.changes);
                 self.rib.advance(self.local, pending, walked);
             }
+            self.changes.is_unfinished = self.changes.queue.is_empty();
         }
         self.changes.queue.pop_front()
     }

@@ -146,13 +146,19 @@ impl Node {
 
     /// When to feed [`Input::Tick`] at the latest; the present while work is left. `None`: not at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_busy = !self.jobs.is_empty() || !self.ready.is_empty() || self.rib.is_dirty() || self.own.is_dirty();
+        let is_busy = !self.jobs.is_empty()
+            || !self.ready.is_empty()
+            || self.rib.is_dirty()
+            || self.own.is_dirty()
+            || self.changes.is_unfinished;
         if is_busy { Some(self.clock.now()) } else { self.timers.next() }
     }
 
     /// Everything that is due, and a slice of the work that is left.
     fn tick(&mut self) {
         let now = self.clock.now();
+        // The embedder has been called; whether it has room is its business.
+        self.changes.is_unfinished = false;
         while let Some(key) = self.timers.pop(now) {
             match key {
                 TimerKey::Conn(conn) => self.conn_due(conn),

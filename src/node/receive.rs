@@ -64,8 +64,12 @@ impl Node {
                 let viewer = if hello.is_server { Viewer::Server } else { Viewer::Client(self.rib.key(origin)) };
                 conn.origin = Some(origin);
                 conn.subscriber = Some(self.rib.add_subscriber(viewer, Some(id)));
-                conn.owe_answer(None);
-                if !hello.ordered {
+                if hello.ordered {
+                    // Ahead of routes, though answers to this peer are not: it takes none before.
+                    conn.first_answer_due = true;
+                } else {
+                    conn.owe_answer(None);
+                    self.rib.keep_by_table(origin);
                     conn.bucket = self.config.pacing.map(|pacing| Bucket::new(pacing, now));
                 }
             }

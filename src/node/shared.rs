@@ -55,6 +55,6 @@ impl Shared {
     }
 
     fn cost(chunk: &Chunk) -> usize {
-        chunk.bytes.len() + size_of::<(Key, Chunk)>()
+        chunk.bytes.len() + chunk.walked.heap_len() + size_of::<(Key, Chunk)>()
     }
 }

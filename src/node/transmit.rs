@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::conn::Conn;
+use super::jobs::Job;
 use super::shared::{Chunk, Key, Shared};
 use super::timers::TimerKey;
 use super::upstream::{Upstream, Wire};
@@ -22,6 +23,8 @@ const RESERVE: usize = 1024;
 const CHUNK: usize = 31 * 1024;
 /// A piece for a peer that takes whole frames only: the smallest MSS of TCP over IPv6 with timestamps.
 const SEGMENT: usize = 1208;
+/// Room for one KEEPALIVE, and for one more behind it that may be due as a barrier.
+const KEEPALIVES: usize = 8;
 /// Journal entries passed before the driver gets its turn again.
 const STEPS: usize = 65_536;
 
@@ -146,6 +149,9 @@ impl Node {
             };
             frames.put(|out| out.extend_from_slice(&hello.encode()), 32);
         }
+        if core::mem::take(&mut conn.first_answer_due) {
+            frames.keepalive();
+        }
         if !(conn.session.role() == Role::Acceptor && conn.session.is_ordered()) {
             keepalives(conn, &mut frames);
         }
@@ -205,6 +211,8 @@ impl Node {
             // Announcements first, so that routes are taken over from before a restart rather than seen to come back.
             if subscriber.is_some_and(|subscriber| self.own.first_unsynced(subscriber).is_none()) {
                 self.subscriptions(id, frames, usize::MAX);
+                // What was still to be asked for may have come to nothing.
+                self.check_synced(id);
             }
             self.farewell(id);
         } else {
@@ -282,7 +290,7 @@ impl Node {
 
     /// A node that leaves for good has told so: the answer to what follows proves that it was read.
     fn farewell(&mut self, id: ConnId) {
-        if self.shutdown != Shutdown::Cleanup || !self.jobs.is_empty() {
+        if self.shutdown != Shutdown::Cleanup || self.jobs.iter().any(|job| matches!(job, Job::Leave)) {
             return;
         }
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -307,7 +315,7 @@ fn order(conn: &Conn) -> Order {
 
 /// The KEEPALIVEs that are due.
 fn keepalives(conn: &mut Conn, frames: &mut Frames) {
-    while conn.keepalives_due > 0 && frames.room() >= 4 {
+    while conn.keepalives_due > 0 && frames.room() >= KEEPALIVES {
         conn.keepalives_due -= 1;
         frames.keepalive();
         if let Some(Upstream { sent, .. }) = conn.upstream.as_deref_mut() {

@@ -14,7 +14,8 @@ pub(super) enum Wire {
     Unwanted,
     /// Unsubscribed from; may be subscribed to again after the answer to the KEEPALIVE of this number.
     Unsubscribing { until: u64 },
-    /// Subscribed to, but not wanted: UNSUBSCRIBE would withdraw what we announce there. Its updates are followed, unseen.
+    /// Subscribed to, and for a time at least not wanted: UNSUBSCRIBE would withdraw what we announce there. Its updates
+    /// are followed, seen or unseen.
     Filtered,
     /// Done with for this session: the server would lock up if it were subscribed to again.
     Spent,
@@ -35,8 +36,8 @@ pub(super) struct Upstream {
     pub(super) probe: Option<(u64, usize)>,
     /// The node leaves for good when the KEEPALIVE of this number is answered.
     pub(super) goodbye: Option<u64>,
-    /// The first sync is complete.
-    pub(super) first_sync_done: bool,
+    /// The answer up to which syncs have been taken note of.
+    noted: u64,
 }
 
 impl Upstream {
@@ -51,7 +52,7 @@ impl Upstream {
             unproven: 0,
             probe: None,
             goodbye: None,
-            first_sync_done: false,
+            noted: 0,
         }
     }
 
@@ -93,6 +94,13 @@ impl Upstream {
             }
             !done
         });
+    }
+
+    /// The VNIs that have been received in full since the last call.
+    pub(super) fn take_synced(&mut self) -> BTreeSet<Vni> {
+        let since = core::mem::replace(&mut self.noted, self.answered);
+        let is_new = |wire: &Wire| matches!(wire, Wire::Subscribed { sync } if *sync > since && *sync <= self.answered);
+        self.vnis.iter().filter(|(_, wire)| is_new(wire)).map(|(vni, _)| *vni).collect()
     }
 
     /// Whether everything asked for has been received in full.

@@ -1,10 +1,12 @@
 //! Who announces routes (Adj-RIB-In): each origin knows its own, so that losing it costs no more than they are.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::Rib;
 use super::table::TableId;
 use super::visibility::{Announcer, Visibility};
+use crate::Vni;
 
 /// An origin's number, while it has routes or a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,6 +35,8 @@ pub(super) struct Origin {
     /// The first `stale` of them are left from a session that is over.
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
+    /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI.
+    pub(super) by_table: Option<BTreeSet<(TableId, u32)>>,
     /// Set when it went away leaving its routes: sessions with this key or a later one take them over.
     pub(super) departed: Option<u64>,
 }
@@ -43,6 +47,11 @@ impl Rib {
         self.insert_origin(is_server, false)
     }
 
+    /// From now on, before it announces anything, `withdraw_all` may be asked of it.
+    pub(crate) fn keep_by_table(&mut self, id: OriginId) {
+        self.origins[id.0].by_table = Some(BTreeSet::new());
+    }
+
     /// A server that this node dials.
     pub(crate) fn add_dialled_origin(&mut self) -> OriginId {
         self.insert_origin(true, true)
@@ -50,7 +59,8 @@ impl Rib {
 
     fn insert_origin(&mut self, is_server: bool, is_dialled: bool) -> OriginId {
         let key = self.new_key();
-        let origin = Origin { key, is_server, is_dialled, routes: Vec::new(), stale: 0, departed: None };
+        let (routes, by_table, departed) = (Vec::new(), None, None);
+        let origin = Origin { key, is_server, is_dialled, routes, stale: 0, by_table, departed };
         OriginId(self.origins.insert(origin))
     }
 
@@ -97,9 +107,16 @@ impl Rib {
         true
     }
 
-    /// Removes the stale routes of `id` that `by` doesn't announce, as many as `budget` allows, from the `from`th
+    /// Removes the stale routes of `id` in `vnis` that `by` doesn't announce, as many as `budget` allows, from the `from`th
     /// downwards. Whether none is left.
-    pub(crate) fn contradict(&mut self, id: OriginId, by: OriginId, from: &mut usize, budget: &mut usize) -> bool {
+    pub(crate) fn contradict(
+        &mut self,
+        id: OriginId,
+        by: OriginId,
+        vnis: &BTreeSet<Vni>,
+        from: &mut usize,
+        budget: &mut usize,
+    ) -> bool {
         loop {
             *from = (*from).min(self.origins[id.0].stale);
             let Some(place) = from.checked_sub(1) else { return true };
@@ -108,7 +125,8 @@ impl Rib {
             }
             (*budget, *from) = (*budget - 1, place);
             let RouteRef { table, hop } = self.origins[id.0].routes[place];
-            if self.tables[table.0].hops[hop].announcers.iter().all(|a| a.origin != by.0) {
+            let table = &self.tables[table.0];
+            if vnis.contains(&table.vni) && table.hops[hop].announcers.iter().all(|a| a.origin != by.0) {
                 self.detach(id, place);
             }
         }
@@ -128,6 +146,9 @@ impl Rib {
         self.swap(id, place, last);
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
             self.tables[table.0].hops[hop].announcers.retain(|a| a.origin != id.0);
+            if let Some(by_table) = &mut self.origins[id.0].by_table {
+                by_table.remove(&(table, hop));
+            }
         }
     }
 

@@ -49,6 +49,11 @@ impl<T> Pool<T> {
         self.items.len() - self.free.len()
     }
 
+    /// The same.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.items.iter_mut()
+    }
+
     /// All places, free ones included.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.iter()

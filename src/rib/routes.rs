@@ -34,6 +34,9 @@ impl Rib {
         // 2^32 routes of one origin do not fit a machine's memory.
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
+        if let Some(by_table) = &mut self.origins[origin.0].by_table {
+            by_table.insert((table, hop));
+        }
         let announcers = &mut self.tables[table.0].hops[hop].announcers;
         let at = if origin == OriginId::LOCAL { 0 } else { announcers.len() };
         announcers.insert(at, Announced { origin: origin.0, place });
@@ -54,26 +57,17 @@ impl Rib {
         true
     }
 
-    /// `origin` withdraws all that it announces in a VNI. Looks at its routes, or at the VNI's if they are fewer.
+    /// `origin`, which is kept by table, withdraws all that it announces in a VNI.
     pub(crate) fn withdraw_all(&mut self, origin: OriginId, vni: Vni) {
-        let Some(&id) = self.by_vni.get(&vni) else { return };
-        let is_in = |r: &RouteRef| r.table == id;
-        if self.origins[origin.0].routes.len() <= self.tables[id.0].hops.len() {
-            let mut place = self.origins[origin.0].routes.len();
-            while let Some(below) = place.checked_sub(1) {
-                place = below;
-                // What is moved into this place comes from behind it, and has been looked at.
-                if self.origins[origin.0].routes.get(place).is_some_and(is_in) {
-                    self.detach(origin, place);
-                }
-            }
-            return;
-        }
-        for hop in 0..self.tables[id.0].hops.places() {
-            let Some(hop_now) = self.tables[id.0].hops.get(hop) else { return };
-            if let Some(place) = hop_now.announcers.iter().find(|a| a.origin == origin.0).map(|a| a.place) {
-                self.detach(origin, place as usize);
-            }
+        let Some(&table) = self.by_vni.get(&vni) else { return };
+        let first = |rib: &Self| {
+            let mut routes = rib.origins[origin.0].by_table.as_ref()?.range((table, 0)..=(table, u32::MAX));
+            routes.next().map(|&(_, hop)| hop)
+        };
+        while let Some(hop) = first(self) {
+            let announcers = &self.tables[table.0].hops[hop].announcers;
+            let Some(place) = announcers.iter().find(|a| a.origin == origin.0).map(|a| a.place) else { return };
+            self.detach(origin, place as usize);
         }
     }
 

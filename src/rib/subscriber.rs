@@ -10,7 +10,8 @@ use super::visibility::Viewer;
 use super::walk::Walked;
 use crate::{ConnId, Vni};
 
-/// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes.
+/// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes, now or when it was up to date last:
+/// that all of them go at once doesn't make it slow.
 pub(super) const HELD_BACK: usize = 65_536;
 
 /// A subscriber's number, while it is there.
@@ -40,6 +41,8 @@ pub(super) struct Cursor {
     bed: u32,
     /// The subscription's number.
     number: u64,
+    /// The table's routes when it last stood at the tail, or began.
+    live: usize,
 }
 
 impl Cursor {
@@ -103,13 +106,19 @@ impl Rib {
         let number = subscriber.subscriptions;
         // Of an empty journal there is nothing to tell.
         let is_synced = table.journal.tail() == 0;
-        let cursor = table.cursors.insert(Cursor { subscriber: id.0, position, bed: NIL, number });
+        let cursor = table.cursors.insert(Cursor { subscriber: id.0, position, bed: NIL, number, live: table.live });
         subscriber.cursors.insert(vni, (table_id, cursor));
         if is_synced {
             table.lay_down(cursor);
         } else {
             subscriber.unsynced.insert(number);
             subscriber.pending.push_back(vni);
+            if subscriber.pending.len() > 2 * subscriber.cursors.len() + 16 {
+                // Left over from subscriptions that ended.
+                let mut seen = BTreeSet::new();
+                let Subscriber { pending, cursors, .. } = subscriber;
+                pending.retain(|vni| cursors.contains_key(vni) && seen.insert(*vni));
+            }
         }
         true
     }
@@ -230,6 +239,7 @@ impl Rib {
             subscriber.pending.push_back(pending.vni);
             return;
         }
+        cursor.live = table.live;
         subscriber.unsynced.remove(&cursor.number);
         table.lay_down(pending.cursor);
         self.purge(pending.table);
@@ -242,6 +252,7 @@ impl Rib {
             self.next_hops.give_back(next_hop);
         }
         self.tombstones = self.tombstones + table.dead - dead;
+        self.next_census = self.next_census.min(self.tombstones + self.tombstones / 8).max(HELD_BACK);
     }
 
     /// The subscribers that hold back more tombstones than they may. Empty, and quick, unless tombstones pile up.
@@ -250,19 +261,24 @@ impl Rib {
         if self.tombstones < self.next_census {
             return slow;
         }
+        for table in self.tables.iter_mut() {
+            table.tidy();
+        }
         for subscriber in self.subscribers.iter() {
             let (mut held_back, mut live) = (0, 0);
             for &(table, cursor) in subscriber.cursors.values() {
                 let table = &self.tables[table.0];
-                live += table.live;
-                let passed = table.cursors[cursor].position.needs_no_tombstone_before();
+                let cursor = &table.cursors[cursor];
+                live += table.live.max(cursor.live);
+                let passed = cursor.position.needs_no_tombstone_before();
                 held_back += table.dead_after(passed);
             }
             if held_back > live + HELD_BACK {
                 slow.extend(subscriber.conn);
             }
         }
-        self.next_census = (self.tombstones + self.tombstones / 8).max(HELD_BACK);
+        // Closing them frees what they hold back.
+        self.next_census = if slow.is_empty() { self.tombstones + self.tombstones / 8 } else { HELD_BACK };
         slow
     }
 

@@ -244,8 +244,7 @@ impl Table {
             self.dead += 1;
             self.tombstones.push(Entry { seq: self.hops[id].seq, hop: id });
             if self.tombstones.len() > self.dead * 2 + 64 {
-                let hops = &self.hops;
-                self.tombstones.tidy(|entry| is_tombstone(hops, entry));
+                self.tidy();
             }
         }
         None
@@ -266,9 +265,15 @@ impl Table {
         }
     }
 
-    /// How many tombstones lie behind `seq`.
+    /// How many tombstones lie behind `seq`. To be called when they are tidy.
     pub(super) fn dead_after(&self, seq: u64) -> usize {
-        self.tombstones.iter().filter(|entry| entry.seq > seq && is_tombstone(&self.hops, entry)).count()
+        self.tombstones.count_after(seq)
+    }
+
+    /// Puts the tombstones in order.
+    pub(super) fn tidy(&mut self) {
+        let hops = &self.hops;
+        self.tombstones.tidy(|entry| is_tombstone(hops, entry));
     }
 
     /// The announcers of a hop changed, and those who would see a difference do not subscribe.
@@ -324,8 +329,7 @@ impl Table {
             return freed;
         }
         let passed = self.each_cursor().map(|c| c.position.needs_no_tombstone_before()).min().unwrap_or(u64::MAX);
-        let hops = &self.hops;
-        self.tombstones.tidy(|entry| is_tombstone(hops, entry));
+        self.tidy();
         while let Some(entry) = self.tombstones.pop_to(passed) {
             // Announced again since?
             if is_tombstone(&self.hops, &entry) {

@@ -21,8 +21,9 @@ impl Tombstones {
         self.entries.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+    /// How many have a number over `seq`. To be called when they are tidy.
+    pub(super) fn count_after(&self, seq: u64) -> usize {
+        self.entries.len() - self.entries.partition_point(|entry| entry.seq <= seq)
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
@@ -30,13 +31,12 @@ impl Tombstones {
         self.entries.push_back(entry);
     }
 
-    /// If there are new ones, puts all in the order of their numbers, each once, without those that are no tombstones any
-    /// more.
+    /// Puts all in the order of their numbers, each once, without those that are no tombstones any more.
     pub(super) fn tidy(&mut self, is_tombstone: impl Fn(&Entry) -> bool) {
+        self.entries.retain(is_tombstone);
         if self.is_tidy {
             return;
         }
-        self.entries.retain(is_tombstone);
         // Nearly in order already, which this sort is quick with.
         self.entries.make_contiguous().sort_by_key(|entry| entry.seq);
         let mut last = 0;

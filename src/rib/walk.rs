@@ -51,6 +51,11 @@ pub(crate) struct Walked {
 }
 
 impl Walked {
+    /// Bytes on the heap.
+    pub(crate) fn heap_len(&self) -> usize {
+        if self.exceptions.spilled() { self.exceptions.len() * size_of::<u64>() } else { 0 }
+    }
+
     /// Whether `viewer` would have been told differently than anybody.
     pub(crate) fn is_exception(&self, viewer: Viewer) -> bool {
         matches!(viewer, Viewer::Client(key) if self.exceptions.binary_search(&key).is_ok())
@@ -145,7 +150,7 @@ impl<S: Sink> Walk<'_, S> {
             *steps -= 1;
             let live = table.is_live(entry).then_some(entry.hop);
             if let Some(hop) = live
-                && !(self.sink.begin() && self.visit(hop))
+                && !(self.sink.begin() && self.visit(hop, steps))
             {
                 return false;
             }
@@ -155,9 +160,9 @@ impl<S: Sink> Walk<'_, S> {
         true
     }
 
-    /// Tells what is to tell of `first` and of the hops of its destination that changed later. False: there was no
-    /// room for all of it.
-    fn visit(&mut self, first: u32) -> bool {
+    /// Tells what is to tell of `first` and, with it, of the hops of its destination that changed later. False: there was
+    /// no room for all of it.
+    fn visit(&mut self, first: u32, steps: &mut usize) -> bool {
         if self.table.hops[first].next == NIL {
             return match self.difference(first) {
                 Some(_) if !self.sink.has_room() => false,
@@ -167,6 +172,10 @@ impl<S: Sink> Walk<'_, S> {
                 }
                 None => true,
             };
+        }
+        if self.difference(first).is_none() {
+            // Told with an earlier one, most likely: the later ones have their own turn.
+            return true;
         }
         let additions_first = self.order == Order::AdditionsFirst;
         for there in [additions_first, !additions_first] {
@@ -180,6 +189,7 @@ impl<S: Sink> Walk<'_, S> {
                     self.position.tell_ahead(id, there);
                 }
                 id = self.table.hops[id].next;
+                *steps = steps.saturating_sub(1);
             }
         }
         true

@@ -7,7 +7,7 @@ use crate::{CloseReason, Instant, SessionState};
 
 /// How late the loop may be before that is held to be its own fault rather than the peers'.
 const LATE: Duration = Duration::from_millis(250);
-/// After that, how long the peers' bytes get to come in from the sockets.
+/// Then, deadlines move by a little more than the lateness: the peers' bytes have to come in from the sockets first.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// The clock by which peers are judged: it stands still while the loop itself is late (a paused machine).

@@ -1,6 +1,7 @@
 //! Frames and protobuf by hand, apart from the core's: the simulator watches every direction with it and plays raw
 //! peers. Strict: it understands what a peer may send, and `encode` gives the only bytes that a node may send for it.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
@@ -96,17 +97,19 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
 /// Takes a stream of bytes apart, wherever it was cut.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Frames {
-    buf: Vec<u8>,
+    // A queue: taking a frame off its front costs no more than the frame.
+    buf: VecDeque<u8>,
 }
 
 impl Frames {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.buf.extend_from_slice(bytes);
+        self.buf.extend(bytes);
     }
 
     /// The next whole message, with its bytes.
     pub(crate) fn next(&mut self) -> Option<(Msg, Vec<u8>)> {
-        let len = frame_len(&self.buf)?;
+        let header: Vec<u8> = self.buf.iter().take(4).copied().collect();
+        let len = frame_len(&header)?;
         if self.buf.len() < len {
             return None;
         }
