@@ -284,22 +284,24 @@ impl Actor {
             Some(Shutdown { deadline, answers }) => (deadline, answers),
             None => (clock.now(), Vec::new()),
         };
-        mailbox.close();
-        while let Ok(message) = mailbox.try_recv() {
-            if let Message::Shutdown { answer, .. } = message {
-                answers.extend(answer);
-            }
-        }
         drop(listeners);
         links.retain(|_, link| matches!(link, Link::Draining { .. }));
         let mut gone = tasks.into_gone();
+        mailbox.close();
         if let Some(at) = clock.system(deadline) {
+            // Until the end, not until it is empty: a sender that got its place before may still be about to fill it.
+            while let Ok(Some(message)) = timeout_at(at.into(), mailbox.recv()).await {
+                if let Message::Shutdown { answer, .. } = message {
+                    answers.extend(answer);
+                }
+            }
             // What has not drained by then is cut by dropping its link.
             let _ = timeout_at(at.into(), gone.wait()).await;
         }
         drop(links);
         gone.wait().await;
-        drop(mailbox);
+        // A future that got its place but was not polled since: its question is dropped, which answers it, when it comes.
+        tokio::spawn(async move { while mailbox.recv().await.is_some() {} });
         for answer in answers {
             answer(());
         }
