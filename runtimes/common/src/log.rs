@@ -1,22 +1,41 @@
-//! What a driver says in the log: every change of a session's state once, and trouble once, not once per retry.
+//! What a driver says in the log: every change of a session's state once, and trouble once, not once per retry. What
+//! strangers can cause at will is bounded.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use metalbond::{CloseReason, PeerId, SessionState, Transition};
+use metalbond::{CloseReason, Instant, PeerId, SessionState, Transition};
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
-/// A server that cannot be reached is mentioned at info level once in this many tries: every five minutes with the
+/// A server with which no session opens is mentioned at info level once in this many tries: every five minutes with the
 /// longest back-off's default.
 const RARELY: u32 = 60;
 
-/// Logs the changes of sessions' states. Remembers which servers cannot be reached, so as not to say so at each try.
+/// The ends of accepted connections with which no session opened are mentioned this often in each [`WINDOW`].
+const STRANGERS: u32 = 10;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How long nothing may fail until a listener is said to accept again.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Logs the changes of sessions' states. Remembers with which servers no session opens, so as not to say so at each
+/// try.
 #[derive(Debug, Default)]
 pub struct SessionLog {
-    /// Dials in a row that failed.
+    /// Tries in a row without a session.
     failed: HashMap<PeerId, u32>,
+    strangers: Strangers,
+}
+
+/// Accepted connections that ended without a session, in the window that began last.
+#[derive(Debug, Default)]
+struct Strangers {
+    since: Option<Instant>,
+    said: u32,
+    held: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,9 +46,9 @@ enum Loudness {
 }
 
 impl SessionLog {
-    /// Logs one change: at info level; at warn level if the peer is to blame; at debug level if it is one more try to
-    /// reach a server that is known to be away.
-    pub fn transition(&mut self, t: &Transition) {
+    /// Logs one change: at info level; at warn level if the peer is to blame; at debug level if it is one more try with
+    /// a server that is known to be in trouble, or one of too many strangers.
+    pub fn transition(&mut self, now: Instant, t: &Transition) {
         let peer = match (&t.peer, t.remote) {
             (Some(peer), _) => peer.endpoint.to_string(),
             (None, Some(remote)) => remote.to_string(),
@@ -42,60 +61,123 @@ impl SessionLog {
                 $level!(peer, remote, conn = %t.conn, old = %t.old, new = %t.new, reason, "session")
             };
         }
-        match self.loudness(t) {
+        self.tick(now);
+        match self.loudness(now, t) {
             Loudness::Debug => say!(debug),
             Loudness::Info => say!(info),
             Loudness::Warn => say!(warn),
         }
     }
 
-    fn loudness(&mut self, t: &Transition) -> Loudness {
-        let blamed =
-            matches!(t.reason, Some(CloseReason::Decode(_) | CloseReason::Misbehaved(_) | CloseReason::TooSlow));
-        if blamed {
-            return Loudness::Warn;
+    /// When [`tick`](Self::tick) has something to say.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.strangers.since.filter(|_| self.strangers.held > 0).map(|since| since + WINDOW)
+    }
+
+    /// Says what was held back, if it is time.
+    pub fn tick(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|at| at <= now) {
+            self.finish();
         }
-        let Some(peer) = &t.peer else { return Loudness::Info };
-        match (t.new, &t.reason) {
-            (SessionState::Retry, Some(CloseReason::DialFailed(_))) => {
-                let failed = self.failed.entry(peer.id).or_default();
-                *failed = failed.wrapping_add(1);
-                if *failed % RARELY == 1 { Loudness::Info } else { Loudness::Debug }
-            }
-            (SessionState::Connecting, _) if self.failed.contains_key(&peer.id) => Loudness::Debug,
-            (SessionState::Established | SessionState::Closed, _) => {
-                self.failed.remove(&peer.id);
-                Loudness::Info
-            }
+    }
+
+    /// Says what was held back.
+    pub fn finish(&mut self) {
+        let Strangers { held, .. } = std::mem::take(&mut self.strangers);
+        if held > 0 {
+            info!(held, "more connections ended without a session");
+        }
+    }
+
+    fn loudness(&mut self, now: Instant, t: &Transition) -> Loudness {
+        let loud = match t.reason {
+            Some(CloseReason::Decode(_) | CloseReason::Misbehaved(_) | CloseReason::TooSlow) => Loudness::Warn,
             _ => Loudness::Info,
+        };
+        let is_loud = match &t.peer {
+            Some(peer) => self.is_server_loud(peer.id, t),
+            None => match (t.old, t.new) {
+                (_, SessionState::Established) | (SessionState::Established, _) => true,
+                (_, SessionState::Closed) => self.strangers.is_loud(now),
+                _ => false,
+            },
+        };
+        if is_loud { loud } else { Loudness::Debug }
+    }
+
+    fn is_server_loud(&mut self, server: PeerId, t: &Transition) -> bool {
+        match (t.old, t.new) {
+            (_, SessionState::Established | SessionState::Closed) => {
+                self.failed.remove(&server);
+                true
+            }
+            (SessionState::Established, _) => true,
+            (_, SessionState::Retry) if matches!(t.reason, Some(CloseReason::ResetRequested)) => true,
+            (_, SessionState::Retry) => {
+                let failed = self.failed.entry(server).or_default();
+                *failed = failed.wrapping_add(1);
+                *failed % RARELY == 1
+            }
+            _ => !self.failed.contains_key(&server),
         }
     }
 }
 
-/// Logs a listener's errors: the first of a streak, and its end.
+impl Strangers {
+    /// Counts one more.
+    fn is_loud(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now.saturating_since(since) >= WINDOW) {
+            *self = Self { since: Some(now), said: 0, held: self.held };
+        }
+        if self.said < STRANGERS {
+            self.said += 1;
+            return true;
+        }
+        self.held += 1;
+        false
+    }
+}
+
+/// Logs a listener's errors: the first of a streak, and its end, which is a quiet second.
 #[derive(Debug)]
 pub struct AcceptLog {
     local: SocketAddr,
     failed: u64,
+    last: Instant,
+    /// A connection was accepted since.
+    works: bool,
 }
 
 impl AcceptLog {
     /// For the listener at this address.
     pub const fn new(local: SocketAddr) -> Self {
-        Self { local, failed: 0 }
+        Self { local, failed: 0, last: Instant::EPOCH, works: false }
     }
 
     /// Nothing could be accepted.
-    pub fn failed(&mut self, error: &io::Error) {
+    pub fn failed(&mut self, now: Instant, error: &io::Error) {
+        self.tick(now);
         if self.failed == 0 {
             warn!(local = %self.local, %error, "cannot accept connections; trying again");
         }
         self.failed += 1;
+        self.last = now;
+        self.works = false;
     }
 
     /// A connection was accepted.
-    pub fn succeeded(&mut self) {
-        if self.failed > 0 {
+    pub const fn succeeded(&mut self) {
+        self.works = true;
+    }
+
+    /// When [`tick`](Self::tick) has something to say.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (self.works && self.failed > 0).then(|| self.last + QUIET)
+    }
+
+    /// Says that it works again, if it is time.
+    pub fn tick(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|at| at <= now) {
             info!(local = %self.local, tries = self.failed, "accepting connections again");
             self.failed = 0;
         }
@@ -104,35 +186,110 @@ impl AcceptLog {
 
 #[cfg(test)]
 mod tests {
-    use metalbond::{ConnId, Peer, PeerMisbehaved, TransportEnd};
+    use std::net::Ipv4Addr;
+
+    use SessionState::{Closed, Connecting, Established, HelloReceived, HelloSent, Retry};
+    use metalbond::{ConnId, DecodeError, Peer, PeerMisbehaved, TransportEnd};
 
     use super::*;
 
+    const NOW: Instant = Instant::EPOCH;
+
     #[test]
-    fn a_server_that_is_away_is_mentioned_once_and_then_rarely() {
-        let mut log = SessionLog::default();
-        let mut loud = 0;
-        for _ in 0..2 * RARELY {
-            let away = CloseReason::DialFailed("connection refused".into());
-            loud += usize::from(log.loudness(&dialled(SessionState::Retry, Some(away))) == Loudness::Info);
-            loud += usize::from(log.loudness(&dialled(SessionState::Connecting, None)) == Loudness::Info);
+    fn a_server_without_a_session_is_mentioned_once_and_then_rarely_whatever_the_trouble() {
+        let eof = || CloseReason::Transport(TransportEnd::Eof);
+        let garbage = || CloseReason::Decode(DecodeError::Version(72));
+        let troubles: [(SessionState, &dyn Fn() -> CloseReason, Loudness); 4] = [
+            (Connecting, &|| CloseReason::DialFailed("connection refused".into()), Loudness::Info),
+            (HelloSent, &eof, Loudness::Info),
+            (HelloSent, &garbage, Loudness::Warn),
+            (HelloSent, &|| CloseReason::HandshakeTimeout(HelloSent), Loudness::Info),
+        ];
+        for (state, why, level) in troubles {
+            let mut log = SessionLog::default();
+            let mut loud = Vec::new();
+            for _ in 0..2 * RARELY {
+                loud.push(log.loudness(NOW, &dialled(Retry, Connecting, None)));
+                loud.push(log.loudness(NOW, &dialled(Connecting, HelloSent, None)));
+                loud.push(log.loudness(NOW, &dialled(state, Retry, Some(why()))));
+            }
+            loud.retain(|&loudness| loudness != Loudness::Debug);
+            // The first try whole, and one more end.
+            assert_eq!(loud, [Loudness::Info, Loudness::Info, level, level], "{:?}", why());
+            assert_eq!(log.loudness(NOW, &dialled(HelloReceived, Established, None)), Loudness::Info);
+            assert_eq!(log.loudness(NOW, &dialled(Established, Retry, Some(why()))), level);
+            assert_eq!(log.loudness(NOW, &dialled(Retry, Connecting, None)), Loudness::Info);
         }
-        assert_eq!(loud, 2);
-        assert_eq!(log.loudness(&dialled(SessionState::Established, None)), Loudness::Info);
-        assert_eq!(log.loudness(&dialled(SessionState::Connecting, None)), Loudness::Info);
     }
 
     #[test]
     fn misbehaviour_is_a_warning_and_an_ordinary_end_is_not() {
         let mut log = SessionLog::default();
         let garbage = CloseReason::Misbehaved(PeerMisbehaved::SecondHello);
-        assert_eq!(log.loudness(&dialled(SessionState::Retry, Some(garbage))), Loudness::Warn);
+        assert_eq!(log.loudness(NOW, &accepted(Established, Closed, Some(garbage))), Loudness::Warn);
         let eof = CloseReason::Transport(TransportEnd::Eof);
-        assert_eq!(log.loudness(&dialled(SessionState::Retry, Some(eof))), Loudness::Info);
+        assert_eq!(log.loudness(NOW, &accepted(Established, Closed, Some(eof))), Loudness::Info);
     }
 
-    fn dialled(new: SessionState, reason: Option<CloseReason>) -> Transition {
+    #[test]
+    fn of_a_clients_session_the_opening_and_the_end_are_mentioned_and_no_more() {
+        let mut log = SessionLog::default();
+        assert_eq!(log.loudness(NOW, &accepted(Connecting, HelloReceived, None)), Loudness::Debug);
+        assert_eq!(log.loudness(NOW, &accepted(HelloReceived, Established, None)), Loudness::Info);
+        for _ in 0..3 * STRANGERS {
+            let eof = CloseReason::Transport(TransportEnd::Eof);
+            assert_eq!(log.loudness(NOW, &accepted(Established, Closed, Some(eof))), Loudness::Info);
+        }
+    }
+
+    #[test]
+    fn strangers_are_mentioned_ten_times_in_ten_seconds_and_then_counted() {
+        let mut log = SessionLog::default();
+        let garbage = || accepted(Connecting, Closed, Some(CloseReason::Decode(DecodeError::Version(72))));
+        for _ in 0..2 {
+            assert_eq!(log.loudness(NOW, &garbage()), Loudness::Warn);
+        }
+        for _ in 2..STRANGERS {
+            let scan = accepted(Connecting, Closed, Some(CloseReason::Transport(TransportEnd::Eof)));
+            assert_eq!(log.loudness(NOW, &scan), Loudness::Info);
+        }
+        assert_eq!(log.poll_timeout(), None, "nothing is held back");
+        for _ in 0..7 {
+            assert_eq!(log.loudness(NOW + WINDOW / 2, &garbage()), Loudness::Debug);
+        }
+        assert_eq!((log.strangers.held, log.poll_timeout()), (7, Some(NOW + WINDOW)));
+
+        log.tick(NOW + WINDOW / 2);
+        assert_eq!(log.strangers.held, 7, "not yet");
+        log.tick(NOW + WINDOW);
+        assert_eq!((log.strangers.held, log.poll_timeout()), (0, None));
+        assert_eq!(log.loudness(NOW + WINDOW, &garbage()), Loudness::Warn);
+    }
+
+    #[test]
+    fn a_listener_accepts_again_after_a_quiet_second_and_not_before() {
+        let mut log = AcceptLog::new((Ipv4Addr::LOCALHOST, 4711).into());
+        let at = |millis| NOW + Duration::from_millis(millis);
+        log.succeeded();
+        assert_eq!(log.poll_timeout(), None, "nothing has failed");
+        for millis in [0, 500, 1400] {
+            log.failed(at(millis), &io::Error::from_raw_os_error(24));
+            assert_eq!(log.poll_timeout(), None, "nothing works");
+            log.succeeded();
+            assert_eq!(log.poll_timeout(), Some(at(millis + 1000)));
+            log.tick(at(millis + 999));
+        }
+        assert_eq!(log.failed, 3, "one streak");
+        log.tick(at(2400));
+        assert_eq!((log.failed, log.poll_timeout()), (0, None));
+    }
+
+    fn dialled(old: SessionState, new: SessionState, reason: Option<CloseReason>) -> Transition {
         let peer = Some(Peer { id: PeerId(1), endpoint: "server:4711".into() });
-        Transition { conn: ConnId::accepted(1), peer, remote: None, old: SessionState::Connecting, new, reason }
+        Transition { conn: ConnId::accepted(1), peer, remote: None, old, new, reason }
+    }
+
+    fn accepted(old: SessionState, new: SessionState, reason: Option<CloseReason>) -> Transition {
+        Transition { peer: None, ..dialled(old, new, reason) }
     }
 }

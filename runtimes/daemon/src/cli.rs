@@ -22,7 +22,8 @@ use crate::{announce_file, spec, usage};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Log more: -v debug, -vv trace. Otherwise as RUST_LOG says, or info
+    /// Log each try to connect and each handshake, too (-vv: also what libraries have to say). Otherwise as RUST_LOG
+    /// says, or info
     #[arg(short, long, global = true, action = ArgAction::Count, display_order = 100)]
     pub(crate) verbose: u8,
     /// How log lines look, on standard error

@@ -1,10 +1,25 @@
-//! Logs, on standard error: text for people, one JSON object a line for machines.
+//! Logs, on standard error: text for people, one JSON object a line for machines. A thread of their own writes them, so
+//! that a reader that has stopped reading holds up nothing; what it leaves no room for is lost.
 
 use std::io::IsTerminal as _;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tracing::{Level, warn};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+/// Lines that wait for a slow reader at most: some 2 MB.
+const LINES_MAX: usize = 16 * 1024;
+
+/// How long the process's end waits for a reader of its last lines.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// The same after lines were lost, because nobody reads. Under the 100 ms after which the guard says so, on standard
+/// output.
+const LAST_LINES_UNREAD: Duration = Duration::from_millis(50);
 
 /// How a log line looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -15,8 +30,36 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Keeps logging going. What is logged after its drop is lost.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    guard: Option<WorkerGuard>,
+    lost: ErrorCounter,
+}
+
+impl Drop for Logs {
+    /// Waits until the last lines are written, for a bounded time.
+    fn drop(&mut self) {
+        let guard = self.guard.take();
+        let patience = if self.lost.dropped_lines() == 0 { LAST_LINES } else { LAST_LINES_UNREAD };
+        within(patience, move || drop(guard));
+    }
+}
+
+/// Does something that may block, and waits for it no longer than this.
+pub(crate) fn within(patience: Duration, work: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        work();
+        // Fails if it took too long.
+        let _ = done.send(());
+    });
+    // An error says that it has not finished: then it won't.
+    let _ = is_done.recv_timeout(patience);
+}
+
 /// Sets up logging for the whole process. `-v` counts for more than `RUST_LOG`, which counts for more than the default.
-pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) {
+pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) -> Logs {
     let level = match verbose {
         0 => default,
         1 => Level::DEBUG,
@@ -29,9 +72,11 @@ pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) {
     };
     let filter = filter.unwrap_or_else(|| EnvFilter::new(level.as_str()));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).finish(std::io::stderr());
+    let logs = Logs { guard: Some(guard), lost: writer.error_counter() };
     // A log that can't be written is lost: the attempt to say so on the same stream would panic.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => builder.with_target(false).with_ansi(colour).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
@@ -39,4 +84,5 @@ pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) {
     if let Some(error) = ignored {
         warn!("RUST_LOG is ignored: {error}");
     }
+    logs
 }

@@ -24,15 +24,18 @@ fn main() -> ExitCode {
     };
     // The demonstration speaks for itself.
     let level = if matches!(cli.command, Command::Demo) { Level::WARN } else { Level::INFO };
-    logging::start(cli.verbose, level, cli.log_format);
-    match run(cli.command) {
+    let logs = logging::start(cli.verbose, level, cli.log_format);
+    let result = run(cli.command);
+    // First the last lines of the log, then the error.
+    drop(logs);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => usage::complain(1, format_args!("{error:#}")),
     }
 }
 
-/// Runs the subcommand to its end. Everything happens on this thread; only reads of standard input and writes to
-/// standard output have threads of their own, so that neither can hold up a session.
+/// Runs the subcommand to its end. Everything happens on this thread; only reads of standard input, writes to
+/// standard output and those of logs have threads of their own, so that none can hold up a session.
 fn run(command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {

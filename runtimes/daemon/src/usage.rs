@@ -4,8 +4,14 @@ use std::error::Error as _;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
+
+use crate::logging;
+
+/// How long a reader of standard error may take.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Says what is wrong, in one line, and gives the exit code.
 pub(crate) fn complain(code: u8, what: impl Display) -> ExitCode {
@@ -15,7 +21,9 @@ pub(crate) fn complain(code: u8, what: impl Display) -> ExitCode {
         if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
     }
     // Nobody reads it: then nobody needs to be told.
-    let _ = writeln!(std::io::stderr(), "metalbond: {line}");
+    logging::within(PATIENCE, move || {
+        let _ = writeln!(std::io::stderr(), "metalbond: {line}");
+    });
     ExitCode::from(code)
 }
 

@@ -93,7 +93,8 @@ impl Actor {
 
     /// Waits for something to do.
     async fn wait(&mut self) -> Option<Message> {
-        let deadline = self.node.poll_timeout().and_then(|at| self.clock.system(at));
+        let deadline = self.node.poll_timeout().into_iter().chain(self.log.poll_timeout()).min();
+        let deadline = deadline.and_then(|at| self.clock.system(at));
         let timer = async {
             match deadline {
                 Some(at) => sleep_until(at.into()).await,
@@ -123,6 +124,7 @@ impl Actor {
         if !self.terminated && self.is_due() {
             self.feed(Input::Tick);
         }
+        self.log.tick(self.now);
         let unsent = self.send();
         let unheard = self.changes.fill(|| self.node.poll_change());
         unsent || unheard || !budget.is_left() || self.is_due()
@@ -184,7 +186,7 @@ impl Actor {
 
     fn listen(&mut self, addr: SocketAddr) -> io::Result<SocketAddr> {
         let (listener, local) = listener::bind(addr)?;
-        self.listeners.push(self.tasks.spawn(listener::accept(listener, local, self.tasks.mailbox())));
+        self.listeners.push(self.tasks.spawn(listener::accept(listener, local, self.clock, self.tasks.mailbox())));
         // Said again for the second listener; it is so already.
         let _ = self.command(Command::SetListening(true));
         Ok(local)
@@ -228,7 +230,7 @@ impl Actor {
                     self.links.insert(conn, Link::Dialling { _task: task });
                 }
                 Action::Close { conn, how } => self.close(conn, how),
-                Action::State(transition) => self.log.transition(&transition),
+                Action::State(transition) => self.log.transition(self.now, &transition),
                 Action::Reply(reply) => answer = Some(reply),
                 Action::Terminated => self.terminated = true,
             }
@@ -279,27 +281,30 @@ impl Actor {
 
     /// The node is done: waits, for a bounded time, until every socket is closed, then answers who asked for it.
     async fn end(self) {
-        let Self { mut mailbox, mut links, tasks, shutdown, listeners, clock, .. } = self;
+        let Self { mut mailbox, mut links, tasks, shutdown, listeners, clock, mut log, .. } = self;
+        log.finish();
         let (deadline, mut answers) = match shutdown {
             Some(Shutdown { deadline, answers }) => (deadline, answers),
             None => (clock.now(), Vec::new()),
         };
-        mailbox.close();
-        while let Ok(message) = mailbox.try_recv() {
-            if let Message::Shutdown { answer, .. } = message {
-                answers.extend(answer);
-            }
-        }
         drop(listeners);
         links.retain(|_, link| matches!(link, Link::Draining { .. }));
         let mut gone = tasks.into_gone();
+        mailbox.close();
         if let Some(at) = clock.system(deadline) {
+            // Until the end, not until it is empty: a sender that got its place before may still be about to fill it.
+            while let Ok(Some(message)) = timeout_at(at.into(), mailbox.recv()).await {
+                if let Message::Shutdown { answer, .. } = message {
+                    answers.extend(answer);
+                }
+            }
             // What has not drained by then is cut by dropping its link.
             let _ = timeout_at(at.into(), gone.wait()).await;
         }
         drop(links);
         gone.wait().await;
-        drop(mailbox);
+        // A future that got its place but was not polled since: its question is dropped, which answers it, when it comes.
+        tokio::spawn(async move { while mailbox.recv().await.is_some() {} });
         for answer in answers {
             answer(());
         }

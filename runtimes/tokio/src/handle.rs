@@ -16,6 +16,11 @@ use crate::{Changes, Peer, RouteTable, changes};
 ///
 /// Methods may be called from any task, at any time: what a node is told to want (servers, subscriptions,
 /// announcements) holds whether or not a server is there.
+///
+/// The future of a method may be dropped at any time. What it asked for may then have been done or not: a server may be
+/// added by [`add_peer`](Self::add_peer) whose id nobody learns (but [`peers`](Self::peers) tells it), and of the routes
+/// of [`announce_routes`](Self::announce_routes) or [`withdraw_routes`](Self::withdraw_routes) a part may be done. A
+/// [`shutdown`](Self::shutdown) that has been asked for goes on.
 #[derive(Clone, Debug)]
 pub struct MetalBond {
     mailbox: Mailbox,
@@ -85,8 +90,8 @@ impl MetalBond {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let (client, _) = MetalBond::start(Config::default())?;
-    /// let peer = client.add_peer("[::1]:4711").await?;
-    /// assert_eq!(client.add_peer("[::1]:4711").await, Err(Error::Misuse(ApiMisuse::PeerExists)));
+    /// let peer = client.add_peer("127.0.0.1:4711").await?;
+    /// assert_eq!(client.add_peer("127.0.0.1:4711").await, Err(Error::Misuse(ApiMisuse::PeerExists)));
     /// assert!(matches!(client.add_peer("::1:4711").await, Err(Error::Endpoint(_))));
     /// client.remove_peer(peer).await?;
     /// # Ok(())
@@ -141,7 +146,7 @@ impl MetalBond {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let (client, _) = MetalBond::start(Config::default())?;
-    /// client.add_peer("[::1]:4711").await?;
+    /// client.add_peer("127.0.0.1:4711").await?;
     /// for peer in client.peers().await? {
     ///     println!("{:?} {:?} {}", peer.direction(), peer.remote(), peer.state());
     ///     peer.reset().await;

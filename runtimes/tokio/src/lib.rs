@@ -8,7 +8,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (server, _) = MetalBond::start(Config::default())?;
-//! let addr = server.listen("[::1]:0".parse()?).await?;
+//! let addr = server.listen("127.0.0.1:0".parse()?).await?;
 //!
 //! let (web, _) = MetalBond::start(Config::default())?;
 //! web.add_peer(&addr.to_string()).await?;

@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use metalbond_common::{AcceptLog, accept_pause, listen, remote};
+use metalbond_common::{AcceptLog, Clock, accept_pause, listen, remote};
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use crate::task::{Mailbox, Message};
 
@@ -17,10 +17,19 @@ pub(crate) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// Accepts connections for the actor. An error is no reason to stop: descriptors, the usual shortage, come back.
-pub(crate) async fn accept(listener: TcpListener, local: SocketAddr, mailbox: Mailbox) {
+pub(crate) async fn accept(listener: TcpListener, local: SocketAddr, clock: Clock, mailbox: Mailbox) {
     let mut log = AcceptLog::new(local);
     loop {
-        match listener.accept().await {
+        let accepted = match log.poll_timeout().and_then(|at| clock.system(at)) {
+            None => listener.accept().await,
+            Some(at) => {
+                let accepted = timeout_at(at.into(), listener.accept()).await;
+                log.tick(clock.now());
+                let Ok(accepted) = accepted else { continue };
+                accepted
+            }
+        };
+        match accepted {
             Ok((stream, addr)) => {
                 log.succeeded();
                 if mailbox.send(Message::Accepted { stream, remote: remote(addr) }).await.is_err() {
@@ -28,7 +37,7 @@ pub(crate) async fn accept(listener: TcpListener, local: SocketAddr, mailbox: Ma
                 }
             }
             Err(e) => {
-                log.failed(&e);
+                log.failed(clock.now(), &e);
                 sleep(accept_pause(&e)).await;
             }
         }

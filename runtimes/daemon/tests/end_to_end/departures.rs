@@ -29,10 +29,10 @@ fn a_killed_client_is_withdrawn_after_its_restart_time_and_comes_back() {
 #[test]
 fn a_client_restarted_within_its_restart_time_costs_the_others_nothing() {
     let server = Server::on_loopback(&[]);
-    let args = ["--announce", ROUTE, "--announce", "23#2001:db8:1::/64#2001:db8::1#LB", "--restart-time", "3"];
+    let args = ["--announce", ROUTE, "--announce", "23#2001:db8:1::/64#2001:db8::1#LB", "--restart-time", "10"];
     let client = Process::client(&server.addrs, &args);
     // Killed after the client under test, and not started again: when its route goes, the other's time is over as well.
-    let clock = Process::client(&server.addrs, &["--announce", "23#10.0.0.2/32#2001:db8::2", "--restart-time", "3"]);
+    let clock = Process::client(&server.addrs, &["--announce", "23#10.0.0.2/32#2001:db8::2", "--restart-time", "10"]);
     let clock_printed = "23 10.0.0.2/32 via 2001:db8::2";
     let mut watcher = watcher(&server);
     watcher.until(&[PRINTED, "23 2001:db8:1::/64 via 2001:db8::1 LB", clock_printed]);

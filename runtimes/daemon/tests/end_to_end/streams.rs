@@ -1,8 +1,12 @@
 //! Standard output and error: formats, readers that go away, and what is not said.
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::process::{Process, Server, Signal};
+use crate::raw::Raw;
 
 #[test]
 fn json_output_has_one_object_a_line() {
@@ -55,6 +59,31 @@ fn a_log_that_nobody_reads_does_not_end_the_client() {
     let mut client = Process::start_with(&args, Stdio::piped(), Stdio::from(writer));
     let _announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_a_session_nor_the_end() {
+    let addr = crate::ports::fixed(7);
+    let (reader, writer) = std::io::pipe().unwrap();
+    // The least that a pipe can be made to hold.
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+    let args = ["server", "--listen", &addr.to_string(), "-vv"];
+    let server = Process::start_with(&args, Stdio::null(), Stdio::from(writer));
+    // Several lines of log each: more than fits, many times.
+    let mut clients = Vec::new();
+    while clients.len() < 100 {
+        match TcpStream::connect(addr) {
+            Ok(_) => clients.push(Raw::connect(addr)),
+            // Not yet listening.
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+        }
+    }
+    server.signal(Signal::TERM);
+    let signalled = Instant::now();
+    assert_eq!(server.end().0.code, Some(0));
+    // About a second; the rest is for a loaded machine.
+    assert!(signalled.elapsed() < Duration::from_secs(3), "{:?}", signalled.elapsed());
+    drop(reader);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The end of a node: asked for, or because nobody holds it any more.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use metalbond_tokio::{Error, MetalBond};
@@ -57,6 +60,47 @@ async fn a_node_that_is_shut_down_says_closed_to_everything() {
     assert_eq!(node.peers().await.map(|peers| peers.len()), Err(Error::Closed));
     assert!(node.listen(addr).await.is_err());
     within("the end of what has ended", node.shutdown(false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_call_returns_whenever_the_node_ends() {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        let (node, _) = MetalBond::start(config()).unwrap();
+        let callers: Vec<_> = (0..16)
+            .map(|_| {
+                let node = node.clone();
+                tokio::spawn(async move { while node.subscribe(VNI).await != Err(Error::Closed) {} })
+            })
+            .collect();
+        until("a subscription", || async { node.is_subscribed(VNI).await.unwrap() }).await;
+        within("the end of the node", node.shutdown(false)).await;
+        for caller in callers {
+            within("an answer", caller).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
+    let (node, _) = MetalBond::start(config()).unwrap();
+    let mut end = Box::pin(node.shutdown(false));
+    assert!(poll_once(&mut end).await.is_pending());
+    // More than the mailbox holds, asked and then left alone.
+    let mut waiting: Vec<_> = (0..1000).map(|_| Box::pin(node.subscribe(VNI))).collect();
+    for question in &mut waiting {
+        assert!(poll_once(question).await.is_pending());
+    }
+    within("the end of the node", end).await;
+    for question in waiting {
+        // Answered or not, but not for ever.
+        let _ = within("an answer", question).await;
+    }
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use metalbond_tokio::MetalBond;
 use tokio::net::TcpStream;
 
-use crate::support::{Client, config, route, server};
+use crate::support::{Client, config, has_ipv6, route, server};
 
 #[tokio::test]
 async fn a_taken_port_is_an_error_and_the_node_goes_on() {
@@ -19,8 +19,9 @@ async fn a_taken_port_is_an_error_and_the_node_goes_on() {
 
 #[tokio::test]
 async fn clients_of_different_listeners_exchange_routes() {
+    let second = if has_ipv6() { "[::1]:0" } else { "127.0.0.1:0" };
     let (server, first) = server().await;
-    let second = server.listen("[::1]:0".parse().unwrap()).await.unwrap();
+    let second = server.listen(second.parse().unwrap()).await.unwrap();
     let announcer = Client::of(first).await;
     let mut subscriber = Client::subscribed(second).await;
 
@@ -31,6 +32,9 @@ async fn clients_of_different_listeners_exchange_routes() {
 
 #[tokio::test]
 async fn a_specific_ipv6_address_does_not_take_ipv4() {
+    if !has_ipv6() {
+        return;
+    }
     let (server, _) = MetalBond::start(config()).unwrap();
     let port = server.listen("[::1]:0".parse().unwrap()).await.unwrap().port();
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use metalbond_tokio::{ApiMisuse, Direction, Error, MetalBond, SessionState};
 
-use crate::support::{Client, VNI, config, route, routes, server, until};
+use crate::support::{Client, VNI, config, has_ipv6, route, routes, server, until};
 
 #[tokio::test]
 async fn routes_of_all_kinds_reach_clients_of_both_families_live_and_late() {
+    if !has_ipv6() {
+        return;
+    }
     let (server, _) = MetalBond::start(config()).unwrap();
     let port = server.listen("[::]:0".parse().unwrap()).await.unwrap().port();
     let v4 = Client::subscribed(([127, 0, 0, 1], port).into()).await;

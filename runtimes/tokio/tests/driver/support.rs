@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use metalbond_tokio::{Changes, Config, MetalBond, NextHop, NextHopKind, PeerId, Route, RouteChange, Vni};
@@ -34,6 +34,15 @@ pub(crate) async fn server() -> (MetalBond, SocketAddr) {
     let (server, _) = MetalBond::start(config()).unwrap();
     let addr = server.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     (server, addr)
+}
+
+/// Whether this machine has an IPv6 loopback. Says so if not: the test is skipped.
+pub(crate) fn has_ipv6() -> bool {
+    let found = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+    if !found {
+        eprintln!("skipped: this machine has no ::1");
+    }
+    found
 }
 
 /// A client of one server, with the table that its stream of changes tells.
