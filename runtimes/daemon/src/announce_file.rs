@@ -27,6 +27,7 @@ pub(crate) enum FileError {
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("--announce-file ")?;
         match self {
             Self::Read(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Line(path, number, why) => write!(f, "{}:{number}: {why}", path.display()),
@@ -34,11 +35,21 @@ impl fmt::Display for FileError {
     }
 }
 
-/// Reads a whole file.
-pub(crate) fn read(path: &Path) -> Result<Vec<Route>, FileError> {
+impl std::error::Error for FileError {}
+
+/// Reads whole files.
+pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Route>, FileError> {
+    let mut routes = Vec::new();
+    for path in paths {
+        routes.append(&mut read(path)?);
+    }
+    Ok(routes)
+}
+
+fn read(path: &Path) -> Result<Vec<Route>, FileError> {
     let bytes = std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))?;
     let mut routes = Vec::new();
-    for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
+    for (index, line) in text(&bytes).split(|&b| b == b'\n').enumerate() {
         let bad = |why| FileError::Line(path.to_owned(), index + 1, why);
         match parse_line(line).map_err(bad)? {
             Some(Line::Add(route)) => routes.push(route),
@@ -47,6 +58,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Route>, FileError> {
         }
     }
     Ok(routes)
+}
+
+/// Without the mark that some editors put before a text in UTF-8.
+fn text(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// What a line asks for.
@@ -125,7 +141,8 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
                 bad(self.number, "too long");
                 continue;
             }
-            match parse_line(&bytes) {
+            let line = if self.number == 1 { text(&bytes) } else { &bytes };
+            match parse_line(line) {
                 Ok(Some(line)) => return Ok(Some(line)),
                 Ok(None) => {}
                 Err(why) => bad(self.number, &why),
@@ -219,6 +236,14 @@ mod tests {
             Batch::Withdraw(vec![route(B)]),
         ];
         assert_eq!((got, bad), (expected, vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_mark_of_utf8_before_the_first_line_is_none_of_it() {
+        let (got, bad) = batches(format!("\u{feff}{A}\n").as_bytes()).await;
+        assert_eq!((got, bad), (vec![Batch::Add(vec![route(A)])], vec![]));
+        let (_, bad) = batches(format!("{A}\n\u{feff}{A}\n").as_bytes()).await;
+        assert_eq!(bad.len(), 1, "elsewhere it is");
     }
 
     #[tokio::test]

@@ -66,6 +66,7 @@ fn a_log_that_nobody_reads_holds_up_neither_a_session_nor_the_end() {
     let addr = crate::ports::fixed(7);
     let (reader, writer) = std::io::pipe().unwrap();
     // The least that a pipe can be made to hold.
+    #[cfg(target_os = "linux")]
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let args = ["server", "--listen", &addr.to_string(), "-vv"];
     let server = Process::start_with(&args, Stdio::null(), Stdio::from(writer));
