@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use metalbond::Route;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
@@ -15,6 +16,9 @@ const LINE_MAX: usize = 1024;
 
 /// How many lines of standard input are handed on together, at most.
 const BATCH_MAX: usize = 4096;
+
+/// How long a standard input that is non-blocking is left alone when nothing is there.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a file can't be used.
 #[derive(Debug)]
@@ -154,16 +158,27 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
 /// Reads up to and including the next line's end. Keeps a little more than [`LINE_MAX`] bytes of it, and drops the rest.
 async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<usize> {
     let limit = LINE_MAX as u64 + 1;
-    let mut read = input.take(limit).read_until(b'\n', line).await?;
+    let mut read = read_until_end(input, limit, line).await?;
     let mut rest = Vec::new();
     while read > 0 && line.len() > LINE_MAX && line.last() != Some(&b'\n') && rest.last() != Some(&b'\n') {
         rest.clear();
-        match input.take(limit).read_until(b'\n', &mut rest).await? {
+        match read_until_end(input, limit, &mut rest).await? {
             0 => break,
             n => read += n,
         }
     }
     Ok(read)
+}
+
+/// Reads up to and including the line's end, or as many bytes as this. Where somebody else who has standard input made
+/// it non-blocking, it is asked again and again.
+async fn read_until_end(input: &mut (impl AsyncBufRead + Unpin), limit: u64, line: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        match input.take(limit - line.len() as u64).read_until(b'\n', line).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(ASK_AGAIN).await,
+            read => return read.map(|_| line.len()),
+        }
+    }
 }
 
 impl Batch {
