@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use metalbond::Route;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
@@ -16,6 +17,9 @@ const LINE_MAX: usize = 1024;
 /// How many lines of standard input are handed on together, at most.
 const BATCH_MAX: usize = 4096;
 
+/// How long a standard input that is non-blocking is left alone when nothing is there.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Why a file can't be used.
 #[derive(Debug)]
 pub(crate) enum FileError {
@@ -27,6 +31,7 @@ pub(crate) enum FileError {
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("--announce-file ")?;
         match self {
             Self::Read(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Line(path, number, why) => write!(f, "{}:{number}: {why}", path.display()),
@@ -34,11 +39,21 @@ impl fmt::Display for FileError {
     }
 }
 
-/// Reads a whole file.
-pub(crate) fn read(path: &Path) -> Result<Vec<Route>, FileError> {
+impl std::error::Error for FileError {}
+
+/// Reads whole files.
+pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Route>, FileError> {
+    let mut routes = Vec::new();
+    for path in paths {
+        routes.append(&mut read(path)?);
+    }
+    Ok(routes)
+}
+
+fn read(path: &Path) -> Result<Vec<Route>, FileError> {
     let bytes = std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))?;
     let mut routes = Vec::new();
-    for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
+    for (index, line) in text(&bytes).split(|&b| b == b'\n').enumerate() {
         let bad = |why| FileError::Line(path.to_owned(), index + 1, why);
         match parse_line(line).map_err(bad)? {
             Some(Line::Add(route)) => routes.push(route),
@@ -47,6 +62,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Route>, FileError> {
         }
     }
     Ok(routes)
+}
+
+/// Without the mark that some editors put before a text in UTF-8.
+fn text(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// What a line asks for.
@@ -125,7 +145,8 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
                 bad(self.number, "too long");
                 continue;
             }
-            match parse_line(&bytes) {
+            let line = if self.number == 1 { text(&bytes) } else { &bytes };
+            match parse_line(line) {
                 Ok(Some(line)) => return Ok(Some(line)),
                 Ok(None) => {}
                 Err(why) => bad(self.number, &why),
@@ -137,16 +158,27 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
 /// Reads up to and including the next line's end. Keeps a little more than [`LINE_MAX`] bytes of it, and drops the rest.
 async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<usize> {
     let limit = LINE_MAX as u64 + 1;
-    let mut read = input.take(limit).read_until(b'\n', line).await?;
+    let mut read = read_until_end(input, limit, line).await?;
     let mut rest = Vec::new();
     while read > 0 && line.len() > LINE_MAX && line.last() != Some(&b'\n') && rest.last() != Some(&b'\n') {
         rest.clear();
-        match input.take(limit).read_until(b'\n', &mut rest).await? {
+        match read_until_end(input, limit, &mut rest).await? {
             0 => break,
             n => read += n,
         }
     }
     Ok(read)
+}
+
+/// Reads up to and including the line's end, or as many bytes as this. Where somebody else who has standard input made
+/// it non-blocking, it is asked again and again.
+async fn read_until_end(input: &mut (impl AsyncBufRead + Unpin), limit: u64, line: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        match input.take(limit - line.len() as u64).read_until(b'\n', line).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(ASK_AGAIN).await,
+            read => return read.map(|_| line.len()),
+        }
+    }
 }
 
 impl Batch {
@@ -219,6 +251,14 @@ mod tests {
             Batch::Withdraw(vec![route(B)]),
         ];
         assert_eq!((got, bad), (expected, vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_mark_of_utf8_before_the_first_line_is_none_of_it() {
+        let (got, bad) = batches(format!("\u{feff}{A}\n").as_bytes()).await;
+        assert_eq!((got, bad), (vec![Batch::Add(vec![route(A)])], vec![]));
+        let (_, bad) = batches(format!("{A}\n\u{feff}{A}\n").as_bytes()).await;
+        assert_eq!(bad.len(), 1, "elsewhere it is");
     }
 
     #[tokio::test]

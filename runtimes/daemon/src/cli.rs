@@ -14,7 +14,7 @@ use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
 use crate::logging::LogFormat;
-use crate::{announce_file, spec, usage};
+use crate::{spec, usage};
 
 /// Route distribution for virtual networks, by the MetalBond v1 protocol.
 #[derive(Parser, Debug)]
@@ -98,12 +98,14 @@ pub(crate) struct ClientArgs {
     /// How changes of routes look, on standard output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
     pub(crate) output: OutputFormat,
-    /// Read from the announce files before anything starts.
-    #[arg(skip)]
-    pub(crate) from_files: Vec<Route>,
 }
 
 impl ClientArgs {
+    /// The files with announcements.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.announce_file.iter().filter(|path| !is_stdin(path)).cloned().collect()
+    }
+
     /// Whether announcements come from standard input.
     pub(crate) fn reads_stdin(&self) -> bool {
         self.announce_file.iter().any(|path| is_stdin(path))
@@ -145,25 +147,22 @@ pub(crate) enum Listen {
     Name(Endpoint),
 }
 
-/// Parses the arguments of this process, and reads the announce files. An error (or the help) has been printed, and the
-/// exit code is what is left to do.
+/// Parses the arguments of this process. An error (or the help) has been printed, and the exit code is what is left to
+/// do.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    let mut cli = Cli::try_parse().map_err(|error| usage::from_clap(&error))?;
-    if let Command::Client(args) = &mut cli.command {
+    let cli = Cli::try_parse().map_err(|error| usage::from_clap(&error))?;
+    if let Command::Client(args) = &cli.command {
         check_client(args).map_err(|why| usage::complain(2, why))?;
     }
     Ok(cli)
 }
 
-fn check_client(args: &mut ClientArgs) -> Result<(), String> {
+fn check_client(args: &ClientArgs) -> Result<(), String> {
     once("--server", &args.server)?;
     once("--subscribe", &args.subscribe)?;
     once("--announce", &args.announce)?;
     if let Some(path) = duplicate(&args.announce_file) {
         return Err(format!("--announce-file '{}': given twice", path.display()));
-    }
-    for path in args.announce_file.iter().filter(|path| !is_stdin(path)) {
-        args.from_files.extend(announce_file::read(path).map_err(|error| format!("--announce-file {error}"))?);
     }
     Ok(())
 }

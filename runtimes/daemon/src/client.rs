@@ -8,7 +8,7 @@ use metalbond::{Config, Route};
 use metalbond_tokio::{Changes, MetalBond};
 use tracing::{error, info, warn};
 
-use crate::announce_file::{Batch, Lines};
+use crate::announce_file::{self, Batch, Lines};
 use crate::cli::ClientArgs;
 use crate::output;
 use crate::signals::Stop;
@@ -16,7 +16,16 @@ use crate::signals::Stop;
 /// Runs a client until SIGTERM or SIGINT, or until nobody reads its standard output any more.
 pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let announcements = mem::take(&mut args.announce).into_iter().chain(mem::take(&mut args.from_files));
+    let files = args.files();
+    // A file may be anything, a pipe in which nothing comes for example.
+    let from_files = tokio::select! {
+        signal = stop.signalled() => {
+            info!("{signal} while announcements were read");
+            return Ok(());
+        }
+        routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)) => routes??,
+    };
+    let announcements = mem::take(&mut args.announce).into_iter().chain(from_files);
     let (node, mut changes) = MetalBond::start(Config::from(&*args))?;
     let result = tokio::select! {
         signal = stop.signalled() => {

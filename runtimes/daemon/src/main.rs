@@ -14,6 +14,7 @@ mod usage;
 
 use std::process::ExitCode;
 
+use announce_file::FileError;
 use cli::Command;
 use tracing::Level;
 
@@ -30,7 +31,10 @@ fn main() -> ExitCode {
     drop(logs);
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => usage::complain(1, format_args!("{error:#}")),
+        Err(error) => {
+            let code = if error.is::<FileError>() { 2 } else { 1 };
+            usage::complain(code, format_args!("{error:#}"))
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::io::{self, Write as _};
 
 use metalbond::{NextHopKind, Route, RouteChange};
 use metalbond_tokio::Changes;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
-use tokio::io::AsyncWriteExt as _;
 
 use crate::cli::OutputFormat;
 
@@ -15,7 +16,6 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// Prints changes as they happen until the node ends or standard output does. Who reads slowly is told less: what
 /// changes twice in the meantime is told once.
 pub(crate) async fn print(changes: &mut Changes, format: OutputFormat) -> io::Result<()> {
-    let mut stdout = tokio::io::stdout();
     let mut batch = Vec::new();
     while let Some(change) = changes.next().await {
         write_change(&mut batch, &change, format)?;
@@ -29,9 +29,25 @@ pub(crate) async fn print(changes: &mut Changes, format: OutputFormat) -> io::Re
             let Some(change) = change else { break };
             write_change(&mut batch, &change, format)?;
         }
-        stdout.write_all(&batch).await?;
-        stdout.flush().await?;
+        batch = tokio::task::spawn_blocking(move || write_all(&batch).map(|()| batch)).await??;
         batch.clear();
+    }
+    Ok(())
+}
+
+/// Writes to standard output. Also to one that was made non-blocking by somebody else who has it.
+fn write_all(mut bytes: &[u8]) -> io::Result<()> {
+    let stdout = io::stdout();
+    while !bytes.is_empty() {
+        match rustix::io::write(&stdout, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                // Woken early, it tries again.
+                let _ = poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

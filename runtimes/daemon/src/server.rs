@@ -12,7 +12,21 @@ use crate::signals::Stop;
 pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let (node, _changes) = MetalBond::start(Config::from(&args))?;
-    for place in &args.listen {
+    let signal = tokio::select! {
+        signal = stop.signalled() => signal,
+        listening = listen(&node, &args.listen) => {
+            listening?;
+            stop.signalled().await
+        }
+    };
+    info!("{signal}: closing all sessions");
+    node.shutdown(false).await;
+    Ok(())
+}
+
+/// Listens everywhere.
+async fn listen(node: &MetalBond, places: &[Listen]) -> anyhow::Result<()> {
+    for place in places {
         let addrs = match place {
             Listen::Addr(addr) => vec![*addr],
             Listen::Name(name) => {
@@ -25,8 +39,5 @@ pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
             info!("listening on {bound}");
         }
     }
-    let signal = stop.signalled().await;
-    info!("{signal}: closing all sessions");
-    node.shutdown(false).await;
     Ok(())
 }

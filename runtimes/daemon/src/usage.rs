@@ -46,6 +46,11 @@ pub(crate) fn from_clap(error: &clap::Error) -> ExitCode {
 
 /// `--announce '23#10.0.0.0/33#::1': prefix length 33 is over 32` for a value, and clap's own words for the rest.
 fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none())
+    {
+        return format!("argument {argument:?}: not UTF-8");
+    }
     let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let value = context(ContextKind::InvalidValue);
     let why = match error.kind() {

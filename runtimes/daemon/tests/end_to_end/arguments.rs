@@ -1,5 +1,9 @@
 //! Bad arguments and systems that refuse: one line on standard error, and an exit code.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Command, Stdio};
+
 use crate::exchange::scratch;
 use crate::process::{Process, Server, run};
 
@@ -70,6 +74,17 @@ fn a_bad_argument_ends_with_code_2_and_one_line_that_names_it() {
         let is_good = line.starts_with("metalbond: ") && line.contains(argument) && line.contains(why);
         assert!(is_good, "{args:?}: {line}");
     }
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_named() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+    command.args(["client", "--server", "127.0.0.1:1", "--announce"]).arg(OsStr::from_bytes(b"23#\xff"));
+    let ended = Process::spawn(command, Stdio::piped(), Stdio::piped()).end().0;
+    assert_eq!(
+        (ended.code, &ended.stderr[..]),
+        (Some(2), &[r#"metalbond: argument "23#\xFF": not UTF-8"#.to_owned()][..])
+    );
 }
 
 #[test]

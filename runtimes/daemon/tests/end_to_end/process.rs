@@ -41,7 +41,12 @@ impl Process {
     }
 
     /// Starts a command, without what this process's environment says to `metalbond`.
-    pub(crate) fn spawn(mut command: Command, stdout: Stdio, stderr: Stdio) -> Self {
+    pub(crate) fn spawn(command: Command, stdout: Stdio, stderr: Stdio) -> Self {
+        Self::spawn_reading(command, Stdio::piped(), stdout, stderr)
+    }
+
+    /// With another standard input as well.
+    pub(crate) fn spawn_reading(mut command: Command, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Self {
         let own: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for (name, _) in std::env::vars_os() {
             let is_meant = name == "RUST_LOG" || name.to_string_lossy().starts_with("METALBOND_");
@@ -50,7 +55,7 @@ impl Process {
             }
         }
         command.env("RUST_BACKTRACE", "0");
-        let mut child = command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).spawn().unwrap();
+        let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().unwrap();
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map_or_else(Lines::none, Lines::of);
         let stderr = child.stderr.take().map_or_else(Lines::none, Lines::of);

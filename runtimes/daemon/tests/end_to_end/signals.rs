@@ -48,6 +48,14 @@ fn a_client_without_a_server_ends() {
 }
 
 #[test]
+fn a_client_that_reads_a_file_without_an_end_ends() {
+    let mut client = Process::start(&["client", "--server", "127.0.0.1:1", "--announce-file", "/dev/stdin"]);
+    // Four times what a pipe holds: when it is written, the client has read, and its handlers are there.
+    client.write(&"\n".repeat(256 * 1024));
+    ends_soon(client, Signal::TERM);
+}
+
+#[test]
 fn a_client_whose_server_does_not_answer_ends() {
     let server = Server::on_loopback(&[]);
     let mut client = Process::client(&server.addrs, &["--cleanup", "--announce", "23#10.0.0.1/32#2001:db8::1"]);

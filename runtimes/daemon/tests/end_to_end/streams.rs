@@ -1,9 +1,13 @@
 //! Standard output and error: formats, readers that go away, and what is not said.
 
-use std::io::ErrorKind;
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::os::fd::AsFd as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_setfl};
 
 use crate::process::{Process, Server, Signal};
 use crate::raw::Raw;
@@ -50,6 +54,38 @@ fn a_reader_that_goes_away_ends_the_client_quietly() {
 }
 
 #[test]
+fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
+    let server = Server::on_loopback(&[]);
+    let addr = server.addrs[0].to_string();
+    let (output, writer) = std::io::pipe().unwrap();
+    let (reader, mut input) = std::io::pipe().unwrap();
+    for end in [writer.as_fd(), reader.as_fd()] {
+        fcntl_setfl(end, OFlags::NONBLOCK).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+    command.args(["client", "--server", &addr, "--subscribe", "23", "--announce-file", "-"]);
+    let mut client = Process::spawn_reading(command, Stdio::from(reader), Stdio::from(writer), Stdio::piped());
+    client.log("ESTABLISHED");
+
+    // More than the pipe holds, and it is read only after another client has got all of it.
+    let mut watcher = Process::client(&server.addrs, &["--subscribe", "23"]);
+    let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
+    for n in 0..5000 {
+        feeder.write(&format!("23#10.0.{}.{}/32#2001:db8::1\n", n >> 8, n & 255));
+    }
+    for _ in 0..5000 {
+        watcher.line();
+    }
+    let lines: HashSet<String> = BufReader::new(output).lines().take(5000).map(Result::unwrap).collect();
+    assert_eq!(lines.len(), 5000);
+    assert!(lines.iter().all(|line| line.starts_with("+ 23 10.0.") && line.ends_with(" via 2001:db8::1")));
+
+    input.write_all(b"23#10.1.0.0/16#2001:").unwrap();
+    input.write_all(b"db8::2\n").unwrap();
+    assert_eq!(watcher.line(), "+ 23 10.1.0.0/16 via 2001:db8::2");
+}
+
+#[test]
 fn a_log_that_nobody_reads_does_not_end_the_client() {
     let server = Server::on_loopback(&[]);
     let (reader, writer) = std::io::pipe().unwrap();
@@ -66,6 +102,7 @@ fn a_log_that_nobody_reads_holds_up_neither_a_session_nor_the_end() {
     let addr = crate::ports::fixed(7);
     let (reader, writer) = std::io::pipe().unwrap();
     // The least that a pipe can be made to hold.
+    #[cfg(target_os = "linux")]
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let args = ["server", "--listen", &addr.to_string(), "-vv"];
     let server = Process::start_with(&args, Stdio::null(), Stdio::from(writer));
