@@ -88,7 +88,8 @@
 //!   spins.
 //! - *bell*: work that is pending is either under way or handed out by [`Node::poll_transmit`]; nothing waits for an
 //!   unrelated event.
-//! - *bound*: memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass.
+//! - *bound*: memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass. (An
+//!   embedder that doesn't fetch its changes is not a peer: see [`Node::poll_change`].)
 //! - *truth*: once drained, what each peer has been told equals the model: the routes of the VNIs it subscribed to that
 //!   some other peer announces, and not from a server to a server.
 //! - *no gap*: while such a peer's view always holds a next hop for a destination, a peer with the capability `ordered`
