@@ -75,7 +75,7 @@ impl Upstream {
         self.sent + 1
     }
 
-    /// Answers so far, one more of them: VNIs that have been unsubscribed from now.
+    /// A KEEPALIVE was answered. VNIs whose UNSUBSCRIBE came before it may be subscribed to again.
     pub(super) fn answer(&mut self) {
         // One answer for each; more is the server's mistake.
         self.answered = (self.answered + 1).min(self.sent);
