@@ -12,15 +12,12 @@ impl Rib {
     /// `origin` announces `route`. False: it does already (and the route is stale no more).
     pub(crate) fn announce(&mut self, origin: OriginId, route: &Route) -> bool {
         let table = self.table_of(route.vni);
-        let known = self.next_hops.find(&route.next_hop);
-        let found = known.and_then(|next_hop| self.tables[table.0].find(&route.prefix, next_hop));
-        let hop = match found {
-            Some(hop) => hop,
-            None => {
-                let next_hop = self.next_hops.take(&route.next_hop);
-                self.tables[table.0].find_or_insert(&route.prefix, next_hop).0
-            }
-        };
+        let next_hop = self.next_hops.take(&route.next_hop);
+        let (hop, is_new) = self.tables[table.0].find_or_insert(&route.prefix, next_hop);
+        if !is_new {
+            // It has its reference already.
+            self.next_hops.give_back(next_hop);
+        }
         let announcers = &self.tables[table.0].hops[hop].announcers;
         if let Some(announced) = announcers.iter().find(|a| a.origin == origin.0) {
             let place = announced.place as usize;
