@@ -23,6 +23,6 @@ pub use log::{AcceptLog, SessionLog};
 pub use message::{Answer, Message};
 pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 pub use seed::seeded;
-pub use socket::{accept_pause, listen, pack, prepare, remote, transport_end};
+pub use socket::{accept_pause, listen, prepare, receive, remote, transport_end};
 pub use turn::{ACCEPT_PAUSE, BATCH, Budget, CHANGES, CHANGES_BATCH, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN};
 pub use unwritten::Unwritten;

@@ -71,6 +71,7 @@ mod listener;
 mod peer;
 mod table;
 mod task;
+mod time;
 
 pub use changes::Changes;
 pub use handle::MetalBond;
