@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::net::{TcpListener, TcpStream};
+use smol::net::TcpStream;
+use socket2::SockRef;
 
 use crate::within;
 
@@ -24,6 +26,9 @@ pub struct RawPeer {
 
 impl RawPeer {
     /// Connects, and says nothing.
+    ///
+    /// # Errors
+    /// What the system says: nobody listens.
     pub async fn silent(server: SocketAddr) -> io::Result<Self> {
         TcpStream::connect(server).await.map(|stream| Self { stream })
     }
@@ -36,12 +41,6 @@ impl RawPeer {
         peer.send(KEEPALIVE).await;
         assert_eq!(peer.frame().await, KEEPALIVE);
         peer
-    }
-
-    /// Accepts a client.
-    pub async fn accepted(listener: &TcpListener) -> Self {
-        let (stream, _) = within("a client", listener.accept()).await.expect("a listener on loopback accepts");
-        Self { stream }
     }
 
     /// Writes.
@@ -60,6 +59,12 @@ impl RawPeer {
             frame
         })
         .await
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        // Fails only if the connection is broken already.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Reads until the node has ended the connection, one way or another. Returns how many bytes came.
