@@ -2,9 +2,9 @@
 
 use metalbond_conformance::{VNI, route, routes, within};
 
+use super::support::{Client, config, misuse, node, server};
 use crate::driver::{ApiMisuse, Config, Limit, MetalBond, Notice, Route, TryNotifyError, Vni};
 use crate::run;
-use crate::support::{Client, config, misuse, node, server};
 
 #[test]
 fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {

@@ -2,9 +2,9 @@
 
 use metalbond_conformance::{VNI, poll_once, route, routes, within};
 
+use super::support::{Client, node, server};
 use crate::driver::Vni;
 use crate::run;
-use crate::support::{Client, node, server};
 
 #[test]
 fn a_wait_for_a_change_that_is_given_up_loses_none() {

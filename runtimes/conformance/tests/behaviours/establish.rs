@@ -2,9 +2,9 @@
 
 use metalbond_conformance::{VNI, route, routes, until};
 
+use super::support::{Client, config, has_ipv6, nobody, node, server, server_at};
 use crate::driver::{Direction, MetalBond, SessionState};
 use crate::run;
-use crate::support::{Client, config, has_ipv6, node, nobody, server, server_at};
 
 #[test]
 fn both_ends_see_each_other_among_their_peers() {
@@ -54,7 +54,7 @@ fn everything_may_be_wanted_before_a_server_is_named() {
         announcer.add_peer(addr.into()).await.unwrap();
         subscriber.0.add_peer(addr.into()).await.unwrap();
 
-        crate::support::Table::new(subscriber.1).becomes(&routes(10, 1)).await;
+        super::support::Table::new(subscriber.1).becomes(&routes(10, 1)).await;
     });
 }
 
@@ -80,7 +80,8 @@ fn one_server_serves_clients_of_both_families() {
         let v4 = Client::of(([127, 0, 0, 1], port).into()).await;
         let v6 = Client::of(format!("[::1]:{port}").parse().unwrap()).await;
         until("two sessions", || async { v4.is_established().await && v6.is_established().await }).await;
-        let remotes: Vec<_> = server.peers().await.unwrap().iter().map(|peer| peer.remote().unwrap().is_ipv4()).collect();
+        let remotes: Vec<_> =
+            server.peers().await.unwrap().iter().map(|peer| peer.remote().unwrap().is_ipv4()).collect();
         assert!(remotes.contains(&true) && remotes.contains(&false), "IPv4 is named as such");
     });
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use metalbond_conformance::{VNI, route, routes, until, within};
 use smol::channel::{self, Receiver, Sender};
 
+use super::support::{Client, config, server};
 use crate::driver::{ApiMisuse, Changes, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
 use crate::run;
-use crate::support::{Client, config, server};
 
 /// Tells of each call, and refuses one route as often as it is told to.
 struct Teller {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use metalbond_conformance::{Line, route, routes};
 
+use super::support::{Client, config, server, server_at, warm_server};
 use crate::driver::Config;
 use crate::run;
-use crate::support::{Client, config, server, server_at, warm_server};
 
 #[test]
 fn routes_stay_for_the_hold_time_and_go_then() {

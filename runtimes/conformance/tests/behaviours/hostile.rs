@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes, until};
 use smol::io::AsyncWriteExt;
 
+use super::support::{Client, server};
 use crate::run;
-use crate::support::{Client, server};
 
 #[test]
 fn a_peer_that_sends_garbage_is_closed_and_others_go_on() {

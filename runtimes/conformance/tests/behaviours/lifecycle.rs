@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use metalbond_conformance::{KEEPALIVE, RawPeer, VNI, poll_once, routes, until, within};
 use smol::io::AsyncWriteExt;
 
+use super::support::{Client, config, node, server};
 use crate::driver::{ApiMisuse, MetalBond};
 use crate::run;
-use crate::support::{Client, config, node, server};
 
 #[test]
 fn a_node_ends_when_its_last_handle_is_gone() {

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 
 use metalbond_conformance::{RawPeer, route};
 
+use super::support::{ANY, Client, has_ipv6, node, server};
 use crate::driver::ListenError;
 use crate::run;
-use crate::support::{ANY, Client, has_ipv6, node, server};
 
 #[test]
 fn a_taken_port_is_an_error_and_the_node_goes_on() {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use metalbond_conformance::{route, routes, until};
 
+use super::support::{Client, server};
 use crate::driver::Route;
 use crate::run;
-use crate::support::{Client, server};
 
 const MANY: u32 = 1000;
 

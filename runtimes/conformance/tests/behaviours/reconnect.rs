@@ -2,9 +2,9 @@
 
 use metalbond_conformance::{Line, route, routes, until};
 
+use super::support::{Client, config, node, server, server_at};
 use crate::driver::CloseReason;
 use crate::run;
-use crate::support::{Client, config, node, server, server_at};
 
 #[test]
 fn a_server_restarts_on_its_port_and_no_client_loses_a_route() {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use metalbond_conformance::{VNI, route, routes, routes_of, until};
 
+use super::support::{Client, Table, server};
 use crate::driver::{Announcer, Route, Vni};
 use crate::run;
-use crate::support::{Client, Table, server};
 
 #[test]
 fn routes_of_all_kinds_are_told_live_and_to_who_comes_late() {
@@ -33,8 +33,7 @@ fn routes_of_all_kinds_are_told_live_and_to_who_comes_late() {
 fn a_change_carries_the_complete_set_of_next_hops() {
     run(async {
         let (_server, addr) = server().await;
-        let (a, b, mut subscriber) =
-            (Client::of(addr).await, Client::of(addr).await, Client::subscribed(addr).await);
+        let (a, b, mut subscriber) = (Client::of(addr).await, Client::of(addr).await, Client::subscribed(addr).await);
         // The same destination behind two hypervisors: `Table` compares each change's set with its own.
         for (client, hypervisor) in [(&a, 1), (&b, 2)] {
             client.node.announce_route(route(0, hypervisor)).await.unwrap();

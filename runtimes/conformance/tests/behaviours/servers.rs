@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use metalbond_conformance::{VNI, route, routes, until};
 
+use super::support::{Client, warm_server};
 use crate::driver::MetalBond;
 use crate::run;
-use crate::support::{Client, warm_server};
 
 #[test]
 fn a_route_of_two_servers_is_told_once_and_stays_while_one_of_them_holds_it() {

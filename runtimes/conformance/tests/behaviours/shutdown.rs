@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use metalbond_conformance::{RawPeer, SUBSCRIBE, VNI, route, routes, until, within};
 use smol::future::zip;
 
+use super::support::{Client, node, server};
 use crate::driver::{ApiMisuse, ListenError};
 use crate::run;
-use crate::support::{Client, node, server};
 
 #[test]
 fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second() {

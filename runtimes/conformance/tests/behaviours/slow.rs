@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use metalbond_conformance::{Line, routes, until};
 
+use super::support::{Client, server, warm_server};
 use crate::driver::Route;
 use crate::run;
-use crate::support::{Client, server, warm_server};
 
 #[test]
 fn an_embedder_that_reads_late_gets_the_right_table_and_no_history() {
