@@ -7,6 +7,7 @@
 
 mod applier;
 mod clock;
+pub mod embedding;
 mod endpoint;
 mod handler;
 mod listen_error;
