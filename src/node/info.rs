@@ -7,6 +7,8 @@ use crate::{CloseReason, ConnId, PeerId, SessionState};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct SessionInfo {
     /// Its id.
     pub conn: ConnId,
@@ -30,6 +32,8 @@ pub struct SessionInfo {
 
 /// A configured peer, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct PeerInfo {
     /// Its id.
     pub id: PeerId,
@@ -54,6 +58,9 @@ pub struct PeerInfo {
 
 /// Counts since the connection began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct Counters {
     /// Bytes received.
     pub bytes_in: u64,
