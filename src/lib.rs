@@ -113,7 +113,7 @@
 //! | durations | `60`, `0.25`: seconds |
 //! | [`Instant`] | `"12.345678901"`: seconds, exact to the nanosecond |
 //! | bytes | `"01000002"`: hexadecimal |
-//! | [`Config`] | an object of what is not as by default; an unknown name is an error |
+//! | [`Config`] | an object; what is missing when it is read is as by default, an unknown name is an error |
 //! | [`SessionInfo`] and other structs | an object with the fields' names |
 //!
 //! What could not be made otherwise is refused, a prefix that is too long for its address for example. In a new minor

@@ -12,6 +12,8 @@ mod log;
 mod message;
 mod peer;
 mod seed;
+#[cfg(feature = "serde")]
+mod serde;
 mod socket;
 mod turn;
 mod unwritten;
