@@ -107,7 +107,9 @@ impl core::error::Error for PeerMisbehaved {}
 /// assert_eq!(answer().or_else(ApiMisuse::ok_if_no_change), Ok(()));
 /// assert_eq!(Err(ApiMisuse::Closed).or_else(ApiMisuse::ok_if_no_change), Err(ApiMisuse::Closed));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ApiMisuse {
     /// The VNI is subscribed to.
@@ -130,6 +132,8 @@ pub enum ApiMisuse {
 
 /// How much one node's embedder may want. The numbers are settings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Limit {
     /// [`Config::peers_max`](crate::Config::peers_max).

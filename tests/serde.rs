@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metalbond::{
-    Action, CloseReason, Command, Config, ConnId, Counters, DecodeError, Input, Instant, MessageType, NextHop,
-    NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerMisbehaved, Prefix, Route, SessionInfo, SessionState, Transition,
-    TransportEnd, Vni,
+    Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Input, Instant, Limit,
+    MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerMisbehaved, Prefix, Route, SessionInfo,
+    SessionState, Transition, TransportEnd, Vni,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -90,7 +90,8 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
         "keepalive": 5, "handshake_timeout": 10, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "hold": 60,
         "restart_time": 10, "restart_time_max": 60, "warming": 60, "pacing": { "rate": 180000, "burst": 9000 },
-        "unproven_max": 49152, "shutdown_timeout": 0.8, "seed": 0
+        "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
+        "announcements_max": 16777216, "shutdown_timeout": 0.8, "seed": 0
     });
     looks_like(Config::default(), json);
     let read: Config = serde_json::from_value(json!({ "hold": 0.25, "pacing": null, "warming": 1 })).unwrap();
@@ -98,6 +99,16 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let expected = Config { hold, pacing: None, warming: Duration::from_secs(1), ..Config::default() };
     assert_eq!(read, expected);
     looks_like(Pacing { rate: 5000, burst: 2000 }, json!({ "rate": 5000, "burst": 2000 }));
+}
+
+#[test]
+fn who_announces_and_what_was_asked_in_vain_are_words_or_objects_of_one() {
+    looks_like(Announcer::Local, json!("local"));
+    looks_like(Announcer::Peer(PeerId(2)), json!({ "peer": 2 }));
+    looks_like(Announcer::Conn(ConnId::accepted(2)), json!({ "conn": "a2" }));
+    looks_like(Announcer::Departed, json!("departed"));
+    looks_like(ApiMisuse::AlreadySubscribed, json!("already_subscribed"));
+    looks_like(ApiMisuse::Limit(Limit::Peers), json!({ "limit": "peers" }));
 }
 
 #[test]

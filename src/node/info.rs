@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use crate::{CloseReason, ConnId, NextHop, PeerId, Prefix, SessionState};
@@ -59,6 +60,8 @@ pub struct PeerInfo {
 
 /// Who announces a route.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Announcer {
     /// This node itself.
     Local,
@@ -70,8 +73,20 @@ pub enum Announcer {
     Departed,
 }
 
+impl fmt::Display for Announcer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Peer(id) => id.fmt(f),
+            Self::Conn(id) => id.fmt(f),
+            Self::Departed => f.write_str("departed"),
+        }
+    }
+}
+
 /// A destination and where it is: all next hops that somebody, this node included, announces.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Destination {
     /// The destination.
     pub prefix: Prefix,

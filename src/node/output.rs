@@ -116,6 +116,7 @@ pub struct Peer {
 /// Write `chunks` one behind the other, then say [`Input::Sent`](crate::Input::Sent). Until then the node hands out
 /// nothing more for this connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "bytes that are not written are lost, and the node waits for `Input::Sent`"]
 pub struct Transmit {
     /// Where to.
     pub conn: ConnId,
