@@ -89,7 +89,7 @@ pub use metalbond_common::{
 pub use peer::Peer;
 pub use table::RouteTable;
 
-/// The README's example is a test.
+/// The README's example is a test. That of the workspace's README is the same.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
