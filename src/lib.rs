@@ -73,7 +73,7 @@
 //! }
 //!
 //! let change = nodes[bob].poll_change().expect("bob learns alice's route");
-//! assert_eq!((change.prefix, &change.added[..]), (route.prefix, &[route.next_hop][..]));
+//! assert_eq!((change.prefix, change.next_hops()), (route.prefix, &[route.next_hop][..]));
 //! assert!(nodes[bob].learned(red).eq([route]));
 //! # Ok(())
 //! # }
@@ -88,8 +88,8 @@
 //!   spins.
 //! - *bell*: work that is pending is either under way or handed out by [`Node::poll_transmit`]; nothing waits for an
 //!   unrelated event.
-//! - *bound*: memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass. (An
-//!   embedder that doesn't fetch its changes is not a peer: see [`Node::poll_change`].)
+//! - *bound*: memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass; for an
+//!   embedder that doesn't fetch its changes, by what it was told.
 //! - *truth*: once drained, what each peer has been told equals the model: the routes of the VNIs it subscribed to that
 //!   some other peer announces, and not from a server to a server.
 //! - *no gap*: while such a peer's view always holds a next hop for a destination, a peer with the capability `ordered`
@@ -104,6 +104,7 @@
 
 extern crate alloc;
 
+mod change;
 mod config;
 mod error;
 mod node;
@@ -113,11 +114,12 @@ mod time;
 mod types;
 pub mod wire;
 
+pub use change::RouteChange;
 pub use config::{Config, ConfigError, Pacing};
 pub use error::{ApiMisuse, CloseReason, DecodeError, MessageType, PeerMisbehaved, SessionState, TransportEnd};
 pub use node::{
-    Action, Actions, Close, Command, Counters, Input, Node, Peer, PeerInfo, Reply, RouteChange, SessionInfo,
-    Transition, Transmit, TransmitMode,
+    Action, Actions, Close, Command, Counters, Input, Node, Peer, PeerInfo, Reply, SessionInfo, Transition, Transmit,
+    TransmitMode,
 };
 pub use time::Instant;
 pub use types::{ConnId, NextHop, NextHopKind, ParsePrefixError, PeerId, Prefix, PrefixLengthError, Route, Vni};

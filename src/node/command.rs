@@ -25,6 +25,7 @@ impl Node {
             Command::ResetConn(conn) => self.close(conn, CloseReason::ResetRequested, Some(Close::Now)),
             Command::Subscribe(vni) => self.subscribe(vni)?,
             Command::Unsubscribe(vni) => self.unsubscribe(vni)?,
+            Command::Resync(vni) => self.rib.tell_again(vni).then_some(()).ok_or(ApiMisuse::NotSubscribed)?,
             Command::Announce(route) => self.announce(&route)?,
             Command::Withdraw(route) => {
                 if !self.own.withdraw(OriginId::LOCAL, &route) {
@@ -69,7 +70,7 @@ impl Node {
     }
 
     fn subscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
-        if !self.rib.subscribe(self.local, vni) {
+        if !self.rib.want(vni) {
             return Err(ApiMisuse::AlreadySubscribed);
         }
         self.ask_servers(vni);
@@ -77,8 +78,9 @@ impl Node {
     }
 
     fn unsubscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
-        let leave = self.rib.leave(self.local, vni).ok_or(ApiMisuse::NotSubscribed)?;
-        self.changes.leaving.push_back(leave);
+        if !self.rib.unwant(vni) {
+            return Err(ApiMisuse::NotSubscribed);
+        }
         if !self.jobs.iter().any(|job| job.drops(vni)) {
             self.jobs.push_back(Job::Drop { vni, from: 0 });
         }
@@ -88,7 +90,7 @@ impl Node {
 
     /// Whether a VNI is wanted has changed.
     fn ask_servers(&mut self, vni: Vni) {
-        let wanted = self.rib.is_subscribed(self.local, vni);
+        let wanted = self.rib.is_wanted(vni);
         let mut locked = alloc::vec::Vec::new();
         for conn in self.conns.values_mut() {
             let Some(upstream) = &mut conn.upstream else { continue };

@@ -80,6 +80,9 @@ pub enum Command {
     Subscribe(Vni),
     /// Want them no more: those that were told are told as removed. Fails with `NotSubscribed`.
     Unsubscribe(Vni),
+    /// Be told of all destinations of a VNI again, each with its whole set of next hops as added. Fails with
+    /// `NotSubscribed`.
+    Resync(Vni),
     /// Announce a route of this node's own. Fails with `AlreadyAnnounced`.
     Announce(Route),
     /// Withdraw it. Fails with `NoSuchRoute`.

@@ -23,15 +23,14 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 pub use info::{Counters, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
-pub use output::{Action, Actions, Close, Peer, Reply, RouteChange, Transition, Transmit, TransmitMode};
+pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
 
-use crate::rib::{Rib, SubscriberId, Viewer};
+use crate::rib::Rib;
 use crate::session::Role;
 use crate::{CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
 use clock::Clock;
 use conn::Conn;
 use jobs::Job;
-use local::LocalChanges;
 use shared::Shared;
 use timers::{TimerKey, Timers};
 
@@ -56,9 +55,8 @@ pub struct Node {
     rib: Rib,
     /// This node's own routes, told to the servers that it dials.
     own: Rib,
-    /// This node as a subscriber of `rib`.
-    local: SubscriberId,
-    changes: LocalChanges,
+    /// The last look for a change ended before it found one; the next may.
+    is_searching: bool,
     conns: BTreeMap<ConnId, Box<Conn>>,
     peers: BTreeMap<PeerId, peer::Peer>,
     /// Connections that may have something to be sent.
@@ -93,17 +91,15 @@ impl Node {
     /// If a setting is out of its range.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut rib = Rib::new(config.seed);
+        let rib = Rib::new(config.seed);
         let own = Rib::new(config.seed.rotate_left(32));
-        let local = rib.add_subscriber(Viewer::Local, None);
         Ok(Self {
             clock: Clock::new(now),
             random: config.seed,
             config,
             rib,
             own,
-            local,
-            changes: LocalChanges::default(),
+            is_searching: false,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -150,7 +146,7 @@ impl Node {
             || !self.ready.is_empty()
             || self.rib.is_dirty()
             || self.own.is_dirty()
-            || self.changes.is_unfinished;
+            || self.is_searching;
         if is_busy { Some(self.clock.now()) } else { self.timers.next() }
     }
 
@@ -158,7 +154,7 @@ impl Node {
     fn tick(&mut self) {
         let now = self.clock.now();
         // The embedder has been called; whether it has room is its business.
-        self.changes.is_unfinished = false;
+        self.is_searching = false;
         while let Some(key) = self.timers.pop(now) {
             match key {
                 TimerKey::Conn(conn) => self.conn_due(conn),

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{ApiMisuse, CloseReason, ConnId, NextHop, PeerId, Prefix, SessionState, Vni};
+use crate::{ApiMisuse, CloseReason, ConnId, PeerId, SessionState};
 
 /// The actions of one input, in order.
 pub type Actions = SmallVec<[Action; 2]>;
@@ -135,17 +135,4 @@ pub enum TransmitMode {
     /// Each chunk in a send of its own, with MSG_EOR: the peer misparses a frame that a segment cuts. A chunk has
     /// at most 1,208 bytes, the smallest MSS of TCP over IPv6 with timestamps (RFC 8200, RFC 7323).
     Segments,
-}
-
-/// A change of the routes of a VNI that this node subscribed to: those of one destination, together.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RouteChange {
-    /// The virtual network.
-    pub vni: Vni,
-    /// The destination.
-    pub prefix: Prefix,
-    /// Next hops that it has now.
-    pub added: SmallVec<[NextHop; 1]>,
-    /// Next hops that it had.
-    pub removed: SmallVec<[NextHop; 1]>,
 }

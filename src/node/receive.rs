@@ -74,7 +74,7 @@ impl Node {
                 }
             }
             Some(peer) => {
-                conn.upstream = Some(Upstream::new(self.rib.subscribed_vnis(self.local)).into());
+                conn.upstream = Some(Upstream::new(self.rib.wanted()).into());
                 let subscriber = self.own.add_subscriber(Viewer::ANYBODY, Some(id));
                 let vnis: alloc::vec::Vec<Vni> = self.own.vnis().collect();
                 for vni in vnis {

@@ -251,7 +251,7 @@ impl Node {
         if self.shutdown != Shutdown::No {
             return;
         }
-        let Self { conns, rib, own, jobs, local, .. } = self;
+        let Self { conns, rib, own, jobs, .. } = self;
         let Some(conn) = conns.get_mut(&id) else { return };
         let is_ordered = conn.session.is_ordered();
         let Some(upstream) = &mut conn.upstream else { return };
@@ -261,7 +261,7 @@ impl Node {
                 waiting.push(vni);
                 break;
             }
-            let wanted = rib.is_subscribed(*local, vni);
+            let wanted = rib.is_wanted(vni);
             let subscribe = match upstream.wire(vni) {
                 None if wanted && jobs.iter().any(|job| job.drops(vni)) => {
                     waiting.push(vni);

@@ -70,12 +70,12 @@ impl Node {
 
     /// Whether this node wants the routes of a VNI.
     pub fn is_subscribed(&self, vni: Vni) -> bool {
-        self.rib.is_subscribed(self.local, vni)
+        self.rib.is_wanted(vni)
     }
 
     /// The VNIs whose routes this node wants, in order.
     pub fn subscribed_vnis(&self) -> impl Iterator<Item = Vni> + '_ {
-        self.rib.subscribed_vnis(self.local)
+        self.rib.wanted()
     }
 
     /// Whether this node announces a route.

@@ -1,9 +1,12 @@
 //! The route table: who announced what (Adj-RIB-In: `origin`), what exists (Loc-RIB: `table`), and what each subscriber
-//! has been told (Adj-RIB-Out: a cursor into the table's journal). Knows no bytes, no sessions, no time.
+//! has been told (Adj-RIB-Out: a cursor into the table's journal; this node's own embedder: `local`). Knows no bytes, no
+//! sessions, no time.
 
+mod bits;
 mod cursor;
 mod intern;
 mod journal;
+mod local;
 mod origin;
 mod pool;
 mod routes;
@@ -16,6 +19,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
@@ -23,7 +27,7 @@ use hashbrown::HashMap;
 
 pub(crate) use cursor::Position;
 pub(crate) use origin::OriginId;
-pub(crate) use subscriber::{Leave, SubscriberId};
+pub(crate) use subscriber::SubscriberId;
 pub(crate) use table::TableId;
 pub(crate) use visibility::Viewer;
 pub(crate) use walk::{Change, Order, Sink, Walked};
@@ -47,6 +51,9 @@ pub(crate) struct Rib {
     /// The subscribers that are clients, by the key that they have as origins.
     by_key: HashMap<u64, SubscriberId, FixedState>,
     next_hops: NextHops,
+    /// The VNIs that the embedder wants, and the tables with something that it may have to be told.
+    wanted: BTreeMap<Vni, TableId>,
+    listed: VecDeque<TableId>,
     /// Tables that changed since the last `wake`.
     dirty: Vec<TableId>,
     /// Names the next origin; never the same again.
@@ -69,6 +76,8 @@ impl Rib {
             by_key: HashMap::with_hasher(seed.clone()),
             next_hops: NextHops::new(seed.clone()),
             seed,
+            wanted: BTreeMap::new(),
+            listed: VecDeque::new(),
             dirty: Vec::new(),
             next_key: 0,
             next_version: 0,

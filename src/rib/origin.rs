@@ -210,6 +210,7 @@ impl Rib {
             table.is_dirty = true;
             self.dirty.push(id);
         }
+        self.list(id);
         if let Some(next_hop) = gone {
             self.next_hops.give_back(next_hop);
         }

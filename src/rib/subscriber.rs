@@ -21,7 +21,7 @@ pub(crate) struct SubscriberId(u32);
 #[derive(Debug)]
 pub(super) struct Subscriber {
     viewer: Viewer,
-    /// Whose it is; this node's own has none.
+    /// Whose it is.
     conn: Option<ConnId>,
     cursors: BTreeMap<Vni, (TableId, u32)>,
     /// VNIs with something to walk. May name one that is not subscribed to any more.
@@ -57,14 +57,6 @@ pub(crate) struct Pending {
     pub(crate) table: TableId,
     cursor: u32,
     vni: Vni,
-}
-
-/// A subscription that has ended, with what is still to be taken back.
-#[derive(Debug)]
-pub(crate) struct Leave {
-    pub(super) table: TableId,
-    pub(super) cursor: u32,
-    pub(super) dest: u32,
 }
 
 impl Rib {
@@ -125,30 +117,16 @@ impl Rib {
 
     /// False: it is not subscribed.
     pub(crate) fn unsubscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
-        let leave = self.leave(id, vni);
-        if let Some(leave) = &leave {
-            self.left(leave);
-        }
-        leave.is_some()
-    }
-
-    /// Like `unsubscribe`, but what the subscriber has been told stays known until all of it has been taken back by
-    /// `take_back`. `None`: it is not subscribed.
-    pub(crate) fn leave(&mut self, id: SubscriberId, vni: Vni) -> Option<Leave> {
         let subscriber = &mut self.subscribers[id.0];
-        let (table_id, cursor) = subscriber.cursors.remove(&vni)?;
+        let Some((table_id, cursor)) = subscriber.cursors.remove(&vni) else { return false };
         let table = &mut self.tables[table_id.0];
         subscriber.unsynced.remove(&table.cursors[cursor].number);
         table.get_up(cursor);
-        Some(Leave { table: table_id, cursor, dest: 0 })
-    }
-
-    pub(super) fn left(&mut self, leave: &Leave) {
-        let table = &mut self.tables[leave.table.0];
-        table.cursors[leave.cursor].subscriber = NIL;
-        table.cursors.release(leave.cursor);
-        self.purge(leave.table);
-        self.release_if_unused(leave.table);
+        table.cursors[cursor].subscriber = NIL;
+        table.cursors.release(cursor);
+        self.purge(table_id);
+        self.release_if_unused(table_id);
+        true
     }
 
     pub(crate) fn viewer(&self, id: SubscriberId) -> Viewer {
@@ -157,10 +135,6 @@ impl Rib {
 
     pub(crate) fn subscription_count(&self, id: SubscriberId) -> usize {
         self.subscribers[id.0].cursors.len()
-    }
-
-    pub(crate) fn subscribed_vnis(&self, id: SubscriberId) -> impl Iterator<Item = Vni> + '_ {
-        self.subscribers[id.0].cursors.keys().copied()
     }
 
     pub(crate) fn is_subscribed(&self, id: SubscriberId, vni: Vni) -> bool {

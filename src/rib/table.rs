@@ -9,10 +9,11 @@ use smallvec::SmallVec;
 
 use super::intern::NextHopId;
 use super::journal::{Entry, Journal};
+use super::local::Local;
 use super::pool::Pool;
 use super::subscriber::Cursor;
 use super::tombstones::Tombstones;
-use super::visibility::Visibility;
+use super::visibility::{Viewer, Visibility};
 use crate::{Prefix, Vni};
 
 /// A table's number, while it is in use.
@@ -76,6 +77,8 @@ pub(super) struct Table {
     /// The number of tombstones at which another look at the cursors may be worth its while.
     pub(super) purge_at: usize,
     pub(super) cursors: Pool<Cursor>,
+    /// This node's own embedder.
+    pub(super) local: Local,
     /// Cursors at the tail, to be woken by the next change.
     pub(super) asleep: Vec<u32>,
     pub(super) is_dirty: bool,
@@ -101,6 +104,7 @@ impl Table {
             tombstones: Tombstones::default(),
             purge_at: 64,
             cursors: Pool::default(),
+            local: Local::default(),
             asleep: Vec::new(),
             is_dirty: false,
             version: 0,
@@ -110,7 +114,7 @@ impl Table {
     }
 
     pub(super) fn is_unused(&self) -> bool {
-        self.hops.len() == 0 && self.cursors.len() == 0 && !self.is_dirty
+        self.hops.len() == 0 && self.cursors.len() == 0 && !self.is_dirty && !self.local.is_used()
     }
 
     pub(super) fn dest(&self, id: u32) -> &Dest {
@@ -121,9 +125,9 @@ impl Table {
         self.dests.places()
     }
 
-    /// The hops of the destination in a place, tombstones among them.
+    /// The hops of the destination in a place, tombstones among them; none if the place is free.
     pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
-        let first = if self.dests[dest].hops == 0 { NIL } else { self.dests[dest].first };
+        let first = self.dests.get(dest).map_or(NIL, |dest| if dest.hops == 0 { NIL } else { dest.first });
         let there = |id: u32| (id != NIL).then_some(id);
         core::iter::successors(there(first), move |&id| there(self.hops[id].next)).map(|id| (id, &self.hops[id]))
     }
@@ -229,11 +233,14 @@ impl Table {
         self.version += 1;
         self.live += usize::from(was == Visibility::NONE);
         self.live -= usize::from(now == Visibility::NONE);
-        self.dead -= usize::from(was == Visibility::NONE && hop.seq != 0);
+        if was.is_visible_to(Viewer::Local) != now.is_visible_to(Viewer::Local) {
+            self.local.touch(hop.dest);
+        }
+        self.dead -= usize::from(was == Visibility::NONE && hop.seq != 0 && !self.local.take_up(id));
         let is_unseen = hop.seq > self.frontier;
         if now == Visibility::NONE && (self.cursors.len() == 0 || (is_unseen && hop.prev_seq == 0)) {
-            // Nobody has to be told of what came and went since anybody last looked.
-            return Some(self.free(id));
+            // No subscriber has to be told of what came and went since anybody last looked.
+            return self.local.let_go(id).then(|| self.free(id));
         }
         // A change that nobody has seen is part of the next.
         if !is_unseen {
@@ -272,8 +279,8 @@ impl Table {
 
     /// Puts the tombstones in order.
     pub(super) fn tidy(&mut self) {
-        let hops = &self.hops;
-        self.tombstones.tidy(|entry| is_tombstone(hops, entry));
+        let (hops, local) = (&self.hops, &self.local);
+        self.tombstones.tidy(|entry| is_tombstone(hops, local, entry));
     }
 
     /// The announcers of a hop changed, and those who would see a difference do not subscribe.
@@ -293,7 +300,7 @@ impl Table {
     }
 
     /// Forgets a hop that nobody announces and nobody has to be told of.
-    fn free(&mut self, id: u32) -> NextHopId {
+    pub(super) fn free(&mut self, id: u32) -> NextHopId {
         self.unlink(id);
         let Hop { dest, next_hop, .. } = self.hops[id];
         self.hops[id].seq = 0;
@@ -332,9 +339,11 @@ impl Table {
         self.tidy();
         while let Some(entry) = self.tombstones.pop_to(passed) {
             // Announced again since?
-            if is_tombstone(&self.hops, &entry) {
+            if is_tombstone(&self.hops, &self.local, &entry) {
                 self.dead -= 1;
-                freed.push(self.free(entry.hop));
+                if self.local.let_go(entry.hop) {
+                    freed.push(self.free(entry.hop));
+                }
             }
         }
         self.purge_at = self.tombstones.len() * 2 + 64;
@@ -350,9 +359,9 @@ fn is_live(hops: &Pool<Hop>, entry: &Entry) -> bool {
     hops.get(entry.hop).is_some_and(|hop| hop.seq == entry.seq)
 }
 
-/// Whether the hop is still gone by that change: not announced again, nor withdrawn once more.
-fn is_tombstone(hops: &Pool<Hop>, entry: &Entry) -> bool {
-    is_live(hops, entry) && hops[entry.hop].now == Visibility::NONE
+/// Whether the hop is still gone by that change, not announced again nor withdrawn once more, and there for subscribers.
+fn is_tombstone(hops: &Pool<Hop>, local: &Local, entry: &Entry) -> bool {
+    is_live(hops, entry) && hops[entry.hop].now == Visibility::NONE && !local.is_kept(entry.hop)
 }
 
 /// A prefix as three words: bytewise is slower.

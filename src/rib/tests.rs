@@ -1,6 +1,7 @@
 //! The table against the model of protocol.md, under any sequence of changes and pulls.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
@@ -21,17 +22,30 @@ enum Op {
     Unsubscribe(usize, u8),
     Pull(usize, usize),
     Leave(usize),
+    /// The embedder's: VNIs; how many changes it takes.
+    Want(u8),
+    Unwant(u8),
+    TellAgain(u8),
+    Take(usize),
+    Own(u8, u8, u8),
+    Disown(u8, u8, u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let route = (0..PEERS, 0..2u8, 0..2u8, 0..3u8);
     prop_oneof![
         6 => route.clone().prop_map(|(p, v, d, n)| Op::Announce(p, v, d, n)),
-        5 => route.prop_map(|(p, v, d, n)| Op::Withdraw(p, v, d, n)),
+        5 => route.clone().prop_map(|(p, v, d, n)| Op::Withdraw(p, v, d, n)),
         2 => (0..PEERS, 0..2u8).prop_map(|(p, v)| Op::Subscribe(p, v)),
         1 => (0..PEERS, 0..2u8).prop_map(|(p, v)| Op::Unsubscribe(p, v)),
         6 => (0..PEERS, 0..4usize).prop_map(|(p, room)| Op::Pull(p, room)),
         1 => (0..PEERS).prop_map(Op::Leave),
+        2 => (0..2u8).prop_map(Op::Want),
+        1 => (0..2u8).prop_map(Op::Unwant),
+        1 => (0..2u8).prop_map(Op::TellAgain),
+        3 => (0..4usize).prop_map(Op::Take),
+        1 => route.clone().prop_map(|(_, v, d, n)| Op::Own(v, d, n)),
+        1 => route.prop_map(|(_, v, d, n)| Op::Disown(v, d, n)),
     ]
 }
 
@@ -50,6 +64,10 @@ struct World {
     subscribers: Vec<SubscriberId>,
     announced: BTreeSet<(usize, Route)>,
     told: Vec<BTreeSet<Route>>,
+    own: BTreeSet<Route>,
+    /// What the embedder has been told, and of which VNIs it is being told again.
+    embedder: BTreeSet<Route>,
+    again: BTreeSet<Vni>,
     /// Whether everybody pulls after every change: then nothing superfluous may be told.
     prompt: bool,
 }
@@ -87,14 +105,44 @@ impl World {
         let origins: Vec<_> = SERVERS.iter().map(|&is_server| rib.add_origin(is_server)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p), None)).collect();
         let told = alloc::vec![BTreeSet::new(); PEERS];
-        Self { rib, origins, subscribers, announced: BTreeSet::new(), told, prompt }
+        let (announced, own, embedder, again) = Default::default();
+        Self { rib, origins, subscribers, announced, told, own, embedder, again, prompt }
     }
 
     fn view(&self, peer: usize) -> BTreeSet<Route> {
         let is_visible = |(p, route): &&(usize, Route)| {
             *p != peer && !(SERVERS[*p] && SERVERS[peer]) && self.rib.is_subscribed(self.subscribers[peer], route.vni)
         };
-        self.announced.iter().filter(is_visible).map(|(_, route)| *route).collect()
+        let mut view: BTreeSet<_> = self.announced.iter().filter(is_visible).map(|(_, route)| *route).collect();
+        let is_wanted = |route: &&Route| self.rib.is_subscribed(self.subscribers[peer], route.vni);
+        view.extend(self.own.iter().filter(is_wanted));
+        view
+    }
+
+    fn embedders_view(&self) -> BTreeSet<Route> {
+        let is_visible = |route: &&Route| !self.own.contains(route) && self.rib.is_wanted(route.vni);
+        self.announced.iter().map(|(_, route)| route).filter(is_visible).copied().collect()
+    }
+
+    /// The embedder takes changes. Each is exactly the difference, and the set is whole.
+    fn take(&mut self, room: usize) {
+        for _ in 0..room {
+            let mut steps = usize::MAX;
+            let Some(change) = self.rib.next_change(&mut steps) else {
+                self.again.clear();
+                return;
+            };
+            let (vni, prefix) = (change.vni, change.prefix);
+            let routes = |hops: &[NextHop]| -> BTreeSet<Route> {
+                hops.iter().map(|&next_hop| Route { vni, prefix, next_hop }).collect()
+            };
+            let had: BTreeSet<_> = self.embedder.extract_if(.., |r| (r.vni, r.prefix) == (vni, prefix)).collect();
+            let has = routes(change.next_hops());
+            assert_eq!(routes(change.removed()), &had - &has);
+            let is_again = self.again.contains(&vni) && change.added() == change.next_hops();
+            assert!(is_again || (routes(change.added()) == &has - &had && has != had), "{change} to {had:?}");
+            self.embedder.extend(has);
+        }
     }
 
     fn pull(&mut self, peer: usize, room: usize, gapless: Option<BTreeMap<(Vni, Prefix), bool>>) {
@@ -131,6 +179,27 @@ impl World {
                 self.told[p].retain(|route| route.vni != Vni(v.into()));
             }
             Op::Pull(p, room) => self.pull(p, room, None),
+            Op::Want(v) => {
+                self.rib.want(Vni(v.into()));
+            }
+            Op::Unwant(v) => {
+                self.rib.unwant(Vni(v.into()));
+                self.again.remove(&Vni(v.into()));
+            }
+            Op::TellAgain(v) => {
+                if self.rib.tell_again(Vni(v.into())) {
+                    self.again.insert(Vni(v.into()));
+                }
+            }
+            Op::Take(room) => self.take(room),
+            Op::Own(v, d, n) => {
+                let news = self.rib.announce(OriginId::LOCAL, &route(v, d, n));
+                assert_eq!(news, self.own.insert(route(v, d, n)));
+            }
+            Op::Disown(v, d, n) => {
+                let news = self.rib.withdraw(OriginId::LOCAL, &route(v, d, n));
+                assert_eq!(news, self.own.remove(&route(v, d, n)));
+            }
             Op::Leave(p) => {
                 self.rib.mark_stale(self.origins[p]);
                 assert!(self.rib.sweep(self.origins[p], &mut 1000));
@@ -145,6 +214,11 @@ impl World {
         }
     }
 
+    /// How many next hops have a place in the tables.
+    fn places(&self) -> usize {
+        self.rib.by_vni.values().map(|id| self.rib.tables[id.0].hops.len()).sum()
+    }
+
     fn settle(&mut self) {
         for peer in 0..PEERS {
             self.pull(peer, usize::MAX, None);
@@ -152,7 +226,13 @@ impl World {
         }
         self.rib.wake(|_| {});
         assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
-        let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| route).collect();
+        // The embedder has not read, and yet nothing is kept but what it was told.
+        let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| *route).chain(self.own.clone()).collect();
+        let known: BTreeSet<_> = distinct.iter().chain(&self.embedder).collect();
+        assert_eq!(self.places(), known.len());
+        self.take(usize::MAX);
+        assert_eq!(self.embedder, self.embedders_view());
+        assert_eq!(self.places(), distinct.len());
         assert_eq!(self.rib.len(), distinct.len());
         for table in self.rib.tables.iter() {
             assert!(table.journal.len() <= table.hops.len() * 2 + 130, "the journal is compacted");

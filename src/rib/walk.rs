@@ -1,7 +1,6 @@
 //! The walk from a cursor towards the tail: what a subscriber has to be told, destination by destination.
 
 use super::cursor::{Position, Told};
-use super::subscriber::Leave;
 use super::table::{NIL, Table, TableId};
 use super::visibility::Viewer;
 use super::{Rib, intern::NextHops};
@@ -29,10 +28,6 @@ pub(crate) struct Change<'a> {
 
 /// Takes what a walk tells.
 pub(crate) trait Sink {
-    /// Whether a walk may go on to the next destination.
-    fn begin(&mut self) -> bool {
-        true
-    }
     /// Whether there is room for one more change.
     fn has_room(&self) -> bool;
     fn tell(&mut self, change: Change<'_>);
@@ -105,40 +100,6 @@ impl Rib {
     }
 }
 
-impl Rib {
-    /// Takes back what a subscription that has ended was told, until `sink` is full or `steps` destinations are passed.
-    /// Whether that was all.
-    pub(crate) fn take_back(
-        &mut self,
-        leave: &mut Leave,
-        viewer: Viewer,
-        steps: &mut usize,
-        sink: &mut impl Sink,
-    ) -> bool {
-        let table = &self.tables[leave.table.0];
-        let position = &table.cursors[leave.cursor].position;
-        while leave.dest < table.dest_places() {
-            if *steps == 0 || !sink.begin() {
-                return false;
-            }
-            *steps -= 1;
-            for (id, hop) in table.hops_of(leave.dest) {
-                let told = match hop.seq <= position.at() {
-                    true => hop.now.is_visible_to(viewer),
-                    false => position.told(id, hop, viewer) != Told::No,
-                };
-                if told {
-                    let (prefix, next_hop) = (&table.dest(leave.dest).prefix, self.next_hops.get(hop.next_hop));
-                    sink.tell(Change { there: false, vni: table.vni, prefix, next_hop });
-                }
-            }
-            leave.dest += 1;
-        }
-        self.left(leave);
-        true
-    }
-}
-
 impl<S: Sink> Walk<'_, S> {
     /// Whether the tail was reached.
     fn run(&mut self, steps: &mut usize) -> bool {
@@ -150,7 +111,7 @@ impl<S: Sink> Walk<'_, S> {
             *steps -= 1;
             let live = table.is_live(entry).then_some(entry.hop);
             if let Some(hop) = live
-                && !(self.sink.begin() && self.visit(hop, steps))
+                && !self.visit(hop, steps)
             {
                 return false;
             }

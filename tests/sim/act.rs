@@ -66,6 +66,7 @@ impl World {
         match op {
             Op::Subscribe(h, v) => self.subscribe(host(h), v),
             Op::Unsubscribe(h, v) => self.unsubscribe(host(h), v),
+            Op::Resync(h, v) => self.command(host(h), Command::Resync(ops::vni(v))),
             Op::Announce(h, v, p, n) => self.announce(host(h), v, p, n),
             Op::Withdraw(h, v, p, n) => self.withdraw(host(h), v, p, n),
             Op::Kill(h) => self.kill(host(h), true),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metalbond::{
-    Action, ApiMisuse, Command, Config, ConnId, Input, Instant, Node, Reply, Route, RouteChange, Transmit,
-    TransmitMode, TransportEnd, Vni,
+    Action, ApiMisuse, Command, Config, ConnId, Input, Instant, NextHop, Node, Prefix, Reply, Route, RouteChange,
+    Transmit, TransmitMode, TransportEnd, Vni,
 };
 
 use super::accepted::{Accepted, Step};
@@ -29,6 +29,9 @@ pub(crate) struct Watch {
     own: Routes,
     /// What an embedder has made of the changes.
     pub(crate) installed: Routes,
+    /// Destinations of which it wants to be told again.
+    again: BTreeSet<(Vni, Prefix)>,
+    resyncing: BTreeSet<Vni>,
     learned: Routes,
     /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
     hidden: Routes,
@@ -51,6 +54,8 @@ impl Watch {
             wants: BTreeSet::new(),
             own: Routes::new(),
             installed: Routes::new(),
+            again: BTreeSet::new(),
+            resyncing: BTreeSet::new(),
             learned: Routes::new(),
             hidden: Routes::new(),
             lost: Routes::new(),
@@ -219,7 +224,17 @@ impl Watch {
             }
             Command::Unsubscribe(vni) => {
                 assert_eq!(reply, done(self.wants.remove(vni), ApiMisuse::NotSubscribed));
+                self.again.retain(|(again, _)| again != vni);
+                self.resyncing.remove(vni);
                 self.dialled.values_mut().for_each(|d| d.left(*vni));
+            }
+            Command::Resync(vni) => {
+                assert_eq!(reply, done(self.wants.contains(vni), ApiMisuse::NotSubscribed));
+                if self.wants.contains(vni) {
+                    let all = self.installed.iter().filter(|r| r.vni == *vni);
+                    self.again.extend(all.map(|r| (r.vni, r.prefix)));
+                    self.resyncing.insert(*vni);
+                }
             }
             Command::Announce(route) => {
                 let fresh = self.own.insert(*route);
@@ -273,19 +288,23 @@ impl Watch {
         assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
     }
 
-    /// `slow`: changes have waited, so what changed more than once may be told twice or not at all.
-    pub(crate) fn change(&mut self, change: &RouteChange, slow: bool) {
-        let excused = slow || !self.strict;
-        assert!(!change.added.is_empty() || !change.removed.is_empty(), "a change of nothing");
+    pub(crate) fn change(&mut self, change: &RouteChange) {
         let (vni, prefix) = (change.vni, change.prefix);
-        for next_hop in &change.added {
-            let new = self.installed.insert(Route { vni, prefix, next_hop: *next_hop });
-            assert!(new || excused, "{next_hop} added to {prefix} twice");
+        let route = |next_hop: &NextHop| Route { vni, prefix, next_hop: *next_hop };
+        let had: Routes = self.installed.extract_if(.., |r| (r.vni, r.prefix) == (vni, prefix)).collect();
+        let has: Routes = change.next_hops().iter().map(route).collect();
+        assert_eq!(has.len(), change.next_hops().len(), "a next hop twice in {change}");
+        let [added, removed]: [Routes; 2] =
+            [change.added(), change.removed()].map(|hops| hops.iter().map(route).collect());
+        assert_eq!(removed, &had - &has, "removed by {change}");
+        // What is said anew is said whole.
+        let is_again = self.resyncing.contains(&vni) && added == has;
+        if added == has {
+            self.again.remove(&(vni, prefix));
         }
-        for next_hop in &change.removed {
-            let was = self.installed.remove(&Route { vni, prefix, next_hop: *next_hop });
-            assert!(was || excused, "{next_hop} removed from {prefix}, where it was not");
-        }
+        assert!(is_again || added == &has - &had, "added by {change} to {had:?}");
+        assert!(is_again || !added.is_empty() || !removed.is_empty(), "a change of nothing");
+        self.installed.extend(has);
     }
 
     /// The node has drained, and no timeout is due. `credit`: connections that a transmit is not under way to.
@@ -311,6 +330,8 @@ impl Watch {
         self.check_learned(node);
         if !deaf {
             assert_eq!(self.installed, self.learned, "what the changes make (left) is not what is learned (right)");
+            assert!(self.again.is_empty(), "not told again: {:?}", self.again);
+            self.resyncing.clear();
         }
     }
 

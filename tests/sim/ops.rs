@@ -43,6 +43,8 @@ pub(crate) enum Chunking {
 pub(crate) enum Op {
     Subscribe(u8, u8),
     Unsubscribe(u8, u8),
+    /// The embedder wants to be told all of a VNI again.
+    Resync(u8, u8),
     /// Host; VNI, prefix, next hop.
     Announce(u8, u8, u8, u8),
     /// The same.
@@ -134,6 +136,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         10 => (h.clone(), v.clone()).prop_map(|(h, v)| Subscribe(h, v)),
         4 => (h.clone(), v.clone()).prop_map(|(h, v)| Unsubscribe(h, v)),
+        1 => (h.clone(), v.clone()).prop_map(|(h, v)| Resync(h, v)),
         20 => (h.clone(), v.clone(), p.clone(), n.clone()).prop_map(|(h, v, p, n)| Announce(h, v, p, n)),
         12 => (h.clone(), v, p, n.clone()).prop_map(|(h, v, p, n)| Withdraw(h, v, p, n)),
         14 => (0..8u8).prop_map(Advance),

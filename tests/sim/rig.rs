@@ -253,8 +253,8 @@ impl Rig {
             let Event::Turn { changes, .. } = event else { continue };
             for c in changes {
                 let route = |next_hop| Route { vni: c.vni, prefix: c.prefix, next_hop };
-                out.extend(c.added.iter().map(|h| (true, route(*h))));
-                out.extend(c.removed.iter().map(|h| (false, route(*h))));
+                out.extend(c.added().iter().map(|h| (true, route(*h))));
+                out.extend(c.removed().iter().map(|h| (false, route(*h))));
             }
         }
         self.events_seen = events.len();

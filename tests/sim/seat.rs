@@ -39,7 +39,6 @@ pub(crate) struct Seat {
     pub(crate) recording: Recording,
     /// The embedder takes no changes.
     pub(crate) deaf: bool,
-    was_deaf: bool,
     /// Connections with a transmit under way.
     busy: BTreeSet<ConnId>,
     accepted: u64,
@@ -59,7 +58,6 @@ impl Seat {
             inbox: VecDeque::new(),
             recording: Recording { config, start: now, events: Vec::new() },
             deaf: false,
-            was_deaf: false,
             busy: BTreeSet::new(),
             accepted: 0,
             spins: (now, 0),
@@ -134,8 +132,7 @@ impl Seat {
             return transmits;
         }
         transmits.iter().for_each(|t| self.watch.transmit(t));
-        changes.iter().for_each(|c| self.watch.change(c, self.was_deaf));
-        self.was_deaf = deaf;
+        changes.iter().for_each(|c| self.watch.change(c));
         if timeout.is_none_or(|t| t > now) {
             let busy = &self.busy;
             self.watch.turn_ended(now, &self.node, deaf, |conn| !busy.contains(&conn));

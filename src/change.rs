@@ -1,0 +1,85 @@
+//! A change of the routes that this node subscribed to, as its embedder is told.
+
+use core::fmt;
+
+use smallvec::SmallVec;
+
+use crate::{NextHop, Prefix, Vni};
+
+/// What has become of a destination: its complete set of next hops, and what of that is news.
+///
+/// Whoever keeps a table puts [`next_hops`](Self::next_hops) in the place of what it had for the destination; whoever
+/// acts on each next hop does so for [`added`](Self::added), then for [`removed`](Self::removed): in this order a
+/// destination that always has a next hop is never without one.
+///
+/// ```
+/// use metalbond::{NextHop, RouteChange, Vni};
+///
+/// let [a, b, c] = [1, 2, 3].map(|n| NextHop::standard([192, 0, 2, n].into()));
+/// let change = RouteChange::new(Vni(23), "10.0.0.1/32".parse().unwrap(), [a], [b], [c]);
+/// assert_eq!(change.next_hops(), [a, b]);
+/// assert_eq!((change.added(), change.removed()), (&[b][..], &[c][..]));
+/// assert_eq!(change.to_string(), "23 10.0.0.1/32 via 192.0.2.1, +192.0.2.2, -192.0.2.3");
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct RouteChange {
+    /// The virtual network.
+    pub vni: Vni,
+    /// The destination.
+    pub prefix: Prefix,
+    /// The known ones, then the added ones, then the removed ones.
+    hops: SmallVec<[NextHop; 1]>,
+    added_from: u32,
+    removed_from: u32,
+}
+
+impl RouteChange {
+    /// A change after which a destination has the next hops `known`, which were told before, and `added`, which were not;
+    /// and no more those in `removed`.
+    pub fn new(
+        vni: Vni,
+        prefix: Prefix,
+        known: impl IntoIterator<Item = NextHop>,
+        added: impl IntoIterator<Item = NextHop>,
+        removed: impl IntoIterator<Item = NextHop>,
+    ) -> Self {
+        let mut hops: SmallVec<_> = known.into_iter().collect();
+        let added_from = hops.len() as u32;
+        hops.extend(added);
+        let removed_from = hops.len() as u32;
+        hops.extend(removed);
+        Self { vni, prefix, hops, added_from, removed_from }
+    }
+
+    /// The complete set of next hops that the destination has now. None: it is gone.
+    pub fn next_hops(&self) -> &[NextHop] {
+        &self.hops[..self.removed_from as usize]
+    }
+
+    /// Those of them that the destination did not have when it was told last.
+    pub fn added(&self) -> &[NextHop] {
+        &self.hops[self.added_from as usize..self.removed_from as usize]
+    }
+
+    /// Next hops that it had when it was told last, and has no more.
+    pub fn removed(&self) -> &[NextHop] {
+        &self.hops[self.removed_from as usize..]
+    }
+}
+
+impl fmt::Display for RouteChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} via ", self.vni, self.prefix)?;
+        for (n, hop) in self.hops.iter().enumerate() {
+            let comma = if n == 0 { "" } else { ", " };
+            let sign = match n as u32 {
+                n if n < self.added_from => "",
+                n if n < self.removed_from => "+",
+                _ => "-",
+            };
+            write!(f, "{comma}{sign}{hop}")?;
+        }
+        Ok(())
+    }
+}
