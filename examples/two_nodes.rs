@@ -145,11 +145,10 @@ impl World {
 
 /// The messages of a chunk, by name.
 fn messages(mut bytes: &[u8]) -> String {
-    let (mut deframer, mut names) = (Deframer::default(), Vec::new());
-    while let Ok(Some(frame)) = deframer.next(&mut bytes) {
-        if let Ok(Decoded::Message(message)) = Message::decode(frame) {
-            names.push(message.kind().to_string());
-        }
-    }
-    names.join(", ")
+    let mut deframer = Deframer::default();
+    let names = std::iter::from_fn(|| match Message::decode(deframer.next(&mut bytes).ok()??) {
+        Ok(Decoded::Message(message)) => Some(message.kind().to_string()),
+        _ => None,
+    });
+    names.collect::<Vec<_>>().join(", ")
 }

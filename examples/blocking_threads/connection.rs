@@ -56,13 +56,7 @@ pub(crate) fn read(
                 }
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
-                break TransportEnd::Reset;
-            }
-            Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::HostUnreachable) => {
-                break TransportEnd::TimedOut;
-            }
-            Err(e) => break TransportEnd::Error(e.to_string().into()),
+            Err(e) => break transport_end(&e),
         }
     };
     let _ = mailbox.send(Event::Input(Input::Closed { conn, end }));
@@ -80,10 +74,12 @@ pub(crate) fn write(
     for transmit in transmits {
         // A chunk a call and no delay: what `TransmitMode::Segments` asks for, as long as the peer keeps up and no chunks
         // meet in the kernel. That they stay apart even then takes MSG_EOR, which the standard library doesn't have.
-        if transmit.chunks.iter().try_for_each(|chunk| stream.write_all(chunk)).is_err() {
-            break;
-        }
-        if mailbox.send(Event::Input(Input::Sent { conn })).is_err() {
+        let event = match transmit.chunks.iter().try_for_each(|chunk| stream.write_all(chunk)) {
+            Ok(()) => Event::Input(Input::Sent { conn }),
+            Err(e) => Event::Broken(conn, transport_end(&e)),
+        };
+        let is_broken = matches!(event, Event::Broken(..));
+        if mailbox.send(event).is_err() || is_broken {
             break;
         }
     }
@@ -91,4 +87,12 @@ pub(crate) fn write(
     let _ = stream.shutdown(Shutdown::Write);
     let _ = read_all.recv_timeout(DRAIN);
     let _ = stream.shutdown(Shutdown::Both);
+}
+
+fn transport_end(error: &io::Error) -> TransportEnd {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => TransportEnd::Reset,
+        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportEnd::TimedOut,
+        _ => TransportEnd::Error(error.to_string().into()),
+    }
 }

@@ -21,6 +21,7 @@ use std::time;
 
 use metalbond::{
     Action, ApiMisuse, Close, Command, Config, ConfigError, ConnId, Input, Instant, Node, Reply, RouteChange, Transmit,
+    TransportEnd,
 };
 
 use crate::connection::{DRAIN, accept, dial, read, write};
@@ -78,13 +79,15 @@ pub(crate) enum Event {
     Dialled(ConnId, io::Result<(TcpStream, SocketAddr)>),
     /// From a reader or a writer. If the connection is closed by now, the node ignores it.
     Input(Input),
+    /// A writer has failed. The connection ends when its reader has read what the peer had sent.
+    Broken(ConnId, TransportEnd),
     Command(Command, SyncSender<Result<Reply, ApiMisuse>>),
 }
 
 /// A connection that the node knows of.
 enum Link {
     Dialling,
-    Open { stream: Arc<TcpStream>, writer: SyncSender<Transmit> },
+    Open { stream: Arc<TcpStream>, writer: SyncSender<Transmit>, broken: Option<TransportEnd> },
 }
 
 /// The owner of everything.
@@ -156,11 +159,18 @@ impl Owner {
                 };
                 self.feed(input);
             }
-            Event::Input(input) => {
-                if let Input::Closed { conn, .. } = input {
-                    self.links.remove(&conn);
+            Event::Input(mut input) => {
+                if let Input::Closed { conn, end } = &mut input
+                    && let Some(Link::Open { broken: Some(first), .. }) = self.links.remove(conn)
+                {
+                    *end = first;
                 }
                 self.feed(input);
+            }
+            Event::Broken(conn, end) => {
+                if let Some(Link::Open { broken, .. }) = self.links.get_mut(&conn) {
+                    *broken = Some(end);
+                }
             }
             Event::Command(command, answer) => {
                 let reply = self.feed(Input::Command(command)).unwrap_or(Err(ApiMisuse::Closed));
@@ -208,6 +218,6 @@ impl Owner {
         thread::spawn(move || read(conn, &input, &mailbox, reading));
         let mailbox = self.mailbox.clone();
         thread::spawn(move || write(conn, &output, &transmits, &mailbox, &read_all, alive));
-        self.links.insert(conn, Link::Open { stream, writer });
+        self.links.insert(conn, Link::Open { stream, writer, broken: None });
     }
 }
