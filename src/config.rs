@@ -34,6 +34,12 @@ pub struct Config {
     /// The most bytes sent to a server without the capability `ordered` before it has answered a KEEPALIVE: its
     /// answer proves that it has read them. Default 48 KiB; at least 4 KiB.
     pub unproven_max: usize,
+    /// How many servers may be configured at once. Default 1,024.
+    pub peers_max: usize,
+    /// How many VNIs may be subscribed to at once. Default 1,048,576.
+    pub subscriptions_max: usize,
+    /// How many routes may be announced at once. Default 16,777,216.
+    pub announcements_max: usize,
     /// How long a shutdown may take before sessions are cut. Default 800 ms.
     pub shutdown_timeout: Duration,
     /// Seeds hash maps (against flooding) and the jitter of the back-off. Same seed, same inputs, same outputs.
@@ -54,6 +60,9 @@ impl Default for Config {
             warming: Duration::from_secs(60),
             pacing: Some(Pacing::default()),
             unproven_max: 48 * 1024,
+            peers_max: 1 << 10,
+            subscriptions_max: 1 << 20,
+            announcements_max: 1 << 24,
             shutdown_timeout: Duration::from_millis(800),
             seed: 0,
         }

@@ -88,7 +88,17 @@ impl fmt::Display for PeerMisbehaved {
 
 impl core::error::Error for PeerMisbehaved {}
 
-/// A command that asks for what can't be. A caller that only wants it to be so can treat the first five as success.
+/// A command that asks for what can't be.
+///
+/// A caller that only wants something to be so takes 'it is so already' as success:
+///
+/// ```
+/// use metalbond::ApiMisuse;
+///
+/// # fn answer() -> Result<(), ApiMisuse> { Err(ApiMisuse::AlreadyAnnounced) }
+/// assert_eq!(answer().or_else(ApiMisuse::ok_if_no_change), Ok(()));
+/// assert_eq!(Err(ApiMisuse::Closed).or_else(ApiMisuse::ok_if_no_change), Err(ApiMisuse::Closed));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ApiMisuse {
@@ -104,13 +114,62 @@ pub enum ApiMisuse {
     PeerExists,
     /// There is no peer with this id.
     NoSuchPeer,
-    /// The node is shutting down.
+    /// There are as many as there may be.
+    Limit(Limit),
+    /// The node is shut down, or about to be.
     Closed,
+}
+
+/// How much one node's embedder may want. The numbers are settings.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Config::peers_max`](crate::Config::peers_max).
+    Peers,
+    /// [`Config::subscriptions_max`](crate::Config::subscriptions_max).
+    Subscriptions,
+    /// [`Config::announcements_max`](crate::Config::announcements_max).
+    Announcements,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Peers => "configured peers",
+            Self::Subscriptions => "subscriptions",
+            Self::Announcements => "announcements",
+        })
+    }
+}
+
+impl ApiMisuse {
+    /// Whether it says that what was asked for is so already, or is not there to be ended: the node is as the caller
+    /// wants it, but somebody else made it so.
+    pub const fn is_no_change(self) -> bool {
+        match self {
+            Self::AlreadySubscribed
+            | Self::NotSubscribed
+            | Self::AlreadyAnnounced
+            | Self::NoSuchRoute
+            | Self::PeerExists
+            | Self::NoSuchPeer => true,
+            Self::Limit(_) | Self::Closed => false,
+        }
+    }
+
+    /// Takes [`is_no_change`](Self::is_no_change) for a success; for `Result::or_else`.
+    ///
+    /// # Errors
+    /// Any other misuse.
+    pub const fn ok_if_no_change(self) -> Result<(), Self> {
+        if self.is_no_change() { Ok(()) } else { Err(self) }
+    }
 }
 
 impl fmt::Display for ApiMisuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Limit(limit) => return write!(f, "there can be no more {limit}"),
             Self::AlreadySubscribed => "already subscribed",
             Self::NotSubscribed => "not subscribed",
             Self::AlreadyAnnounced => "already announced",

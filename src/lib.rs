@@ -116,10 +116,10 @@ pub mod wire;
 
 pub use change::RouteChange;
 pub use config::{Config, ConfigError, Pacing};
-pub use error::{ApiMisuse, CloseReason, DecodeError, MessageType, PeerMisbehaved, SessionState, TransportEnd};
+pub use error::{ApiMisuse, CloseReason, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState, TransportEnd};
 pub use node::{
-    Action, Actions, Close, Command, Counters, Input, Node, Peer, PeerInfo, Reply, SessionInfo, Transition, Transmit,
-    TransmitMode,
+    Action, Actions, Announcer, Close, Command, Counters, Destination, Input, Node, Peer, PeerInfo, Reply, SessionInfo,
+    Transition, Transmit, TransmitMode,
 };
 pub use time::Instant;
 pub use types::{ConnId, NextHop, NextHopKind, ParsePrefixError, PeerId, Prefix, PrefixLengthError, Route, Vni};

@@ -8,7 +8,7 @@ use super::timers::TimerKey;
 use super::upstream::Wire;
 use super::{Action, Close, Command, Node, Reply, Shutdown};
 use crate::rib::OriginId;
-use crate::{ApiMisuse, CloseReason, PeerId, Route, SessionState, Vni};
+use crate::{ApiMisuse, CloseReason, Limit, PeerId, Route, SessionState, Vni};
 
 impl Node {
     pub(super) fn command(&mut self, command: Command) {
@@ -48,6 +48,9 @@ impl Node {
         if self.peers.values().any(|peer| peer.endpoint == endpoint) {
             return Err(ApiMisuse::PeerExists);
         }
+        if self.peers.len() >= self.config.peers_max {
+            return Err(ApiMisuse::Limit(Limit::Peers));
+        }
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         let origin = self.rib.add_dialled_origin();
@@ -70,9 +73,13 @@ impl Node {
     }
 
     fn subscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
-        if !self.rib.want(vni) {
+        if self.rib.is_wanted(vni) {
             return Err(ApiMisuse::AlreadySubscribed);
         }
+        if self.rib.wanted().len() >= self.config.subscriptions_max {
+            return Err(ApiMisuse::Limit(Limit::Subscriptions));
+        }
+        self.rib.want(vni);
         self.ask_servers(vni);
         Ok(())
     }
@@ -118,6 +125,11 @@ impl Node {
     }
 
     fn announce(&mut self, route: &Route) -> Result<(), ApiMisuse> {
+        if self.own.route_count(OriginId::LOCAL) >= self.config.announcements_max
+            && !self.own.is_announced(OriginId::LOCAL, route)
+        {
+            return Err(ApiMisuse::Limit(Limit::Announcements));
+        }
         if !self.own.announce(OriginId::LOCAL, route) {
             return Err(ApiMisuse::AlreadyAnnounced);
         }

@@ -1,9 +1,10 @@
 //! What a node tells of its sessions and peers to whoever looks: plain snapshots.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::{CloseReason, ConnId, PeerId, SessionState};
+use crate::{CloseReason, ConnId, NextHop, PeerId, Prefix, SessionState};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,28 @@ pub struct PeerInfo {
     pub dials: u64,
     /// Why the last session, or the last dial, ended.
     pub last_close: Option<CloseReason>,
+}
+
+/// Who announces a route.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Announcer {
+    /// This node itself.
+    Local,
+    /// A configured server, over all its sessions: what it announced before its last session was lost is among it.
+    Peer(PeerId),
+    /// A client, by its connection.
+    Conn(ConnId),
+    /// A client that is gone, and whose routes stay for its restart time; or are about to go.
+    Departed,
+}
+
+/// A destination and where it is: all next hops that somebody, this node included, announces.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Destination {
+    /// The destination.
+    pub prefix: Prefix,
+    /// Its next hops; at least one.
+    pub next_hops: Vec<NextHop>,
 }
 
 /// Counts since the connection began.

@@ -65,7 +65,7 @@ pub enum Input {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// Dial this server, and keep at it. `endpoint` is the driver's business (`host:port`), resolved at each dial.
-    /// Reply: [`Reply::Peer`](crate::Reply::Peer). Fails with `PeerExists`.
+    /// Reply: [`Reply::Peer`](crate::Reply::Peer). Fails with `PeerExists` or `Limit`.
     AddPeer {
         /// `host:port`.
         endpoint: Box<str>,
@@ -76,14 +76,14 @@ pub enum Command {
     ResetPeer(PeerId),
     /// Close one connection, dialled or accepted. No effect if it is gone.
     ResetConn(ConnId),
-    /// Want the routes of a VNI. Fails with `AlreadySubscribed`.
+    /// Want the routes of a VNI. Fails with `AlreadySubscribed` or `Limit`.
     Subscribe(Vni),
     /// Want them no more: those that were told are told as removed. Fails with `NotSubscribed`.
     Unsubscribe(Vni),
     /// Be told of all destinations of a VNI again, each with its whole set of next hops as added. Fails with
     /// `NotSubscribed`.
     Resync(Vni),
-    /// Announce a route of this node's own. Fails with `AlreadyAnnounced`.
+    /// Announce a route of this node's own. Fails with `AlreadyAnnounced` or `Limit`.
     Announce(Route),
     /// Withdraw it. Fails with `NoSuchRoute`.
     Withdraw(Route),

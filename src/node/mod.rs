@@ -21,7 +21,7 @@ mod view;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
-pub use info::{Counters, PeerInfo, SessionInfo};
+pub use info::{Announcer, Counters, Destination, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
 

@@ -1,8 +1,8 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
-use super::{Node, PeerInfo, SessionInfo};
+use super::{Announcer, Destination, Node, PeerInfo, SessionInfo};
 use crate::rib::{OriginId, Viewer};
-use crate::{Config, Instant, PeerId, Route, SessionState, Vni};
+use crate::{Config, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
 
 impl Node {
     /// The settings.
@@ -101,6 +101,44 @@ impl Node {
     /// The routes of a VNI that somebody, this node included, announces.
     pub fn routes(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
         self.rib.routes(vni, None)
+    }
+
+    /// The destinations of a VNI with their next hops: the same routes, put together.
+    pub fn destinations(&self, vni: Vni) -> impl Iterator<Item = Destination> + '_ {
+        self.rib.destinations(vni)
+    }
+
+    /// The next hops of one destination that somebody, this node included, announces.
+    pub fn next_hops(&self, vni: Vni, prefix: &Prefix) -> impl Iterator<Item = NextHop> + '_ {
+        self.rib.next_hops(vni, prefix)
+    }
+
+    /// What one of the announcers announces. Nothing, if it is not there (any more), and for [`Announcer::Departed`], which
+    /// stands for many.
+    pub fn announced_by(&self, announcer: Announcer) -> impl Iterator<Item = Route> + '_ {
+        let origin = match announcer {
+            Announcer::Local => Some(OriginId::LOCAL),
+            Announcer::Peer(id) => self.peers.get(&id).map(|peer| peer.origin),
+            // A dialled connection's origin is its peer's.
+            Announcer::Conn(id) => self.conns.get(&id).filter(|conn| conn.peer.is_none()).and_then(|conn| conn.origin),
+            Announcer::Departed => None,
+        };
+        origin.into_iter().flat_map(|origin| self.rib.announced_by(origin))
+    }
+
+    /// Who announces a route.
+    pub fn announcers(&self, route: &Route) -> impl Iterator<Item = Announcer> + '_ {
+        self.rib.announcers(route).map(|origin| {
+            if origin == OriginId::LOCAL {
+                return Announcer::Local;
+            }
+            let peer = self.peers.iter().find(|(_, peer)| peer.origin == origin);
+            let conn = || self.conns.values().find(|conn| conn.origin == Some(origin));
+            match peer {
+                Some((&id, _)) => Announcer::Peer(id),
+                None => conn().map_or(Announcer::Departed, |conn| Announcer::Conn(conn.id)),
+            }
+        })
     }
 
     /// The routes of a VNI as [`poll_change`](Self::poll_change) tells them: those that others announce and this node

@@ -13,6 +13,7 @@ mod routes;
 mod subscriber;
 mod table;
 mod tombstones;
+mod view;
 mod visibility;
 mod walk;
 

@@ -1,10 +1,9 @@
-//! Announcing, withdrawing, and looking at routes.
+//! Announcing and withdrawing routes.
 
 use smallvec::SmallVec;
 
 use super::origin::{OriginId, RouteRef};
-use super::table::{Announced, Table};
-use super::visibility::{Viewer, Visibility};
+use super::table::Announced;
 use super::{Rib, TableId};
 use crate::{Route, Vni};
 
@@ -98,57 +97,10 @@ impl Rib {
         true
     }
 
-    fn find(&self, route: &Route) -> Option<(TableId, u32)> {
+    pub(super) fn find(&self, route: &Route) -> Option<(TableId, u32)> {
         let table = *self.by_vni.get(&route.vni)?;
         let next_hop = self.next_hops.find(&route.next_hop)?;
         let hop = self.tables[table.0].find(&route.prefix, next_hop)?;
         Some((table, hop))
-    }
-
-    /// Whether `origin` announces `route`.
-    pub(crate) fn is_announced(&self, origin: OriginId, route: &Route) -> bool {
-        self.find(route)
-            .is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().any(|a| a.origin == origin.0))
-    }
-
-    /// Whether anybody announces a route in a VNI.
-    pub(crate) fn has_routes(&self, vni: Vni) -> bool {
-        self.by_vni.get(&vni).is_some_and(|id| self.tables[id.0].live > 0)
-    }
-
-    /// What `origin` announces.
-    pub(crate) fn announced_by(&self, origin: OriginId) -> impl Iterator<Item = Route> + '_ {
-        self.origins[origin.0].routes.iter().map(|r| self.route(&self.tables[r.table.0], r.hop))
-    }
-
-    /// The VNIs that have a route.
-    pub(crate) fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
-        self.tables.iter().filter(|table| table.live > 0).map(|table| table.vni)
-    }
-
-    /// The routes of a VNI that somebody announces; with `viewer`, those that it may see.
-    pub(crate) fn routes(&self, vni: Vni, viewer: Option<Viewer>) -> impl Iterator<Item = Route> + '_ {
-        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
-        table.into_iter().flat_map(move |table| {
-            let is_seen = move |now: Visibility| match viewer {
-                Some(viewer) => now.is_visible_to(viewer),
-                None => now != Visibility::NONE,
-            };
-            let hops = (0..table.hops.places()).filter(move |&id| {
-                let hop = &table.hops[id];
-                hop.seq != 0 && is_seen(hop.now)
-            });
-            hops.map(|id| self.route(table, id))
-        })
-    }
-
-    fn route(&self, table: &Table, id: u32) -> Route {
-        let hop = &table.hops[id];
-        Route { vni: table.vni, prefix: table.dest(hop.dest).prefix, next_hop: *self.next_hops.get(hop.next_hop) }
-    }
-
-    /// The number of routes that somebody announces.
-    pub(crate) fn len(&self) -> usize {
-        self.tables.iter().map(|table| table.live).sum()
     }
 }

@@ -137,8 +137,11 @@ impl Table {
     }
 
     pub(super) fn find(&self, prefix: &Prefix, next_hop: NextHopId) -> Option<u32> {
-        let dest = *self.by_prefix.find(self.hash(prefix), |&id| self.dests[id].prefix == *prefix)?;
-        self.find_hop(dest, next_hop)
+        self.find_hop(self.find_dest(prefix)?, next_hop)
+    }
+
+    pub(super) fn find_dest(&self, prefix: &Prefix) -> Option<u32> {
+        self.by_prefix.find(self.hash(prefix), |&id| self.dests[id].prefix == *prefix).copied()
     }
 
     fn find_hop(&self, dest: u32, next_hop: NextHopId) -> Option<u32> {

@@ -2,7 +2,7 @@
 //! dial.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV6};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 /// `host:port`; the host is a name, an IPv4 address, or an IPv6 address in brackets.
@@ -30,6 +30,12 @@ impl Endpoint {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(addr: SocketAddr) -> Self {
+        Self(addr.to_string().into())
     }
 }
 

@@ -1,28 +1,34 @@
 //! The vocabulary that the drivers of `metalbond` share, whatever their runtime: messages to the actor, the bounds of
-//! its turns, its clock, sockets, errors, logs. Synchronous: nothing here waits.
+//! its turns, its clock, sockets, errors, logs. Synchronous: nothing here waits (but an [`Applier`] for its handler).
 //!
 //! An embedder does not use this crate; a driver (`metalbond-tokio`) exports what it needs of it.
 
 #![forbid(unsafe_code)]
 
+mod applier;
 mod clock;
 mod endpoint;
-mod error;
+mod handler;
+mod listen_error;
 mod log;
 mod message;
+mod notice;
 mod peer;
 mod seed;
 mod socket;
 mod turn;
 mod unwritten;
 
+pub use applier::Applier;
 pub use clock::Clock;
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::Error;
+pub use handler::{Applied, Failure, Operation, RouteHandler};
+pub use listen_error::ListenError;
 pub use log::{AcceptLog, SessionLog};
 pub use message::{Answer, Message};
+pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 pub use seed::seeded;
 pub use socket::{accept_pause, listen, pack, prepare, remote, transport_end};
-pub use turn::{ACCEPT_PAUSE, BATCH, Budget, CHANGES, CHANGES_BATCH, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN};
+pub use turn::{ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN, change_batch};
 pub use unwritten::Unwritten;

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use metalbond::{ApiMisuse, Command, ConnId, Node, Reply, TransportEnd};
 
+use crate::ListenError;
+
 /// Gives an answer to whoever asked. Runs on the actor and never waits.
 pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
 
@@ -60,7 +62,7 @@ pub enum Message<S> {
         /// On this address.
         addr: SocketAddr,
         /// The address with the port that it got.
-        answer: Answer<io::Result<SocketAddr>>,
+        answer: Answer<Result<SocketAddr, ListenError>>,
     },
     /// A handle wants something of the node.
     Command {
@@ -73,8 +75,8 @@ pub enum Message<S> {
     Batch {
         /// They.
         commands: Vec<Command>,
-        /// How many of them succeeded.
-        answer: Answer<usize>,
+        /// How many of them changed something; or what kept the node from going on with the rest.
+        answer: Answer<Result<usize, ApiMisuse>>,
     },
     /// A handle wants to look at the node.
     Inspect(Box<dyn FnOnce(&Node) + Send>),

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use metalbond::{Command, Node, PeerInfo, SessionInfo, SessionState};
+use metalbond::{Announcer, Node, PeerInfo, SessionInfo, SessionState};
+
+use crate::Notice;
 
 /// Who opened the connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -60,11 +62,19 @@ impl PeerSnapshot {
         }
     }
 
-    /// The command that ends its session: a configured server is dialled again at once, an accepted one may come back.
-    pub const fn reset(&self) -> Command {
+    /// Its name as the announcer of routes.
+    pub const fn announcer(&self) -> Announcer {
         match self {
-            Self::Dialled(peer, _) => Command::ResetPeer(peer.id),
-            Self::Accepted(session) => Command::ResetConn(session.conn),
+            Self::Dialled(peer, _) => Announcer::Peer(peer.id),
+            Self::Accepted(session) => Announcer::Conn(session.conn),
+        }
+    }
+
+    /// The notice that ends its session: a configured server is dialled again at once, an accepted one may come back.
+    pub const fn reset(&self) -> Notice {
+        match self {
+            Self::Dialled(peer, _) => Notice::ResetPeer(peer.id),
+            Self::Accepted(session) => Notice::ResetConn(session.conn),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use metalbond::RouteChange;
+
 /// Messages that the actor's mailbox holds. As many as one turn takes: more would only be older when they are read,
 /// and each may hold [`READ`] bytes (16 MiB in all). A full mailbox stops the readers, and TCP tells the sender.
 pub const MAILBOX: usize = 256;
@@ -12,8 +14,8 @@ pub const READ: usize = 64 * 1024;
 /// Commands that one message carries; larger sets are sent in several.
 pub const BATCH: usize = 1024;
 
-/// Route changes that one message to the embedder carries at most.
-pub const CHANGES_BATCH: usize = 256;
+/// Next hops at which a message with route changes to the embedder is full.
+const CHANGES_BATCH: usize = 256;
 
 /// Messages with route changes that wait for the embedder at most; then the node keeps (and merges) what follows.
 pub const CHANGES: usize = 16;
@@ -67,9 +69,38 @@ impl Budget {
     }
 }
 
+/// The next message for the embedder, and whether that was all. A destination's next hops are never parted: what they
+/// are in number beyond 256, the message has more.
+pub fn change_batch(mut poll_change: impl FnMut() -> Option<RouteChange>) -> (Vec<RouteChange>, bool) {
+    let (mut batch, mut hops) = (Vec::new(), 0);
+    while hops < CHANGES_BATCH {
+        let Some(change) = poll_change() else { return (batch, true) };
+        hops += change.next_hops().len() + change.removed().len();
+        batch.push(change);
+    }
+    (batch, false)
+}
+
 #[cfg(test)]
 mod tests {
+    use metalbond::{NextHop, Vni};
+
     use super::*;
+
+    #[test]
+    fn a_message_is_full_by_next_hops_and_keeps_a_destination_whole() {
+        let change = |hops: u32| {
+            let prefix = "10.0.0.0/8".parse().unwrap();
+            let hops = (0..hops).map(|n| NextHop::standard(std::net::Ipv4Addr::from(n).into()));
+            RouteChange::new(Vni(1), prefix, [], hops, [])
+        };
+        let mut changes = [200, 1000, 100, 100].map(change).into_iter();
+        let sizes = |(batch, last): (Vec<RouteChange>, bool)| {
+            (batch.iter().map(|change| change.next_hops().len()).collect::<Vec<_>>(), last)
+        };
+        assert_eq!(sizes(change_batch(|| changes.next())), (vec![200, 1000], false));
+        assert_eq!(sizes(change_batch(|| changes.next())), (vec![100, 100], true));
+    }
 
     #[test]
     fn a_budget_ends_by_items_or_by_bytes() {

@@ -34,7 +34,11 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
         }
         result = serve(&args, announcements, &node, &mut changes) => result,
     };
-    node.shutdown(args.cleanup).await;
+    if args.cleanup {
+        node.shutdown_with_cleanup().await;
+    } else {
+        node.shutdown().await;
+    }
     result
 }
 
@@ -55,7 +59,7 @@ async fn serve(
     // that is away once, and then rarely.
     for server in &args.server {
         info!("connecting to {server}");
-        node.add_peer(server.as_str()).await.with_context(|| format!("cannot add server {server}"))?;
+        node.add_peer(server.clone()).await.with_context(|| format!("cannot add server {server}"))?;
     }
     let feed = async {
         if args.reads_stdin() {

@@ -65,13 +65,13 @@ async fn demonstrate() -> anyhow::Result<()> {
 
     say("Hypervisor h3 is lost. The server withdraws what only h3 had announced:")?;
     let lost = hypervisors.pop().context("there are three")?;
-    lost.node.shutdown(false).await;
+    lost.node.shutdown().await;
     show(&mut hypervisors).await?;
 
     for hypervisor in hypervisors {
-        hypervisor.node.shutdown(true).await;
+        hypervisor.node.shutdown_with_cleanup().await;
     }
-    server.shutdown(false).await;
+    server.shutdown().await;
     say("That was all. `metalbond server` and `metalbond client` do the same between machines.")
 }
 
@@ -93,7 +93,7 @@ impl Hypervisor {
         for spec in specs {
             hypervisor.announce(spec).await?;
         }
-        hypervisor.node.add_peer(&server.to_string()).await?;
+        hypervisor.node.add_peer(server.into()).await?;
         Ok(hypervisor)
     }
 

@@ -69,8 +69,8 @@ fn write_change(out: &mut Vec<u8>, change: &RouteChange, format: OutputFormat) -
 /// The single routes of a change, additions first.
 pub(crate) fn routes(change: &RouteChange) -> impl Iterator<Item = (Action, Route)> + '_ {
     let route = |next_hop| Route { vni: change.vni, prefix: change.prefix, next_hop };
-    let added = change.added.iter().map(move |&next_hop| (Action::Add, route(next_hop)));
-    let removed = change.removed.iter().map(move |&next_hop| (Action::Remove, route(next_hop)));
+    let added = change.added().iter().map(move |&next_hop| (Action::Add, route(next_hop)));
+    let removed = change.removed().iter().map(move |&next_hop| (Action::Remove, route(next_hop)));
     added.chain(removed)
 }
 
@@ -132,10 +132,9 @@ mod tests {
     use crate::spec;
 
     fn printed(added: &[&str], removed: &[&str], format: OutputFormat) -> String {
-        let next_hops = |specs: &[&str]| specs.iter().map(|spec| spec::parse(spec).unwrap().next_hop).collect();
+        let next_hops = |specs: &[&str]| -> Vec<_> { specs.iter().map(|s| spec::parse(s).unwrap().next_hop).collect() };
         let any = spec::parse(added.first().or(removed.first()).unwrap()).unwrap();
-        let change =
-            RouteChange { vni: any.vni, prefix: any.prefix, added: next_hops(added), removed: next_hops(removed) };
+        let change = RouteChange::new(any.vni, any.prefix, [], next_hops(added), next_hops(removed));
         let mut out = Vec::new();
         write_change(&mut out, &change, format).unwrap();
         String::from_utf8(out).unwrap()

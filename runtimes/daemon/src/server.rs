@@ -20,7 +20,7 @@ pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
         }
     };
     info!("{signal}: closing all sessions");
-    node.shutdown(false).await;
+    node.shutdown().await;
     Ok(())
 }
 
@@ -35,7 +35,7 @@ async fn listen(node: &MetalBond, places: &[Listen]) -> anyhow::Result<()> {
             }
         };
         for addr in addrs {
-            let bound = node.listen(addr).await.with_context(|| format!("cannot listen on {addr}"))?;
+            let bound = node.listen(addr).await?;
             info!("listening on {bound}");
         }
     }

@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::pending;
-use std::io;
 use std::net::SocketAddr;
 
 use metalbond::{Action, ApiMisuse, Close, Command, Config, ConnId, Input, Instant, Node, Reply, Transmit};
-use metalbond_common::{Answer, Budget, Clock, Error, SHUTDOWN_MARGIN, SessionLog};
+use metalbond_common::{Answer, Budget, Clock, ListenError, SHUTDOWN_MARGIN, SessionLog};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -138,7 +137,7 @@ impl Actor {
         match message {
             // Nobody new during a shutdown.
             Message::Accepted { .. } if self.shutdown.is_some() => {}
-            Message::Listen { answer, .. } if self.shutdown.is_some() => answer(Err(io::Error::other(Error::Closed))),
+            Message::Listen { answer, .. } if self.shutdown.is_some() => answer(Err(ListenError::Closed)),
             Message::Accepted { stream, remote } => {
                 let conn = ConnId::accepted(self.accepted);
                 self.accepted += 1;
@@ -177,15 +176,15 @@ impl Actor {
                 }
             }
             Message::Batch { commands, answer } => {
-                answer(commands.into_iter().map(|command| self.command(command)).filter(Result::is_ok).count());
+                answer(self.commands(commands));
             }
             Message::Inspect(look) => look(&self.node),
             Message::Shutdown { cleanup, answer } => self.shut_down(cleanup, answer),
         }
     }
 
-    fn listen(&mut self, addr: SocketAddr) -> io::Result<SocketAddr> {
-        let (listener, local) = listener::bind(addr)?;
+    fn listen(&mut self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
+        let (listener, local) = listener::bind(addr).map_err(|source| ListenError::System { addr, source })?;
         self.listeners.push(self.tasks.spawn(listener::accept(listener, local, self.clock, self.tasks.mailbox())));
         // Said again for the second listener; it is so already.
         let _ = self.command(Command::SetListening(true));
@@ -215,6 +214,18 @@ impl Actor {
     fn command(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
         // The core answers every command; one that comes after its end has no core to answer it.
         self.feed(Input::Command(command)).unwrap_or(Err(ApiMisuse::Closed))
+    }
+
+    /// Counts those that changed something; ends at the first that cannot be done.
+    fn commands(&mut self, commands: Vec<Command>) -> Result<usize, ApiMisuse> {
+        let mut changed = 0;
+        for command in commands {
+            match self.command(command) {
+                Ok(_) => changed += 1,
+                Err(misuse) => misuse.ok_if_no_change()?,
+            }
+        }
+        Ok(changed)
     }
 
     /// Feeds one event and does at once what the node says. Returns the reply, if it was a command.

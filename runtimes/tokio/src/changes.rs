@@ -1,5 +1,5 @@
-//! The stream of route changes: bounded, so that an embedder that does not read costs nothing. What it misses stays in
-//! the node's table, where changes of one destination merge.
+//! The stream of route changes: bounded, so that an embedder that does not read costs next to nothing. What it misses
+//! stays in the node's table, where changes of one destination merge.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,15 +7,17 @@ use std::vec;
 
 use futures_core::Stream;
 use metalbond::RouteChange;
-use metalbond_common::{Budget, CHANGES, CHANGES_BATCH};
+use metalbond_common::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout_at;
 
-/// The changes of the routes of the VNIs that the node subscribed to, in order.
+/// The changes of the routes of the VNIs that the node subscribed to: destination by destination, each with its complete
+/// set of next hops ([`RouteChange`]).
 ///
-/// Read it slowly and you get fewer changes, but never a wrong table: applied one by one they lead to what the node
-/// knows. Where a route came and went meanwhile, an addition of what is there or a removal of what is not may be among
-/// them: both are without effect. Drop the stream if you don't want it.
+/// Read it slowly and you are told less, but never something wrong: of what changes several times meanwhile, only the
+/// outcome comes. While nobody reads, the node keeps what it has told before, and no more. Drop the stream if you don't
+/// want it.
 #[derive(Debug)]
 pub struct Changes {
     batches: mpsc::Receiver<Vec<RouteChange>>,
@@ -26,6 +28,58 @@ impl Changes {
     /// The next change; `None` when the node is gone. Can be cancelled without losing one.
     pub async fn next(&mut self) -> Option<RouteChange> {
         std::future::poll_fn(|cx| self.poll_change(cx)).await
+    }
+
+    /// Calls a handler for each next hop that comes or goes, until the node is gone: see [`RouteHandler`]. While it works,
+    /// changes wait as they do for any slow reader.
+    ///
+    /// Dropping the future drops the stream and the handler with it, perhaps in the middle of a call.
+    ///
+    /// ```
+    /// # use metalbond_tokio::{Config, MetalBond, Operation, Route, RouteHandler};
+    /// /// Knows routes by heart.
+    /// #[derive(Default)]
+    /// struct Memory(std::collections::BTreeSet<Route>);
+    ///
+    /// impl RouteHandler for Memory {
+    ///     type Error = std::convert::Infallible;
+    ///
+    ///     async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
+    ///         self.0.insert(route);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn remove(&mut self, route: Route) -> Result<(), Self::Error> {
+    ///         self.0.remove(&route);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (node, changes) = MetalBond::start(Config::default())?;
+    /// let work = tokio::spawn(changes.apply_to(Memory::default()));
+    /// node.shutdown().await;
+    /// assert_eq!(work.await?.undone, []);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn apply_to<H: RouteHandler>(mut self, handler: H) -> Applied<H> {
+        let clock = Clock::start();
+        let mut applier = Applier::new(handler, clock);
+        loop {
+            let deadline = applier.poll_timeout().and_then(|at| clock.system(at));
+            let next = match deadline {
+                Some(at) => timeout_at(at.into(), self.next()).await.ok(),
+                None => Some(self.next().await),
+            };
+            match next {
+                Some(Some(change)) => applier.work(Some(change)).await,
+                Some(None) => return applier.finish(),
+                // Time to try something again.
+                None => applier.work(None).await,
+            }
+        }
     }
 
     fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Option<RouteChange>> {
@@ -88,8 +142,7 @@ impl ChangesSender {
                     return false;
                 }
             };
-            let batch: Vec<_> = std::iter::from_fn(&mut poll_change).take(CHANGES_BATCH).collect();
-            let is_last = batch.len() < CHANGES_BATCH;
+            let (batch, is_last) = change_batch(&mut poll_change);
             // Without a reader they are taken and dropped, so that the node need not keep them.
             if let Some(permit) = permit.filter(|_| !batch.is_empty()) {
                 permit.send(batch);
@@ -108,6 +161,9 @@ mod tests {
     use metalbond::{NextHop, Vni};
 
     use super::*;
+
+    /// Changes of one next hop that one message carries.
+    const CHANGES_BATCH: usize = 256;
 
     #[tokio::test]
     async fn changes_come_in_order_through_a_stream_that_is_bounded() {
@@ -143,6 +199,6 @@ mod tests {
     fn change(n: u32) -> RouteChange {
         let prefix = "10.0.0.0/8".parse().unwrap();
         let next_hop = NextHop::standard(std::net::Ipv4Addr::LOCALHOST.into());
-        RouteChange { vni: Vni(n), prefix, added: [next_hop].into_iter().collect(), removed: Default::default() }
+        RouteChange::new(Vni(n), prefix, [], [next_hop], [])
     }
 }

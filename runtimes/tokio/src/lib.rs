@@ -11,15 +11,15 @@
 //! let addr = server.listen("127.0.0.1:0".parse()?).await?;
 //!
 //! let (web, _) = MetalBond::start(Config::default())?;
-//! web.add_peer(&addr.to_string()).await?;
+//! web.add_peer(addr.into()).await?;
 //! let next_hop = NextHop::standard("2001:db8::1".parse()?);
 //! web.announce_route(Route { vni: Vni(23), prefix: "10.0.23.0/24".parse()?, next_hop }).await?;
 //!
 //! let (host, mut changes) = MetalBond::start(Config::default())?;
-//! host.add_peer(&addr.to_string()).await?;
+//! host.add_peer(addr.into()).await?;
 //! host.subscribe(Vni(23)).await?;
 //! let change = changes.next().await.expect("the node runs");
-//! assert_eq!((change.prefix.to_string().as_str(), change.added[0]), ("10.0.23.0/24", next_hop));
+//! assert_eq!((change.prefix.to_string().as_str(), change.next_hops()), ("10.0.23.0/24", &[next_hop][..]));
 //! # Ok(())
 //! # }
 //! ```
@@ -75,10 +75,13 @@ mod task;
 pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
-    ApiMisuse, CloseReason, Config, ConfigError, ConnId, Counters, NextHop, NextHopKind, Node, Pacing, PeerId,
-    PeerInfo, Prefix, Route, RouteChange, SessionInfo, SessionState, Vni,
+    Announcer, ApiMisuse, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Limit, NextHop, NextHopKind,
+    Node, Pacing, PeerId, PeerInfo, Prefix, Route, RouteChange, SessionInfo, SessionState, Vni,
 };
-pub use metalbond_common::{Direction, Endpoint, EndpointError, Error, PeerSnapshot};
+pub use metalbond_common::{
+    Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
+    TryNotifyError,
+};
 pub use peer::Peer;
 pub use table::RouteTable;
 

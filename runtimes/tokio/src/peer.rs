@@ -19,7 +19,7 @@ impl Peer {
     }
 
     /// Ends its session: a configured server is dialled again at once, a client may come back. A notice: nobody waits
-    /// for the effect, and it has none if the session is gone.
+    /// for the effect, and it has none if the session is gone. Dropped before it is done, it has not been sent.
     pub async fn reset(&self) {
         self.handle.notify(self.snapshot.reset()).await;
     }

@@ -32,7 +32,7 @@ async fn a_listener_survives_the_lack_of_descriptors_and_says_so_once() {
     assert!(!again.contains("cannot"));
 
     let (client, _) = MetalBond::start(Config::default()).unwrap();
-    let peer = client.add_peer(&addr.to_string()).await.unwrap();
+    let peer = client.add_peer(addr.into()).await.unwrap();
     timeout(Duration::from_secs(30), async {
         while client.peer_state(peer).await != Ok(SessionState::Established) {
             sleep(Duration::from_millis(5)).await;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use metalbond_tokio::{Error, MetalBond};
+use metalbond_tokio::{ApiMisuse, MetalBond};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -28,7 +28,7 @@ async fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_se
     until("a route", || async { !server.route_table().vnis().await.unwrap().is_empty() }).await;
 
     let began = Instant::now();
-    within("the end of the server", server.shutdown(false)).await;
+    within("the end of the server", server.shutdown()).await;
 
     // One second by design; the rest is for a loaded machine.
     assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
@@ -42,7 +42,7 @@ async fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_se
 async fn the_port_is_free_as_soon_as_the_shutdown_is_over() {
     let (first, addr) = server().await;
     let client = raw_client(addr).await;
-    within("the end of the server", first.shutdown(false)).await;
+    within("the end of the server", first.shutdown()).await;
     let (second, _) = MetalBond::start(config()).unwrap();
     second.listen(addr).await.unwrap();
     drop(client);
@@ -52,14 +52,14 @@ async fn the_port_is_free_as_soon_as_the_shutdown_is_over() {
 async fn a_node_that_is_shut_down_says_closed_to_everything() {
     let (node, addr) = server().await;
     let other = node.clone();
-    tokio::join!(node.shutdown(false), other.shutdown(true));
+    tokio::join!(node.shutdown(), other.shutdown_with_cleanup());
 
-    assert_eq!(node.subscribe(VNI).await, Err(Error::Closed));
-    assert_eq!(node.announce_routes(routes(3, 1)).await, Err(Error::Closed));
-    assert_eq!(node.add_peer("localhost:4711").await, Err(Error::Closed));
-    assert_eq!(node.peers().await.map(|peers| peers.len()), Err(Error::Closed));
+    assert_eq!(node.subscribe(VNI).await, Err(ApiMisuse::Closed));
+    assert_eq!(node.announce_routes(routes(3, 1)).await, Err(ApiMisuse::Closed));
+    assert_eq!(node.add_peer("localhost:4711".parse().unwrap()).await, Err(ApiMisuse::Closed));
+    assert_eq!(node.peers().await.map(|peers| peers.len()), Err(ApiMisuse::Closed));
     assert!(node.listen(addr).await.is_err());
-    within("the end of what has ended", node.shutdown(false)).await;
+    within("the end of what has ended", node.shutdown()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -70,11 +70,11 @@ async fn every_call_returns_whenever_the_node_ends() {
         let callers: Vec<_> = (0..16)
             .map(|_| {
                 let node = node.clone();
-                tokio::spawn(async move { while node.subscribe(VNI).await != Err(Error::Closed) {} })
+                tokio::spawn(async move { while node.subscribe(VNI).await != Err(ApiMisuse::Closed) {} })
             })
             .collect();
         until("a subscription", || async { node.is_subscribed(VNI).await.unwrap() }).await;
-        within("the end of the node", node.shutdown(false)).await;
+        within("the end of the node", node.shutdown()).await;
         for caller in callers {
             within("an answer", caller).await.unwrap();
         }
@@ -84,7 +84,7 @@ async fn every_call_returns_whenever_the_node_ends() {
 #[tokio::test]
 async fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
     let (node, _) = MetalBond::start(config()).unwrap();
-    let mut end = Box::pin(node.shutdown(false));
+    let mut end = Box::pin(node.shutdown());
     assert!(poll_once(&mut end).await.is_pending());
     // More than the mailbox holds, asked and then left alone.
     let mut waiting: Vec<_> = (0..1000).map(|_| Box::pin(node.subscribe(VNI))).collect();
@@ -130,7 +130,7 @@ async fn routes_are_withdrawn_before_a_client_is_gone_for_good() {
     announcer.node.announce_routes(routes(1000, 1)).await.unwrap();
     subscriber.table.becomes(&routes(1000, 1)).await;
 
-    within("the end of the client", announcer.node.shutdown(true)).await;
+    within("the end of the client", announcer.node.shutdown_with_cleanup()).await;
 
     // Within the grace of 10 s that a client without `cleanup` has.
     let began = Instant::now();
@@ -146,7 +146,7 @@ async fn a_client_that_restarts_within_its_grace_disturbs_nobody() {
     announcer.node.announce_routes(routes(100, 1)).await.unwrap();
     subscriber.table.becomes(&routes(100, 1)).await;
 
-    within("the end of the client", announcer.node.shutdown(false)).await;
+    within("the end of the client", announcer.node.shutdown()).await;
     let again = Client::of(addr).await;
     again.node.announce_routes(routes(100, 1)).await.unwrap();
     again.node.announce_route(route(100, 1)).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_dropped_stream_of_changes_stops_nothing() {
     let announcer = Client::of(addr).await;
     let (node, changes) = MetalBond::start(config()).unwrap();
     drop(changes);
-    node.add_peer(&addr.to_string()).await.unwrap();
+    node.add_peer(addr.into()).await.unwrap();
     node.subscribe(VNI).await.unwrap();
 
     announcer.node.announce_routes(routes(10_000, 1)).await.unwrap();

@@ -12,7 +12,7 @@ async fn a_server_restarts_on_its_port_and_no_client_loses_a_route() {
     announcer.node.announce_routes(routes(100, 1)).await.unwrap();
     subscriber.table.becomes(&routes(100, 1)).await;
 
-    server.shutdown(false).await;
+    server.shutdown().await;
     let (server, _) = MetalBond::start(config()).unwrap();
     server.listen(addr).await.unwrap();
 
@@ -26,7 +26,7 @@ async fn a_server_restarts_on_its_port_and_no_client_loses_a_route() {
 async fn a_name_that_does_not_resolve_is_tried_again() {
     let (node, _) = MetalBond::start(config()).unwrap();
     // A label has at most 63 characters: no resolver has to be asked.
-    node.add_peer(&format!("{}:4711", "a".repeat(64))).await.unwrap();
+    node.add_peer(format!("{}:4711", "a".repeat(64)).parse().unwrap()).await.unwrap();
 
     until("three dials", || async { node.peers().await.unwrap()[0].configured().unwrap().dials >= 3 }).await;
 
@@ -39,7 +39,7 @@ async fn a_name_leads_to_whichever_of_its_addresses_answers() {
     // `localhost` may be ::1 and 127.0.0.1; the server has only the latter.
     let (_server, addr) = server().await;
     let (node, _) = MetalBond::start(config()).unwrap();
-    let peer = node.add_peer(&format!("localhost:{}", addr.port())).await.unwrap();
+    let peer = node.add_peer(format!("localhost:{}", addr.port()).parse().unwrap()).await.unwrap();
     until("a session", || async { node.peer_state(peer).await == Ok(SessionState::Established) }).await;
 }
 

@@ -59,7 +59,7 @@ impl Client {
 
     pub(crate) async fn with(config: Config, server: SocketAddr) -> Self {
         let (node, changes) = MetalBond::start(config).unwrap();
-        let peer = node.add_peer(&server.to_string()).await.unwrap();
+        let peer = node.add_peer(server.into()).await.unwrap();
         Self { node, peer, table: Table::new(changes) }
     }
 
@@ -108,13 +108,14 @@ impl Table {
     }
 
     fn apply(&mut self, change: RouteChange) {
-        let RouteChange { vni, prefix, added, removed } = change;
-        assert!(!added.is_empty() || !removed.is_empty(), "a change that changes nothing");
-        // To a reader that was slow, a change may be told that it knows already.
-        for next_hop in removed {
-            self.removals += usize::from(self.routes.remove(&Route { vni, prefix, next_hop }));
+        let route = |next_hop: &NextHop| Route { vni: change.vni, prefix: change.prefix, next_hop: *next_hop };
+        assert!(!change.added().is_empty() || !change.removed().is_empty(), "a change that changes nothing");
+        for route in change.removed().iter().map(route) {
+            assert!(self.routes.remove(&route), "{change}");
+            self.removals += 1;
         }
-        self.routes.extend(added.into_iter().map(|next_hop| Route { vni, prefix, next_hop }));
+        self.routes.extend(change.added().iter().map(route));
+        assert!(change.next_hops().iter().map(route).all(|route| self.routes.contains(&route)), "{change}");
     }
 }
 

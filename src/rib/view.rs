@@ -1,0 +1,87 @@
+//! Looking at routes.
+
+use alloc::vec::Vec;
+
+use super::Rib;
+use super::origin::OriginId;
+use super::table::Table;
+use super::visibility::{Viewer, Visibility};
+use crate::{Destination, NextHop, Prefix, Route, Vni};
+
+impl Rib {
+    /// Whether `origin` announces `route`.
+    pub(crate) fn is_announced(&self, origin: OriginId, route: &Route) -> bool {
+        self.find(route)
+            .is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().any(|a| a.origin == origin.0))
+    }
+
+    /// Whether anybody announces a route in a VNI.
+    pub(crate) fn has_routes(&self, vni: Vni) -> bool {
+        self.by_vni.get(&vni).is_some_and(|id| self.tables[id.0].live > 0)
+    }
+
+    /// What `origin` announces.
+    pub(crate) fn announced_by(&self, origin: OriginId) -> impl Iterator<Item = Route> + '_ {
+        self.origins[origin.0].routes.iter().map(|r| self.route(&self.tables[r.table.0], r.hop))
+    }
+
+    /// The VNIs that have a route.
+    pub(crate) fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
+        self.tables.iter().filter(|table| table.live > 0).map(|table| table.vni)
+    }
+
+    /// The routes of a VNI that somebody announces; with `viewer`, those that it may see.
+    pub(crate) fn routes(&self, vni: Vni, viewer: Option<Viewer>) -> impl Iterator<Item = Route> + '_ {
+        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        table.into_iter().flat_map(move |table| {
+            let is_seen = move |now: Visibility| match viewer {
+                Some(viewer) => now.is_visible_to(viewer),
+                None => now != Visibility::NONE,
+            };
+            let hops = (0..table.hops.places()).filter(move |&id| {
+                let hop = &table.hops[id];
+                hop.seq != 0 && is_seen(hop.now)
+            });
+            hops.map(|id| self.route(table, id))
+        })
+    }
+
+    /// The destinations of a VNI, each with the next hops that somebody announces.
+    pub(crate) fn destinations(&self, vni: Vni) -> impl Iterator<Item = Destination> + '_ {
+        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        table.into_iter().flat_map(move |table| {
+            (0..table.dest_places()).filter_map(move |dest| {
+                let next_hops: Vec<_> = self.next_hops_of(table, dest).collect();
+                (!next_hops.is_empty()).then(|| Destination { prefix: table.dest(dest).prefix, next_hops })
+            })
+        })
+    }
+
+    /// The next hops of one destination that somebody announces.
+    pub(crate) fn next_hops(&self, vni: Vni, prefix: &Prefix) -> impl Iterator<Item = NextHop> + '_ {
+        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        let found = table.and_then(|table| Some((table, table.find_dest(prefix)?)));
+        found.into_iter().flat_map(|(table, dest)| self.next_hops_of(table, dest))
+    }
+
+    fn next_hops_of<'a>(&'a self, table: &'a Table, dest: u32) -> impl Iterator<Item = NextHop> + 'a {
+        let announced = table.hops_of(dest).filter(|(_, hop)| hop.now != Visibility::NONE);
+        announced.map(|(_, hop)| *self.next_hops.get(hop.next_hop))
+    }
+
+    /// Who announces a route.
+    pub(crate) fn announcers(&self, route: &Route) -> impl Iterator<Item = OriginId> + '_ {
+        let found = self.find(route).into_iter();
+        found.flat_map(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().map(|a| OriginId(a.origin)))
+    }
+
+    fn route(&self, table: &Table, id: u32) -> Route {
+        let hop = &table.hops[id];
+        Route { vni: table.vni, prefix: table.dest(hop.dest).prefix, next_hop: *self.next_hops.get(hop.next_hop) }
+    }
+
+    /// The number of routes that somebody announces.
+    pub(crate) fn len(&self) -> usize {
+        self.tables.iter().map(|table| table.live).sum()
+    }
+}
