@@ -10,7 +10,8 @@ use metalbond::RouteChange;
 use metalbond_common::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::timeout_at;
+
+use crate::time::timeout_at;
 
 /// The changes of the routes of the VNIs that the node subscribed to: destination by destination, each with its complete
 /// set of next hops ([`RouteChange`]).
@@ -70,7 +71,7 @@ impl Changes {
         loop {
             let deadline = applier.poll_timeout().and_then(|at| clock.system(at));
             let next = match deadline {
-                Some(at) => timeout_at(at.into(), self.next()).await.ok(),
+                Some(at) => timeout_at(at, self.next()).await,
                 None => Some(self.next().await),
             };
             match next {

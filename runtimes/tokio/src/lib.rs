@@ -73,6 +73,7 @@ mod listener;
 mod peer;
 mod table;
 mod task;
+mod time;
 
 pub use changes::Changes;
 pub use handle::MetalBond;
