@@ -68,7 +68,7 @@ impl Changes {
     /// ```
     pub async fn apply_to<H: RouteHandler>(mut self, handler: H) -> Applied<H> {
         let clock = Clock::start();
-        let mut applier = Applier::new(handler, clock);
+        let mut applier = Applier::new(handler);
         loop {
             let deadline = applier.poll_timeout().and_then(|at| clock.system(at));
             let next = match deadline {
@@ -76,10 +76,10 @@ impl Changes {
                 None => Some(self.next().await),
             };
             match next {
-                Some(Some(change)) => applier.work(Some(change)).await,
+                Some(Some(change)) => applier.work(clock.now(), Some(change)).await,
                 Some(None) => return applier.finish(),
                 // Time to try something again.
-                None => applier.work(None).await,
+                None => applier.work(clock.now(), None).await,
             }
         }
     }
