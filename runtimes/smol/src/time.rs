@@ -31,3 +31,38 @@ pub(crate) async fn timeout_at<T>(at: Instant, work: impl Future<Output = T>) ->
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use macro_rules_attribute::apply;
+    use smol_macros::test;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[apply(test!)]
+    async fn a_wait_ends_at_its_time_and_not_before() {
+        let at = Instant::now() + SOON;
+        sleep_until(at).await;
+        assert!(Instant::now() >= at);
+        // A time that has passed.
+        sleep_until(at).await;
+    }
+
+    #[apply(test!)]
+    async fn work_ends_at_its_limit() {
+        let before = Instant::now();
+        assert_eq!(timeout(SOON, pending::<()>()).await, None);
+        assert_eq!(timeout_at(before + 2 * SOON, pending::<()>()).await, None);
+        assert!(before.elapsed() >= 2 * SOON);
+    }
+
+    #[apply(test!)]
+    async fn work_that_is_done_counts_though_its_time_is_over() {
+        assert_eq!(timeout(Duration::ZERO, ready(1)).await, Some(1));
+        assert_eq!(timeout_at(Instant::now(), ready(2)).await, Some(2));
+    }
+}

@@ -36,6 +36,9 @@ impl Changes {
     ///
     /// Dropping the future drops the stream and the handler with it, perhaps in the middle of a call.
     ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled, when a call has failed.
+    ///
     /// ```
     /// # use metalbond_tokio::{Config, MetalBond, Operation, Route, RouteHandler};
     /// /// Knows routes by heart.

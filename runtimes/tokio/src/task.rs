@@ -83,3 +83,33 @@ impl Gone {
         let None = self.0.recv().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_that_nobody_will_take_ends_though_its_sender_lives() {
+        let (mailbox, inbox) = mailbox(2);
+        let (sender, mut answer) = mpsc::channel::<()>(1);
+        let answers = Box::new(move |()| drop(sender));
+        mailbox.send(Message::Shutdown { cleanup: false, answer: Some(answers) }).await.unwrap();
+        drop(inbox);
+        assert!(answer.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_task_lets_go_of_what_it_holds() {
+        let tasks = Tasks::new(mailbox(1).0);
+        let (sender, mut answer) = mpsc::channel::<()>(1);
+        let task = tasks.spawn(async move {
+            pending::<()>().await;
+            drop(sender);
+        });
+        drop(task);
+        assert!(answer.recv().await.is_none());
+        tasks.into_gone().wait().await;
+    }
+}

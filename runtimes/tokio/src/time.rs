@@ -18,3 +18,35 @@ pub(crate) async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -
 pub(crate) async fn timeout_at<T>(at: Instant, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout_at(at.into(), work).await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_wait_ends_at_its_time_and_not_before() {
+        let at = Instant::now() + SOON;
+        sleep_until(at).await;
+        assert!(Instant::now() >= at);
+        // A time that has passed.
+        sleep_until(at).await;
+    }
+
+    #[tokio::test]
+    async fn work_ends_at_its_limit() {
+        let before = Instant::now();
+        assert_eq!(timeout(SOON, pending::<()>()).await, None);
+        assert_eq!(timeout_at(before + 2 * SOON, pending::<()>()).await, None);
+        assert!(before.elapsed() >= 2 * SOON);
+    }
+
+    #[tokio::test]
+    async fn work_that_is_done_counts_though_its_time_is_over() {
+        assert_eq!(timeout(Duration::ZERO, ready(1)).await, Some(1));
+        assert_eq!(timeout_at(Instant::now(), ready(2)).await, Some(2));
+    }
+}

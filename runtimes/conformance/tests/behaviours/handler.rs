@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use metalbond_conformance::{VNI, route, routes, until, within};
 use smol::channel::{self, Receiver, Sender};
+use smol::future::zip;
 
 use super::support::{Client, config, server};
 use crate::driver::{ApiMisuse, Changes, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
@@ -64,38 +65,41 @@ impl Told {
 #[test]
 fn a_call_that_fails_is_made_again_and_others_do_not_wait_for_it() {
     run(async {
-        let (node, changes, announcer) = subscribed().await;
+        let (node, changes, announcer, _server) = subscribed().await;
         let (handler, told) = teller(route(0, 1), 3);
-        let work = smol::spawn(changes.apply_to(handler));
+        let tale = async {
+            announcer.node.announce_routes(routes(10, 1)).await.unwrap();
+            let mut added = BTreeSet::new();
+            while added.len() < 9 {
+                let (Operation::Add, route) = told.next().await else { panic!("nothing was removed") };
+                added.insert(route);
+            }
+            assert!(!added.contains(&route(0, 1)));
+            assert_eq!(told.next().await, (Operation::Add, route(0, 1)));
+            let failures: Vec<_> = std::iter::from_fn(|| told.failures.try_recv().ok()).collect();
+            assert_eq!(failures.iter().map(|failure| failure.times).collect::<Vec<_>>(), [1, 2, 3]);
 
-        announcer.node.announce_routes(routes(10, 1)).await.unwrap();
-        let mut added = BTreeSet::new();
-        while added.len() < 9 {
-            let (Operation::Add, route) = told.next().await else { panic!("nothing was removed") };
-            added.insert(route);
-        }
-        assert!(!added.contains(&route(0, 1)));
-        assert_eq!(told.next().await, (Operation::Add, route(0, 1)));
-        let failures: Vec<_> = std::iter::from_fn(|| told.failures.try_recv().ok()).collect();
-        assert_eq!(failures.iter().map(|failure| failure.times).collect::<Vec<_>>(), [1, 2, 3]);
-
-        announcer.node.withdraw_route(route(0, 1)).await.unwrap();
-        assert_eq!(told.next().await, (Operation::Remove, route(0, 1)));
-        node.shutdown().await;
-        assert_eq!(within("the end of the work", work).await.undone, []);
+            announcer.node.withdraw_route(route(0, 1)).await.unwrap();
+            assert_eq!(told.next().await, (Operation::Remove, route(0, 1)));
+            node.shutdown().await;
+        };
+        let (applied, ()) = within("the end of the work", zip(changes.apply_to(handler), tale)).await;
+        assert_eq!(applied.undone, []);
     });
 }
 
 #[test]
 fn what_could_not_be_carried_out_is_told_at_the_end() {
     run(async {
-        let (node, changes, announcer) = subscribed().await;
+        let (node, changes, announcer, _server) = subscribed().await;
         let (handler, told) = teller(route(0, 1), u32::MAX);
-        let work = smol::spawn(changes.apply_to(handler));
-        announcer.node.announce_route(route(0, 1)).await.unwrap();
-        within("a failure", told.failures.recv()).await.unwrap();
-        node.shutdown().await;
-        assert_eq!(within("the end of the work", work).await.undone, [(Operation::Add, route(0, 1))]);
+        let tale = async {
+            announcer.node.announce_route(route(0, 1)).await.unwrap();
+            told.failures.recv().await.unwrap();
+            node.shutdown().await;
+        };
+        let (applied, ()) = within("the end of the work", zip(changes.apply_to(handler), tale)).await;
+        assert_eq!(applied.undone, [(Operation::Add, route(0, 1))]);
     });
 }
 
@@ -118,30 +122,30 @@ impl RouteHandler for Explorer {
 #[test]
 fn a_handler_may_call_its_node() {
     run(async {
-        let (node, changes, announcer) = subscribed().await;
-        let work = smol::spawn(changes.apply_to(Explorer(node.clone())));
-        // Each network leads to the next.
-        let chain = (VNI.0..VNI.0 + 100).map(|vni| {
-            let mut route = Route { vni: Vni(vni), ..route(0, 1) };
-            route.next_hop.target_vni = vni + 1;
-            route
-        });
-        announcer.node.announce_routes(chain.clone()).await.unwrap();
-        until("the last network", || async { node.subscribed_vnis().await.unwrap().len() == 101 }).await;
-        announcer.node.withdraw_routes(chain).await.unwrap();
-        until("only the first", || async { node.subscribed_vnis().await.unwrap() == [VNI] }).await;
-        node.shutdown().await;
-        within("the end of the work", work).await;
+        let (node, changes, announcer, _server) = subscribed().await;
+        let tale = async {
+            // Each network leads to the next.
+            let chain = (VNI.0..VNI.0 + 100).map(|vni| {
+                let mut route = Route { vni: Vni(vni), ..route(0, 1) };
+                route.next_hop.target_vni = vni + 1;
+                route
+            });
+            announcer.node.announce_routes(chain.clone()).await.unwrap();
+            until("the last network", || async { node.subscribed_vnis().await.unwrap().len() == 101 }).await;
+            announcer.node.withdraw_routes(chain).await.unwrap();
+            until("only the first", || async { node.subscribed_vnis().await.unwrap() == [VNI] }).await;
+            node.shutdown().await;
+        };
+        within("the end of the work", zip(changes.apply_to(Explorer(node.clone())), tale)).await;
     });
 }
 
-async fn subscribed() -> (MetalBond, Changes, Client) {
+/// A node with its stream, and who announces routes to it; and the server between them.
+async fn subscribed() -> (MetalBond, Changes, Client, MetalBond) {
     let (server, addr) = server().await;
     let announcer = Client::of(addr).await;
     let (node, changes) = MetalBond::start(config()).unwrap();
     node.add_peer(addr.into()).await.unwrap();
     node.subscribe(VNI).await.unwrap();
-    // Lives on: who is connected keeps it.
-    std::mem::forget(server);
-    (node, changes, announcer)
+    (node, changes, announcer, server)
 }

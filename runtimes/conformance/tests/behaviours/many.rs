@@ -1,44 +1,45 @@
 //! Many connections.
 
-use std::collections::BTreeSet;
-
 use metalbond_conformance::{route, routes, until};
 
 use super::support::{Client, server};
-use crate::driver::Route;
+use crate::driver::{Route, Vni};
 use crate::run;
 
 const MANY: u32 = 1000;
+const OTHER: Vni = Vni(24);
 
 #[test]
-fn a_thousand_clients_of_one_server_learn_each_others_routes() {
+fn a_thousand_clients_of_one_server_are_told_and_heard() {
     run(async {
         allow_descriptors();
         let (server, addr) = server().await;
+        let announcer = Client::of(addr).await;
         let mut clients = Vec::new();
         for n in 0..MANY {
             let client = Client::subscribed(addr).await;
-            client.node.announce_route(route(n, 1)).await.unwrap();
+            client.node.announce_route(Route { vni: OTHER, ..route(n, 1) }).await.unwrap();
             clients.push(client);
         }
-        let all = routes(MANY, 1);
-        for (n, client) in (0..).zip(&mut clients) {
-            let mut others: BTreeSet<Route> = all.clone();
-            others.remove(&route(n, 1));
-            client.table.becomes(&others).await;
+        let table = server.route_table();
+        let heard = |n: u32| {
+            let table = &table;
+            async move { table.routes(OTHER).await.unwrap().len() == n as usize }
+        };
+        until("what each of them announces", || heard(MANY)).await;
+        announcer.node.announce_routes(routes(100, 1)).await.unwrap();
+        for client in &mut clients {
+            client.table.becomes(&routes(100, 1)).await;
         }
-        assert_eq!(server.peers().await.unwrap().len(), MANY as usize);
 
-        // Half of them leave for good, all at once.
-        let stay = clients.split_off(MANY as usize / 2);
-        for client in clients {
+        // Half of them leave for good.
+        for client in clients.drain(..MANY as usize / 2) {
             client.node.shutdown_with_cleanup().await;
         }
-        until("half of them", || async { server.peers().await.unwrap().len() == MANY as usize / 2 }).await;
-        for (n, mut client) in (MANY / 2..).zip(stay) {
-            let mut others: BTreeSet<Route> = (MANY / 2..MANY).map(|n| route(n, 1)).collect();
-            others.remove(&route(n, 1));
-            client.table.becomes(&others).await;
+        until("what the others announce", || heard(MANY / 2)).await;
+        announcer.node.withdraw_routes(routes(100, 1)).await.unwrap();
+        for client in &mut clients {
+            client.table.becomes(&[].into()).await;
         }
     });
 }

@@ -1,0 +1,12 @@
+//! The smol driver in a process without descriptors.
+#![cfg(target_os = "linux")]
+
+use std::future::Future;
+
+use metalbond_smol as driver;
+
+mod descriptors;
+
+fn run(behaviour: impl Future<Output = ()>) {
+    smol::block_on(behaviour);
+}

@@ -1,0 +1,12 @@
+//! The tokio driver in a process without descriptors.
+#![cfg(target_os = "linux")]
+
+use std::future::Future;
+
+use metalbond_tokio as driver;
+
+mod descriptors;
+
+fn run(behaviour: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(behaviour);
+}
