@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use metalbond::{Action, ApiMisuse, Close, Command, Config, ConfigError, ConnId, Input, Instant, NextHop, Node, Reply};
 use metalbond_common::{
-    AcceptLog, Budget, CHANGES_BATCH, Clock, DRAIN, READ, SessionLog, accept_pause, listen, remote, seeded,
+    AcceptLog, Budget, Clock, DRAIN, READ, SessionLog, accept_pause, change_batch, listen, remote, seeded,
 };
 use rustix::event::{PollFd, PollFlags};
 
@@ -142,15 +142,12 @@ impl Driver {
             }
         }
 
-        let mut changes = 0;
-        while changes < CHANGES_BATCH
-            && let Some(change) = self.node.poll_change()
-        {
-            changes += 1;
+        let (changes, is_all) = change_batch(|| self.node.poll_change());
+        for change in changes {
             let next_hops: Vec<_> = change.next_hops().iter().map(NextHop::to_string).collect();
             println!("{}: {} {} via [{}]", self.name, change.vni, change.prefix, next_hops.join(", "));
         }
-        self.has_more_changes = changes == CHANGES_BATCH;
+        self.has_more_changes = !is_all;
     }
 
     fn accept(&mut self, budget: &mut Budget) {
