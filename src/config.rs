@@ -4,21 +4,28 @@ use core::fmt;
 use core::time::Duration;
 
 /// The settings of a [`Node`](crate::Node).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Config {
     /// The interval of KEEPALIVE in seconds that this node proposes in its HELLO; the lower of the two ends' proposals
     /// holds for a session. At least 1. Default 5.
     pub keepalive: u32,
     /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Default 10 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub handshake_timeout: Duration,
     /// The shortest wait before a server is dialled again; doubled at each failure. Default 100 ms.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_min: Duration,
     /// The longest wait before a server is dialled again. Default 5 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_max: Duration,
     /// How long a session has to have been ESTABLISHED for the back-off to start anew. Default 5 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_reset: Duration,
     /// How long routes learned from a server stay after its session is lost. Zero: not at all, as the reference does.
     /// Default 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub hold: Duration,
     /// Seconds for which this node asks its servers to keep its routes when its process goes away (HELLO's
     /// `restartTime`). Default 10.
@@ -27,6 +34,7 @@ pub struct Config {
     pub restart_time_max: u32,
     /// How long after its start a listening node says in its HELLO that its table may still be incomplete
     /// (`warming`). Default 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub warming: Duration,
     /// How fast routes are sent to a client without the capability `ordered`; `None`: as fast as it takes them.
     /// Default: [`Pacing::default`].
@@ -41,6 +49,7 @@ pub struct Config {
     /// How many routes may be announced at once. Default 16,777,216.
     pub announcements_max: usize,
     /// How long a shutdown may take before sessions are cut. Default 800 ms.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub shutdown_timeout: Duration,
     /// Seeds hash maps (against flooding) and the jitter of the back-off. Same seed, same inputs, same outputs.
     pub seed: u64,
@@ -70,7 +79,9 @@ impl Default for Config {
 }
 
 /// How fast a client of the reference implementation is fed: it dies of 64 KiB that it has not yet read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Pacing {
     /// Bytes a second. At least [`Pacing::MIN`].
     pub rate: u32,
@@ -97,7 +108,8 @@ impl Default for Pacing {
 }
 
 /// A setting out of its range.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// [`Config::keepalive`] is 0.
     Keepalive,

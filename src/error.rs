@@ -6,7 +6,10 @@ use core::fmt;
 use core::time::Duration;
 
 /// Bytes that are not the protocol. The connection they came on is closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum DecodeError {
     /// The frame's version is not 1.
     Version(u8),
@@ -39,6 +42,8 @@ impl core::error::Error for DecodeError {}
 
 /// The types of message, with their numbers on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 #[repr(u8)]
 pub enum MessageType {
     /// Opens a session, in both directions.
@@ -66,7 +71,10 @@ impl fmt::Display for MessageType {
 }
 
 /// Well-formed messages at the wrong time. The connection they came on is closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum PeerMisbehaved {
     /// The first message was not HELLO, but of this type number.
     NotHelloFirst(u8),
@@ -99,7 +107,9 @@ impl core::error::Error for PeerMisbehaved {}
 /// assert_eq!(answer().or_else(ApiMisuse::ok_if_no_change), Ok(()));
 /// assert_eq!(Err(ApiMisuse::Closed).or_else(ApiMisuse::ok_if_no_change), Err(ApiMisuse::Closed));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ApiMisuse {
     /// The VNI is subscribed to.
@@ -122,6 +132,8 @@ pub enum ApiMisuse {
 
 /// How much one node's embedder may want. The numbers are settings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Limit {
     /// [`Config::peers_max`](crate::Config::peers_max).
@@ -184,7 +196,9 @@ impl fmt::Display for ApiMisuse {
 impl core::error::Error for ApiMisuse {}
 
 /// How a transport ended, as the driver saw it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum TransportEnd {
     /// The peer closed its sending side (FIN).
     Eof,
@@ -208,7 +222,9 @@ impl fmt::Display for TransportEnd {
 }
 
 /// Why a connection ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum CloseReason {
     /// It could not be dialled, in the words of the system.
@@ -216,7 +232,7 @@ pub enum CloseReason {
     /// The transport ended.
     Transport(TransportEnd),
     /// Nothing was received for 2.5 keepalive intervals: this long.
-    Silence(Duration),
+    Silence(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
     /// The dial, the HELLO or the first KEEPALIVE took longer than the handshake may.
     HandshakeTimeout(SessionState),
     /// The peer sent what can't be decoded.
@@ -255,6 +271,8 @@ impl fmt::Display for CloseReason {
 
 /// The states of a session, by the reference's names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 pub enum SessionState {
     /// Being dialled; or accepted, and nothing received.
     Connecting,

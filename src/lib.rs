@@ -96,10 +96,35 @@
 //!   never sees it with none.
 //! - *replay*: same seed, same inputs, same outputs, byte for byte.
 //!
+//! # Features
+//!
+//! `serde`, off by default and still without the standard library: `Serialize` and `Deserialize` for what an embedder
+//! stores, sends or shows, and for [`Input`], so that a recording is one value a line. Formats that people read get these
+//! shapes, others the same values in short:
+//!
+//! | | for example |
+//! |---|---|
+//! | [`Vni`], [`PeerId`] | `23` |
+//! | [`Prefix`], [`ConnId`] | `"10.0.23.0/24"`, `"a7"`: as they are printed |
+//! | [`Route`] | `{"vni":23,"prefix":"10.0.23.0/24","next_hop":{"addr":"2001:db8::1","target_vni":0,"kind":"STD"}}` |
+//! | [`NextHopKind`] | `"STD"`, `"LB"`, `{"NAT":{"from":1024,"to":2047}}` |
+//! | [`SessionState`], [`MessageType`] | `"ESTABLISHED"`, `"HELLO"`: the protocol's names |
+//! | other enums | `"too_slow"`, `{"transport":"eof"}`, `{"transport":{"error":"..."}}`: a word, or an object of one |
+//! | durations | `60`, `0.25`: seconds |
+//! | [`Instant`] | `"12.345678901"`: seconds, exact to the nanosecond |
+//! | bytes | `"01000002"`: hexadecimal |
+//! | [`Config`] | an object; what is missing when it is read is as by default, an unknown name is an error |
+//! | [`SessionInfo`] and other structs | an object with the fields' names |
+//!
+//! What could not be made otherwise is refused, a prefix that is too long for its address for example. In a new minor
+//! version fields and words may be added. A [`Config`] contains the seed that protects hash maps: not to be shown to
+//! strangers.
+//!
 //! # Panics
 //!
 //! Errors are bad input; panics are bugs. Nothing that a peer sends makes this crate panic.
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
@@ -108,7 +133,10 @@ mod change;
 mod config;
 mod error;
 mod node;
+mod prefix;
 mod rib;
+#[cfg(feature = "serde")]
+mod serde;
 mod session;
 mod time;
 mod types;
@@ -121,5 +149,6 @@ pub use node::{
     Action, Actions, Announcer, Close, Command, Counters, Destination, Input, Node, Peer, PeerInfo, Reply, SessionInfo,
     Transition, Transmit, TransmitMode,
 };
+pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use time::Instant;
-pub use types::{ConnId, NextHop, NextHopKind, ParsePrefixError, PeerId, Prefix, PrefixLengthError, Route, Vni};
+pub use types::{ConnId, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};

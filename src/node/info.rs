@@ -2,12 +2,15 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use crate::{CloseReason, ConnId, NextHop, PeerId, Prefix, SessionState};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct SessionInfo {
     /// Its id.
     pub conn: ConnId,
@@ -31,6 +34,8 @@ pub struct SessionInfo {
 
 /// A configured peer, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct PeerInfo {
     /// Its id.
     pub id: PeerId,
@@ -55,6 +60,8 @@ pub struct PeerInfo {
 
 /// Who announces a route.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Announcer {
     /// This node itself.
     Local,
@@ -66,8 +73,20 @@ pub enum Announcer {
     Departed,
 }
 
+impl fmt::Display for Announcer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Peer(id) => id.fmt(f),
+            Self::Conn(id) => id.fmt(f),
+            Self::Departed => f.write_str("departed"),
+        }
+    }
+}
+
 /// A destination and where it is: all next hops that somebody, this node included, announces.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Destination {
     /// The destination.
     pub prefix: Prefix,
@@ -77,6 +96,9 @@ pub struct Destination {
 
 /// Counts since the connection began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct Counters {
     /// Bytes received.
     pub bytes_in: u64,

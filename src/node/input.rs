@@ -12,6 +12,8 @@ use crate::{ConnId, PeerId, Route, TransportEnd, Vni};
 ///
 /// Events of a connection that the node does not know (any more) are ignored: a driver may be late.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Input {
     /// Time has passed: [`poll_timeout`](crate::Node::poll_timeout) is due. Feed what has been received before it.
     Tick,
@@ -41,6 +43,7 @@ pub enum Input {
         /// Where they came.
         conn: ConnId,
         /// They.
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde::hex"))]
         bytes: Bytes,
     },
     /// The [`Transmit`](crate::Transmit) that was handed out last for this connection is written. Gives the node the
@@ -63,6 +66,9 @@ pub enum Input {
 
 /// What an embedder can want. Wants outlive sessions: they hold whether or not a server is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Command {
     /// Dial this server, and keep at it. `endpoint` is the driver's business (`host:port`), resolved at each dial.
     /// Reply: [`Reply::Peer`](crate::Reply::Peer). Fails with `PeerExists` or `Limit`.

@@ -61,6 +61,8 @@ pub enum Reply {
 
 /// A session's change of state.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Transition {
     /// The connection. In RETRY, the one that was lost.
     pub conn: ConnId,
@@ -74,6 +76,13 @@ pub struct Transition {
     pub new: SessionState,
     /// Why, where it is the end of something.
     pub reason: Option<CloseReason>,
+}
+
+impl Transition {
+    /// A change of which nothing more is known. A node makes its own; this is for whoever tests what becomes of them.
+    pub const fn new(conn: ConnId, old: SessionState, new: SessionState) -> Self {
+        Self { conn, peer: None, remote: None, old, new, reason: None }
+    }
 }
 
 impl fmt::Display for Transition {
@@ -93,7 +102,8 @@ impl fmt::Display for Transition {
 }
 
 /// A configured peer's id and endpoint.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Peer {
     /// Its id.
     pub id: PeerId,
@@ -106,6 +116,7 @@ pub struct Peer {
 /// Write `chunks` one behind the other, then say [`Input::Sent`](crate::Input::Sent). Until then the node hands out
 /// nothing more for this connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use = "bytes that are not written are lost, and the node waits for `Input::Sent`"]
 pub struct Transmit {
     /// Where to.
     pub conn: ConnId,

@@ -54,6 +54,7 @@ pub enum Decoded {
 
 /// Why an UPDATE can't be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Impossible {
     /// An action that is neither ADD nor REMOVE.
     Action(i32),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metalbond::{Instant, Route, RouteChange};
 use tracing::{info, warn};
 
-use crate::{Applied, Clock, Failure, Operation, RouteHandler};
+use crate::{Applied, Failure, Operation, RouteHandler};
 
 /// How long to wait before a call that failed is made again; doubled each time, up to the latter.
 const RETRY: Duration = Duration::from_millis(100);
@@ -19,7 +19,6 @@ const LOG: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Applier<H> {
     handler: H,
-    clock: Clock,
     /// Of the change that came last.
     calls: VecDeque<(Operation, Route)>,
     failed: BTreeMap<Route, Retry>,
@@ -36,9 +35,9 @@ struct Retry {
 
 impl<H: RouteHandler> Applier<H> {
     /// One that owes nothing.
-    pub fn new(handler: H, clock: Clock) -> Self {
+    pub fn new(handler: H) -> Self {
         let (calls, failed, due) = Default::default();
-        Self { handler, clock, calls, failed, due, logged: None }
+        Self { handler, calls, failed, due, logged: None }
     }
 
     /// When to call [`work`](Self::work), if no change comes before.
@@ -47,18 +46,18 @@ impl<H: RouteHandler> Applier<H> {
     }
 
     /// Carries a change out, and makes one of the calls again that are due.
-    pub async fn work(&mut self, change: Option<RouteChange>) {
+    pub async fn work(&mut self, now: Instant, change: Option<RouteChange>) {
         if let Some(change) = change {
             self.plan(&change);
         }
         while let Some((operation, route)) = self.calls.pop_front() {
-            self.call(operation, route, 0).await;
+            self.call(now, operation, route, 0).await;
         }
         if let Some(&(at, route)) = self.due.first()
-            && at <= self.clock.now()
+            && at <= now
             && let Some(Retry { operation, times, .. }) = self.forget(&route)
         {
-            self.call(operation, route, times).await;
+            self.call(now, operation, route, times).await;
         }
     }
 
@@ -88,14 +87,14 @@ impl<H: RouteHandler> Applier<H> {
         Some(retry)
     }
 
-    async fn call(&mut self, operation: Operation, route: Route, times: u32) {
+    async fn call(&mut self, now: Instant, operation: Operation, route: Route, times: u32) {
         let result = match operation {
             Operation::Add => self.handler.add(route).await,
             Operation::Remove => self.handler.remove(route).await,
         };
         match result {
             Ok(()) => self.succeeded(),
-            Err(error) => self.fail(operation, route, error, times + 1),
+            Err(error) => self.fail(now, operation, route, error, times + 1),
         }
     }
 
@@ -105,8 +104,7 @@ impl<H: RouteHandler> Applier<H> {
         }
     }
 
-    fn fail(&mut self, operation: Operation, route: Route, error: H::Error, times: u32) {
-        let now = self.clock.now();
+    fn fail(&mut self, now: Instant, operation: Operation, route: Route, error: H::Error, times: u32) {
         let retry_in = RETRY.saturating_mul(1u32.checked_shl(times - 1).unwrap_or(u32::MAX)).min(RETRY_MAX);
         let at = now + retry_in;
         self.failed.insert(route, Retry { operation, times, at });
@@ -121,5 +119,125 @@ impl<H: RouteHandler> Applier<H> {
             let routes = self.failed.len();
             warn!(%operation, %route, %error, routes, "a route change cannot be carried out; trying again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use metalbond::{NextHop, Vni};
+
+    use super::*;
+
+    /// A table that fails while it is told to.
+    #[derive(Default)]
+    struct Table {
+        calls: Vec<(Operation, Route)>,
+        fails: bool,
+        failures: Vec<(Operation, u32, Duration)>,
+    }
+
+    impl Table {
+        fn call(&mut self, operation: Operation, route: Route) -> Result<(), &'static str> {
+            self.calls.push((operation, route));
+            if self.fails { Err("out of order") } else { Ok(()) }
+        }
+    }
+
+    impl RouteHandler for Table {
+        type Error = &'static str;
+
+        async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
+            self.call(Operation::Add, route)
+        }
+
+        async fn remove(&mut self, route: Route) -> Result<(), Self::Error> {
+            self.call(Operation::Remove, route)
+        }
+
+        fn failed(&mut self, failure: &Failure<Self::Error>) {
+            self.failures.push((failure.operation, failure.times, failure.retry_in));
+        }
+    }
+
+    #[test]
+    fn additions_come_before_removals() {
+        let mut applier = Applier::new(Table::default());
+        work(&mut applier, 0, Some(change(&[1, 2], &[3])));
+        assert_eq!(
+            applier.handler.calls,
+            [(Operation::Add, route(1)), (Operation::Add, route(2)), (Operation::Remove, route(3))]
+        );
+        assert_eq!(applier.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_ever_more_rarely_until_it_succeeds() {
+        let mut applier = Applier::new(Table { fails: true, ..Table::default() });
+        work(&mut applier, 0, Some(change(&[1], &[])));
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let at = applier.poll_timeout().unwrap().since_epoch().as_millis() as u64;
+            work(&mut applier, at - 1, None);
+            assert_eq!(applier.handler.calls.len(), waits.len() + 1, "not before it is due");
+            work(&mut applier, at, None);
+            let (_, times, wait) = *applier.handler.failures.last().unwrap();
+            assert_eq!(times as usize, waits.len() + 2);
+            waits.push(wait.as_millis());
+        }
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
+
+        applier.handler.fails = false;
+        work(&mut applier, 1_000_000, None);
+        assert_eq!(applier.poll_timeout(), None);
+        assert_eq!(applier.finish().undone, []);
+    }
+
+    #[test]
+    fn a_change_of_a_route_takes_the_place_of_what_failed() {
+        let mut applier = Applier::new(Table { fails: true, ..Table::default() });
+        work(&mut applier, 0, Some(change(&[1, 2], &[])));
+        applier.handler.fails = false;
+        work(&mut applier, 0, Some(change(&[], &[1])));
+        // What failed may have had an effect, so it is removed; and it is not added any more.
+        assert_eq!(applier.handler.calls.last(), Some(&(Operation::Remove, route(1))));
+        work(&mut applier, 100, None);
+        work(&mut applier, 200, None);
+        assert_eq!(applier.handler.calls[3..], [(Operation::Add, route(2))]);
+        assert_eq!(applier.poll_timeout(), None);
+    }
+
+    #[test]
+    fn changes_do_not_wait_for_what_fails_and_what_is_undone_is_told_at_the_end() {
+        let mut applier = Applier::new(Table { fails: true, ..Table::default() });
+        (0..100).for_each(|n| work(&mut applier, 0, Some(change(&[n], &[]))));
+        applier.handler.fails = false;
+        // All are due: one of them is tried with each change.
+        work(&mut applier, 1000, Some(change(&[200], &[])));
+        assert_eq!(applier.handler.calls.len(), 102);
+        let applied = applier.finish();
+        assert_eq!(applied.undone.len(), 99);
+        assert!(applied.undone.iter().all(|(operation, _)| *operation == Operation::Add));
+    }
+
+    fn work(applier: &mut Applier<Table>, millis: u64, change: Option<RouteChange>) {
+        let now = Instant::from_epoch(Duration::from_millis(millis));
+        let work = pin!(applier.work(now, change));
+        assert_eq!(work.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()));
+    }
+
+    fn next_hop(n: u8) -> NextHop {
+        NextHop::standard([192, 0, 2, n].into())
+    }
+
+    fn route(n: u8) -> Route {
+        Route { vni: Vni(23), prefix: "10.0.0.1/32".parse().unwrap(), next_hop: next_hop(n) }
+    }
+
+    fn change(added: &[u8], removed: &[u8]) -> RouteChange {
+        let hops = |numbers: &[u8]| numbers.iter().map(|n| next_hop(*n)).collect::<Vec<_>>();
+        RouteChange::new(Vni(23), route(0).prefix, [], hops(added), hops(removed))
     }
 }

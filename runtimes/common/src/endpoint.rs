@@ -10,7 +10,8 @@ use std::str::FromStr;
 pub struct Endpoint(Box<str>);
 
 /// Why a text is no [`Endpoint`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EndpointError {
     /// There is no `:port` at the end.
     #[error("no ':port' behind the host")]

@@ -7,6 +7,7 @@
 
 mod applier;
 mod clock;
+pub mod embedding;
 mod endpoint;
 mod handler;
 mod listen_error;
@@ -15,6 +16,8 @@ mod message;
 mod notice;
 mod peer;
 mod seed;
+#[cfg(feature = "serde")]
+mod serde;
 mod socket;
 mod turn;
 mod unwritten;
@@ -29,6 +32,11 @@ pub use message::{Answer, Message};
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 pub use seed::seeded;
-pub use socket::{accept_pause, listen, pack, prepare, remote, transport_end};
+pub use socket::{accept_pause, listen, prepare, receive, remote, transport_end};
 pub use turn::{ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN, change_batch};
 pub use unwritten::Unwritten;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

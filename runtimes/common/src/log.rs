@@ -285,11 +285,14 @@ mod tests {
     }
 
     fn dialled(old: SessionState, new: SessionState, reason: Option<CloseReason>) -> Transition {
-        let peer = Some(Peer { id: PeerId(1), endpoint: "server:4711".into() });
-        Transition { conn: ConnId::accepted(1), peer, remote: None, old, new, reason }
+        let mut transition = accepted(old, new, reason);
+        transition.peer = Some(Peer { id: PeerId(1), endpoint: "server:4711".into() });
+        transition
     }
 
     fn accepted(old: SessionState, new: SessionState, reason: Option<CloseReason>) -> Transition {
-        Transition { peer: None, ..dialled(old, new, reason) }
+        let mut transition = Transition::new(ConnId::accepted(1), old, new);
+        transition.reason = reason;
+        transition
     }
 }

@@ -1,5 +1,6 @@
 //! The peers of a node as an embedder sees them: configured ones and those that came by themselves, in one list.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use metalbond::{Announcer, Node, PeerInfo, SessionInfo, SessionState};
@@ -8,11 +9,22 @@ use crate::Notice;
 
 /// Who opened the connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Direction {
     /// This node: the peer is a configured server.
     Dialled,
     /// The peer.
     Accepted,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dialled => "dialled",
+            Self::Accepted => "accepted",
+        })
+    }
 }
 
 /// A peer, as it was when the owner was asked.

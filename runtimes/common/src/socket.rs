@@ -4,8 +4,10 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use metalbond::TransportEnd;
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{ACCEPT_PAUSE, READ};
@@ -51,9 +53,16 @@ pub fn remote(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
-/// The bytes of a read, in no more memory than they need: they may wait, and most reads are small.
-pub fn pack(buf: BytesMut) -> Bytes {
-    if buf.len() >= READ / 2 { buf.freeze() } else { Bytes::copy_from_slice(&buf) }
+/// Reads what a non-blocking socket has now, at most [`READ`] bytes; none at the end of the stream. The bytes are in no
+/// more memory than they need: they may wait, and most reads are small.
+///
+/// # Errors
+/// `WouldBlock` if there is nothing yet: to be called again when the socket is readable. Else what broke the connection.
+pub fn receive(socket: &Socket) -> io::Result<Bytes> {
+    // Only now, so that a connection that waits holds no buffer.
+    let mut buf = Vec::with_capacity(READ);
+    recv(socket, spare_capacity(&mut buf), RecvFlags::empty())?;
+    Ok(if buf.len() >= READ / 2 { buf.into() } else { Bytes::copy_from_slice(&buf) })
 }
 
 /// What an error of a connection says of its end.
@@ -76,6 +85,7 @@ pub fn accept_pause(error: &io::Error) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 
     use super::*;
@@ -119,11 +129,35 @@ mod tests {
 
     #[test]
     fn a_small_read_does_not_hold_a_large_buffer() {
-        let mut buf = BytesMut::with_capacity(READ);
-        buf.extend_from_slice(b"small");
-        let at = buf.as_ptr();
-        let packed = pack(buf);
-        assert_eq!(&packed[..], b"small");
-        assert_ne!(packed.as_ptr(), at);
+        let (ours, mut theirs) = pair();
+        theirs.write_all(b"small").unwrap();
+        let received = received(&ours);
+        assert_eq!(&received[..], b"small");
+        // Alone in its memory, which can be had back: as large as it has to be.
+        assert_eq!(Vec::from(received).capacity(), 5);
+    }
+
+    #[test]
+    fn a_read_says_when_there_is_nothing_yet_and_when_there_will_be_nothing_more() {
+        let (ours, theirs) = pair();
+        assert_eq!(receive(&SockRef::from(&ours)).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(theirs);
+        assert!(received(&ours).is_empty());
+    }
+
+    fn received(stream: &TcpStream) -> Bytes {
+        loop {
+            match receive(&SockRef::from(stream)) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                result => return result.unwrap(),
+            }
+        }
+    }
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (ours, listener.accept().unwrap().0)
     }
 }

@@ -1,6 +1,6 @@
 //! An agent of a hypervisor: announces routes of its own, and keeps a file with the routes of its networks.
 //!
-//! `cargo run -p metalbond-tokio --example tokio-agent -- routes.txt 127.0.0.1:4711 23,24 '23#10.0.23.1/32#2001:db8::1'`
+//! `cargo run -p metalbond-tokio --example tokio-agent -- 127.0.0.1:4711 routes.txt 23,24 '23#10.0.23.1/32#2001:db8::1'`
 //!
 //! The file is replaced as a whole, once per burst of changes; a write that fails is repeated. Ctrl-C ends the agent: the
 //! file stays until the first change after its next start, and servers keep its own routes for some seconds.
@@ -22,12 +22,12 @@ const BURST: Duration = Duration::from_millis(50);
 /// How long after a failed write the next is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
-const USAGE: &str = "usage: agent FILE HOST:PORT VNI[,VNI...] [VNI#PREFIX#NEXTHOP...]";
+const USAGE: &str = "usage: agent HOST:PORT FILE VNI[,VNI...] [VNI#PREFIX#NEXTHOP...]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [file, server, vnis, routes @ ..] = &args[..] else { return Err(USAGE.into()) };
+    let [server, file, vnis, routes @ ..] = &args[..] else { return Err(USAGE.into()) };
 
     // No server need be there for any of this: it is what the node shall want, from now on.
     let (node, changes) = MetalBond::start(Config::default())?;

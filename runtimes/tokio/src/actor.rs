@@ -9,13 +9,12 @@ use std::net::SocketAddr;
 use metalbond::{Action, ApiMisuse, Close, Command, Config, ConnId, Input, Instant, Node, Reply, Transmit};
 use metalbond_common::{Answer, Budget, Clock, ListenError, SHUTDOWN_MARGIN, SessionLog};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::task::yield_now;
-use tokio::time::{sleep_until, timeout_at};
 
 use crate::changes::ChangesSender;
 use crate::connection::{Connection, Write};
-use crate::task::{Message, Task, Tasks};
+use crate::task::{Inbox, Message, Task, Tasks};
+use crate::time::{sleep_until, timeout_at};
 use crate::{dialler, listener};
 
 /// The owner of everything.
@@ -24,7 +23,7 @@ pub(crate) struct Actor {
     clock: Clock,
     /// The time of this turn.
     now: Instant,
-    mailbox: mpsc::Receiver<Message>,
+    mailbox: Inbox,
     changes: ChangesSender,
     tasks: Tasks,
     links: HashMap<ConnId, Link>,
@@ -51,13 +50,7 @@ struct Shutdown {
 }
 
 impl Actor {
-    pub(crate) fn new(
-        node: Node,
-        clock: Clock,
-        mailbox: mpsc::Receiver<Message>,
-        changes: ChangesSender,
-        tasks: Tasks,
-    ) -> Self {
+    pub(crate) fn new(node: Node, clock: Clock, mailbox: Inbox, changes: ChangesSender, tasks: Tasks) -> Self {
         Self {
             node,
             clock,
@@ -96,7 +89,7 @@ impl Actor {
         let deadline = deadline.and_then(|at| self.clock.system(at));
         let timer = async {
             match deadline {
-                Some(at) => sleep_until(at.into()).await,
+                Some(at) => sleep_until(at).await,
                 None => pending().await,
             }
         };
@@ -304,13 +297,13 @@ impl Actor {
         mailbox.close();
         if let Some(at) = clock.system(deadline) {
             // Until the end, not until it is empty: a sender that got its place before may still be about to fill it.
-            while let Ok(Some(message)) = timeout_at(at.into(), mailbox.recv()).await {
+            while let Some(Some(message)) = timeout_at(at, mailbox.recv()).await {
                 if let Message::Shutdown { answer, .. } = message {
                     answers.extend(answer);
                 }
             }
             // What has not drained by then is cut by dropping its link.
-            let _ = timeout_at(at.into(), gone.wait()).await;
+            let _ = timeout_at(at, gone.wait()).await;
         }
         drop(links);
         gone.wait().await;

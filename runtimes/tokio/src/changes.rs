@@ -10,7 +10,8 @@ use metalbond::RouteChange;
 use metalbond_common::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::timeout_at;
+
+use crate::time::timeout_at;
 
 /// The changes of the routes of the VNIs that the node subscribed to: destination by destination, each with its complete
 /// set of next hops ([`RouteChange`]).
@@ -66,18 +67,18 @@ impl Changes {
     /// ```
     pub async fn apply_to<H: RouteHandler>(mut self, handler: H) -> Applied<H> {
         let clock = Clock::start();
-        let mut applier = Applier::new(handler, clock);
+        let mut applier = Applier::new(handler);
         loop {
             let deadline = applier.poll_timeout().and_then(|at| clock.system(at));
             let next = match deadline {
-                Some(at) => timeout_at(at.into(), self.next()).await.ok(),
+                Some(at) => timeout_at(at, self.next()).await,
                 None => Some(self.next().await),
             };
             match next {
-                Some(Some(change)) => applier.work(Some(change)).await,
+                Some(Some(change)) => applier.work(clock.now(), Some(change)).await,
                 Some(None) => return applier.finish(),
                 // Time to try something again.
-                None => applier.work(None).await,
+                None => applier.work(clock.now(), None).await,
             }
         }
     }

@@ -4,15 +4,15 @@ use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use metalbond::{ConnId, TransportEnd};
-use metalbond_common::{DRAIN, READ, Unwritten, pack, prepare, transport_end};
+use metalbond_common::{DRAIN, Unwritten, prepare, receive, transport_end};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::task::{Mailbox, Message, Task, Tasks};
+use crate::time::timeout;
 
 /// An open connection, as the actor holds it.
 ///
@@ -94,12 +94,10 @@ async fn read(conn: ConnId, stream: Arc<TcpStream>, mailbox: Mailbox) {
         if let Err(e) = stream.readable().await {
             break transport_end(&e);
         }
-        // Only now, so that a connection that waits holds no buffer.
-        let mut buf = BytesMut::with_capacity(READ);
-        match stream.try_read_buf(&mut buf) {
-            Ok(0) => break TransportEnd::Eof,
-            Ok(_) => {
-                if mailbox.send(Message::Received { conn, bytes: pack(buf) }).await.is_err() {
+        match read_some(&stream) {
+            Ok(bytes) if bytes.is_empty() => break TransportEnd::Eof,
+            Ok(bytes) => {
+                if mailbox.send(Message::Received { conn, bytes }).await.is_err() {
                     return;
                 }
             }
@@ -109,6 +107,10 @@ async fn read(conn: ConnId, stream: Arc<TcpStream>, mailbox: Mailbox) {
     };
     // Without an actor nobody has to know.
     let _ = mailbox.send(Message::Ended { conn, end }).await;
+}
+
+fn read_some(stream: &TcpStream) -> io::Result<Bytes> {
+    stream.try_io(Interest::READABLE, || receive(&SockRef::from(stream)))
 }
 
 fn write_some(stream: &TcpStream, unwritten: &mut Unwritten) -> io::Result<()> {
@@ -138,8 +140,8 @@ async fn drain(conn: ConnId, stream: Arc<TcpStream>, writer: Option<Task>, mailb
         SockRef::from(&*stream).shutdown(Shutdown::Write)?;
         loop {
             stream.readable().await?;
-            match stream.try_read_buf(&mut BytesMut::with_capacity(READ)) {
-                Ok(0) => return io::Result::Ok(()),
+            match read_some(&stream) {
+                Ok(bytes) if bytes.is_empty() => return io::Result::Ok(()),
                 Ok(_) => {}
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(e) => return Err(e),
@@ -154,14 +156,13 @@ async fn drain(conn: ConnId, stream: Arc<TcpStream>, writer: Option<Task>, mailb
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use metalbond::{Transmit, TransmitMode};
     use smallvec::smallvec;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
-    use tokio::sync::mpsc;
 
     use super::*;
+    use crate::task::{self, Inbox};
 
     const CONN: ConnId = ConnId::accepted(7);
     const CHUNK: usize = 60_000;
@@ -237,14 +238,14 @@ mod tests {
         connection: Connection,
         peer: TcpStream,
         tasks: Tasks,
-        mailbox: mpsc::Receiver<Message>,
+        mailbox: Inbox,
     }
 
     async fn setup() -> Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let peer = listener.accept().await.unwrap().0;
-        let (sender, mailbox) = mpsc::channel(4);
+        let (sender, mailbox) = task::mailbox(4);
         let tasks = Tasks::new(sender);
         Setup { connection: Connection::open(CONN, stream, &tasks), peer, tasks, mailbox }
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use metalbond::ConnId;
 use metalbond_common::DIAL_EACH;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
 
 use crate::task::{Mailbox, Message};
+use crate::time::timeout;
 
 /// Resolves the name anew, tries its addresses in order, and tells the actor. How long it may take in all is the
 /// node's business, which ends the task when it has waited enough.
@@ -26,7 +26,7 @@ async fn connect(endpoint: &str) -> io::Result<(TcpStream, SocketAddr)> {
         let connecting = TcpStream::connect(addr);
         let result = if addrs.peek().is_some() {
             // A dead address must not use up the time of those behind it.
-            timeout(DIAL_EACH, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            timeout(DIAL_EACH, connecting).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
         } else {
             connecting.await
         };
@@ -40,11 +40,13 @@ async fn connect(endpoint: &str) -> io::Result<(TcpStream, SocketAddr)> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[tokio::test]
     async fn a_server_that_is_reached_is_named_by_its_address() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stream, reached) = connect(&addr.to_string()).await.unwrap();
         assert_eq!((reached, stream.peer_addr().unwrap()), (addr, addr));

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::actor::{self, Actor};
-use crate::task::{Mailbox, Message, Tasks};
+use crate::task::{self, Mailbox, Message, Tasks};
 use crate::{Changes, Peer, RouteTable, changes};
 
 /// A running node. Clones are handles to the same one; when the last is gone, it closes its sessions and ends.
@@ -53,10 +53,10 @@ impl MetalBond {
     pub fn start(config: Config) -> Result<(Self, Changes), ConfigError> {
         let clock = Clock::start();
         let node = actor::node(config, clock)?;
-        let (mailbox, messages) = mpsc::channel(MAILBOX);
+        let (mailbox, inbox) = task::mailbox(MAILBOX);
         let (sender, changes) = changes::channel();
         let (alive, last) = mpsc::channel(1);
-        tokio::spawn(Actor::new(node, clock, messages, sender, Tasks::new(mailbox.clone())).run());
+        tokio::spawn(Actor::new(node, clock, inbox, sender, Tasks::new(mailbox.clone())).run());
         tokio::spawn(watch(last, mailbox.clone()));
         Ok((Self { mailbox, _alive: alive }, changes))
     }

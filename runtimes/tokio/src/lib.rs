@@ -24,6 +24,8 @@
 //! # }
 //! ```
 //!
+//! What else there is to know for living with a node is in [`embedding`].
+//!
 //! # Who waits for whom
 //!
 //! Every arrow is a task that waits for the actor to take its message, and points at the actor. The actor waits for
@@ -71,6 +73,7 @@ mod listener;
 mod peer;
 mod table;
 mod task;
+mod time;
 
 pub use changes::Changes;
 pub use handle::MetalBond;
@@ -78,6 +81,8 @@ pub use metalbond::{
     Announcer, ApiMisuse, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Limit, NextHop, NextHopKind,
     Node, Pacing, PeerId, PeerInfo, Prefix, Route, RouteChange, SessionInfo, SessionState, Vni,
 };
+#[doc(inline)]
+pub use metalbond_common::embedding;
 pub use metalbond_common::{
     Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
     TryNotifyError,
@@ -85,7 +90,7 @@ pub use metalbond_common::{
 pub use peer::Peer;
 pub use table::RouteTable;
 
-/// The README's example is a test.
+/// The README's example is a test. That of the workspace's README is the same.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use metalbond_common::{AcceptLog, Clock, accept_pause, listen, remote};
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout_at};
 
 use crate::task::{Mailbox, Message};
+use crate::time::{sleep, timeout_at};
 
 /// A listener on the address, and the address with the port that it got.
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -23,9 +23,9 @@ pub(crate) async fn accept(listener: TcpListener, local: SocketAddr, clock: Cloc
         let accepted = match log.poll_timeout().and_then(|at| clock.system(at)) {
             None => listener.accept().await,
             Some(at) => {
-                let accepted = timeout_at(at.into(), listener.accept()).await;
+                let accepted = timeout_at(at, listener.accept()).await;
                 log.tick(clock.now());
-                let Ok(accepted) = accepted else { continue };
+                let Some(accepted) = accepted else { continue };
                 accepted
             }
         };

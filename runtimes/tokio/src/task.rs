@@ -1,4 +1,4 @@
-//! Tasks that end with their owner, and the one place that spawns them.
+//! Tasks that end with their owner, the one place that spawns them, and their way to the actor.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,6 +13,14 @@ pub(crate) type Message = CommonMessage<TcpStream>;
 
 /// The way to the actor.
 pub(crate) type Mailbox = mpsc::Sender<Message>;
+
+/// The actor's end of it.
+pub(crate) type Inbox = mpsc::Receiver<Message>;
+
+/// The two ends of a mailbox for this many messages.
+pub(crate) fn mailbox(size: usize) -> (Mailbox, Inbox) {
+    mpsc::channel(size)
+}
 
 /// A running task. Dropping it ends the task at its next wait.
 #[derive(Debug)]

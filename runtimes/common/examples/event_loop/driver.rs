@@ -142,12 +142,12 @@ impl Driver {
             }
         }
 
-        let (changes, is_all) = change_batch(|| self.node.poll_change());
+        let (changes, were_all) = change_batch(|| self.node.poll_change());
         for change in changes {
             let next_hops: Vec<_> = change.next_hops().iter().map(NextHop::to_string).collect();
             println!("{}: {} {} via [{}]", self.name, change.vni, change.prefix, next_hops.join(", "));
         }
-        self.has_more_changes = !is_all;
+        self.has_more_changes = !were_all;
     }
 
     fn accept(&mut self, budget: &mut Budget) {

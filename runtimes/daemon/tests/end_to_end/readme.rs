@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::ports;
-use crate::process::{Process, Signal};
+use crate::process::{Process, Server, Signal};
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -53,6 +53,41 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     first_process.log("ESTABLISHED");
     first_process.signal(Signal::TERM);
     assert_eq!(first_process.end().0.stdout, [""; 0]);
+}
+
+#[test]
+fn the_readmes_example_of_the_library_is_the_one_that_the_drivers_documentation_tests() {
+    let driver = include_str!("../../../tokio/README.md");
+    let example = |readme: &'static str| readme.split("```rust").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(example(README), example(driver));
+}
+
+#[test]
+fn the_packages_readme_prints_what_it_says() {
+    let blocks: Vec<Block> = include_str!("../../README.md")
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter(|block| block.starts_with("console"))
+        .map(Block::parse)
+        .collect();
+    let [server, announcer, learner] = &blocks[..] else { panic!("{} blocks", blocks.len()) };
+    let args = |block: &Block| -> Vec<String> {
+        let words = block.command.replace('\'', "");
+        words.split(' ').skip(1).map(str::to_owned).collect()
+    };
+    assert_eq!(args(server), ["server"]);
+    let server = Server::on_loopback(&[]);
+    let start = |block: &Block| {
+        let addr = server.addrs[0].to_string();
+        let args: Vec<String> = args(block).iter().map(|arg| arg.replace("127.0.0.1:4711", &addr)).collect();
+        Process::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let _announcer = start(announcer);
+    let mut learner_process = start(learner);
+    for line in &learner.output {
+        assert_eq!(learner_process.line(), *line);
+    }
 }
 
 /// A fenced block: a command, if it has one, and what it prints.

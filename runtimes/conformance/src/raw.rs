@@ -1,0 +1,81 @@
+//! A peer that speaks by hand.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::TcpStream;
+use socket2::SockRef;
+
+use crate::within;
+
+/// HELLO of a client, keepalive 60 s; byte by byte as in the protocol's description, like the others.
+pub const HELLO: &[u8] = &[1, 0, 2, 1, 8, 60];
+/// KEEPALIVE.
+pub const KEEPALIVE: &[u8] = &[1, 0, 0, 2];
+/// SUBSCRIBE to [`VNI`](crate::VNI).
+pub const SUBSCRIBE: &[u8] = &[1, 0, 2, 3, 8, 23];
+
+/// A connection to a node, by the bytes.
+#[derive(Debug)]
+pub struct RawPeer {
+    /// The connection.
+    pub stream: TcpStream,
+}
+
+impl RawPeer {
+    /// Connects, and says nothing.
+    ///
+    /// # Errors
+    /// What the system says: nobody listens.
+    pub async fn silent(server: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect(server).await.map(|stream| Self { stream })
+    }
+
+    /// Connects as a client, and does its part of the handshake.
+    pub async fn established(server: SocketAddr) -> Self {
+        let mut peer = Self::silent(server).await.expect("the server listens");
+        peer.send(HELLO).await;
+        assert_eq!(peer.frame().await[3], 1, "HELLO");
+        peer.send(KEEPALIVE).await;
+        assert_eq!(peer.frame().await, KEEPALIVE);
+        peer
+    }
+
+    /// Writes.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the node reads");
+    }
+
+    /// Reads one frame.
+    pub async fn frame(&mut self) -> Vec<u8> {
+        within("a frame", async {
+            let mut frame = vec![0; 4];
+            self.stream.read_exact(&mut frame).await.expect("the node goes on");
+            let len = u16::from_be_bytes([frame[1], frame[2]]);
+            frame.resize(4 + usize::from(len), 0);
+            self.stream.read_exact(&mut frame[4..]).await.expect("frames are whole");
+            frame
+        })
+        .await
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        // Fails only if the connection is broken already.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Reads until the node has ended the connection, one way or another. Returns how many bytes came.
+    pub async fn end(&mut self) -> usize {
+        within("the end of the connection", async {
+            let (mut buf, mut all) = ([0; 4096], 0);
+            while let Ok(n @ 1..) = self.stream.read(&mut buf).await {
+                all += n;
+            }
+            all
+        })
+        .await
+    }
+}

@@ -1,0 +1,162 @@
+//! Calls of a handle: what they answer, and that they can be made at any time, from anywhere.
+
+use metalbond_conformance::{VNI, route, routes, within};
+
+use super::support::{Client, config, misuse, node, server};
+use crate::driver::{ApiMisuse, Config, Limit, MetalBond, Notice, Route, TryNotifyError, Vni};
+use crate::run;
+
+#[test]
+fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
+    run(async {
+        let node = node();
+        assert_eq!(node.subscribe(VNI).await, Ok(()));
+        assert_eq!(node.subscribe(VNI).await, misuse(ApiMisuse::AlreadySubscribed));
+        assert_eq!((node.is_subscribed(VNI).await, node.subscribed_vnis().await), (Ok(true), Ok(vec![VNI])));
+        assert_eq!(node.resync(VNI).await, Ok(()));
+        assert_eq!(node.unsubscribe(VNI).await, Ok(()));
+        assert_eq!(node.unsubscribe(VNI).await, misuse(ApiMisuse::NotSubscribed));
+        assert_eq!(node.resync(VNI).await, misuse(ApiMisuse::NotSubscribed));
+
+        assert_eq!(node.announce_route(route(1, 1)).await, Ok(()));
+        assert_eq!(node.announce_route(route(1, 1)).await, misuse(ApiMisuse::AlreadyAnnounced));
+        assert_eq!(node.announced_routes().await, Ok(vec![route(1, 1)]));
+        assert_eq!(node.route_table().routes(VNI).await, Ok(vec![route(1, 1)]));
+        assert_eq!(node.route_table().learned(VNI).await, Ok(vec![]));
+        assert_eq!(node.withdraw_route(route(2, 1)).await, misuse(ApiMisuse::NoSuchRoute));
+        assert_eq!(node.is_route_announced(route(2, 1)).await, Ok(false));
+
+        let peer = node.add_peer("localhost:1".parse().unwrap()).await.unwrap();
+        assert_eq!(node.add_peer("localhost:1".parse().unwrap()).await, misuse(ApiMisuse::PeerExists));
+        assert_eq!(node.remove_peer(peer).await, Ok(()));
+        assert_eq!(node.remove_peer(peer).await, misuse(ApiMisuse::NoSuchPeer));
+        assert_eq!(node.reset_peer(peer).await, misuse(ApiMisuse::NoSuchPeer));
+        assert_eq!(node.peer_state(peer).await, misuse(ApiMisuse::NoSuchPeer));
+    });
+}
+
+#[test]
+fn limits_are_told_and_what_was_there_before_stays() {
+    run(async {
+        let limits = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 1500, ..config() };
+        let (node, _) = MetalBond::start(limits).unwrap();
+        node.add_peer("localhost:1".parse().unwrap()).await.unwrap();
+        assert_eq!(node.add_peer("localhost:2".parse().unwrap()).await, misuse(ApiMisuse::Limit(Limit::Peers)));
+        assert_eq!(node.add_peer("localhost:1".parse().unwrap()).await, misuse(ApiMisuse::PeerExists));
+
+        node.subscribe(Vni(1)).await.unwrap();
+        node.subscribe(Vni(2)).await.unwrap();
+        assert_eq!(node.subscribe(Vni(3)).await, misuse(ApiMisuse::Limit(Limit::Subscriptions)));
+        node.unsubscribe(Vni(1)).await.unwrap();
+        assert_eq!(node.subscribe(Vni(3)).await, Ok(()));
+
+        let limit = misuse(ApiMisuse::Limit(Limit::Announcements));
+        assert_eq!(node.announce_routes((0..2000).map(|n| route(n, 1))).await, limit);
+        assert_eq!(node.announced_routes().await.unwrap().len(), 1500);
+        assert_eq!(node.announce_routes((0..1500).map(|n| route(n, 1))).await, Ok(0));
+        node.withdraw_route(route(0, 1)).await.unwrap();
+        assert_eq!(node.announce_route(route(1999, 1)).await, Ok(()));
+    });
+}
+
+#[test]
+fn notices_are_carried_out_in_their_order_and_before_the_question_behind_them() {
+    run(async {
+        let node = node();
+        node.notify(Notice::Subscribe(VNI)).await;
+        node.notify(Notice::Subscribe(VNI)).await;
+        node.notify(Notice::Announce(route(1, 1))).await;
+        node.notify(Notice::Announce(route(2, 1))).await;
+        node.notify(Notice::Withdraw(route(1, 1))).await;
+        node.notify(Notice::Withdraw(route(3, 1))).await;
+        assert_eq!(node.announced_routes().await, Ok(vec![route(2, 1)]));
+        assert_eq!(node.try_notify(Notice::Unsubscribe(VNI)), Ok(()));
+        assert_eq!(node.subscribed_vnis().await, Ok(vec![]));
+    });
+}
+
+#[test]
+fn a_notice_that_cannot_wait_says_when_the_node_is_busy_and_when_it_is_gone() {
+    run(async {
+        let node = node();
+        let busy = node.clone();
+        // While the node looks, nobody empties its mailbox.
+        let (taken, refused) = node
+            .inspect(move |_| {
+                let mut taken = 0..;
+                let refused = taken.find_map(|n| busy.try_notify(Notice::Subscribe(Vni(n))).err());
+                (taken.start - 1, refused)
+            })
+            .await
+            .unwrap();
+        assert_eq!(refused, Some(TryNotifyError::Busy));
+        assert_eq!(node.subscribed_vnis().await.unwrap().len(), taken as usize, "what was taken is done");
+        assert_eq!(node.try_notify(Notice::Unsubscribe(Vni(0))), Ok(()));
+
+        node.shutdown().await;
+        assert_eq!(node.try_notify(Notice::Subscribe(VNI)), Err(TryNotifyError::Closed));
+        node.notify(Notice::Subscribe(VNI)).await;
+    });
+}
+
+#[test]
+fn every_call_may_be_made_from_inside_the_handling_of_a_change() {
+    run(async {
+        let (_server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let mut client = Client::subscribed(addr).await;
+        // More than the stream holds: it is full while the calls are made.
+        announcer.node.announce_routes(routes(6000, 1)).await.unwrap();
+        let node = client.node.clone();
+        let table = node.route_table();
+
+        within("the handling of all", async {
+            while client.table.routes.len() < 6000 {
+                let change = client.table.changes.next().await.unwrap();
+                client.table.apply(&change);
+                let n = client.table.routes.len() as u32;
+                let own = Route { vni: Vni(99), ..route(n, 2) };
+                node.announce_route(own).await.unwrap();
+                node.notify(Notice::Subscribe(Vni(1000 + n))).await;
+                assert!(node.is_subscribed(Vni(1000 + n)).await.unwrap());
+                assert!(!table.next_hops(change.vni, change.prefix).await.unwrap().is_empty());
+                if n.is_multiple_of(1000) {
+                    node.reset_peer(client.peer).await.unwrap();
+                    node.announce_routes(routes(100, 3)).await.unwrap();
+                }
+            }
+        })
+        .await;
+        assert_eq!(node.announced_routes().await.unwrap().len(), 6100);
+        assert_eq!(node.subscribed_vnis().await.unwrap().len(), 6001);
+    });
+}
+
+#[test]
+fn calls_are_answered_while_peers_flood_the_node() {
+    run(async {
+        let (server, addr) = server().await;
+        // Announcers with more to say than the mailbox holds.
+        let mut flood = Vec::new();
+        for hypervisor in 0..20 {
+            let client = Client::of(addr).await;
+            flood.push(smol::spawn(async move {
+                loop {
+                    let routes = routes(1000, hypervisor);
+                    client.node.announce_routes(routes.clone()).await.unwrap();
+                    client.node.withdraw_routes(routes).await.unwrap();
+                }
+            }));
+        }
+        within("two thousand answers", async {
+            for n in 0..1000 {
+                server.subscribe(Vni(n)).await.unwrap();
+                assert_eq!(server.is_subscribed(Vni(n)).await, Ok(true));
+            }
+        })
+        .await;
+        for task in flood {
+            task.cancel().await;
+        }
+    });
+}

@@ -1,0 +1,82 @@
+//! Futures of a handle that are dropped before they are done.
+
+use metalbond_conformance::{VNI, poll_once, route, routes, within};
+
+use super::support::{Client, node, server};
+use crate::driver::Vni;
+use crate::run;
+
+#[test]
+fn a_wait_for_a_change_that_is_given_up_loses_none() {
+    run(async {
+        let (_server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        announcer.node.announce_routes(routes(5000, 1)).await.unwrap();
+        announcer.node.withdraw_routes(routes(1000, 1)).await.unwrap();
+        let wanted = (1000..5000).map(|n| route(n, 1)).collect();
+
+        within("the wanted table", async {
+            while subscriber.table.routes != wanted {
+                // Given up as soon as it has to wait, many times.
+                let next = poll_once(&mut Box::pin(subscriber.table.changes.next())).await;
+                match next {
+                    std::task::Poll::Ready(change) => subscriber.table.apply(&change.unwrap()),
+                    std::task::Poll::Pending => smol::future::yield_now().await,
+                }
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_call_that_is_given_up_is_done_or_not_and_the_node_goes_on() {
+    run(async {
+        let node = node();
+        for n in 0..1000 {
+            // More than the mailbox holds, where the node has no time in between.
+            assert!(poll_once(&mut Box::pin(node.subscribe(Vni(n)))).await.is_pending());
+            assert!(poll_once(&mut Box::pin(node.peers())).await.is_pending());
+            assert!(poll_once(&mut Box::pin(node.add_peer("localhost:1".parse().unwrap()))).await.is_pending());
+        }
+        let done = within("an answer", node.subscribed_vnis()).await.unwrap();
+        assert!(!done.is_empty() && done.len() <= 1000);
+        assert_eq!(node.peers().await.unwrap().len(), 1);
+        for n in 1000..2000 {
+            node.subscribe(Vni(n)).await.unwrap();
+        }
+        assert_eq!(node.subscribed_vnis().await.unwrap().len(), done.len() + 1000);
+    });
+}
+
+#[test]
+fn of_many_announcements_that_are_given_up_the_first_are_made() {
+    run(async {
+        let node = node();
+        let many: Vec<_> = (0..20_000).map(|n| route(n, 1)).collect();
+        let mut announce = Box::pin(node.announce_routes(many.clone()));
+        for _ in 0..4 {
+            assert!(poll_once(&mut announce).await.is_pending());
+            // Once the node has answered this, it has done what it was sent.
+            node.peers().await.unwrap();
+        }
+        drop(announce);
+        let made = node.announced_routes().await.unwrap();
+        let (first, rest) = many.split_at(made.len());
+        assert!(!first.is_empty() && !rest.is_empty());
+        assert!(made.iter().all(|route| first.contains(route)));
+        assert_eq!(node.announce_routes(many.clone()).await, Ok(rest.len()));
+    });
+}
+
+#[test]
+fn a_shutdown_that_is_given_up_goes_on() {
+    run(async {
+        let (_server, addr) = server().await;
+        let mut client = Client::subscribed(addr).await;
+        assert!(poll_once(&mut Box::pin(client.node.shutdown())).await.is_pending());
+        client.table.ends().await;
+        assert!(client.node.is_subscribed(VNI).await.is_err());
+    });
+}

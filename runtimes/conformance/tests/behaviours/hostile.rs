@@ -1,0 +1,96 @@
+//! Peers that do not keep to the protocol: closed, and nobody else notices.
+
+use std::net::SocketAddr;
+
+use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes, until};
+use smol::io::AsyncWriteExt;
+
+use super::support::{Client, server};
+use crate::run;
+
+#[test]
+fn a_peer_that_sends_garbage_is_closed_and_others_go_on() {
+    run(async {
+        let (server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        announcer.node.announce_route(route(1, 1)).await.unwrap();
+        subscriber.table.becomes(&[route(1, 1)].into()).await;
+
+        let mut hostile = RawPeer::established(addr).await;
+        hostile.send(b"GET / HTTP/1.1\r\n\r\n").await;
+        hostile.end().await;
+
+        announcer.node.announce_route(route(2, 1)).await.unwrap();
+        subscriber.table.becomes(&[route(1, 1), route(2, 1)].into()).await;
+        assert_eq!(server.peers().await.unwrap().len(), 2);
+    });
+}
+
+#[test]
+fn two_hundred_hostile_peers_disturb_no_route() {
+    run(async {
+        let (server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        let hostile: Vec<_> = (0..200).map(|n| smol::spawn(attack(addr, n))).collect();
+
+        for hypervisor in 1..=5 {
+            announcer.node.announce_routes(routes(2000, hypervisor)).await.unwrap();
+            subscriber.table.becomes(&routes(2000, hypervisor)).await;
+            announcer.node.withdraw_routes(routes(2000, hypervisor)).await.unwrap();
+            subscriber.table.becomes(&[].into()).await;
+        }
+
+        let mut open = Vec::new();
+        for peer in hostile {
+            open.extend(peer.await);
+        }
+        announcer.node.announce_route(route(1, 9)).await.unwrap();
+        subscriber.table.becomes(&[route(1, 9)].into()).await;
+        drop(open);
+        until("only the friends", || async { server.peers().await.unwrap().len() == 2 }).await;
+    });
+}
+
+/// One of six ways to misbehave. Those that the server cannot tell from slowness are left open, and returned.
+async fn attack(server: SocketAddr, n: u8) -> Option<RawPeer> {
+    let mut peer = RawPeer::silent(server).await.unwrap();
+    // The server may be quicker to close than we are to write: no error matters.
+    match n % 6 {
+        // Garbage.
+        0 => {
+            let noise: Vec<u8> = (0..50_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ n).collect();
+            let _ = peer.stream.write_all(&noise).await;
+        }
+        // A frame that is longer than any may be; the length field has no room for a million.
+        1 => {
+            let long = [HELLO, KEEPALIVE, &[1, 255, 255, 5], &[0; 1_000_000]].concat();
+            let _ = peer.stream.write_all(&long).await;
+        }
+        // Wrong order.
+        2 => {
+            let _ = peer.stream.write_all(&[SUBSCRIBE, HELLO].concat()).await;
+        }
+        // UPDATE that is no protobuf.
+        3 => {
+            let _ = peer.stream.write_all(&[HELLO, KEEPALIVE, &[1, 0, 3, 5, 255, 255, 255]].concat()).await;
+        }
+        // Half a frame, and nothing more.
+        4 => {
+            let _ = peer.stream.write_all(&[HELLO, KEEPALIVE, &SUBSCRIBE[..3]].concat()).await;
+            return Some(peer);
+        }
+        // Frames cut at every byte, then a reset in the middle of one.
+        _ => {
+            let _ = peer.stream.set_nodelay(true);
+            for byte in [HELLO, KEEPALIVE, SUBSCRIBE, &KEEPALIVE[..2]].concat() {
+                let _ = peer.stream.write_all(&[byte]).await;
+            }
+            peer.reset();
+            return None;
+        }
+    }
+    peer.end().await;
+    None
+}

@@ -1,0 +1,102 @@
+//! Who keeps a node alive, and who does not.
+
+use std::time::{Duration, Instant};
+
+use metalbond_conformance::{KEEPALIVE, RawPeer, VNI, poll_once, routes, until, within};
+use smol::io::AsyncWriteExt;
+
+use super::support::{Client, config, node, server};
+use crate::driver::{ApiMisuse, MetalBond};
+use crate::run;
+
+#[test]
+fn a_node_ends_when_its_last_handle_is_gone() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut client = Client::subscribed(addr).await;
+        let view = client.node.route_table();
+        until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
+        let mut raw = RawPeer::established(addr).await;
+
+        drop(client.node);
+        assert!(view.vnis().await.is_ok(), "a view is a handle");
+        drop(view);
+        client.table.ends().await;
+        until("the client gone", || async { server.peers().await.unwrap().len() == 1 }).await;
+
+        drop(server);
+        raw.end().await;
+        until("a free port", || async { RawPeer::silent(addr).await.is_err() }).await;
+    });
+}
+
+#[test]
+fn a_dropped_stream_of_changes_stops_nothing() {
+    run(async {
+        let (_server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let (node, changes) = MetalBond::start(config()).unwrap();
+        node.add_peer(addr.into()).await.unwrap();
+        node.subscribe(VNI).await.unwrap();
+        let table = node.route_table();
+        // It is full when it is dropped.
+        announcer.node.announce_routes(routes(10_000, 1)).await.unwrap();
+        until("all routes", || async { table.learned(VNI).await.unwrap().len() == 10_000 }).await;
+        drop(changes);
+
+        announcer.node.withdraw_routes(routes(9_000, 1)).await.unwrap();
+        until("the rest", || async { table.learned(VNI).await.unwrap().len() == 1_000 }).await;
+    });
+}
+
+#[test]
+fn a_peer_that_half_closes_is_closed() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut raw = RawPeer::established(addr).await;
+        raw.send(KEEPALIVE).await;
+        raw.stream.close().await.unwrap();
+        raw.end().await;
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn every_call_returns_whenever_the_node_ends() {
+    run(async {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            let node = node();
+            let callers: Vec<_> = (0..16)
+                .map(|_| {
+                    let node = node.clone();
+                    smol::spawn(async move { while node.subscribe(VNI).await != Err(ApiMisuse::Closed) {} })
+                })
+                .collect();
+            until("a subscription", || async { node.is_subscribed(VNI).await.unwrap() }).await;
+            within("the end of the node", node.shutdown()).await;
+            for caller in callers {
+                within("an answer", caller).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
+    run(async {
+        let node = node();
+        let mut end = Box::pin(node.shutdown());
+        assert!(poll_once(&mut end).await.is_pending());
+        // More than the mailbox holds, asked and then left alone.
+        let mut waiting: Vec<_> = (0..1000).map(|_| Box::pin(node.subscribe(VNI))).collect();
+        for question in &mut waiting {
+            let _ = poll_once(question).await;
+        }
+        within("the end of the node", end).await;
+        for question in waiting {
+            // Answered or not, but not for ever.
+            let _ = within("an answer", question).await;
+        }
+    });
+}

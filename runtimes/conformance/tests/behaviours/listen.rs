@@ -1,0 +1,54 @@
+//! Listening.
+
+use std::io::ErrorKind;
+
+use metalbond_conformance::{RawPeer, route};
+
+use super::support::{ANY, Client, has_ipv6, node, server};
+use crate::driver::ListenError;
+use crate::run;
+
+#[test]
+fn a_taken_port_is_an_error_and_the_node_goes_on() {
+    run(async {
+        let (_first, taken) = server().await;
+        let second = node();
+
+        match second.listen(taken).await.unwrap_err() {
+            ListenError::System { addr, source } => {
+                assert_eq!((addr, source.kind()), (taken, ErrorKind::AddrInUse));
+            }
+            other => panic!("{other}"),
+        }
+
+        let addr = second.listen(ANY.parse().unwrap()).await.unwrap();
+        RawPeer::established(addr).await;
+    });
+}
+
+#[test]
+fn clients_of_different_listeners_exchange_routes() {
+    run(async {
+        let second = if has_ipv6() { "[::1]:0" } else { ANY };
+        let (server, first) = server().await;
+        let second = server.listen(second.parse().unwrap()).await.unwrap();
+        let announcer = Client::of(first).await;
+        let mut subscriber = Client::subscribed(second).await;
+
+        announcer.node.announce_route(route(1, 1)).await.unwrap();
+
+        subscriber.table.becomes(&[route(1, 1)].into()).await;
+    });
+}
+
+#[test]
+fn a_specific_ipv6_address_does_not_take_ipv4() {
+    run(async {
+        if !has_ipv6() {
+            return;
+        }
+        let server = node();
+        let port = server.listen("[::1]:0".parse().unwrap()).await.unwrap().port();
+        assert!(RawPeer::silent(([127, 0, 0, 1], port).into()).await.is_err());
+    });
+}

@@ -1,0 +1,18 @@
+//! The behaviours, one body each: nodes of the driver over real sockets on loopback. One file per subject; helpers in
+//! `support`, and those that know no driver in this package's library.
+
+mod calls;
+mod cancel;
+mod establish;
+mod handler;
+mod hold;
+mod hostile;
+mod lifecycle;
+mod listen;
+mod many;
+mod reconnect;
+mod routes;
+mod servers;
+mod shutdown;
+mod slow;
+mod support;

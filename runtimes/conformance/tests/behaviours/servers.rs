@@ -1,0 +1,76 @@
+//! Several servers: a route is there as long as one of them holds it, and told once.
+
+use std::net::SocketAddr;
+
+use metalbond_conformance::{VNI, route, routes, until};
+
+use super::support::{Client, warm_server};
+use crate::driver::MetalBond;
+use crate::run;
+
+#[test]
+fn a_route_of_two_servers_is_told_once_and_stays_while_one_of_them_holds_it() {
+    run(async {
+        let [(first, one), (_second, two)] = [warm_server().await, warm_server().await];
+        let (announcer, mut subscriber) = (at_both(Client::of(one).await, two).await, Client::subscribed(one).await);
+        subscriber = at_both(subscriber, two).await;
+        announcer.node.announce_routes(routes(100, 1)).await.unwrap();
+        subscriber.table.becomes(&routes(100, 1)).await;
+        until("both copies", || held(&subscriber.node, 200)).await;
+
+        first.shutdown().await;
+
+        // The new one comes through the other server, and behind what the end of the first has brought about.
+        announcer.node.announce_route(route(100, 1)).await.unwrap();
+        subscriber.table.becomes(&routes(101, 1)).await;
+        assert_eq!((subscriber.table.additions, subscriber.table.removals), (101, 0));
+
+        // A live server is believed, whatever was heard of the one that is gone.
+        announcer.node.withdraw_routes(routes(101, 1)).await.unwrap();
+        subscriber.table.becomes(&[].into()).await;
+    });
+}
+
+#[test]
+fn a_server_that_is_left_takes_only_what_it_alone_has() {
+    run(async {
+        let [(_first, one), (_second, two)] = [warm_server().await, warm_server().await];
+        let (at_one, at_two) = (Client::of(one).await, Client::of(two).await);
+        let mut subscriber = at_both(Client::subscribed(one).await, two).await;
+        at_one.node.announce_routes(routes(20, 1)).await.unwrap();
+        at_two.node.announce_routes(routes(10, 1)).await.unwrap();
+        subscriber.table.becomes(&routes(20, 1)).await;
+        until("both copies", || held(&subscriber.node, 30)).await;
+
+        subscriber.node.remove_peer(subscriber.peer).await.unwrap();
+
+        subscriber.table.becomes(&routes(10, 1)).await;
+        assert_eq!(subscriber.table.removals, 10);
+    });
+}
+
+#[test]
+fn what_one_server_tells_is_not_told_to_the_other() {
+    run(async {
+        let [(_first, one), (second, two)] = [warm_server().await, warm_server().await];
+        let announcer = Client::of(one).await;
+        let mut between = at_both(Client::subscribed(one).await, two).await;
+        announcer.node.announce_route(route(1, 1)).await.unwrap();
+        between.table.becomes(&[route(1, 1)].into()).await;
+        between.node.announce_route(route(2, 2)).await.unwrap();
+
+        let table = second.route_table();
+        until("its own route", || async { table.routes(VNI).await.unwrap() == [route(2, 2)] }).await;
+    });
+}
+
+async fn at_both(client: Client, other: SocketAddr) -> Client {
+    client.node.add_peer(other.into()).await.unwrap();
+    client
+}
+
+/// Whether the node has this many routes of its servers, each counted for each server.
+async fn held(node: &MetalBond, routes: usize) -> bool {
+    let peers = node.peers().await.unwrap();
+    peers.iter().map(|peer| peer.configured().unwrap().routes).sum::<usize>() == routes
+}

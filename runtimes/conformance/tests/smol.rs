@@ -1,0 +1,12 @@
+//! The behaviours of the smol driver. The global executor has one thread, or as many as SMOL_THREADS says.
+
+use std::future::Future;
+
+use metalbond_smol as driver;
+
+#[path = "behaviours/mod.rs"]
+mod behaviours;
+
+fn run(behaviour: impl Future<Output = ()>) {
+    smol::block_on(behaviour);
+}

@@ -1,0 +1,12 @@
+//! The behaviours of the tokio driver on a runtime with several threads.
+
+use std::future::Future;
+
+use metalbond_tokio as driver;
+
+#[path = "behaviours/mod.rs"]
+mod behaviours;
+
+fn run(behaviour: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap().block_on(behaviour);
+}

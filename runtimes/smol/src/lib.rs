@@ -1,0 +1,96 @@
+//! Runs a [`metalbond`] node on smol: an actor that owns the node, and tasks for sockets around it.
+//!
+//! Start with [`MetalBond::start`], which gives a handle, cheap to clone, and the stream of route changes:
+//!
+//! ```
+//! use metalbond_smol::{Config, MetalBond, Route, Vni, NextHop};
+//!
+//! # #[macro_rules_attribute::apply(smol_macros::main!)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (server, _) = MetalBond::start(Config::default())?;
+//! let addr = server.listen("127.0.0.1:0".parse()?).await?;
+//!
+//! let (web, _) = MetalBond::start(Config::default())?;
+//! web.add_peer(addr.into()).await?;
+//! let next_hop = NextHop::standard("2001:db8::1".parse()?);
+//! web.announce_route(Route { vni: Vni(23), prefix: "10.0.23.0/24".parse()?, next_hop }).await?;
+//!
+//! let (host, mut changes) = MetalBond::start(Config::default())?;
+//! host.add_peer(addr.into()).await?;
+//! host.subscribe(Vni(23)).await?;
+//! let change = changes.next().await.expect("the node runs");
+//! assert_eq!((change.prefix.to_string().as_str(), change.next_hops()), ("10.0.23.0/24", &[next_hop][..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What else there is to know for living with a node is in [`embedding`].
+//!
+//! # Who waits for whom
+//!
+//! Every arrow is a task that waits for the actor to take its message, and points at the actor. The actor waits for
+//! its mailbox, its timer, and room in the stream of changes, all at once, and for no task: so there is no deadlock.
+//!
+//! ```text
+//!   +----------+   +--------+  one per     +----------+  +----------+
+//!   | embedder |   | reader |  connection  | listener |  | dialler  |
+//!   +----+-----+   +---+----+              +----+-----+  +----+-----+
+//!        | Command,    | Received,              | Accepted    | Dialled
+//!        | Listen,     | Ended                  |             |
+//!        | Inspect     |                        |             |
+//!        v             v                        v             v
+//!   +---------------------------------------------------------------+
+//!   |   mailbox: bounded; when it is full, its senders wait, and    |
+//!   |   a reader that waits lets TCP stop the peer                  |
+//!   +-------------------------------+-------------------------------+
+//!                                   v
+//!   +---------------------------------------------------------------+
+//!   |   actor: owns the node, the clock, the table of connections   |
+//!   |   a turn: messages -> Tick if due -> writes -> changes        |
+//!   +-------------------------------+-------------------------------+
+//!        ^                ^         | RouteChange      ^
+//!        | Written        | Drained | if there is room | Shutdown
+//!   +----+-----+   +------+------+  v             +----+---------+
+//!   |  writer  |   | drain: after|  (embedder)    | watch: the   |
+//!   | while a  |   | Close::Drain|                | last handle  |
+//!   | socket is|   | for 1 s     |                | is gone      |
+//!   | full     |   +-------------+                +--------------+
+//!   +----------+
+//! ```
+//!
+//! The actor itself writes to a socket as long as it takes everything at once; only what a full socket leaves goes to
+//! a writer task, and until that has said `Written` the node hands out nothing more for the connection. An idle
+//! connection has one task, its reader, which holds no buffer while it waits.
+
+#![forbid(unsafe_code)]
+
+mod actor;
+mod changes;
+mod connection;
+mod dialler;
+mod handle;
+mod listener;
+mod peer;
+mod table;
+mod task;
+mod time;
+
+pub use changes::Changes;
+pub use handle::MetalBond;
+pub use metalbond::{
+    Announcer, ApiMisuse, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Limit, NextHop, NextHopKind,
+    Node, Pacing, PeerId, PeerInfo, Prefix, Route, RouteChange, SessionInfo, SessionState, Vni,
+};
+#[doc(inline)]
+pub use metalbond_common::embedding;
+pub use metalbond_common::{
+    Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
+    TryNotifyError,
+};
+pub use peer::Peer;
+pub use table::RouteTable;
+
+/// The README's example is a test. That of the workspace's README is the same.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

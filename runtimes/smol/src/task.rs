@@ -1,0 +1,106 @@
+//! Tasks that end with their owner, the one place that spawns them, and their way to the actor.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use metalbond_common::Message as CommonMessage;
+use smol::Async;
+use smol::channel::{self, Receiver, Sender, TryRecvError};
+
+pub(crate) type TcpListener = Async<std::net::TcpListener>;
+pub(crate) type TcpStream = Async<std::net::TcpStream>;
+
+/// What the mailbox holds.
+pub(crate) type Message = CommonMessage<TcpStream>;
+
+/// The way to the actor.
+pub(crate) type Mailbox = Sender<Message>;
+
+/// The actor's end of it.
+#[derive(Debug)]
+pub(crate) struct Inbox(Receiver<Message>);
+
+/// The two ends of a mailbox for this many messages.
+pub(crate) fn mailbox(size: usize) -> (Mailbox, Inbox) {
+    let (sender, receiver) = channel::bounded(size);
+    (sender, Inbox(receiver))
+}
+
+impl Inbox {
+    pub(crate) async fn recv(&mut self) -> Option<Message> {
+        self.0.recv().await.ok()
+    }
+
+    pub(crate) fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        self.0.try_recv()
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // The channel would keep what is in it for as long as there is a handle; whoever waits for an answer is told by
+        // the end of the question.
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
+    }
+}
+
+/// A running task. Dropping it ends the task at its next wait.
+#[derive(Debug)]
+pub(crate) struct Task(smol::Task<()>);
+
+impl Task {
+    /// Waits for it to end by itself.
+    pub(crate) async fn finish(self) {
+        // Nothing says that it panicked: over, either way.
+        let _ = self.0.fallible().await;
+    }
+}
+
+/// Spawns tasks, tells them the way to the actor, and knows when all of them are gone.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    mailbox: Mailbox,
+    // Each task holds a sender; nothing is ever sent.
+    alive: Sender<Infallible>,
+    gone: Receiver<Infallible>,
+}
+
+impl Tasks {
+    pub(crate) fn new(mailbox: Mailbox) -> Self {
+        let (alive, gone) = channel::bounded(1);
+        Self { mailbox, alive, gone }
+    }
+
+    pub(crate) fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Task {
+        let alive = self.alive.clone();
+        Task(smol::spawn(async move {
+            work.await;
+            drop(alive);
+        }))
+    }
+
+    /// The end of all tasks: to be waited for when nothing is spawned any more.
+    pub(crate) fn into_gone(self) -> Gone {
+        Gone(self.gone)
+    }
+}
+
+/// Says when all tasks are gone.
+#[derive(Debug)]
+pub(crate) struct Gone(Receiver<Infallible>);
+
+impl Gone {
+    pub(crate) async fn wait(&mut self) {
+        // No message can come: this is the end of the last sender.
+        let Err(_) = self.0.recv().await;
+    }
+}

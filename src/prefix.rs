@@ -1,0 +1,230 @@
+//! Prefixes: the destinations of routes. One that is too long for its address can't be made.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
+
+/// A destination: an IP address and how many of its leading bits count.
+///
+/// Host bits may be set (`10.0.0.5/24`): they are part of the route's identity and kept as announced.
+/// 18 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    // IPv4 in the first four bytes, the others zero. `is_v6` first, so that the order is IPv4 before IPv6.
+    is_v6: bool,
+    octets: [u8; 16],
+    len: u8,
+}
+
+/// A prefix length over 32 (IPv4) or 128 (IPv6).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct PrefixLengthError {
+    /// The length that was given.
+    pub length: u32,
+    /// The longest that the address allows: 32 or 128.
+    pub max: u8,
+}
+
+impl fmt::Display for PrefixLengthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prefix length {} is over {}", self.length, self.max)
+    }
+}
+
+impl core::error::Error for PrefixLengthError {}
+
+impl Prefix {
+    /// A prefix of `len` bits.
+    ///
+    /// # Errors
+    /// If `len` is over 32 for IPv4 or 128 for IPv6.
+    ///
+    /// ```
+    /// use metalbond::Prefix;
+    /// # use core::net::IpAddr;
+    ///
+    /// let net = Prefix::new(IpAddr::from([10, 0, 23, 0]), 24)?;
+    /// assert_eq!(net, "10.0.23.0/24".parse()?);
+    /// let host = Prefix::from(IpAddr::from([10, 0, 23, 1]));
+    /// assert_eq!(host.to_string(), "10.0.23.1/32");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(addr: IpAddr, len: u32) -> Result<Self, PrefixLengthError> {
+        let max = if addr.is_ipv4() { 32 } else { 128 };
+        let len = match u8::try_from(len) {
+            Ok(len) if len <= max => len,
+            _ => return Err(PrefixLengthError { length: len, max }),
+        };
+        Ok(Self { len, ..addr.into() })
+    }
+
+    /// The address, host bits and all.
+    pub fn addr(&self) -> IpAddr {
+        if self.is_v6 {
+            IpAddr::V6(Ipv6Addr::from(self.octets))
+        } else {
+            let [a, b, c, d, ..] = self.octets;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+    }
+
+    /// How many leading bits count: at most 32 for IPv4, 128 for IPv6.
+    pub const fn prefix_len(&self) -> u8 {
+        self.len
+    }
+
+    /// Whether this is a default route (no bit counts).
+    pub const fn is_default(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the address is IPv6.
+    pub const fn is_ipv6(&self) -> bool {
+        self.is_v6
+    }
+
+    /// The address as it goes on the wire: 4 or 16 bytes.
+    pub(crate) fn octets(&self) -> &[u8] {
+        if self.is_v6 { &self.octets } else { &self.octets[..4] }
+    }
+
+    /// The whole prefix in three words, for hashing.
+    pub(crate) fn words(&self) -> (u64, u64, u16) {
+        let bits = u128::from_le_bytes(self.octets);
+        (bits as u64, (bits >> 64) as u64, u16::from(self.len) << 1 | u16::from(self.is_v6))
+    }
+}
+
+impl From<IpAddr> for Prefix {
+    /// The prefix of one address: `/32` or `/128`.
+    fn from(addr: IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(addr) => addr.into(),
+            IpAddr::V6(addr) => addr.into(),
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Prefix {
+    /// The prefix of one address: `/32`.
+    fn from(addr: Ipv4Addr) -> Self {
+        let [a, b, c, d] = addr.octets();
+        Self { is_v6: false, octets: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], len: 32 }
+    }
+}
+
+impl From<Ipv6Addr> for Prefix {
+    /// The prefix of one address: `/128`.
+    fn from(addr: Ipv6Addr) -> Self {
+        Self { is_v6: true, octets: addr.octets(), len: 128 }
+    }
+}
+
+impl TryFrom<(IpAddr, u8)> for Prefix {
+    type Error = PrefixLengthError;
+
+    fn try_from((addr, len): (IpAddr, u8)) -> Result<Self, Self::Error> {
+        Self::new(addr, len.into())
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr(), self.len)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text is not a prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ParsePrefixError {
+    /// There is no `/`.
+    NoSlash,
+    /// What stands before the `/` is not an IP address.
+    Address,
+    /// What stands behind the `/` is not a number.
+    Length,
+    /// The length is too long for the address.
+    Range(PrefixLengthError),
+}
+
+impl fmt::Display for ParsePrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlash => f.write_str("no '/' between address and length"),
+            Self::Address => f.write_str("not an IP address before the '/'"),
+            Self::Length => f.write_str("not a number behind the '/'"),
+            Self::Range(e) => e.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ParsePrefixError {}
+
+impl FromStr for Prefix {
+    type Err = ParsePrefixError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let (addr, len) = s.split_once('/').ok_or(ParsePrefixError::NoSlash)?;
+        let addr = addr.parse().map_err(|_| ParsePrefixError::Address)?;
+        if !len.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(ParsePrefixError::Length);
+        }
+        let len = len.parse().map_err(|_| ParsePrefixError::Length)?;
+        Self::new(addr, len).map_err(ParsePrefixError::Range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_prefix_longer_than_its_address_is_refused() {
+        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(Prefix::new(v4, 33), Err(PrefixLengthError { length: 33, max: 32 }));
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        assert_eq!(Prefix::new(v6, 129), Err(PrefixLengthError { length: 129, max: 128 }));
+        assert_eq!(Prefix::new(v6, u32::MAX).unwrap_err().length, u32::MAX);
+    }
+
+    #[test]
+    fn a_prefix_is_printed_as_it_is_parsed() {
+        for text in ["0.0.0.0/0", "10.0.0.5/24", "::/0", "2001:db8::1/64", "255.255.255.255/32"] {
+            assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_prefix_says_why() {
+        assert_eq!("10.0.0.0".parse::<Prefix>(), Err(ParsePrefixError::NoSlash));
+        assert_eq!("10.0.0/8".parse::<Prefix>(), Err(ParsePrefixError::Address));
+        assert_eq!("10.0.0.0/".parse::<Prefix>(), Err(ParsePrefixError::Length));
+        assert_eq!("10.0.0.0/+8".parse::<Prefix>(), Err(ParsePrefixError::Length));
+        assert!(matches!("10.0.0.0/33".parse::<Prefix>(), Err(ParsePrefixError::Range(_))));
+    }
+
+    #[test]
+    fn an_address_is_the_prefix_of_itself() {
+        let v4 = IpAddr::from([10, 0, 0, 5]);
+        assert_eq!(Prefix::from(v4), Prefix::new(v4, 32).unwrap());
+        assert_eq!((Prefix::from(v4).addr(), Prefix::from(v4).prefix_len()), (v4, 32));
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        assert_eq!((Prefix::from(v6).addr(), Prefix::from(v6).prefix_len()), (v6, 128));
+        assert_eq!(Prefix::try_from((v4, 8)), Prefix::new(v4, 8));
+        assert_eq!(Prefix::try_from((v4, 33)).unwrap_err().max, 32);
+    }
+
+    #[test]
+    fn a_prefix_takes_eighteen_bytes() {
+        assert_eq!(size_of::<Prefix>(), 18);
+    }
+}

@@ -1,0 +1,155 @@
+//! What an embedder can want, what it is told, and what it can look up.
+
+mod sim;
+
+use metalbond::{Announcer, ApiMisuse, Command, Config, Destination, Input, Limit, PeerId, Reply, RouteChange, Vni};
+use sim::rig::{OUR_SERVER, OURS, Rig, route, route_in};
+use sim::seat::Event;
+use sim::wire::Msg;
+
+#[test]
+fn a_change_has_the_complete_set_of_next_hops() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+
+    rig.say(conn, &[Msg::Add(route(1, 1))]);
+    rig.say(conn, &[Msg::Add(route(1, 2))]);
+    rig.say(conn, &[Msg::Remove(route(1, 1)), Msg::Add(route(1, 3))]);
+
+    let [one, two, three] = [1, 2, 3].map(|n| route(1, n).next_hop);
+    let sets: Vec<_> = changes(&rig).iter().map(|change| change.next_hops().to_vec()).collect();
+    assert_eq!(sets, [vec![one], vec![one, two], vec![two, three]]);
+    let last = changes(&rig).pop().unwrap();
+    assert_eq!((last.added(), last.removed()), (&[three][..], &[one][..]));
+}
+
+#[test]
+fn what_comes_and_goes_between_two_looks_is_not_told() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1))]);
+    rig.seat.deaf = true;
+    for n in 2..200 {
+        rig.say(conn, &[Msg::Remove(route(1, 1)), Msg::Add(route(n, 1))]);
+        rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Remove(route(n, 1))]);
+    }
+    rig.say(conn, &[Msg::Remove(route(1, 1)), Msg::Add(route(1, 2))]);
+    rig.changes();
+
+    rig.seat.deaf = false;
+    rig.feed(Input::Tick);
+
+    assert_eq!(rig.changes(), [(true, route(1, 2)), (false, route(1, 1))]);
+}
+
+#[test]
+fn a_resync_tells_all_of_a_vni_again_and_nothing_of_others() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    rig.subscribe(0);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(1, 2)), Msg::Add(route(2, 1)), Msg::Add(route_in(0, 1, 1))]);
+    rig.changes();
+
+    rig.command(Command::Resync(Vni(23))).unwrap();
+
+    assert_eq!(rig.changes(), [(true, route(1, 1)), (true, route(1, 2)), (true, route(2, 1))]);
+    assert_eq!(rig.command(Command::Resync(Vni(25))), Err(ApiMisuse::NotSubscribed));
+}
+
+#[test]
+fn one_who_unsubscribes_and_subscribes_unseen_is_told_the_difference_only() {
+    let mut rig = Rig::server();
+    let conn = rig.join(OURS);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.subscribe(23);
+    assert_eq!(rig.changes().len(), 2);
+
+    rig.seat.deaf = true;
+    rig.unsubscribe(23);
+    rig.say(conn, &[Msg::Remove(route(2, 1)), Msg::Add(route(3, 1))]);
+    rig.subscribe(23);
+    rig.seat.deaf = false;
+    rig.feed(Input::Tick);
+
+    let mut changes = rig.changes();
+    changes.sort();
+    assert_eq!(changes, [(false, route(2, 1)), (true, route(3, 1))]);
+}
+
+#[test]
+fn wishes_have_limits_and_room_that_is_given_back_is_room() {
+    let config = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 2, ..Config::default() };
+    let mut rig = Rig::client(config);
+    // The watcher knows of no limits.
+    rig.seat.is_watched = false;
+    let mut ask = |command| rig.command(command);
+    let limit = |limit| Err(ApiMisuse::Limit(limit));
+    let done = Ok(Reply::Done);
+
+    assert_eq!(ask(Command::AddPeer { endpoint: "another:4711".into() }), limit(Limit::Peers));
+    let vnis = [1, 2, 3].map(Vni);
+    assert_eq!(vnis.map(|vni| ask(Command::Subscribe(vni))), [done, done, limit(Limit::Subscriptions)]);
+    assert_eq!(ask(Command::Subscribe(vnis[1])), Err(ApiMisuse::AlreadySubscribed));
+    let routes = [route(1, 1), route(2, 1), route_in(24, 1, 1)];
+    assert_eq!(routes.map(|route| ask(Command::Announce(route))), [done, done, limit(Limit::Announcements)]);
+    assert_eq!(ask(Command::Announce(routes[1])), Err(ApiMisuse::AlreadyAnnounced));
+
+    assert_eq!(ask(Command::Unsubscribe(vnis[0])), done);
+    assert_eq!(ask(Command::Withdraw(routes[0])), done);
+    assert_eq!(ask(Command::RemovePeer(PeerId(0))), done);
+    assert_eq!(ask(Command::Subscribe(vnis[2])), done);
+    assert_eq!(ask(Command::Announce(routes[2])), done);
+    assert_eq!(ask(Command::AddPeer { endpoint: "another:4711".into() }), Ok(Reply::Peer(PeerId(1))));
+}
+
+#[test]
+fn routes_can_be_looked_up_by_destination_and_by_who_announces_them() {
+    let mut rig = Rig::server();
+    let [alice, bob] = [rig.join(OURS), rig.join(OURS)];
+    rig.say(alice, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.say(bob, &[Msg::Add(route(1, 1)), Msg::Add(route(1, 2))]);
+    rig.announce(route(1, 3));
+
+    let node = &rig.seat.node;
+    let destination = |n, hypervisors: &[u16]| Destination {
+        prefix: route(n, 0).prefix,
+        next_hops: hypervisors.iter().map(|h| route(n, *h).next_hop).collect(),
+    };
+    assert!(node.destinations(Vni(23)).eq([destination(1, &[1, 2, 3]), destination(2, &[1])]));
+    assert!(node.next_hops(Vni(23), &route(2, 0).prefix).eq([route(2, 1).next_hop]));
+    assert_eq!(node.next_hops(Vni(24), &route(2, 0).prefix).count(), 0);
+    assert!(node.announcers(&route(1, 1)).eq([Announcer::Conn(alice), Announcer::Conn(bob)]));
+    assert!(node.announcers(&route(1, 3)).eq([Announcer::Local]));
+    assert!(node.announced_by(Announcer::Conn(bob)).eq([route(1, 1), route(1, 2)]));
+    assert!(node.announced_by(Announcer::Local).eq([route(1, 3)]));
+}
+
+#[test]
+fn a_server_is_an_announcer_over_all_its_sessions_and_a_client_that_left_is_departed() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1))]);
+    rig.end(conn, metalbond::TransportEnd::Reset);
+    assert!(rig.seat.node.announcers(&route(1, 1)).eq([Announcer::Peer(PeerId(0))]));
+    assert!(rig.seat.node.announced_by(Announcer::Peer(PeerId(0))).eq([route(1, 1)]));
+    assert_eq!(rig.seat.node.announced_by(Announcer::Conn(conn)).count(), 0);
+
+    let mut rig = Rig::server();
+    let alice = rig.join(sim::wire::Hello { restart_time: 10, ..OURS });
+    rig.say(alice, &[Msg::Add(route(1, 1))]);
+    rig.end(alice, metalbond::TransportEnd::Reset);
+    assert!(rig.seat.node.announcers(&route(1, 1)).eq([Announcer::Departed]));
+}
+
+/// All changes so far.
+fn changes(rig: &Rig) -> Vec<RouteChange> {
+    let turns = rig.seat.recording.events.iter().filter_map(|event| match event {
+        Event::Turn { changes, .. } => Some(changes.clone()),
+        Event::Input(..) => None,
+    });
+    turns.flatten().collect()
+}

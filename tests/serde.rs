@@ -1,0 +1,274 @@
+//! The feature `serde`: what values look like as JSON, that they come back from JSON and from a binary format, and
+//! that what can't be made otherwise can't be made by deserialising it.
+
+use std::fmt::Debug;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use metalbond::{
+    Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Input, Instant, Limit,
+    MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerMisbehaved, Prefix, Route, SessionInfo,
+    SessionState, Transition, TransportEnd, Vni,
+};
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+#[test]
+fn networks_and_peers_are_numbers_and_prefixes_and_connections_are_text() {
+    looks_like(Vni(23), json!(23));
+    looks_like(PeerId(7), json!(7));
+    looks_like("10.0.0.5/24".parse::<Prefix>().unwrap(), json!("10.0.0.5/24"));
+    looks_like("2001:db8::/32".parse::<Prefix>().unwrap(), json!("2001:db8::/32"));
+    looks_like(ConnId::accepted(3), json!("a3"));
+    looks_like("d9223372036854775807".parse::<ConnId>().unwrap(), json!("d9223372036854775807"));
+}
+
+#[test]
+fn a_route_is_an_object_and_the_kinds_of_next_hops_have_their_printed_names() {
+    let addr = "2001:db8::1".parse().unwrap();
+    let route = |kind| Route {
+        vni: Vni(23),
+        prefix: "203.0.113.7/32".parse().unwrap(),
+        next_hop: NextHop { addr, target_vni: 42, kind },
+    };
+    let object = |kind: Value| {
+        let next_hop = json!({ "addr": "2001:db8::1", "target_vni": 42, "kind": kind });
+        json!({ "vni": 23, "prefix": "203.0.113.7/32", "next_hop": next_hop })
+    };
+    looks_like(route(NextHopKind::Standard), object(json!("STD")));
+    looks_like(route(NextHopKind::LoadBalancer), object(json!("LB")));
+    let nat = NextHopKind::Nat { from: 1024, to: 2047 };
+    looks_like(route(nat), object(json!({ "NAT": { "from": 1024, "to": 2047 } })));
+}
+
+#[test]
+fn a_next_hop_is_an_ordinary_one_unless_it_says_otherwise() {
+    let read: NextHop = serde_json::from_value(json!({ "addr": "2001:db8::1" })).unwrap();
+    assert_eq!(read, NextHop::standard("2001:db8::1".parse().unwrap()));
+}
+
+#[test]
+fn states_and_message_types_have_the_protocols_names() {
+    let states = [
+        SessionState::Connecting,
+        SessionState::HelloSent,
+        SessionState::HelloReceived,
+        SessionState::Established,
+        SessionState::Retry,
+        SessionState::Closed,
+    ];
+    for state in states {
+        looks_like(state, json!(state.name()));
+    }
+    use MessageType::{Hello, Keepalive, Subscribe, Unsubscribe, Update};
+    for message in [Hello, Keepalive, Subscribe, Unsubscribe, Update] {
+        looks_like(message, json!(message.to_string()));
+    }
+}
+
+#[test]
+fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
+    use CloseReason::{Decode, DialFailed, HandshakeTimeout, Misbehaved, Silence, Transport};
+    looks_like(CloseReason::TooSlow, json!("too_slow"));
+    looks_like(CloseReason::ResetRequested, json!("reset_requested"));
+    looks_like(DialFailed("no route".into()), json!({ "dial_failed": "no route" }));
+    looks_like(Transport(TransportEnd::Eof), json!({ "transport": "eof" }));
+    looks_like(Transport(TransportEnd::TimedOut), json!({ "transport": "timed_out" }));
+    looks_like(Transport(TransportEnd::Error("why".into())), json!({ "transport": { "error": "why" } }));
+    looks_like(Silence(Duration::from_millis(12_500)), json!({ "silence": 12.5 }));
+    looks_like(HandshakeTimeout(SessionState::HelloSent), json!({ "handshake_timeout": "HELLO_SENT" }));
+    looks_like(Decode(DecodeError::PayloadTooLong(1189)), json!({ "decode": { "payload_too_long": 1189 } }));
+    looks_like(Decode(DecodeError::NoNextHop), json!({ "decode": "no_next_hop" }));
+    let update = PeerMisbehaved::BeforeKeepalive(MessageType::Update);
+    looks_like(Misbehaved(update), json!({ "misbehaved": { "before_keepalive": "UPDATE" } }));
+}
+
+#[test]
+fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
+    let json = json!({
+        "keepalive": 5, "handshake_timeout": 10, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "hold": 60,
+        "restart_time": 10, "restart_time_max": 60, "warming": 60, "pacing": { "rate": 180000, "burst": 9000 },
+        "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
+        "announcements_max": 16777216, "shutdown_timeout": 0.8, "seed": 0
+    });
+    looks_like(Config::default(), json);
+    let read: Config = serde_json::from_value(json!({ "hold": 0.25, "pacing": null, "warming": 1 })).unwrap();
+    let hold = Duration::from_millis(250);
+    let expected = Config { hold, pacing: None, warming: Duration::from_secs(1), ..Config::default() };
+    assert_eq!(read, expected);
+    looks_like(Pacing { rate: 5000, burst: 2000 }, json!({ "rate": 5000, "burst": 2000 }));
+}
+
+#[test]
+fn who_announces_and_what_was_asked_in_vain_are_words_or_objects_of_one() {
+    looks_like(Announcer::Local, json!("local"));
+    looks_like(Announcer::Peer(PeerId(2)), json!({ "peer": 2 }));
+    looks_like(Announcer::Conn(ConnId::accepted(2)), json!({ "conn": "a2" }));
+    looks_like(Announcer::Departed, json!("departed"));
+    looks_like(ApiMisuse::AlreadySubscribed, json!("already_subscribed"));
+    looks_like(ApiMisuse::Limit(Limit::Peers), json!({ "limit": "peers" }));
+}
+
+#[test]
+fn an_instant_is_exact() {
+    looks_like(Instant::from_epoch(Duration::new(12, 345_678_901)), json!("12.345678901"));
+    looks_like(Instant::from_epoch(Duration::from_nanos(1)), json!("0.000000001"));
+    looks_like(Instant::from_epoch(Duration::MAX), json!("18446744073709551615.999999999"));
+}
+
+#[test]
+fn what_goes_into_a_node_is_a_line_of_a_recording() {
+    let conn = ConnId::accepted(1);
+    let bytes = bytes::Bytes::from_static(&[1, 0, 0, 0xfe]);
+    looks_like(Input::Tick, json!("tick"));
+    looks_like(Input::Received { conn, bytes }, json!({ "received": { "conn": "a1", "bytes": "010000fe" } }));
+    looks_like(Input::Closed { conn, end: TransportEnd::Reset }, json!({ "closed": { "conn": "a1", "end": "reset" } }));
+    looks_like(Input::Command(Command::Subscribe(Vni(23))), json!({ "command": { "subscribe": 23 } }));
+    let shutdown = Input::Command(Command::Shutdown { cleanup: true });
+    looks_like(shutdown, json!({ "command": { "shutdown": { "cleanup": true } } }));
+}
+
+#[test]
+fn what_a_node_tells_of_itself_is_objects() {
+    let (node, transition) = client_that_lost_its_server();
+    looks_like(
+        transition,
+        json!({
+            "conn": "d0", "peer": { "id": 0, "endpoint": "server:4711" }, "remote": null,
+            "old": "CONNECTING", "new": "RETRY", "reason": { "dial_failed": "no route" }
+        }),
+    );
+    let peer: PeerInfo = node.peers().next().unwrap();
+    looks_like(
+        peer,
+        json!({
+            "id": 0, "endpoint": "server:4711", "state": "RETRY", "conn": null, "synced": false, "routes": 0,
+            "stale": 0, "dials": 1, "last_close": { "dial_failed": "no route" }
+        }),
+    );
+    let session: SessionInfo = node.sessions().next().unwrap();
+    let counters = json!({
+        "bytes_in": 0, "bytes_out": 0, "updates_in": 0, "impossible": 0, "unasked": 0, "unknown": 0
+    });
+    looks_like(Counters::default(), counters.clone());
+    looks_like(
+        session,
+        json!({
+            "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "state": "CONNECTING", "ordered": false,
+            "is_server": false, "routes": 0, "subscriptions": 0, "counters": counters
+        }),
+    );
+}
+
+#[test]
+fn a_text_that_is_no_prefix_is_refused_and_says_why() {
+    let refused = |json: &str| serde_json::from_str::<Prefix>(json).unwrap_err().to_string();
+    let why = |json: &str| refused(json).split(" at line").next().unwrap().to_owned();
+    assert_eq!(
+        why(r#""10.0.0.0/33""#),
+        r#""10.0.0.0/33" is not a prefix like 10.0.0.0/8: prefix length 33 is over 32"#
+    );
+    assert_eq!(
+        why(r#""10.0.0.0""#),
+        r#""10.0.0.0" is not a prefix like 10.0.0.0/8: no '/' between address and length"#
+    );
+    assert_eq!(why("8"), "invalid type: integer `8`, expected a prefix like 10.0.0.0/8");
+}
+
+#[test]
+fn a_prefix_that_is_too_long_is_refused_in_binary_form_too() {
+    let bytes = postcard::to_allocvec(&(IpAddr::from([10, 0, 0, 0]), 33u8)).unwrap();
+    assert!(postcard::from_bytes::<Prefix>(&bytes).is_err());
+}
+
+#[test]
+fn mistyped_settings_and_impossible_values_are_refused() {
+    let config = |json| serde_json::from_value::<Config>(json).unwrap_err().to_string();
+    assert!(config(json!({ "hold_time": 5 })).starts_with("unknown field `hold_time`, expected one of"));
+    for secs in [json!(-1), json!(-0.5), json!(1e300)] {
+        assert!(config(json!({ "hold": secs })).contains("expected a number of seconds from 0 on"), "{secs}");
+    }
+    let next_hop = json!({ "addr": "2001:db8::1", "target": 7 });
+    let error = serde_json::from_value::<NextHop>(next_hop).unwrap_err().to_string();
+    assert!(error.starts_with("unknown field `target`"), "{error}");
+    for text in ["", "1", "1.5", "1.0000000001", "+1.000000000", "1.+00000000", "99999999999999999999.000000000"] {
+        assert!(serde_json::from_value::<Instant>(json!(text)).is_err(), "{text}");
+    }
+    for hex in ["0", "0g", "+1", "\u{e9}"] {
+        let input = json!({ "received": { "conn": "a1", "bytes": hex } });
+        assert!(serde_json::from_value::<Input>(input).is_err(), "{hex}");
+    }
+    assert!(serde_json::from_value::<ConnId>(json!("d9223372036854775808")).is_err());
+}
+
+fn prefix() -> impl Strategy<Value = Prefix> {
+    (any::<IpAddr>(), 0..=128u32).prop_map(|(addr, len)| {
+        let max = if addr.is_ipv4() { 32 } else { 128 };
+        Prefix::new(addr, len.min(max)).unwrap()
+    })
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    let kind = prop_oneof![
+        Just(NextHopKind::Standard),
+        Just(NextHopKind::LoadBalancer),
+        any::<(u16, u16)>().prop_map(|(from, to)| NextHopKind::Nat { from, to }),
+    ];
+    (any::<u32>(), prefix(), any::<IpAddr>(), any::<u32>(), kind).prop_map(|(vni, prefix, addr, target_vni, kind)| {
+        Route { vni: Vni(vni), prefix, next_hop: NextHop { addr, target_vni, kind } }
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_prefix_and_route_comes_back(prefix in prefix(), route in route()) {
+        comes_back(&prefix);
+        comes_back(&route);
+    }
+
+    #[test]
+    fn every_instant_and_every_received_byte_comes_back(
+        secs in any::<u64>(), nanos in 0..1_000_000_000u32, bytes in any::<Vec<u8>>(), n in any::<u64>()
+    ) {
+        comes_back(&Instant::from_epoch(Duration::new(secs, nanos)));
+        comes_back(&Input::Received { conn: ConnId::accepted(n), bytes: bytes.into() });
+    }
+
+    // As far as a double is exact to the nanosecond: 52 days, with serde_json's fast way to read one.
+    #[test]
+    fn every_setting_in_seconds_comes_back(secs in 0..4_500_000u64, nanos in 0..1_000_000_000u32) {
+        comes_back(&Config { hold: Duration::new(secs, nanos), ..Config::default() });
+    }
+}
+
+/// `value` is this as JSON, is made of it, and survives a binary format.
+#[track_caller]
+fn looks_like<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: Value) {
+    assert_eq!(serde_json::to_value(&value).unwrap(), json);
+    comes_back(&value);
+}
+
+#[track_caller]
+fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value, "{text}");
+    let bytes = postcard::to_allocvec(value).unwrap();
+    assert_eq!(&postcard::from_bytes::<T>(&bytes).unwrap(), value);
+}
+
+/// A node with a peer that it could not dial, and a connection that it accepted.
+fn client_that_lost_its_server() -> (Node, Transition) {
+    let now = Instant::EPOCH;
+    let mut node = Node::new(Config::default(), now).unwrap();
+    let actions = node.handle_input(now, Input::Command(Command::AddPeer { endpoint: "server:4711".into() }));
+    let dialled = |action: &Action| if let Action::Dial { conn, .. } = action { Some(*conn) } else { None };
+    let conn = actions.iter().find_map(dialled).unwrap();
+    let actions = node.handle_input(now, Input::DialFailed { conn, why: "no route".into() });
+    let state = |action: Action| if let Action::State(transition) = action { Some(transition) } else { None };
+    let transition = actions.into_iter().find_map(state).unwrap();
+    let remote: SocketAddr = "[2001:db8::1]:4000".parse().unwrap();
+    node.handle_input(now, Input::Accepted { conn: ConnId::accepted(5), remote });
+    (node, transition)
+}
