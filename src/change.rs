@@ -21,8 +21,11 @@ use crate::{NextHop, Prefix, Vni};
 /// assert_eq!((change.added(), change.removed()), (&[b][..], &[c][..]));
 /// assert_eq!(change.to_string(), "23 10.0.0.1/32 via 192.0.2.1, +192.0.2.2, -192.0.2.3");
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
+///
+/// With the feature `serde`, it is written (and not read) as an object: `vni`, `prefix`, and the lists `next_hops`, `added`
+/// and `removed`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[must_use = "what was told is not told again"]
 pub struct RouteChange {
     /// The virtual network.
     pub vni: Vni,
@@ -70,7 +73,8 @@ impl RouteChange {
 
 impl fmt::Display for RouteChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} via ", self.vni, self.prefix)?;
+        let via = if self.next_hops().is_empty() { "gone, " } else { "via " };
+        write!(f, "{} {} {via}", self.vni, self.prefix)?;
         for (n, hop) in self.hops.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
             let sign = match n as u32 {
@@ -81,5 +85,20 @@ impl fmt::Display for RouteChange {
             write!(f, "{comma}{sign}{hop}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for RouteChange {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut fields = serializer.serialize_struct("RouteChange", 5)?;
+        fields.serialize_field("vni", &self.vni)?;
+        fields.serialize_field("prefix", &self.prefix)?;
+        fields.serialize_field("next_hops", self.next_hops())?;
+        fields.serialize_field("added", self.added())?;
+        fields.serialize_field("removed", self.removed())?;
+        fields.end()
     }
 }

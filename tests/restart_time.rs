@@ -206,3 +206,20 @@ fn server_with_a_client_and_a_third_party(hello: Hello) -> (Rig, ConnId, ConnId)
 fn live(rig: &mut Rig, secs: u64, conn: ConnId) {
     rig.live(secs, &[conn]);
 }
+
+#[test]
+fn a_client_that_is_reset_here_keeps_its_routes_for_its_restart_time() {
+    let mut rig = Rig::server();
+    let watcher = rig.join(OURS);
+    rig.say(watcher, &[Msg::Subscribe(Vni(23))]);
+    let client = rig.join(Hello { restart_time: 10, ..OURS });
+    rig.say(client, &[Msg::Add(route(1, 1))]);
+    rig.heard(watcher);
+
+    rig.command(Command::ResetConn(client)).unwrap();
+    let again = rig.join(Hello { restart_time: 10, ..OURS });
+    rig.say(again, &[Msg::Add(route(1, 1))]);
+    rig.live(11, &[watcher, again]);
+
+    assert_eq!(rig.heard_routes(watcher), []);
+}

@@ -2,7 +2,7 @@
 //!
 //! - `cargo run --example blocking_threads`: a server and a client in one process exchange routes, and end.
 //! - `cargo run --example blocking_threads -- server 127.0.0.1:4711`
-//! - `cargo run --example blocking_threads -- client 127.0.0.1:4711 23`
+//! - `cargo run --example blocking_threads -- client 127.0.0.1:4711 23 [10.0.23.1/32 2001:db8::1]`
 
 mod connection;
 mod owner;
@@ -17,13 +17,14 @@ use crate::owner::start;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => both(),
         ["server", addr] => server(addr),
-        ["client", addr, vni] => client(addr, vni),
-        _ => Err("arguments: none, or 'server ADDR', or 'client ADDR VNI'".into()),
+        ["client", addr, vni] => client(addr, vni, None),
+        ["client", addr, vni, prefix, next_hop] => client(addr, vni, Some((prefix, next_hop))),
+        _ => Err("usage: blocking_threads [server ADDR | client ADDR VNI [PREFIX NEXTHOP]]".into()),
     };
-    done.map_or_else(
+    result.map_or_else(
         |e| {
             eprintln!("{e}");
             ExitCode::FAILURE
@@ -38,9 +39,14 @@ fn server(addr: &str) -> Result<(), Box<dyn Error>> {
     thread.join().map_err(|_| "the owner has panicked".into())
 }
 
-fn client(addr: &str, vni: &str) -> Result<(), Box<dyn Error>> {
+fn client(addr: &str, vni: &str, announced: Option<(&str, &str)>) -> Result<(), Box<dyn Error>> {
+    let vni = Vni(vni.parse()?);
     let (client, thread) = start(|change| show("client", &change))?;
-    client.command(Command::Subscribe(Vni(vni.parse()?)))?;
+    client.command(Command::Subscribe(vni))?;
+    if let Some((prefix, next_hop)) = announced {
+        let next_hop = NextHop::standard(next_hop.parse()?);
+        client.command(Command::Announce(Route { vni, prefix: prefix.parse()?, next_hop }))?;
+    }
     client.command(Command::AddPeer { endpoint: addr.into() })?;
     thread.join().map_err(|_| "the owner has panicked".into())
 }

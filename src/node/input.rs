@@ -80,7 +80,8 @@ pub enum Command {
     RemovePeer(PeerId),
     /// Close this server's connection, if any, and dial it again at once. Fails with `NoSuchPeer`.
     ResetPeer(PeerId),
-    /// Close one connection, dialled or accepted. No effect if it is gone.
+    /// Close one connection, dialled or accepted. A client's routes stay for its restart time, as if it had closed it. No
+    /// effect if it is gone.
     ResetConn(ConnId),
     /// Want the routes of a VNI. Fails with `AlreadySubscribed` or `Limit`.
     Subscribe(Vni),

@@ -258,10 +258,14 @@ impl Node {
             self.rib.remove_subscriber(subscriber);
         }
         let Some(origin) = conn.origin else { return };
-        let process_gone = matches!(reason, CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset));
+        // Whoever resets a client's session here doesn't mean its host's traffic.
+        let host_stands = matches!(
+            reason,
+            CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset) | CloseReason::ResetRequested
+        );
         let asked = conn.session.hello().map_or(0, |hello| hello.restart_time);
         let grace = asked.min(self.config.restart_time_max);
-        if process_gone && grace > 0 && self.rib.route_count(origin) > 0 {
+        if host_stands && grace > 0 && self.rib.route_count(origin) > 0 {
             self.rib.depart(origin);
             let end = self.clock.now() + core::time::Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), end);

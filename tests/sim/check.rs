@@ -171,10 +171,14 @@ impl Watch {
     }
 
     fn closed(&mut self, now: Instant, conn: ConnId, end: &TransportEnd) {
+        let host_stands = matches!(end, TransportEnd::Eof | TransportEnd::Reset);
+        self.gone(now, conn, host_stands);
+    }
+
+    fn gone(&mut self, now: Instant, conn: ConnId, host_stands: bool) {
         let asked = self.accepted.get(&conn).and_then(|a| a.hello).map_or(0, |h| h.restart_time);
         let grace = asked.min(self.config.restart_time_max);
-        let process_died = matches!(end, TransportEnd::Eof | TransportEnd::Reset);
-        if process_died && grace > 0 && self.accepted.remove(&conn).is_some() {
+        if host_stands && grace > 0 && self.accepted.remove(&conn).is_some() {
             let routes = self.model.depart(conn);
             self.graces.insert(conn, now + Duration::from_secs(grace.into()));
             self.touched(&routes);
@@ -246,6 +250,7 @@ impl Watch {
                 assert_eq!(reply, done(was, ApiMisuse::NoSuchRoute));
                 self.own_changed(route, was);
             }
+            Command::ResetConn(conn) => self.gone(now, *conn, true),
             Command::Shutdown { .. } => self.closing_since = Some(now),
             _ => {}
         }

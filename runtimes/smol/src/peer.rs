@@ -32,3 +32,11 @@ impl Deref for Peer {
         &self.snapshot
     }
 }
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Peer {
+    /// As [`PeerSnapshot`].
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.snapshot.serialize(serializer)
+    }
+}

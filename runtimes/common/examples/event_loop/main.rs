@@ -3,7 +3,7 @@
 //!
 //! - `cargo run -p metalbond-common --example event_loop`: a server and a client in one loop exchange routes, and end.
 //! - `cargo run -p metalbond-common --example event_loop -- server 127.0.0.1:4711`
-//! - `cargo run -p metalbond-common --example event_loop -- client 127.0.0.1:4711 23`
+//! - `cargo run -p metalbond-common --example event_loop -- client 127.0.0.1:4711 23 [10.0.23.1/32 2001:db8::1]`
 
 mod driver;
 mod link;
@@ -24,8 +24,9 @@ fn main() -> ExitCode {
     let result = match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => both(),
         ["server", addr] => server(addr),
-        ["client", addr, vni] => client(addr, vni),
-        _ => Err("usage: event_loop [server ADDR | client ADDR VNI]".into()),
+        ["client", addr, vni] => client(addr, vni, None),
+        ["client", addr, vni, prefix, next_hop] => client(addr, vni, Some((prefix, next_hop))),
+        _ => Err("usage: event_loop [server ADDR | client ADDR VNI [PREFIX NEXTHOP]]".into()),
     };
     result.map_or_else(
         |e| {
@@ -42,9 +43,14 @@ fn server(addr: &str) -> Result<(), Box<dyn Error>> {
     run(&mut [server], |_| false)
 }
 
-fn client(addr: &str, vni: &str) -> Result<(), Box<dyn Error>> {
+fn client(addr: &str, vni: &str, announced: Option<(&str, &str)>) -> Result<(), Box<dyn Error>> {
+    let vni = Vni(vni.parse()?);
     let mut client = Driver::new("client")?;
-    client.command(Command::Subscribe(Vni(vni.parse()?)))?;
+    client.command(Command::Subscribe(vni))?;
+    if let Some((prefix, next_hop)) = announced {
+        let next_hop = NextHop::standard(next_hop.parse()?);
+        client.command(Command::Announce(Route { vni, prefix: prefix.parse()?, next_hop }))?;
+    }
     client.command(Command::AddPeer { endpoint: addr.into() })?;
     run(&mut [client], |_| false)
 }

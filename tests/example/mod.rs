@@ -1,0 +1,81 @@
+//! An example as a child process, whose lines can be awaited with a deadline.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test fails. Far more than it ever does.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running example. Killed when dropped.
+pub(crate) struct Example {
+    name: String,
+    child: Child,
+    stdout: Receiver<String>,
+}
+
+impl Example {
+    /// Starts an example of this package. `cargo test` builds them all, unless it is told to build one test only.
+    pub(crate) fn start(name: &str, args: &[&str]) -> Self {
+        let mut path = std::env::current_exe().unwrap();
+        // From target/<profile>/deps/<test>.
+        path.pop();
+        path.pop();
+        path.extend(["examples", name]);
+        assert!(path.exists(), "{} is missing: build it with --examples", path.display());
+        let mut child = Command::new(path).args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, stdout) = channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { name: name.to_owned(), child, stdout }
+    }
+
+    /// The next line of its standard output; `None` at its end.
+    pub(crate) fn line(&self) -> Option<String> {
+        match self.stdout.recv_timeout(DEADLINE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("{} says nothing for {DEADLINE:?}", self.name),
+        }
+    }
+
+    /// The rest of the next line that begins with `start`.
+    pub(crate) fn line_after(&self, start: &str) -> String {
+        loop {
+            let line = self.line().unwrap_or_else(|| panic!("{} has ended without '{start}'", self.name));
+            if let Some(rest) = line.strip_prefix(start) {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// Waits for its end. The lines that were left, and the exit code.
+    pub(crate) fn end(mut self) -> (Vec<String>, Option<i32>) {
+        let lines = std::iter::from_fn(|| self.line()).collect();
+        let start = Instant::now();
+        // Its standard output has ended, so it is as good as over.
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (lines, status.code());
+            }
+            assert!(start.elapsed() < DEADLINE, "{} does not end", self.name);
+            thread::yield_now();
+        }
+    }
+
+    /// The process, for who sends it a signal.
+    #[allow(dead_code, reason = "not every package's examples are ended by one")]
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // Fails if it has ended; then there is nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
