@@ -23,8 +23,8 @@ pub struct Config {
     /// How long a session has to have been ESTABLISHED for the back-off to start anew. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_reset: Duration,
-    /// How long routes learned from a server stay after its session is lost. Zero: not at all, as the reference does.
-    /// Default 60 s.
+    /// How long routes learned from a server stay after its session is lost. Zero: not at all, as the reference does. They go
+    /// sooner if the server is back, tells that it has told all, and is not `warming` any more. Default 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub hold: Duration,
     /// Seconds for which this node asks its servers to keep its routes when its process goes away (HELLO's

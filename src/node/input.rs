@@ -52,7 +52,8 @@ pub enum Input {
         /// Where it was written.
         conn: ConnId,
     },
-    /// The transport ended. Not to be said of a connection that an [`Action::Close`](crate::Action::Close) named.
+    /// The transport ended. Need not be said of a connection that an
+    /// [`Action::Close`](crate::Action::Close) named, and has no effect then.
     Closed {
         /// Which.
         conn: ConnId,

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
+use std::future::poll_fn;
+use std::mem;
+use std::task::Poll;
 use std::time::Duration;
 
 use metalbond::{Instant, Route, RouteChange};
@@ -45,19 +48,22 @@ impl<H: RouteHandler> Applier<H> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Carries a change out, and makes one of the calls again that are due.
+    /// Carries a change out, and makes one of the calls again that are due. Other tasks have their turn between the calls:
+    /// the node may be one of them, on the same thread.
     pub async fn work(&mut self, now: Instant, change: Option<RouteChange>) {
         if let Some(change) = change {
             self.plan(&change);
         }
         while let Some((operation, route)) = self.calls.pop_front() {
             self.call(now, operation, route, 0).await;
+            yield_now().await;
         }
         if let Some(&(at, route)) = self.due.first()
             && at <= now
             && let Some(Retry { operation, times, .. }) = self.forget(&route)
         {
             self.call(now, operation, route, times).await;
+            yield_now().await;
         }
     }
 
@@ -122,10 +128,23 @@ impl<H: RouteHandler> Applier<H> {
     }
 }
 
+/// Lets others run, under any runtime.
+async fn yield_now() {
+    let mut is_done = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut is_done, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::task::{Context, Waker};
 
     use metalbond::{NextHop, Vni};
 
@@ -224,8 +243,8 @@ mod tests {
 
     fn work(applier: &mut Applier<Table>, millis: u64, change: Option<RouteChange>) {
         let now = Instant::from_epoch(Duration::from_millis(millis));
-        let work = pin!(applier.work(now, change));
-        assert_eq!(work.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()));
+        let mut work = pin!(applier.work(now, change));
+        while work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
     }
 
     fn next_hop(n: u8) -> NextHop {

@@ -33,7 +33,9 @@ pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 pub use seed::seeded;
 pub use socket::{accept_pause, listen, prepare, receive, remote, transport_end};
-pub use turn::{ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN, change_batch};
+pub use turn::{
+    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN, SHUTDOWN_MAX, change_batch,
+};
 pub use unwritten::Unwritten;
 
 /// The README's example is a test.

@@ -27,6 +27,9 @@ pub const DRAIN: Duration = Duration::from_secs(1);
 /// [`shutdown_timeout`](metalbond::Config::shutdown_timeout). With its default, a shutdown takes under a second.
 pub const SHUTDOWN_MARGIN: Duration = Duration::from_millis(150);
 
+/// The longest [`shutdown_timeout`](metalbond::Config::shutdown_timeout) that counts: a day.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long one address of a name may take to connect, if there is another one to try.
 pub const DIAL_EACH: Duration = Duration::from_secs(3);
 

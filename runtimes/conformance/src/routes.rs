@@ -12,7 +12,7 @@ pub fn route(n: u32, hypervisor: u16) -> Route {
     let prefix = if n.is_multiple_of(2) {
         format!("10.{}.{}.{}/32", n >> 16 & 255, n >> 8 & 255, n & 255)
     } else {
-        format!("2001:db8:1::{n:x}/128")
+        format!("{}/128", std::net::Ipv6Addr::from_bits(0x2001_0db8_0001 << 80 | u128::from(n)))
     };
     let kind = match n % 3 {
         0 => NextHopKind::Standard,

@@ -3,7 +3,7 @@
 //! `cargo run -p metalbond-smol --example smol-agent -- 127.0.0.1:4711 routes.txt 23,24 '23#10.0.23.1/32#2001:db8::1'`
 //!
 //! The file is replaced as a whole, once per burst of changes; a write that fails is repeated. Ctrl-C ends the agent: the
-//! file stays until the first change after its next start, and servers keep its own routes for some seconds.
+//! file stays until its next start has received all routes, and servers keep its own routes for some seconds.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -45,7 +45,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     desired(node.add_peer(server.parse()?).await.map(|_| ()))?;
 
-    let mut follow = pin!(follow(changes, file));
+    let mut follow = pin!(follow(&node, changes, file));
     let mut ctrl_c = Signals::new([Signal::Int])?;
     let signal = async { ctrl_c.next().await.transpose().map(|_| true) };
     let goes_on = async {
@@ -75,9 +75,12 @@ fn parse(text: &str) -> Result<Route, Box<dyn Error>> {
 }
 
 /// Keeps the file up to date until the stream of changes ends.
-async fn follow(mut changes: Changes, file: &str) {
+async fn follow(node: &MetalBond, mut changes: Changes, file: &str) {
     let mut table = Table::default();
-    let mut write_at = None;
+    // At the latest when the routes of an earlier run would have to go.
+    let patience = Instant::now() + Config::default().hold;
+    let mut write_at = Some(Instant::now() + BURST);
+    let mut is_whole = false;
     loop {
         let event = match write_at {
             None => Some(changes.next().await),
@@ -90,6 +93,11 @@ async fn follow(mut changes: Changes, file: &str) {
             }
         };
         let Some(change) = event else {
+            is_whole = is_whole || Instant::now() >= patience || has_all(node).await;
+            if !is_whole {
+                write_at = Some(Instant::now() + BURST);
+                continue;
+            }
             write_at = table.save(file).await.err().map(|e| {
                 println!("cannot write {file}: {e}; trying again");
                 Instant::now() + RETRY
@@ -100,11 +108,18 @@ async fn follow(mut changes: Changes, file: &str) {
         table.apply(&change);
         write_at.get_or_insert_with(|| Instant::now() + BURST);
     }
-    if write_at.is_some()
+    if is_whole
+        && write_at.is_some()
         && let Err(e) = table.save(file).await
     {
         eprintln!("cannot write {file}: {e}");
     }
+}
+
+/// Whether the servers have told all that they have. Before, the file of an earlier run is better than a half.
+async fn has_all(node: &MetalBond) -> bool {
+    let peers = node.peers().await.unwrap_or_default();
+    peers.iter().filter_map(|peer| peer.configured()).all(|server| server.synced)
 }
 
 /// What the file shall say.

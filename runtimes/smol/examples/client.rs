@@ -27,7 +27,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             ctrl_c.next().await.transpose()?;
             Ok::<_, Box<dyn Error>>(None)
         };
-        let Some(change) = or(async { Ok(changes.next().await) }, signal).await? else { break };
+        let Some(change) = or(signal, async { Ok(changes.next().await) }).await? else { break };
         let (vni, prefix) = (change.vni, change.prefix);
         change.added().iter().for_each(|next_hop| println!("+ {vni} {prefix} via {next_hop}"));
         change.removed().iter().for_each(|next_hop| println!("- {vni} {prefix} via {next_hop}"));

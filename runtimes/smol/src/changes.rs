@@ -100,6 +100,14 @@ impl Changes {
     }
 }
 
+impl Drop for Changes {
+    fn drop(&mut self) {
+        // The channel would keep what is in it for as long as the node lives.
+        self.batches.close();
+        while self.batches.try_recv().is_ok() {}
+    }
+}
+
 impl Stream for Changes {
     type Item = RouteChange;
 

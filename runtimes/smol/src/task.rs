@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
 use metalbond_common::Message as CommonMessage;
 use smol::Async;
 use smol::channel::{self, Receiver, Sender, TryRecvError};
+use smol::future::FutureExt;
 
 pub(crate) type TcpListener = Async<std::net::TcpListener>;
 pub(crate) type TcpStream = Async<std::net::TcpStream>;
@@ -56,8 +58,8 @@ pub(crate) struct Task(smol::Task<()>);
 impl Task {
     /// Waits for it to end by itself.
     pub(crate) async fn finish(self) {
-        // Nothing says that it panicked: over, either way.
-        let _ = self.0.fallible().await;
+        // If it panicked it is over, too.
+        let _ = AssertUnwindSafe(self.0.fallible()).catch_unwind().await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 
 use metalbond::{Action, ApiMisuse, Close, Command, Config, ConnId, Input, Instant, Node, Reply, Transmit};
-use metalbond_common::{Answer, Budget, Clock, ListenError, SHUTDOWN_MARGIN, SessionLog};
+use metalbond_common::{Answer, Budget, Clock, ListenError, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 
@@ -272,7 +272,7 @@ impl Actor {
 
     fn shut_down(&mut self, cleanup: bool, answer: Option<Answer<()>>) {
         if self.shutdown.is_none() {
-            let deadline = self.now + self.node.config().shutdown_timeout + SHUTDOWN_MARGIN;
+            let deadline = self.now + self.node.config().shutdown_timeout.min(SHUTDOWN_MAX) + SHUTDOWN_MARGIN;
             self.shutdown = Some(Shutdown { deadline, answers: Vec::new() });
             self.listeners.clear();
         }
@@ -285,7 +285,7 @@ impl Actor {
 
     /// The node is done: waits, for a bounded time, until every socket is closed, then answers who asked for it.
     async fn end(self) {
-        let Self { mut mailbox, mut links, tasks, shutdown, listeners, clock, mut log, .. } = self;
+        let Self { mut mailbox, mut links, tasks, shutdown, listeners, clock, mut log, node, changes, .. } = self;
         log.finish();
         let (deadline, mut answers) = match shutdown {
             Some(Shutdown { deadline, answers }) => (deadline, answers),
@@ -309,6 +309,8 @@ impl Actor {
         gone.wait().await;
         // A future that got its place but was not polled since: its question is dropped, which answers it, when it comes.
         tokio::spawn(async move { while mailbox.recv().await.is_some() {} });
+        // The stream ends, and the memory is free, before anybody is told that all is over.
+        drop((changes, node));
         for answer in answers {
             answer(());
         }

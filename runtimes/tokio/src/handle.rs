@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use metalbond::{ApiMisuse, Command, Config, ConfigError, Node, PeerId, Reply, Route, SessionState, Vni};
 use metalbond_common::{
@@ -283,6 +284,9 @@ impl MetalBond {
     /// # Errors
     /// [`ApiMisuse::Closed`].
     ///
+    /// # Panics
+    /// If `look` does; the node itself goes on.
+    ///
     /// ```
     /// # use metalbond_tokio::{Config, MetalBond};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -297,7 +301,9 @@ impl MetalBond {
         &self,
         look: impl FnOnce(&Node) -> T + Send + 'static,
     ) -> Result<T, ApiMisuse> {
-        self.ask(|answer| CommonMessage::Inspect(Box::new(move |node| answer(look(node))))).await
+        let look = move |node: &Node| catch_unwind(AssertUnwindSafe(|| look(node)));
+        let seen = self.ask(|answer| CommonMessage::Inspect(Box::new(move |node| answer(look(node))))).await?;
+        Ok(seen.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
     /// Asks for something and does not wait for what becomes of it, but for room in the node's mailbox if it is full.

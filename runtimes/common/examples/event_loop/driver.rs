@@ -35,7 +35,7 @@ struct Listener {
     socket: TcpListener,
     log: AcceptLog,
     /// The system could not accept: not before this.
-    again: Instant,
+    again: Option<Instant>,
 }
 
 impl Driver {
@@ -60,7 +60,7 @@ impl Driver {
         let socket = listen(addr)?;
         let local = socket.local_addr()?;
         self.command(Command::SetListening(true))?;
-        self.listener = Some(Listener { socket, log: AcceptLog::new(local), again: Instant::EPOCH });
+        self.listener = Some(Listener { socket, log: AcceptLog::new(local), again: None });
         Ok(local)
     }
 
@@ -80,9 +80,8 @@ impl Driver {
 
     /// What each socket is waited for: first the listener's, if there is one.
     pub(crate) fn interests(&self) -> impl Iterator<Item = PollFd<'_>> {
-        let now = self.clock.now();
-        let listener = self.listener.iter().map(move |listener| {
-            let flags = if listener.again <= now { PollFlags::IN } else { PollFlags::empty() };
+        let listener = self.listener.iter().map(|listener| {
+            let flags = if listener.again.is_none() { PollFlags::IN } else { PollFlags::empty() };
             PollFd::new(&listener.socket, flags)
         });
         listener.chain(self.links.values().map(|link| PollFd::new(link.socket(), link.interest())))
@@ -91,7 +90,7 @@ impl Driver {
     /// How long until something is due.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let now = self.clock.now();
-        let listener = self.listener.iter().flat_map(|l| [Some(l.again).filter(|at| *at > now), l.log.poll_timeout()]);
+        let listener = self.listener.iter().flat_map(|l| [l.again, l.log.poll_timeout()]);
         let drains = self.links.values().map(Link::poll_timeout);
         let changes = self.has_more_changes.then_some(now);
         let deadlines = [self.node.poll_timeout(), self.log.poll_timeout(), changes];
@@ -102,6 +101,11 @@ impl Driver {
     /// One bounded turn: what the sockets have, then time, then what the node has to say. `ready` says so of each of the
     /// [`interests`](Self::interests).
     pub(crate) fn turn(&mut self, ready: &mut impl Iterator<Item = bool>) {
+        let now = self.clock.now();
+        if let Some(listener) = &mut self.listener {
+            // Time to try again.
+            listener.again = listener.again.filter(|at| *at > now);
+        }
         let accepts = self.listener.is_some() && ready.next() == Some(true);
         let mut conns: Vec<ConnId> =
             self.links.keys().zip(ready).filter_map(|(conn, is_ready)| is_ready.then_some(*conn)).collect();
@@ -170,8 +174,9 @@ impl Driver {
                 Err(e) => {
                     let now = self.clock.now();
                     listener.log.failed(now, &e);
-                    listener.again = now + accept_pause(&e);
-                    if listener.again > now {
+                    let pause = accept_pause(&e);
+                    if !pause.is_zero() {
+                        listener.again = Some(now + pause);
                         return;
                     }
                 }

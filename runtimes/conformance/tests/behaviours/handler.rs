@@ -1,6 +1,7 @@
 //! A handler that is called for each next hop.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use metalbond_conformance::{VNI, route, routes, until, within};
 use smol::channel::{self, Receiver, Sender};
@@ -137,6 +138,46 @@ fn a_handler_may_call_its_node() {
             node.shutdown().await;
         };
         within("the end of the work", zip(changes.apply_to(Explorer(node.clone())), tale)).await;
+    });
+}
+
+/// Refuses everything, and takes its time.
+struct Wall;
+
+impl RouteHandler for Wall {
+    type Error = &'static str;
+
+    async fn add(&mut self, _: Route) -> Result<(), Self::Error> {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_micros(100) {}
+        Err("no")
+    }
+
+    async fn remove(&mut self, _: Route) -> Result<(), Self::Error> {
+        Err("no")
+    }
+}
+
+#[test]
+fn a_handler_that_fails_all_the_time_does_not_keep_the_node_from_its_work() {
+    run(async {
+        let (node, changes, announcer, _server) = subscribed().await;
+        let tale = async {
+            // All of them take longer than the shortest wait before one is tried again.
+            announcer.node.announce_routes(routes(5_000, 1)).await.unwrap();
+            until("all routes", || async { node.route_table().learned(VNI).await.unwrap().len() == 5_000 }).await;
+            let mut slowest = Duration::ZERO;
+            for _ in 0..200 {
+                let asked = Instant::now();
+                node.subscribed_vnis().await.unwrap();
+                slowest = slowest.max(asked.elapsed());
+            }
+            // A round of everything that is due would be half a second of calls, and the next would be due at its end.
+            assert!(slowest < Duration::from_millis(400), "{slowest:?}");
+            node.shutdown().await;
+        };
+        let (applied, ()) = within("the end of the work", zip(changes.apply_to(Wall), tale)).await;
+        assert!(!applied.undone.is_empty());
     });
 }
 

@@ -73,6 +73,7 @@ fn an_announcers_routes_stay_for_its_restart_time_and_go_then() {
         let before = Instant::now();
         drop(line);
         subscriber.table.becomes(&[].into()).await;
-        assert!(before.elapsed() >= Duration::from_secs(1));
+        // Not the 10 s of the default.
+        assert!((1..9).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     });
 }

@@ -1,11 +1,13 @@
 //! Who keeps a node alive, and who does not.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use metalbond_conformance::{KEEPALIVE, RawPeer, VNI, poll_once, routes, until, within};
+use smol::future::FutureExt;
 use smol::io::AsyncWriteExt;
 
-use super::support::{Client, config, node, server};
+use super::support::{ANY, Client, config, node, server};
 use crate::driver::{ApiMisuse, MetalBond};
 use crate::run;
 
@@ -103,5 +105,34 @@ fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
             // Answered or not, but not for ever.
             let _ = within("an answer", question).await;
         }
+    });
+}
+
+#[test]
+fn a_look_that_panics_does_so_at_whoever_looks() {
+    run(async {
+        let (node, _) = MetalBond::start(config()).unwrap();
+        let look = AssertUnwindSafe(node.inspect(|node| node.sessions().next().expect("there are none").conn));
+        assert!(look.catch_unwind().await.is_err());
+        assert_eq!(node.subscribe(VNI).await, Ok(()), "the node goes on");
+    });
+}
+
+/// Whatever an embedder holds can go to another thread; and what it shares, be used by several.
+#[test]
+fn handles_streams_and_futures_can_be_sent() {
+    fn is_send(_: &impl Send) {}
+    fn is_shared(_: &(impl Send + Sync)) {}
+    run(async {
+        let (node, mut changes) = MetalBond::start(config()).unwrap();
+        is_shared(&node);
+        is_shared(&node.route_table());
+        is_send(&node.subscribe(VNI));
+        is_send(&node.announce_routes([]));
+        is_send(&node.listen(ANY.parse().unwrap()));
+        is_send(&node.peers());
+        is_send(&node.shutdown());
+        is_send(&changes.next());
+        is_send(&changes);
     });
 }

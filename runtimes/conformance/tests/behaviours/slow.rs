@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use metalbond_conformance::{Line, routes, until};
+use metalbond_conformance::{Line, route, routes, until};
 
 use super::support::{Client, server, warm_server};
 use crate::driver::Route;
@@ -40,7 +40,11 @@ fn a_subscriber_that_does_not_read_for_a_million_updates_delays_nobody_and_is_ri
         line.hold().await;
         let before = line.passed().await;
         // Each rewrite is 10,000 additions and as many removals, there and back again.
-        let last = rewrite(&announcer, 10_000, (1..=50).map(|n| n % 2)).await;
+        let mut last = rewrite(&announcer, 10_000, (1..=51).map(|n| n % 2)).await;
+        // Not a table that was there before.
+        let end = route(10_000, 1);
+        announcer.node.announce_route(end).await.unwrap();
+        last.insert(end);
         quick.table.becomes(&last).await;
         assert_eq!(server.peers().await.unwrap().len(), 3, "the slow one is still there");
 
