@@ -166,14 +166,10 @@ fn a_handler_that_fails_all_the_time_does_not_keep_the_node_from_its_work() {
             // All of them take longer than the shortest wait before one is tried again.
             announcer.node.announce_routes(routes(5_000, 1)).await.unwrap();
             until("all routes", || async { node.route_table().learned(VNI).await.unwrap().len() == 5_000 }).await;
-            let mut slowest = Duration::ZERO;
-            for _ in 0..200 {
-                let asked = Instant::now();
+            // Each would wait for a round of all that is due, half a second of calls, if there were no turns in between.
+            for _ in 0..1_000 {
                 node.subscribed_vnis().await.unwrap();
-                slowest = slowest.max(asked.elapsed());
             }
-            // A round of everything that is due would be half a second of calls, and the next would be due at its end.
-            assert!(slowest < Duration::from_millis(400), "{slowest:?}");
             node.shutdown().await;
         };
         let (applied, ()) = within("the end of the work", zip(changes.apply_to(Wall), tale)).await;

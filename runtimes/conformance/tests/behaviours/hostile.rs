@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes, until};
 use smol::io::AsyncWriteExt;
 
-use super::support::{Client, server};
+use super::support::{Client, config, server};
+use crate::driver::{Config, MetalBond, SessionInfo};
 use crate::run;
 
 #[test]
@@ -93,4 +94,37 @@ async fn attack(server: SocketAddr, n: u8) -> Option<RawPeer> {
     }
     peer.end().await;
     None
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_closed() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut peer = RawPeer::silent(addr).await.unwrap();
+        // HELLO with a keepalive interval of 1 s.
+        peer.send(&[1, 0, 2, 1, 8, 1]).await;
+        peer.send(KEEPALIVE).await;
+        until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
+        peer.read_to_end().await;
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn a_session_in_which_nothing_happens_is_kept_alive() {
+    run(async {
+        let (server, addr) = server().await;
+        let client = Client::with(Config { keepalive: 1, ..config() }, addr).await;
+        let first = session(&server).await;
+        // Well over 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
+        until("five KEEPALIVEs", || async { session(&server).await.counters.bytes_in >= 40 }).await;
+        assert_eq!(session(&server).await.conn, first.conn);
+        drop(client);
+    });
+}
+
+/// The only one, when there is one.
+async fn session(server: &MetalBond) -> SessionInfo {
+    until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
+    server.peers().await.unwrap()[0].session().unwrap().clone()
 }
