@@ -105,7 +105,7 @@ fn a_peer_that_falls_silent_is_closed() {
         peer.send(&[1, 0, 2, 1, 8, 1]).await;
         peer.send(KEEPALIVE).await;
         until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
-        peer.read_to_end().await;
+        peer.end().await;
         until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
