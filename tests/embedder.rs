@@ -80,6 +80,65 @@ fn one_who_unsubscribes_and_subscribes_unseen_is_told_the_difference_only() {
 }
 
 #[test]
+fn quiet_destinations_are_told_though_others_change_all_the_time() {
+    let mut rig = Rig::server();
+    let conn = rig.join(OURS);
+    let quiet: Vec<_> = (10..110).map(|n| Msg::Add(route(n, 1))).collect();
+    rig.say(conn, &quiet);
+    rig.seat.is_watched = false;
+    rig.seat.deaf = true;
+    rig.subscribe(23);
+    let mut told = std::collections::BTreeSet::new();
+    for n in 0..400u16 {
+        // Two destinations change for each change that is taken.
+        let [now, before] = [n % 2 + 1, (n + 1) % 2 + 1];
+        for dest in [1, 2] {
+            rig.say(conn, &[Msg::Add(route(dest, now)), Msg::Remove(route(dest, before))]);
+        }
+        told.extend(rig.seat.node.poll_change().map(|change| change.prefix));
+    }
+    assert_eq!(told.len(), 102);
+}
+
+#[test]
+fn a_resync_is_not_forgotten_by_who_unsubscribes_and_subscribes_before_it_is_done() {
+    let mut rig = Rig::server();
+    let conn = rig.join(OURS);
+    rig.subscribe(23);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.changes();
+    rig.seat.deaf = true;
+    rig.command(Command::Resync(Vni(23))).unwrap();
+    rig.unsubscribe(23);
+    rig.subscribe(23);
+    rig.seat.deaf = false;
+    rig.feed(Input::Tick);
+    assert_eq!(rig.changes(), [(true, route(1, 1)), (true, route(2, 1))]);
+}
+
+#[test]
+fn a_node_that_leaves_for_good_tells_nothing_of_what_falls_apart_meanwhile() {
+    let mut rig = Rig::server();
+    rig.subscribe(23);
+    let alice = rig.join(OURS);
+    rig.say(alice, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.announce(route(2, 1));
+    rig.add_peer("server:4711");
+    let (server, _) = rig.reach(OUR_SERVER);
+    rig.changes();
+
+    rig.command(Command::Shutdown { cleanup: true }).unwrap();
+    rig.advance(std::time::Duration::from_millis(100));
+    assert!(!rig.terminated, "the server has not said that it has read the farewell");
+    assert_eq!(rig.changes(), []);
+
+    // A second time, without patience.
+    rig.command(Command::Shutdown { cleanup: false }).unwrap();
+    assert!(rig.terminated);
+    assert!(rig.closed.contains_key(&server));
+}
+
+#[test]
 fn wishes_have_limits_and_room_that_is_given_back_is_room() {
     let config = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 2, ..Config::default() };
     let mut rig = Rig::client(config);

@@ -12,7 +12,15 @@ use crate::{ApiMisuse, CloseReason, Limit, PeerId, Route, SessionState, Vni};
 
 impl Node {
     pub(super) fn command(&mut self, command: Command) {
-        let result = if self.shutdown == Shutdown::No { self.obey(command) } else { Err(ApiMisuse::Closed) };
+        let result = match (self.shutdown, &command) {
+            (Shutdown::No, _) => self.obey(command),
+            // Whoever asks a second time is in a hurry.
+            (Shutdown::Cleanup, Command::Shutdown { cleanup: false }) => {
+                self.terminate();
+                Ok(Reply::Done)
+            }
+            _ => Err(ApiMisuse::Closed),
+        };
         // The reply goes before what follows from the command.
         self.actions.insert(0, Action::Reply(result));
     }

@@ -100,7 +100,7 @@ pub enum Command {
     SetListening(bool),
     /// End: close all sessions, then [`Action::Terminated`](crate::Action::Terminated). With `cleanup`, withdraw this
     /// node's announcements first and wait, within [`Config::shutdown_timeout`](crate::Config::shutdown_timeout),
-    /// for its servers to have read that.
+    /// for its servers to have read that; a second command without `cleanup` cuts that short.
     Shutdown {
         /// Leave for good, rather than for a restart.
         cleanup: bool,

@@ -1,6 +1,6 @@
 //! This node's embedder: the changes of the routes that it wants itself, destination by destination.
 
-use super::Node;
+use super::{Node, Shutdown};
 use crate::RouteChange;
 
 /// Destinations and next hops looked at in one call, or a few more.
@@ -13,7 +13,11 @@ impl Node {
     /// Only what is true when it is fetched is told, and only what is news: whoever is slow is told less, not late. A node
     /// whose changes nobody fetches remembers what it told before, and no more: an embedder that does not read costs
     /// memory in proportion to the table that it holds itself.
+    /// A node that is shut down, or about to be, tells nothing more: what an embedder has installed may outlive it.
     pub fn poll_change(&mut self) -> Option<RouteChange> {
+        if self.shutdown != Shutdown::No {
+            return None;
+        }
         let mut steps = STEPS;
         let change = self.rib.next_change(&mut steps);
         self.is_searching = change.is_none() && steps == 0;

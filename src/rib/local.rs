@@ -30,6 +30,8 @@ pub(super) struct Local {
     rest: Option<u32>,
     /// In doing so, what was told is told again.
     again: bool,
+    /// Whose turn it is: neither of the two waits for the end of the other.
+    is_rests_turn: bool,
     /// The table is among those with something to look at.
     is_listed: bool,
 }
@@ -65,15 +67,27 @@ impl Local {
     }
 
     fn look_at_all(&mut self, again: bool) {
-        (self.rest, self.again) = (Some(0), again);
+        self.rest = Some(0);
+        // What was promised and has not been told yet stays promised.
+        self.again |= again;
     }
 
     /// The next destination to look at, and whether what was told of it is told again.
     fn next(&mut self, places: u32) -> Option<(u32, bool)> {
+        self.is_rests_turn = !self.is_rests_turn;
+        if self.is_rests_turn
+            && let Some(found) = self.next_of_rest(places)
+        {
+            return Some(found);
+        }
         if let Some(dest) = self.queue.pop_front() {
             self.queued.remove(dest);
             return Some((dest, false));
         }
+        self.next_of_rest(places)
+    }
+
+    fn next_of_rest(&mut self, places: u32) -> Option<(u32, bool)> {
         let dest = self.rest.take()?;
         if dest >= places {
             self.again = false;
@@ -142,12 +156,12 @@ impl Rib {
             let id = self.listed.pop_front()?;
             let table = &mut self.tables[id.0];
             table.local.is_listed = false;
+            *steps -= 1;
             let places = table.dest_places();
             let Some((dest, again)) = table.local.next(places) else {
                 self.release_if_unused(id);
                 continue;
             };
-            *steps -= 1;
             let (change, gone) = table.tell(&self.next_hops, dest, again, steps);
             for hop in gone {
                 let next_hop = self.tables[id.0].free(hop);
@@ -168,6 +182,7 @@ impl Table {
     fn tell(&mut self, next_hops: &NextHops, dest: u32, again: bool, steps: &mut usize) -> (Option<RouteChange>, Ids) {
         let (mut known, mut added, mut removed) = (Ids::new(), Ids::new(), Ids::new());
         for (id, hop) in self.hops_of(dest) {
+            *steps = steps.saturating_sub(1);
             let is_there = self.local.is_wanted && hop.now.is_visible_to(Viewer::Local);
             match (self.local.told.contains(id), is_there) {
                 (true, true) if again => added.push(id),
@@ -177,7 +192,6 @@ impl Table {
                 (false, false) => {}
             }
         }
-        *steps = steps.saturating_sub(known.len() + added.len() + removed.len());
         if added.is_empty() && removed.is_empty() {
             return (None, Ids::new());
         }

@@ -184,7 +184,6 @@ impl World {
             }
             Op::Unwant(v) => {
                 self.rib.unwant(Vni(v.into()));
-                self.again.remove(&Vni(v.into()));
             }
             Op::TellAgain(v) => {
                 if self.rib.tell_again(Vni(v.into())) {

@@ -228,8 +228,6 @@ impl Watch {
             }
             Command::Unsubscribe(vni) => {
                 assert_eq!(reply, done(self.wants.remove(vni), ApiMisuse::NotSubscribed));
-                self.again.retain(|(again, _)| again != vni);
-                self.resyncing.remove(vni);
                 self.dialled.values_mut().for_each(|d| d.left(*vni));
             }
             Command::Resync(vni) => {

@@ -15,6 +15,8 @@ use crate::{Applied, Failure, Operation, RouteHandler};
 /// How long to wait before a call that failed is made again; doubled each time, up to the latter.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Calls that may be owed, about.
+const OWED: usize = 4096;
 /// How often failures are logged.
 const LOG: Duration = Duration::from_secs(10);
 
@@ -50,7 +52,7 @@ impl<H: RouteHandler> Applier<H> {
 
     /// Carries a change out, and makes one of the calls again that are due. Other tasks have their turn between the calls:
     /// the node may be one of them, on the same thread.
-    pub async fn work(&mut self, now: Instant, change: Option<RouteChange>) {
+    pub async fn work(&mut self, now: &impl Fn() -> Instant, change: Option<RouteChange>) {
         if let Some(change) = change {
             self.plan(&change);
         }
@@ -59,12 +61,17 @@ impl<H: RouteHandler> Applier<H> {
             yield_now().await;
         }
         if let Some(&(at, route)) = self.due.first()
-            && at <= now
+            && at <= now()
             && let Some(Retry { operation, times, .. }) = self.forget(&route)
         {
             self.call(now, operation, route, times).await;
             yield_now().await;
         }
+    }
+
+    /// Whether so much is owed that no change should be fetched: it merges with others where it is.
+    pub fn is_full(&self) -> bool {
+        self.failed.len() >= OWED
     }
 
     /// The node is gone.
@@ -93,14 +100,14 @@ impl<H: RouteHandler> Applier<H> {
         Some(retry)
     }
 
-    async fn call(&mut self, now: Instant, operation: Operation, route: Route, times: u32) {
+    async fn call(&mut self, now: &impl Fn() -> Instant, operation: Operation, route: Route, times: u32) {
         let result = match operation {
             Operation::Add => self.handler.add(route).await,
             Operation::Remove => self.handler.remove(route).await,
         };
         match result {
             Ok(()) => self.succeeded(),
-            Err(error) => self.fail(now, operation, route, error, times + 1),
+            Err(error) => self.fail(now(), operation, route, error, times + 1),
         }
     }
 
@@ -241,9 +248,24 @@ mod tests {
         assert!(applied.undone.iter().all(|(operation, _)| *operation == Operation::Add));
     }
 
+    #[test]
+    fn who_owes_much_fetches_no_more() {
+        let mut applier = Applier::new(Table { fails: true, ..Table::default() });
+        for n in 0..OWED as u32 {
+            assert!(!applier.is_full());
+            let prefix = metalbond::Prefix::new(std::net::Ipv4Addr::from(n).into(), 32).unwrap();
+            work(&mut applier, 0, Some(RouteChange::new(Vni(23), prefix, [], [next_hop(1)], [])));
+        }
+        assert!(applier.is_full());
+        applier.handler.fails = false;
+        work(&mut applier, 1000, None);
+        assert!(!applier.is_full());
+    }
+
     fn work(applier: &mut Applier<Table>, millis: u64, change: Option<RouteChange>) {
         let now = Instant::from_epoch(Duration::from_millis(millis));
-        let mut work = pin!(applier.work(now, change));
+        let clock = || now;
+        let mut work = pin!(applier.work(&clock, change));
         while work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
     }
 

@@ -8,7 +8,8 @@ use metalbond::Route;
 /// Carries route changes out: into a firewall, a kernel, another program.
 ///
 /// A driver's `Changes::apply_to` calls it, one call at a time. A call that fails is made again, 100 ms later at first and
-/// up to 10 s apart, until it succeeds or the route has changed meanwhile; other routes do not wait for it. Of a
+/// up to 10 s apart, until it succeeds or the route has changed meanwhile; other routes go on. When some 4,000 calls are
+/// owed, changes wait in the node until there are fewer. Of a
 /// destination with several changes, additions come first.
 ///
 /// Both calls have to be idempotent: after a failure or a resync, `add` is called for a route that is there already, and
@@ -98,6 +99,7 @@ pub struct Failure<E> {
 pub struct Applied<H> {
     /// The handler.
     pub handler: H,
-    /// Calls that failed, and will not be made again. Empty: the handler has what the node had.
+    /// Calls that failed, and will not be made again. Empty: all was carried out that came out of the stream. (What did not
+    /// fit into it when the node ended never came.)
     pub undone: Vec<(Operation, Route)>,
 }

@@ -54,7 +54,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     if or(goes_on, signal).await? {
         node.shutdown().await;
-        // The stream has ended now; what is not yet in the file gets there.
+        // The stream has ended now; what came out of it gets into the file.
         follow.await;
     }
     Ok(())

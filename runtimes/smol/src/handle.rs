@@ -128,7 +128,7 @@ impl MetalBond {
         self.inspect(move |node| node.peer_state(peer)).await?.ok_or(ApiMisuse::NoSuchPeer)
     }
 
-    /// All peers: the configured servers, then the clients that connected.
+    /// All peers: the configured servers, then the clients that connected. Each counts as a handle.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -171,7 +171,8 @@ impl MetalBond {
         self.want(Command::Subscribe(vni)).await
     }
 
-    /// Wants them no more: their destinations are told as gone.
+    /// Wants them no more: their destinations are told as gone. Keep what you have until then: who subscribes again before
+    /// that is read is told the difference only.
     ///
     /// # Errors
     /// [`ApiMisuse::NotSubscribed`], [`ApiMisuse::Closed`].
@@ -349,7 +350,7 @@ impl MetalBond {
         self.end(false).await;
     }
 
-    /// The same for good: withdraws what the node announces first.
+    /// The same for good: withdraws what the node announces first. A [`shutdown`](Self::shutdown) cuts that short.
     pub async fn shutdown_with_cleanup(&self) {
         self.end(true).await;
     }

@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         signal = tokio::signal::ctrl_c() => {
             signal?;
             node.shutdown().await;
-            // The stream has ended now; what is not yet in the file gets there.
+            // The stream has ended now; what came out of it gets into the file.
             follow.await;
         }
     }

@@ -11,7 +11,7 @@ use metalbond_common::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, c
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::time::timeout_at;
+use crate::time::{sleep_until, timeout_at};
 
 /// The changes of the routes of the VNIs that the node subscribed to: destination by destination, each with its complete
 /// set of next hops ([`RouteChange`]).
@@ -70,18 +70,27 @@ impl Changes {
     /// ```
     pub async fn apply_to<H: RouteHandler>(mut self, handler: H) -> Applied<H> {
         let clock = Clock::start();
+        let now = || clock.now();
         let mut applier = Applier::new(handler);
         loop {
             let deadline = applier.poll_timeout().and_then(|at| clock.system(at));
+            if let Some(at) = deadline
+                && applier.is_full()
+                && !self.batches.is_closed()
+            {
+                sleep_until(at).await;
+                applier.work(&now, None).await;
+                continue;
+            }
             let next = match deadline {
                 Some(at) => timeout_at(at, self.next()).await,
                 None => Some(self.next().await),
             };
             match next {
-                Some(Some(change)) => applier.work(clock.now(), Some(change)).await,
+                Some(Some(change)) => applier.work(&now, Some(change)).await,
                 Some(None) => return applier.finish(),
                 // Time to try something again.
-                None => applier.work(clock.now(), None).await,
+                None => applier.work(&now, None).await,
             }
         }
     }
