@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::Limits;
+
 /// The settings of a [`Node`](crate::Node).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -14,6 +16,10 @@ pub struct Config {
     /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Default 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub handshake_timeout: Duration,
+    /// How long bytes that were handed to a connection may stay unwritten: the send hold time (RFC 9687). A peer that says it
+    /// lives but does not read is closed then. At least 1 s. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
+    pub send_hold: Duration,
     /// The shortest wait before a server is dialled again; doubled at each failure. Default 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_min: Duration,
@@ -48,6 +54,8 @@ pub struct Config {
     pub subscriptions_max: usize,
     /// How many routes may be announced at once. Default 16,777,216.
     pub announcements_max: usize,
+    /// How much peers may ask of this node.
+    pub limits: Limits,
     /// How long a shutdown may take before sessions are cut. Default 800 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub shutdown_timeout: Duration,
@@ -60,6 +68,7 @@ impl Default for Config {
         Self {
             keepalive: 5,
             handshake_timeout: Duration::from_secs(10),
+            send_hold: Duration::from_secs(60),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             backoff_reset: Duration::from_secs(5),
@@ -72,6 +81,7 @@ impl Default for Config {
             peers_max: 1 << 10,
             subscriptions_max: 1 << 20,
             announcements_max: 1 << 24,
+            limits: Limits::default(),
             shutdown_timeout: Duration::from_millis(800),
             seed: 0,
         }
@@ -113,6 +123,8 @@ impl Default for Pacing {
 pub enum ConfigError {
     /// [`Config::keepalive`] is 0.
     Keepalive,
+    /// [`Config::send_hold`] is under 1 s.
+    SendHold,
     /// [`Config::backoff_min`] is 0 or over [`Config::backoff_max`].
     Backoff,
     /// [`Pacing::rate`] or [`Pacing::burst`] is under [`Pacing::MIN`].
@@ -125,6 +137,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Keepalive => "the keepalive interval must be at least 1 second",
+            Self::SendHold => "the send hold time must be at least 1 second",
             Self::Backoff => "the shortest back-off must be over 0 and not over the longest",
             Self::Pacing => "rate and burst of the pacing must be at least 1,208 bytes",
             Self::Unproven => "the window towards a server must be at least 4 KiB",
@@ -142,6 +155,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.keepalive == 0 {
             return Err(ConfigError::Keepalive);
+        }
+        if self.send_hold < Duration::from_secs(1) {
+            return Err(ConfigError::SendHold);
         }
         if self.backoff_min.is_zero() || self.backoff_min > self.backoff_max {
             return Err(ConfigError::Backoff);

@@ -1,9 +1,7 @@
 //! Errors, sorted by who is at fault: the bytes ([`DecodeError`]), the peer ([`PeerMisbehaved`]), the caller
-//! ([`ApiMisuse`]); and [`CloseReason`], why a connection ended.
+//! ([`ApiMisuse`]).
 
-use alloc::boxed::Box;
 use core::fmt;
-use core::time::Duration;
 
 /// Bytes that are not the protocol. The connection they came on is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -194,80 +192,6 @@ impl fmt::Display for ApiMisuse {
 }
 
 impl core::error::Error for ApiMisuse {}
-
-/// How a transport ended, as the driver saw it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum TransportEnd {
-    /// The peer closed its sending side (FIN).
-    Eof,
-    /// The peer reset the connection (RST, broken pipe).
-    Reset,
-    /// The peer's host did not answer any more (ETIMEDOUT, EHOSTUNREACH).
-    TimedOut,
-    /// Anything else, in the words of the system.
-    Error(Box<str>),
-}
-
-impl fmt::Display for TransportEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Eof => f.write_str("closed by the peer"),
-            Self::Reset => f.write_str("reset by the peer"),
-            Self::TimedOut => f.write_str("the peer's host does not answer"),
-            Self::Error(text) => f.write_str(text),
-        }
-    }
-}
-
-/// Why a connection ended.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// It could not be dialled, in the words of the system.
-    DialFailed(Box<str>),
-    /// The transport ended.
-    Transport(TransportEnd),
-    /// Nothing was received for 2.5 keepalive intervals: this long.
-    Silence(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
-    /// The dial, the HELLO or the first KEEPALIVE took longer than the handshake may.
-    HandshakeTimeout(SessionState),
-    /// The peer sent what can't be decoded.
-    Decode(DecodeError),
-    /// The peer sent what it may not.
-    Misbehaved(PeerMisbehaved),
-    /// The peer reads so slowly that the routes withdrawn meanwhile outweigh the table.
-    TooSlow,
-    /// The peer was removed from the configuration.
-    Removed,
-    /// A reset was asked for.
-    ResetRequested,
-    /// A server without the capability `ordered` locks up when a VNI is subscribed to twice in one session.
-    Resubscribe,
-    /// This node is shutting down.
-    Shutdown,
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DialFailed(text) => write!(f, "cannot connect: {text}"),
-            Self::Transport(end) => end.fmt(f),
-            Self::Silence(d) => write!(f, "nothing received for {d:?}"),
-            Self::HandshakeTimeout(state) => write!(f, "handshake timed out in {state}"),
-            Self::Decode(e) => e.fmt(f),
-            Self::Misbehaved(e) => e.fmt(f),
-            Self::TooSlow => f.write_str("the peer reads too slowly"),
-            Self::Removed => f.write_str("the peer was removed"),
-            Self::ResetRequested => f.write_str("a reset was asked for"),
-            Self::Resubscribe => f.write_str("this server cannot be subscribed to the same VNI twice in one session"),
-            Self::Shutdown => f.write_str("shutting down"),
-        }
-    }
-}
 
 /// The states of a session, by the reference's names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -130,8 +130,10 @@
 extern crate alloc;
 
 mod change;
+mod close;
 mod config;
 mod error;
+mod limits;
 mod node;
 mod prefix;
 mod rib;
@@ -143,8 +145,10 @@ mod types;
 pub mod wire;
 
 pub use change::RouteChange;
+pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
-pub use error::{ApiMisuse, CloseReason, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState, TransportEnd};
+pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
+pub use limits::{Limits, PeerLimit};
 pub use node::{
     Action, Actions, Announcer, Close, Command, Counters, Destination, Input, Node, Peer, PeerInfo, Reply, SessionInfo,
     Transition, Transmit, TransmitMode,

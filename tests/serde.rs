@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use metalbond::{
     Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Input, Instant, Limit,
-    MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerMisbehaved, Prefix, Route, SessionInfo,
-    SessionState, Transition, TransportEnd, Vni,
+    MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerMisbehaved, Prefix, Route,
+    SessionInfo, SessionState, Transition, TransportEnd, Vni,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -73,6 +73,11 @@ fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
     use CloseReason::{Decode, DialFailed, HandshakeTimeout, Misbehaved, Silence, Transport};
     looks_like(CloseReason::TooSlow, json!("too_slow"));
     looks_like(CloseReason::ResetRequested, json!("reset_requested"));
+    looks_like(CloseReason::NotReading(Duration::from_secs(60)), json!({ "not_reading": 60 }));
+    looks_like(CloseReason::KeptOut(Duration::from_millis(500)), json!({ "kept_out": 0.5 }));
+    let reason = CloseReason::Limit { limit: PeerLimit::RoutesPerPeer, max: 5 };
+    looks_like(reason.kind(), json!({ "limit": "routes_per_peer" }));
+    looks_like(reason, json!({ "limit": { "limit": "routes_per_peer", "max": 5 } }));
     looks_like(DialFailed("no route".into()), json!({ "dial_failed": "no route" }));
     looks_like(Transport(TransportEnd::Eof), json!({ "transport": "eof" }));
     looks_like(Transport(TransportEnd::TimedOut), json!({ "transport": "timed_out" }));
@@ -88,10 +93,16 @@ fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
 #[test]
 fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
-        "keepalive": 5, "handshake_timeout": 10, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "hold": 60,
+        "keepalive": 5, "handshake_timeout": 10, "send_hold": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "hold": 60,
         "restart_time": 10, "restart_time_max": 60, "warming": 60, "pacing": { "rate": 180000, "burst": 9000 },
         "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
-        "announcements_max": 16777216, "shutdown_timeout": 0.8, "seed": 0
+        "announcements_max": 16777216,
+        "limits": {
+            "connections": 65536, "connections_per_address": 4096, "connections_per_second": 10000,
+            "routes": 16777216, "routes_per_peer": 2097152, "next_hops": 16384,
+            "subscriptions": 4194304, "subscriptions_per_peer": 16384, "keep_out": 60
+        },
+        "shutdown_timeout": 0.8, "seed": 0
     });
     looks_like(Config::default(), json);
     let read: Config = serde_json::from_value(json!({ "hold": 0.25, "pacing": null, "warming": 1 })).unwrap();

@@ -44,20 +44,28 @@ fn one_that_does_not_read_delays_nobody() {
 }
 
 #[test]
-fn one_that_does_not_read_lives_as_long_as_it_speaks() {
+fn one_that_speaks_and_does_not_read_lives_for_the_send_hold_time() {
     let mut rig = Rig::server();
     let (announcer, slow) = (rig.join(OURS), rig.join(OURS));
     rig.say(slow, &[Msg::Subscribe(VNI)]);
     rig.stall(slow);
-    for n in 0..100 {
+    for n in 0..11 {
         rig.say(announcer, &[Msg::Add(route(n, 1))]);
         rig.live(5, &[announcer, slow]);
     }
     assert!(rig.is_open(slow));
     rig.resume(slow);
     let heard = rig.heard(slow);
-    assert_eq!(heard.iter().filter(|m| **m == Msg::Keepalive).count(), 500, "each of its KEEPALIVEs is answered");
+    assert_eq!(heard.iter().filter(|m| **m == Msg::Keepalive).count(), 55, "each of its KEEPALIVEs is answered");
     assert_eq!(fold(&heard), rig.table(23));
+
+    rig.stall(slow);
+    rig.live(59, &[announcer, slow]);
+    assert!(rig.is_open(slow));
+    rig.live(1, &[announcer, slow]);
+    let unread = std::time::Duration::from_secs(59);
+    assert_eq!(rig.reason(slow), Some(CloseReason::NotReading(unread + std::time::Duration::from_secs(1))));
+    assert!(rig.is_open(announcer));
 }
 
 #[test]

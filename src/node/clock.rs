@@ -1,9 +1,7 @@
 //! The node's time: what the driver says it is, never running back; and the uptime, by which peers are judged.
 
-use core::time::Duration;
-
-use crate::Instant;
 use crate::session::{SessionTimers, Uptime};
+use crate::{Config, Instant};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
@@ -32,7 +30,7 @@ impl Clock {
         self.now = self.now.max(now);
     }
 
-    pub(super) fn session_timers(&self, handshake: Duration) -> SessionTimers {
-        SessionTimers::new(self.now, self.uptime, handshake)
+    pub(super) fn session_timers(&self, config: &Config) -> SessionTimers {
+        SessionTimers::new(self.now, self.uptime, config.handshake_timeout, config.send_hold)
     }
 }

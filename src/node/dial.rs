@@ -90,7 +90,10 @@ impl Node {
         }
         let state = if shutdown == Shutdown::No && !peer.is_removed {
             let at_once = matches!(reason, CloseReason::ResetRequested | CloseReason::Resubscribe);
-            let wait = peer.back_off(now, &self.config, chance);
+            let mut wait = peer.back_off(now, &self.config, chance);
+            if let CloseReason::Limit { .. } = reason {
+                wait = wait.max(peer.offences.again(now, self.config.limits.keep_out));
+            }
             peer.dial_at = Some(if at_once { now } else { now + wait });
             SessionState::Retry
         } else {

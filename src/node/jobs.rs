@@ -12,6 +12,11 @@ use crate::rib::OriginId;
 
 /// Routes looked at in one slice: some tenths of a millisecond.
 const SLICE: usize = 4096;
+/// Received bytes that are met with one route more: an UPDATE has 20 at least, so that routes go faster than others come,
+/// and those who come and go in a hurry don't pile them up.
+const BYTES_PER_ROUTE: usize = 10;
+/// The most routes of a slice: some 10 ms.
+const SLICE_MAX: usize = 1 << 17;
 
 #[derive(Debug)]
 pub(super) enum Job {
@@ -44,7 +49,7 @@ impl Job {
 impl Node {
     /// One slice of what is to do.
     pub(super) fn run_jobs(&mut self) {
-        let mut budget = SLICE;
+        let mut budget = (SLICE + core::mem::take(&mut self.received) / BYTES_PER_ROUTE).min(SLICE_MAX);
         while let Some(job) = self.jobs.front_mut() {
             let done = match job {
                 Job::Sweep { origin, release } => {

@@ -7,12 +7,15 @@ mod dial;
 mod info;
 mod input;
 mod jobs;
+mod limits;
 mod local;
+mod offences;
 mod output;
 mod pace;
 mod peer;
 mod receive;
 mod shared;
+mod sources;
 mod timers;
 mod transmit;
 mod upstream;
@@ -25,13 +28,15 @@ pub use info::{Announcer, Counters, Destination, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
 
-use crate::rib::Rib;
+use crate::rib::{OriginId, Rib};
 use crate::session::Role;
-use crate::{CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
+use crate::{CloseKind, CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
 use clock::Clock;
 use conn::Conn;
 use jobs::Job;
+use limits::Departed;
 use shared::Shared;
+use sources::Sources;
 use timers::{TimerKey, Timers};
 
 /// A node of the route distribution system: a server, a client, or both.
@@ -63,6 +68,12 @@ pub struct Node {
     ready: VecDeque<ConnId>,
     timers: Timers,
     jobs: VecDeque<Job>,
+    /// Bytes received since the last slice of a job: who brings much work has some done.
+    received: usize,
+    sources: Sources,
+    departed: BTreeMap<OriginId, Departed>,
+    /// How many connections ended, by why.
+    closed: BTreeMap<CloseKind, u64>,
     shared: Shared,
     /// What the current input leads to.
     actions: Actions,
@@ -91,11 +102,12 @@ impl Node {
     /// If a setting is out of its range.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let rib = Rib::new(config.seed);
-        let own = Rib::new(config.seed.rotate_left(32));
+        let rib = Rib::new(config.seed, config.limits.next_hops);
+        let own = Rib::new(config.seed.rotate_left(32), usize::MAX);
         Ok(Self {
             clock: Clock::new(now),
             random: config.seed,
+            sources: Sources::new(&config.limits, now),
             config,
             rib,
             own,
@@ -105,6 +117,9 @@ impl Node {
             ready: VecDeque::new(),
             timers: Timers::default(),
             jobs: VecDeque::new(),
+            received: 0,
+            departed: BTreeMap::new(),
+            closed: BTreeMap::new(),
             shared: Shared::default(),
             actions: Actions::new(),
             next_conn: 0,
@@ -127,6 +142,7 @@ impl Node {
             Input::Sent { conn } => {
                 if let Some(found) = self.conns.get_mut(&conn) {
                     found.in_flight = false;
+                    found.timers.written();
                     self.mark_ready(conn);
                 }
             }
@@ -159,7 +175,7 @@ impl Node {
             match key {
                 TimerKey::Conn(conn) => self.conn_due(conn),
                 TimerKey::Peer(peer) => self.peer_due(peer),
-                TimerKey::Grace(origin) => self.jobs.push_back(Job::Sweep { origin, release: true }),
+                TimerKey::Grace(origin) => self.end_grace(origin),
                 TimerKey::Shutdown => self.terminate(),
             }
         }
@@ -195,22 +211,8 @@ impl Node {
         }
     }
 
-    fn accepted(&mut self, id: ConnId, remote: core::net::SocketAddr) {
-        if self.conns.contains_key(&id) {
-            return;
-        }
-        if self.shutdown != Shutdown::No || id.is_dialled() {
-            self.actions.push(Action::Close { conn: id, how: Close::Now });
-            return;
-        }
-        let mut conn = self.new_conn(id, Role::Acceptor);
-        conn.remote = Some(remote);
-        self.conns.insert(id, conn);
-        self.set_conn_timer(id);
-    }
-
     fn new_conn(&self, id: ConnId, role: Role) -> Box<Conn> {
-        let timers = self.clock.session_timers(self.config.handshake_timeout);
+        let timers = self.clock.session_timers(&self.config);
         Box::new(Conn::new(id, role, timers))
     }
 
@@ -230,11 +232,13 @@ impl Node {
     fn close(&mut self, id: ConnId, reason: CloseReason, how: Option<Close>) {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.timers.set(&mut conn.timer, TimerKey::Conn(id), None);
+        self.count(&reason);
         self.actions.extend(how.map(|how| Action::Close { conn: id, how }));
         let old = conn.session.state();
         let (peer, new) = match conn.peer {
             None => {
                 self.depart(&conn, &reason);
+                self.left(&conn, &reason);
                 (None, SessionState::Closed)
             }
             Some(peer) => {
@@ -267,11 +271,13 @@ impl Node {
         let grace = asked.min(self.config.restart_time_max);
         if host_stands && grace > 0 && self.rib.route_count(origin) > 0 {
             self.rib.depart(origin);
-            let end = self.clock.now() + core::time::Duration::from_secs(grace.into());
-            self.timers.once(TimerKey::Grace(origin), end);
+            let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
+            self.timers.once(TimerKey::Grace(origin), until);
+            if let Some(remote) = conn.remote {
+                self.departed.insert(origin, Departed { addr: remote.ip().to_canonical(), until });
+            }
         } else {
-            self.rib.mark_stale(origin);
-            self.jobs.push_back(Job::Sweep { origin, release: true });
+            self.leave(origin);
         }
     }
 

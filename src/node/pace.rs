@@ -1,4 +1,4 @@
-//! A token bucket: how many bytes may go now, and when more may.
+//! A token bucket: how many bytes may go now (or connections come), and when more may.
 
 use core::time::Duration;
 
@@ -16,7 +16,7 @@ impl Bucket {
         Self { pacing, tokens: pacing.burst.into(), filled: now }
     }
 
-    /// The bytes that may go now.
+    /// How many may go now.
     pub(super) fn tokens(&mut self, now: Instant) -> usize {
         let passed = now.saturating_since(self.filled).as_micros().min(u128::from(u32::MAX)) as u64;
         let gained = passed * u64::from(self.pacing.rate) / 1_000_000;
@@ -28,8 +28,8 @@ impl Bucket {
         self.tokens as usize
     }
 
-    pub(super) fn take(&mut self, bytes: usize) {
-        self.tokens = self.tokens.saturating_sub(bytes as u64);
+    pub(super) fn take(&mut self, n: usize) {
+        self.tokens = self.tokens.saturating_sub(n as u64);
     }
 
     /// When it will be half full: small bursts, but not single frames.

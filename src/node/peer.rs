@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use super::offences::Offences;
 use super::timers::Timer;
 use crate::rib::OriginId;
 use crate::{CloseReason, Config, ConnId, Instant};
@@ -31,6 +32,8 @@ pub(super) struct Peer {
     pub(super) dial_at: Option<Instant>,
     /// Dials since the last session that lasted.
     failures: u32,
+    /// How often it has told more than is taken.
+    pub(super) offences: Offences,
     pub(super) established_at: Option<Instant>,
     /// Everything subscribed to has been received since the session opened.
     pub(super) synced: bool,
@@ -51,6 +54,7 @@ impl Peer {
             timer: Timer::default(),
             dial_at: None,
             failures: 0,
+            offences: Offences::default(),
             established_at: None,
             synced: false,
             hold: Hold::None,

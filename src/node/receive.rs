@@ -15,6 +15,7 @@ impl Node {
         let mut input = &bytes[..];
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.counters.bytes_in += bytes.len() as u64;
+            self.received += if self.jobs.is_empty() { 0 } else { bytes.len() };
             conn.timers.heard(self.clock.now(), self.clock.uptime(), conn.session.state());
         }
         while let Some(conn) = self.conns.get_mut(&id) {
@@ -25,6 +26,7 @@ impl Node {
                 Err(reason) => return self.close(id, reason, Some(Close::Now)),
             }
         }
+        self.check_limits(id);
     }
 
     fn step(&mut self, id: ConnId, old: SessionState, step: Step) {

@@ -65,8 +65,13 @@ impl Timers {
         timer.0 = None;
     }
 
-    /// A deadline that its owner doesn't keep: it is never changed.
+    /// A deadline without a [`Timer`]: whoever may want to cancel it remembers the time.
     pub(super) fn once(&mut self, key: TimerKey, at: Instant) {
         self.set.insert((at, key));
+    }
+
+    /// Takes back what was set by `once`.
+    pub(super) fn cancel(&mut self, key: TimerKey, at: Instant) {
+        self.set.remove(&(at, key));
     }
 }

@@ -169,7 +169,9 @@ impl Node {
             return None;
         }
         conn.in_flight = true;
+        conn.timers.writing(self.clock.now(), self.clock.uptime());
         conn.counters.bytes_out += frames.len as u64;
+        self.set_conn_timer(id);
         Some(Transmit { conn: id, chunks: frames.chunks, mode: frames.mode })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Announcer, Destination, Node, PeerInfo, SessionInfo};
 use crate::rib::{OriginId, Viewer};
-use crate::{Config, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
+use crate::{CloseKind, Config, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
 
 impl Node {
     /// The settings.
@@ -66,6 +66,11 @@ impl Node {
                 counters: conn.counters,
             }
         })
+    }
+
+    /// How many connections have ended (or were refused) since the node began, by why. Those that none ended for are left out.
+    pub fn closed(&self) -> impl Iterator<Item = (CloseKind, u64)> + '_ {
+        self.closed.iter().map(|(&kind, &count)| (kind, count))
     }
 
     /// Whether this node wants the routes of a VNI.

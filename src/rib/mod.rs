@@ -6,6 +6,7 @@ mod bits;
 mod cursor;
 mod intern;
 mod journal;
+mod load;
 mod local;
 mod origin;
 mod pool;
@@ -35,8 +36,8 @@ pub(crate) use walk::{Change, Order, Sink, Walked};
 
 use crate::Vni;
 use intern::NextHops;
+use load::{Crowd, Standing};
 use origin::Origin;
-
 use pool::Pool;
 use subscriber::Subscriber;
 use table::Table;
@@ -61,13 +62,19 @@ pub(crate) struct Rib {
     next_key: u64,
     /// Where the next table's versions begin: those of two tables never meet.
     next_version: u64,
+    /// Routes that accepted peers hold, and VNIs that peers are subscribed to, all together.
+    held: usize,
+    subscriptions: usize,
+    /// The most next hops of a destination; and one that came to have more.
+    next_hops_max: usize,
+    crowd: Option<Crowd>,
     /// Tombstones in all tables, and the number at which the slow are looked for.
     tombstones: usize,
     next_census: usize,
 }
 
 impl Rib {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, next_hops_max: usize) -> Self {
         let seed = FixedState::with_seed(seed);
         let mut rib = Self {
             by_vni: HashMap::with_hasher(seed.clone()),
@@ -82,10 +89,14 @@ impl Rib {
             dirty: Vec::new(),
             next_key: 0,
             next_version: 0,
+            held: 0,
+            subscriptions: 0,
+            next_hops_max,
+            crowd: None,
             tombstones: 0,
             next_census: subscriber::HELD_BACK,
         };
-        let local = rib.add_origin(false);
+        let local = rib.insert_origin(false, false, Standing::Apart);
         debug_assert_eq!(local, OriginId::LOCAL);
         rib
     }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::Rib;
+use super::load::Standing;
 use super::table::TableId;
 use super::visibility::{Announcer, Visibility};
 use crate::Vni;
@@ -32,6 +33,7 @@ pub(super) struct Origin {
     is_server: bool,
     /// Whether it is a server that this node dials, over all its sessions.
     pub(super) is_dialled: bool,
+    pub(super) standing: Standing,
     /// The first `stale` of them are left from a session that is over.
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
@@ -44,7 +46,7 @@ pub(super) struct Origin {
 impl Rib {
     /// A session that announces. `is_server`: it listens itself.
     pub(crate) fn add_origin(&mut self, is_server: bool) -> OriginId {
-        self.insert_origin(is_server, false)
+        self.insert_origin(is_server, false, Standing::Peer)
     }
 
     /// From now on, before it announces anything, `withdraw_all` may be asked of it.
@@ -54,13 +56,13 @@ impl Rib {
 
     /// A server that this node dials.
     pub(crate) fn add_dialled_origin(&mut self) -> OriginId {
-        self.insert_origin(true, true)
+        self.insert_origin(true, true, Standing::Apart)
     }
 
-    fn insert_origin(&mut self, is_server: bool, is_dialled: bool) -> OriginId {
+    pub(super) fn insert_origin(&mut self, is_server: bool, is_dialled: bool, standing: Standing) -> OriginId {
         let key = self.new_key();
         let (routes, by_table, departed) = (Vec::new(), None, None);
-        let origin = Origin { key, is_server, is_dialled, routes, stale: 0, by_table, departed };
+        let origin = Origin { key, is_server, is_dialled, standing, routes, stale: 0, by_table, departed };
         OriginId(self.origins.insert(origin))
     }
 
@@ -145,6 +147,7 @@ impl Rib {
         let last = self.origins[id.0].routes.len() - 1;
         self.swap(id, place, last);
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
+            self.held -= usize::from(self.origins[id.0].standing == Standing::Peer);
             self.tables[table.0].hops[hop].announcers.retain(|a| a.origin != id.0);
             if let Some(by_table) = &mut self.origins[id.0].by_table {
                 by_table.remove(&(table, hop));

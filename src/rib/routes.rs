@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::load::Standing;
 use super::origin::{OriginId, RouteRef};
 use super::table::Announced;
 use super::{Rib, TableId};
@@ -13,7 +14,9 @@ impl Rib {
         let table = self.table_of(route.vni);
         let next_hop = self.next_hops.take(&route.next_hop);
         let (hop, is_new) = self.tables[table.0].find_or_insert(&route.prefix, next_hop);
-        if !is_new {
+        if is_new {
+            self.check_crowd(origin, table, hop);
+        } else {
             // It has its reference already.
             self.next_hops.give_back(next_hop);
         }
@@ -30,6 +33,7 @@ impl Rib {
         // 2^32 routes of one origin do not fit a machine's memory.
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
+        self.held += usize::from(self.origins[origin.0].standing == Standing::Peer);
         if let Some(by_table) = &mut self.origins[origin.0].by_table {
             by_table.insert((table, hop));
         }

@@ -95,6 +95,7 @@ impl Rib {
         let (table, subscriber) = (&mut self.tables[table_id.0], &mut self.subscribers[id.0]);
         let position = Position::new(table.journal.tail());
         subscriber.subscriptions += 1;
+        self.subscriptions += 1;
         let number = subscriber.subscriptions;
         // Of an empty journal there is nothing to tell.
         let is_synced = table.journal.tail() == 0;
@@ -119,6 +120,7 @@ impl Rib {
     pub(crate) fn unsubscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
         let subscriber = &mut self.subscribers[id.0];
         let Some((table_id, cursor)) = subscriber.cursors.remove(&vni) else { return false };
+        self.subscriptions -= 1;
         let table = &mut self.tables[table_id.0];
         subscriber.unsynced.remove(&table.cursors[cursor].number);
         table.get_up(cursor);
@@ -135,6 +137,11 @@ impl Rib {
 
     pub(crate) fn subscription_count(&self, id: SubscriberId) -> usize {
         self.subscribers[id.0].cursors.len()
+    }
+
+    /// The same of somebody who may not be there yet.
+    pub(crate) fn subscription_count_of(&self, id: Option<SubscriberId>) -> usize {
+        id.map_or(0, |id| self.subscription_count(id))
     }
 
     pub(crate) fn is_subscribed(&self, id: SubscriberId, vni: Vni) -> bool {

@@ -34,6 +34,13 @@ pub(super) struct Dest {
     hops: u32,
 }
 
+impl Dest {
+    /// How many next hops it has, tombstones among them.
+    pub(super) fn hops(&self) -> u32 {
+        self.hops
+    }
+}
+
 /// Who announces a hop, and where that stands in its own list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Announced {

@@ -1,4 +1,4 @@
-//! A session's deadlines: for the handshake, for silence, for its own next KEEPALIVE.
+//! A session's deadlines: for the handshake, for silence, for what is being written, for its own next KEEPALIVE.
 
 use core::time::Duration;
 
@@ -47,12 +47,17 @@ pub(crate) struct SessionTimers {
     /// A dialler's, once ESTABLISHED.
     interval: Duration,
     next_keepalive: Option<Instant>,
+    /// By the uptime: when the bytes were handed out that are not written yet.
+    writing_since: Option<Instant>,
+    /// How long that may last.
+    send_hold: Duration,
 }
 
 impl SessionTimers {
     /// For a connection that begins now.
-    pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration) -> Self {
-        Self { since: uptime.at(now), limit: handshake, interval: Duration::ZERO, next_keepalive: None }
+    pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration, send_hold: Duration) -> Self {
+        let (since, interval) = (uptime.at(now), Duration::ZERO);
+        Self { since, limit: handshake, interval, next_keepalive: None, writing_since: None, send_hold }
     }
 
     /// The session's state changed. `keepalive` is the negotiated interval, in seconds.
@@ -74,6 +79,16 @@ impl SessionTimers {
         }
     }
 
+    /// Bytes were handed out to be written.
+    pub(crate) fn writing(&mut self, now: Instant, uptime: Uptime) {
+        self.writing_since = Some(uptime.at(now));
+    }
+
+    /// They are written.
+    pub(crate) fn written(&mut self) {
+        self.writing_since = None;
+    }
+
     /// Whether a KEEPALIVE is due; if so, the next is due an interval later.
     pub(crate) fn keepalive_due(&mut self, now: Instant) -> bool {
         let due = self.next_keepalive.is_some_and(|at| at <= now);
@@ -85,19 +100,23 @@ impl SessionTimers {
 
     /// Why the session is over, if it is.
     pub(crate) fn expired(&self, now: Instant, uptime: Uptime, state: SessionState) -> Option<CloseReason> {
-        let lasted = uptime.at(now).saturating_since(self.since);
-        if lasted < self.limit {
-            return None;
+        let uptime = uptime.at(now);
+        let lasted = uptime.saturating_since(self.since);
+        if lasted >= self.limit {
+            return Some(match state {
+                SessionState::Established => CloseReason::Silence(lasted),
+                other => CloseReason::HandshakeTimeout(other),
+            });
         }
-        Some(match state {
-            SessionState::Established => CloseReason::Silence(lasted),
-            other => CloseReason::HandshakeTimeout(other),
-        })
+        let unread = uptime.saturating_since(self.writing_since?);
+        (unread >= self.send_hold).then_some(CloseReason::NotReading(unread))
     }
 
     /// When to look again.
     pub(crate) fn next(&self, uptime: Uptime) -> Instant {
-        let limit = uptime.real(self.since + self.limit);
+        let unread = self.writing_since.map(|since| since + self.send_hold);
+        let limit = unread.into_iter().fold(self.since + self.limit, Instant::min);
+        let limit = uptime.real(limit);
         self.next_keepalive.map_or(limit, |keepalive| keepalive.min(limit))
     }
 }

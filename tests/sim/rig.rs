@@ -2,6 +2,7 @@
 //! says so; what the node sends is written at once, except to peers that stall.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,14 +114,22 @@ impl Rig {
 
     /// A connection comes in; nothing is said yet.
     pub(crate) fn accept(&mut self) -> ConnId {
+        self.accept_from("2001:db8::9".parse().unwrap())
+    }
+
+    pub(crate) fn accept_from(&mut self, addr: IpAddr) -> ConnId {
         let conn = self.seat.next_conn();
-        self.feed(Input::Accepted { conn, remote: "[2001:db8::9]:1025".parse().unwrap() });
+        self.feed(Input::Accepted { conn, remote: (addr, 1025).into() });
         conn
     }
 
     /// A client comes in and opens its session.
     pub(crate) fn join(&mut self, hello: Hello) -> ConnId {
-        let conn = self.accept();
+        self.join_from("2001:db8::9".parse().unwrap(), hello)
+    }
+
+    pub(crate) fn join_from(&mut self, addr: IpAddr, hello: Hello) -> ConnId {
+        let conn = self.accept_from(addr);
         self.say(conn, &[Msg::Hello(hello)]);
         self.say(conn, &[Msg::Keepalive]);
         let heard = self.heard(conn);

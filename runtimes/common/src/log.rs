@@ -91,7 +91,7 @@ impl SessionLog {
 
     fn loudness(&mut self, now: Instant, t: &Transition) -> Loudness {
         let loud = match t.reason {
-            Some(CloseReason::Decode(_) | CloseReason::Misbehaved(_) | CloseReason::TooSlow) => Loudness::Warn,
+            Some(ref reason) if reason.is_peers_fault() => Loudness::Warn,
             _ => Loudness::Info,
         };
         let is_loud = match &t.peer {

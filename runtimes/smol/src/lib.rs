@@ -78,8 +78,9 @@ mod time;
 pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
-    Announcer, ApiMisuse, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Limit, NextHop, NextHopKind,
-    Node, Pacing, PeerId, PeerInfo, Prefix, Route, RouteChange, SessionInfo, SessionState, Vni,
+    Announcer, ApiMisuse, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Limit, Limits,
+    NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, Prefix, Route, RouteChange, SessionInfo,
+    SessionState, Vni,
 };
 #[doc(inline)]
 pub use metalbond_common::embedding;
