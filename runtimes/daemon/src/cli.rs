@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
 use crate::{spec, usage};
 
@@ -61,6 +62,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
     #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
     pub(crate) pace: u32,
+    #[command(flatten)]
+    pub(crate) limits: ServerLimitArgs,
 }
 
 #[derive(Args, Debug)]
@@ -98,6 +101,8 @@ pub(crate) struct ClientArgs {
     /// How changes of routes look, on standard output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
     pub(crate) output: OutputFormat,
+    #[command(flatten)]
+    pub(crate) limits: ClientLimitArgs,
 }
 
 impl ClientArgs {
@@ -115,13 +120,15 @@ impl ClientArgs {
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
-        Self { keepalive: args.keepalive, warming: seconds(args.warming), pacing, ..Self::default() }
+        let warming = seconds(args.warming);
+        args.limits.apply(Self { keepalive: args.keepalive, warming, pacing, ..Self::default() })
     }
 }
 
 impl From<&ClientArgs> for Config {
     fn from(args: &ClientArgs) -> Self {
-        Self { keepalive: args.keepalive, hold: seconds(args.hold), restart_time: args.restart_time, ..Self::default() }
+        let (hold, restart_time) = (seconds(args.hold), args.restart_time);
+        args.limits.apply(Self { keepalive: args.keepalive, hold, restart_time, ..Self::default() })
     }
 }
 

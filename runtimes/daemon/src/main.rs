@@ -5,6 +5,7 @@ mod announce_file;
 mod cli;
 mod client;
 mod demo;
+mod limits;
 mod logging;
 mod output;
 mod server;

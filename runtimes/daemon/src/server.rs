@@ -6,11 +6,13 @@ use metalbond_tokio::MetalBond;
 use tracing::info;
 
 use crate::cli::{Listen, ServerArgs};
+use crate::limits;
 use crate::signals::Stop;
 
 /// Runs a server until SIGTERM or SIGINT.
 pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
+    limits::raise_descriptors();
     let (node, _changes) = MetalBond::start(Config::from(&args))?;
     let signal = tokio::select! {
         signal = stop.signalled() => signal,
@@ -20,6 +22,7 @@ pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
         }
     };
     info!("{signal}: closing all sessions");
+    limits::log_closed(&node).await;
     node.shutdown().await;
     Ok(())
 }

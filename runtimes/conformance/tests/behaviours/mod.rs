@@ -8,6 +8,7 @@ mod handler;
 mod hold;
 mod hostile;
 mod lifecycle;
+mod limits;
 mod listen;
 mod many;
 mod reconnect;

@@ -1,0 +1,146 @@
+//! The arguments that limit what peers may ask for, and what the system limits.
+
+use std::time::Duration;
+
+use clap::Args;
+use metalbond::{CloseKind, Config, Limits};
+use metalbond_tokio::MetalBond;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tracing::info;
+
+use crate::spec;
+
+/// How long peers are waited for.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct PatienceArgs {
+    /// How long each step of the handshake may take: the dial, HELLO, the first KEEPALIVE
+    #[arg(long, value_name = "SECONDS", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value = "10", env = "METALBOND_HANDSHAKE_TIMEOUT")]
+    handshake_timeout: u32,
+    /// How long a peer may read nothing of what is sent to it
+    #[arg(long, value_name = "SECONDS", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value = "60", env = "METALBOND_SEND_HOLD")]
+    send_hold: u32,
+    /// How long a peer that went over a limit is kept out at most: 1 s, doubled each time; 0: not at all
+    #[arg(long, value_name = "SECONDS", value_parser = parse_or_zero, allow_negative_numbers = true)]
+    #[arg(default_value = "60", env = "METALBOND_KEEP_OUT")]
+    keep_out: u32,
+}
+
+/// What a client's servers may have.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct ClientLimitArgs {
+    #[command(flatten)]
+    patience: PatienceArgs,
+    /// Most routes of one server; one that announces more is left, and tried again later
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().routes as u32, env = "METALBOND_MAX_ROUTES")]
+    max_routes: u32,
+}
+
+/// What a server's clients may have.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct ServerLimitArgs {
+    #[command(flatten)]
+    patience: PatienceArgs,
+    /// Most connections; more are refused
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().connections as u32, env = "METALBOND_MAX_CONNECTIONS")]
+    max_connections: u32,
+    /// Most connections from one address; more are refused
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().connections_per_address as u32)]
+    #[arg(env = "METALBOND_MAX_CONNECTIONS_PER_ADDRESS")]
+    max_connections_per_address: u32,
+    /// Most new connections in a second; more are refused
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().connections_per_second)]
+    #[arg(env = "METALBOND_MAX_CONNECTIONS_PER_SECOND")]
+    max_connections_per_second: u32,
+    /// Most routes of one peer; who announces more is closed
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().routes_per_peer as u32, env = "METALBOND_MAX_ROUTES_PER_PEER")]
+    max_routes_per_peer: u32,
+    /// Most routes of all peers together; over it, the address that has the most of them is closed
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().routes as u32, env = "METALBOND_MAX_ROUTES")]
+    max_routes: u32,
+    /// Most next hops of one destination; over it, the address that has the most of them is closed
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().next_hops as u32, env = "METALBOND_MAX_NEXT_HOPS")]
+    max_next_hops: u32,
+    /// Most networks that one peer subscribes to; who subscribes to more is closed
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().subscriptions_per_peer as u32, env = "METALBOND_MAX_VNIS_PER_PEER")]
+    max_vnis_per_peer: u32,
+    /// Most subscriptions of all peers together; over it, the address that has the most of them is closed
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().subscriptions as u32, env = "METALBOND_MAX_SUBSCRIPTIONS")]
+    max_subscriptions: u32,
+}
+
+impl PatienceArgs {
+    fn apply(&self, config: Config) -> Config {
+        let seconds = |n: u32| Duration::from_secs(n.into());
+        Config {
+            handshake_timeout: seconds(self.handshake_timeout),
+            send_hold: seconds(self.send_hold),
+            limits: Limits { keep_out: seconds(self.keep_out), ..config.limits },
+            ..config
+        }
+    }
+}
+
+impl ClientLimitArgs {
+    pub(crate) fn apply(&self, config: Config) -> Config {
+        let config = self.patience.apply(config);
+        Config { limits: Limits { routes: self.max_routes as usize, ..config.limits }, ..config }
+    }
+}
+
+impl ServerLimitArgs {
+    pub(crate) fn apply(&self, config: Config) -> Config {
+        let config = self.patience.apply(config);
+        let limits = Limits {
+            routes: self.max_routes as usize,
+            connections: self.max_connections as usize,
+            connections_per_address: self.max_connections_per_address as usize,
+            connections_per_second: self.max_connections_per_second,
+            routes_per_peer: self.max_routes_per_peer as usize,
+            next_hops: self.max_next_hops as usize,
+            subscriptions: self.max_subscriptions as usize,
+            subscriptions_per_peer: self.max_vnis_per_peer as usize,
+            ..config.limits
+        };
+        Config { limits, ..config }
+    }
+}
+
+fn parse(text: &str) -> Result<u32, String> {
+    spec::number(text, 1, u32::MAX)
+}
+
+fn parse_or_zero(text: &str) -> Result<u32, String> {
+    spec::number(text, 0, u32::MAX)
+}
+
+/// Lifts this process's own limit on descriptors as far as it may: each connection takes one.
+pub(crate) fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, what there is has to do. Running out of them is logged, and passes.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Says what ended how often that should not have.
+pub(crate) async fn log_closed(node: &MetalBond) {
+    let ordinary = |kind| matches!(kind, CloseKind::Transport | CloseKind::ResetRequested | CloseKind::Shutdown);
+    let closed = node.inspect(|node| node.closed().collect::<Vec<_>>()).await.unwrap_or_default();
+    let counts: Vec<_> = closed.iter().filter(|(kind, _)| !ordinary(*kind)).map(|(k, n)| format!("{k} {n}")).collect();
+    if !counts.is_empty() {
+        info!("connections that were refused or closed: {}", counts.join(", "));
+    }
+}
