@@ -5,7 +5,7 @@ mod sim;
 use std::time::Duration;
 
 use metalbond::{Command, Config, ConnId, Input, Prefix, Route, TransportEnd, Vni};
-use sim::rig::{LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
+use sim::rig::{LEGACY, LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
 use sim::wire::{Msg, encode_all};
 
 #[test]
@@ -156,6 +156,33 @@ fn a_farewell_does_not_wait_for_other_work() {
     assert_eq!(heard.last(), Some(&Msg::Keepalive), "{heard:?}");
     rig.say(conn, &[Msg::Keepalive]);
     assert!(rig.terminated);
+}
+
+/// UNSUBSCRIBE from a peer without the capability withdraws its own routes of the VNI: any number of them, so in slices.
+#[test]
+fn a_legacy_peer_that_leaves_a_vni_with_many_routes_holds_up_nobody_and_may_announce_again() {
+    let mut rig = Rig::server();
+    rig.seat.is_watched = false;
+    let (legacy, other) = (rig.join(LEGACY), rig.join(OURS));
+    rig.say(other, &[Msg::Subscribe(Vni(23))]);
+    let all: Vec<Msg> = (0..50_000).map(|n| Msg::Add(numbered(n))).collect();
+    all.chunks(1000).for_each(|part| rig.say(legacy, part));
+    rig.say(legacy, &[Msg::Subscribe(Vni(23))]);
+    rig.heard(other);
+
+    let now = rig.now;
+    rig.seat.feed(now, received(legacy, &[Msg::Unsubscribe(Vni(23))]));
+    assert_eq!(rig.table(23).len(), 50_000, "one call does not go through all of them");
+    rig.seat.feed(now, Input::Tick);
+    assert!((1..50_000).contains(&rig.table(23).len()), "but each some");
+    // What is said meanwhile counts: of what is gone already, and of what is still to go.
+    let (again, gone) = ([0, 49_999].map(numbered), [1, 49_998].map(numbered));
+    let said = again.iter().map(|r| Msg::Add(*r)).chain(gone.iter().map(|r| Msg::Remove(*r)));
+    rig.say(legacy, &said.collect::<Vec<_>>());
+    assert_eq!(rig.table(23), again.into());
+    assert_eq!(sim::fold(&all.into_iter().chain(rig.heard(other)).collect::<Vec<_>>()), again.into());
+    rig.end(legacy, TransportEnd::Eof);
+    assert!(rig.table(23).is_empty());
 }
 
 fn client() -> Rig {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::jobs::Job;
 use super::pace::Bucket;
 use super::upstream::Upstream;
 use super::{Close, Node};
@@ -133,9 +134,11 @@ impl Node {
         if let (None, Some(subscriber), Some(origin)) = (conn.peer, conn.subscriber, conn.origin)
             && self.rib.unsubscribe(subscriber, vni)
         {
-            if !conn.session.is_ordered() {
-                // The reference does so, and clients of its production fork rely on it.
-                self.rib.withdraw_all(origin, vni);
+            // The reference does so, and clients of its production fork rely on it.
+            if !conn.session.is_ordered()
+                && let Some(taken) = self.rib.take_table(origin, vni)
+            {
+                self.jobs.push_back(Job::Withdraw { origin, taken });
             }
             self.mark_ready(id);
         }

@@ -29,6 +29,7 @@ use hashbrown::HashMap;
 
 pub(crate) use cursor::Position;
 pub(crate) use origin::OriginId;
+pub(crate) use routes::Taken;
 pub(crate) use subscriber::SubscriberId;
 pub(crate) use table::TableId;
 pub(crate) use visibility::Viewer;

@@ -1,6 +1,6 @@
 //! Who announces routes (Adj-RIB-In): each origin knows its own, so that losing it costs no more than they are.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::Rib;
@@ -38,7 +38,7 @@ pub(super) struct Origin {
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
     /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI.
-    pub(super) by_table: Option<BTreeSet<(TableId, u32)>>,
+    pub(super) by_table: Option<BTreeMap<TableId, BTreeSet<u32>>>,
     /// Set when it went away leaving its routes: sessions with this key or a later one take them over.
     pub(super) departed: Option<u64>,
 }
@@ -49,9 +49,9 @@ impl Rib {
         self.insert_origin(is_server, false, Standing::Peer)
     }
 
-    /// From now on, before it announces anything, `withdraw_all` may be asked of it.
+    /// From now on, before it announces anything, `take_table` may be asked of it.
     pub(crate) fn keep_by_table(&mut self, id: OriginId) {
-        self.origins[id.0].by_table = Some(BTreeSet::new());
+        self.origins[id.0].by_table = Some(BTreeMap::new());
     }
 
     /// A server that this node dials.
@@ -149,8 +149,13 @@ impl Rib {
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
             self.held -= usize::from(self.origins[id.0].standing == Standing::Peer);
             self.tables[table.0].hops[hop].announcers.retain(|a| a.origin != id.0);
-            if let Some(by_table) = &mut self.origins[id.0].by_table {
-                by_table.remove(&(table, hop));
+            if let Some(by_table) = &mut self.origins[id.0].by_table
+                && let Some(hops) = by_table.get_mut(&table)
+            {
+                hops.remove(&hop);
+                if hops.is_empty() {
+                    by_table.remove(&table);
+                }
             }
         }
     }

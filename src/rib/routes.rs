@@ -1,5 +1,7 @@
 //! Announcing and withdrawing routes.
 
+use alloc::collections::BTreeSet;
+
 use smallvec::SmallVec;
 
 use super::load::Standing;
@@ -7,6 +9,13 @@ use super::origin::{OriginId, RouteRef};
 use super::table::Announced;
 use super::{Rib, TableId};
 use crate::{Route, Vni};
+
+/// A peer's routes of one VNI, which it has withdrawn together.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    table: TableId,
+    hops: BTreeSet<u32>,
+}
 
 impl Rib {
     /// `origin` announces `route`. False: it does already (and the route is stale no more).
@@ -24,6 +33,7 @@ impl Rib {
         if let Some(announced) = announcers.iter().find(|a| a.origin == origin.0) {
             let place = announced.place as usize;
             self.freshen(origin, place);
+            self.note_by_table(origin, table, hop);
             return false;
         }
         let key = self.origins[origin.0].key;
@@ -34,9 +44,7 @@ impl Rib {
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
         self.held += usize::from(self.origins[origin.0].standing == Standing::Peer);
-        if let Some(by_table) = &mut self.origins[origin.0].by_table {
-            by_table.insert((table, hop));
-        }
+        self.note_by_table(origin, table, hop);
         let announcers = &mut self.tables[table.0].hops[hop].announcers;
         let at = if origin == OriginId::LOCAL { 0 } else { announcers.len() };
         announcers.insert(at, Announced { origin: origin.0, place });
@@ -48,6 +56,12 @@ impl Rib {
         true
     }
 
+    fn note_by_table(&mut self, origin: OriginId, table: TableId, hop: u32) {
+        if let Some(by_table) = &mut self.origins[origin.0].by_table {
+            by_table.entry(table).or_default().insert(hop);
+        }
+    }
+
     /// `origin` withdraws `route`. False: it doesn't announce it.
     pub(crate) fn withdraw(&mut self, origin: OriginId, route: &Route) -> bool {
         let Some((table, hop)) = self.find(route) else { return false };
@@ -57,18 +71,31 @@ impl Rib {
         true
     }
 
-    /// `origin`, which is kept by table, withdraws all that it announces in a VNI.
-    pub(crate) fn withdraw_all(&mut self, origin: OriginId, vni: Vni) {
-        let Some(&table) = self.by_vni.get(&vni) else { return };
-        let first = |rib: &Self| {
-            let mut routes = rib.origins[origin.0].by_table.as_ref()?.range((table, 0)..=(table, u32::MAX));
-            routes.next().map(|&(_, hop)| hop)
-        };
-        while let Some(hop) = first(self) {
-            let announcers = &self.tables[table.0].hops[hop].announcers;
-            let Some(place) = announcers.iter().find(|a| a.origin == origin.0).map(|a| a.place) else { return };
-            self.detach(origin, place as usize);
+    /// `origin`, which is kept by table, withdraws all that it announces in a VNI: what `withdraw_taken` is to do.
+    pub(crate) fn take_table(&mut self, origin: OriginId, vni: Vni) -> Option<Taken> {
+        let &table = self.by_vni.get(&vni)?;
+        let hops = self.origins[origin.0].by_table.as_mut()?.remove(&table)?;
+        Some(Taken { table, hops })
+    }
+
+    /// Withdraws what was taken from `origin`, but for what it has announced again since, as many routes as `budget`
+    /// allows. Whether none is left.
+    pub(crate) fn withdraw_taken(&mut self, origin: OriginId, taken: &mut Taken, budget: &mut usize) -> bool {
+        let table = taken.table;
+        while *budget > 0 {
+            let Some(hop) = taken.hops.pop_first() else { return true };
+            *budget -= 1;
+            let by_table = self.origins[origin.0].by_table.as_ref();
+            if by_table.and_then(|by_table| by_table.get(&table)).is_some_and(|hops| hops.contains(&hop)) {
+                continue;
+            }
+            let there = self.tables.get(table.0).and_then(|table| table.hops.get(hop));
+            let mut there = there.into_iter().flat_map(|hop| &hop.announcers).copied();
+            if let Some(Announced { place, .. }) = there.find(|a| a.origin == origin.0) {
+                self.detach(origin, place as usize);
+            }
         }
+        taken.hops.is_empty()
     }
 
     /// A live server says that `route` is gone: so are the stale copies that others have of it.
