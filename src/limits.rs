@@ -31,6 +31,8 @@ pub struct Limits {
     /// Next hops of one destination, whoever announces them. Default 16,384: what is to be told of a destination is told
     /// together, so that many cost time.
     pub next_hops: usize,
+    /// Accepted peers that announce the same route, with the same next hop. Default 1,024.
+    pub announcers: usize,
     /// VNIs that all accepted peers together are subscribed to: one that two of them subscribed to counts twice. Default
     /// 4,194,304.
     pub subscriptions: usize,
@@ -52,6 +54,7 @@ impl Default for Limits {
             routes: 1 << 24,
             routes_per_peer: 1 << 21,
             next_hops: 1 << 14,
+            announcers: 1 << 10,
             subscriptions: 1 << 22,
             subscriptions_per_peer: 1 << 14,
             keep_out: Duration::from_secs(60),
@@ -69,6 +72,7 @@ impl Limits {
             PeerLimit::Routes => self.routes as u64,
             PeerLimit::RoutesPerPeer => self.routes_per_peer as u64,
             PeerLimit::NextHops => self.next_hops as u64,
+            PeerLimit::Announcers => self.announcers as u64,
             PeerLimit::Subscriptions => self.subscriptions as u64,
             PeerLimit::SubscriptionsPerPeer => self.subscriptions_per_peer as u64,
         }
@@ -93,6 +97,8 @@ pub enum PeerLimit {
     RoutesPerPeer,
     /// [`Limits::next_hops`].
     NextHops,
+    /// [`Limits::announcers`].
+    Announcers,
     /// [`Limits::subscriptions`].
     Subscriptions,
     /// [`Limits::subscriptions_per_peer`].
@@ -114,6 +120,7 @@ impl PeerLimit {
             Self::Routes => "routes",
             Self::RoutesPerPeer => "routes_per_peer",
             Self::NextHops => "next_hops",
+            Self::Announcers => "announcers",
             Self::Subscriptions => "subscriptions",
             Self::SubscriptionsPerPeer => "subscriptions_per_peer",
         }
@@ -130,6 +137,7 @@ impl fmt::Display for PeerLimit {
             Self::Routes => "routes in all",
             Self::RoutesPerPeer => "routes from one peer",
             Self::NextHops => "next hops for one destination",
+            Self::Announcers => "announcers of one route",
             Self::Subscriptions => "subscriptions in all",
             Self::SubscriptionsPerPeer => "subscriptions of one peer",
         })

@@ -179,6 +179,21 @@ fn of_too_many_next_hops_those_go_whose_address_has_the_most() {
 }
 
 #[test]
+fn of_too_many_announcers_of_one_route_those_go_whose_address_has_the_most() {
+    let mut rig = server(Limits { announcers: 4, ..Limits::default() });
+    let small = [rig.join_from(addr(2), OURS), rig.join_from(addr(3), OURS)];
+    small.iter().for_each(|conn| rig.say(*conn, &adds(0..1)));
+    let crowd = [rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS)];
+    crowd.iter().for_each(|conn| rig.say(*conn, &adds(0..2)));
+    assert!(rig.closed.is_empty(), "four are allowed");
+
+    let late = rig.join_from(addr(4), OURS);
+    rig.say(late, &adds(0..1));
+    assert_eq!(rig.reason(crowd[1]), over(&rig, PeerLimit::Announcers));
+    assert_eq!(rig.closed.len(), 1);
+}
+
+#[test]
 fn a_peer_with_a_vni_too_many_is_closed() {
     let mut rig = server(Limits { subscriptions_per_peer: 2, ..Limits::default() });
     let (conn, other) = (rig.join_from(addr(1), OURS), rig.join_from(addr(2), OURS));
@@ -283,8 +298,8 @@ proptest! {
         deeds in proptest::collection::vec((0..6usize, deed()), 0..120)
     ) {
         let limits = Limits {
-            connections: 5, connections_per_address: 2, routes: 20, routes_per_peer: 9, next_hops: 5, subscriptions: 10,
-            subscriptions_per_peer: 4, ..Limits::default()
+            connections: 5, connections_per_address: 2, routes: 20, routes_per_peer: 9, next_hops: 5, announcers: 3,
+            subscriptions: 10, subscriptions_per_peer: 4, ..Limits::default()
         };
         let mut rig = server(limits.clone());
         let mut conns: [Option<ConnId>; 6] = [None; 6];
@@ -324,6 +339,10 @@ proptest! {
             prop_assert!(rig.seat.node.route_count() <= limits.routes, "departed ones included");
             for destination in rig.seat.node.destinations(Vni(23)) {
                 prop_assert!(destination.next_hops.len() <= limits.next_hops);
+                for next_hop in destination.next_hops {
+                    let route = metalbond::Route { vni: Vni(23), prefix: destination.prefix, next_hop };
+                    prop_assert!(rig.seat.node.announcers(&route).count() <= limits.announcers);
+                }
             }
             for closed in rig.closed.keys() {
                 let why = rig.reason(*closed);

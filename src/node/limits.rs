@@ -8,7 +8,7 @@ use super::conn::Conn;
 use super::jobs::Job;
 use super::timers::TimerKey;
 use super::{Action, Close, Node, Transition};
-use crate::rib::{OriginId, SubscriberId};
+use crate::rib::{Crowd, OriginId, SubscriberId};
 use crate::session::Role;
 use crate::{CloseReason, ConnId, Instant, PeerLimit, SessionState};
 
@@ -96,11 +96,14 @@ impl Node {
         {
         }
         if let Some(crowd) = self.rib.take_crowd() {
-            while let Some(by) = self.rib.announced_to(crowd)
-                && self.relieve(PeerLimit::NextHops, |_, origin, _| {
-                    origin.and_then(|origin| by.get(&origin).copied()).unwrap_or(0)
-                })
-            {}
+            let limit = match crowd {
+                Crowd::Dest(..) => PeerLimit::NextHops,
+                Crowd::Hop(..) => PeerLimit::Announcers,
+            };
+            while let Some(by) = self.rib.crowded_by(crowd)
+                && self.relieve(limit, |_, origin, _| origin.and_then(|origin| by.get(&origin).copied()).unwrap_or(0))
+            {
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub use info::{Announcer, Counters, Destination, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
 
-use crate::rib::{OriginId, Rib};
+use crate::rib::{CrowdLimits, OriginId, Rib};
 use crate::session::Role;
 use crate::{CloseKind, CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
 use clock::Clock;
@@ -102,8 +102,9 @@ impl Node {
     /// If a setting is out of its range.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let rib = Rib::new(config.seed, config.limits.next_hops);
-        let own = Rib::new(config.seed.rotate_left(32), usize::MAX);
+        let crowds = CrowdLimits { next_hops: config.limits.next_hops, announcers: config.limits.announcers };
+        let rib = Rib::new(config.seed, crowds);
+        let own = Rib::new(config.seed.rotate_left(32), CrowdLimits::NONE);
         Ok(Self {
             clock: Clock::new(now),
             random: config.seed,

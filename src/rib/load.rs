@@ -16,11 +16,27 @@ pub(super) enum Standing {
     Leaving,
 }
 
-/// A destination with more next hops than are allowed.
+/// Something with more next hops, or announcers, than are allowed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Crowd {
-    table: TableId,
-    dest: u32,
+pub(crate) enum Crowd {
+    /// A destination: its next hops.
+    Dest(TableId, u32),
+    /// A route: its announcers.
+    Hop(TableId, u32),
+}
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CrowdLimits {
+    /// Next hops of one destination.
+    pub(crate) next_hops: usize,
+    /// Announcers of one route.
+    pub(crate) announcers: usize,
+}
+
+impl CrowdLimits {
+    /// Any number.
+    pub(crate) const NONE: Self = Self { next_hops: usize::MAX, announcers: usize::MAX };
 }
 
 impl Rib {
@@ -37,6 +53,7 @@ impl Rib {
     /// The origin's session is over, and all its routes are to be swept.
     pub(crate) fn leave(&mut self, id: OriginId) {
         self.mark_stale(id);
+        self.departed.remove(&id);
         let origin = &mut self.origins[id.0];
         if origin.standing == Standing::Peer {
             origin.standing = Standing::Leaving;
@@ -44,35 +61,50 @@ impl Rib {
         }
     }
 
-    /// An accepted peer's hop is new to its destination.
+    /// An announcer is new to a route.
     pub(super) fn check_crowd(&mut self, origin: OriginId, table: TableId, hop: u32) {
-        let dest = self.tables[table.0].hops[hop].dest;
-        let hops = self.tables[table.0].dest(dest).hops();
-        if hops as usize > self.next_hops_max && self.origins[origin.0].standing == Standing::Peer {
-            self.crowd = Some(Crowd { table, dest });
+        let of = &self.tables[table.0];
+        let Hop { dest, ref announcers, .. } = of.hops[hop];
+        let crowd = if announcers.len() > self.crowd_limits.announcers {
+            Crowd::Hop(table, hop)
+        } else if of.dest(dest).hops() as usize > self.crowd_limits.next_hops {
+            Crowd::Dest(table, dest)
+        } else {
+            return;
+        };
+        if self.origins[origin.0].standing == Standing::Peer {
+            self.crowd = Some(crowd);
         }
     }
 
-    /// A destination that came to have too many next hops since the last call. May have lost them again.
+    /// What came to be too many since the last call. It may be less again.
     pub(crate) fn take_crowd(&mut self) -> Option<Crowd> {
         self.crowd.take()
     }
 
-    /// How many of a destination's next hops each accepted peer announces; `None` if they are not too many, without those
-    /// that are being swept.
-    pub(crate) fn announced_to(&self, crowd: Crowd) -> Option<BTreeMap<OriginId, usize>> {
-        let peers = |hop: &Hop| {
-            let there = |id: &u32| self.origins[*id].standing == Standing::Peer;
-            hop.announcers.iter().map(|a| a.origin).filter(there).map(OriginId).collect::<smallvec::SmallVec<[_; 4]>>()
-        };
-        let (mut hops, mut by) = (0, BTreeMap::new());
-        for (_, hop) in self.tables[crowd.table.0].hops_of(crowd.dest) {
-            let peers = peers(hop);
-            hops += usize::from(!peers.is_empty());
-            for peer in peers {
-                *by.entry(peer).or_default() += 1;
+    /// How many of them each accepted peer has; `None` if they are not too many, without those that are being swept.
+    pub(crate) fn crowded_by(&self, crowd: Crowd) -> Option<BTreeMap<OriginId, usize>> {
+        let mut by = BTreeMap::new();
+        let mut count = |hop: &Hop| {
+            let mut peers = 0;
+            for origin in hop.announcers.iter().map(|a| a.origin) {
+                if self.origins[origin].standing == Standing::Peer {
+                    *by.entry(OriginId(origin)).or_default() += 1;
+                    peers += 1;
+                }
             }
-        }
-        (hops > self.next_hops_max).then_some(by)
+            peers
+        };
+        let is_too_many = match crowd {
+            Crowd::Dest(table, dest) => {
+                let hops = self.tables.get(table.0).into_iter().flat_map(|table| table.hops_of(dest));
+                hops.filter(|(_, hop)| count(hop) > 0).count() > self.crowd_limits.next_hops
+            }
+            Crowd::Hop(table, hop) => {
+                let hop = self.tables.get(table.0).and_then(|table| table.hops.get(hop));
+                hop.map_or(0, count) > self.crowd_limits.announcers
+            }
+        };
+        is_too_many.then_some(by)
     }
 }

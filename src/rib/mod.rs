@@ -2,6 +2,7 @@
 //! has been told (Adj-RIB-Out: a cursor into the table's journal; this node's own embedder: `local`). Knows no bytes, no
 //! sessions, no time.
 
+mod announcers;
 mod bits;
 mod cursor;
 mod intern;
@@ -21,13 +22,14 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 pub(crate) use cursor::Position;
+pub(crate) use load::{Crowd, CrowdLimits};
 pub(crate) use origin::OriginId;
 pub(crate) use routes::Taken;
 pub(crate) use subscriber::SubscriberId;
@@ -37,7 +39,7 @@ pub(crate) use walk::{Change, Order, Sink, Walked};
 
 use crate::Vni;
 use intern::NextHops;
-use load::{Crowd, Standing};
+use load::Standing;
 use origin::Origin;
 use pool::Pool;
 use subscriber::Subscriber;
@@ -63,11 +65,13 @@ pub(crate) struct Rib {
     next_key: u64,
     /// Where the next table's versions begin: those of two tables never meet.
     next_version: u64,
+    /// Origins that went away leaving their routes.
+    departed: BTreeSet<OriginId>,
     /// Routes that accepted peers hold, and VNIs that peers are subscribed to, all together.
     held: usize,
     subscriptions: usize,
-    /// The most next hops of a destination; and one that came to have more.
-    next_hops_max: usize,
+    /// How many next hops and announcers there may be in one place; and where there came to be more.
+    crowd_limits: CrowdLimits,
     crowd: Option<Crowd>,
     /// Tombstones in all tables, and the number at which the slow are looked for.
     tombstones: usize,
@@ -75,7 +79,7 @@ pub(crate) struct Rib {
 }
 
 impl Rib {
-    pub(crate) fn new(seed: u64, next_hops_max: usize) -> Self {
+    pub(crate) fn new(seed: u64, crowd_limits: CrowdLimits) -> Self {
         let seed = FixedState::with_seed(seed);
         let mut rib = Self {
             by_vni: HashMap::with_hasher(seed.clone()),
@@ -90,9 +94,10 @@ impl Rib {
             dirty: Vec::new(),
             next_key: 0,
             next_version: 0,
+            departed: BTreeSet::new(),
             held: 0,
             subscriptions: 0,
-            next_hops_max,
+            crowd_limits,
             crowd: None,
             tombstones: 0,
             next_census: subscriber::HELD_BACK,

@@ -95,6 +95,7 @@ impl Rib {
     pub(crate) fn depart(&mut self, id: OriginId) {
         self.mark_stale(id);
         self.origins[id.0].departed = Some(self.next_key);
+        self.departed.insert(id);
     }
 
     /// Removes stale routes of the origin, as many as `budget` allows. Whether none is left.
@@ -128,7 +129,7 @@ impl Rib {
             (*budget, *from) = (*budget - 1, place);
             let RouteRef { table, hop } = self.origins[id.0].routes[place];
             let table = &self.tables[table.0];
-            if vnis.contains(&table.vni) && table.hops[hop].announcers.iter().all(|a| a.origin != by.0) {
+            if vnis.contains(&table.vni) && !table.hops[hop].announcers.contains(by) {
                 self.detach(id, place);
             }
         }
@@ -148,7 +149,7 @@ impl Rib {
         self.swap(id, place, last);
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
             self.held -= usize::from(self.origins[id.0].standing == Standing::Peer);
-            self.tables[table.0].hops[hop].announcers.retain(|a| a.origin != id.0);
+            self.tables[table.0].hops[hop].announcers.remove(id);
             if let Some(by_table) = &mut self.origins[id.0].by_table
                 && let Some(hops) = by_table.get_mut(&table)
             {
@@ -180,11 +181,7 @@ impl Rib {
         routes.swap(a, b);
         for place in [a, b] {
             let RouteRef { table, hop } = routes[place];
-            for announced in &mut self.tables[table.0].hops[hop].announcers {
-                if announced.origin == id.0 {
-                    announced.place = place as u32;
-                }
-            }
+            self.tables[table.0].hops[hop].announcers.set(id, place as u32);
         }
     }
 
@@ -192,7 +189,7 @@ impl Rib {
     pub(super) fn refresh_visibility(&mut self, id: TableId, hop: u32) {
         let table = &mut self.tables[id.0];
         let announcers = &table.hops[hop].announcers;
-        let is_local = announcers.first().is_some_and(|a| a.origin == OriginId::LOCAL.0);
+        let is_local = announcers.has_local();
         let announcers = announcers.iter().map(|announced| {
             let origin = &self.origins[announced.origin];
             Announcer { key: origin.key, is_server: origin.is_server }

@@ -4,9 +4,9 @@ use alloc::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
+use super::announcers::{Announced, Announcers};
 use super::load::Standing;
 use super::origin::{OriginId, RouteRef};
-use super::table::Announced;
 use super::{Rib, TableId};
 use crate::{Route, Vni};
 
@@ -23,37 +23,44 @@ impl Rib {
         let table = self.table_of(route.vni);
         let next_hop = self.next_hops.take(&route.next_hop);
         let (hop, is_new) = self.tables[table.0].find_or_insert(&route.prefix, next_hop);
-        if is_new {
-            self.check_crowd(origin, table, hop);
-        } else {
+        if !is_new {
             // It has its reference already.
             self.next_hops.give_back(next_hop);
         }
         let announcers = &self.tables[table.0].hops[hop].announcers;
-        if let Some(announced) = announcers.iter().find(|a| a.origin == origin.0) {
-            let place = announced.place as usize;
-            self.freshen(origin, place);
+        if let Some(place) = announcers.place(origin) {
+            self.freshen(origin, place as usize);
             self.note_by_table(origin, table, hop);
             return false;
         }
-        let key = self.origins[origin.0].key;
-        let is_departed = |a: &Announced| self.origins[a.origin].departed.is_some_and(|at| at <= key);
-        let departed: SmallVec<[Announced; 2]> = announcers.iter().copied().filter(is_departed).collect();
+        let departed = self.departed_with(announcers, origin);
         let routes = &mut self.origins[origin.0].routes;
         // 2^32 routes of one origin do not fit a machine's memory.
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
         self.held += usize::from(self.origins[origin.0].standing == Standing::Peer);
         self.note_by_table(origin, table, hop);
-        let announcers = &mut self.tables[table.0].hops[hop].announcers;
-        let at = if origin == OriginId::LOCAL { 0 } else { announcers.len() };
-        announcers.insert(at, Announced { origin: origin.0, place });
+        self.tables[table.0].hops[hop].announcers.set(origin, place);
+        self.check_crowd(origin, table, hop);
         // One change, not several: nobody but the new announcer sees a difference.
-        for Announced { origin, place } in departed {
-            self.detach_quietly(OriginId(origin), place as usize);
+        for (origin, place) in departed {
+            self.detach_quietly(origin, place as usize);
         }
         self.refresh_visibility(table, hop);
         true
+    }
+
+    /// The departed among a route's announcers from whom `origin` takes it over, with its places in their lists.
+    fn departed_with(&self, announcers: &Announcers, origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
+        let key = self.origins[origin.0].key;
+        let is_older = |id: OriginId| self.origins[id.0].departed.is_some_and(|at| at <= key);
+        // Through the shorter of the two lists; mostly, nobody has departed.
+        if self.departed.len() <= announcers.len() {
+            let departed = self.departed.iter().copied().filter(|id| is_older(*id));
+            departed.filter_map(|id| Some((id, announcers.place(id)?))).collect()
+        } else {
+            announcers.iter().map(|a| (OriginId(a.origin), a.place)).filter(|(id, _)| is_older(*id)).collect()
+        }
     }
 
     fn note_by_table(&mut self, origin: OriginId, table: TableId, hop: u32) {
@@ -65,8 +72,7 @@ impl Rib {
     /// `origin` withdraws `route`. False: it doesn't announce it.
     pub(crate) fn withdraw(&mut self, origin: OriginId, route: &Route) -> bool {
         let Some((table, hop)) = self.find(route) else { return false };
-        let announcers = &self.tables[table.0].hops[hop].announcers;
-        let Some(place) = announcers.iter().find(|a| a.origin == origin.0).map(|a| a.place) else { return false };
+        let Some(place) = self.tables[table.0].hops[hop].announcers.place(origin) else { return false };
         self.detach(origin, place as usize);
         true
     }
@@ -90,8 +96,7 @@ impl Rib {
                 continue;
             }
             let there = self.tables.get(table.0).and_then(|table| table.hops.get(hop));
-            let mut there = there.into_iter().flat_map(|hop| &hop.announcers).copied();
-            if let Some(Announced { place, .. }) = there.find(|a| a.origin == origin.0) {
+            if let Some(place) = there.and_then(|hop| hop.announcers.place(origin)) {
                 self.detach(origin, place as usize);
             }
         }
@@ -101,7 +106,7 @@ impl Rib {
     /// A live server says that `route` is gone: so are the stale copies that others have of it.
     pub(crate) fn withdraw_stale(&mut self, route: &Route) {
         while let Some((table, hop)) = self.find(route) {
-            let stale = self.tables[table.0].hops[hop].announcers.iter().copied().find(|a| {
+            let stale = self.tables[table.0].hops[hop].announcers.iter().find(|a| {
                 let origin = &self.origins[a.origin];
                 origin.is_dialled && (a.place as usize) < origin.stale
             });
@@ -117,7 +122,7 @@ impl Rib {
         while *from < self.tables[id.0].hops.places() {
             let hop = &self.tables[id.0].hops[*from];
             let is_dropped = |a: &Announced| self.origins[a.origin].is_dialled && !kept.contains(&OriginId(a.origin));
-            let dialled = hop.announcers.iter().copied().find(is_dropped);
+            let dialled = hop.announcers.iter().find(is_dropped);
             match dialled {
                 _ if *budget == 0 => return false,
                 Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),

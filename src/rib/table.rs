@@ -7,6 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
+use super::announcers::Announcers;
 use super::intern::NextHopId;
 use super::journal::{Entry, Journal};
 use super::local::Local;
@@ -41,13 +42,6 @@ impl Dest {
     }
 }
 
-/// Who announces a hop, and where that stands in its own list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Announced {
-    pub(super) origin: u32,
-    pub(super) place: u32,
-}
-
 /// A next hop of a destination: a route. Without announcers: a tombstone, or a free place (if `seq` is 0).
 #[derive(Debug)]
 pub(super) struct Hop {
@@ -64,8 +58,7 @@ pub(super) struct Hop {
     pub(super) prev: Visibility,
     /// Its first change: whoever has not come so far was never told of it.
     pub(super) first_seq: u64,
-    /// This node first, if it is among them.
-    pub(super) announcers: SmallVec<[Announced; 2]>,
+    pub(super) announcers: Announcers,
 }
 
 #[derive(Debug)]
@@ -192,7 +185,7 @@ impl Table {
             prev_seq: 0,
             prev: Visibility::NONE,
             first_seq: 0,
-            announcers: SmallVec::new(),
+            announcers: Announcers::default(),
         });
         self.link(id);
         let dest_hops = &mut self.dests[dest].hops;

@@ -11,8 +11,7 @@ use crate::{Destination, NextHop, Prefix, Route, Vni};
 impl Rib {
     /// Whether `origin` announces `route`.
     pub(crate) fn is_announced(&self, origin: OriginId, route: &Route) -> bool {
-        self.find(route)
-            .is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().any(|a| a.origin == origin.0))
+        self.find(route).is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.contains(origin))
     }
 
     /// Whether anybody announces a route in a VNI.
