@@ -36,8 +36,11 @@ pub struct Limits {
     /// VNIs that all accepted peers together are subscribed to: one that two of them subscribed to counts twice. Default
     /// 4,194,304.
     pub subscriptions: usize,
-    /// VNIs that one accepted peer is subscribed to. Default 16,384.
-    pub subscriptions_per_peer: usize,
+    /// VNIs in which accepted peers announced the first route, when nobody had needed them before. Default 1,048,576: one
+    /// with a single route takes 1 kB.
+    pub vnis: usize,
+    /// Such VNIs of one accepted peer; and VNIs that it is subscribed to. Default 16,384 each.
+    pub vnis_per_peer: usize,
     /// Who was closed for too many routes, next hops or subscriptions is kept out by its address: for 1 s, doubled each
     /// time up to this, and forgotten after ten minutes without. A server that announced too much is not dialled again for
     /// as long. Default 60 s; zero: not at all.
@@ -56,7 +59,8 @@ impl Default for Limits {
             next_hops: 1 << 14,
             announcers: 1 << 10,
             subscriptions: 1 << 22,
-            subscriptions_per_peer: 1 << 14,
+            vnis: 1 << 20,
+            vnis_per_peer: 1 << 14,
             keep_out: Duration::from_secs(60),
         }
     }
@@ -74,7 +78,8 @@ impl Limits {
             PeerLimit::NextHops => self.next_hops as u64,
             PeerLimit::Announcers => self.announcers as u64,
             PeerLimit::Subscriptions => self.subscriptions as u64,
-            PeerLimit::SubscriptionsPerPeer => self.subscriptions_per_peer as u64,
+            PeerLimit::Vnis => self.vnis as u64,
+            PeerLimit::VnisPerPeer => self.vnis_per_peer as u64,
         }
     }
 }
@@ -101,8 +106,10 @@ pub enum PeerLimit {
     Announcers,
     /// [`Limits::subscriptions`].
     Subscriptions,
-    /// [`Limits::subscriptions_per_peer`].
-    SubscriptionsPerPeer,
+    /// [`Limits::vnis`].
+    Vnis,
+    /// [`Limits::vnis_per_peer`].
+    VnisPerPeer,
 }
 
 impl PeerLimit {
@@ -122,7 +129,8 @@ impl PeerLimit {
             Self::NextHops => "next_hops",
             Self::Announcers => "announcers",
             Self::Subscriptions => "subscriptions",
-            Self::SubscriptionsPerPeer => "subscriptions_per_peer",
+            Self::Vnis => "vnis",
+            Self::VnisPerPeer => "vnis_per_peer",
         }
     }
 }
@@ -139,7 +147,8 @@ impl fmt::Display for PeerLimit {
             Self::NextHops => "next hops for one destination",
             Self::Announcers => "announcers of one route",
             Self::Subscriptions => "subscriptions in all",
-            Self::SubscriptionsPerPeer => "subscriptions of one peer",
+            Self::Vnis => "VNIs in all",
+            Self::VnisPerPeer => "VNIs of one peer",
         })
     }
 }

@@ -195,15 +195,43 @@ fn of_too_many_announcers_of_one_route_those_go_whose_address_has_the_most() {
 
 #[test]
 fn a_peer_with_a_vni_too_many_is_closed() {
-    let mut rig = server(Limits { subscriptions_per_peer: 2, ..Limits::default() });
+    let mut rig = server(Limits { vnis_per_peer: 2, ..Limits::default() });
     let (conn, other) = (rig.join_from(addr(1), OURS), rig.join_from(addr(2), OURS));
     rig.say(conn, &[1, 2, 1, 2].map(subscribe));
     rig.say(conn, &[Msg::Unsubscribe(Vni(1)), subscribe(3)]);
     assert!(rig.is_open(conn));
     rig.say(conn, &[subscribe(4)]);
-    assert_eq!(rig.reason(conn), over(&rig, PeerLimit::SubscriptionsPerPeer));
+    assert_eq!(rig.reason(conn), over(&rig, PeerLimit::VnisPerPeer));
     rig.say(other, &[1, 2].map(subscribe));
     assert!(rig.is_open(other));
+}
+
+#[test]
+fn a_peer_that_opens_a_vni_too_many_by_announcing_in_it_is_closed() {
+    let mut rig = server(Limits { vnis_per_peer: 2, ..Limits::default() });
+    let (conn, other) = (rig.join_from(addr(1), OURS), rig.join_from(addr(2), OURS));
+    rig.say(other, &[1, 2].map(|vni| Msg::Add(route_in(vni, 1, 1))));
+    // Those are there already; and one that has been given up counts no more.
+    rig.say(conn, &[1, 2, 3, 4].map(|vni| Msg::Add(route_in(vni, 1, 2))));
+    rig.say(conn, &[Msg::Remove(route_in(3, 1, 2))]);
+    rig.say(conn, &[Msg::Add(route_in(5, 1, 2))]);
+    assert!(rig.is_open(conn));
+    rig.say(conn, &[Msg::Add(route_in(6, 1, 2))]);
+    assert_eq!(rig.reason(conn), over(&rig, PeerLimit::VnisPerPeer));
+    assert_eq!(rig.seat.node.vnis().count(), 2);
+}
+
+#[test]
+fn when_all_have_opened_too_many_vnis_the_address_with_the_most_pays() {
+    let mut rig = server(Limits { vnis: 4, ..Limits::default() });
+    let (greedy, small) = (rig.join_from(addr(1), NO_GRACE), rig.join_from(addr(2), OURS));
+    rig.say(greedy, &[1, 2, 3].map(|vni| Msg::Add(route_in(vni, 1, 1))));
+    rig.say(small, &[4, 1, 2].map(|vni| Msg::Add(route_in(vni, 1, 2))));
+    assert!(rig.closed.is_empty());
+    rig.say(small, &[Msg::Add(route_in(5, 1, 2))]);
+    assert_eq!(rig.reason(greedy), over(&rig, PeerLimit::Vnis));
+    assert!(rig.is_open(small));
+    assert_eq!(rig.seat.node.vnis().count(), 4);
 }
 
 #[test]
@@ -299,7 +327,7 @@ proptest! {
     ) {
         let limits = Limits {
             connections: 5, connections_per_address: 2, routes: 20, routes_per_peer: 9, next_hops: 5, announcers: 3,
-            subscriptions: 10, subscriptions_per_peer: 4, ..Limits::default()
+            subscriptions: 10, vnis_per_peer: 4, ..Limits::default()
         };
         let mut rig = server(limits.clone());
         let mut conns: [Option<ConnId>; 6] = [None; 6];
@@ -333,7 +361,7 @@ proptest! {
             let sessions: Vec<_> = rig.seat.node.sessions().collect();
             prop_assert!(sessions.len() <= limits.connections);
             prop_assert!(sessions.iter().all(|s| s.routes <= limits.routes_per_peer));
-            prop_assert!(sessions.iter().all(|s| s.subscriptions <= limits.subscriptions_per_peer));
+            prop_assert!(sessions.iter().all(|s| s.subscriptions <= limits.vnis_per_peer));
             prop_assert!(sessions.iter().map(|s| s.subscriptions).sum::<usize>() <= limits.subscriptions);
             prop_assert!(sessions.iter().map(|s| s.routes).sum::<usize>() <= limits.routes);
             prop_assert!(rig.seat.node.route_count() <= limits.routes, "departed ones included");

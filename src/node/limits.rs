@@ -80,15 +80,19 @@ impl Node {
             }
             return;
         }
-        let own = self.rib.subscription_count_of(conn.subscriber);
+        let vnis = self.rib.subscription_count_of(conn.subscriber).max(self.rib.opened_by(origin));
         if routes > limits.routes_per_peer {
             self.close(id, self.over(PeerLimit::RoutesPerPeer), Some(Close::Now));
-        } else if own > limits.subscriptions_per_peer {
-            self.close(id, self.over(PeerLimit::SubscriptionsPerPeer), Some(Close::Now));
+        } else if vnis > limits.vnis_per_peer {
+            self.close(id, self.over(PeerLimit::VnisPerPeer), Some(Close::Now));
         }
         while self.rib.held() > self.config.limits.routes
             && self
                 .relieve(PeerLimit::Routes, |node, origin, _| origin.map_or(0, |origin| node.rib.route_count(origin)))
+        {
+        }
+        while self.rib.opened() > self.config.limits.vnis
+            && self.relieve(PeerLimit::Vnis, |node, origin, _| origin.map_or(0, |origin| node.rib.opened_by(origin)))
         {
         }
         while self.rib.subscriptions() > self.config.limits.subscriptions

@@ -2,8 +2,10 @@
 
 use alloc::collections::BTreeMap;
 
+use super::origin::Origin;
 use super::table::{Hop, TableId};
 use super::{OriginId, Rib};
+use crate::Vni;
 
 /// How an origin's routes count towards what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +52,42 @@ impl Rib {
         self.subscriptions
     }
 
+    /// VNIs in which accepted peers that are still there announced the first route, while anybody needs them.
+    pub(crate) fn opened(&self) -> usize {
+        self.opened
+    }
+
+    /// Of these, those of one peer.
+    pub(crate) fn opened_by(&self, id: OriginId) -> usize {
+        self.origins[id.0].opened
+    }
+
+    /// A VNI's table, for the origin to announce in.
+    pub(super) fn table_opened_by(&mut self, id: OriginId, vni: Vni) -> TableId {
+        if let Some(&table) = self.by_vni.get(&vni) {
+            return table;
+        }
+        let table = self.table_of(vni);
+        let origin = &mut self.origins[id.0];
+        if origin.standing == Standing::Peer {
+            origin.opened += 1;
+            self.opened += 1;
+            self.tables[table.0].opener = Some((id, origin.key));
+        }
+        table
+    }
+
+    /// Nobody needs a table any more that this origin opened.
+    pub(super) fn closed_vni(&mut self, opener: Option<(OriginId, u64)>) {
+        let Some((id, key)) = opener else { return };
+        // Unless it has left, or its number has been given to another since.
+        let is_there = |origin: &&mut Origin| origin.key == key && origin.standing == Standing::Peer;
+        if let Some(origin) = self.origins.get_mut(id.0).filter(is_there) {
+            origin.opened -= 1;
+            self.opened -= 1;
+        }
+    }
+
     /// The origin's session is over, and all its routes are to be swept.
     pub(crate) fn leave(&mut self, id: OriginId) {
         self.mark_stale(id);
@@ -58,6 +96,7 @@ impl Rib {
         if origin.standing == Standing::Peer {
             origin.standing = Standing::Leaving;
             self.held -= origin.routes.len();
+            self.opened -= origin.opened;
         }
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Rib {
     /// Routes that accepted peers hold, and VNIs that peers are subscribed to, all together.
     held: usize,
     subscriptions: usize,
+    /// VNIs that accepted peers opened by announcing in them.
+    opened: usize,
     /// How many next hops and announcers there may be in one place; and where there came to be more.
     crowd_limits: CrowdLimits,
     crowd: Option<Crowd>,
@@ -97,6 +99,7 @@ impl Rib {
             departed: BTreeSet::new(),
             held: 0,
             subscriptions: 0,
+            opened: 0,
             crowd_limits,
             crowd: None,
             tombstones: 0,
@@ -130,9 +133,11 @@ impl Rib {
     fn release_if_unused(&mut self, id: TableId) {
         let table = &mut self.tables[id.0];
         if table.is_unused() {
+            let opener = table.opener;
             self.by_vni.remove(&table.vni);
             *table = Table::new(table.vni, self.seed.clone());
             self.tables.release(id.0);
+            self.closed_vni(opener);
         }
     }
 }

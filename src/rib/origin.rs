@@ -37,6 +37,8 @@ pub(super) struct Origin {
     /// The first `stale` of them are left from a session that is over.
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
+    /// How many VNIs it opened by announcing the first route.
+    pub(super) opened: usize,
     /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI.
     pub(super) by_table: Option<BTreeMap<TableId, BTreeSet<u32>>>,
     /// Set when it went away leaving its routes: sessions with this key or a later one take them over.
@@ -62,7 +64,7 @@ impl Rib {
     pub(super) fn insert_origin(&mut self, is_server: bool, is_dialled: bool, standing: Standing) -> OriginId {
         let key = self.new_key();
         let (routes, by_table, departed) = (Vec::new(), None, None);
-        let origin = Origin { key, is_server, is_dialled, standing, routes, stale: 0, by_table, departed };
+        let origin = Origin { key, is_server, is_dialled, standing, routes, stale: 0, opened: 0, by_table, departed };
         OriginId(self.origins.insert(origin))
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Taken {
 impl Rib {
     /// `origin` announces `route`. False: it does already (and the route is stale no more).
     pub(crate) fn announce(&mut self, origin: OriginId, route: &Route) -> bool {
-        let table = self.table_of(route.vni);
+        let table = self.table_opened_by(origin, route.vni);
         let next_hop = self.next_hops.take(&route.next_hop);
         let (hop, is_new) = self.tables[table.0].find_or_insert(&route.prefix, next_hop);
         if !is_new {

@@ -76,10 +76,14 @@ pub(crate) struct ServerLimitArgs {
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().announcers as u32, env = "METALBOND_MAX_ANNOUNCERS")]
     max_announcers: u32,
-    /// Most networks that one peer subscribes to; who subscribes to more is closed
+    /// Most networks that one peer subscribes to, or is the first to announce in; who does to more is closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
-    #[arg(default_value_t = Limits::default().subscriptions_per_peer as u32, env = "METALBOND_MAX_VNIS_PER_PEER")]
+    #[arg(default_value_t = Limits::default().vnis_per_peer as u32, env = "METALBOND_MAX_VNIS_PER_PEER")]
     max_vnis_per_peer: u32,
+    /// Most networks in which there are routes; over it, the address that opened the most is closed
+    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
+    #[arg(default_value_t = Limits::default().vnis as u32, env = "METALBOND_MAX_VNIS")]
+    max_vnis: u32,
     /// Most subscriptions of all peers together; over it, the address that has the most of them is closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().subscriptions as u32, env = "METALBOND_MAX_SUBSCRIPTIONS")]
@@ -117,7 +121,8 @@ impl ServerLimitArgs {
             next_hops: self.max_next_hops as usize,
             announcers: self.max_announcers as usize,
             subscriptions: self.max_subscriptions as usize,
-            subscriptions_per_peer: self.max_vnis_per_peer as usize,
+            vnis: self.max_vnis as usize,
+            vnis_per_peer: self.max_vnis_per_peer as usize,
             ..config.limits
         };
         Config { limits, ..config }
