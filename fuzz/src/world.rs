@@ -1,0 +1,2 @@
+//! Target `world`.
+pub fn run(_: &[u8]) {}
