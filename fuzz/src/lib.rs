@@ -2,6 +2,7 @@
 //! files and replays the corpus without a fuzzer.
 
 pub mod frames;
+pub mod mutate;
 pub mod session;
 #[path = "../../tests/sim/mod.rs"]
 mod sim;

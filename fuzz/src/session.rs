@@ -33,6 +33,20 @@ pub struct Seen {
     pub changes: usize,
 }
 
+/// The settings, and the operations one by one.
+pub fn pieces(data: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let (head, mut rest) = data.split_at(data.len().min(4));
+    let mut ops = Vec::new();
+    while !rest.is_empty() {
+        let mut source = Source::new(rest);
+        Op::decode(&mut source);
+        let behind = source.rest();
+        ops.push(rest[..rest.len() - behind.len()].to_vec());
+        rest = behind;
+    }
+    (head.to_vec(), ops)
+}
+
 /// Carries the operations out, and checks the node after each.
 ///
 /// # Panics
