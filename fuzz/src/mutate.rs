@@ -25,7 +25,7 @@ pub fn world(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
 
 /// For target `session`, likewise.
 pub fn session(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
-    let (head, ops) = crate::session::pieces(&data[..size]);
+    let (head, ops) = crate::targets::session::pieces(&data[..size]);
     mutate(data, max, Case { head, ops }, seed, |rng| {
         // Say, Command, Advance, Join, Reach.
         const COMMON: [u8; 7] = [3, 3, 3, 12, 9, 19, 20];
