@@ -22,11 +22,13 @@ pub(crate) fn decode(bytes: &[u8]) -> (Setup, Vec<Op>) {
     let mut setup = [0; SETUP_LEN];
     setup[..head.len()].copy_from_slice(head);
     let [flags, a, b, c, d, seed @ ..] = setup;
+    let prompt = flags & PROMPT != 0;
     let setup = Setup {
         servers: 1 + usize::from(flags & 0x3f) % 3,
         clients: [a, b, c, d].map(|n| KINDS[usize::from(n) % KINDS.len()]),
-        pacing: flags & PACING != 0,
-        prompt: flags & PROMPT != 0,
+        // Whoever is paced doesn't keep up, as in a perfect network everybody does.
+        pacing: flags & PACING != 0 && !prompt,
+        prompt,
         seed: u64::from_le_bytes(seed),
     };
     (setup, rest.as_chunks().0.iter().map(|op| decode_op(*op)).collect())
