@@ -5,6 +5,7 @@
 pub(crate) mod accepted;
 pub(crate) mod act;
 pub(crate) mod check;
+pub(crate) mod decode;
 pub(crate) mod dialled;
 pub(crate) mod host;
 pub(crate) mod link;

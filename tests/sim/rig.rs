@@ -312,6 +312,12 @@ impl Rig {
         panic!("the node does not come to rest");
     }
 
+    /// Feeds an input within a turn: nothing is polled yet.
+    pub(crate) fn feed_within_turn(&mut self, input: Input) {
+        let actions = self.seat.feed(self.now, input);
+        actions.into_iter().for_each(|a| self.act(a));
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Dial { conn, .. } => self.dials.push_back(conn),

@@ -1,0 +1,16 @@
+#![no_main]
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+
+fuzz_target!(|data: &[u8]| {
+    metalbond_fuzz::session(data);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    // Now and then bytes, too.
+    if seed.is_multiple_of(5) {
+        fuzzer_mutate(data, size, max_size)
+    } else {
+        metalbond_fuzz::mutate::session(data, size, max_size, seed)
+    }
+});

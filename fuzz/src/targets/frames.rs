@@ -1,0 +1,150 @@
+//! Target `frames`: a stream of bytes through the deframer and the decoder, cut in several ways. The first byte seeds the
+//! cuts; the rest is the stream.
+
+use bytes::BytesMut;
+use metalbond::wire::{
+    Decoded, Deframer, Frame, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message, keepalive, put_update,
+    subscription,
+};
+use metalbond::{DecodeError, MessageType};
+
+use super::source::Source;
+use crate::sim::rng::Rng;
+use crate::sim::wire::{self, Msg};
+
+/// What the stream turned out to be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Seen {
+    /// Its frames, as far as it is one: type and payload.
+    pub(crate) frames: Vec<(u8, Vec<u8>)>,
+    /// Where it ceases to be one.
+    pub(crate) error: Option<DecodeError>,
+}
+
+/// Takes the stream apart in every way, and each frame to pieces and together again.
+///
+/// # Panics
+/// If something is wrong with the core.
+pub(crate) fn run(data: &[u8]) -> Seen {
+    let mut source = Source::new(data);
+    let mut rng = Rng::new(source.byte().into());
+    let stream = source.rest();
+    let whole = take_apart(stream, || usize::MAX);
+    assert_eq!(take_apart(stream, || 1), whole, "cut at each byte (left) or nowhere (right)");
+    assert_eq!(take_apart(stream, || rng.up_to(11)), whole, "cut at random (left) or nowhere (right)");
+    assert_eq!(take_apart(stream, || rng.up_to(2 * MAX_FRAME)), whole, "cut at random (left) or nowhere (right)");
+    for (kind, payload) in &whole.frames {
+        decode(Frame { kind: *kind, payload });
+    }
+    whole
+}
+
+fn take_apart(mut stream: &[u8], mut cut: impl FnMut() -> usize) -> Seen {
+    let (mut deframer, mut seen) = (Deframer::default(), Seen::default());
+    while !stream.is_empty() {
+        let (mut chunk, rest) = stream.split_at(cut().min(stream.len()));
+        stream = rest;
+        loop {
+            let before = chunk.len();
+            match deframer.next(&mut chunk) {
+                Ok(Some(frame)) => {
+                    assert!(chunk.len() < before, "a frame out of nothing");
+                    assert!(frame.payload.len() <= MAX_PAYLOAD);
+                    seen.frames.push((frame.kind, frame.payload.to_vec()));
+                }
+                Ok(None) => {
+                    assert!(chunk.is_empty(), "bytes left over");
+                    break;
+                }
+                Err(error) => {
+                    seen.error = Some(error);
+                    return seen;
+                }
+            }
+        }
+    }
+    seen
+}
+
+fn decode(frame: Frame<'_>) {
+    let decoded = match Message::decode(frame) {
+        Ok(decoded) => decoded,
+        Err(error) => return assert_fits(frame.kind, error),
+    };
+    match decoded {
+        Decoded::Message(message) => {
+            assert_eq!(message.kind() as u8, frame.kind);
+            encode(message);
+        }
+        Decoded::Unknown(kind) => assert!(kind == frame.kind && !(1..=5).contains(&kind)),
+        Decoded::Impossible(why) => {
+            assert_eq!(frame.kind, MessageType::Update as u8);
+            assert!(!why.to_string().is_empty());
+        }
+    }
+    // A field that nobody knows makes prost the judge where the decoder by hand was: it has to say the same.
+    let extended = [frame.payload, UNKNOWN_FIELD].concat();
+    assert_eq!(Message::decode(Frame { kind: frame.kind, payload: &extended }), Ok(decoded));
+}
+
+/// Field 1000, a varint.
+const UNKNOWN_FIELD: &[u8] = &[0xc0, 0x3e, 0x01];
+
+/// The error is one of a message of this type.
+fn assert_fits(kind: u8, error: DecodeError) {
+    let fits = match error {
+        DecodeError::Protobuf(t) => t as u8 == kind && t != MessageType::Keepalive,
+        DecodeError::NoDestination | DecodeError::NoNextHop => kind == MessageType::Update as u8,
+        DecodeError::ZeroKeepalive => kind == MessageType::Hello as u8,
+        _ => false,
+    };
+    assert!(fits, "{error} for a frame of type {kind}");
+}
+
+/// What is encoded is one frame of the protocol's own form, and decodes to the same.
+fn encode(message: Message) {
+    let mut out = BytesMut::new();
+    let max = match &message {
+        Message::Hello(hello) => {
+            out.extend_from_slice(&hello.encode());
+            4 + 22
+        }
+        Message::Keepalive => {
+            out.extend_from_slice(&keepalive());
+            4
+        }
+        Message::Subscribe(vni) => {
+            subscription(&mut out, true, *vni);
+            MAX_SUBSCRIPTION
+        }
+        Message::Unsubscribe(vni) => {
+            subscription(&mut out, false, *vni);
+            MAX_SUBSCRIPTION
+        }
+        Message::Update(update) => {
+            put_update(&mut out, update);
+            MAX_UPDATE
+        }
+    };
+    assert!(out.len() <= max, "{} bytes of {message:?}", out.len());
+    let (mut deframer, mut input) = (Deframer::default(), &out[..]);
+    let frame = deframer.next(&mut input).expect("a frame").expect("a whole frame");
+    assert_eq!(Message::decode(frame), Ok(Decoded::Message(message)));
+    assert!(input.is_empty());
+    // The simulator's own codec reads the same, and would write no other bytes.
+    let msgs = wire::decode_all(&out);
+    assert_eq!(msgs.len(), 1);
+    assert_eq!(wire::encode_all(&msgs), out);
+    let same = match (msgs[0], message) {
+        (Msg::Hello(a), Message::Hello(b)) => {
+            (a.keepalive, a.is_server, a.ordered(), a.warming(), a.restart_time)
+                == (b.keepalive, b.is_server, b.ordered, b.warming, b.restart_time)
+        }
+        (Msg::Keepalive, Message::Keepalive) => true,
+        (Msg::Subscribe(a), Message::Subscribe(b)) | (Msg::Unsubscribe(a), Message::Unsubscribe(b)) => a == b,
+        (Msg::Add(a), Message::Update(b)) => a == b.route && b.action == metalbond::wire::UpdateAction::Add,
+        (Msg::Remove(a), Message::Update(b)) => a == b.route && b.action == metalbond::wire::UpdateAction::Remove,
+        _ => false,
+    };
+    assert!(same, "{:?} of {message:?}", msgs[0]);
+}

@@ -1,0 +1,48 @@
+//! The node's settings, from four bytes; zeros are the defaults.
+
+use std::time::Duration;
+
+use metalbond::{Config, Pacing};
+
+pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
+    let mut config = Config { seed: seed.into(), ..Config::default() };
+    let is = |bit: u8| flags & 1 << bit != 0;
+    if is(0) {
+        config.hold = Duration::ZERO;
+    }
+    if is(1) {
+        config.pacing = Some(Pacing { rate: 2000, burst: Pacing::MIN });
+    }
+    if is(2) {
+        config.pacing = None;
+    }
+    if is(3) {
+        config.warming = Duration::ZERO;
+    }
+    if is(4) {
+        config.restart_time_max = 0;
+    }
+    if is(5) {
+        config.unproven_max = 4096;
+    }
+    if is(6) {
+        config.shutdown_timeout = Duration::ZERO;
+    }
+    if is(7) {
+        config.backoff_reset = Duration::ZERO;
+    }
+    if limits & 1 != 0 {
+        config.peers_max = 1;
+    }
+    if limits & 2 != 0 {
+        config.subscriptions_max = 1;
+    }
+    if limits & 4 != 0 {
+        config.announcements_max = 2;
+    }
+    config.keepalive = [5, 1, 60, u32::MAX][usize::from(times % 4)];
+    config.handshake_timeout = Duration::from_millis([10_000, 0, 1, 600_000][usize::from(times / 4 % 4)]);
+    config.backoff_min = Duration::from_millis([100, 1, 5000, 100][usize::from(times / 16 % 4)]);
+    config.backoff_max = Duration::from_millis([5000, 5000, 5000, 100][usize::from(times / 16 % 4)]);
+    config
+}

@@ -1,0 +1,66 @@
+//! Target `world`: nodes on a simulated network, each watched by a model, from the bytes that `sim::decode` explains.
+
+use std::cell::RefCell;
+use std::panic::{set_hook, take_hook};
+use std::sync::Once;
+
+use crate::sim::act;
+use crate::sim::decode::decode;
+use crate::sim::host::Life;
+use crate::sim::ops::Op;
+use crate::sim::seat::Event;
+use crate::sim::world::{Setup, World};
+
+/// More operations than this only cost time.
+pub(crate) const MAX_OPS: usize = 64;
+
+/// What was reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Seen {
+    /// Operations.
+    pub(crate) ops: usize,
+    /// Changes that embedders were told.
+    pub(crate) changes: usize,
+}
+
+/// Runs the case; if it fails, prints it as a line for `tests/regressions.rs`.
+///
+/// # Panics
+/// If something is wrong with the core.
+pub(crate) fn run(data: &[u8]) -> Seen {
+    let (setup, mut ops) = decode(data);
+    ops.truncate(MAX_OPS);
+    let len = ops.len();
+    let world = run_or_print(setup, ops);
+    let events = world.hosts.iter().filter_map(|host| match &host.life {
+        Life::Node(seat) => Some(&seat.recording.events),
+        _ => None,
+    });
+    let changes = events.flatten().map(|event| match event {
+        Event::Turn { changes, .. } => changes.len(),
+        Event::Input(..) => 0,
+    });
+    Seen { ops: len, changes: changes.sum() }
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<(Setup, Vec<Op>)>> = const { RefCell::new(None) };
+}
+
+/// Runs a case. A panic says which it was, ahead of what it says itself: a fuzzer aborts there.
+fn run_or_print(setup: Setup, ops: Vec<Op>) -> World {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |info| {
+            if let Some((setup, ops)) = RUNNING.take() {
+                eprintln!("\n    run({setup:?}, &{ops:?});\n");
+            }
+            usual(info);
+        }));
+    });
+    RUNNING.set(Some((setup, ops.clone())));
+    let world = act::run(setup, &ops);
+    RUNNING.set(None);
+    world
+}

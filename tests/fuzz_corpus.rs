@@ -1,0 +1,88 @@
+//! The fuzzers' corpus, `fuzz/corpus`, run once more without a fuzzer: what was ever found stays fixed, and what the
+//! targets check holds for everything that they know.
+
+mod sim;
+#[path = "../fuzz/src/targets/mod.rs"]
+mod targets;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use metalbond::wire::{Frame, Message};
+use proptest::prelude::*;
+use sim::decode::{decode, encode};
+use sim::host::Kind::*;
+use sim::ops;
+use sim::world::Setup;
+use targets::{frames, session, world};
+
+#[test]
+fn frames_of_the_corpus_are_taken_apart_and_put_together() {
+    let seen = replay("frames", frames::run);
+    for kind in 1..=6 {
+        let decodes = |(k, payload): &(u8, Vec<u8>)| *k == kind && Message::decode(Frame { kind, payload }).is_ok();
+        assert!(seen.iter().flat_map(|s| &s.frames).any(decodes), "no frame of type {kind}");
+    }
+    assert!(seen.iter().any(|s| s.error.is_some()), "no stream that breaks off");
+}
+
+#[test]
+fn sessions_of_the_corpus_are_as_the_model_has_them() {
+    let seen = replay("session", session::run);
+    let most = |count: fn(&session::Seen) -> usize| seen.iter().map(count).max().unwrap_or(0);
+    assert!(most(|s| s.accepted) > 1, "no sessions with clients");
+    assert!(most(|s| s.dialled) > 1, "no sessions with servers");
+    assert!(most(|s| s.misbehaved) > 0, "no peer that misbehaves");
+    assert!(most(|s| s.told) > 10, "no UPDATEs");
+    assert!(most(|s| s.changes) > 10, "no changes for an embedder");
+}
+
+#[test]
+fn worlds_of_the_corpus_come_to_the_routes_of_the_model() {
+    let seen = replay("world", world::run);
+    assert!(seen.iter().any(|s| s.ops > 10 && s.changes > 10), "no world with routes");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_case_of_the_simulator_has_its_bytes(
+        ops in proptest::collection::vec(ops::op(), 0..40),
+        (servers, pacing, prompt, seed) in (1..=3usize, any::<bool>(), any::<bool>(), any::<u64>()),
+    ) {
+        let pacing = pacing && !prompt;
+        let setup = Setup { servers, clients: [Client, Quick, Legacy, Pipelining], pacing, prompt, seed };
+        let (again, ops_again) = decode(&encode(&setup, &ops));
+        prop_assert_eq!(format!("{again:?}"), format!("{setup:?}"));
+        prop_assert_eq!(ops_again, ops);
+    }
+
+    #[test]
+    fn the_pieces_of_a_session_are_all_of_it(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let (head, ops) = session::pieces(&bytes);
+        prop_assert_eq!([head, ops.concat()].concat(), bytes);
+    }
+}
+
+/// Runs each file of a target's corpus; says which one it is that fails.
+fn replay<T>(target: &str, run: impl Fn(&[u8]) -> T) -> Vec<T> {
+    struct Named<'a>(&'a Path);
+    impl Drop for Named<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("{}: this one", self.0.display());
+            }
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "{}: {} files only", folder.display(), files.len());
+    let run = |file: &PathBuf| {
+        let _named = Named(file);
+        run(&fs::read(file).unwrap())
+    };
+    files.iter().map(run).collect()
+}

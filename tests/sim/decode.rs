@@ -1,0 +1,112 @@
+//! A world's setup and operations as bytes, and back: what a fuzzer changes and its corpus keeps. Every list of bytes is a
+//! case. Codes are given once and for all, new ones at the end: the corpus depends on it.
+
+use super::host::Kind;
+use super::ops::{Chunking, Cut, Op};
+use super::world::Setup;
+
+/// The bytes of a setup: flags, the clients' kinds, the seed.
+pub(crate) const SETUP_LEN: usize = 13;
+/// The bytes of an operation: its code and its numbers.
+pub(crate) const OP_LEN: usize = 5;
+
+const KINDS: [Kind; 6] = [Kind::Client, Kind::NoHold, Kind::Quick, Kind::Listening, Kind::Legacy, Kind::Pipelining];
+const CUTS: [Cut; 6] = [Cut::Fin, Cut::Reset, Cut::TimedOut, Cut::Silence, Cut::SilenceUp, Cut::SilenceDown];
+const CHUNKINGS: [Chunking; 4] = [Chunking::Merged, Chunking::Frames, Chunking::Random, Chunking::Tiny];
+const PACING: u8 = 1 << 6;
+const PROMPT: u8 = 1 << 7;
+
+/// The case that these bytes are; what is missing of a setup is zero, and of an operation, the operation.
+pub(crate) fn decode(bytes: &[u8]) -> (Setup, Vec<Op>) {
+    let (head, rest) = bytes.split_at(bytes.len().min(SETUP_LEN));
+    let mut setup = [0; SETUP_LEN];
+    setup[..head.len()].copy_from_slice(head);
+    let [flags, a, b, c, d, seed @ ..] = setup;
+    let prompt = flags & PROMPT != 0;
+    let setup = Setup {
+        servers: 1 + usize::from(flags & 0x3f) % 3,
+        clients: [a, b, c, d].map(|n| KINDS[usize::from(n) % KINDS.len()]),
+        // Whoever is paced doesn't keep up, as in a perfect network everybody does.
+        pacing: flags & PACING != 0 && !prompt,
+        prompt,
+        seed: u64::from_le_bytes(seed),
+    };
+    (setup, rest.as_chunks().0.iter().map(|op| decode_op(*op)).collect())
+}
+
+/// The bytes that are this case.
+pub(crate) fn encode(setup: &Setup, ops: &[Op]) -> Vec<u8> {
+    let pacing = if setup.pacing { PACING } else { 0 };
+    let prompt = if setup.prompt { PROMPT } else { 0 };
+    let mut out = vec![(setup.servers as u8 - 1) | pacing | prompt];
+    out.extend(setup.clients.map(|kind| place(&KINDS, kind)));
+    out.extend(setup.seed.to_le_bytes());
+    out.extend(ops.iter().flat_map(|op| encode_op(*op)));
+    out
+}
+
+fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
+    let on = c & 1 != 0;
+    match code {
+        0 => Op::Subscribe(a, b),
+        1 => Op::Unsubscribe(a, b),
+        2 => Op::Resync(a, b),
+        3 => Op::Announce(a, b, c, d),
+        4 => Op::Withdraw(a, b, c, d),
+        5 => Op::Kill(a),
+        6 => Op::Vanish(a),
+        7 => Op::Start(a, on),
+        8 => Op::CutLink(a, b, CUTS[usize::from(c) % CUTS.len()]),
+        9 => Op::Heal(a, b),
+        10 => Op::Latency(a, b, c),
+        11 => Op::Chunks(a, b, CHUNKINGS[usize::from(c) % CHUNKINGS.len()]),
+        12 => Op::Window(a, b, c),
+        13 => Op::Advance(a),
+        14 => Op::AddPeer(a, b),
+        15 => Op::RemovePeer(a, b),
+        16 => Op::ResetPeer(a, b),
+        17 => Op::ResetConn(a, b),
+        18 => Op::Pause(a),
+        19 => Op::Resume(a),
+        20 => Op::Deafen(a),
+        21 => Op::Hear(a),
+        22 => Op::Shutdown(a, on),
+        // Codes that may be given later.
+        _ => Op::Advance(a),
+    }
+}
+
+/// How many codes are given.
+pub(crate) const CODES: u8 = 23;
+
+fn encode_op(op: Op) -> [u8; OP_LEN] {
+    match op {
+        Op::Subscribe(a, b) => [0, a, b, 0, 0],
+        Op::Unsubscribe(a, b) => [1, a, b, 0, 0],
+        Op::Resync(a, b) => [2, a, b, 0, 0],
+        Op::Announce(a, b, c, d) => [3, a, b, c, d],
+        Op::Withdraw(a, b, c, d) => [4, a, b, c, d],
+        Op::Kill(a) => [5, a, 0, 0, 0],
+        Op::Vanish(a) => [6, a, 0, 0, 0],
+        Op::Start(a, on) => [7, a, 0, on.into(), 0],
+        Op::CutLink(a, b, cut) => [8, a, b, place(&CUTS, cut), 0],
+        Op::Heal(a, b) => [9, a, b, 0, 0],
+        Op::Latency(a, b, c) => [10, a, b, c, 0],
+        Op::Chunks(a, b, chunking) => [11, a, b, place(&CHUNKINGS, chunking), 0],
+        Op::Window(a, b, c) => [12, a, b, c, 0],
+        Op::Advance(a) => [13, a, 0, 0, 0],
+        Op::AddPeer(a, b) => [14, a, b, 0, 0],
+        Op::RemovePeer(a, b) => [15, a, b, 0, 0],
+        Op::ResetPeer(a, b) => [16, a, b, 0, 0],
+        Op::ResetConn(a, b) => [17, a, b, 0, 0],
+        Op::Pause(a) => [18, a, 0, 0, 0],
+        Op::Resume(a) => [19, a, 0, 0, 0],
+        Op::Deafen(a) => [20, a, 0, 0, 0],
+        Op::Hear(a) => [21, a, 0, 0, 0],
+        Op::Shutdown(a, on) => [22, a, 0, on.into(), 0],
+    }
+}
+
+fn place<T: PartialEq>(all: &[T], one: T) -> u8 {
+    all.iter().position(|other| *other == one).expect("one of those") as u8
+}
