@@ -9,7 +9,7 @@ use proptest::test_runner::{TestCaseError, TestRunner};
 
 use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
-use super::ops::{self, Cut, Op};
+use super::ops::{self, Cut, Op, Way};
 use super::quiet::quietly;
 use super::rng::Rng;
 use super::world::{Setup, World};
@@ -99,13 +99,44 @@ impl World {
                 let host = host(h);
                 self.hosts[host].paused = !self.setup.prompt;
             }
-            Op::Resume(h) => {
-                let host = host(h);
-                self.hosts[host].paused = false;
-            }
+            Op::Resume(h) => self.resume(host(h)),
             Op::Deafen(h) => self.set_deaf(host(h), true),
             Op::Hear(h) => self.set_deaf(host(h), false),
             Op::Shutdown(h, cleanup) => self.command(host(h), Command::Shutdown { cleanup }),
+            Op::Partition(set, way) if !self.setup.prompt => self.partition(set, way),
+            Op::Reunite => self.reunite(),
+            Op::Delays(n) if !self.setup.prompt => {
+                for ((_, server), path) in &mut self.paths {
+                    path.latency = Duration::from_millis(ops::latency_ms(n >> (2 * server)));
+                }
+            }
+            Op::Dribble(c, s, way) if !self.setup.prompt => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().dribble(way);
+            }
+            Op::Partition(..) | Op::Delays(_) | Op::Dribble(..) => {}
+            Op::Flow(c, s) => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().dribbles = [false; 2];
+            }
+            Op::Jump(h, n) => self.jump(host(h), ops::jump_ms(n)),
+            Op::Suspend(h) => self.suspend(host(h)),
+            Op::StopReading(h) => {
+                let host = host(h);
+                self.hosts[host].reads = self.setup.prompt;
+            }
+            Op::ReadOn(h) => {
+                let host = host(h);
+                self.hosts[host].reads = true;
+            }
+            Op::Doom(h, n) => {
+                let host = host(h);
+                self.hosts[host].doom = Some(n % 8 + 1);
+            }
+            Op::Rest => {
+                self.come_to_rest();
+                self.check_at_rest();
+            }
         }
     }
 
@@ -206,10 +237,43 @@ impl World {
         }
     }
 
-    pub(crate) fn heal_all(&mut self) {
+    fn partition(&mut self, set: u8, way: Way) {
+        let is_in = |host: usize| set >> host & 1 == 1;
+        for ((client, server), path) in &mut self.paths {
+            let cut = match (is_in(*client), is_in(*server)) {
+                (true, false) => [way != Way::In, way != Way::Out],
+                (false, true) => [way != Way::Out, way != Way::In],
+                _ => continue,
+            };
+            path.silent = [path.silent[UP] || cut[UP], path.silent[DOWN] || cut[DOWN]];
+        }
+    }
+
+    fn reunite(&mut self) {
         for path in self.paths.values_mut() {
             path.silent = [false; 2];
         }
+    }
+
+    fn jump(&mut self, host: usize, ms: i64) {
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            let by = Duration::from_millis(ms.unsigned_abs());
+            if ms < 0 { seat.clock.jump_back(self.now, by) } else { seat.clock.jump_ahead(self.now, by) }
+        }
+    }
+
+    fn suspend(&mut self, host: usize) {
+        if self.setup.prompt {
+            return;
+        }
+        self.hosts[host].paused = true;
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            seat.clock.stop(self.now);
+        }
+    }
+
+    pub(crate) fn heal_all(&mut self) {
+        self.reunite();
         for host in 0..self.hosts.len() {
             if self.hosts[host].kind == Kind::Server {
                 self.start(host, true);

@@ -50,6 +50,10 @@ pub(crate) struct Host {
     pub(crate) kind: Kind,
     pub(crate) life: Life,
     pub(crate) paused: bool,
+    /// The process takes nothing off its connections, and does everything else.
+    pub(crate) reads: bool,
+    /// It dies in the midst of its nth turn from now.
+    pub(crate) doom: Option<u8>,
     pub(crate) wants: BTreeSet<Vni>,
     pub(crate) announces: Routes,
     pub(crate) servers: BTreeSet<usize>,
@@ -64,6 +68,8 @@ impl Host {
             kind,
             life: Life::Off { power: true },
             paused: false,
+            reads: true,
+            doom: None,
             wants: BTreeSet::new(),
             announces: Routes::new(),
             servers: (0..dials).collect(),
@@ -96,7 +102,7 @@ impl World {
             h.wants.clear();
             h.announces.clear();
         }
-        h.paused = false;
+        (h.paused, h.reads, h.doom) = (false, true, None);
         h.starts += 1;
         h.peers.clear();
         if h.kind.is_raw() {
@@ -127,6 +133,14 @@ impl World {
             }
         }
         self.bury(host, power);
+    }
+
+    /// The process goes on, and its clock if that stood still.
+    pub(crate) fn resume(&mut self, host: usize) {
+        self.hosts[host].paused = false;
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            seat.clock.go_on(self.now);
+        }
     }
 
     fn bury(&mut self, host: usize, power: bool) {

@@ -5,6 +5,7 @@
 pub(crate) mod accepted;
 pub(crate) mod act;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub(crate) mod dialled;
 pub(crate) mod host;
 pub(crate) mod link;
@@ -17,6 +18,7 @@ pub(crate) mod rig;
 pub(crate) mod rng;
 pub(crate) mod sabotage;
 pub(crate) mod seat;
+pub(crate) mod silence;
 pub(crate) mod wire;
 pub(crate) mod world;
 
