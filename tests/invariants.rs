@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use metalbond::{Instant, Node};
 use proptest::prelude::*;
-use sim::act::{check_cases, run};
+use sim::act::run;
+use sim::cases::check_cases;
 use sim::host::Kind::*;
 use sim::host::Life;
 use sim::ops;

@@ -1,18 +1,14 @@
-//! Carries operations out on a world, and runs whole cases.
+//! Carries operations out on a world.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use metalbond::{Command, TransportEnd};
-use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestRunner};
-
 use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
 use super::ops::{self, Cut, Op, Way};
-use super::quiet::quietly;
 use super::rng::Rng;
 use super::world::{Setup, World};
+use metalbond::{Command, TransportEnd};
 
 /// Runs the operations one after the other, lets everything come to rest, and compares.
 pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
@@ -36,23 +32,6 @@ pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
     world.come_to_rest();
     world.check_at_rest();
     world
-}
-
-/// Runs random cases; on failure prints the smallest as a regression test.
-pub(crate) fn check_cases(setup: Setup, share: u32) {
-    let cases = std::env::var("METALBOND_SIM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
-    let config =
-        ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() };
-    let ops = proptest::collection::vec(ops::op(), 0..40);
-    let case = |(ops, seed): (Vec<Op>, u64)| {
-        run(Setup { seed, ..setup }, &ops);
-        Ok::<(), TestCaseError>(())
-    };
-    let outcome = quietly(|| TestRunner::new(config).run(&(ops, any::<u64>()), case));
-    if let Err(proptest::test_runner::TestError::Fail(why, (ops, seed))) = &outcome {
-        panic!("{why}\n\n    run({:?}, &{ops:?});\n", Setup { seed: *seed, ..setup });
-    }
-    outcome.unwrap();
 }
 
 impl World {

@@ -4,6 +4,7 @@
 
 pub(crate) mod accepted;
 pub(crate) mod act;
+pub(crate) mod cases;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod dialled;
@@ -19,6 +20,7 @@ pub(crate) mod rng;
 pub(crate) mod sabotage;
 pub(crate) mod seat;
 pub(crate) mod silence;
+pub(crate) mod soak;
 pub(crate) mod wire;
 pub(crate) mod world;
 
