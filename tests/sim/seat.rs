@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use metalbond::{Action, Actions, Config, ConnId, Input, Instant, Node, RouteChange, Transmit};
 
 use super::check::Watch;
@@ -55,7 +56,8 @@ impl Seat {
         let mut clock = Clock::new(now);
         let now = clock.read(now);
         Self {
-            node: Node::new(config.clone(), now).unwrap(),
+            node: Node::new(saboteur.as_ref().map_or_else(|| config.clone(), |s| s.config(config.clone())), now)
+                .unwrap(),
             watch: Watch::new(config.clone(), now, strict),
             clock,
             is_watched: true,
@@ -88,7 +90,7 @@ impl Seat {
             _ => self.spins.1 = 0,
         }
         let due = self.node.poll_timeout();
-        let actions = self.node.handle_input(said, input.clone());
+        let actions = self.handle_input(said, input.clone());
         for action in &actions {
             if let Action::Close { conn, .. } = action {
                 self.busy.remove(conn);
@@ -104,6 +106,20 @@ impl Seat {
         }
         self.recording.events.push(Event::Input(said, input, Box::new(actions.clone())));
         actions
+    }
+
+    fn handle_input(&mut self, said: Instant, input: Input) -> Actions {
+        let Some(saboteur) = &mut self.saboteur else { return self.node.handle_input(said, input) };
+        if saboteur.keeps_back(&input) {
+            return Actions::new();
+        }
+        if saboteur.makes_noise(&input) {
+            let conns: Vec<_> = self.node.sessions().map(|s| s.conn).collect();
+            for conn in conns {
+                self.node.handle_input(said, Input::Received { conn, bytes: Bytes::new() });
+            }
+        }
+        self.node.handle_input(said, input)
     }
 
     /// Invariant *progress*: no more than so many Ticks in a row while time stands still.
