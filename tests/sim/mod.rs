@@ -7,6 +7,7 @@ pub(crate) mod act;
 pub(crate) mod cases;
 pub(crate) mod check;
 pub(crate) mod clock;
+pub(crate) mod crowd;
 pub(crate) mod dialled;
 pub(crate) mod host;
 pub(crate) mod link;
