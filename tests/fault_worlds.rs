@@ -4,8 +4,10 @@
 
 mod sim;
 
+use proptest::prelude::*;
+use sim::act::run;
 use sim::host::Kind::*;
-use sim::soak::soak;
+use sim::soak::{operations, soak};
 use sim::world::Setup;
 
 const ONE: Setup =
@@ -24,5 +26,19 @@ const SETUPS: [Setup; 8] = [
 
 #[test]
 fn whatever_fails_everybody_ends_with_the_routes_of_the_model() {
-    soak(&SETUPS, 6);
+    soak(&SETUPS, 4);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn a_run_is_reproduced_by_its_setup_and_operations(
+        ops in operations(80),
+        setup in proptest::sample::select(&SETUPS),
+        seed in any::<u64>(),
+    ) {
+        let run = || run(Setup { seed, ..setup }, &ops).recordings();
+        prop_assert!(run() == run());
+    }
 }

@@ -13,7 +13,7 @@ use sim::host::Kind::*;
 use sim::host::Life;
 use sim::ops;
 use sim::seat::{Event, Recording};
-use sim::world::{Setup, World};
+use sim::world::Setup;
 
 const SETUP: Setup =
     Setup { servers: 2, clients: [Client, Quick, Legacy, NoHold], pacing: true, prompt: false, seed: 0 };
@@ -37,7 +37,7 @@ proptest! {
         ops in proptest::collection::vec(ops::op(), 0..40),
         seed in any::<u64>(),
     ) {
-        for recording in recordings(run(Setup { seed, ..SETUP }, &ops)) {
+        for recording in run(Setup { seed, ..SETUP }, &ops).recordings() {
             replay(&recording, |now, _| now);
         }
     }
@@ -48,7 +48,7 @@ proptest! {
         seed in any::<u64>(),
         back in any::<u32>(),
     ) {
-        for recording in recordings(run(Setup { seed, ..SETUP }, &ops)) {
+        for recording in run(Setup { seed, ..SETUP }, &ops).recordings() {
             // Wherever time stood still, it now runs back.
             let by = Duration::from_millis(back.into());
             replay(&recording, |now, latest| if now == latest { now - by } else { now });
@@ -76,11 +76,6 @@ proptest! {
             }
         }
     }
-}
-
-fn recordings(mut world: World) -> Vec<Recording> {
-    (0..world.hosts.len()).for_each(|host| world.stop(host, true));
-    world.recordings
 }
 
 /// Feeds a recording into a new node; `bend` gives the time to say, from that of the recording and the latest said.

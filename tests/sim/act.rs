@@ -86,7 +86,7 @@ impl World {
             Op::Reunite => self.reunite(),
             Op::Delays(n) if !self.setup.prompt => {
                 for ((_, server), path) in &mut self.paths {
-                    path.latency = Duration::from_millis(ops::latency_ms(n >> (2 * server)));
+                    path.latency = Duration::from_millis(ops::latency_ms((u32::from(n) >> (2 * server)) as u8));
                 }
             }
             Op::Dribble(c, s, way) if !self.setup.prompt => {
@@ -217,7 +217,7 @@ impl World {
     }
 
     fn partition(&mut self, set: u8, way: Way) {
-        let is_in = |host: usize| set >> host & 1 == 1;
+        let is_in = |host: usize| u32::from(set) >> host & 1 == 1;
         for ((client, server), path) in &mut self.paths {
             let cut = match (is_in(*client), is_in(*server)) {
                 (true, false) => [way != Way::In, way != Way::Out],

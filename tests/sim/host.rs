@@ -7,7 +7,7 @@ use metalbond::{Close, Command, Config, Input, Pacing, PeerId, Vni};
 
 use super::model::Routes;
 use super::raw::RawClient;
-use super::seat::Seat;
+use super::seat::{Recording, Seat};
 use super::world::World;
 
 /// So slow that a sync takes several bursts even here.
@@ -133,6 +133,12 @@ impl World {
             }
         }
         self.bury(host, power);
+    }
+
+    /// The recordings of all nodes that there were, which end with the world.
+    pub(crate) fn recordings(mut self) -> Vec<Recording> {
+        (0..self.hosts.len()).for_each(|host| self.stop(host, true));
+        self.recordings
     }
 
     /// The process goes on, and its clock if that stood still.

@@ -25,7 +25,7 @@ pub(crate) enum Event {
 }
 
 /// All that went into a node and came out.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Recording {
     pub(crate) config: Config,
     pub(crate) start: Instant,

@@ -59,7 +59,7 @@ fn work(setups: &[Setup], rounds: impl Iterator<Item = usize>, until: Option<Ins
 }
 
 /// So many at most, more of them faults than elsewhere. Each server has a delay of its own from the start.
-fn operations(length: usize) -> impl Strategy<Value = Vec<Op>> {
+pub(crate) fn operations(length: usize) -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![4 => ops::op(), 1 => ops::fault()];
     (any::<u8>(), proptest::collection::vec(op, 0..length)).prop_map(|(delays, mut ops)| {
         ops.insert(0, Op::Delays(delays));
