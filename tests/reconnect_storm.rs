@@ -27,7 +27,7 @@ fn a_server_that_dies_and_dies_again_has_everybody_back_and_no_embedder_notices(
 }
 
 #[test]
-fn a_server_that_was_cut_off_has_everybody_back() {
+fn a_server_that_was_cut_off_has_everybody_back_and_no_embedder_notices() {
     let mut crowd = at_rest(1);
     // Not warming any more.
     crowd.run_for(Duration::from_secs(60));
@@ -36,6 +36,7 @@ fn a_server_that_was_cut_off_has_everybody_back() {
     crowd.reconnect(0);
     crowd.run_for(BACK);
     crowd.check_at_rest();
+    assert_eq!(crowd.changes(&crowd.nodes()), 0);
     assert_dials(&crowd, 1, 30);
 }
 
