@@ -39,7 +39,7 @@ impl Kind {
 
 pub(crate) enum Life {
     Node(Box<Seat>),
-    Raw(RawClient),
+    Raw(Box<RawClient>),
     /// No process. The host's system answers that, if there is power.
     Off {
         power: bool,
@@ -107,7 +107,8 @@ impl World {
         h.peers.clear();
         if h.kind.is_raw() {
             let pipelines = h.kind == Kind::Pipelining;
-            h.life = Life::Raw(RawClient::new(now, pipelines, h.wants.clone(), h.announces.clone()));
+            let raw = RawClient::new(now, pipelines, h.wants.clone(), h.announces.clone());
+            h.life = Life::Raw(Box::new(raw));
             return;
         }
         let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind) };

@@ -1,6 +1,7 @@
 //! A crowd: servers, and a thousand clients that all dial them. A queue of events drives it in virtual time; there is no
 //! watcher, which would take too long for so many: the comparison comes when all is quiet.
 
+mod process;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,11 +9,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use metalbond::{Action, Command, Config, ConnId, Input, Instant, Node, Route, TransportEnd, Vni};
+use metalbond::{ConnId, Input, Node, TransportEnd, Vni};
 
 use super::model::Routes;
 use super::raw::RawClient;
-use super::rig::route_in;
 
 /// Each client is in two of these VNIs, and in one that all share.
 const VNIS: usize = 50;
@@ -23,7 +23,7 @@ const RETRANSMITS_MS: u64 = 1000;
 enum Process {
     Off,
     Node(Box<Node>),
-    Raw(RawClient),
+    Raw(Box<RawClient>),
 }
 
 struct Host {
@@ -81,7 +81,7 @@ impl Crowd {
         let mut crowd = Self {
             now: Duration::from_secs(1000),
             servers,
-            hosts: (0..servers + clients).map(|n| host(n, servers)).collect(),
+            hosts: (0..servers + clients).map(|n| process::host(n, servers)).collect(),
             conns: Vec::new(),
             events: BTreeMap::new(),
             added: 0,
@@ -91,38 +91,6 @@ impl Crowd {
         };
         (0..servers + clients).for_each(|host| crowd.start(host));
         crowd
-    }
-
-    /// A new process, which wants what the last one wanted.
-    pub(crate) fn start(&mut self, host: usize) {
-        let (now, servers) = (self.now, self.servers);
-        let h = &mut self.hosts[host];
-        (h.wake, h.dials) = (None, 0);
-        self.active.insert(host);
-        if is_raw(host, servers) {
-            h.process = Process::Raw(RawClient::new(now, false, h.wants.clone(), h.announces.clone()));
-            return;
-        }
-        let config = Config { seed: now.as_millis() as u64 ^ (host as u64) << 32, ..Config::default() };
-        h.process = Process::Node(Box::new(Node::new(config, Instant::from_epoch(now)).unwrap()));
-        let mut say = |command| h.inbox.push_back(Input::Command(command));
-        if host < servers {
-            return say(Command::SetListening(true));
-        }
-        h.wants.iter().for_each(|vni| say(Command::Subscribe(*vni)));
-        h.announces.iter().for_each(|route| say(Command::Announce(*route)));
-        (0..servers).for_each(|s| say(Command::AddPeer { endpoint: s.to_string().into() }));
-    }
-
-    /// The process dies; its system resets its connections.
-    pub(crate) fn kill(&mut self, host: usize) {
-        let h = &mut self.hosts[host];
-        h.process = Process::Off;
-        h.inbox.clear();
-        let conns = std::mem::take(&mut h.conns).into_values().chain(h.raw_conn.take());
-        for conn in conns.collect::<Vec<_>>() {
-            self.end(conn, self.end_of(conn, host), TransportEnd::Reset);
-        }
     }
 
     /// Something on the way resets every connection of the server.
@@ -267,101 +235,6 @@ impl Crowd {
         }
     }
 
-    fn turn(&mut self, host: usize) {
-        let now = Instant::from_epoch(self.now);
-        if let Process::Raw(_) = self.hosts[host].process {
-            return self.raw_turn(host);
-        }
-        loop {
-            let Host { process: Process::Node(node), inbox, .. } = &mut self.hosts[host] else { return };
-            let input =
-                inbox.pop_front().or_else(|| node.poll_timeout().is_some_and(|at| at <= now).then_some(Input::Tick));
-            let Some(input) = input else { break };
-            for action in node.handle_input(now, input) {
-                self.act(host, action);
-            }
-            let Host { process: Process::Node(node), inbox, installed, changes, .. } = &mut self.hosts[host] else {
-                return;
-            };
-            // Polled at the end of the turn, when all that has come is handled.
-            if !inbox.is_empty() {
-                continue;
-            }
-            let transmits: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
-            inbox.extend(transmits.iter().map(|t| Input::Sent { conn: t.conn }));
-            while let Some(change) = node.poll_change() {
-                let route = |next_hop| Route { vni: change.vni, prefix: change.prefix, next_hop };
-                installed.retain(|r| !change.removed().iter().any(|hop| *r == route(*hop)));
-                installed.extend(change.added().iter().map(|hop| route(*hop)));
-                *changes += 1;
-            }
-            for transmit in transmits {
-                if let Some(&conn) = self.hosts[host].conns.get(&transmit.conn) {
-                    let (latency, far) = (self.latency(conn), 1 - self.end_of(conn, host));
-                    transmit.chunks.into_iter().for_each(|bytes| self.add(latency, Event::Bytes(conn, far, bytes)));
-                }
-            }
-        }
-        let Process::Node(node) = &self.hosts[host].process else { return };
-        let next = node.poll_timeout().map(Instant::since_epoch);
-        self.wake_at(host, next);
-    }
-
-    fn wake_at(&mut self, host: usize, next: Option<Duration>) {
-        let wake = self.hosts[host].wake.filter(|at| *at > self.now);
-        if let Some(next) = next.filter(|next| wake.is_none_or(|at| *next < at)) {
-            self.hosts[host].wake = Some(next);
-            self.add(next.saturating_sub(self.now), Event::Wake(host));
-        }
-    }
-
-    fn act(&mut self, host: usize, action: Action) {
-        match action {
-            Action::Dial { conn, endpoint, .. } => drop(self.dial(host, conn, endpoint.parse().unwrap())),
-            Action::Close { conn, .. } => {
-                if let Some(&conn) = self.hosts[host].conns.get(&conn) {
-                    self.end(conn, self.end_of(conn, host), TransportEnd::Eof);
-                }
-            }
-            Action::Reply(reply) => drop(reply.unwrap()),
-            Action::State(_) | Action::Terminated => {}
-        }
-    }
-
-    fn dial(&mut self, host: usize, id: ConnId, server: usize) -> usize {
-        let conn = self.conns.len();
-        self.conns.push(Conn { hosts: [host, server], ids: [id, ConnId::accepted(0)], open: [true, false] });
-        self.hosts[host].conns.insert(id, conn);
-        self.hosts[host].dials += 1;
-        self.add(self.hosts[host].latency, Event::Syn(conn));
-        conn
-    }
-
-    fn raw_turn(&mut self, host: usize) {
-        let now = self.now;
-        let h = &mut self.hosts[host];
-        let Process::Raw(raw) = &mut h.process else { return };
-        let (dials, gives_up, out) = (raw.dials(now), raw.tick(now), raw.take_out());
-        if gives_up {
-            raw.closed(now);
-        }
-        let conn = h.raw_conn;
-        if let (Some(conn), false) = (conn, out.is_empty()) {
-            self.add(self.latency(conn), Event::Bytes(conn, 1, out.into()));
-        }
-        if let (Some(conn), true) = (conn, gives_up) {
-            self.end(conn, 0, TransportEnd::Eof);
-        }
-        if dials {
-            let id = ConnId::accepted(self.conns.len() as u64);
-            let conn = self.dial(host, id, host % self.servers);
-            self.hosts[host].raw_conn = Some(conn);
-        }
-        let Process::Raw(raw) = &self.hosts[host].process else { return };
-        let next = raw.next_deadline();
-        self.wake_at(host, Some(next));
-    }
-
     pub(crate) fn clients(&self) -> std::ops::Range<usize> {
         self.servers..self.hosts.len()
     }
@@ -389,33 +262,7 @@ impl Crowd {
 
 /// One client in ten is without our capability.
 fn is_raw(host: usize, servers: usize) -> bool {
-    host >= servers && host / 7 % 10 == 0
-}
-
-fn host(n: usize, servers: usize) -> Host {
-    let (mut wants, mut announces) = (BTreeSet::new(), Routes::new());
-    if let Some(client) = n.checked_sub(servers) {
-        let [vni, next] = [client, client + 1].map(|c| Vni((c % VNIS) as u32));
-        wants = BTreeSet::from([vni, next, SHARED]);
-        // Two addresses of its own, and one that the others in its VNI have, too.
-        let (own, hypervisor) = ((client / VNIS) as u8, client as u16);
-        announces.extend([own, own + 100, 255].map(|n| route_in(vni.0, n, hypervisor)));
-        announces.extend((client < 20).then(|| route_in(SHARED.0, own, hypervisor)));
-    }
-    Host {
-        process: Process::Off,
-        inbox: VecDeque::new(),
-        wake: None,
-        latency: Duration::from_micros(300 + n as u64 * 977 % 20_000),
-        conns: BTreeMap::new(),
-        raw_conn: None,
-        accepted: 0,
-        dials: 0,
-        wants,
-        announces,
-        installed: Routes::new(),
-        changes: 0,
-    }
+    host >= servers && (host / 7).is_multiple_of(10)
 }
 
 /// The connection that it is about, if it passes the network.
