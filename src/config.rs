@@ -39,7 +39,8 @@ pub struct Config {
     /// The most seconds that this node, as a server, grants a client's `restartTime`. Default 60.
     pub restart_time_max: u32,
     /// How long after its start a listening node says in its HELLO that its table may still be incomplete
-    /// (`warming`). Default 60 s.
+    /// (`warming`); and after the loss of a client that fell silent, as it may be cut off, and others with it.
+    /// Default 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub warming: Duration,
     /// How fast routes are sent to a client without the capability `ordered`; `None`: as fast as it takes them.

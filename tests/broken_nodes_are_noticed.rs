@@ -38,6 +38,21 @@ fn an_inverted_update_is_noticed() {
     notices(Sabotage::Invert);
 }
 
+#[test]
+fn one_that_waits_for_what_was_written_long_ago_is_noticed() {
+    notices(Sabotage::Stall);
+}
+
+#[test]
+fn one_that_keeps_whoever_is_silent_is_noticed() {
+    notices(Sabotage::Trust);
+}
+
+#[test]
+fn one_that_gives_peers_up_too_soon_is_noticed() {
+    notices(Sabotage::Hurry);
+}
+
 fn notices(how: Sabotage) {
     let begin = Instant::now();
     let strategy = proptest::collection::vec(ops::op(), 20..40);
@@ -46,7 +61,8 @@ fn notices(how: Sabotage) {
     // Panics are what is wanted.
     while begin.elapsed() < Duration::from_secs(1) {
         let ops = strategy.new_tree(&mut runner).unwrap().current();
-        let setup = Setup { seed: cases, prompt: how != Sabotage::Delay, ..SETUP };
+        let is_late = matches!(how, Sabotage::Delay | Sabotage::Trust | Sabotage::Hurry);
+        let setup = Setup { seed: cases, prompt: !is_late, ..SETUP };
         let world = || run_in(World::sabotaged(setup, Some(Saboteur::new(how, 3))), &ops);
         if quietly(|| catch_unwind(AssertUnwindSafe(world))).is_err() {
             return;

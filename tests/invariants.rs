@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use metalbond::{Instant, Node};
 use proptest::prelude::*;
-use sim::act::{check_cases, run};
+use sim::act::run;
+use sim::cases::check_cases;
 use sim::host::Kind::*;
 use sim::host::Life;
 use sim::ops;
 use sim::seat::{Event, Recording};
-use sim::world::{Setup, World};
+use sim::world::Setup;
 
 const SETUP: Setup =
     Setup { servers: 2, clients: [Client, Quick, Legacy, NoHold], pacing: true, prompt: false, seed: 0 };
@@ -36,7 +37,7 @@ proptest! {
         ops in proptest::collection::vec(ops::op(), 0..40),
         seed in any::<u64>(),
     ) {
-        for recording in recordings(run(Setup { seed, ..SETUP }, &ops)) {
+        for recording in run(Setup { seed, ..SETUP }, &ops).recordings() {
             replay(&recording, |now, _| now);
         }
     }
@@ -47,7 +48,7 @@ proptest! {
         seed in any::<u64>(),
         back in any::<u32>(),
     ) {
-        for recording in recordings(run(Setup { seed, ..SETUP }, &ops)) {
+        for recording in run(Setup { seed, ..SETUP }, &ops).recordings() {
             // Wherever time stood still, it now runs back.
             let by = Duration::from_millis(back.into());
             replay(&recording, |now, latest| if now == latest { now - by } else { now });
@@ -69,17 +70,12 @@ proptest! {
             while let Some(due) = seat.timeout().filter(|t| *t <= until) {
                 now = now.max(due);
                 seat.feed(now, metalbond::Input::Tick);
-                seat.drain(now);
+                seat.drain();
                 ticks += 1;
                 prop_assert!(ticks < 10_000, "{ticks} ticks in {:?}", now - world.now);
             }
         }
     }
-}
-
-fn recordings(mut world: World) -> Vec<Recording> {
-    (0..world.hosts.len()).for_each(|host| world.stop(host, true));
-    world.recordings
 }
 
 /// Feeds a recording into a new node; `bend` gives the time to say, from that of the recording and the latest said.

@@ -2,7 +2,7 @@
 
 mod sim;
 
-use sim::act::check_cases;
+use sim::cases::check_cases;
 use sim::host::Kind::*;
 use sim::world::Setup;
 

@@ -2,8 +2,8 @@
 
 mod sim;
 
-use metalbond::{Command, Config};
-use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig};
+use metalbond::{Command, Config, TransportEnd};
+use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
 use sim::wire::{Frames, Hello, Msg, WARMING, encode, frame, hex, put_bytes, put_uint};
 
 const HELLO_CLIENT_2S: &str = "01 0002 01 0802";
@@ -100,6 +100,31 @@ fn a_server_says_that_it_is_warming_for_its_first_minute() {
         assert_eq!(hello.warming(), warming, "after {secs} s more");
         assert_eq!(hello.capabilities & !WARMING, 1);
     }
+}
+
+/// It may have been cut off, and others with it: what the first who is back is told is not all.
+#[test]
+fn a_server_says_so_again_for_a_minute_after_a_client_with_routes_fell_silent() {
+    let mut rig = Rig::server();
+    let says = |rig: &mut Rig| {
+        let conn = rig.accept();
+        rig.say(conn, &[Msg::Hello(LEGACY)]);
+        let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
+        hello.warming()
+    };
+    let (gone, restarts, idle) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
+    rig.say(gone, &[Msg::Add(route(1, 1))]);
+    rig.say(restarts, &[Msg::Add(route(2, 1))]);
+    rig.end(restarts, TransportEnd::Reset);
+    rig.end(idle, TransportEnd::TimedOut);
+    assert!(!says(&mut rig), "nothing is missing");
+    rig.advance_secs(13);
+    assert!(!rig.is_open(gone));
+    assert!(says(&mut rig));
+    rig.advance_secs(58);
+    assert!(says(&mut rig));
+    rig.advance_secs(2);
+    assert!(!says(&mut rig));
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Node {
             Command::SetListening(listening) => {
                 self.is_listening = listening;
                 if listening {
-                    self.listening_since.get_or_insert(self.clock.now());
+                    self.warming_since.get_or_insert(self.clock.now());
                 }
             }
             Command::Shutdown { cleanup } => self.shut_down(cleanup),

@@ -81,8 +81,8 @@ pub struct Node {
     next_peer: u32,
     random: u64,
     is_listening: bool,
-    /// Since when it has been listening: the time of `warming` counts from here.
-    listening_since: Option<Instant>,
+    /// The time of `warming` counts from here: since it began to listen, or last lost a client that may be back.
+    warming_since: Option<Instant>,
     shutdown: Shutdown,
 }
 
@@ -126,7 +126,7 @@ impl Node {
             next_conn: 0,
             next_peer: 0,
             is_listening: false,
-            listening_since: None,
+            warming_since: None,
             shutdown: Shutdown::No,
         })
     }
@@ -278,6 +278,15 @@ impl Node {
                 self.departed.insert(origin, Departed { addr: remote.ip().to_canonical(), until });
             }
         } else {
+            // One that fell silent may be cut off, and others with it: the first who is back must not take the table without the
+            // others' routes for the whole.
+            let is_cut_off = matches!(
+                reason,
+                CloseReason::Silence(_) | CloseReason::Transport(TransportEnd::TimedOut | TransportEnd::Error(_))
+            );
+            if is_cut_off && self.rib.route_count(origin) > 0 {
+                self.warming_since = self.warming_since.map(|_| self.clock.now());
+            }
             self.leave(origin);
         }
     }

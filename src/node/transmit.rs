@@ -306,7 +306,7 @@ impl Node {
     }
 
     fn is_warming(&self) -> bool {
-        let since = self.listening_since.filter(|_| self.is_listening);
+        let since = self.warming_since.filter(|_| self.is_listening);
         since.is_some_and(|since| self.clock.now().saturating_since(since) < self.config.warming)
     }
 }

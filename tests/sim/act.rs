@@ -1,18 +1,14 @@
-//! Carries operations out on a world, and runs whole cases.
+//! Carries operations out on a world.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use metalbond::{Command, TransportEnd};
-use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestRunner};
-
 use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
-use super::ops::{self, Cut, Op};
-use super::quiet::quietly;
+use super::ops::{self, Cut, Op, Way};
 use super::rng::Rng;
 use super::world::{Setup, World};
+use metalbond::{Command, TransportEnd};
 
 /// Runs the operations one after the other, lets everything come to rest, and compares.
 pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
@@ -36,23 +32,6 @@ pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
     world.come_to_rest();
     world.check_at_rest();
     world
-}
-
-/// Runs random cases; on failure prints the smallest as a regression test.
-pub(crate) fn check_cases(setup: Setup, share: u32) {
-    let cases = std::env::var("METALBOND_SIM_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
-    let config =
-        ProptestConfig { cases: (cases / share).max(1), failure_persistence: None, ..ProptestConfig::default() };
-    let ops = proptest::collection::vec(ops::op(), 0..40);
-    let case = |(ops, seed): (Vec<Op>, u64)| {
-        run(Setup { seed, ..setup }, &ops);
-        Ok::<(), TestCaseError>(())
-    };
-    let outcome = quietly(|| TestRunner::new(config).run(&(ops, any::<u64>()), case));
-    if let Err(proptest::test_runner::TestError::Fail(why, (ops, seed))) = &outcome {
-        panic!("{why}\n\n    run({:?}, &{ops:?});\n", Setup { seed: *seed, ..setup });
-    }
-    outcome.unwrap();
 }
 
 impl World {
@@ -99,13 +78,44 @@ impl World {
                 let host = host(h);
                 self.hosts[host].paused = !self.setup.prompt;
             }
-            Op::Resume(h) => {
-                let host = host(h);
-                self.hosts[host].paused = false;
-            }
+            Op::Resume(h) => self.resume(host(h)),
             Op::Deafen(h) => self.set_deaf(host(h), true),
             Op::Hear(h) => self.set_deaf(host(h), false),
             Op::Shutdown(h, cleanup) => self.command(host(h), Command::Shutdown { cleanup }),
+            Op::Partition(set, way) if !self.setup.prompt => self.partition(set, way),
+            Op::Reunite => self.reunite(),
+            Op::Delays(n) if !self.setup.prompt => {
+                for ((_, server), path) in &mut self.paths {
+                    path.latency = Duration::from_millis(ops::latency_ms((u32::from(n) >> (2 * server)) as u8));
+                }
+            }
+            Op::Dribble(c, s, way) if !self.setup.prompt => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().dribble(way);
+            }
+            Op::Partition(..) | Op::Delays(_) | Op::Dribble(..) => {}
+            Op::Flow(c, s) => {
+                let pair = pair(c, s);
+                self.paths.get_mut(&pair).unwrap().dribbles = [false; 2];
+            }
+            Op::Jump(h, n) => self.jump(host(h), ops::jump_ms(n)),
+            Op::Suspend(h) => self.suspend(host(h)),
+            Op::StopReading(h) => {
+                let host = host(h);
+                self.hosts[host].reads = self.setup.prompt;
+            }
+            Op::ReadOn(h) => {
+                let host = host(h);
+                self.hosts[host].reads = true;
+            }
+            Op::Doom(h, n) => {
+                let host = host(h);
+                self.hosts[host].doom = Some(n % 8 + 1);
+            }
+            Op::Rest => {
+                self.come_to_rest();
+                self.check_at_rest();
+            }
         }
     }
 
@@ -206,10 +216,43 @@ impl World {
         }
     }
 
-    pub(crate) fn heal_all(&mut self) {
+    fn partition(&mut self, set: u8, way: Way) {
+        let is_in = |host: usize| u32::from(set) >> host & 1 == 1;
+        for ((client, server), path) in &mut self.paths {
+            let cut = match (is_in(*client), is_in(*server)) {
+                (true, false) => [way != Way::In, way != Way::Out],
+                (false, true) => [way != Way::Out, way != Way::In],
+                _ => continue,
+            };
+            path.silent = [path.silent[UP] || cut[UP], path.silent[DOWN] || cut[DOWN]];
+        }
+    }
+
+    fn reunite(&mut self) {
         for path in self.paths.values_mut() {
             path.silent = [false; 2];
         }
+    }
+
+    fn jump(&mut self, host: usize, ms: i64) {
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            let by = Duration::from_millis(ms.unsigned_abs());
+            if ms < 0 { seat.clock.jump_back(self.now, by) } else { seat.clock.jump_ahead(self.now, by) }
+        }
+    }
+
+    fn suspend(&mut self, host: usize) {
+        if self.setup.prompt {
+            return;
+        }
+        self.hosts[host].paused = true;
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            seat.clock.stop(self.now);
+        }
+    }
+
+    pub(crate) fn heal_all(&mut self) {
+        self.reunite();
         for host in 0..self.hosts.len() {
             if self.hosts[host].kind == Kind::Server {
                 self.start(host, true);

@@ -13,6 +13,7 @@ use super::accepted::{Accepted, Step};
 use super::dialled::Dialled;
 use super::model::{Model, Routes, Who};
 use super::ops;
+use super::silence::Silence;
 use super::wire::{Msg, decode_all, encode_all};
 
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Watch {
     config: Config,
     /// The exception for slow subscribers does not hold.
     strict: bool,
+    silence: Silence,
     pub(crate) model: Model,
     announcers: BTreeMap<Route, BTreeSet<Who>>,
     pub(crate) accepted: BTreeMap<ConnId, Accepted>,
@@ -42,10 +44,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(config: Config, strict: bool) -> Self {
+    pub(crate) fn new(config: Config, now: Instant, strict: bool) -> Self {
         Self {
             config,
             strict,
+            silence: Silence::new(now),
             model: Model::new(),
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -68,23 +71,30 @@ impl Watch {
         self.closing_since.is_some()
     }
 
-    /// What the node was fed, and what it said to it.
-    pub(crate) fn input(&mut self, now: Instant, input: &Input, actions: &[Action]) {
+    /// What the node was fed, and what it said to it. It had asked to be called at `due`.
+    pub(crate) fn input(&mut self, now: Instant, due: Option<Instant>, input: &Input, actions: &[Action]) {
+        self.silence.advance(now, due);
         match input {
             Input::Tick => self.end_graces(now),
             Input::Accepted { conn, .. } => {
                 self.accepted.insert(*conn, Accepted::new(*conn));
                 self.model.join(*conn);
+                self.silence.wait(*conn, self.config.handshake_timeout);
             }
             Input::Connected { conn, .. } => {
                 if let Some(dialled) = self.dialled.get_mut(conn) {
                     dialled.is_connected = true;
+                    self.silence.wait(*conn, self.config.handshake_timeout);
                 }
             }
             Input::DialFailed { conn, .. } => {
                 self.dialled.remove(conn);
             }
-            Input::Received { conn, bytes } => self.received(*conn, bytes),
+            Input::Received { conn, bytes } => {
+                let before = self.stage(*conn);
+                self.received(*conn, bytes);
+                self.sign_of_life(*conn, before);
+            }
             Input::Sent { .. } => {}
             Input::Closed { conn, end } => self.closed(now, *conn, end),
             Input::Command(command) => self.command(now, command, actions),
@@ -92,16 +102,44 @@ impl Watch {
         let replies = actions.iter().filter(|a| matches!(a, Action::Reply(_))).count();
         assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "replies to {input:?}");
         for action in actions {
+            if let Action::State(t) = action
+                && t.reason.is_some()
+            {
+                self.silence.end(t.conn, t.reason.as_ref());
+            }
+        }
+        for action in actions {
             match action {
                 Action::Dial { conn, .. } => {
+                    self.silence.wait(*conn, self.config.handshake_timeout);
                     assert!(conn.is_dialled());
                     let fresh = self.dialled.insert(*conn, Dialled::default()).is_none();
                     assert!(fresh, "{conn} is dialled twice");
                 }
-                Action::Close { conn, .. } => self.end(*conn),
+                Action::Close { conn, .. } => {
+                    self.silence.end(*conn, None);
+                    self.end(*conn);
+                }
                 Action::State(t) => assert_ne!(t.old, t.new, "a transition that is none"),
                 Action::Reply(_) | Action::Terminated => {}
             }
+        }
+    }
+
+    /// How far a session's handshake has come, and its KEEPALIVE interval.
+    fn stage(&self, conn: ConnId) -> (Option<u32>, bool) {
+        let accepted = self.accepted.get(&conn).map(|a| (a.hello, a.is_established()));
+        let dialled = self.dialled.get(&conn).map(|d| (d.hello, d.is_established()));
+        let (hello, is_established) = accepted.or(dialled).unwrap_or_default();
+        (hello.map(|h| h.keepalive.min(self.config.keepalive)), is_established)
+    }
+
+    /// Bytes came: each is a sign of life in an open session, and before that what moves the handshake on.
+    fn sign_of_life(&mut self, conn: ConnId, before: (Option<u32>, bool)) {
+        match self.stage(conn) {
+            (Some(interval), true) => self.silence.wait(conn, Duration::from_secs(interval.into()) * 5 / 2),
+            after if after != before => self.silence.wait(conn, self.config.handshake_timeout),
+            _ => {}
         }
     }
 
@@ -313,6 +351,7 @@ impl Watch {
     /// The node has drained, and no timeout is due. `credit`: connections that a transmit is not under way to.
     pub(crate) fn turn_ended(&mut self, now: Instant, node: &Node, deaf: bool, credit: impl Fn(ConnId) -> bool) {
         self.leaving.clear();
+        self.silence.check();
         if let Some(since) = self.closing_since {
             let late = now.saturating_since(since) > self.config.shutdown_timeout;
             assert!(!late, "the shutdown takes longer than it may");

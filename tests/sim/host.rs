@@ -7,7 +7,7 @@ use metalbond::{Close, Command, Config, Input, Pacing, PeerId, Vni};
 
 use super::model::Routes;
 use super::raw::RawClient;
-use super::seat::Seat;
+use super::seat::{Recording, Seat};
 use super::world::World;
 
 /// So slow that a sync takes several bursts even here.
@@ -39,7 +39,7 @@ impl Kind {
 
 pub(crate) enum Life {
     Node(Box<Seat>),
-    Raw(RawClient),
+    Raw(Box<RawClient>),
     /// No process. The host's system answers that, if there is power.
     Off {
         power: bool,
@@ -50,6 +50,10 @@ pub(crate) struct Host {
     pub(crate) kind: Kind,
     pub(crate) life: Life,
     pub(crate) paused: bool,
+    /// The process takes nothing off its connections, and does everything else.
+    pub(crate) reads: bool,
+    /// It dies in the midst of its nth turn from now.
+    pub(crate) doom: Option<u8>,
     pub(crate) wants: BTreeSet<Vni>,
     pub(crate) announces: Routes,
     pub(crate) servers: BTreeSet<usize>,
@@ -64,6 +68,8 @@ impl Host {
             kind,
             life: Life::Off { power: true },
             paused: false,
+            reads: true,
+            doom: None,
             wants: BTreeSet::new(),
             announces: Routes::new(),
             servers: (0..dials).collect(),
@@ -96,12 +102,13 @@ impl World {
             h.wants.clear();
             h.announces.clear();
         }
-        h.paused = false;
+        (h.paused, h.reads, h.doom) = (false, true, None);
         h.starts += 1;
         h.peers.clear();
         if h.kind.is_raw() {
             let pipelines = h.kind == Kind::Pipelining;
-            h.life = Life::Raw(RawClient::new(now, pipelines, h.wants.clone(), h.announces.clone()));
+            let raw = RawClient::new(now, pipelines, h.wants.clone(), h.announces.clone());
+            h.life = Life::Raw(Box::new(raw));
             return;
         }
         let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind) };
@@ -127,6 +134,20 @@ impl World {
             }
         }
         self.bury(host, power);
+    }
+
+    /// The recordings of all nodes that there were, which end with the world.
+    pub(crate) fn recordings(mut self) -> Vec<Recording> {
+        (0..self.hosts.len()).for_each(|host| self.stop(host, true));
+        self.recordings
+    }
+
+    /// The process goes on, and its clock if that stood still.
+    pub(crate) fn resume(&mut self, host: usize) {
+        self.hosts[host].paused = false;
+        if let Life::Node(seat) = &mut self.hosts[host].life {
+            seat.clock.go_on(self.now);
+        }
     }
 
     fn bury(&mut self, host: usize, power: bool) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use metalbond::TransportEnd;
 
-use super::ops::Chunking;
+use super::ops::{Chunking, Way};
 use super::rng::Rng;
 use super::wire::frame_len;
 
@@ -15,6 +15,11 @@ use super::wire::frame_len;
 pub(crate) const UP: usize = 0;
 /// From server to client.
 pub(crate) const DOWN: usize = 1;
+
+/// What a system takes for a process that doesn't read.
+const UNREAD_MAX: usize = 100;
+/// A byte on a path that dribbles.
+const DRIBBLE: Duration = Duration::from_secs(1);
 
 /// What all connections between a client's host and a server's host share.
 #[derive(Clone, Debug)]
@@ -25,11 +30,22 @@ pub(crate) struct Path {
     pub(crate) chunking: Chunking,
     /// Nothing arrives in this direction.
     pub(crate) silent: [bool; 2],
+    /// A byte a second leaves in this direction.
+    pub(crate) dribbles: [bool; 2],
 }
 
 impl Path {
     pub(crate) fn new(chunking: Chunking) -> Self {
-        Self { latency: Duration::ZERO, window: 1 << 20, chunking, silent: [false; 2] }
+        Self { latency: Duration::ZERO, window: 1 << 20, chunking, silent: [false; 2], dribbles: [false; 2] }
+    }
+
+    /// Only a byte a second passes in these directions.
+    pub(crate) fn dribble(&mut self, way: Way) {
+        match way {
+            Way::Both => self.dribbles = [true; 2],
+            Way::In => self.dribbles[UP] = true,
+            Way::Out => self.dribbles[DOWN] = true,
+        }
     }
 }
 
@@ -41,6 +57,8 @@ pub(crate) struct Pipe {
     /// Under way, with the time of its arrival.
     flight: VecDeque<(Duration, Bytes)>,
     bytes: usize,
+    /// Since when the next piece has been leaving, where bytes dribble.
+    leaving_since: Option<Duration>,
     /// What the reader learns behind the last byte, and when.
     end: Option<(Duration, TransportEnd)>,
     /// The writer closes behind the last byte.
@@ -59,14 +77,26 @@ impl Pipe {
     }
 
     /// Moves what there is room for into the network. Whether anything moved.
-    pub(crate) fn pump(&mut self, now: Duration, path: &Path) -> bool {
+    pub(crate) fn pump(&mut self, now: Duration, path: &Path, direction: usize, is_read: bool) -> bool {
         let mut moved = false;
+        let window = if is_read { path.window } else { path.window.min(UNREAD_MAX) };
         while let Some(chunk) = self.unwritten.front_mut() {
-            let room = path.window.saturating_sub(self.bytes);
+            let room = window.saturating_sub(self.bytes);
             if room == 0 {
                 break;
             }
-            let n = if self.segments { chunk.len() } else { room.min(chunk.len()) };
+            let n = match (self.segments, path.dribbles[direction]) {
+                (true, _) => chunk.len(),
+                (false, true) => 1,
+                (false, false) => room.min(chunk.len()),
+            };
+            if path.dribbles[direction] {
+                let leaves = *self.leaving_since.get_or_insert(now) + DRIBBLE * n as u32;
+                if now < leaves {
+                    break;
+                }
+            }
+            self.leaving_since = None;
             let piece = chunk.split_to(n);
             if chunk.is_empty() {
                 self.unwritten.pop_front();
@@ -84,6 +114,12 @@ impl Pipe {
             moved = true;
         }
         moved
+    }
+
+    /// When the next piece leaves, where bytes dribble.
+    pub(crate) fn next_departure(&self) -> Option<Duration> {
+        let n = if self.segments { self.unwritten.front()?.len() } else { 1 };
+        self.leaving_since.map(|since| since + DRIBBLE * n as u32)
     }
 
     pub(crate) fn is_written(&self) -> bool {
@@ -153,6 +189,7 @@ impl Pipe {
     pub(crate) fn close(&mut self, drains: bool) {
         if !drains {
             self.unwritten.clear();
+            self.leaving_since = None;
         }
         self.closing = true;
     }
@@ -160,6 +197,7 @@ impl Pipe {
     /// Ends it ahead of all bytes that did not arrive yet.
     pub(crate) fn abort(&mut self, at: Duration, end: TransportEnd) {
         self.unwritten.clear();
+        self.leaving_since = None;
         self.flight.clear();
         self.bytes = 0;
         self.end = Some((at, end));

@@ -4,7 +4,10 @@
 
 pub(crate) mod accepted;
 pub(crate) mod act;
+pub(crate) mod cases;
 pub(crate) mod check;
+pub(crate) mod clock;
+pub(crate) mod crowd;
 pub(crate) mod decode;
 pub(crate) mod dialled;
 pub(crate) mod host;
@@ -18,6 +21,8 @@ pub(crate) mod rig;
 pub(crate) mod rng;
 pub(crate) mod sabotage;
 pub(crate) mod seat;
+pub(crate) mod silence;
+pub(crate) mod soak;
 pub(crate) mod wire;
 pub(crate) mod world;
 

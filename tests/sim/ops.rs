@@ -25,6 +25,16 @@ pub(crate) enum Cut {
     SilenceDown,
 }
 
+/// Into which direction of a set of hosts, or of a server, something applies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Way {
+    Both,
+    /// Into it.
+    In,
+    /// Out of it.
+    Out,
+}
+
 /// How bytes are taken from a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Chunking {
@@ -76,12 +86,34 @@ pub(crate) enum Op {
     Hear(u8),
     /// With cleanup or without.
     Shutdown(u8, bool),
+    /// Nothing passes between the hosts whose bits are set and the others any more, and nobody is told.
+    Partition(u8, Way),
+    /// Ends every silence there is.
+    Reunite,
+    /// A server's own delay for each of them: two bits for the first, two for the second, and so on.
+    Delays(u8),
+    /// A byte a second passes between the two; to the server (`In`), from it (`Out`).
+    Dribble(u8, u8, Way),
+    /// The opposite.
+    Flow(u8, u8),
+    /// The host's clock jumps.
+    Jump(u8, u8),
+    /// As `Pause`, with a clock that stands still meanwhile.
+    Suspend(u8),
+    /// The process takes nothing off its connections, and does everything else.
+    StopReading(u8),
+    ReadOn(u8),
+    /// The process dies in the midst of its nth turn from now.
+    Doom(u8, u8),
+    /// Everything comes to rest, and is compared.
+    Rest,
 }
 
 const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
 const LATENCIES_MS: [u64; 4] = [0, 1, 30, 900];
 const WINDOWS: [usize; 4] = [1 << 20, 2000, 100, 7];
 const STEPS_MS: [u64; 8] = [0, 1, 40, 600, 3000, 9000, 14_000, 61_000];
+const JUMPS_MS: [i64; 8] = [200, 4900, 12_400, 30_000, 3_600_000, -1, -700, -15_000];
 
 pub(crate) fn vni(n: u8) -> Vni {
     Vni(VNIS[usize::from(n) % VNIS.len()])
@@ -101,6 +133,10 @@ pub(crate) fn window(n: u8) -> usize {
 
 pub(crate) fn step_ms(n: u8) -> u64 {
     STEPS_MS[usize::from(n) % STEPS_MS.len()]
+}
+
+pub(crate) fn jump_ms(n: u8) -> i64 {
+    JUMPS_MS[usize::from(n) % JUMPS_MS.len()]
 }
 
 /// A route of the tiny domain: IPv4 with host bits, IPv6, a default route; next hops of all kinds.
@@ -157,5 +193,26 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => h.clone().prop_map(Deafen),
         1 => h.clone().prop_map(Hear),
         1 => (h, any::<bool>()).prop_map(|(h, cleanup)| Shutdown(h, cleanup)),
+        4 => fault(),
+    ]
+}
+
+/// What goes wrong beyond single processes and links.
+pub(crate) fn fault() -> impl Strategy<Value = Op> {
+    let (h, s, n) = (0..7u8, 0..3u8, 0..8u8);
+    let way = prop_oneof![2 => Just(Way::Both), 1 => Just(Way::In), 1 => Just(Way::Out)];
+    let one_or_some = prop_oneof![h.clone().prop_map(|h| 1 << h), any::<u8>()];
+    prop_oneof![
+        2 => (one_or_some, way.clone()).prop_map(|(set, way)| Partition(set, way)),
+        2 => Just(Reunite),
+        1 => any::<u8>().prop_map(Delays),
+        1 => (h.clone(), s.clone(), way).prop_map(|(h, s, way)| Dribble(h, s, way)),
+        1 => (h.clone(), s).prop_map(|(h, s)| Flow(h, s)),
+        3 => (h.clone(), n.clone()).prop_map(|(h, n)| Jump(h, n)),
+        1 => h.clone().prop_map(Suspend),
+        1 => h.clone().prop_map(StopReading),
+        1 => h.clone().prop_map(ReadOn),
+        2 => (h, n).prop_map(|(h, n)| Doom(h, n)),
+        1 => Just(Rest),
     ]
 }

@@ -32,6 +32,10 @@ pub(crate) struct RawClient {
     interval: Duration,
     keepalive_at: Duration,
     heard_at: Duration,
+    /// What the server's messages come to.
+    held: Routes,
+    /// VNIs left in this session: what was under way then may have come late.
+    left: BTreeSet<Vni>,
 }
 
 impl RawClient {
@@ -46,6 +50,8 @@ impl RawClient {
             interval: INTERVAL,
             keepalive_at: now,
             heard_at: now,
+            held: Routes::new(),
+            left: BTreeSet::new(),
         }
     }
 
@@ -78,6 +84,8 @@ impl RawClient {
 
     pub(crate) fn closed(&mut self, now: Duration) {
         self.out.clear();
+        self.held.clear();
+        self.left.clear();
         self.state = State::Down { redial_at: now + REDIAL };
     }
 
@@ -101,7 +109,9 @@ impl RawClient {
                         self.say_all();
                     }
                 }
-                (Msg::Keepalive | Msg::Add(_) | Msg::Remove(_), State::Established) => {}
+                (Msg::Add(route), State::Established) => drop(self.held.insert(route)),
+                (Msg::Remove(route), State::Established) => drop(self.held.remove(&route)),
+                (Msg::Keepalive, State::Established) => {}
                 // To one that pipelines, the sync may not come before the first answer either.
                 (msg, state) => panic!("{msg:?} in {state:?}"),
             }
@@ -117,6 +127,7 @@ impl RawClient {
     pub(crate) fn unsubscribe(&mut self, vni: Vni) {
         if self.wants.remove(&vni) {
             self.announces.retain(|r| r.vni != vni);
+            self.left.insert(vni);
         }
         self.say_if_up(Msg::Unsubscribe(vni));
     }
@@ -165,6 +176,20 @@ impl RawClient {
 
     pub(crate) fn announces(&self) -> &Routes {
         &self.announces
+    }
+
+    /// What it was told in this session and not told to forget, of the VNIs of which that can be told.
+    pub(crate) fn held(&self) -> Routes {
+        self.held.iter().filter(|r| self.is_sure_of(r.vni)).copied().collect()
+    }
+
+    pub(crate) fn is_sure_of(&self, vni: Vni) -> bool {
+        !self.left.contains(&vni)
+    }
+
+    /// As if it had just heard something.
+    pub(crate) fn is_content(&mut self, now: Duration) {
+        self.heard_at = now;
     }
 
     fn say_if_up(&mut self, msg: Msg) {

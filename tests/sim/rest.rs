@@ -17,11 +17,14 @@ impl World {
     pub(crate) fn come_to_rest(&mut self) {
         for path in self.paths.values_mut() {
             path.window = 1 << 20;
+            path.dribbles = [false; 2];
         }
+        (0..self.hosts.len()).for_each(|host| self.resume(host));
         for host in &mut self.hosts {
-            host.paused = false;
+            (host.reads, host.doom) = (true, None);
             if let Life::Node(seat) = &mut host.life {
                 seat.deaf = false;
+                seat.clock.catch_up(self.now);
                 // A turn, so that the changes kept back are taken.
                 seat.inbox.push_back(Input::Tick);
             }
@@ -63,6 +66,11 @@ impl World {
         assert_eq!(model.announced(Who::Live(who)), *announces, "A(p) at the server (left), at the client (right)");
         assert_eq!(model.subscribed(Who::Live(who)), *wants, "S(p) at the server (left), at the client (right)");
         assert_eq!(accepted.told, model.view(Who::Live(who)), "told (left), View(s) (right)");
+        if let Life::Raw(raw) = &client.life {
+            let mut view = model.view(Who::Live(who));
+            view.retain(|r| raw.is_sure_of(r.vni));
+            assert_eq!(raw.held(), view, "held by a client without the capability (left), View(s) (right)");
+        }
     }
 
     fn is_silent(&self, conn: &Conn) -> bool {

@@ -295,7 +295,7 @@ impl Rig {
             let Some(input) = queue.pop_front().or(due.then_some(Input::Tick)) else { return };
             let actions = self.seat.feed(self.now, input);
             actions.into_iter().for_each(|a| self.act(a));
-            for transmit in self.seat.drain(self.now) {
+            for transmit in self.seat.drain() {
                 let (conn, len) = (transmit.conn, transmit.len());
                 assert!(len > 0 && !self.closed.contains_key(&conn));
                 if transmit.mode == TransmitMode::Segments {

@@ -1,7 +1,9 @@
 //! Breaks a node on purpose, between it and everybody else: a checker that does not notice checks nothing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use metalbond::Transmit;
+use metalbond::{Config, Input, Transmit};
 
 use super::wire::{Msg, decode_all, encode};
 
@@ -15,9 +17,15 @@ pub(crate) enum Sabotage {
     Delay,
     /// An ADD becomes a REMOVE.
     Invert,
+    /// It isn't told that bytes were written.
+    Stall,
+    /// It hears something whenever it looks whether somebody is silent.
+    Trust,
+    /// It gives up too soon who doesn't open a session.
+    Hurry,
 }
 
-/// Spoils every nth UPDATE.
+/// Spoils every nth UPDATE, or what else it is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Saboteur {
     how: Sabotage,
@@ -28,6 +36,25 @@ pub(crate) struct Saboteur {
 impl Saboteur {
     pub(crate) fn new(how: Sabotage, every: u32) -> Self {
         Self { how, every, seen: 0 }
+    }
+
+    /// The settings that it runs with, other than all think.
+    pub(crate) fn config(&self, config: Config) -> Config {
+        match self.how {
+            Sabotage::Hurry => Config { handshake_timeout: Duration::from_secs(4), ..config },
+            _ => config,
+        }
+    }
+
+    /// Whether the node never learns of this.
+    pub(crate) fn keeps_back(&mut self, input: &Input) -> bool {
+        let is_about_it = self.how == Sabotage::Stall && matches!(input, Input::Sent { .. });
+        self.seen += u32::from(is_about_it);
+        is_about_it && self.seen.is_multiple_of(self.every)
+    }
+
+    pub(crate) fn makes_noise(&self, input: &Input) -> bool {
+        self.how == Sabotage::Trust && *input == Input::Tick
     }
 
     pub(crate) fn spoil(&mut self, transmit: &mut Transmit) {
@@ -44,7 +71,7 @@ impl Saboteur {
                 (Sabotage::Repeat, msg) => out.extend([msg, msg]),
                 (Sabotage::Delay, msg) => late.push(msg),
                 (Sabotage::Invert, Msg::Add(route)) => out.push(Msg::Remove(route)),
-                (Sabotage::Invert, msg) => out.push(msg),
+                (_, msg) => out.push(msg),
             }
         }
         out.append(&mut late);

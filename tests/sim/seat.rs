@@ -3,9 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use metalbond::{Action, Actions, Config, ConnId, Input, Instant, Node, RouteChange, Transmit};
 
 use super::check::Watch;
+use super::clock::Clock;
 use super::sabotage::Saboteur;
 use super::wire::decode_all;
 
@@ -23,7 +25,7 @@ pub(crate) enum Event {
 }
 
 /// All that went into a node and came out.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Recording {
     pub(crate) config: Config,
     pub(crate) start: Instant,
@@ -33,6 +35,7 @@ pub(crate) struct Recording {
 pub(crate) struct Seat {
     pub(crate) node: Node,
     pub(crate) watch: Watch,
+    pub(crate) clock: Clock,
     /// Off where a peer sends garbage on purpose.
     pub(crate) is_watched: bool,
     pub(crate) inbox: VecDeque<Input>,
@@ -50,10 +53,13 @@ pub(crate) struct Seat {
 
 impl Seat {
     pub(crate) fn new(config: Config, now: Duration, strict: bool, saboteur: Option<Saboteur>) -> Self {
-        let now = Instant::from_epoch(now);
+        let mut clock = Clock::new(now);
+        let now = clock.read(now);
         Self {
-            node: Node::new(config.clone(), now).unwrap(),
-            watch: Watch::new(config.clone(), strict),
+            node: Node::new(saboteur.as_ref().map_or_else(|| config.clone(), |s| s.config(config.clone())), now)
+                .unwrap(),
+            watch: Watch::new(config.clone(), now, strict),
+            clock,
             is_watched: true,
             inbox: VecDeque::new(),
             recording: Recording { config, start: now, events: Vec::new() },
@@ -73,7 +79,9 @@ impl Seat {
     }
 
     pub(crate) fn feed(&mut self, now: Duration, input: Input) -> Actions {
-        let now = Instant::from_epoch(now);
+        let said = self.clock.read(now);
+        // What the node makes of a clock that runs back.
+        let now = self.clock.latest();
         match &input {
             Input::Sent { conn } => {
                 self.busy.remove(conn);
@@ -81,7 +89,8 @@ impl Seat {
             Input::Tick => self.count_spins(now),
             _ => self.spins.1 = 0,
         }
-        let actions = self.node.handle_input(now, input.clone());
+        let due = self.node.poll_timeout();
+        let actions = self.handle_input(said, input.clone());
         for action in &actions {
             if let Action::Close { conn, .. } = action {
                 self.busy.remove(conn);
@@ -90,13 +99,27 @@ impl Seat {
             }
         }
         if self.traces {
-            eprintln!("{} {now:?} {input:?} -> {actions:?}", self.recording.config.seed);
+            eprintln!("{} {said:?} {input:?} -> {actions:?}", self.recording.config.seed);
         }
         if self.is_watched {
-            self.watch.input(now, &input, &actions);
+            self.watch.input(now, due, &input, &actions);
         }
-        self.recording.events.push(Event::Input(now, input, Box::new(actions.clone())));
+        self.recording.events.push(Event::Input(said, input, Box::new(actions.clone())));
         actions
+    }
+
+    fn handle_input(&mut self, said: Instant, input: Input) -> Actions {
+        let Some(saboteur) = &mut self.saboteur else { return self.node.handle_input(said, input) };
+        if saboteur.keeps_back(&input) {
+            return Actions::new();
+        }
+        if saboteur.makes_noise(&input) {
+            let conns: Vec<_> = self.node.sessions().map(|s| s.conn).collect();
+            for conn in conns {
+                self.node.handle_input(said, Input::Received { conn, bytes: Bytes::new() });
+            }
+        }
+        self.node.handle_input(said, input)
     }
 
     /// Invariant *progress*: no more than so many Ticks in a row while time stands still.
@@ -107,8 +130,8 @@ impl Seat {
     }
 
     /// The end of a turn.
-    pub(crate) fn drain(&mut self, now: Duration) -> Vec<Transmit> {
-        let now = Instant::from_epoch(now);
+    pub(crate) fn drain(&mut self) -> Vec<Transmit> {
+        let now = self.clock.latest();
         let mut transmits = Vec::new();
         while let Some(transmit) = self.node.poll_transmit() {
             let fresh = self.busy.insert(transmit.conn);
@@ -140,7 +163,8 @@ impl Seat {
         transmits
     }
 
+    /// When the node wants to be called, in the world's time.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.node.poll_timeout().map(Instant::since_epoch)
+        self.node.poll_timeout().map(|at| self.clock.when(at))
     }
 }

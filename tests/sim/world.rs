@@ -6,7 +6,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use metalbond::{Action, Close, Command, ConnId, Input, Reply, Transmit, TransportEnd};
+use metalbond::{Action, Close, CloseReason, Command, ConnId, Input, Reply, Transition, Transmit, TransportEnd};
 
 use super::host::{Host, Kind, Life};
 use super::link::{DOWN, Path, Pipe, UP};
@@ -120,7 +120,8 @@ impl World {
             let dialled = c.dialled_at.filter(|_| reachable);
             let arrivals =
                 [UP, DOWN].map(|d| c.pipes[d].next_arrival().filter(|_| !path.silent[d] && self.reads(c, d)));
-            [dialled, arrivals[0], arrivals[1], c.linger[0], c.linger[1]].into_iter().flatten()
+            let departures = [UP, DOWN].map(|d| c.pipes[d].next_departure());
+            arrivals.into_iter().chain(departures).chain(c.linger).chain([dialled]).flatten()
         });
         // What is due but could not be done (a paused host's) is no event.
         hosts.chain(conns).filter(|t| *t > self.now).min()
@@ -133,7 +134,8 @@ impl World {
     /// Whether anybody takes bytes out of this direction.
     fn reads(&self, conn: &Conn, direction: usize) -> bool {
         let end = 1 - direction;
-        !(conn.open[end] && self.hosts[conn.hosts[end]].paused)
+        let host = &self.hosts[conn.hosts[end]];
+        !conn.open[end] || (host.reads && !host.paused)
     }
 
     fn move_bytes(&mut self) -> bool {
@@ -201,7 +203,8 @@ impl World {
             return false;
         }
         let path = &self.paths[&(conn.hosts[0], conn.hosts[1])];
-        let mut moved = conn.pipes[end].pump(self.now, path);
+        let is_read = !conn.open[1 - end] || self.hosts[conn.hosts[1 - end]].reads;
+        let mut moved = conn.pipes[end].pump(self.now, path, end, is_read);
         if conn.linger[end].is_some_and(|until| until <= self.now) {
             conn.linger[end] = None;
             conn.pipes[end].close(false);
@@ -233,7 +236,7 @@ impl World {
             pipe.discard(self.now);
             return there;
         }
-        if host.paused {
+        if host.paused || !host.reads {
             return false;
         }
         if let Some(bytes) = pipe.read(self.now, path.chunking, &mut self.rng) {
@@ -284,14 +287,25 @@ impl World {
         if due {
             self.feed(host, Input::Tick);
         }
+        if self.is_doomed(host) {
+            self.stop(host, true);
+            return true;
+        }
         if let Life::Node(seat) = &mut self.hosts[host].life {
-            for transmit in seat.drain(self.now) {
+            for transmit in seat.drain() {
                 self.send(host, transmit);
             }
         }
         let due = self.seat(host).and_then(Seat::timeout).is_some_and(|t| t <= self.now);
         // In a perfect network work that is left is done before anything else happens.
         !(due && self.setup.prompt) || self.node_turn(host, true)
+    }
+
+    /// Whether this is the turn that the process doesn't live to the end of.
+    fn is_doomed(&mut self, host: usize) -> bool {
+        let doom = &mut self.hosts[host].doom;
+        *doom = doom.and_then(|n| n.checked_sub(1));
+        *doom == Some(0) && matches!(self.hosts[host].life, Life::Node(_))
     }
 
     fn feed_next(&mut self, host: usize) {
@@ -316,6 +330,10 @@ impl World {
                 Action::Reply(Ok(Reply::Peer(id))) => {
                     self.hosts[host].peers.insert(added.unwrap(), id);
                 }
+                Action::State(Transition { reason: Some(reason), .. }) => {
+                    let is_fault = matches!(reason, CloseReason::Decode(_) | CloseReason::Misbehaved(_));
+                    assert!(!is_fault, "host {host} holds a peer to be at fault: {reason}");
+                }
                 Action::Reply(_) | Action::State(_) => {}
                 Action::Terminated => self.terminated(host),
             }
@@ -333,7 +351,12 @@ impl World {
 
     fn raw_turn(&mut self, host: usize) -> bool {
         let now = self.now;
+        let reads = self.hosts[host].reads;
         let Life::Raw(raw) = &mut self.hosts[host].life else { return false };
+        if !reads {
+            // It doesn't notice that it hears nothing either.
+            raw.is_content(now);
+        }
         let (dials, gives_up, out) = (raw.dials(now), raw.tick(now), raw.take_out());
         if gives_up {
             raw.closed(now);

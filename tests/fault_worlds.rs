@@ -1,0 +1,44 @@
+//! Everything fails in every way, at any time: partitions and one-way cuts, restarts in mid-turn, clocks that jump, bytes
+//! that dribble, readers that stop. At every rest everybody has the routes of the model. For as long as you like:
+//! `METALBOND_SIM_MINUTES=60 cargo test --release -p metalbond --test fault_worlds -- --nocapture`
+
+mod sim;
+
+use proptest::prelude::*;
+use sim::act::run;
+use sim::host::Kind::*;
+use sim::soak::{operations, soak};
+use sim::world::Setup;
+
+const ONE: Setup =
+    Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };
+
+const SETUPS: [Setup; 8] = [
+    ONE,
+    Setup { clients: [Legacy, Pipelining, Quick, Legacy], ..ONE },
+    Setup { clients: [Legacy, Pipelining, Client, Listening], pacing: true, ..ONE },
+    Setup { servers: 2, clients: [Client, NoHold, Quick, Listening], ..ONE },
+    Setup { servers: 2, clients: [Client, Legacy, Pipelining, Client], pacing: true, ..ONE },
+    Setup { servers: 3, clients: [Client, Quick, Legacy, NoHold], ..ONE },
+    Setup { prompt: true, ..ONE },
+    Setup { servers: 2, clients: [Client, Quick, Listening, Pipelining], prompt: true, ..ONE },
+];
+
+#[test]
+fn whatever_fails_everybody_ends_with_the_routes_of_the_model() {
+    soak(&SETUPS, 4);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn a_run_is_reproduced_by_its_setup_and_operations(
+        ops in operations(80),
+        setup in proptest::sample::select(&SETUPS),
+        seed in any::<u64>(),
+    ) {
+        let run = || run(Setup { seed, ..setup }, &ops).recordings();
+        prop_assert!(run() == run());
+    }
+}
