@@ -169,11 +169,7 @@ pub(crate) mod hex {
     use super::{Deserialize, Deserializer, FromStr, Serialize, Serializer, fmt, parse};
 
     pub(crate) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(&Hex(bytes))
-        } else {
-            bytes.serialize(serializer)
-        }
+        if serializer.is_human_readable() { serializer.collect_str(&Hex(bytes)) } else { bytes.serialize(serializer) }
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
