@@ -82,7 +82,7 @@ impl MetalBond {
     /// node.shutdown().await;
     ///
     /// let recording = std::io::BufReader::new(std::fs::File::open(&path)?);
-    /// let summary = replay(recording, |line, step| println!("{line}: {step:?}"))?;
+    /// let summary = replay(recording, |line, step| Ok(println!("{line}: {step:?}")))?;
     /// assert!(summary.inputs >= 2, "the subscription, and the end");
     /// # std::fs::remove_file(path)?;
     /// # Ok(())

@@ -29,7 +29,7 @@ pub enum Step<'a> {
 }
 
 /// What a recording holds, replayed with the same outputs.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Summary {
     /// The version of `metalbond-common` that recorded it.
@@ -57,6 +57,9 @@ pub enum ReplayError {
     /// It cannot be read.
     #[error("cannot read the recording: {0}")]
     Io(#[from] io::Error),
+    /// Nobody is shown any more.
+    #[error("cannot show what is replayed: {0}")]
+    Show(io::Error),
     /// It is not a recording.
     #[error("line {line}: {why}")]
     Line {
@@ -85,61 +88,54 @@ pub enum ReplayError {
     },
 }
 
-/// Replays a recording: makes a node with the same settings and the same seed, makes the same calls, and compares what comes out
-/// byte for byte (by checksum). `show` is told each step, with the number of its line, and cannot influence it.
+/// Replays a recording: makes a node with the same settings and the same seed, makes the same calls, and compares what
+/// comes out byte for byte (by checksum). `show` is told each step, with the number of its line; its error is the end.
 ///
 /// # Errors
 /// If it can't be read or understood; at the first line whose outputs differ.
-pub fn replay(recording: impl BufRead, mut show: impl FnMut(u64, Step<'_>)) -> Result<Summary, ReplayError> {
+pub fn replay(
+    recording: impl BufRead,
+    mut show: impl FnMut(u64, Step<'_>) -> io::Result<()>,
+) -> Result<Summary, ReplayError> {
     let mut lines = Lines { recording, number: 0, text: Vec::new() };
-    let header = lines.header()?;
-    let mut node = Node::new(header.config, header.start)?;
-    let mut now = header.start;
+    let Header { version, start, config, .. } = lines.header()?;
+    let mut node = Node::new(config, start)?;
+    let mut now = start;
     let mut digest = Digest::default();
-    let mut crc = digest.crc();
-    let mut sum = Summary {
-        version: header.version,
-        inputs: 0,
-        turns: 0,
-        transmits: 0,
-        bytes: 0,
-        changes: 0,
-        duration: Duration::ZERO,
-        is_cut: false,
-    };
+    let mut sum = Summary { version, ..Summary::default() };
     while lines.next()? {
         let line: Line = lines.parse()?;
         let number = lines.number;
-        let mut show = |step: Step<'_>| show(number, step);
+        let mut show = |step: Step<'_>| show(number, step).map_err(ReplayError::Show);
+        let then = line.crc.unwrap_or_else(|| digest.crc());
         if let Some(input) = line.input {
             now = line.now.unwrap_or(now);
             sum.inputs += 1;
-            show(Step::Input(now, &input));
+            show(Step::Input(now, &input))?;
             for action in node.handle_input(now, input) {
                 digest.action(&action);
-                show(Step::Action(&action));
+                show(Step::Action(&action))?;
             }
         }
         for transmit in (0..line.poll_transmit).filter_map(|_| node.poll_transmit()) {
             sum.transmits += 1;
             sum.bytes += transmit.len() as u64;
             digest.transmit(&Sent::from(&transmit));
-            show(Step::Transmit(&transmit));
+            show(Step::Transmit(&transmit))?;
         }
         for change in (0..line.poll_change).filter_map(|_| node.poll_change()) {
             sum.changes += 1;
             digest.change(&change);
-            show(Step::Change(&change));
+            show(Step::Change(&change))?;
         }
-        crc = line.crc.unwrap_or(crc);
-        lines.compare("crc", crc, digest.crc())?;
+        lines.compare("crc", then, digest.crc())?;
         if let Some(then) = line.poll_timeout {
             sum.turns += 1;
-            show(Step::Turn(node.poll_timeout()));
+            show(Step::Turn(node.poll_timeout()))?;
             lines.compare("poll_timeout", Timeout(then), Timeout(node.poll_timeout()))?;
         }
     }
-    sum.duration = now.saturating_since(header.start);
+    sum.duration = now.saturating_since(start);
     sum.is_cut = !lines.text.is_empty();
     Ok(sum)
 }
