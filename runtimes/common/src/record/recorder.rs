@@ -13,7 +13,7 @@ use super::digest::Sent;
 use super::line::{FORMAT, Header};
 use super::writer::Writer;
 
-/// Notes that wait for the writer at most, in bytes. A few seconds of a busy server, during which the disk may pause.
+/// Notes that wait for the writer at most, in bytes: about a million routes may come while a disk pauses.
 const WAITING_MAX: usize = 64 * 1024 * 1024;
 
 /// At this many bytes a turn's notes are handed over before its end.

@@ -11,6 +11,7 @@ mod lifecycle;
 mod listen;
 mod many;
 mod reconnect;
+mod record;
 mod routes;
 mod servers;
 mod shutdown;
