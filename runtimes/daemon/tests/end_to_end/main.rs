@@ -10,6 +10,7 @@ mod ports;
 mod process;
 mod raw;
 mod readme;
+mod record;
 mod restarts;
 mod signals;
 mod stdin;
