@@ -113,6 +113,23 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
 }
 
 #[test]
+fn the_longest_durations_of_a_config_come_back() {
+    for hold in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::new(1 << 22, 999_999_999)] {
+        let config = Config { hold, ..Config::default() };
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config, "{json}");
+    }
+}
+
+#[test]
+fn many_bytes_are_two_digits_each() {
+    let conn = ConnId::accepted(1);
+    let bytes: bytes::Bytes = (0..1000_u32).map(|n| (n * 7) as u8).collect();
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    looks_like(Input::Received { conn, bytes }, json!({ "received": { "conn": "a1", "bytes": digits } }));
+}
+
+#[test]
 fn who_announces_and_what_was_asked_in_vain_are_words_or_objects_of_one() {
     looks_like(Announcer::Local, json!("local"));
     looks_like(Announcer::Peer(PeerId(2)), json!({ "peer": 2 }));

@@ -15,6 +15,9 @@ mod log;
 mod message;
 mod notice;
 mod peer;
+#[cfg(feature = "record")]
+mod record;
+mod recorded;
 mod seed;
 #[cfg(feature = "serde")]
 mod serde;
@@ -31,10 +34,14 @@ pub use log::{AcceptLog, SessionLog};
 pub use message::{Answer, Message};
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, PeerSnapshot, peer_snapshots};
+#[cfg(feature = "record")]
+pub use record::{RecordError, ReplayError, Step, Summary, replay};
+pub use recorded::Recorded;
 pub use seed::seeded;
 pub use socket::{accept_pause, listen, prepare, receive, remote, transport_end};
 pub use turn::{
-    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, MAILBOX, READ, SHUTDOWN_MARGIN, SHUTDOWN_MAX, change_batch,
+    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, LAST_LINES, MAILBOX, READ, SHUTDOWN_MARGIN, SHUTDOWN_MAX,
+    change_batch,
 };
 pub use unwritten::Unwritten;
 

@@ -27,6 +27,9 @@ pub const DRAIN: Duration = Duration::from_secs(1);
 /// [`shutdown_timeout`](metalbond::Config::shutdown_timeout). With its default, a shutdown takes under a second.
 pub const SHUTDOWN_MARGIN: Duration = Duration::from_millis(150);
 
+/// How long the end of a node waits for the last lines of its recording to be written.
+pub const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// The longest [`shutdown_timeout`](metalbond::Config::shutdown_timeout) that counts: a day.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

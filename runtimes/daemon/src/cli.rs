@@ -15,6 +15,8 @@ use metalbond_tokio::{Endpoint, EndpointError};
 
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
+use crate::record::RecordArgs;
+use crate::replay::ReplayArgs;
 use crate::{spec, usage};
 
 /// Route distribution for virtual networks, by the MetalBond v1 protocol.
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Server(ServerArgs),
     /// Announce routes to servers, and print those of others as they come and go
     Client(Box<ClientArgs>),
+    /// Run again what was recorded with --record, and compare what comes out with what came out then
+    Replay(ReplayArgs),
     /// Watch a server and three clients exchange routes over loopback; takes a moment and ends by itself
     Demo,
 }
@@ -62,6 +66,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
     #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
     pub(crate) pace: u32,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) limits: ServerLimitArgs,
 }
@@ -101,6 +107,8 @@ pub(crate) struct ClientArgs {
     /// How changes of routes look, on standard output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
     pub(crate) output: OutputFormat,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) limits: ClientLimitArgs,
 }

@@ -17,16 +17,19 @@ use crate::signals::Stop;
 pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let files = args.files();
+    let start = async {
+        let routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await??;
+        anyhow::Ok((routes, args.record.start(Config::from(&*args)).await?))
+    };
     // A file may be anything, a pipe in which nothing comes for example.
-    let from_files = tokio::select! {
+    let (from_files, (node, mut changes)) = tokio::select! {
         signal = stop.signalled() => {
-            info!("{signal} while announcements were read");
+            info!("{signal} while files were opened");
             return Ok(());
         }
-        routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)) => routes??,
+        started = start => started?,
     };
     let announcements = mem::take(&mut args.announce).into_iter().chain(from_files);
-    let (node, mut changes) = MetalBond::start(Config::from(&*args))?;
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");

@@ -1,4 +1,4 @@
-//! `metalbond`: the server and the client of the MetalBond protocol, and a demonstration of both.
+//! `metalbond`: the server and the client of the MetalBond protocol, recordings of them, and a demonstration of both.
 //! Exit codes: 0 for an end that was asked for, 1 for an error of the system, 2 for a bad argument.
 
 mod announce_file;
@@ -8,9 +8,12 @@ mod demo;
 mod limits;
 mod logging;
 mod output;
+mod record;
+mod replay;
 mod server;
 mod signals;
 mod spec;
+mod steps;
 mod usage;
 
 use std::process::ExitCode;
@@ -42,12 +45,16 @@ fn main() -> ExitCode {
 /// Runs the subcommand to its end. Everything happens on this thread; only reads of standard input, writes to
 /// standard output and those of logs have threads of their own, so that none can hold up a session.
 fn run(command: Command) -> anyhow::Result<()> {
+    if let Command::Replay(args) = command {
+        return replay::run(&args);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
             Command::Server(args) => server::run(args).await,
             Command::Client(args) => client::run(args).await,
             Command::Demo => demo::run().await,
+            Command::Replay(args) => replay::run(&args),
         }
     });
     // A read of standard input can't be interrupted: leave without it.

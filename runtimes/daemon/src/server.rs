@@ -13,7 +13,14 @@ use crate::signals::Stop;
 pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     limits::raise_descriptors();
-    let (node, _changes) = MetalBond::start(Config::from(&args))?;
+    let started = tokio::select! {
+        signal = stop.signalled() => {
+            info!("{signal} while a file was opened");
+            return Ok(());
+        }
+        started = args.record.start(Config::from(&args)) => started,
+    };
+    let (node, _changes) = started?;
     let signal = tokio::select! {
         signal = stop.signalled() => signal,
         listening = listen(&node, &args.listen) => {

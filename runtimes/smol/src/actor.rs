@@ -6,19 +6,21 @@ use std::collections::hash_map::Entry;
 use std::future::pending;
 use std::net::SocketAddr;
 
-use metalbond::{Action, ApiMisuse, Close, Command, Config, ConnId, Input, Instant, Node, Reply, Transmit};
-use metalbond_common::{Answer, Budget, Clock, ListenError, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog};
+use metalbond::{Action, ApiMisuse, Close, Command, ConnId, Input, Instant, Reply, Transmit};
+use metalbond_common::{
+    Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
+};
 use smol::future::{FutureExt, yield_now};
 
 use crate::changes::ChangesSender;
 use crate::connection::{Connection, Write};
 use crate::task::{Inbox, Message, Task, Tasks, TcpStream};
 use crate::time::{sleep_until, timeout_at};
-use crate::{dialler, listener};
+use crate::{dialler, listener, task};
 
 /// The owner of everything.
 pub(crate) struct Actor {
-    node: Node,
+    node: Recorded,
     clock: Clock,
     /// The time of this turn.
     now: Instant,
@@ -49,7 +51,7 @@ struct Shutdown {
 }
 
 impl Actor {
-    pub(crate) fn new(node: Node, clock: Clock, mailbox: Inbox, changes: ChangesSender, tasks: Tasks) -> Self {
+    pub(crate) fn new(node: Recorded, clock: Clock, mailbox: Inbox, changes: ChangesSender, tasks: Tasks) -> Self {
         Self {
             node,
             clock,
@@ -120,6 +122,7 @@ impl Actor {
         self.log.tick(self.now);
         let unsent = self.send();
         let unheard = self.changes.fill(|| self.node.poll_change());
+        self.node.end_turn();
         unsent || unheard || !budget.is_left() || self.is_due()
     }
 
@@ -308,14 +311,14 @@ impl Actor {
         drop(links);
         gone.wait().await;
         // The stream ends, and the memory is free, before anybody is told that all is over.
-        drop((changes, node));
+        drop(changes);
+        let (token, mut written) = task::token();
+        node.finish(token);
+        if let Some(at) = clock.system(clock.now() + LAST_LINES) {
+            let _ = timeout_at(at, written.wait()).await;
+        }
         for answer in answers {
             answer(());
         }
     }
-}
-
-/// Checks the settings and makes the node.
-pub(crate) fn node(config: Config, clock: Clock) -> Result<Node, metalbond::ConfigError> {
-    Node::new(metalbond_common::seeded(config), clock.now())
 }

@@ -6,11 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use metalbond::{ApiMisuse, Command, Config, ConfigError, Node, PeerId, Reply, Route, SessionState, Vni};
 use metalbond_common::{
-    BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, TryNotifyError, peer_snapshots,
+    BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, TryNotifyError,
+    peer_snapshots, seeded,
 };
 use smol::channel::{self, Receiver, Sender, TrySendError};
 
-use crate::actor::{self, Actor};
+use crate::actor::Actor;
 use crate::task::{self, Mailbox, Message, Tasks};
 use crate::{Changes, Peer, RouteTable, changes};
 
@@ -49,13 +50,54 @@ impl MetalBond {
     /// ```
     pub fn start(config: Config) -> Result<(Self, Changes), ConfigError> {
         let clock = Clock::start();
-        let node = actor::node(config, clock)?;
+        let node = Recorded::new(seeded(config), clock.now())?;
+        Ok(Self::run(node, clock))
+    }
+
+    /// Starts a node like [`start`](Self::start), and records to `out` what goes into it: bytes, commands, time; with its
+    /// settings, the seed that protects its hash maps among them. [`replay`](crate::replay) runs it again and compares what comes
+    /// out.
+    ///
+    /// A thread of its own writes, within a second of what happens, and nothing waits for it but
+    /// [`shutdown`](Self::shutdown), for a second at most. If it fails, or can't keep up, an error is logged and the recording
+    /// ends there; the node goes on.
+    ///
+    /// # Errors
+    /// A setting that is out of its range; no thread to be had.
+    ///
+    /// ```
+    /// # use metalbond_smol::{Config, MetalBond, Vni, replay};
+    /// # #[macro_rules_attribute::apply(smol_macros::main!)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let path = std::env::temp_dir().join(format!("metalbond-smol-{}.jsonl", std::process::id()));
+    /// let (node, _) = MetalBond::start_recording(Config::default(), std::fs::File::create(&path)?)?;
+    /// node.subscribe(Vni(23)).await?;
+    /// node.shutdown().await;
+    ///
+    /// let recording = std::io::BufReader::new(std::fs::File::open(&path)?);
+    /// let summary = replay(recording, |line, step| Ok(println!("{line}: {step:?}")))?;
+    /// assert!(summary.inputs >= 2, "the subscription, and the end");
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn start_recording(
+        config: Config,
+        out: impl std::io::Write + Send + 'static,
+    ) -> Result<(Self, Changes), crate::RecordError> {
+        let clock = Clock::start();
+        let node = Recorded::recording(seeded(config), clock.now(), out)?;
+        Ok(Self::run(node, clock))
+    }
+
+    fn run(node: Recorded, clock: Clock) -> (Self, Changes) {
         let (mailbox, inbox) = task::mailbox(MAILBOX);
         let (sender, changes) = changes::channel();
         let (alive, last) = channel::bounded(1);
         smol::spawn(Actor::new(node, clock, inbox, sender, Tasks::new(mailbox.clone())).run()).detach();
         smol::spawn(watch(last, mailbox.clone())).detach();
-        Ok((Self { mailbox, _alive: alive }, changes))
+        (Self { mailbox, _alive: alive }, changes)
     }
 
     /// Listens for clients; can be called for several addresses. `[::]` takes IPv4 as well. Returns the address with

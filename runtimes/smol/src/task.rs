@@ -69,12 +69,12 @@ pub(crate) struct Tasks {
     mailbox: Mailbox,
     // Each task holds a sender; nothing is ever sent.
     alive: Sender<Infallible>,
-    gone: Receiver<Infallible>,
+    gone: Gone,
 }
 
 impl Tasks {
     pub(crate) fn new(mailbox: Mailbox) -> Self {
-        let (alive, gone) = channel::bounded(1);
+        let (alive, gone) = token();
         Self { mailbox, alive, gone }
     }
 
@@ -92,11 +92,17 @@ impl Tasks {
 
     /// The end of all tasks: to be waited for when nothing is spawned any more.
     pub(crate) fn into_gone(self) -> Gone {
-        Gone(self.gone)
+        self.gone
     }
 }
 
-/// Says when all tasks are gone.
+/// Something to hold, and what knows when it and its clones are gone.
+pub(crate) fn token() -> (Sender<Infallible>, Gone) {
+    let (token, gone) = channel::bounded(1);
+    (token, Gone(gone))
+}
+
+/// Says when all of it is gone.
 #[derive(Debug)]
 pub(crate) struct Gone(Receiver<Infallible>);
 

@@ -6,8 +6,10 @@ use std::collections::hash_map::Entry;
 use std::future::pending;
 use std::net::SocketAddr;
 
-use metalbond::{Action, ApiMisuse, Close, Command, Config, ConnId, Input, Instant, Node, Reply, Transmit};
-use metalbond_common::{Answer, Budget, Clock, ListenError, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog};
+use metalbond::{Action, ApiMisuse, Close, Command, ConnId, Input, Instant, Reply, Transmit};
+use metalbond_common::{
+    Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
+};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 
@@ -15,11 +17,11 @@ use crate::changes::ChangesSender;
 use crate::connection::{Connection, Write};
 use crate::task::{Inbox, Message, Task, Tasks};
 use crate::time::{sleep_until, timeout_at};
-use crate::{dialler, listener};
+use crate::{dialler, listener, task};
 
 /// The owner of everything.
 pub(crate) struct Actor {
-    node: Node,
+    node: Recorded,
     clock: Clock,
     /// The time of this turn.
     now: Instant,
@@ -50,7 +52,7 @@ struct Shutdown {
 }
 
 impl Actor {
-    pub(crate) fn new(node: Node, clock: Clock, mailbox: Inbox, changes: ChangesSender, tasks: Tasks) -> Self {
+    pub(crate) fn new(node: Recorded, clock: Clock, mailbox: Inbox, changes: ChangesSender, tasks: Tasks) -> Self {
         Self {
             node,
             clock,
@@ -119,6 +121,7 @@ impl Actor {
         self.log.tick(self.now);
         let unsent = self.send();
         let unheard = self.changes.fill(|| self.node.poll_change());
+        self.node.end_turn();
         unsent || unheard || !budget.is_left() || self.is_due()
     }
 
@@ -310,14 +313,14 @@ impl Actor {
         // A future that got its place but was not polled since: its question is dropped, which answers it, when it comes.
         tokio::spawn(async move { while mailbox.recv().await.is_some() {} });
         // The stream ends, and the memory is free, before anybody is told that all is over.
-        drop((changes, node));
+        drop(changes);
+        let (token, mut written) = task::token();
+        node.finish(token);
+        if let Some(at) = clock.system(clock.now() + LAST_LINES) {
+            let _ = timeout_at(at, written.wait()).await;
+        }
         for answer in answers {
             answer(());
         }
     }
-}
-
-/// Checks the settings and makes the node.
-pub(crate) fn node(config: Config, clock: Clock) -> Result<Node, metalbond::ConfigError> {
-    Node::new(metalbond_common::seeded(config), clock.now())
 }

@@ -88,6 +88,8 @@ pub use metalbond_common::{
     Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
     TryNotifyError,
 };
+#[cfg(feature = "record")]
+pub use metalbond_common::{RecordError, ReplayError, Step, Summary, replay};
 pub use peer::Peer;
 pub use table::RouteTable;
 

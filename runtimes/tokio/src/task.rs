@@ -46,12 +46,12 @@ pub(crate) struct Tasks {
     mailbox: Mailbox,
     // Each task holds a sender; nothing is ever sent.
     alive: mpsc::Sender<Infallible>,
-    gone: mpsc::Receiver<Infallible>,
+    gone: Gone,
 }
 
 impl Tasks {
     pub(crate) fn new(mailbox: Mailbox) -> Self {
-        let (alive, gone) = mpsc::channel(1);
+        let (alive, gone) = token();
         Self { mailbox, alive, gone }
     }
 
@@ -69,11 +69,17 @@ impl Tasks {
 
     /// The end of all tasks: to be waited for when nothing is spawned any more.
     pub(crate) fn into_gone(self) -> Gone {
-        Gone(self.gone)
+        self.gone
     }
 }
 
-/// Says when all tasks are gone.
+/// Something to hold, and what knows when it and its clones are gone.
+pub(crate) fn token() -> (mpsc::Sender<Infallible>, Gone) {
+    let (token, gone) = mpsc::channel(1);
+    (token, Gone(gone))
+}
+
+/// Says when all of it is gone.
 #[derive(Debug)]
 pub(crate) struct Gone(mpsc::Receiver<Infallible>);
 

@@ -12,6 +12,7 @@ mod limits;
 mod listen;
 mod many;
 mod reconnect;
+mod record;
 mod routes;
 mod servers;
 mod shutdown;

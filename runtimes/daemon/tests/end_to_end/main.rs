@@ -11,6 +11,7 @@ mod ports;
 mod process;
 mod raw;
 mod readme;
+mod record;
 mod restarts;
 mod signals;
 mod stdin;

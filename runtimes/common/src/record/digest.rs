@@ -1,0 +1,76 @@
+//! A checksum of what came out of a node, the same on every machine. It names what it covers, so that a field that is
+//! added to an output does not change what old recordings say.
+
+use metalbond::{Action, Close, ConnId, Reply, RouteChange, Transmit, TransmitMode};
+use serde::Serialize;
+use smallvec::SmallVec;
+
+use super::line::Crc;
+
+/// The CRC-32 of all outputs so far: each is a JSON array.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Digest {
+    crc: crc32fast::Hasher,
+    /// The output that is being added.
+    text: Vec<u8>,
+}
+
+/// What counts of a [`Transmit`], without its bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Sent {
+    conn: ConnId,
+    mode: &'static str,
+    /// Of the chunks: those of [`TransmitMode::Segments`] are written one by one.
+    lens: SmallVec<[usize; 4]>,
+    crc: u32,
+}
+
+impl From<&Transmit> for Sent {
+    fn from(transmit: &Transmit) -> Self {
+        let mode = match transmit.mode {
+            TransmitMode::Stream => "stream",
+            TransmitMode::Segments => "segments",
+        };
+        let mut crc = crc32fast::Hasher::new();
+        transmit.chunks.iter().for_each(|chunk| crc.update(chunk));
+        let lens = transmit.chunks.iter().map(|chunk| chunk.len()).collect();
+        Self { conn: transmit.conn, mode, lens, crc: crc.finalize() }
+    }
+}
+
+impl Digest {
+    pub(crate) fn crc(&self) -> Crc {
+        Crc(self.crc.clone().finalize())
+    }
+
+    pub(crate) fn action(&mut self, action: &Action) {
+        match action {
+            Action::Dial { conn, peer, endpoint } => self.json(&("dial", conn, peer, &**endpoint)),
+            Action::Close { conn, how: Close::Now } => self.json(&("close", conn, "now")),
+            Action::Close { conn, how: Close::Drain } => self.json(&("close", conn, "drain")),
+            Action::State(t) => {
+                let peer = t.peer.as_ref().map(|peer| (peer.id, &*peer.endpoint));
+                self.json(&("state", t.conn, peer, t.remote, t.old, t.new, &t.reason));
+            }
+            Action::Reply(Ok(Reply::Done)) => self.json(&("reply", "done")),
+            Action::Reply(Ok(Reply::Peer(id))) => self.json(&("reply", "peer", id)),
+            Action::Reply(Err(misuse)) => self.json(&("reply", "error", misuse)),
+            Action::Terminated => self.json(&("terminated",)),
+        }
+    }
+
+    pub(crate) fn transmit(&mut self, Sent { conn, mode, lens, crc }: &Sent) {
+        self.json(&("transmit", conn, mode, &lens[..], crc));
+    }
+
+    pub(crate) fn change(&mut self, change: &RouteChange) {
+        let (known, news) = (change.next_hops(), (change.added(), change.removed()));
+        self.json(&("change", change.vni, change.prefix, known, news));
+    }
+
+    fn json(&mut self, output: &impl Serialize) {
+        self.text.clear();
+        serde_json::to_writer(&mut self.text, output).expect("numbers and text have a form, and memory takes it");
+        self.crc.update(&self.text);
+    }
+}

@@ -1,0 +1,135 @@
+//! The writer of a recording: a thread that puts notes together to lines.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant as SystemTime};
+
+use metalbond::Instant;
+use serde::Serialize;
+use tracing::error;
+
+use super::digest::Digest;
+use super::line::{Crc, Header, Line};
+use super::recorder::{Note, Order};
+
+/// How long something written may stay in memory: what a node that is killed has not yet told.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// How much is written at once, if there is so much within that time.
+const BUFFER: usize = 128 * 1024;
+
+pub(crate) struct Writer<W: Write> {
+    out: BufWriter<W>,
+    /// The line that is being put together.
+    line: Line,
+    /// When the last input was that was written.
+    now: Instant,
+    digest: Digest,
+    /// The digest as it was written last.
+    crc: Crc,
+}
+
+impl<W: Write> Writer<W> {
+    pub(crate) fn new(out: W, start: Instant) -> Self {
+        let digest = Digest::default();
+        let crc = digest.crc();
+        Self { out: BufWriter::with_capacity(BUFFER, out), line: Line::default(), now: start, digest, crc }
+    }
+
+    /// Writes until it is told to end, or can't; the latter is logged.
+    pub(crate) fn run(mut self, header: &Header, orders: &Receiver<Order>, written: &Sender<usize>) {
+        let token = self.work(header, orders, written).unwrap_or_else(|why| {
+            error!("the recording ends here: {why}. The node goes on");
+            None
+        });
+        // What could not be written would be tried again by dropping it, and might wait for who knows what.
+        let (out, _left) = self.out.into_parts();
+        drop(out);
+        drop(token);
+    }
+
+    /// Returns what is to be dropped when all is over.
+    fn work(
+        &mut self,
+        header: &Header,
+        orders: &Receiver<Order>,
+        written: &Sender<usize>,
+    ) -> io::Result<Option<Box<dyn Send>>> {
+        self.write(header)?;
+        let mut flush = Some(SystemTime::now() + FLUSH);
+        loop {
+            let order = match flush {
+                Some(at) => orders.recv_timeout(at.saturating_duration_since(SystemTime::now())),
+                None => orders.recv().map_err(RecvTimeoutError::from),
+            };
+            match order {
+                Ok(Order::Write(notes, weight)) => {
+                    notes.into_iter().try_for_each(|note| self.take(note))?;
+                    // The recorder may be gone already.
+                    let _ = written.send(weight);
+                    flush.get_or_insert_with(|| SystemTime::now() + FLUSH);
+                }
+                Ok(Order::End(token)) => return self.end().map(|()| Some(token)),
+                Err(RecvTimeoutError::Disconnected) => return self.end().map(|()| None),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if flush.is_some_and(|at| at <= SystemTime::now()) {
+                self.out.flush()?;
+                flush = None;
+            }
+        }
+    }
+
+    fn take(&mut self, note: Note) -> io::Result<()> {
+        match note {
+            Note::Input(now, input, actions) => {
+                self.end_line()?;
+                self.line.now = (now != self.now).then_some(now);
+                self.now = now;
+                self.line.input = Some(input);
+                actions.iter().for_each(|action| self.digest.action(action));
+            }
+            Note::Transmit(transmit) => {
+                if self.line.poll_change > 0 || self.line.poll_transmit == u16::MAX {
+                    self.end_line()?;
+                }
+                self.line.poll_transmit += 1;
+                transmit.iter().for_each(|sent| self.digest.transmit(sent));
+            }
+            Note::Change(change) => {
+                if self.line.poll_change == u16::MAX {
+                    self.end_line()?;
+                }
+                self.line.poll_change += 1;
+                change.iter().for_each(|change| self.digest.change(change));
+            }
+            Note::Turn(timeout) => {
+                self.line.poll_timeout = Some(timeout);
+                self.end_line()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the line that has been put together, if there is one.
+    fn end_line(&mut self) -> io::Result<()> {
+        if self.line.is_empty() {
+            return Ok(());
+        }
+        let mut line = std::mem::take(&mut self.line);
+        let crc = self.digest.crc();
+        line.crc = (crc != self.crc).then_some(crc);
+        self.crc = crc;
+        self.write(&line)
+    }
+
+    fn write(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, line)?;
+        self.out.write_all(b"\n")
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.end_line()?;
+        self.out.flush()
+    }
+}

@@ -1,0 +1,108 @@
+//! The node as a driver owns it: whatever changes it is called here, so that it can be recorded.
+
+use std::ops::Deref;
+
+use metalbond::{Actions, Config, ConfigError, Input, Instant, Node, RouteChange, Transmit};
+
+#[cfg(feature = "record")]
+use crate::record::{RecordError, Recorder};
+
+/// A node, and the recording of it if there is to be one. The calls are the node's own, and its getters are had through
+/// `Deref`; only the end of a turn has to be said.
+#[derive(Debug)]
+pub struct Recorded {
+    node: Node,
+    #[cfg(feature = "record")]
+    recorder: Option<Recorder>,
+}
+
+impl Recorded {
+    /// A node that is not recorded.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
+        let node = Node::new(config, now)?;
+        Ok(Self {
+            node,
+            #[cfg(feature = "record")]
+            recorder: None,
+        })
+    }
+
+    /// A node that is recorded to `out`, which a thread of its own writes, from the start on. [`replay`](crate::replay)
+    /// is for what comes of it.
+    ///
+    /// What can't be written ends the recording (an error is logged), and never the node.
+    ///
+    /// # Errors
+    /// If a setting is out of its range; if there can be no thread.
+    #[cfg(feature = "record")]
+    pub fn recording(
+        config: Config,
+        now: Instant,
+        out: impl std::io::Write + Send + 'static,
+    ) -> Result<Self, RecordError> {
+        let node = Node::new(config, now)?;
+        let recorder = Recorder::start(node.config(), now, out)?;
+        Ok(Self { node, recorder: Some(recorder) })
+    }
+
+    /// [`Node::handle_input`].
+    pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
+        #[cfg(feature = "record")]
+        if let Some(recorder) = &mut self.recorder {
+            let actions = self.node.handle_input(now, input.clone());
+            recorder.input(now, input, &actions);
+            return actions;
+        }
+        self.node.handle_input(now, input)
+    }
+
+    /// [`Node::poll_transmit`].
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let transmit = self.node.poll_transmit();
+        #[cfg(feature = "record")]
+        if let Some(recorder) = &mut self.recorder {
+            recorder.transmit(transmit.as_ref());
+        }
+        transmit
+    }
+
+    /// [`Node::poll_change`].
+    pub fn poll_change(&mut self) -> Option<RouteChange> {
+        let change = self.node.poll_change();
+        #[cfg(feature = "record")]
+        if let Some(recorder) = &mut self.recorder {
+            recorder.change(change.as_ref());
+        }
+        change
+    }
+
+    /// To be called when a turn's calls are done. Never waits.
+    pub fn end_turn(&mut self) {
+        #[cfg(feature = "record")]
+        if let Some(recorder) = &mut self.recorder
+            && recorder.end_turn(self.node.poll_timeout()).is_break()
+        {
+            self.recorder = None;
+        }
+    }
+
+    /// The end of the node. `token` is dropped when all of the recording is written; at once without one.
+    pub fn finish(self, token: impl Send + 'static) {
+        #[cfg(feature = "record")]
+        if let Some(recorder) = self.recorder {
+            return recorder.finish(Box::new(token));
+        }
+        drop(token);
+    }
+}
+
+impl Deref for Recorded {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}

@@ -1,0 +1,152 @@
+//! A node that is recorded behaves as any other, and its recording gives the same outputs again.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use metalbond_conformance::{RawPeer, VNI, routes, until, within};
+
+use super::support::{ANY, Client, Table, config, node, server};
+use crate::driver::{Config, ConfigError, MetalBond, RecordError, Step, Summary, replay};
+use crate::run;
+
+#[test]
+fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
+    run(async {
+        let (tape, of_server) = tape();
+        let (server, _) = MetalBond::start_recording(config(), tape).unwrap();
+        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        let (tape, of_client) = self::tape();
+        let (client, changes) = MetalBond::start_recording(config(), tape).unwrap();
+        let mut table = Table::new(changes);
+        client.add_peer(addr.into()).await.unwrap();
+        client.subscribe(VNI).await.unwrap();
+
+        let announcer = Client::subscribed(addr).await;
+        announcer.node.announce_routes(routes(5_000, 1)).await.unwrap();
+        table.becomes(&routes(5_000, 1)).await;
+        client.announce_routes(routes(100, 2)).await.unwrap();
+        announcer.node.withdraw_routes(routes(4_000, 1)).await.unwrap();
+        table.becomes(&routes(5_000, 1).difference(&routes(4_000, 1)).copied().collect()).await;
+        // Ends in all ways: a reset, garbage, and what a server says when it stops.
+        RawPeer::established(addr).await.reset();
+        RawPeer::established(addr).await.send(&[9; 100]).await;
+        until("only two", || async { server.peers().await.unwrap().len() == 2 }).await;
+        announcer.node.shutdown().await;
+        within("the end", client.shutdown_with_cleanup()).await;
+        within("the end", server.shutdown()).await;
+
+        let (server, routes_out) = replayed(&of_server);
+        assert!(server.inputs > 20 && server.bytes > 5_000 * 20, "{server:?}");
+        assert_eq!((routes_out, server.is_cut), (0, false));
+        let (client, routes_out) = replayed(&of_client);
+        assert_eq!(routes_out, table.additions + table.removals, "as the stream of changes has told");
+        assert_eq!((client.changes > 0, client.is_cut), (true, false));
+    });
+}
+
+#[test]
+fn a_stream_that_nobody_reads_is_the_same_again() {
+    run(async {
+        let (_server, addr) = server().await;
+        let (tape, written) = tape();
+        let (client, changes) = MetalBond::start_recording(config(), tape).unwrap();
+        client.add_peer(addr.into()).await.unwrap();
+        client.subscribe(VNI).await.unwrap();
+        let announcer = Client::of(addr).await;
+        announcer.node.announce_routes(routes(10_000, 1)).await.unwrap();
+        let learned =
+            || async { client.route_table().learned(VNI).await.unwrap().into_iter().collect::<BTreeSet<_>>() };
+        until("all of them", || async { learned().await == routes(10_000, 1) }).await;
+        drop(changes);
+        within("the end", client.shutdown()).await;
+        assert!(replayed(&written).1 > 0, "what the stream had room for");
+    });
+}
+
+#[test]
+fn all_is_written_when_a_shutdown_returns_and_when_the_last_handle_is_gone() {
+    run(async {
+        let (tape, written) = tape();
+        let (node, _) = MetalBond::start_recording(config(), tape).unwrap();
+        node.subscribe(VNI).await.unwrap();
+        within("the end", node.shutdown()).await;
+        let all: Vec<u8> = written.try_iter().flatten().collect();
+        assert!(all.ends_with(b"\n"));
+        assert_eq!(replay(&all[..], |_, _| Ok(())).unwrap().inputs, 2);
+
+        let (tape, written) = self::tape();
+        let (node, _) = MetalBond::start_recording(config(), tape).unwrap();
+        node.subscribe(VNI).await.unwrap();
+        drop(node);
+        assert_eq!(replayed(&written).0.inputs, 2);
+    });
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_harms_nobody() {
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    run(async {
+        let (server, _) = MetalBond::start_recording(config(), Full).unwrap();
+        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        let (announcer, mut subscriber) = (Client::of(addr).await, Client::subscribed(addr).await);
+        announcer.node.announce_routes(routes(1_000, 1)).await.unwrap();
+        subscriber.table.becomes(&routes(1_000, 1)).await;
+        within("the end", server.shutdown()).await;
+    });
+}
+
+#[test]
+fn a_setting_out_of_its_range_is_refused_and_nothing_is_recorded() {
+    run(async {
+        let (tape, written) = tape();
+        let error = MetalBond::start_recording(Config { keepalive: 0, ..config() }, tape).unwrap_err();
+        assert!(matches!(error, RecordError::Config(ConfigError::Keepalive)), "{error}");
+        assert_eq!(written.iter().count(), 0);
+        // What is not recorded is not held up by it.
+        within("the end", node().shutdown()).await;
+    });
+}
+
+/// Keeps what is written where a test finds it.
+struct Tape(Sender<Vec<u8>>);
+
+fn tape() -> (Tape, Receiver<Vec<u8>>) {
+    let (sender, receiver) = channel();
+    (Tape(sender), receiver)
+}
+
+impl Write for Tape {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).expect("the test reads it");
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is in a recording, once it has ended; and how many next hops its changes add and remove.
+fn replayed(written: &Receiver<Vec<u8>>) -> (Summary, usize) {
+    let all: Vec<u8> = written.iter().flatten().collect();
+    let mut hops = 0;
+    let summary = replay(&all[..], |_, step| {
+        if let Step::Change(change) = step {
+            hops += change.added().len() + change.removed().len();
+        }
+        Ok(())
+    });
+    (summary.unwrap(), hops)
+}

@@ -1,0 +1,57 @@
+//! `--record`: a node whose inputs go to a file, for `metalbond replay`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use clap::Args;
+use metalbond::Config;
+use metalbond_tokio::{Changes, MetalBond};
+use tracing::info;
+
+#[derive(Args, Debug)]
+pub(crate) struct RecordArgs {
+    /// Record all that is received, with its time, for `metalbond replay`. A file that exists is not overwritten: nothing
+    /// starts then; in a directory, each start gets a new file. It holds routes and the hash seed: only its owner may read it
+    #[arg(long, value_name = "FILE|DIR")]
+    record: Option<PathBuf>,
+}
+
+impl RecordArgs {
+    /// Starts a node, recorded if that is wanted.
+    pub(crate) async fn start(&self, config: Config) -> anyhow::Result<(MetalBond, Changes)> {
+        let Some(path) = self.record.clone() else { return Ok(MetalBond::start(config)?) };
+        // A pipe is opened when somebody reads it.
+        let (file, path) = tokio::task::spawn_blocking(move || {
+            let opened = open(&path);
+            opened.with_context(|| format!("cannot record to {}", path.display()))
+        })
+        .await??;
+        info!("recording to {}", path.display());
+        Ok(MetalBond::start_recording(config, file)?)
+    }
+}
+
+/// A new file that only its owner may read; or what is there and is no file: a pipe, for example.
+fn open(path: &Path) -> io::Result<(File, PathBuf)> {
+    let path = if path.is_dir() { path.join(name()) } else { path.to_owned() };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::metadata(&path)?.is_file() {
+                return Err(io::Error::new(error.kind(), "it exists, and is not overwritten"));
+            }
+            Ok((OpenOptions::new().write(true).open(&path)?, path))
+        }
+        created => Ok((created?, path)),
+    }
+}
+
+/// A name that no other recording has: the seconds since 1970, and this process.
+fn name() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("metalbond-{}-{}.jsonl", since.as_secs(), process::id())
+}
