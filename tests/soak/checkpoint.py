@@ -23,6 +23,8 @@ TABLES_DEADLINE = HOLD + 5 + 30
 FRESH_DEADLINE = 30.0
 # Half-open connections are closed after 10 s, and idle threads end after as long.
 PROCESSES_DEADLINE = 25.0
+IDLE = 1.0
+IDLE_SHARE = 0.2
 # Standard input, standard output, log, and the rest.
 CLIENT_THREADS = 4
 
@@ -30,7 +32,7 @@ CLIENT_THREADS = 4
 async def check(world: World, number: int) -> bool:
     """Quiets everything, looks, and says what it found."""
     journal = world.journal
-    before, started = len(journal.violations), journal.seconds()
+    started = journal.seconds()
     await world.quiet()
     for client in world.clients:
         if client.is_present:
@@ -47,11 +49,13 @@ async def check(world: World, number: int) -> bool:
     problem = tables(world)
     if problem:
         journal.violation("tables differ from the model again", problem=problem)
+    await _idle(world)
     for server in world.servers.values():
         for line in server.panics():
             journal.violation("panic", server=server.name, line=line)
     world.memory.note(world.processes())
-    is_good = len(journal.violations) == before
+    # Those of the storm before count, too.
+    is_good = not journal.new_violations()
     routes = sum(len(client.table) for client in world.clients)
     took = journal.seconds() - started
     memory = {name: process.note_memory() for name, process in world.servers.items()}
@@ -114,6 +118,16 @@ def processes(world: World) -> str | None:
             if client.figures().threads > CLIENT_THREADS:
                 return f"{client.name} has {client.figures().threads} threads"
     return None
+
+
+async def _idle(world: World) -> None:
+    """Nothing is to be done: then nothing is done."""
+    before = {process: process.cpu_seconds() for process in world.processes() if process.is_running}
+    await asyncio.sleep(IDLE)
+    for process, used in before.items():
+        if process.is_running and process.cpu_seconds() - used > IDLE * IDLE_SHARE:
+            used = round(process.cpu_seconds() - used, 2)
+            world.journal.violation("a process is busy with nothing", process=process.name, cpu_seconds=used, within=IDLE)
 
 
 def _process(world: World, process: Process, listening: int, established: int) -> str | None:

@@ -36,7 +36,7 @@ class Churn:
                 await reader.announce(self._dice.sample(self._repertoires[reader.name].churn, 20))
             self._bulk_in -= PAUSE
             if self._bulk_in <= 0:
-                self._bulk_in = self._dice.uniform(1, 5)
+                self._bulk_in = self._dice.uniform(2, 6)
                 self._bulk_of(self._dice.choice(self._clients))
 
     def _burst_of(self, client: Client) -> None:

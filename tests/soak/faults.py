@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine
 
 from .client import Client
 from .journal import Journal
 from .model import Model
-from .process import Process
+from .process import Process, until
 from .server import Server
 from .settings import RESTART_TIME, Settings
+from .witness import Witness
 
 Fault = Callable[[], Coroutine[None, None, None]]
 
@@ -22,12 +24,19 @@ class Faults:
     their memory can be watched over a long life."""
 
     def __init__(
-        self, journal: Journal, settings: Settings, clients: list[Client], servers: dict[str, Server], model: Model
+        self,
+        journal: Journal,
+        settings: Settings,
+        clients: list[Client],
+        servers: dict[str, Server],
+        model: Model,
+        witness: Witness,
     ) -> None:
         self._journal = journal
         self._clients = clients
         self._servers = servers
         self._model = model
+        self._witness = witness
         self._dice: random.Random = settings.dice("faults")
         self._running: set[asyncio.Task] = set()
         # Of clients that had left.
@@ -79,6 +88,13 @@ class Faults:
         self._is_stormy.clear()
         while self._running:
             await asyncio.gather(*self._running)
+        for client in self._clients:
+            # Who is just coming back is back then.
+            async with client.busy:
+                pass
+        for task in self._returns:
+            if task.done():
+                task.result()
 
     @property
     def pause_divisor(self) -> int:
@@ -93,19 +109,33 @@ class Faults:
     # Clients.
 
     async def _client_killed_briefly(self) -> None:
-        await self._kill_client(self._dice.uniform(0, RESTART_TIME / 4))
+        """Whoever had a session all the while must not notice."""
+        client = self._any_client(spares_veterans=True)
+        async with disturbed(client):
+            if not client.is_present or len(client.since) < len(self._servers):
+                return
+            killed = time.monotonic()
+            await self._kill(client, self._dice.uniform(0, RESTART_TIME / 4))
+            # Later than this, and its announcements may come too late.
+            await until(lambda: None if len(client.since) == len(self._servers) else "away", RESTART_TIME / 2, 0.02)
+            back = [server for server in self._servers.values() if client.since.get(server.name, 1e9) < killed + RESTART_TIME / 2]
+            await asyncio.sleep(killed + RESTART_TIME + 2 - time.monotonic())
+            settled = killed + RESTART_TIME
+            calm = [server for server in back if server.was_left_alone(killed) and client.stands(server.name, settled)]
+            if calm:
+                self._witness.restarted(client, killed, calm)
 
     async def _client_killed_for_long(self) -> None:
-        await self._kill_client(self._dice.uniform(RESTART_TIME + 1, RESTART_TIME + 4))
-
-    async def _kill_client(self, pause: float) -> None:
         client = self._any_client(spares_veterans=True)
         async with disturbed(client):
             if client.is_present:
-                self._note("killed", client, pause=pause)
-                await client.kill()
-                await asyncio.sleep(pause)
-                await client.start()
+                await self._kill(client, self._dice.uniform(RESTART_TIME + 1, RESTART_TIME + 4))
+
+    async def _kill(self, client: Client, pause: float) -> None:
+        self._note("killed", client, pause=pause)
+        await client.kill()
+        await asyncio.sleep(pause)
+        await client.start()
 
     async def _client_restarted(self) -> None:
         client = self._any_client(spares_veterans=True)

@@ -69,13 +69,19 @@ class Hostile:
                 self._deck = list(self.kinds)
                 self._dice.shuffle(self._deck)
             kind = self._deck.pop()
-            server = self._dice.choice(list(self._servers.values()))
+            server = self._any_server()
             self._journal.event(f"hostile: {kind}", server=server.name)
             self._journal.counts[f"hostile: {kind}"] += 1
             task = asyncio.create_task(self._attack(kind, server))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             await asyncio.sleep(pause * self._dice.uniform(0.5, 1.5))
+
+    def _any_server(self) -> Server:
+        """Mostly one that is there."""
+        servers = list(self._servers.values())
+        at_ease = [server for server in servers if server.is_at_ease]
+        return self._dice.choice(at_ease if at_ease and self._dice.random() < 0.8 else servers)
 
     async def _attack(self, kind: str, server: Server) -> None:
         try:

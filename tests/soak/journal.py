@@ -17,6 +17,7 @@ class Journal:
         self._start = time.monotonic()
         self._file = open(directory / "events.jsonl", "w", encoding="utf-8")
         self._said = 0
+        self._counted = 0
 
     def seconds(self) -> float:
         return round(time.monotonic() - self._start, 3)
@@ -31,6 +32,12 @@ class Journal:
         self._said += 1
         if self._said <= 40:
             self.say(f"VIOLATION: {what} {json.dumps(details, default=str)}"[:1500])
+
+    def new_violations(self) -> int:
+        """How many there are since this was last asked."""
+        new = len(self.violations) - self._counted
+        self._counted += new
+        return new
 
     def say(self, text: str) -> None:
         print(f"{self.seconds():8.1f} {text}", flush=True)

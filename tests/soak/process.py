@@ -126,6 +126,14 @@ class Process:
         """Whether it is, or was lately, disturbed by us."""
         return self._disturbed > 0 or time.monotonic() - self._undisturbed_at < AFTERMATH
 
+    @property
+    def is_at_ease(self) -> bool:
+        return self._disturbed == 0
+
+    def was_left_alone(self, since: float) -> bool:
+        """Whether nobody has disturbed it since that time."""
+        return self._disturbed == 0 and self._undisturbed_at < since
+
     # What the kernel says.
 
     def note_memory(self) -> int:
@@ -138,6 +146,15 @@ class Process:
             return rss
         except (OSError, KeyError, AttributeError):
             return 0
+
+    def count_descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.child.pid}/fd"))
+
+    def cpu_seconds(self) -> float:
+        """What it has used so far."""
+        with open(f"/proc/{self.child.pid}/stat", encoding="ascii", errors="replace") as stat:
+            columns = stat.read().rpartition(")")[2].split()
+        return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
     def figures(self) -> Figures:
         pid = self.child.pid

@@ -5,6 +5,7 @@ had a session with the same server all the while, must not move."""
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from .journal import Journal
@@ -25,15 +26,21 @@ class Witness:
         self.model = model
         self.started = time.monotonic()
         self.judged = 0
+        # Routes that are announced all the time, and when who was last told that one is gone.
+        self.rocks: set[Route] = set()
+        self._removals: deque[tuple[float, Announcer, Route]] = deque(maxlen=20_000)
 
     def judge(self, receiver: Announcer, servers: tuple[str, ...], is_add: bool, route: Route, now: float) -> None:
         self.judged += 1
+        if not is_add and route in self.rocks:
+            self._removals.append((now, receiver, route))
         touched = self.model.touched.get(route, self.started)
         if touched > now - SETTLED or route.is_foreign:
             return
         owners = [o for o in self.model.owners.get(route, ()) if o is not receiver and o.is_present]
         if is_add:
-            is_explained = bool(owners) or touched > now - LONG_SETTLED
+            # Its own: started again, it is told what it announced in its life before, until it has announced it again.
+            is_explained = bool(owners) or route in receiver.wanted or touched > now - LONG_SETTLED
         else:
             at = now - SETTLED
             is_explained = not any(o.stands(s, at) and receiver.stands(s, at) for o in owners for s in servers)
@@ -47,6 +54,20 @@ class Witness:
                 owners={o.name: {s: round(now - since, 1) for s, since in o.since.items()} for o in owners},
                 sessions={s: round(now - since, 1) for s, since in receiver.since.items()},
             )
+
+    def restarted(self, who: Announcer, killed: float, servers: list[Server]) -> None:
+        """It was killed, and within its restart time had a session with these servers again, which nobody touched: then
+        those who have a session with one of them are told nothing."""
+        self.journal.counts["restarts that nobody should notice"] += 1
+        told = {
+            (receiver.name, route.text)
+            for at, receiver, route in self._removals
+            if at >= killed and route in who.wanted and receiver is not who
+            if any(receiver.stands(server.name, killed - SETTLED) for server in servers)
+        }
+        if told:
+            some = sorted(told)[:5]
+            self.journal.violation("a quick restart is noticed", who=who.name, count=len(told), some=some)
 
     def lost(self, who: str, server: Server, is_own_fault: bool, reason: str) -> None:
         """A session is lost. It must have been by a fault of ours."""

@@ -69,7 +69,8 @@ class World:
         for server in self.servers.values():
             self._add_readers(server)
         rocks = [route for client in self.clients for route in self.repertoires[client.name].rock]
-        self.faults = Faults(self.journal, settings, self.clients, self.servers, self.model)
+        self.witness.rocks.update(rocks)
+        self.faults = Faults(self.journal, settings, self.clients, self.servers, self.model, self.witness)
         self.hostile = Hostile(self.journal, settings, self.servers, rocks)
         self._churn = Churn(self.journal, settings, self.clients, self._announcing, self.repertoires)
         self._standing: list[asyncio.Task] = []
@@ -132,6 +133,15 @@ class World:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    def look(self) -> None:
+        """Notes what can only be seen while everything goes on."""
+        for process in self.processes():
+            if process.is_running:
+                process.note_memory()
+        low = self.servers["low"]
+        if low.is_running and low.count_descriptors() >= self.settings.descriptors - 1:
+            self.journal.counts["seen without descriptors"] += 1
 
     def check_alive(self) -> None:
         """Raises what ended a part of this script."""
