@@ -61,8 +61,8 @@ async def check(world: World, number: int) -> bool:
     memory = {name: process.note_memory() for name, process in world.servers.items()}
     journal.event("checkpoint", number=number, is_good=is_good, took=took, equal_after=equal_after, rss_kb=memory)
     journal.say(
-        f"checkpoint {number} {'passed' if is_good else 'FAILED'}: {routes} routes at clients equal after {equal_after:.1f} s of"
-        f" {took:.1f} s; servers' memory "
+        f"checkpoint {number} {'passed' if is_good else 'FAILED'}: {routes} routes at clients equal after"
+        f" {equal_after:.1f} s of {took:.1f} s; servers' memory "
         + ", ".join(f"{name} {kb / 1024:.1f} MB" for name, kb in memory.items())
         + f"; script late by {world.lag.worst:.1f} s at most"
     )
@@ -127,7 +127,9 @@ async def _idle(world: World) -> None:
     for process, used in before.items():
         if process.is_running and process.cpu_seconds() - used > IDLE * IDLE_SHARE:
             used = round(process.cpu_seconds() - used, 2)
-            world.journal.violation("a process is busy with nothing", process=process.name, cpu_seconds=used, within=IDLE)
+            world.journal.violation(
+                "a process is busy with nothing", process=process.name, cpu_seconds=used, within=IDLE
+            )
 
 
 def _process(world: World, process: Process, listening: int, established: int) -> str | None:
@@ -141,5 +143,6 @@ def _process(world: World, process: Process, listening: int, established: int) -
     threads = now.threads if listening else None
     found = (now.listening, now.established, now.half_closed, now.other_descriptors, threads)
     if found != should:
-        return f"{process.name} has {asdict(now)}, should have (listening, established, half closed, others, threads) {should}"
+        names = "(listening, established, half closed, others, threads)"
+        return f"{process.name} has {asdict(now)}, should have {names} {should}"
     return None

@@ -16,7 +16,12 @@ PAUSE = 0.1
 
 class Churn:
     def __init__(
-        self, journal: Journal, settings: Settings, clients: list[Client], readers: list[Reader], repertoires: dict[str, Repertoire]
+        self,
+        journal: Journal,
+        settings: Settings,
+        clients: list[Client],
+        readers: list[Reader],
+        repertoires: dict[str, Repertoire],
     ) -> None:
         self._journal = journal
         self._clients = clients
@@ -62,9 +67,10 @@ class Churn:
 
 
 def toggle(client: Client, routes: list) -> None:
-    is_there = [route in client.wanted for route in routes]
-    client.withdraw(route for route, there in zip(routes, is_there) if there)
-    client.announce(route for route, there in zip(routes, is_there) if not there)
+    there = [route for route in routes if route in client.wanted]
+    absent = [route for route in routes if route not in client.wanted]
+    client.withdraw(there)
+    client.announce(absent)
 
 
 def level(client: Client, repertoire: Repertoire) -> None:

@@ -1,4 +1,5 @@
-"""A real client: fed through its standard input, its printed lines put together to a table, its log read for sessions."""
+"""A real client: fed through its standard input, its printed lines put together to a table, its log read for
+sessions."""
 
 from __future__ import annotations
 
@@ -38,6 +39,9 @@ class Client(Process, Announcer):
         self.vnis: set[int] = set()
         self.does_cleanup = False
         self.table: set[Route] = set()
+        # Unless its standard output is left to fill up.
+        self.is_read = asyncio.Event()
+        self.is_read.set()
         self._lines: deque[str] = deque(maxlen=2000)
         self._log = open(journal.directory / f"{self.name}.log", "ab", buffering=0)
         self._tasks: list[asyncio.Task] = []
@@ -54,10 +58,12 @@ class Client(Process, Announcer):
         self.since.clear()
         self._input = asyncio.Queue()
         pipe = subprocess.PIPE
-        await self.spawn(stdin=pipe, stdout=pipe, stderr=pipe, limit=4 * READ)
+        await self.spawn(stdin=pipe, stdout=pipe, stderr=pipe, limit=READ)
         self._tasks = [asyncio.create_task(work()) for work in (self._feed, self._read_lines, self._read_log)]
-        self._say((route.spec for route in self.wanted))
-        self.journal.event("client started", client=self.name, pid=self.child.pid, vnis=sorted(self.vnis), cleanup=self.does_cleanup)
+        self._say(route.spec for route in self.wanted)
+        self.journal.event(
+            "client started", client=self.name, pid=self.child.pid, vnis=sorted(self.vnis), cleanup=self.does_cleanup
+        )
 
     async def kill(self) -> None:
         await super().kill()
@@ -117,6 +123,7 @@ class Client(Process, Announcer):
     async def _read_lines(self) -> None:
         rest = b""
         while data := await self.child.stdout.read(READ):
+            await self.is_read.wait()
             *lines, rest = (rest + data).split(b"\n")
             now = time.monotonic()
             for line in lines:

@@ -1,4 +1,4 @@
-"""What is done to real clients and servers: killed, ended, stopped, started again. Each kind is a card of a deck; the deck
+"""What is done to real clients and servers: killed, ended, stopped, started again. Each kind is a card of a deck, which
 is dealt again and again."""
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Fault = Callable[[], Coroutine[None, None, None]]
 
 
 class Faults:
-    """Even clients and the server `plain` are *veterans* once the first third of the run is over: killed no more, so that
-    their memory can be watched over a long life."""
+    """Even clients and the server `plain` are *veterans* once the first third of the run is over: killed no more, so
+    that their memory can be watched over a long life."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Faults:
             "client stopped past its hold": lambda: self._client_stopped(3.5, 7),
             "client ended and started again": self._client_restarted,
             "client leaves for good": self._client_leaves,
+            "client's output not read": self._client_unread,
             "server stopped for a moment": lambda: self._server_stopped(0.2, 1.5),
             "server stopped past its hold": lambda: self._server_stopped(3.5, 6),
             "server killed, back at once": lambda: self._server_killed(["low"], 0, 0.1),
@@ -118,7 +119,11 @@ class Faults:
             await self._kill(client, self._dice.uniform(0, RESTART_TIME / 4))
             # Later than this, and its announcements may come too late.
             await until(lambda: None if len(client.since) == len(self._servers) else "away", RESTART_TIME / 2, 0.02)
-            back = [server for server in self._servers.values() if client.since.get(server.name, 1e9) < killed + RESTART_TIME / 2]
+            back = [
+                server
+                for server in self._servers.values()
+                if client.since.get(server.name, 1e9) < killed + RESTART_TIME / 2
+            ]
             await asyncio.sleep(killed + RESTART_TIME + 2 - time.monotonic())
             settled = killed + RESTART_TIME
             calm = [server for server in back if server.was_left_alone(killed) and client.stands(server.name, settled)]
@@ -156,7 +161,9 @@ class Faults:
             await client.terminate()
             self._model.set_present(client, False)
         # Not a part of the fault: a checkpoint need not wait for it.
-        asyncio.get_running_loop().call_later(away, lambda: self._returns.append(asyncio.create_task(self._come_back(client))))
+        asyncio.get_running_loop().call_later(
+            away, lambda: self._returns.append(asyncio.create_task(self._come_back(client)))
+        )
 
     async def _come_back(self, client: Client) -> None:
         await self._is_stormy.wait()
@@ -173,6 +180,14 @@ class Faults:
                 client.stop()
                 await asyncio.sleep(pause)
                 client.resume()
+
+    async def _client_unread(self) -> None:
+        """Nobody reads what it prints. It is told to others all the same, and loses no session."""
+        client = self._any_client(spares_veterans=False)
+        async with client.busy:
+            client.is_read.clear()
+            await asyncio.sleep(self._dice.uniform(2, 6))
+            client.is_read.set()
 
     # Servers.
 

@@ -1,5 +1,5 @@
-"""What strangers do to a server: nonsense, rude orders of messages, floods, and peers that take all and read nothing. Each
-kind is a card of a deck that is dealt again and again. Some have to be thrown out, and some must not be."""
+"""What strangers do to a server: nonsense, rude orders of messages, floods, and peers that take all and read nothing.
+Each kind is a card of a deck, which is dealt again and again. Some have to be thrown out, and some must not be."""
 
 from __future__ import annotations
 
@@ -38,9 +38,15 @@ class Hostile:
         self.kinds: dict[str, Attack] = {
             "garbage": self._garbage,
             "frame of 65535 bytes": lambda s: self._must_be_thrown_out(s, b"\x01\xff\xff\x05"),
-            "UPDATE without a next hop": lambda s: self._must_be_thrown_out(s, wire.update(0, 1, self._destination(), None)),
-            "UPDATE without a destination": lambda s: self._must_be_thrown_out(s, wire.update(0, 1, None, self._next_hop())),
-            "UPDATE that is no protobuf": lambda s: self._must_be_thrown_out(s, wire.frame(wire.UPDATE, b"\x1a\xff\xff\xff")),
+            "UPDATE without a next hop": lambda s: self._must_be_thrown_out(
+                s, wire.update(0, 1, self._destination(), None)
+            ),
+            "UPDATE without a destination": lambda s: self._must_be_thrown_out(
+                s, wire.update(0, 1, None, self._next_hop())
+            ),
+            "UPDATE that is no protobuf": lambda s: self._must_be_thrown_out(
+                s, wire.frame(wire.UPDATE, b"\x1a\xff\xff\xff")
+            ),
             "second HELLO": lambda s: self._must_be_thrown_out(s, wire.hello(1)),
             "HELLO with keepalive 0": lambda s: self._bad_start(s, wire.hello(0) + wire.keepalive()),
             "SUBSCRIBE before HELLO": lambda s: self._bad_start(s, wire.subscribe(1)),
@@ -86,7 +92,7 @@ class Hostile:
     async def _attack(self, kind: str, server: Server) -> None:
         try:
             await self.kinds[kind](server)
-        except (OSError, Closed, asyncio.TimeoutError):
+        except (OSError, Closed):
             # Servers are killed meanwhile, and have no descriptors left: that is no news.
             self._journal.counts["hostile connections that failed"] += 1
         except wire.NotCanonical as error:
@@ -113,7 +119,9 @@ class Hostile:
         """Strangers have addresses of their own, so that a server can tell them from the others."""
         return f"127.66.{self._dice.randrange(256)}.{self._dice.randrange(1, 255)}"
 
-    async def _connect(self, server: Server, source: str | None = None, receive_buffer: int | None = None) -> socket.socket:
+    async def _connect(
+        self, server: Server, source: str | None = None, receive_buffer: int | None = None
+    ) -> socket.socket:
         self._journal.counts["hostile connections"] += 1
         sock = dial_socket(source or self._source(), receive_buffer)
         self._sockets.add(sock)
@@ -162,11 +170,14 @@ class Hostile:
                 while await asyncio.get_running_loop().sock_recv(sock, 4096):
                     pass
         except OSError as error:
-            if isinstance(error, TimeoutError):
-                # Without descriptors it may not even have been accepted.
-                if server.name == "plain" and not server.is_excused and server.generation == generation:
-                    self._journal.violation("a server keeps who should be thrown out", what_it_did=what, server=server.name)
+            if isinstance(error, TimeoutError) and self._is_to_blame(server, generation):
+                self._journal.violation("a server keeps who should be thrown out", what_it_did=what, server=server.name)
         self._drop(sock)
+
+    @staticmethod
+    def _is_to_blame(server: Server, generation: int) -> bool:
+        """Whether this server was there all the while. One without descriptors may not have accepted anybody."""
+        return server.name == "plain" and not server.is_excused and server.generation == generation
 
     # Those who have to be thrown out.
 
@@ -179,7 +190,9 @@ class Hostile:
         """In one write with a proper handshake."""
         sock = await self._connect(server)
         add = self._foreign(1)[0].add
-        await self._send(sock, wire.hello(1) + wire.keepalive() + wire.subscribe(23) + add + last + wire.keepalive() * 3)
+        await self._send(
+            sock, wire.hello(1) + wire.keepalive() + wire.subscribe(23) + add + last + wire.keepalive() * 3
+        )
         await self._expect_end(last.hex(), server, sock)
 
     async def _bad_start(self, server: Server, start: bytes) -> None:
@@ -203,12 +216,15 @@ class Hostile:
             await session.send(odd)
             await session.proof()
         except Closed as error:
-            if server.name == "plain" and not server.is_excused and server.generation == generation:
-                self._journal.violation("a server throws out who only is odd", what_it_did=what, server=server.name, why=str(error))
+            if self._is_to_blame(server, generation):
+                what = f"a server throws out who only is odd: {what}"
+                self._journal.violation(what, server=server.name, why=str(error))
         await self._leave(session)
 
     async def _second_subscribe(self, server: Server) -> None:
-        await self._odd("second SUBSCRIBE", server, (wire.subscribe(STRANGE_VNI) * 2 + wire.unsubscribe(STRANGE_VNI) * 2) * 3)
+        await self._odd(
+            "second SUBSCRIBE", server, (wire.subscribe(STRANGE_VNI) * 2 + wire.unsubscribe(STRANGE_VNI) * 2) * 3
+        )
 
     async def _impossible_updates(self, server: Server) -> None:
         """In the networks of all: whoever is told of one of these notices."""

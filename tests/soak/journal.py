@@ -1,5 +1,5 @@
-"""What happened: a line of JSON for each event in the work directory, the violations of what has to hold, and counts for
-the summary."""
+"""What happened: a line of JSON for each event in the work directory, the violations of what has to hold, and counts
+for the summary."""
 
 from __future__ import annotations
 

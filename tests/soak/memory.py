@@ -31,7 +31,9 @@ class Memory:
         for (name, generation), samples in self._lives.items():
             steady = samples[WARM_UP:]
             first, last = samples[0], samples[-1]
-            text = f"{name}: {first / 1024:.1f} MB at its first of {len(samples)} checkpoints, {last / 1024:.1f} MB at its last"
+            text = (
+                f"{name}: {first / 1024:.1f} MB at its first checkpoint, {last / 1024:.1f} MB {len(samples) - 1} later"
+            )
             if len(steady) >= ENOUGH:
                 third = len(steady) // 3
                 early, late = median(steady[:third]), median(steady[-third:])

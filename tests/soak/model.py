@@ -42,12 +42,17 @@ class Model:
         # When somebody last changed his mind about a route.
         self.touched: dict[Route, float] = {}
         self.updates = 0
+        # Counts everything that changes a view. Views are only made anew when it has moved: of each name, the last one
+        # and what it was made from.
+        self._version = 0
+        self._views: dict[str, tuple[tuple, set[Route]]] = {}
 
     def add(self, announcer: Announcer) -> None:
         self.announcers[announcer.name] = announcer
 
     def announce(self, who: Announcer, routes: Iterable[Route]) -> None:
         now = time.monotonic()
+        self._version += 1
         for route in routes:
             who.wanted.add(route)
             self.owners.setdefault(route, set()).add(who)
@@ -56,6 +61,7 @@ class Model:
 
     def withdraw(self, who: Announcer, routes: Iterable[Route]) -> None:
         now = time.monotonic()
+        self._version += 1
         for route in routes:
             who.wanted.discard(route)
             self.owners[route].discard(who)
@@ -65,6 +71,7 @@ class Model:
     def set_present(self, who: Announcer, is_present: bool) -> None:
         """It leaves for good, or comes back."""
         who.is_present = is_present
+        self._version += 1
         self.touch(who.wanted)
 
     def touch(self, routes: Iterable[Route]) -> None:
@@ -74,6 +81,14 @@ class Model:
 
     def view(self, who: Announcer, vnis: set[int], servers: tuple[str, ...], hides_own: bool) -> set[Route]:
         """What a subscriber is to be told, or, as a client that ignores what it announces itself, to print."""
+        basis = (self._version, frozenset(vnis), servers)
+        seen, routes = self._views.get(who.name, (None, set()))
+        if seen != basis:
+            routes = self._view(who, vnis, servers, hides_own)
+            self._views[who.name] = (basis, routes)
+        return routes
+
+    def _view(self, who: Announcer, vnis: set[int], servers: tuple[str, ...], hides_own: bool) -> set[Route]:
         routes: set[Route] = set()
         for other in self.announcers.values():
             if other is not who and other.is_present and any(server in servers for server in other.servers):
@@ -83,8 +98,11 @@ class Model:
 
 def difference(holder: str, held: set[Route], should: set[Route]) -> str | None:
     """In words, with a few examples; nothing if there is none."""
-    missing, extra = should - held, held - should
-    if not missing and not extra:
+    if held == should:
         return None
-    some = lambda routes: ", ".join(sorted(route.text for route in list(routes)[:5]))
-    return f"{holder} holds {len(held)}, should {len(should)}: misses {len(missing)} ({some(missing)}), has {len(extra)} too many ({some(extra)})"
+    missing, extra = should - held, held - should
+    return f"{holder} holds {len(held)}, should {len(should)}: misses {_some(missing)}, has too many {_some(extra)}"
+
+
+def _some(routes: set[Route]) -> str:
+    return f"{len(routes)} ({', '.join(sorted(route.text for route in list(routes)[:5]))})"

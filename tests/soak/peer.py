@@ -80,7 +80,7 @@ class Session:
                 kind, _ = await self._first()
                 if kind != wire.KEEPALIVE:
                     raise NotCanonical(f"{kind} in answer to the first KEEPALIVE")
-        except (OSError, asyncio.TimeoutError) as error:
+        except OSError as error:
             self.sock.close()
             raise Closed(repr(error)) from error
         except BaseException:
@@ -123,7 +123,7 @@ class Session:
                         raise Closed(self.reason)
                     self._answer.clear()
                     await self._answer.wait()
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise Closed(f"no answer to a KEEPALIVE within {seconds} s") from error
 
     async def _beat(self) -> None:

@@ -1,5 +1,5 @@
-"""A child process: started with limits, killed with us, watched for an end of its own accord; what the kernel says of its
-memory, threads and descriptors; and when somebody disturbed it."""
+"""A child process: started with limits, killed with us, watched for an end of its own accord; what the kernel says of
+its memory, threads and descriptors; and when somebody disturbed it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ class Process:
     async def _wait(self, child: asyncio.subprocess.Process) -> None:
         code = await child.wait()
         if not self._ending:
-            self.journal.violation("a process has ended by itself", process=self.name, code=code, generation=self.generation)
+            self.journal.violation(
+                "a process has ended by itself", process=self.name, code=code, generation=self.generation
+            )
 
     @property
     def is_running(self) -> bool:
@@ -99,7 +101,7 @@ class Process:
             code = await asyncio.wait_for(self.child.wait(), END_DEADLINE)
             if code != 0:
                 self.journal.violation("exit code after SIGTERM", process=self.name, code=code)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self.journal.violation("no end after SIGTERM", process=self.name)
             await self.kill()
 
@@ -148,28 +150,31 @@ class Process:
             return 0
 
     def count_descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.child.pid}/fd"))
+        return len(_list(f"/proc/{self.child.pid}/fd"))
 
     def cpu_seconds(self) -> float:
         """What it has used so far."""
-        with open(f"/proc/{self.child.pid}/stat", encoding="ascii", errors="replace") as stat:
-            columns = stat.read().rpartition(")")[2].split()
+        try:
+            with open(f"/proc/{self.child.pid}/stat", encoding="ascii", errors="replace") as stat:
+                columns = stat.read().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
         return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
     def figures(self) -> Figures:
         pid = self.child.pid
         rss = self.note_memory()
         sockets, other = [], 0
-        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        for descriptor in _list(f"/proc/{pid}/fd"):
             try:
                 target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
-            except FileNotFoundError:
+            except OSError:
                 continue
             if target.startswith("socket:["):
                 sockets.append(target[8:-1])
             else:
                 other += 1
-        states = _tcp_states()
+        states, local = _tcp_states(), _unix_sockets()
         counts = {"0A": 0, "01": 0}
         half_closed = 0
         # A socket that is accepted but closed by both ends has left the table.
@@ -177,13 +182,19 @@ class Process:
             state = states.get(inode)
             if state in counts:
                 counts[state] += 1
-            elif state is not None:
-                half_closed += 1
-            elif inode not in _unix_sockets():
+            elif state is not None or inode not in local:
                 half_closed += 1
             else:
                 other += 1
-        return Figures(rss, len(os.listdir(f"/proc/{pid}/task")), counts["0A"], counts["01"], half_closed, other)
+        return Figures(rss, len(_list(f"/proc/{pid}/task")), counts["0A"], counts["01"], half_closed, other)
+
+
+def _list(directory: str) -> list[str]:
+    """Nothing, if the process is gone by now."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _tcp_states() -> dict[str, str]:

@@ -80,7 +80,9 @@ class Reader(Subscriber, Announcer):
     def _lost(self) -> None:
         self.journal.event("session lost", reader=self.name, reason=self.reason)
         if self.misbehaviour:
-            self.journal.violation("a server sends what it should not", reader=self.name, what_it_is=str(self.misbehaviour))
+            self.journal.violation(
+                "a server sends what it should not", reader=self.name, what_it_is=str(self.misbehaviour)
+            )
         elif self.is_slow:
             self.journal.counts["sessions of slow readers lost"] += 1
         elif self.lag.is_excuse:

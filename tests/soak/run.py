@@ -103,7 +103,9 @@ async def _audit(world: World) -> bool:
     journal = world.journal
     memory = world.memory.judge(journal)
     await world.end()
-    never = [f"fault: {k}" for k in (*world.faults.kinds, *world.faults.young_kinds)] + [f"hostile: {k}" for k in world.hostile.kinds]
+    never = [f"fault: {k}" for k in (*world.faults.kinds, *world.faults.young_kinds)] + [
+        f"hostile: {k}" for k in world.hostile.kinds
+    ]
     never = [kind for kind in never if not journal.counts[kind]]
     if not journal.counts["seen without descriptors"]:
         never.append("a server without descriptors")

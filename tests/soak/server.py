@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
-from pathlib import Path
 
 from .disk import FullDisk
 from .journal import Journal

@@ -16,7 +16,16 @@ LOW_SERVER_ARGUMENTS: tuple[str, ...] = ()
 
 RESTART_TIME = 2
 HOLD = 10
-CLIENT_ARGUMENTS = ("--keepalive", "1", "--hold", str(HOLD), "--restart-time", str(RESTART_TIME), "--log-format", "json")
+CLIENT_ARGUMENTS = (
+    "--keepalive",
+    "1",
+    "--hold",
+    str(HOLD),
+    "--restart-time",
+    str(RESTART_TIME),
+    "--log-format",
+    "json",
+)
 
 # The lowest and the highest, both sides of where their encoding grows, and ordinary ones.
 VNIS = (0, 1, 23, 127, 128, 4711, 65536, 16777215)
@@ -50,8 +59,12 @@ def parse(arguments: list[str] | None) -> Settings:
     parser.add_argument("--descriptors", type=int, default=96, help="of the server with few (default %(default)s)")
     parser.add_argument("--rate", type=int, default=300, help="updates per second, about (default %(default)s)")
     parser.add_argument("--checkpoint-every", type=float, metavar="SECONDS", help="(default: 60, less in short runs)")
-    parser.add_argument("--big", type=int, metavar="ROUTES", help="of the biggest peer (default: a million, less in short runs)")
-    parser.add_argument("--server-arguments", type=shlex.split, default=[], metavar="TEXT", help="for both servers, in one word")
+    parser.add_argument(
+        "--big", type=int, metavar="ROUTES", help="of the biggest peer (default: a million, less in short runs)"
+    )
+    parser.add_argument(
+        "--server-arguments", type=shlex.split, default=[], metavar="TEXT", help="for both servers, in one word"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the work directory even if all is well")
     options = parser.parse_args(arguments)
     if not options.binary.is_file():

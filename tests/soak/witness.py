@@ -73,4 +73,6 @@ class Witness:
         """A session is lost. It must have been by a fault of ours."""
         self.journal.counts["sessions lost"] += 1
         if not (is_own_fault or server.is_excused):
-            self.journal.violation("a session is lost though nobody touched its ends", who=who, server=server.name, reason=reason)
+            self.journal.violation(
+                "a session is lost though nobody touched its ends", who=who, server=server.name, reason=reason
+            )

@@ -57,7 +57,8 @@ class World:
         self.servers = {"plain": plain, "low": low}
         self.repertoires: dict[str, Repertoire] = {}
         self.clients = [
-            Client(self.journal, settings, index, [plain, low], self.model, self.witness) for index in range(settings.clients)
+            Client(self.journal, settings, index, [plain, low], self.model, self.witness)
+            for index in range(settings.clients)
         ]
         for client in self.clients:
             self._give_repertoire(client.name, client.index, churn=600, bulk=3000)
