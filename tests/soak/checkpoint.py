@@ -1,0 +1,148 @@
+"""A checkpoint: all is quiet, and everything has to be as the model says and as it was before."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from . import churn
+from .model import Announcer, difference
+from .peer import Closed
+from .process import Process, until
+from .readers import fresh_table
+from .server import Server
+from .settings import HOLD, VNIS
+from .wire import NotCanonical
+
+if TYPE_CHECKING:
+    from .world import World
+
+# Until all is equal: a hold time, the longest back-off, and then time enough.
+TABLES_DEADLINE = HOLD + 5 + 30
+FRESH_DEADLINE = 30.0
+# Half-open connections are closed after 10 s, and idle threads end after as long.
+PROCESSES_DEADLINE = 25.0
+IDLE = 1.0
+IDLE_SHARE = 0.2
+# Standard input, standard output, log, and the rest.
+CLIENT_THREADS = 4
+
+
+async def check(world: World, number: int) -> bool:
+    """Quiets everything, looks, and says what it found."""
+    journal = world.journal
+    started = journal.seconds()
+    await world.quiet()
+    for client in world.clients:
+        if client.is_present:
+            churn.level(client, world.repertoires[client.name])
+    problem = await until(lambda: tables(world), TABLES_DEADLINE)
+    if problem:
+        journal.violation("tables differ from the model", problems=all_problems(world))
+    equal_after = journal.seconds() - started
+    await _fresh(world)
+    problem = await until(lambda: processes(world), PROCESSES_DEADLINE)
+    if problem:
+        journal.violation("a process is not as it was", problem=problem, connections=world.connections())
+    # Still: nothing moves any more.
+    problem = tables(world)
+    if problem:
+        journal.violation("tables differ from the model again", problem=problem)
+    await _idle(world)
+    for server in world.servers.values():
+        for line in server.panics():
+            journal.violation("panic", server=server.name, line=line)
+    world.memory.note(world.processes())
+    # Those of the storm before count, too.
+    is_good = not journal.new_violations()
+    routes = sum(len(client.table) for client in world.clients)
+    took = journal.seconds() - started
+    memory = {name: process.note_memory() for name, process in world.servers.items()}
+    journal.event("checkpoint", number=number, is_good=is_good, took=took, equal_after=equal_after, rss_kb=memory)
+    journal.say(
+        f"checkpoint {number} {'passed' if is_good else 'FAILED'}: {routes} routes at clients equal after"
+        f" {equal_after:.1f} s of {took:.1f} s; servers' memory "
+        + ", ".join(f"{name} {kb / 1024:.1f} MB" for name, kb in memory.items())
+        + f"; script late by {world.lag.worst:.1f} s at most"
+    )
+    world.lag.worst = 0.0
+    return is_good
+
+
+def tables(world: World) -> str | None:
+    """The first table that is not as the model says."""
+    for client in world.clients:
+        if client.is_present and (problem := client.problem()):
+            return problem
+    for reader in world.readers:
+        if problem := reader.problem():
+            return problem
+    return None
+
+
+def all_problems(world: World) -> list[str]:
+    problems = [client.problem() for client in world.clients if client.is_present]
+    problems += [reader.problem() for reader in world.readers]
+    return [problem for problem in problems if problem]
+
+
+async def _fresh(world: World) -> None:
+    """What each server tells a newcomer must be the model, too."""
+    kinds = [(server, ordered) for server in world.servers.values() for ordered in (True, False)]
+    for problem in await asyncio.gather(*(_newcomer(world, server, ordered) for server, ordered in kinds)):
+        if problem:
+            world.journal.violation("a newcomer is told something else than the model", problem=problem)
+
+
+async def _newcomer(world: World, server: Server, ordered: bool) -> str | None:
+    what = f"a newcomer {'with' if ordered else 'without'} `ordered` at {server.name}"
+    should = world.model.view(Announcer(what, ()), set(VNIS), (server.name,), hides_own=False)
+    try:
+        async with asyncio.timeout(FRESH_DEADLINE):
+            return difference(what, await fresh_table("newcomer", server, ordered=ordered), should)
+    except (Closed, NotCanonical, TimeoutError) as error:
+        return f"{what}: {error!r}"
+
+
+def processes(world: World) -> str | None:
+    """The first process that has too much of something, or too little."""
+    sessions = world.connections()
+    for server in world.servers.values():
+        if problem := _process(world, server, 1, sessions[server.name]):
+            return problem
+    for client in world.clients:
+        if client.is_present:
+            if problem := _process(world, client, 0, len(world.servers)):
+                return problem
+            if client.figures().threads > CLIENT_THREADS:
+                return f"{client.name} has {client.figures().threads} threads"
+    return None
+
+
+async def _idle(world: World) -> None:
+    """Nothing is to be done: then nothing is done."""
+    before = {process: process.cpu_seconds() for process in world.processes() if process.is_running}
+    await asyncio.sleep(IDLE)
+    for process, used in before.items():
+        if process.is_running and process.cpu_seconds() - used > IDLE * IDLE_SHARE:
+            used = round(process.cpu_seconds() - used, 2)
+            world.journal.violation(
+                "a process is busy with nothing", process=process.name, cpu_seconds=used, within=IDLE
+            )
+
+
+def _process(world: World, process: Process, listening: int, established: int) -> str | None:
+    if not process.is_running:
+        return f"{process.name} does not run"
+    now = process.figures()
+    kind = "client" if listening == 0 else process.name
+    # Of servers, threads are the same as ever; a client's come and go, up to a number.
+    first = world.baseline.setdefault(kind, (now.other_descriptors, now.threads if listening else None))
+    should = (listening, established, 0, *first)
+    threads = now.threads if listening else None
+    found = (now.listening, now.established, now.half_closed, now.other_descriptors, threads)
+    if found != should:
+        names = "(listening, established, half closed, others, threads)"
+        return f"{process.name} has {asdict(now)}, should have {names} {should}"
+    return None

@@ -1,0 +1,51 @@
+"""A disk that is full: a tiny tmpfs of ours if we may mount one, or else /dev/full."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import BinaryIO
+
+SIZE_KB = 64
+
+
+class FullDisk:
+    """Full from the start. Only the tmpfs can be freed for a while."""
+
+    def __init__(self, directory: Path) -> None:
+        self.mount = directory / "full"
+        self.mount.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_KB}k", "tmpfs", str(self.mount)]
+        self.is_mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        self._filler = self.mount / "filler"
+
+    def open_log(self) -> BinaryIO:
+        """Where a process can log to, in vain."""
+        return open(self.mount / "log" if self.is_mounted else "/dev/full", "ab", buffering=0)
+
+    def fill(self) -> None:
+        """Takes every byte that is left."""
+        if not self.is_mounted:
+            return
+        with open(self._filler, "ab", buffering=0) as filler:
+            try:
+                while filler.write(bytes(512)) == 512:
+                    pass
+            except OSError:
+                pass
+
+    def free(self) -> None:
+        """There is room again, for a while."""
+        if self.is_mounted:
+            self._filler.unlink(missing_ok=True)
+            with open(self.mount / "log", "r+b") as log:
+                log.truncate(0)
+
+    def text(self) -> str:
+        """What got through."""
+        return (self.mount / "log").read_text("utf-8", "replace") if self.is_mounted else ""
+
+    def close(self) -> None:
+        if self.is_mounted:
+            subprocess.run(["umount", "-l", str(self.mount)], capture_output=True, check=False)
+            self.is_mounted = False
