@@ -2,7 +2,7 @@
 //! case. Codes are given once and for all, new ones at the end: the corpus depends on it.
 
 use super::host::Kind;
-use super::ops::{Chunking, Cut, Op};
+use super::ops::{Chunking, Cut, Op, Way};
 use super::world::Setup;
 
 /// The bytes of a setup: flags, the clients' kinds, the seed.
@@ -13,6 +13,7 @@ pub(crate) const OP_LEN: usize = 5;
 const KINDS: [Kind; 6] = [Kind::Client, Kind::NoHold, Kind::Quick, Kind::Listening, Kind::Legacy, Kind::Pipelining];
 const CUTS: [Cut; 6] = [Cut::Fin, Cut::Reset, Cut::TimedOut, Cut::Silence, Cut::SilenceUp, Cut::SilenceDown];
 const CHUNKINGS: [Chunking; 4] = [Chunking::Merged, Chunking::Frames, Chunking::Random, Chunking::Tiny];
+const WAYS: [Way; 3] = [Way::Both, Way::In, Way::Out];
 const PACING: u8 = 1 << 6;
 const PROMPT: u8 = 1 << 7;
 
@@ -71,13 +72,24 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         20 => Op::Deafen(a),
         21 => Op::Hear(a),
         22 => Op::Shutdown(a, on),
+        23 => Op::Partition(a, way(b)),
+        24 => Op::Reunite,
+        25 => Op::Delays(a),
+        26 => Op::Dribble(a, b, way(c)),
+        27 => Op::Flow(a, b),
+        28 => Op::Jump(a, b),
+        29 => Op::Suspend(a),
+        30 => Op::StopReading(a),
+        31 => Op::ReadOn(a),
+        32 => Op::Doom(a, b),
+        33 => Op::Rest,
         // Codes that may be given later.
         _ => Op::Advance(a),
     }
 }
 
 /// How many codes are given.
-pub(crate) const CODES: u8 = 23;
+pub(crate) const CODES: u8 = 34;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
     match op {
@@ -104,7 +116,22 @@ fn encode_op(op: Op) -> [u8; OP_LEN] {
         Op::Deafen(a) => [20, a, 0, 0, 0],
         Op::Hear(a) => [21, a, 0, 0, 0],
         Op::Shutdown(a, on) => [22, a, 0, on.into(), 0],
+        Op::Partition(a, way) => [23, a, place(&WAYS, way), 0, 0],
+        Op::Reunite => [24, 0, 0, 0, 0],
+        Op::Delays(a) => [25, a, 0, 0, 0],
+        Op::Dribble(a, b, way) => [26, a, b, place(&WAYS, way), 0],
+        Op::Flow(a, b) => [27, a, b, 0, 0],
+        Op::Jump(a, b) => [28, a, b, 0, 0],
+        Op::Suspend(a) => [29, a, 0, 0, 0],
+        Op::StopReading(a) => [30, a, 0, 0, 0],
+        Op::ReadOn(a) => [31, a, 0, 0, 0],
+        Op::Doom(a, b) => [32, a, b, 0, 0],
+        Op::Rest => [33, 0, 0, 0, 0],
     }
+}
+
+fn way(n: u8) -> Way {
+    WAYS[usize::from(n) % WAYS.len()]
 }
 
 fn place<T: PartialEq>(all: &[T], one: T) -> u8 {
