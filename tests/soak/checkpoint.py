@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from .peer import Closed
 from .process import Process, until
 from .readers import fresh_table
 from .server import Server
-from .settings import HOLD, VNIS
+from .settings import HOLD, RESTART_TIME, VNIS
 from .wire import NotCanonical
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ async def check(world: World, number: int) -> bool:
     for client in world.clients:
         if client.is_present:
             churn.level(client, world.repertoires[client.name])
-    problem = await until(lambda: tables(world), TABLES_DEADLINE)
+    problem, _ = await asyncio.gather(until(lambda: tables(world), TABLES_DEADLINE), world.hostile.examine())
     if problem:
         journal.violation("tables differ from the model", problems=all_problems(world))
     equal_after = journal.seconds() - started
-    await _fresh(world)
+    await asyncio.gather(_fresh(world), _quick_restart(world, number))
     problem = await until(lambda: processes(world), PROCESSES_DEADLINE)
     if problem:
         journal.violation("a process is not as it was", problem=problem, connections=world.connections())
@@ -105,6 +106,33 @@ async def _newcomer(world: World, server: Server, ordered: bool) -> str | None:
         return f"{what}: {error!r}"
 
 
+async def _quick_restart(world: World, number: int) -> None:
+    """A client is killed and started again within its restart time, while all is quiet: nobody is told anything."""
+    candidates = [client for client in world.clients if client.is_present and client.index % 2]
+    if not candidates:
+        return
+    client = candidates[number % len(candidates)]
+    others = [other for other in world.clients if other is not client]
+    world.journal.event("quick restart", client=client.name)
+    before = [other.lines for other in others], [reader.updates for reader in world.readers]
+    client.disturb()
+    killed = time.monotonic()
+    await client.kill()
+    await client.start()
+    await until(lambda: None if len(client.since) == len(world.servers) else "away", RESTART_TIME, 0.02)
+    took = time.monotonic() - killed
+    await asyncio.sleep(killed + RESTART_TIME + 1.5 - time.monotonic())
+    client.undisturb()
+    after = [other.lines for other in others], [reader.updates for reader in world.readers]
+    if took > RESTART_TIME * 0.75:
+        # On a machine this busy, its announcements may have come too late.
+        world.journal.counts["quick restarts that took too long"] += 1
+    elif after != before:
+        world.journal.violation("a quick restart is noticed", client=client.name, took=took, before=before, after=after)
+    else:
+        world.journal.counts["quick restarts that nobody noticed"] += 1
+
+
 def processes(world: World) -> str | None:
     """The first process that has too much of something, or too little."""
     sessions = world.connections()
@@ -136,11 +164,10 @@ def _process(world: World, process: Process, listening: int, established: int) -
     if not process.is_running:
         return f"{process.name} does not run"
     now = process.figures()
-    kind = "client" if listening == 0 else process.name
     # Of servers, threads are the same as ever; a client's come and go, up to a number.
-    first = world.baseline.setdefault(kind, (now.other_descriptors, now.threads if listening else None))
-    should = (listening, established, 0, *first)
-    threads = now.threads if listening else None
+    fresh = process.fresh if isinstance(process, Server) else world.fresh_client
+    threads = now.threads if isinstance(process, Server) else fresh.threads
+    should = (listening, established, 0, fresh.other_descriptors, fresh.threads)
     found = (now.listening, now.established, now.half_closed, now.other_descriptors, threads)
     if found != should:
         names = "(listening, established, half closed, others, threads)"

@@ -42,6 +42,8 @@ class Client(Process, Announcer):
         # Unless its standard output is left to fill up.
         self.is_read = asyncio.Event()
         self.is_read.set()
+        # How many it has printed.
+        self.lines = 0
         self._lines: deque[str] = deque(maxlen=2000)
         self._log = open(journal.directory / f"{self.name}.log", "ab", buffering=0)
         self._tasks: list[asyncio.Task] = []
@@ -128,6 +130,7 @@ class Client(Process, Announcer):
             now = time.monotonic()
             for line in lines:
                 self._take(line.decode("utf-8", "replace"), now)
+            self.lines += len(lines)
             self.journal.counts["lines of clients"] += len(lines)
 
     def _take(self, line: str, now: float) -> None:

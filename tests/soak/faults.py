@@ -14,7 +14,7 @@ from .model import Model
 from .process import Process, until
 from .server import Server
 from .settings import RESTART_TIME, Settings
-from .witness import Witness
+from .witness import SYNCED, Witness
 
 Fault = Callable[[], Coroutine[None, None, None]]
 
@@ -112,18 +112,15 @@ class Faults:
     async def _client_killed_briefly(self) -> None:
         """Whoever had a session all the while must not notice."""
         client = self._any_client(spares_veterans=True)
+        synced = [s for s in self._servers.values() if client.stands(s.name, time.monotonic() - SYNCED)]
         async with disturbed(client):
-            if not client.is_present or len(client.since) < len(self._servers):
+            if not client.is_present:
                 return
             killed = time.monotonic()
             await self._kill(client, self._dice.uniform(0, RESTART_TIME / 4))
             # Later than this, and its announcements may come too late.
             await until(lambda: None if len(client.since) == len(self._servers) else "away", RESTART_TIME / 2, 0.02)
-            back = [
-                server
-                for server in self._servers.values()
-                if client.since.get(server.name, 1e9) < killed + RESTART_TIME / 2
-            ]
+            back = [server for server in synced if client.stands(server.name, killed + RESTART_TIME / 2)]
             await asyncio.sleep(killed + RESTART_TIME + 2 - time.monotonic())
             settled = killed + RESTART_TIME
             calm = [server for server in back if server.was_left_alone(killed) and client.stands(server.name, settled)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import time
 from collections.abc import Callable, Coroutine
 
 from . import wire
@@ -66,7 +67,18 @@ class Hostile:
             "flapping": self._flapper,
             "restart time without end": self._hoarder,
         }
+        # Those that tell good manners from bad: whether who should be thrown out is, and nobody else.
+        rude = (self._flood, self._keepalives, self._subscribes, self._big, self._cut, self._mimic)
+        rude += (self._flapper, self._hoarder)
+        self._lessons = [kind for kind, attack in self.kinds.items() if attack not in rude]
+        self._is_peace = False
+        # When a server was last seen without descriptors.
+        self._shortages: dict[Server, float] = {}
         self._deck: list[str] = []
+
+    def shortage(self, server: Server) -> None:
+        """It has no descriptors left: for a while it can't be blamed for whom it doesn't accept."""
+        self._shortages[server] = time.monotonic()
 
     async def run(self, pause: float) -> None:
         """One after another, with such pauses; they overlap."""
@@ -75,19 +87,28 @@ class Hostile:
                 self._deck = list(self.kinds)
                 self._dice.shuffle(self._deck)
             kind = self._deck.pop()
-            server = self._any_server()
-            self._journal.event(f"hostile: {kind}", server=server.name)
             self._journal.counts[f"hostile: {kind}"] += 1
-            task = asyncio.create_task(self._attack(kind, server))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            for server in self._targets(kind):
+                self._journal.event(f"hostile: {kind}", server=server.name)
+                task = asyncio.create_task(self._attack(kind, server))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
             await asyncio.sleep(pause * self._dice.uniform(0.5, 1.5))
 
-    def _any_server(self) -> Server:
-        """Mostly one that is there."""
+    def _targets(self, kind: str) -> list[Server]:
+        """Both; of the biggest, one is enough, and one that is there."""
         servers = list(self._servers.values())
+        if self.kinds[kind] != self._big:
+            return servers
         at_ease = [server for server in servers if server.is_at_ease]
-        return self._dice.choice(at_ease if at_ease and self._dice.random() < 0.8 else servers)
+        return [self._dice.choice(at_ease or servers)]
+
+    async def examine(self) -> None:
+        """While all else is quiet, there is no excuse."""
+        self._is_peace = True
+        lessons = [(kind, server) for server in self._servers.values() for kind in self._lessons]
+        await asyncio.gather(*(self._attack(kind, server) for kind, server in lessons))
+        self._is_peace = False
 
     async def _attack(self, kind: str, server: Server) -> None:
         try:
@@ -174,10 +195,12 @@ class Hostile:
                 self._journal.violation("a server keeps who should be thrown out", what_it_did=what, server=server.name)
         self._drop(sock)
 
-    @staticmethod
-    def _is_to_blame(server: Server, generation: int) -> bool:
+    def _is_to_blame(self, server: Server, generation: int) -> bool:
         """Whether this server was there all the while. One without descriptors may not have accepted anybody."""
-        return server.name == "plain" and not server.is_excused and server.generation == generation
+        if self._is_peace:
+            return True
+        is_short = time.monotonic() - self._shortages.get(server, -1e9) < 2 * THROWN_OUT
+        return not is_short and not server.is_excused and server.generation == generation
 
     # Those who have to be thrown out.
 

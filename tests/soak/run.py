@@ -19,7 +19,7 @@ HOSTILE_PAUSE = 1.5
 # Longer than it should take by this, and something hangs.
 HANGS = 300.0
 # How long a checkpoint takes, about.
-CHECKPOINT = 12.0
+CHECKPOINT = 16.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,7 +72,7 @@ async def _storms(world: World) -> tuple[int, int]:
         left = end - time.monotonic()
         if number > 1 and left < CHECKPOINT + 5:
             return counts[1], counts[0]
-        if journal.seconds() > settings.minutes * 60 / 3 and number > 1:
+        if number > 1 and journal.seconds() > settings.minutes * 60 / 3:
             world.faults.grow_old()
         world.storm(fault_pause, hostile_pause)
         await _last(world, max(5.0, min(settings.checkpoint_every, left) - CHECKPOINT))
@@ -80,13 +80,10 @@ async def _storms(world: World) -> tuple[int, int]:
 
 
 def _pauses(world: World) -> tuple[float, float]:
-    """Between faults and between hostile peers: short enough for each kind to come at least once, and in the first
-    third those which only come then."""
-    minutes = world.settings.minutes
-    storm = max(5.0, world.settings.checkpoint_every - CHECKPOINT)
+    """Between faults and between hostile peers: short enough for each kind to come in the first storm."""
+    storm = world.settings.checkpoint_every - CHECKPOINT
     faults, hostile = world.faults.pause_divisor, len(world.hostile.kinds)
-    first = storm if minutes * 60 / 3 < world.settings.checkpoint_every else storm * 2
-    return min(FAULT_PAUSE, first / (faults + 1)), min(HOSTILE_PAUSE, storm / (hostile + 1))
+    return min(FAULT_PAUSE, storm / (faults + 3)), min(HOSTILE_PAUSE, storm / (hostile + 3))
 
 
 async def _last(world: World, seconds: float) -> None:

@@ -6,7 +6,7 @@ import subprocess
 
 from .disk import FullDisk
 from .journal import Journal
-from .process import Process, until
+from .process import Figures, Process, until
 from .settings import LOW_SERVER_ARGUMENTS, SERVER_ARGUMENTS, Settings
 
 START_DEADLINE = 10.0
@@ -21,6 +21,8 @@ class Server(Process):
         super().__init__(journal, name, command, settings.descriptors if disk else None)
         self.address = ("127.0.0.1", port)
         self.disk = disk
+        # What it had when it had just started.
+        self.fresh: Figures | None = None
         self.log = journal.directory / f"{name}.log"
 
     async def start(self) -> None:
@@ -31,6 +33,8 @@ class Server(Process):
         problem = await until(lambda: None if self._listens() else "does not listen", START_DEADLINE, 0.02)
         if problem and self.is_running:
             self.journal.violation("a server does not listen", server=self.name)
+        if self.is_running:
+            self.fresh = self.figures()
         self.journal.event("server started", server=self.name, pid=self.child.pid)
 
     def _listens(self) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # How long a change may be on its way: hold times, restart times, slow machines.
 SETTLED = 15.0
 LONG_SETTLED = 40.0
+# How long a session takes until all is told.
+SYNCED = 3.0
 
 
 class Witness:
@@ -26,11 +28,15 @@ class Witness:
         self.model = model
         self.started = time.monotonic()
         self.judged = 0
+        # All leave now.
+        self.is_over = False
         # Routes that are announced all the time, and when who was last told that one is gone.
         self.rocks: set[Route] = set()
         self._removals: deque[tuple[float, Announcer, Route]] = deque(maxlen=20_000)
 
     def judge(self, receiver: Announcer, servers: tuple[str, ...], is_add: bool, route: Route, now: float) -> None:
+        if self.is_over:
+            return
         self.judged += 1
         if not is_add and route in self.rocks:
             self._removals.append((now, receiver, route))
@@ -57,13 +63,13 @@ class Witness:
 
     def restarted(self, who: Announcer, killed: float, servers: list[Server]) -> None:
         """It was killed, and within its restart time had a session with these servers again, which nobody touched: then
-        those who have a session with one of them are told nothing."""
+        those who have had a session with one of them are told nothing."""
         self.journal.counts["restarts that nobody should notice"] += 1
         told = {
             (receiver.name, route.text)
             for at, receiver, route in self._removals
             if at >= killed and route in who.wanted and receiver is not who
-            if any(receiver.stands(server.name, killed - SETTLED) for server in servers)
+            if any(receiver.stands(server.name, killed - SYNCED) for server in servers)
         }
         if told:
             some = sorted(told)[:5]
@@ -71,6 +77,8 @@ class Witness:
 
     def lost(self, who: str, server: Server, is_own_fault: bool, reason: str) -> None:
         """A session is lost. It must have been by a fault of ours."""
+        if self.is_over:
+            return
         self.journal.counts["sessions lost"] += 1
         if not (is_own_fault or server.is_excused):
             self.journal.violation(

@@ -16,9 +16,9 @@ from .journal import Journal
 from .memory import Memory
 from .model import Model
 from .population import Repertoire, repertoire
-from .process import Process
+from .process import Figures, Process, until
 from .readers import Lag, Reader, SlowReader
-from .server import Server
+from .server import START_DEADLINE, Server
 from .settings import Settings
 from .witness import Witness
 
@@ -48,8 +48,8 @@ class World:
         self.memory = Memory()
         self.lag = Lag()
         self.witness = Witness(self.journal, self.model)
-        # Descriptors and threads of each sort of process, as first seen when all was quiet.
-        self.baseline: dict[str, tuple] = {}
+        # What a client has at the start, when it has all its sessions.
+        self.fresh_client: Figures | None = None
         self.disk = FullDisk(directory)
         plain_port, low_port = free_ports(2)
         plain = Server(self.journal, settings, "plain", plain_port, None)
@@ -111,6 +111,9 @@ class World:
         self.disk.fill()
         for client in self.clients:
             await client.start()
+        first = self.clients[0]
+        await until(lambda: None if len(first.since) == len(self.servers) else "not yet", START_DEADLINE)
+        self.fresh_client = first.figures()
         self._standing = [asyncio.create_task(reader.run()) for reader in self.readers]
         self._standing += [asyncio.create_task(slow.dawdle()) for slow in self.slow]
         self._standing.append(asyncio.create_task(self.lag.run()))
@@ -143,6 +146,7 @@ class World:
         low = self.servers["low"]
         if low.is_running and low.count_descriptors() >= self.settings.descriptors - 1:
             self.journal.counts["seen without descriptors"] += 1
+            self.hostile.shortage(low)
 
     def check_alive(self) -> None:
         """Raises what ended a part of this script."""
@@ -152,6 +156,7 @@ class World:
 
     async def end(self) -> None:
         """All of them by SIGTERM, which has to work."""
+        self.witness.is_over = True
         for task in self._standing:
             task.cancel()
         await asyncio.gather(*self._standing, return_exceptions=True)

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use metalbond::wire::{Decoded, Deframer, Message, UpdateAction};
-use metalbond::{CloseReason, ConnId, MessageType, PeerMisbehaved, Route, Vni};
+use metalbond::{CloseReason, ConnId, MessageType, Node, PeerMisbehaved, Transmit, TransmitMode, Vni};
 
 use crate::sim::model::{Model, Routes, Who};
-use crate::sim::wire::Msg;
+use crate::sim::wire::{Hello, Msg, decode_all, encode_all};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
@@ -34,6 +34,11 @@ pub(super) struct Far {
     answers: u32,
     pub(super) told: Routes,
     pub(super) subscribed: BTreeSet<Vni>,
+    /// SUBSCRIBEs whose End-of-RIB is to come: how many KEEPALIVEs came before, and what was there then.
+    syncs: Vec<(Vni, u32, Routes)>,
+    /// A server's routes in VNIs that the node asked for, and the VNIs that its embedder left since.
+    pub(super) live: Routes,
+    pub(super) uncertain: BTreeSet<Vni>,
     /// How the node has to end it.
     pub(super) broken: Option<CloseReason>,
 }
@@ -54,6 +59,9 @@ impl Far {
             answers: 0,
             told: Routes::new(),
             subscribed: BTreeSet::new(),
+            syncs: Vec::new(),
+            live: Routes::new(),
+            uncertain: BTreeSet::new(),
             broken: None,
         }
     }
@@ -115,7 +123,10 @@ impl Far {
             }
             (_, Decoded::Message(Message::Keepalive)) => self.keepalives += 1,
             (_, Decoded::Message(Message::Subscribe(vni))) if is_client => {
-                model.subscribe(who, vni);
+                if model.subscribe(who, vni) {
+                    let there = model.view(who).into_iter().filter(|r| r.vni == vni).collect();
+                    self.syncs.push((vni, self.keepalives, there));
+                }
                 self.subscribed.insert(vni);
             }
             (_, Decoded::Message(Message::Unsubscribe(vni))) if is_client => {
@@ -125,6 +136,7 @@ impl Far {
                 }
                 self.subscribed.remove(&vni);
                 self.told.retain(|r| r.vni != vni);
+                self.syncs.retain(|(v, ..)| *v != vni);
             }
             (_, Decoded::Message(Message::Update(update))) if is_client => {
                 vnis.insert(update.route.vni);
@@ -133,47 +145,110 @@ impl Far {
                     UpdateAction::Remove => model.withdraw(who, &update.route),
                 }
             }
-            (_, Decoded::Message(Message::Update(update))) => drop(vnis.insert(update.route.vni)),
+            (_, Decoded::Message(Message::Update(update))) => {
+                vnis.insert(update.route.vni);
+                match update.action {
+                    UpdateAction::Add if !self.subscribed.contains(&update.route.vni) => {}
+                    UpdateAction::Add => drop(self.live.insert(update.route)),
+                    UpdateAction::Remove => drop(self.live.remove(&update.route)),
+                }
+            }
             (_, Decoded::Message(_) | Decoded::Impossible(_)) => {}
         }
         Ok(())
     }
 
-    /// The node says this.
-    pub(super) fn hear(&mut self, msg: &Msg, own: impl Fn(&Route) -> bool, wants: impl Fn(Vni) -> bool) {
-        let is_client = !self.conn.is_dialled();
+    /// The node says this in one go. `own`: what it ever announced.
+    pub(super) fn hear(&mut self, transmit: &Transmit, model: &Model, node: &Node, own: &Routes) {
+        assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
+        let is_legacy = self.hellos > 0 && self.state != State::Connected && !self.is_ordered;
+        assert!(!is_legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
+        let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
+        for chunk in &transmit.chunks {
+            let msgs = decode_all(chunk);
+            assert_eq!(encode_all(&msgs), chunk[..], "bytes that are not the canonical ones of {msgs:?}");
+            assert!(transmit.mode == TransmitMode::Stream || chunk.len() <= 1208, "a segment of {}", chunk.len());
+            for msg in &msgs {
+                match msg {
+                    Msg::Add(r) => {
+                        assert!(!self.is_ordered || !removed.contains(&(r.vni, r.prefix)), "a removal before {msg:?}");
+                        added.insert((r.vni, r.prefix));
+                    }
+                    Msg::Remove(r) => {
+                        assert!(self.is_ordered || !added.contains(&(r.vni, r.prefix)), "an addition before {msg:?}");
+                        removed.insert((r.vni, r.prefix));
+                    }
+                    _ => {}
+                }
+                if self.conn.is_dialled() { self.hear_client(msg, node, own) } else { self.hear_server(msg, model) }
+            }
+        }
+    }
+
+    fn hear_hello(&mut self, hello: &Hello) {
+        assert!(self.conn.is_dialled() || hello.is_server, "a server says so");
+        assert!(hello.ordered() && hello.keepalive > 0);
+        self.hellos += 1;
+        assert_eq!(self.hellos, 1, "a second HELLO");
+    }
+
+    /// The node is this end's server.
+    fn hear_server(&mut self, msg: &Msg, model: &Model) {
         assert!(self.hellos > 0 || matches!(msg, Msg::Hello(_)), "{msg:?} before HELLO");
         match msg {
-            Msg::Hello(hello) => {
-                assert!(!is_client || hello.is_server, "a server says so");
-                assert!(hello.ordered() && hello.keepalive > 0);
-                self.hellos += 1;
-                assert_eq!(self.hellos, 1, "a second HELLO");
-            }
+            Msg::Hello(hello) => self.hear_hello(hello),
             Msg::Keepalive => {
                 self.answers += 1;
-                assert!(!is_client || self.answers <= self.keepalives, "a KEEPALIVE unasked");
+                assert!(self.answers <= self.keepalives, "a KEEPALIVE unasked");
+                if self.is_ordered {
+                    self.end_syncs(model);
+                }
             }
-            _ if is_client => {
-                let (Msg::Add(route) | Msg::Remove(route)) = msg else { panic!("{msg:?} to a client") };
-                assert!(self.keepalives > 0, "{msg:?} before the session is open");
+            Msg::Add(route) | Msg::Remove(route) => {
+                assert!(self.answers > 0, "{msg:?} before the session is open");
                 assert!(self.subscribed.contains(&route.vni), "{msg:?} in a VNI that was not asked for");
                 match msg {
                     Msg::Add(route) => drop(self.told.insert(*route)),
                     _ => drop(self.told.remove(route)),
                 }
             }
+            other => panic!("{other:?} to a client"),
+        }
+    }
+
+    /// An answer is End-of-RIB: what was there at SUBSCRIBE, and still is, has been told.
+    fn end_syncs(&mut self, model: &Model) {
+        let answers = self.answers;
+        let ended: Vec<_> = self.syncs.extract_if(.., |(_, after, _)| *after < answers).collect();
+        if ended.is_empty() || self.state == State::Over {
+            return;
+        }
+        let view = model.view(Who::Live(self.conn));
+        for (vni, _, there) in ended {
+            let missing = there.iter().find(|r| view.contains(r) && !self.told.contains(r));
+            assert_eq!(missing, None, "not told before End-of-RIB of {vni} to {}", self.conn);
+        }
+    }
+
+    /// The node is this end's client.
+    fn hear_client(&mut self, msg: &Msg, node: &Node, own: &Routes) {
+        assert!(self.hellos > 0 || matches!(msg, Msg::Hello(_)), "{msg:?} before HELLO");
+        match msg {
+            Msg::Hello(hello) => self.hear_hello(hello),
+            Msg::Keepalive => self.answers += 1,
             Msg::Add(route) => {
-                assert!(own(route), "ADD to a server of {route}, which is not its own");
+                assert!(own.contains(route), "ADD to a server of {route}, which is not its own");
                 self.told.insert(*route);
             }
             Msg::Remove(route) => drop(self.told.remove(route)),
             Msg::Subscribe(vni) => {
-                assert!(wants(*vni), "SUBSCRIBE to {vni}, which nobody wants");
+                assert!(node.is_subscribed(*vni), "SUBSCRIBE to {vni}, which nobody wants");
                 assert!(self.subscribed.insert(*vni), "SUBSCRIBE to {vni} twice");
+                self.uncertain.remove(vni);
             }
             Msg::Unsubscribe(vni) => {
-                assert!(self.subscribed.remove(vni), "UNSUBSCRIBE from {vni}, which is not subscribed")
+                assert!(self.subscribed.remove(vni), "UNSUBSCRIBE from {vni}, which is not subscribed");
+                self.live.retain(|r| r.vni != *vni);
             }
             Msg::Unknown(_) => panic!("{msg:?} from a node"),
         }

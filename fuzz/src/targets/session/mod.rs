@@ -3,7 +3,9 @@
 //!
 //! What the node does is judged by a model of its peers (`far`), which takes from their bytes what the core's decoder does.
 
+mod act;
 mod bench;
+mod check;
 mod far;
 mod op;
 mod replay;

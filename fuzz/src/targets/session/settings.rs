@@ -42,7 +42,17 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     }
     config.keepalive = [5, 1, 60, u32::MAX][usize::from(times % 4)];
     config.handshake_timeout = Duration::from_millis([10_000, 0, 1, 600_000][usize::from(times / 4 % 4)]);
+    match times >> 6 {
+        1 => config.hold = Duration::MAX,
+        2 => config.handshake_timeout = Duration::MAX,
+        3 => (config.warming, config.shutdown_timeout) = (Duration::MAX, Duration::MAX),
+        _ => {}
+    }
     config.backoff_min = Duration::from_millis([100, 1, 5000, 100][usize::from(times / 16 % 4)]);
-    config.backoff_max = Duration::from_millis([5000, 5000, 5000, 100][usize::from(times / 16 % 4)]);
+    config.backoff_max = match times / 16 % 4 {
+        1 => Duration::MAX,
+        3 => config.backoff_min,
+        _ => config.backoff_max,
+    };
     config
 }

@@ -1,0 +1,122 @@
+//! What has to hold when a turn has ended and nothing is left to do.
+
+use std::collections::BTreeSet;
+
+use metalbond::{Announcer, Route, SessionState};
+
+use super::bench::Bench;
+use super::far::State;
+use crate::sim::model::{Routes, Who};
+
+impl Bench {
+    pub(super) fn check(&mut self) {
+        self.check_counts();
+        if !self.closing {
+            self.check_taken();
+            self.check_told();
+            self.check_learned();
+        }
+    }
+
+    fn check_counts(&self) {
+        let node = &self.rig.seat.node;
+        let open: BTreeSet<_> = self.fars.iter().filter(|far| far.state != State::Over).map(|far| far.conn).collect();
+        assert_eq!(node.sessions().map(|s| s.conn).collect::<BTreeSet<_>>(), open, "connections");
+        for info in node.sessions() {
+            let far = self.fars.iter().find(|far| far.conn == info.conn).unwrap();
+            assert_eq!(info.state == SessionState::Established, far.is_open(), "{info:?}");
+            if !info.conn.is_dialled() {
+                assert_eq!(info.subscriptions, far.subscribed.len(), "{info:?}");
+                assert_eq!(info.routes, node.announced_by(Announcer::Conn(info.conn)).count(), "{info:?}");
+            }
+        }
+        for info in node.peers() {
+            assert!(info.stale <= info.routes, "{info:?}");
+            assert_eq!(info.routes, node.announced_by(Announcer::Peer(info.id)).count(), "{info:?}");
+            assert_eq!(node.peer_state(info.id), Some(info.state));
+        }
+        assert_eq!(node.route_count(), node.vnis().map(|v| node.routes(v).count()).sum::<usize>());
+    }
+
+    /// What servers announce is taken from them, as far as it was asked for.
+    fn check_taken(&self) {
+        let node = &self.rig.seat.node;
+        for peer in node.peers() {
+            let Some(far) = self.fars.iter().find(|far| Some(far.conn) == peer.conn && far.is_open()) else { continue };
+            let taken: Routes = node.announced_by(Announcer::Peer(peer.id)).collect();
+            let stays = |r: &Route| node.is_subscribed(r.vni) && !far.uncertain.contains(&r.vni);
+            // One without the capability may give the node's own routes back.
+            let counts = |r: &Route| far.is_ordered || !self.own.contains(r);
+            let missing = far.live.iter().find(|r| stays(r) && counts(r) && !taken.contains(r));
+            assert_eq!(missing, None, "not taken from {}", far.conn);
+            let extra = taken.iter().find(|r| peer.stale == 0 && !far.live.contains(r));
+            assert_eq!(extra, None, "not announced by {}", far.conn);
+        }
+    }
+
+    /// The table is what peers announce, and what each of them was told is its view.
+    fn check_told(&mut self) {
+        let node = &self.rig.seat.node;
+        let mut of_servers = Routes::new();
+        node.peers().for_each(|peer| of_servers.extend(node.announced_by(Announcer::Peer(peer.id))));
+        // A server that announces a departed client's route takes it over.
+        for (conn, _) in &self.graces {
+            let who = Who::Departed(*conn);
+            for route in self.model.announced(who).iter().filter(|r| of_servers.contains(r)) {
+                if !node.announcers(route).any(|a| a == Announcer::Departed) {
+                    self.model.withdraw(who, route);
+                }
+            }
+        }
+        self.vnis.extend(node.vnis());
+        for vni in &self.vnis {
+            let mut expected = self.model.table(*vni);
+            expected.extend(of_servers.iter().filter(|r| r.vni == *vni));
+            same("the table (left), announced (right)", &node.routes(*vni).collect(), &expected);
+        }
+        for far in &self.fars {
+            let who = Who::Live(far.conn);
+            if far.conn.is_dialled() || !far.is_open() {
+                if far.is_open() && far.is_ordered && !far.is_stalled {
+                    same("told to a server (left), announced (right)", &far.told, &node.announcements().collect());
+                }
+                continue;
+            }
+            let announced = node.announced_by(Announcer::Conn(far.conn)).collect();
+            same("A(p) of the node (left), of the model (right)", &announced, &self.model.announced(who));
+            let is_paced = self.config.pacing.is_some() && !far.is_ordered;
+            if far.is_stalled || is_paced {
+                continue;
+            }
+            let mut view = self.model.view(who);
+            if !far.is_server {
+                view.extend(of_servers.iter().filter(|r| far.subscribed.contains(&r.vni)));
+            }
+            same(format_args!("what {} was told (left), View(s) (right)", far.conn), &far.told, &view);
+        }
+        for far in self.fars.iter().filter(|far| !far.is_stalled) {
+            far.drained();
+        }
+    }
+
+    /// What is learned is what others announce; and it is what the embedder made of the changes.
+    fn check_learned(&self) {
+        let node = &self.rig.seat.node;
+        let mut learned = Routes::new();
+        for vni in node.subscribed_vnis() {
+            let here: Routes = node.learned(vni).collect();
+            let others = node.routes(vni).filter(|r| !node.is_announced(r)).collect();
+            same("learned (left), of others (right)", &here, &others);
+            learned.extend(here);
+        }
+        if !self.rig.seat.deaf {
+            same("what the changes make (left), learned (right)", &self.installed, &learned);
+        }
+    }
+}
+
+/// That two sets are equal; says what only one of them has.
+fn same(what: impl std::fmt::Display, left: &Routes, right: &Routes) {
+    let [l, r] = [left.difference(right), right.difference(left)].map(|d| d.take(3).collect::<Vec<_>>());
+    assert!(l.is_empty() && r.is_empty(), "{what}: only left {l:?}, only right {r:?}");
+}
