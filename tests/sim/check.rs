@@ -13,7 +13,7 @@ use super::accepted::{Accepted, Step};
 use super::dialled::Dialled;
 use super::model::{Model, Routes, Who};
 use super::ops;
-use super::silence::Silence;
+use super::silence::{For, Silence};
 use super::wire::{Msg, decode_all, encode_all};
 
 #[derive(Clone, Debug)]
@@ -79,12 +79,12 @@ impl Watch {
             Input::Accepted { conn, .. } => {
                 self.accepted.insert(*conn, Accepted::new(*conn));
                 self.model.join(*conn);
-                self.silence.wait(*conn, self.config.handshake_timeout);
+                self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
             }
             Input::Connected { conn, .. } => {
                 if let Some(dialled) = self.dialled.get_mut(conn) {
                     dialled.is_connected = true;
-                    self.silence.wait(*conn, self.config.handshake_timeout);
+                    self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
                 }
             }
             Input::DialFailed { conn, .. } => {
@@ -95,7 +95,7 @@ impl Watch {
                 self.received(*conn, bytes);
                 self.sign_of_life(*conn, before);
             }
-            Input::Sent { .. } => {}
+            Input::Sent { conn } => self.silence.written(*conn),
             Input::Closed { conn, end } => self.closed(now, *conn, end),
             Input::Command(command) => self.command(now, command, actions),
         }
@@ -111,7 +111,7 @@ impl Watch {
         for action in actions {
             match action {
                 Action::Dial { conn, .. } => {
-                    self.silence.wait(*conn, self.config.handshake_timeout);
+                    self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
                     assert!(conn.is_dialled());
                     let fresh = self.dialled.insert(*conn, Dialled::default()).is_none();
                     assert!(fresh, "{conn} is dialled twice");
@@ -137,8 +137,8 @@ impl Watch {
     /// Bytes came: each is a sign of life in an open session, and before that what moves the handshake on.
     fn sign_of_life(&mut self, conn: ConnId, before: (Option<u32>, bool)) {
         match self.stage(conn) {
-            (Some(interval), true) => self.silence.wait(conn, Duration::from_secs(interval.into()) * 5 / 2),
-            after if after != before => self.silence.wait(conn, self.config.handshake_timeout),
+            (Some(interval), true) => self.silence.wait(conn, For::Life, Duration::from_secs(interval.into()) * 5 / 2),
+            after if after != before => self.silence.wait(conn, For::Life, self.config.handshake_timeout),
             _ => {}
         }
     }
@@ -308,6 +308,7 @@ impl Watch {
     /// What the node handed out.
     pub(crate) fn transmit(&mut self, transmit: &Transmit) {
         assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
+        self.silence.wait(transmit.conn, For::Room, self.config.send_hold);
         let mut msgs = Vec::new();
         for chunk in &transmit.chunks {
             let segment = transmit.mode == TransmitMode::Segments;

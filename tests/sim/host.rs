@@ -13,6 +13,9 @@ use super::world::World;
 /// So slow that a sync takes several bursts even here.
 const SLOW: Pacing = Pacing { rate: 2000, burst: Pacing::MIN };
 
+/// So short that a world of some operations meets it.
+const SEND_HOLD: Duration = Duration::from_secs(20);
+
 /// What a host runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -85,7 +88,7 @@ fn config(kind: Kind) -> Config {
         Kind::Quick => (0, 0),
         _ => (60, 10),
     };
-    Config { hold: Duration::from_secs(hold), restart_time, ..Config::default() }
+    Config { hold: Duration::from_secs(hold), restart_time, send_hold: SEND_HOLD, ..Config::default() }
 }
 
 impl World {

@@ -17,7 +17,7 @@ pub(crate) const UP: usize = 0;
 pub(crate) const DOWN: usize = 1;
 
 /// What a system takes for a process that doesn't read.
-const UNREAD_MAX: usize = 100;
+const UNREAD_MAX: usize = 10;
 /// A byte on a path that dribbles.
 const DRIBBLE: Duration = Duration::from_secs(1);
 

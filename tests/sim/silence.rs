@@ -1,5 +1,5 @@
-//! How long a node has heard nothing, connection by connection and by its own clock: one that it gives up for silence
-//! was silent for as long as it may be, and one that is silent for longer is given up.
+//! How long a node waits for its peers, connection by connection and by its own clock: for a sign of life, and for bytes to
+//! be written. Whoever is given up had as long as there is for it, and whoever takes longer is given up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,16 @@ struct Wait {
 pub(crate) struct Silence {
     latest: Instant,
     uptime: Uptime,
-    waits: BTreeMap<ConnId, Wait>,
+    waits: BTreeMap<(ConnId, For), Wait>,
+}
+
+/// What it waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum For {
+    /// The next step of the handshake; then any sign of life.
+    Life,
+    /// That what was handed out is written.
+    Room,
 }
 
 impl Silence {
@@ -49,25 +58,33 @@ impl Silence {
     }
 
     /// From now on it waits for this peer, so long at most.
-    pub(crate) fn wait(&mut self, conn: ConnId, limit: Duration) {
-        self.waits.insert(conn, Wait { since: self.uptime, limit });
+    pub(crate) fn wait(&mut self, conn: ConnId, what: For, limit: Duration) {
+        self.waits.insert((conn, what), Wait { since: self.uptime, limit });
+    }
+
+    /// There is room again.
+    pub(crate) fn written(&mut self, conn: ConnId) {
+        self.waits.remove(&(conn, For::Room));
     }
 
     /// The connection is over, and why.
     pub(crate) fn end(&mut self, conn: ConnId, reason: Option<&CloseReason>) {
-        let wait = self.waits.remove(&conn);
-        if let Some(CloseReason::Silence(_) | CloseReason::HandshakeTimeout(_)) = reason {
-            let Wait { since, limit } = wait.expect("one that is waited for");
-            let waited = self.uptime.most - since.most;
-            assert!(waited >= limit, "{conn} is given up after {waited:?} instead of {limit:?}: {reason:?}");
-        }
+        let [life, room] = [For::Life, For::Room].map(|what| self.waits.remove(&(conn, what)));
+        let wait = match reason {
+            Some(CloseReason::Silence(_) | CloseReason::HandshakeTimeout(_)) => life,
+            Some(CloseReason::NotReading(_)) => room,
+            _ => return,
+        };
+        let Wait { since, limit } = wait.expect("one that is waited for");
+        let waited = self.uptime.most - since.most;
+        assert!(waited >= limit, "{conn} is given up after {waited:?} instead of {limit:?}: {reason:?}");
     }
 
     /// No timeout is due.
     pub(crate) fn check(&self) {
-        for (conn, Wait { since, limit }) in &self.waits {
+        for ((conn, what), Wait { since, limit }) in &self.waits {
             let waited = self.uptime.least - since.least;
-            assert!(waited < *limit, "{conn} is waited for since {waited:?} instead of {limit:?}");
+            assert!(waited < *limit, "{conn} is waited for ({what:?}) since {waited:?} instead of {limit:?}");
         }
     }
 }

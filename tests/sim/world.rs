@@ -331,7 +331,10 @@ impl World {
                     self.hosts[host].peers.insert(added.unwrap(), id);
                 }
                 Action::State(Transition { reason: Some(reason), .. }) => {
-                    let is_fault = matches!(reason, CloseReason::Decode(_) | CloseReason::Misbehaved(_));
+                    let is_fault = matches!(
+                        reason,
+                        CloseReason::Decode(_) | CloseReason::Misbehaved(_) | CloseReason::Limit { .. }
+                    );
                     assert!(!is_fault, "host {host} holds a peer to be at fault: {reason}");
                 }
                 Action::Reply(_) | Action::State(_) => {}
