@@ -1,5 +1,6 @@
 //! The vocabulary that the drivers of `metalbond` share, whatever their runtime: messages to the actor, the bounds of
-//! its turns, its clock, sockets, errors, logs. Synchronous: nothing here waits (but an [`Applier`] for its handler).
+//! its turns, its clock, sockets, errors, logs, recordings. Synchronous: nothing here waits (but an [`Applier`] for its
+//! handler).
 //!
 //! An embedder does not use this crate; a driver (`metalbond-tokio`) exports what it needs of it.
 
