@@ -6,6 +6,7 @@ mod sim;
 mod targets;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use metalbond::wire::{Frame, Message};
@@ -13,6 +14,8 @@ use proptest::prelude::*;
 use sim::decode::{decode, encode};
 use sim::host::Kind::*;
 use sim::ops;
+use sim::quiet::quietly;
+use sim::sabotage::{Sabotage, Saboteur};
 use sim::world::Setup;
 use targets::{frames, session, world};
 
@@ -35,6 +38,18 @@ fn sessions_of_the_corpus_are_as_the_model_has_them() {
     assert!(most(|s| s.misbehaved) > 0, "no peer that misbehaves");
     assert!(most(|s| s.told) > 10, "no UPDATEs");
     assert!(most(|s| s.changes) > 10, "no changes for an embedder");
+}
+
+#[test]
+fn a_session_that_is_broken_on_purpose_is_noticed() {
+    let files = files("session");
+    for how in [Sabotage::Drop, Sabotage::Delay, Sabotage::Invert] {
+        let is_noticed = |file: &PathBuf| {
+            let case = || session::run_with(&fs::read(file).unwrap(), Some(Saboteur::new(how, 2)));
+            quietly(|| catch_unwind(AssertUnwindSafe(case))).is_err()
+        };
+        assert!(files.iter().any(is_noticed), "{how:?}: nothing noticed");
+    }
 }
 
 #[test]
@@ -75,14 +90,18 @@ fn replay<T>(target: &str, run: impl Fn(&[u8]) -> T) -> Vec<T> {
             }
         }
     }
+    let run = |file: &PathBuf| {
+        let _named = Named(file);
+        run(&fs::read(file).unwrap())
+    };
+    files(target).iter().map(run).collect()
+}
+
+fn files(target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 10, "{}: {} files only", folder.display(), files.len());
-    let run = |file: &PathBuf| {
-        let _named = Named(file);
-        run(&fs::read(file).unwrap())
-    };
-    files.iter().map(run).collect()
+    files
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use metalbond::{Action, CloseReason, Command, Config, ConnId, Input, Instant, Route, SessionState, TransportEnd, Vni};
+use metalbond::{
+    Action, CloseReason, Command, Config, ConnId, Input, Instant, Route, RouteChange, SessionState, Transition,
+    Transmit, TransportEnd, Vni,
+};
 
 use super::Seen;
 use super::far::{Far, State};
 use crate::sim::model::{Model, Routes, Who};
 use crate::sim::ops;
 use crate::sim::rig::Rig;
+use crate::sim::sabotage::Saboteur;
 use crate::sim::seat::{Event, Recording};
 
 /// Connections that are remembered when they are over.
@@ -35,14 +39,15 @@ pub(super) struct Bench {
     pub(super) back: Duration,
     pub(super) bursts: usize,
     pub(super) events_seen: usize,
-    transitions_seen: usize,
+    /// Spoils what is heard, to see whether that is noticed.
+    saboteur: Option<Saboteur>,
     /// It was told to shut down.
     pub(super) closing: bool,
     pub(super) seen: Seen,
 }
 
 impl Bench {
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config, saboteur: Option<Saboteur>) -> Self {
         let mut rig = Rig::new(config.clone());
         // Its peers may send garbage.
         rig.seat.is_watched = false;
@@ -58,7 +63,7 @@ impl Bench {
             back: Duration::ZERO,
             bursts: 0,
             events_seen: 0,
-            transitions_seen: 0,
+            saboteur,
             closing: false,
             seen: Seen::default(),
         }
@@ -91,50 +96,30 @@ impl Bench {
     /// Takes note of what the node did.
     fn follow(&mut self) {
         let (node, model) = (&self.rig.seat.node, &mut self.model);
-        for route in model.announced(Who::Own).iter().filter(|r| !node.is_announced(r)).copied().collect::<Vec<_>>() {
-            model.withdraw(Who::Own, &route);
-        }
-        node.announcements().for_each(|route| model.announce(Who::Own, route));
-        self.own.extend(node.announcements());
-        for event in &self.rig.seat.recording.events[self.events_seen..] {
+        let own: Routes = node.announcements().collect();
+        model.announced(Who::Own).difference(&own).for_each(|route| model.withdraw(Who::Own, route));
+        own.iter().for_each(|route| model.announce(Who::Own, *route));
+        self.own.extend(own);
+        let events = self.rig.seat.recording.events[self.events_seen..].to_vec();
+        self.events_seen += events.len();
+        for event in events {
             match event {
                 Event::Input(_, _, actions) => {
-                    for action in actions.iter() {
+                    for action in actions.into_iter() {
                         if let Action::Dial { conn, .. } = action {
-                            self.fars.push(Far::new(*conn));
+                            self.fars.push(Far::new(conn));
                         }
                     }
                 }
                 Event::Turn { transmits, changes, .. } => {
-                    for transmit in transmits {
-                        let far = self.fars.iter_mut().find(|far| far.conn == transmit.conn);
-                        let far =
-                            far.filter(|far| far.state != State::Over).expect("bytes for a connection that is there");
-                        far.hear(transmit, &self.model, &self.rig.seat.node, &self.own);
-                    }
-                    self.seen.changes += changes.len();
-                    for change in changes {
-                        let (vni, prefix) = (change.vni, change.prefix);
-                        self.installed.retain(|r| (r.vni, r.prefix) != (vni, prefix));
-                        let has = change.next_hops().iter().map(|&next_hop| Route { vni, prefix, next_hop });
-                        self.installed.extend(has);
-                    }
+                    transmits.into_iter().for_each(|transmit| self.hear(transmit));
+                    changes.iter().for_each(|change| self.install(change));
                 }
             }
         }
-        self.events_seen = self.rig.seat.recording.events.len();
-        let now = self.rig.seat.node.now();
-        for n in self.transitions_seen..self.rig.transitions.len() {
-            let t = &self.rig.transitions[n];
-            assert_ne!(t.old, t.new, "a transition that is none");
-            if t.new == SessionState::Established {
-                *(if t.conn.is_dialled() { &mut self.seen.dialled } else { &mut self.seen.accepted }) += 1;
-            }
-            if let (Some(reason), conn) = (t.reason.clone(), t.conn) {
-                self.over(now, conn, reason);
-            }
+        for transition in self.rig.transitions.split_off(0) {
+            self.transition(&transition);
         }
-        self.transitions_seen = self.rig.transitions.len();
         while self.fars.len() > MAX_FARS
             && let Some(n) = self.fars.iter().position(|far| far.state == State::Over)
         {
@@ -145,11 +130,39 @@ impl Bench {
         }
     }
 
-    fn over(&mut self, now: Instant, conn: ConnId, reason: CloseReason) {
+    fn hear(&mut self, mut transmit: Transmit) {
+        let far = self.fars.iter_mut().find(|far| far.conn == transmit.conn && far.state != State::Over);
+        let far = far.expect("bytes for a connection that is there");
+        if let Some(saboteur) = &mut self.saboteur {
+            saboteur.spoil(&mut transmit);
+        }
+        if self.saboteur.is_none() || !transmit.is_empty() {
+            self.seen.told += far.hear(&transmit, &self.model, &self.rig.seat.node, &self.own);
+        }
+    }
+
+    fn install(&mut self, change: &RouteChange) {
+        self.seen.changes += 1;
+        let (vni, prefix) = (change.vni, change.prefix);
+        self.installed.retain(|r| (r.vni, r.prefix) != (vni, prefix));
+        self.installed.extend(change.next_hops().iter().map(|&next_hop| Route { vni, prefix, next_hop }));
+    }
+
+    fn transition(&mut self, t: &Transition) {
+        assert_ne!(t.old, t.new, "a transition that is none");
+        if t.new == SessionState::Established {
+            *(if t.conn.is_dialled() { &mut self.seen.dialled } else { &mut self.seen.accepted }) += 1;
+        }
+        if let Some(reason) = &t.reason {
+            self.over(t.conn, reason);
+        }
+    }
+
+    fn over(&mut self, conn: ConnId, reason: &CloseReason) {
         let Some(far) = self.fars.iter_mut().find(|far| far.conn == conn && far.state != State::Over) else { return };
         far.state = State::Over;
         if matches!(reason, CloseReason::Decode(_) | CloseReason::Misbehaved(_)) || far.broken.is_some() {
-            assert_eq!(Some(&reason), far.broken.as_ref(), "why {conn} is closed");
+            assert_eq!(Some(reason), far.broken.as_ref(), "why {conn} is closed");
             self.seen.misbehaved += 1;
         }
         let host_stands = matches!(
@@ -159,7 +172,7 @@ impl Bench {
         let grace = far.restart_time.min(self.config.restart_time_max);
         if host_stands && grace > 0 && !conn.is_dialled() {
             self.model.depart(conn);
-            self.graces.push((conn, now + Duration::from_secs(grace.into())));
+            self.graces.push((conn, self.rig.seat.node.now() + Duration::from_secs(grace.into())));
         } else {
             self.model.end(Who::Live(conn));
         }

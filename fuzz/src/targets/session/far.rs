@@ -158,17 +158,19 @@ impl Far {
         Ok(())
     }
 
-    /// The node says this in one go. `own`: what it ever announced.
-    pub(super) fn hear(&mut self, transmit: &Transmit, model: &Model, node: &Node, own: &Routes) {
+    /// The node says this in one go. `own`: what it ever announced. Returns how many UPDATEs that are.
+    pub(super) fn hear(&mut self, transmit: &Transmit, model: &Model, node: &Node, own: &Routes) -> usize {
         assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
         let is_legacy = self.hellos > 0 && self.state != State::Connected && !self.is_ordered;
         assert!(!is_legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
+        let mut told = 0;
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         for chunk in &transmit.chunks {
             let msgs = decode_all(chunk);
             assert_eq!(encode_all(&msgs), chunk[..], "bytes that are not the canonical ones of {msgs:?}");
             assert!(transmit.mode == TransmitMode::Stream || chunk.len() <= 1208, "a segment of {}", chunk.len());
             for msg in &msgs {
+                told += usize::from(matches!(msg, Msg::Add(_) | Msg::Remove(_)));
                 match msg {
                     Msg::Add(r) => {
                         assert!(!self.is_ordered || !removed.contains(&(r.vni, r.prefix)), "a removal before {msg:?}");
@@ -183,6 +185,7 @@ impl Far {
                 if self.conn.is_dialled() { self.hear_client(msg, node, own) } else { self.hear_server(msg, model) }
             }
         }
+        told
     }
 
     fn hear_hello(&mut self, hello: &Hello) {

@@ -11,6 +11,7 @@ mod op;
 mod replay;
 mod settings;
 
+use crate::sim::sabotage::Saboteur;
 use crate::targets::source::Source;
 use bench::Bench;
 use op::Op;
@@ -54,8 +55,13 @@ pub(crate) fn pieces(data: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
 /// # Panics
 /// If something is wrong with the core.
 pub(crate) fn run(data: &[u8]) -> Seen {
+    run_with(data, None)
+}
+
+/// The same with a node that is broken, if there is a saboteur.
+pub(crate) fn run_with(data: &[u8], saboteur: Option<Saboteur>) -> Seen {
     let mut source = Source::new(data);
-    let mut bench = Bench::new(settings::config(source.array()));
+    let mut bench = Bench::new(settings::config(source.array()), saboteur);
     while !source.is_empty() && bench.seen.ops < MAX_OPS {
         bench.seen.ops += 1;
         let (op, goes_on) = Op::decode(&mut source);
