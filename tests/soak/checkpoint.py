@@ -54,6 +54,8 @@ async def check(world: World, number: int) -> bool:
     for server in world.servers.values():
         for line in server.panics():
             journal.violation("panic", server=server.name, line=line)
+    if not world.disk.is_full():
+        journal.violation("the full disk is not full")
     world.memory.note(world.processes())
     # Those of the storm before count, too.
     is_good = not journal.new_violations()

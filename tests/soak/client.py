@@ -68,10 +68,12 @@ class Client(Process, Announcer):
         )
 
     async def kill(self) -> None:
+        self.since.clear()
         await super().kill()
         await self._gone()
 
     async def terminate(self) -> None:
+        self.since.clear()
         await super().terminate()
         await self._gone()
 

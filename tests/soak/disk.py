@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +34,9 @@ class FullDisk:
                     pass
             except OSError:
                 pass
+
+    def is_full(self) -> bool:
+        return not self.is_mounted or os.statvfs(self.mount).f_bavail == 0
 
     def free(self) -> None:
         """There is room again, for a while."""

@@ -76,9 +76,12 @@ class Hostile:
         self._shortages: dict[Server, float] = {}
         self._deck: list[str] = []
 
-    def shortage(self, server: Server) -> None:
-        """It has no descriptors left: for a while it can't be blamed for whom it doesn't accept."""
-        self._shortages[server] = time.monotonic()
+    def look(self) -> None:
+        """A server that has no descriptors left can't be blamed, for a while, for whom it doesn't accept."""
+        for server in self._servers.values():
+            if server.is_running and server.descriptors and server.count_descriptors() >= server.descriptors - 1:
+                self._shortages[server] = time.monotonic()
+                self._journal.counts["seen without descriptors"] += 1
 
     async def run(self, pause: float) -> None:
         """One after another, with such pauses; they overlap."""
@@ -104,7 +107,8 @@ class Hostile:
         return [self._dice.choice(at_ease or servers)]
 
     async def examine(self) -> None:
-        """While all else is quiet, there is no excuse."""
+        """While all else is quiet, there is no excuse, not even right after a flood."""
+        await asyncio.gather(*(self._attack("flood of connections", server) for server in self._servers.values()))
         self._is_peace = True
         lessons = [(kind, server) for server in self._servers.values() for kind in self._lessons]
         await asyncio.gather(*(self._attack(kind, server) for kind, server in lessons))
@@ -293,7 +297,9 @@ class Hostile:
         try:
             for sock in self._dice.sample(socks, len(socks) // 4):
                 await self._send(sock, wire.hello(100) + wire.keepalive() + wire.subscribe(23))
-            await asyncio.sleep(self._dice.uniform(1, 4))
+            await asyncio.sleep(0.5)
+            self.look()
+            await asyncio.sleep(self._dice.uniform(0.5, 3))
         finally:
             for sock in socks:
                 self._drop(sock, with_reset=self._dice.random() < 0.5)

@@ -19,7 +19,7 @@ HOSTILE_PAUSE = 1.5
 # Longer than it should take by this, and something hangs.
 HANGS = 300.0
 # How long a checkpoint takes, about.
-CHECKPOINT = 16.0
+CHECKPOINT = 22.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -104,8 +104,6 @@ async def _audit(world: World) -> bool:
         f"hostile: {k}" for k in world.hostile.kinds
     ]
     never = [kind for kind in never if not journal.counts[kind]]
-    if not journal.counts["seen without descriptors"]:
-        never.append("a server without descriptors")
     if never:
         journal.violation("this run was too short: it never came to", kinds=never)
     journal.counts["updates announced by the model"] = world.model.updates

@@ -58,7 +58,9 @@ def parse(arguments: list[str] | None) -> Settings:
     parser.add_argument("--clients", type=int, default=10, help="real ones (default %(default)s)")
     parser.add_argument("--descriptors", type=int, default=96, help="of the server with few (default %(default)s)")
     parser.add_argument("--rate", type=int, default=300, help="updates per second, about (default %(default)s)")
-    parser.add_argument("--checkpoint-every", type=float, metavar="SECONDS", help="(default: 60; 90 in long runs)")
+    parser.add_argument(
+        "--checkpoint-every", type=float, metavar="SECONDS", help="(default: 60; 90 in runs over 10 minutes)"
+    )
     parser.add_argument(
         "--big", type=int, metavar="ROUTES", help="of the biggest peer (default: a million, less in short runs)"
     )
@@ -76,7 +78,7 @@ def parse(arguments: list[str] | None) -> Settings:
         clients=options.clients,
         descriptors=options.descriptors,
         rate=options.rate,
-        checkpoint_every=options.checkpoint_every or (90.0 if options.minutes > 3 else 60.0),
+        checkpoint_every=options.checkpoint_every or (90.0 if options.minutes > 10 else 60.0),
         big=options.big or (1_000_000 if options.minutes >= 5 else 200_000),
         keep=options.keep,
         server_arguments=options.server_arguments,

@@ -143,10 +143,7 @@ class World:
         for process in self.processes():
             if process.is_running:
                 process.note_memory()
-        low = self.servers["low"]
-        if low.is_running and low.count_descriptors() >= self.settings.descriptors - 1:
-            self.journal.counts["seen without descriptors"] += 1
-            self.hostile.shortage(low)
+        self.hostile.look()
 
     def check_alive(self) -> None:
         """Raises what ended a part of this script."""
