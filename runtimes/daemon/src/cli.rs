@@ -57,7 +57,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
-    /// How long after the start clients are told that the table may still be incomplete
+    /// How long after the start, or after a client fell silent, clients that come are told that the table may be incomplete
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_WARMING")]
     pub(crate) warming: u32,
