@@ -1,5 +1,6 @@
 //! Carries operations out on the bench.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -104,7 +105,10 @@ impl Bench {
             self.fars.push(Far::new(conn));
             self.model.join(conn);
         }
-        self.feed(Input::Accepted { conn, remote: "[2001:db8::9]:1025".parse().unwrap() }, goes_on);
+        // Of three hosts, in turn.
+        let host = self.fars.len() as u16 % 3;
+        let remote = (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host), 1025).into();
+        self.feed(Input::Accepted { conn, remote }, goes_on);
         Some(conn)
     }
 

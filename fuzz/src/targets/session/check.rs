@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use metalbond::{Announcer, Route, SessionState};
+use metalbond::{Announcer, Limits, NextHop, Route, SessionState};
 
 use super::bench::Bench;
 use super::far::State;
@@ -11,6 +11,7 @@ use crate::sim::model::{Routes, Who};
 impl Bench {
     pub(super) fn check(&mut self) {
         self.check_counts();
+        self.check_limits();
         if !self.closing {
             self.check_taken();
             self.check_told();
@@ -38,6 +39,29 @@ impl Bench {
         assert_eq!(node.route_count(), node.vnis().map(|v| node.routes(v).count()).sum::<usize>());
     }
 
+    /// Nobody has more than he may have, nor all together.
+    fn check_limits(&self) {
+        let (node, limits) = (&self.rig.seat.node, &self.config.limits);
+        let accepted: Vec<_> = node.sessions().filter(|s| !s.conn.is_dialled()).collect();
+        assert!(accepted.len() <= limits.connections);
+        assert!(accepted.iter().all(|s| s.routes <= limits.routes_per_peer && s.subscriptions <= limits.vnis_per_peer));
+        assert!(accepted.iter().map(|s| s.routes).sum::<usize>() <= limits.routes);
+        assert!(accepted.iter().map(|s| s.subscriptions).sum::<usize>() <= limits.subscriptions);
+        for vni in node.vnis() {
+            for destination in node.destinations(vni) {
+                let by_clients = |next_hop: &&NextHop| {
+                    let route = Route { vni, prefix: destination.prefix, next_hop: **next_hop };
+                    let clients =
+                        node.announcers(&route).filter(|a| matches!(a, Announcer::Conn(_) | Announcer::Departed));
+                    let clients = clients.count();
+                    assert!(clients <= limits.announcers, "{route} from {clients}");
+                    clients > 0
+                };
+                assert!(destination.next_hops.iter().filter(by_clients).count() <= limits.next_hops);
+            }
+        }
+    }
+
     /// What servers announce is taken from them, as far as it was asked for.
     fn check_taken(&self) {
         let node = &self.rig.seat.node;
@@ -59,10 +83,11 @@ impl Bench {
         let node = &self.rig.seat.node;
         let mut of_servers = Routes::new();
         node.peers().for_each(|peer| of_servers.extend(node.announced_by(Announcer::Peer(peer.id))));
-        // A server that announces a departed client's route takes it over.
+        // A server that announces a departed client's route takes it over; and where all have too many, the departed go first.
+        let go_early = self.config.limits.routes < Limits::default().routes;
         for (conn, _) in &self.graces {
             let who = Who::Departed(*conn);
-            for route in self.model.announced(who).iter().filter(|r| of_servers.contains(r)) {
+            for route in self.model.announced(who).iter().filter(|r| go_early || of_servers.contains(r)) {
                 if !node.announcers(route).any(|a| a == Announcer::Departed) {
                     self.model.withdraw(who, route);
                 }

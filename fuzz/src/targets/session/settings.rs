@@ -2,7 +2,22 @@
 
 use std::time::Duration;
 
-use metalbond::{Config, Pacing};
+use metalbond::{Config, Limits, Pacing};
+
+/// Limits that peers meet.
+const SMALL: Limits = Limits {
+    connections: 6,
+    connections_per_address: 3,
+    connections_per_second: 8,
+    routes: 8,
+    routes_per_peer: 5,
+    next_hops: 3,
+    announcers: 2,
+    subscriptions: 5,
+    vnis: 3,
+    vnis_per_peer: 2,
+    keep_out: Duration::from_secs(3),
+};
 
 pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     let mut config = Config { seed: seed.into(), ..Config::default() };
@@ -39,6 +54,9 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     }
     if limits & 4 != 0 {
         config.announcements_max = 2;
+    }
+    if limits & 8 != 0 {
+        config.limits = SMALL;
     }
     config.keepalive = [5, 1, 60, u32::MAX][usize::from(times % 4)];
     config.handshake_timeout = Duration::from_millis([10_000, 0, 1, 600_000][usize::from(times / 4 % 4)]);
