@@ -38,6 +38,22 @@ fn the_end_of_the_grace_withdraws_what_nobody_took_over() {
     assert_eq!(rig.table(23), Routes::from([route(1, 1)]));
 }
 
+/// A soak's hostile peer announced what a client that was just restarting had left, and withdrew it again: gone it was.
+#[test]
+fn a_stranger_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
+    let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
+    rig.end(client, TransportEnd::Reset);
+    let stranger = rig.join_from("2001:db8::666".parse().unwrap(), OURS);
+    rig.say(stranger, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1)), Msg::Remove(route(1, 1))]);
+    rig.end(stranger, TransportEnd::TimedOut);
+    assert_eq!(rig.table(23), Routes::from([route(1, 1), route(2, 1)]));
+    live(&mut rig, 9, third);
+    let again = rig.join(OURS);
+    rig.say(again, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.live(60, &[again, third]);
+    assert_eq!(rig.heard_routes(third), []);
+}
+
 #[test]
 fn without_a_restart_time_the_routes_go_at_once() {
     for hello in [NO_GRACE, LEGACY] {

@@ -10,14 +10,7 @@ use super::timers::TimerKey;
 use super::{Action, Close, Node, Transition};
 use crate::rib::{Crowd, OriginId, SubscriberId};
 use crate::session::Role;
-use crate::{CloseReason, ConnId, Instant, PeerLimit, SessionState};
-
-/// A client that went away leaving its routes, for its restart time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Departed {
-    pub(super) addr: IpAddr,
-    pub(super) until: Instant,
-}
+use crate::{CloseReason, ConnId, PeerLimit, SessionState};
 
 /// Somebody who has a part of what accepted peers hold together.
 struct Holder {
@@ -122,10 +115,9 @@ impl Node {
             let addr = conn.remote?.ip().to_canonical();
             Some(Holder { addr, who: Who::Conn(conn.id), part: part(self, conn.origin, conn.subscriber) })
         });
-        let departed = self.departed.iter().map(|(&origin, departed)| Holder {
-            addr: departed.addr,
-            who: Who::Departed(origin),
-            part: part(self, Some(origin), None),
+        let departed = self.departed.keys().filter_map(|&origin| {
+            let addr = self.rib.host(origin)?;
+            Some(Holder { addr, who: Who::Departed(origin), part: part(self, Some(origin), None) })
         });
         let holders: Vec<Holder> = conns.chain(departed).filter(|holder| holder.part > 0).collect();
         let mut by_addr = BTreeMap::<IpAddr, usize>::new();
@@ -138,7 +130,7 @@ impl Node {
             None => return false,
             Some(Who::Conn(id)) => self.close(id, self.over(limit), Some(Close::Now)),
             Some(Who::Departed(origin)) => {
-                if let Some(Departed { until, .. }) = self.departed.get(&origin) {
+                if let Some(until) = self.departed.get(&origin) {
                     self.timers.cancel(TimerKey::Grace(origin), *until);
                 }
                 self.end_grace(origin);

@@ -34,7 +34,6 @@ use crate::{CloseKind, CloseReason, Config, ConfigError, ConnId, Instant, PeerId
 use clock::Clock;
 use conn::Conn;
 use jobs::Job;
-use limits::Departed;
 use shared::Shared;
 use sources::Sources;
 use timers::{TimerKey, Timers};
@@ -71,7 +70,8 @@ pub struct Node {
     /// Bytes received since the last slice of a job: who brings much work has some done.
     received: usize,
     sources: Sources,
-    departed: BTreeMap<OriginId, Departed>,
+    /// Clients that went away leaving their routes, and until when these stay.
+    departed: BTreeMap<OriginId, Instant>,
     /// How many connections ended, by why.
     closed: BTreeMap<CloseKind, u64>,
     shared: Shared,
@@ -274,9 +274,7 @@ impl Node {
             self.rib.depart(origin);
             let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), until);
-            if let Some(remote) = conn.remote {
-                self.departed.insert(origin, Departed { addr: remote.ip().to_canonical(), until });
-            }
+            self.departed.insert(origin, until);
         } else {
             // One that fell silent may be cut off, and others with it: the first who is back must not take the table without the
             // others' routes for the whole.

@@ -63,7 +63,8 @@ impl Node {
         conn.timers.step(now, uptime, &conn.session, self.config.keepalive.min(hello.keepalive));
         match conn.peer {
             None => {
-                let origin = self.rib.add_origin(hello.is_server);
+                let host = conn.remote.map(|remote| remote.ip().to_canonical());
+                let origin = self.rib.add_origin(hello.is_server, host);
                 let viewer = if hello.is_server { Viewer::Server } else { Viewer::Client(self.rib.key(origin)) };
                 conn.origin = Some(origin);
                 conn.subscriber = Some(self.rib.add_subscriber(viewer, Some(id)));

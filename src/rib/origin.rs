@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::Rib;
 use super::load::Standing;
@@ -34,6 +35,8 @@ pub(super) struct Origin {
     /// Whether it is a server that this node dials, over all its sessions.
     pub(super) is_dialled: bool,
     pub(super) standing: Standing,
+    /// The address that it comes from, if it was accepted.
+    pub(super) host: Option<IpAddr>,
     /// The first `stale` of them are left from a session that is over.
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
@@ -41,14 +44,21 @@ pub(super) struct Origin {
     pub(super) opened: usize,
     /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI.
     pub(super) by_table: Option<BTreeMap<TableId, BTreeSet<u32>>>,
-    /// Set when it went away leaving its routes: sessions with this key or a later one take them over.
+    /// Set when it went away leaving its routes: sessions of its host with this key or a later one take them over.
     pub(super) departed: Option<u64>,
 }
 
 impl Rib {
     /// A session that announces. `is_server`: it listens itself.
-    pub(crate) fn add_origin(&mut self, is_server: bool) -> OriginId {
-        self.insert_origin(is_server, false, Standing::Peer)
+    pub(crate) fn add_origin(&mut self, is_server: bool, host: Option<IpAddr>) -> OriginId {
+        let id = self.insert_origin(is_server, false, Standing::Peer);
+        self.origins[id.0].host = host;
+        id
+    }
+
+    /// Where an accepted peer comes from.
+    pub(crate) fn host(&self, id: OriginId) -> Option<IpAddr> {
+        self.origins[id.0].host
     }
 
     /// From now on, before it announces anything, `take_table` may be asked of it.
@@ -64,7 +74,18 @@ impl Rib {
     pub(super) fn insert_origin(&mut self, is_server: bool, is_dialled: bool, standing: Standing) -> OriginId {
         let key = self.new_key();
         let (routes, by_table, departed) = (Vec::new(), None, None);
-        let origin = Origin { key, is_server, is_dialled, standing, routes, stale: 0, opened: 0, by_table, departed };
+        let origin = Origin {
+            key,
+            is_server,
+            is_dialled,
+            standing,
+            host: None,
+            routes,
+            stale: 0,
+            opened: 0,
+            by_table,
+            departed,
+        };
         OriginId(self.origins.insert(origin))
     }
 

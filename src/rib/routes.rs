@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::announcers::{Announced, Announcers};
 use super::load::Standing;
-use super::origin::{OriginId, RouteRef};
+use super::origin::{Origin, OriginId, RouteRef};
 use super::{Rib, TableId};
 use crate::{Route, Vni};
 
@@ -52,8 +52,12 @@ impl Rib {
 
     /// The departed among a route's announcers from whom `origin` takes it over, with its places in their lists.
     fn departed_with(&self, announcers: &Announcers, origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
-        let key = self.origins[origin.0].key;
-        let is_older = |id: OriginId| self.origins[id.0].departed.is_some_and(|at| at <= key);
+        let Origin { key, host, .. } = self.origins[origin.0];
+        // Only what comes from the same host can be the same client: another's routes are not a stranger's to withdraw.
+        let is_older = |id: OriginId| {
+            let departed = &self.origins[id.0];
+            departed.host == host && departed.departed.is_some_and(|at| at <= key)
+        };
         // Through the shorter of the two lists; mostly, nobody has departed.
         if self.departed.len() <= announcers.len() {
             let departed = self.departed.iter().copied().filter(|id| is_older(*id));

@@ -102,7 +102,7 @@ impl Sink for Told<'_> {
 impl World {
     fn new(prompt: bool) -> Self {
         let mut rib = Rib::new(7, CrowdLimits::NONE);
-        let origins: Vec<_> = SERVERS.iter().map(|&is_server| rib.add_origin(is_server)).collect();
+        let origins: Vec<_> = SERVERS.iter().map(|&is_server| rib.add_origin(is_server, None)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p), None)).collect();
         let told = alloc::vec![BTreeSet::new(); PEERS];
         let (announced, own, embedder, again) = Default::default();
@@ -206,7 +206,7 @@ impl World {
                 self.rib.release_origin(self.origins[p]);
                 self.rib.remove_subscriber(self.subscribers[p]);
                 self.told[p].clear();
-                self.origins[p] = self.rib.add_origin(SERVERS[p]);
+                self.origins[p] = self.rib.add_origin(SERVERS[p], None);
                 let viewer = viewer(&self.rib, &self.origins, p);
                 self.subscribers[p] = self.rib.add_subscriber(viewer, None);
             }

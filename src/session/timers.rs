@@ -22,7 +22,8 @@ impl Uptime {
         let late = now.saturating_since(due.max(last));
         if late > LATE {
             // It stands still at most.
-            self.skipped += (late + CATCH_UP).min(now.saturating_since(last));
+            let stood = late.saturating_add(CATCH_UP).min(now.saturating_since(last));
+            self.skipped = self.skipped.saturating_add(stood);
         }
     }
 

@@ -76,9 +76,9 @@ impl Watch {
         self.silence.advance(now, due);
         match input {
             Input::Tick => self.end_graces(now),
-            Input::Accepted { conn, .. } => {
+            Input::Accepted { conn, remote } => {
                 self.accepted.insert(*conn, Accepted::new(*conn));
-                self.model.join(*conn);
+                self.model.join(*conn, remote.ip());
                 self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
             }
             Input::Connected { conn, .. } => {

@@ -1,6 +1,7 @@
 //! What should be: protocol.md's A(p), S(p) and View(s) as plain sets, for one node. Pure; no bytes, no time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use metalbond::{ConnId, Prefix, Route, Vni};
 
@@ -22,6 +23,7 @@ struct Peer {
     announces: Routes,
     subscribed: BTreeSet<Vni>,
     is_server: bool,
+    host: Option<IpAddr>,
     /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
     since: u64,
 }
@@ -38,8 +40,9 @@ impl Model {
         Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0 }
     }
 
-    pub(crate) fn join(&mut self, conn: ConnId) {
-        self.peers.insert(Who::Live(conn), Peer::default());
+    /// From this address.
+    pub(crate) fn join(&mut self, conn: ConnId, host: IpAddr) {
+        self.peers.insert(Who::Live(conn), Peer { host: Some(host), ..Peer::default() });
     }
 
     pub(crate) fn set_server(&mut self, conn: ConnId, is_server: bool) {
@@ -75,9 +78,9 @@ impl Model {
     pub(crate) fn announce(&mut self, who: Who, route: Route) {
         let Some(peer) = self.peers.get_mut(&who) else { return };
         peer.announces.insert(route);
-        let since = peer.since;
+        let (since, host) = (peer.since, peer.host);
         for (departed, peer) in &mut self.peers {
-            if matches!(departed, Who::Departed(_)) && peer.since < since {
+            if matches!(departed, Who::Departed(_)) && peer.since < since && peer.host == host {
                 peer.announces.remove(&route);
             }
         }

@@ -100,15 +100,14 @@ impl Bench {
         if self.fars.iter().filter(|far| far.state != State::Over).count() >= MAX_CONNS {
             return None;
         }
+        // Of three hosts, in turn.
+        let host = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.fars.len() as u16 % 3);
         let conn = self.rig.seat.next_conn();
         if !self.closing {
             self.fars.push(Far::new(conn));
-            self.model.join(conn);
+            self.model.join(conn, host.into());
         }
-        // Of three hosts, in turn.
-        let host = self.fars.len() as u16 % 3;
-        let remote = (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host), 1025).into();
-        self.feed(Input::Accepted { conn, remote }, goes_on);
+        self.feed(Input::Accepted { conn, remote: (host, 1025).into() }, goes_on);
         Some(conn)
     }
 

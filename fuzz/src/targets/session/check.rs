@@ -83,11 +83,11 @@ impl Bench {
         let node = &self.rig.seat.node;
         let mut of_servers = Routes::new();
         node.peers().for_each(|peer| of_servers.extend(node.announced_by(Announcer::Peer(peer.id))));
-        // A server that announces a departed client's route takes it over; and where all have too many, the departed go first.
+        // Where all have too many, the departed go first.
         let go_early = self.config.limits.routes < Limits::default().routes;
-        for (conn, _) in &self.graces {
+        for (conn, _) in self.graces.iter().filter(|_| go_early) {
             let who = Who::Departed(*conn);
-            for route in self.model.announced(who).iter().filter(|r| go_early || of_servers.contains(r)) {
+            for route in &self.model.announced(who) {
                 if !node.announcers(route).any(|a| a == Announcer::Departed) {
                     self.model.withdraw(who, route);
                 }
