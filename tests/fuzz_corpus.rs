@@ -36,6 +36,7 @@ fn sessions_of_the_corpus_are_as_the_model_has_them() {
     assert!(most(|s| s.accepted) > 1, "no sessions with clients");
     assert!(most(|s| s.dialled) > 1, "no sessions with servers");
     assert!(most(|s| s.misbehaved) > 0, "no peer that misbehaves");
+    assert!(most(|s| s.limited) > 3, "no peers that go over limits");
     assert!(most(|s| s.told) > 10, "no UPDATEs");
     assert!(most(|s| s.changes) > 10, "no changes for an embedder");
 }

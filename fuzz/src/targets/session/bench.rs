@@ -165,6 +165,7 @@ impl Bench {
             assert_eq!(Some(reason), far.broken.as_ref(), "why {conn} is closed");
             self.seen.misbehaved += 1;
         }
+        self.seen.limited += usize::from(matches!(reason, CloseReason::Limit { .. } | CloseReason::KeptOut(_)));
         let host_stands = matches!(
             reason,
             CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset) | CloseReason::ResetRequested

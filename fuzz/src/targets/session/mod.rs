@@ -30,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) dialled: usize,
     /// Connections that the node closed because of what it received.
     pub(crate) misbehaved: usize,
+    /// Connections that it refused or closed for a limit.
+    pub(crate) limited: usize,
     /// UPDATEs that the node sent.
     pub(crate) told: usize,
     /// Changes that its embedder was told.
