@@ -6,13 +6,15 @@ use core::time::Duration;
 /// How much peers may ask of a node. Part of its [`Config`](crate::Config).
 ///
 /// Whoever goes over one that is his alone is closed; whoever comes over one on connections is refused. Over one that all
-/// share, of the source address that has the most the session that has the most is closed: what one peer hoards is not
-/// taken out on the others. Routes of a departed client count until its restart time is over, and go first.
+/// share, of the source address that has the most the session that has the most is closed, and so on until there is some
+/// room (a sixty-fourth): what one address hoards is not taken out on the others. Routes of a departed client count until
+/// its restart time is over, and are the first of its address to go.
 ///
-/// A node checks them once for each [`Input::Received`](crate::Input::Received): what came together with the first one
-/// too many is still in the table, for a moment, before it goes with the rest.
+/// A node checks them once for each [`Input::Received`](crate::Input::Received) (next hops: when nothing is being swept). What
+/// came together with the first one too many is still in the table, for a moment, before it goes with the rest.
 ///
-/// They hold for the peers that a node accepts. Of a server that it dials it takes at most [`routes`](Self::routes).
+/// They hold for the peers that a node accepts. Of a server that it dials it takes at most [`routes`](Self::routes) in a
+/// session, and keeps at most twice as many with those from before.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -31,15 +33,13 @@ pub struct Limits {
     /// Next hops of one destination, whoever announces them. Default 16,384: what is to be told of a destination is told
     /// together, so that many cost time.
     pub next_hops: usize,
-    /// Accepted peers that announce the same route, with the same next hop. Default 1,024.
-    pub announcers: usize,
     /// VNIs that all accepted peers together are subscribed to: one that two of them subscribed to counts twice. Default
     /// 4,194,304.
     pub subscriptions: usize,
-    /// VNIs in which accepted peers announced the first route, when nobody had needed them before. Default 1,048,576: one
-    /// with a single route takes 1 kB.
+    /// VNIs in which accepted peers announce something: one in which two of them do counts twice. Default 4,194,304: one with
+    /// a single route takes 1 kB.
     pub vnis: usize,
-    /// Such VNIs of one accepted peer; and VNIs that it is subscribed to. Default 16,384 each.
+    /// VNIs in which one accepted peer announces something; and VNIs that it is subscribed to. Default 16,384 each.
     pub vnis_per_peer: usize,
     /// Who was closed for too many routes, next hops or subscriptions is kept out by its address: for 1 s, doubled each
     /// time up to this, and forgotten after ten minutes without. A server that announced too much is not dialled again for
@@ -57,9 +57,8 @@ impl Default for Limits {
             routes: 1 << 24,
             routes_per_peer: 1 << 21,
             next_hops: 1 << 14,
-            announcers: 1 << 10,
             subscriptions: 1 << 22,
-            vnis: 1 << 20,
+            vnis: 1 << 22,
             vnis_per_peer: 1 << 14,
             keep_out: Duration::from_secs(60),
         }
@@ -76,7 +75,6 @@ impl Limits {
             PeerLimit::Routes => self.routes as u64,
             PeerLimit::RoutesPerPeer => self.routes_per_peer as u64,
             PeerLimit::NextHops => self.next_hops as u64,
-            PeerLimit::Announcers => self.announcers as u64,
             PeerLimit::Subscriptions => self.subscriptions as u64,
             PeerLimit::Vnis => self.vnis as u64,
             PeerLimit::VnisPerPeer => self.vnis_per_peer as u64,
@@ -102,8 +100,6 @@ pub enum PeerLimit {
     RoutesPerPeer,
     /// [`Limits::next_hops`].
     NextHops,
-    /// [`Limits::announcers`].
-    Announcers,
     /// [`Limits::subscriptions`].
     Subscriptions,
     /// [`Limits::vnis`].
@@ -127,7 +123,6 @@ impl PeerLimit {
             Self::Routes => "routes",
             Self::RoutesPerPeer => "routes_per_peer",
             Self::NextHops => "next_hops",
-            Self::Announcers => "announcers",
             Self::Subscriptions => "subscriptions",
             Self::Vnis => "vnis",
             Self::VnisPerPeer => "vnis_per_peer",
@@ -145,7 +140,6 @@ impl fmt::Display for PeerLimit {
             Self::Routes => "routes in all",
             Self::RoutesPerPeer => "routes from one peer",
             Self::NextHops => "next hops for one destination",
-            Self::Announcers => "announcers of one route",
             Self::Subscriptions => "subscriptions in all",
             Self::Vnis => "VNIs in all",
             Self::VnisPerPeer => "VNIs of one peer",

@@ -99,8 +99,8 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
         "announcements_max": 16777216,
         "limits": {
             "connections": 65536, "connections_per_address": 4096, "connections_per_second": 10000,
-            "routes": 16777216, "routes_per_peer": 2097152, "next_hops": 16384, "announcers": 1024,
-            "subscriptions": 4194304, "vnis": 1048576, "vnis_per_peer": 16384, "keep_out": 60
+            "routes": 16777216, "routes_per_peer": 2097152, "next_hops": 16384,
+            "subscriptions": 4194304, "vnis": 4194304, "vnis_per_peer": 16384, "keep_out": 60
         },
         "shutdown_timeout": 0.8, "seed": 0
     });

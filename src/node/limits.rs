@@ -1,6 +1,6 @@
 //! The limits on what peers may ask for: who is refused, and who has to go when all together hold too much.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
@@ -8,22 +8,29 @@ use super::conn::Conn;
 use super::jobs::Job;
 use super::timers::TimerKey;
 use super::{Action, Close, Node, Transition};
-use crate::rib::{Crowd, OriginId, SubscriberId};
+use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::Role;
 use crate::{CloseReason, ConnId, PeerLimit, SessionState};
 
 /// Somebody who has a part of what accepted peers hold together.
-struct Holder {
-    addr: IpAddr,
-    who: Who,
-    part: usize,
-}
-
-/// What has the most goes first; of equals, what departed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
+enum Holder {
     Conn(ConnId),
     Departed(OriginId),
+}
+
+/// What one address has of it: the whole, and its holders, last who goes first: what departed, then who has the most.
+#[derive(Default)]
+struct Share {
+    whole: usize,
+    holders: Vec<(bool, usize, Holder)>,
+}
+
+impl Share {
+    fn add(&mut self, holder: Holder, part: usize) {
+        self.whole += part;
+        self.holders.push((matches!(holder, Holder::Departed(_)), part, holder));
+    }
 }
 
 impl Node {
@@ -67,76 +74,103 @@ impl Node {
         let routes = self.rib.route_count(origin);
         let limits = &self.config.limits;
         if conn.peer.is_some() {
-            // What is left from its last session is there by our own wish.
-            if routes - self.rib.stale_count(origin) > limits.routes {
+            // What is left from its sessions before is there by our own wish, as long as it doesn't pile up.
+            let fresh = routes - self.rib.stale_count(origin);
+            if fresh > limits.routes || routes > limits.routes.saturating_mul(2) {
                 self.close(id, self.over(PeerLimit::Routes), Some(Close::Now));
             }
             return;
         }
-        let vnis = self.rib.subscription_count_of(conn.subscriber).max(self.rib.opened_by(origin));
+        let vnis = self.rib.subscription_count_of(conn.subscriber).max(self.rib.vni_count(origin));
         if routes > limits.routes_per_peer {
             self.close(id, self.over(PeerLimit::RoutesPerPeer), Some(Close::Now));
         } else if vnis > limits.vnis_per_peer {
             self.close(id, self.over(PeerLimit::VnisPerPeer), Some(Close::Now));
         }
-        while self.rib.held() > self.config.limits.routes
-            && self
-                .relieve(PeerLimit::Routes, |node, origin, _| origin.map_or(0, |origin| node.rib.route_count(origin)))
-        {
+        self.relieve(
+            PeerLimit::Routes,
+            |rib| rib.held(),
+            |rib, origin, _| origin.map_or(0, |origin| rib.route_count(origin)),
+        );
+        self.relieve(
+            PeerLimit::Vnis,
+            |rib| rib.held_vnis(),
+            |rib, origin, _| origin.map_or(0, |origin| rib.vni_count(origin)),
+        );
+        self.relieve(
+            PeerLimit::Subscriptions,
+            |rib| rib.subscriptions(),
+            |rib, _, subscriber| rib.subscription_count_of(subscriber),
+        );
+    }
+
+    /// If all together have more than they may: ends sessions and restart times, of the address that has the most of it
+    /// what has the most, until there is some room.
+    fn relieve(
+        &mut self,
+        limit: PeerLimit,
+        whole: impl Fn(&Rib) -> usize,
+        part: impl Fn(&Rib, Option<OriginId>, Option<SubscriberId>) -> usize,
+    ) {
+        let max = self.config.limits.get(limit) as usize;
+        if whole(&self.rib) <= max {
+            return;
         }
-        while self.rib.opened() > self.config.limits.vnis
-            && self.relieve(PeerLimit::Vnis, |node, origin, _| origin.map_or(0, |origin| node.rib.opened_by(origin)))
-        {
+        let mut shares = BTreeMap::<IpAddr, Share>::new();
+        for conn in self.conns.values().filter(|conn| conn.peer.is_none()) {
+            if let Some(remote) = conn.remote {
+                let part = part(&self.rib, conn.origin, conn.subscriber);
+                shares.entry(remote.ip().to_canonical()).or_default().add(Holder::Conn(conn.id), part);
+            }
         }
-        while self.rib.subscriptions() > self.config.limits.subscriptions
-            && self.relieve(PeerLimit::Subscriptions, |node, _, subscriber| node.rib.subscription_count_of(subscriber))
-        {
+        for &origin in self.departed.keys() {
+            if let Some(addr) = self.rib.host(origin) {
+                shares.entry(addr).or_default().add(Holder::Departed(origin), part(&self.rib, Some(origin), None));
+            }
         }
-        if let Some(crowd) = self.rib.take_crowd() {
-            let limit = match crowd {
-                Crowd::Dest(..) => PeerLimit::NextHops,
-                Crowd::Hop(..) => PeerLimit::Announcers,
-            };
-            while let Some(by) = self.rib.crowded_by(crowd)
-                && self.relieve(limit, |_, origin, _| origin.and_then(|origin| by.get(&origin).copied()).unwrap_or(0))
-            {
+        let mut heaviest_first: BinaryHeap<(usize, IpAddr)> = BinaryHeap::with_capacity(shares.len());
+        for (addr, share) in &mut shares {
+            share.holders.retain(|&(_, part, _)| part > 0);
+            share.holders.sort_unstable();
+            heaviest_first.push((share.whole, *addr));
+        }
+        // Some room, so that this long look at everybody is rare.
+        while whole(&self.rib) > max - max / 64
+            && let Some((left, addr)) = heaviest_first.pop()
+        {
+            if let Some((_, part, holder)) = shares.get_mut(&addr).and_then(|share| share.holders.pop()) {
+                self.dismiss(holder, limit);
+                heaviest_first.push((left - part, addr));
             }
         }
     }
 
-    /// Ends a session, or a restart time: of the address that has the most of what `part` tells, what has the most. False:
-    /// nobody has any.
-    fn relieve(
-        &mut self,
-        limit: PeerLimit,
-        part: impl Fn(&Self, Option<OriginId>, Option<SubscriberId>) -> usize,
-    ) -> bool {
-        let conns = self.conns.values().filter(|conn| conn.peer.is_none()).filter_map(|conn| {
-            let addr = conn.remote?.ip().to_canonical();
-            Some(Holder { addr, who: Who::Conn(conn.id), part: part(self, conn.origin, conn.subscriber) })
-        });
-        let departed = self.departed.keys().filter_map(|&origin| {
-            let addr = self.rib.host(origin)?;
-            Some(Holder { addr, who: Who::Departed(origin), part: part(self, Some(origin), None) })
-        });
-        let holders: Vec<Holder> = conns.chain(departed).filter(|holder| holder.part > 0).collect();
-        let mut by_addr = BTreeMap::<IpAddr, usize>::new();
-        for holder in &holders {
-            *by_addr.entry(holder.addr).or_default() += holder.part;
+    /// While nothing is being swept: of a destination with too many next hops, some of those who announce the most go.
+    pub(super) fn thin_crowds(&mut self) {
+        if !self.jobs.is_empty() || !self.rib.has_crowd() {
+            return;
         }
-        let Some((addr, _)) = by_addr.into_iter().max_by_key(|&(_, part)| part) else { return false };
-        let there = holders.iter().filter(|holder| holder.addr == addr);
-        match there.max_by_key(|holder| (holder.part, holder.who)).map(|holder| holder.who) {
-            None => return false,
-            Some(Who::Conn(id)) => self.close(id, self.over(limit), Some(Close::Now)),
-            Some(Who::Departed(origin)) => {
+        let crowders = self.rib.crowders();
+        let conns = self.conns.values().filter(|conn| conn.origin.is_some_and(|origin| crowders.contains(&origin)));
+        let departed = self.departed.keys().filter(|origin| crowders.contains(origin));
+        let conns = conns.map(|conn| Holder::Conn(conn.id));
+        let holders: Vec<Holder> = departed.map(|&origin| Holder::Departed(origin)).chain(conns).collect();
+        for holder in holders {
+            self.dismiss(holder, PeerLimit::NextHops);
+        }
+    }
+
+    fn dismiss(&mut self, holder: Holder, limit: PeerLimit) {
+        match holder {
+            Holder::Conn(id) => self.close(id, self.over(limit), Some(Close::Now)),
+            Holder::Departed(origin) => {
+                self.count(&self.over(limit));
                 if let Some(until) = self.departed.get(&origin) {
                     self.timers.cancel(TimerKey::Grace(origin), *until);
                 }
                 self.end_grace(origin);
             }
         }
-        true
     }
 
     /// An accepted connection is over.

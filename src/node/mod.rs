@@ -28,7 +28,7 @@ pub use info::{Announcer, Counters, Destination, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
 
-use crate::rib::{CrowdLimits, OriginId, Rib};
+use crate::rib::{OriginId, Rib};
 use crate::session::Role;
 use crate::{CloseKind, CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
 use clock::Clock;
@@ -102,9 +102,8 @@ impl Node {
     /// If a setting is out of its range.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let crowds = CrowdLimits { next_hops: config.limits.next_hops, announcers: config.limits.announcers };
-        let rib = Rib::new(config.seed, crowds);
-        let own = Rib::new(config.seed.rotate_left(32), CrowdLimits::NONE);
+        let rib = Rib::new(config.seed, config.limits.next_hops);
+        let own = Rib::new(config.seed.rotate_left(32), usize::MAX);
         Ok(Self {
             clock: Clock::new(now),
             random: config.seed,
@@ -163,6 +162,7 @@ impl Node {
             || !self.ready.is_empty()
             || self.rib.is_dirty()
             || self.own.is_dirty()
+            || self.rib.has_crowd()
             || self.is_searching;
         if is_busy { Some(self.clock.now()) } else { self.timers.next() }
     }
@@ -181,6 +181,7 @@ impl Node {
             }
         }
         self.run_jobs();
+        self.thin_crowds();
     }
 
     fn conn_due(&mut self, id: ConnId) {

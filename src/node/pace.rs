@@ -23,7 +23,8 @@ impl Bucket {
         // Less than a token: let the time add up.
         if gained > 0 {
             self.tokens = (self.tokens + gained).min(self.pacing.burst.into());
-            self.filled = now;
+            let whole = Duration::from_micros(gained * 1_000_000 / u64::from(self.pacing.rate));
+            self.filled = if self.tokens == u64::from(self.pacing.burst) { now } else { self.filled + whole };
         }
         self.tokens as usize
     }

@@ -11,6 +11,8 @@ use crate::{CloseReason, Instant, Limits, Pacing, PeerLimit};
 #[derive(Debug)]
 pub(super) struct Sources {
     by_addr: BTreeMap<IpAddr, Source>,
+    /// At this many addresses, those are looked for that can be forgotten.
+    tidy_at: usize,
     connections: usize,
     /// New connections that may come now.
     arrivals: Bucket,
@@ -25,7 +27,8 @@ struct Source {
 impl Sources {
     pub(super) fn new(limits: &Limits, now: Instant) -> Self {
         let (rate, burst) = (limits.connections_per_second, limits.connections_per_second);
-        Self { by_addr: BTreeMap::new(), connections: 0, arrivals: Bucket::new(Pacing { rate, burst }, now) }
+        let arrivals = Bucket::new(Pacing { rate, burst }, now);
+        Self { by_addr: BTreeMap::new(), tidy_at: 64, connections: 0, arrivals }
     }
 
     /// A connection comes. One that is let in has to `leave` again.
@@ -34,10 +37,6 @@ impl Sources {
     /// Why it is not let in.
     pub(super) fn enter(&mut self, addr: IpAddr, limits: &Limits, now: Instant) -> Result<(), CloseReason> {
         let over = |limit| Err(CloseReason::Limit { limit, max: limits.get(limit) });
-        if self.arrivals.tokens(now) == 0 {
-            return over(PeerLimit::ConnectionsPerSecond);
-        }
-        self.arrivals.take(1);
         if self.connections >= limits.connections {
             return over(PeerLimit::Connections);
         }
@@ -52,6 +51,11 @@ impl Sources {
         } else if limits.connections_per_address == 0 {
             return over(PeerLimit::ConnectionsPerAddress);
         }
+        // Last: whoever is refused anyway uses up nobody's turn.
+        if self.arrivals.tokens(now) == 0 {
+            return over(PeerLimit::ConnectionsPerSecond);
+        }
+        self.arrivals.take(1);
         self.connections += 1;
         self.by_addr.entry(addr).or_default().connections += 1;
         Ok(())
@@ -70,8 +74,13 @@ impl Sources {
 
     /// A connection from here went over a limit.
     pub(super) fn offend(&mut self, addr: IpAddr, limits: &Limits, now: Instant) {
-        // Rare, and dear to its author.
-        self.by_addr.retain(|_, source| source.connections > 0 || !source.offences.are_forgotten(now));
+        if limits.keep_out.is_zero() {
+            return;
+        }
+        if self.by_addr.len() >= self.tidy_at {
+            self.by_addr.retain(|_, source| source.connections > 0 || !source.offences.are_forgotten(now));
+            self.tidy_at = self.by_addr.len() * 2 + 64;
+        }
         self.by_addr.entry(addr).or_default().offences.again(now, limits.keep_out);
     }
 }
@@ -136,7 +145,9 @@ mod tests {
         assert_eq!(sources.enter(addr(1), &limits, later), Ok(()));
         sources.leave(addr(1), later);
         let much_later = NOW + Duration::from_secs(600);
-        sources.offend(addr(3), &limits, much_later);
+        for n in 0..64u8 {
+            sources.offend(Ipv4Addr::new(192, 0, 3, n).into(), &limits, much_later);
+        }
         assert!(!sources.by_addr.contains_key(&addr(1)), "forgotten");
     }
 }

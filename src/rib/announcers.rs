@@ -52,6 +52,9 @@ impl Announcers {
     pub(super) fn remove(&mut self, origin: OriginId) {
         if let Ok(at) = self.position(origin) {
             self.0.remove(at);
+            if self.0.spilled() && self.0.len() < self.0.capacity() / 4 {
+                self.0.shrink_to_fit();
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What accepted peers put on the table together, and whose it is: for the limits on that.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::IpAddr;
 
-use super::origin::Origin;
 use super::table::{Hop, TableId};
 use super::{OriginId, Rib};
-use crate::Vni;
+
+/// Announcers of a route that are looked at when a destination has too many: any of them will do, and there may be thousands.
+const SAMPLE: usize = 4;
 
 /// How an origin's routes count towards what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,33 +20,15 @@ pub(super) enum Standing {
     Leaving,
 }
 
-/// Something with more next hops, or announcers, than are allowed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Crowd {
-    /// A destination: its next hops.
-    Dest(TableId, u32),
-    /// A route: its announcers.
-    Hop(TableId, u32),
-}
-
-/// How many there may be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CrowdLimits {
-    /// Next hops of one destination.
-    pub(crate) next_hops: usize,
-    /// Announcers of one route.
-    pub(crate) announcers: usize,
-}
-
-impl CrowdLimits {
-    /// Any number.
-    pub(crate) const NONE: Self = Self { next_hops: usize::MAX, announcers: usize::MAX };
-}
-
 impl Rib {
     /// Routes that accepted peers hold, without those that are being swept.
     pub(crate) fn held(&self) -> usize {
         self.held
+    }
+
+    /// VNIs in which these routes are, each as often as there are such peers.
+    pub(crate) fn held_vnis(&self) -> usize {
+        self.held_vnis
     }
 
     /// VNIs that peers are subscribed to, each as often as there are such peers.
@@ -52,39 +36,34 @@ impl Rib {
         self.subscriptions
     }
 
-    /// VNIs in which accepted peers that are still there announced the first route, while anybody needs them.
-    pub(crate) fn opened(&self) -> usize {
-        self.opened
+    /// VNIs in which an accepted peer announces something.
+    pub(crate) fn vni_count(&self, id: OriginId) -> usize {
+        self.origins[id.0].vnis.len()
     }
 
-    /// Of these, those of one peer.
-    pub(crate) fn opened_by(&self, id: OriginId) -> usize {
-        self.origins[id.0].opened
-    }
-
-    /// A VNI's table, for the origin to announce in.
-    pub(super) fn table_opened_by(&mut self, id: OriginId, vni: Vni) -> TableId {
-        if let Some(&table) = self.by_vni.get(&vni) {
-            return table;
-        }
-        let table = self.table_of(vni);
+    /// An accepted peer announces one route more in a table.
+    pub(super) fn hold(&mut self, id: OriginId, table: TableId) {
         let origin = &mut self.origins[id.0];
         if origin.standing == Standing::Peer {
-            origin.opened += 1;
-            self.opened += 1;
-            self.tables[table.0].opener = Some((id, origin.key));
+            self.held += 1;
+            let routes = origin.vnis.entry(table).or_default();
+            self.held_vnis += usize::from(*routes == 0);
+            *routes += 1;
         }
-        table
     }
 
-    /// Nobody needs a table any more that this origin opened.
-    pub(super) fn closed_vni(&mut self, opener: Option<(OriginId, u64)>) {
-        let Some((id, key)) = opener else { return };
-        // Unless it has left, or its number has been given to another since.
-        let is_there = |origin: &&mut Origin| origin.key == key && origin.standing == Standing::Peer;
-        if let Some(origin) = self.origins.get_mut(id.0).filter(is_there) {
-            origin.opened -= 1;
-            self.opened -= 1;
+    /// One less.
+    pub(super) fn let_go(&mut self, id: OriginId, table: TableId) {
+        let origin = &mut self.origins[id.0];
+        if origin.standing == Standing::Peer {
+            self.held -= 1;
+            if let Some(routes) = origin.vnis.get_mut(&table) {
+                *routes -= 1;
+                if *routes == 0 {
+                    origin.vnis.remove(&table);
+                    self.held_vnis -= 1;
+                }
+            }
         }
     }
 
@@ -96,54 +75,48 @@ impl Rib {
         if origin.standing == Standing::Peer {
             origin.standing = Standing::Leaving;
             self.held -= origin.routes.len();
-            self.opened -= origin.opened;
+            self.held_vnis -= core::mem::take(&mut origin.vnis).len();
         }
     }
 
-    /// An announcer is new to a route.
+    /// A next hop that an accepted peer announces is new to its destination.
     pub(super) fn check_crowd(&mut self, origin: OriginId, table: TableId, hop: u32) {
-        let of = &self.tables[table.0];
-        let Hop { dest, ref announcers, .. } = of.hops[hop];
-        let crowd = if announcers.len() > self.crowd_limits.announcers {
-            Crowd::Hop(table, hop)
-        } else if of.dest(dest).hops() as usize > self.crowd_limits.next_hops {
-            Crowd::Dest(table, dest)
-        } else {
-            return;
-        };
-        if self.origins[origin.0].standing == Standing::Peer {
-            self.crowd = Some(crowd);
+        let dest = self.tables[table.0].hops[hop].dest;
+        let hops = self.tables[table.0].dest(dest).hops() as usize;
+        if hops > self.next_hops_max && self.origins[origin.0].standing == Standing::Peer {
+            self.crowds.insert((table, dest));
         }
     }
 
-    /// What came to be too many since the last call. It may be less again.
-    pub(crate) fn take_crowd(&mut self) -> Option<Crowd> {
-        self.crowd.take()
+    /// Whether a destination may have too many next hops.
+    pub(crate) fn has_crowd(&self) -> bool {
+        !self.crowds.is_empty()
     }
 
-    /// How many of them each accepted peer has; `None` if they are not too many, without those that are being swept.
-    pub(crate) fn crowded_by(&self, crowd: Crowd) -> Option<BTreeMap<OriginId, usize>> {
-        let mut by = BTreeMap::new();
-        let mut count = |hop: &Hop| {
-            let mut peers = 0;
-            for origin in hop.announcers.iter().map(|a| a.origin) {
-                if self.origins[origin].standing == Standing::Peer {
-                    *by.entry(OriginId(origin)).or_default() += 1;
-                    peers += 1;
-                }
-            }
-            peers
+    /// Looks at one such destination. If it has too many, of the address that announces the most of them, some peers: as many
+    /// as a bounded look finds. To be called while nothing is being swept, until there is no such destination.
+    pub(crate) fn crowders(&mut self) -> BTreeSet<OriginId> {
+        let Some(&(table, dest)) = self.crowds.first() else { return BTreeSet::new() };
+        let hops = || self.tables.get(table.0).into_iter().flat_map(|table| table.hops_of(dest)).map(|(_, hop)| hop);
+        let peers = |hop: &Hop| {
+            let all = hop.announcers.iter().map(|a| OriginId(a.origin));
+            let peers = all.filter(|id| self.origins[id.0].standing == Standing::Peer);
+            peers.take(SAMPLE).collect::<smallvec::SmallVec<[OriginId; SAMPLE]>>()
         };
-        let is_too_many = match crowd {
-            Crowd::Dest(table, dest) => {
-                let hops = self.tables.get(table.0).into_iter().flat_map(|table| table.hops_of(dest));
-                hops.filter(|(_, hop)| count(hop) > 0).count() > self.crowd_limits.next_hops
+        let mut by_host = BTreeMap::<Option<IpAddr>, usize>::new();
+        let mut held = 0;
+        for hop in hops() {
+            let peers = peers(hop);
+            held += usize::from(!peers.is_empty());
+            for peer in peers {
+                *by_host.entry(self.host(peer)).or_default() += 1;
             }
-            Crowd::Hop(table, hop) => {
-                let hop = self.tables.get(table.0).and_then(|table| table.hops.get(hop));
-                hop.map_or(0, count) > self.crowd_limits.announcers
-            }
+        }
+        let heaviest = by_host.into_iter().max_by_key(|&(_, hops)| hops).filter(|_| held > self.next_hops_max);
+        let Some((host, _)) = heaviest else {
+            self.crowds.pop_first();
+            return BTreeSet::new();
         };
-        is_too_many.then_some(by)
+        hops().flat_map(peers).filter(|id| self.host(*id) == host).collect()
     }
 }

@@ -29,7 +29,6 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 pub(crate) use cursor::Position;
-pub(crate) use load::{Crowd, CrowdLimits};
 pub(crate) use origin::OriginId;
 pub(crate) use routes::Taken;
 pub(crate) use subscriber::SubscriberId;
@@ -70,18 +69,17 @@ pub(crate) struct Rib {
     /// Routes that accepted peers hold, and VNIs that peers are subscribed to, all together.
     held: usize,
     subscriptions: usize,
-    /// VNIs that accepted peers opened by announcing in them.
-    opened: usize,
-    /// How many next hops and announcers there may be in one place; and where there came to be more.
-    crowd_limits: CrowdLimits,
-    crowd: Option<Crowd>,
+    held_vnis: usize,
+    /// The most next hops of a destination; and those that came to have more.
+    next_hops_max: usize,
+    crowds: BTreeSet<(TableId, u32)>,
     /// Tombstones in all tables, and the number at which the slow are looked for.
     tombstones: usize,
     next_census: usize,
 }
 
 impl Rib {
-    pub(crate) fn new(seed: u64, crowd_limits: CrowdLimits) -> Self {
+    pub(crate) fn new(seed: u64, next_hops_max: usize) -> Self {
         let seed = FixedState::with_seed(seed);
         let mut rib = Self {
             by_vni: HashMap::with_hasher(seed.clone()),
@@ -99,9 +97,9 @@ impl Rib {
             departed: BTreeSet::new(),
             held: 0,
             subscriptions: 0,
-            opened: 0,
-            crowd_limits,
-            crowd: None,
+            held_vnis: 0,
+            next_hops_max,
+            crowds: BTreeSet::new(),
             tombstones: 0,
             next_census: subscriber::HELD_BACK,
         };
@@ -133,11 +131,9 @@ impl Rib {
     fn release_if_unused(&mut self, id: TableId) {
         let table = &mut self.tables[id.0];
         if table.is_unused() {
-            let opener = table.opener;
             self.by_vni.remove(&table.vni);
             *table = Table::new(table.vni, self.seed.clone());
             self.tables.release(id.0);
-            self.closed_vni(opener);
         }
     }
 }

@@ -40,8 +40,8 @@ pub(super) struct Origin {
     /// The first `stale` of them are left from a session that is over.
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
-    /// How many VNIs it opened by announcing the first route.
-    pub(super) opened: usize,
+    /// Of an accepted peer, how many of them are in which table.
+    pub(super) vnis: BTreeMap<TableId, u32>,
     /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI.
     pub(super) by_table: Option<BTreeMap<TableId, BTreeSet<u32>>>,
     /// Set when it went away leaving its routes: sessions of its host with this key or a later one take them over.
@@ -82,7 +82,7 @@ impl Rib {
             host: None,
             routes,
             stale: 0,
-            opened: 0,
+            vnis: BTreeMap::new(),
             by_table,
             departed,
         };
@@ -171,7 +171,11 @@ impl Rib {
         let last = self.origins[id.0].routes.len() - 1;
         self.swap(id, place, last);
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
-            self.held -= usize::from(self.origins[id.0].standing == Standing::Peer);
+            self.let_go(id, table);
+            let routes = &mut self.origins[id.0].routes;
+            if routes.capacity() > 1024 && routes.len() < routes.capacity() / 4 {
+                routes.shrink_to(routes.len() * 2);
+            }
             self.tables[table.0].hops[hop].announcers.remove(id);
             if let Some(by_table) = &mut self.origins[id.0].by_table
                 && let Some(hops) = by_table.get_mut(&table)

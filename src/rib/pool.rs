@@ -44,10 +44,6 @@ impl<T> Pool<T> {
         self.items.get(id as usize)
     }
 
-    pub(super) fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.items.get_mut(id as usize)
-    }
-
     /// The number of values.
     pub(super) fn len(&self) -> usize {
         self.items.len() - self.free.len()

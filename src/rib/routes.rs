@@ -5,7 +5,6 @@ use alloc::collections::BTreeSet;
 use smallvec::SmallVec;
 
 use super::announcers::{Announced, Announcers};
-use super::load::Standing;
 use super::origin::{Origin, OriginId, RouteRef};
 use super::{Rib, TableId};
 use crate::{Route, Vni};
@@ -20,7 +19,7 @@ pub(crate) struct Taken {
 impl Rib {
     /// `origin` announces `route`. False: it does already (and the route is stale no more).
     pub(crate) fn announce(&mut self, origin: OriginId, route: &Route) -> bool {
-        let table = self.table_opened_by(origin, route.vni);
+        let table = self.table_of(route.vni);
         let next_hop = self.next_hops.take(&route.next_hop);
         let (hop, is_new) = self.tables[table.0].find_or_insert(&route.prefix, next_hop);
         if !is_new {
@@ -38,10 +37,12 @@ impl Rib {
         // 2^32 routes of one origin do not fit a machine's memory.
         let place = u32::try_from(routes.len()).expect("fewer than 2^32 routes");
         routes.push(RouteRef { table, hop });
-        self.held += usize::from(self.origins[origin.0].standing == Standing::Peer);
+        self.hold(origin, table);
         self.note_by_table(origin, table, hop);
         self.tables[table.0].hops[hop].announcers.set(origin, place);
-        self.check_crowd(origin, table, hop);
+        if is_new {
+            self.check_crowd(origin, table, hop);
+        }
         // One change, not several: nobody but the new announcer sees a difference.
         for (origin, place) in departed {
             self.detach_quietly(origin, place as usize);

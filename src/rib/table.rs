@@ -11,7 +11,6 @@ use super::announcers::Announcers;
 use super::intern::NextHopId;
 use super::journal::{Entry, Journal};
 use super::local::Local;
-use super::origin::OriginId;
 use super::pool::Pool;
 use super::subscriber::Cursor;
 use super::tombstones::Tombstones;
@@ -65,8 +64,6 @@ pub(super) struct Hop {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) vni: Vni,
-    /// The accepted peer that announced the first route, by number and key, if nobody needed the table before.
-    pub(super) opener: Option<(OriginId, u64)>,
     seed: FixedState,
     by_prefix: HashTable<u32>,
     dests: Pool<Dest>,
@@ -97,7 +94,6 @@ impl Table {
     pub(super) fn new(vni: Vni, seed: FixedState) -> Self {
         Self {
             vni,
-            opener: None,
             by_prefix: HashTable::new(),
             dests: Pool::default(),
             hops: Pool::default(),

@@ -101,7 +101,7 @@ impl Sink for Told<'_> {
 
 impl World {
     fn new(prompt: bool) -> Self {
-        let mut rib = Rib::new(7, CrowdLimits::NONE);
+        let mut rib = Rib::new(7, usize::MAX);
         let origins: Vec<_> = SERVERS.iter().map(|&is_server| rib.add_origin(is_server, None)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p), None)).collect();
         let told = alloc::vec![BTreeSet::new(); PEERS];

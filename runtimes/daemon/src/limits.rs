@@ -72,15 +72,11 @@ pub(crate) struct ServerLimitArgs {
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().next_hops as u32, env = "METALBOND_MAX_NEXT_HOPS")]
     max_next_hops: u32,
-    /// Most peers that announce the same route; over it, the address that has the most of them is closed
-    #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
-    #[arg(default_value_t = Limits::default().announcers as u32, env = "METALBOND_MAX_ANNOUNCERS")]
-    max_announcers: u32,
-    /// Most networks that one peer subscribes to, or is the first to announce in; who does to more is closed
+    /// Most networks that one peer subscribes to, and as many that it announces in; who does to more is closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().vnis_per_peer as u32, env = "METALBOND_MAX_VNIS_PER_PEER")]
     max_vnis_per_peer: u32,
-    /// Most networks in which there are routes; over it, the address that opened the most is closed
+    /// Most networks that all peers together announce in; over it, the address with the most is closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().vnis as u32, env = "METALBOND_MAX_VNIS")]
     max_vnis: u32,
@@ -119,7 +115,6 @@ impl ServerLimitArgs {
             connections_per_second: self.max_connections_per_second,
             routes_per_peer: self.max_routes_per_peer as usize,
             next_hops: self.max_next_hops as usize,
-            announcers: self.max_announcers as usize,
             subscriptions: self.max_subscriptions as usize,
             vnis: self.max_vnis as usize,
             vnis_per_peer: self.max_vnis_per_peer as usize,

@@ -53,9 +53,7 @@ impl Bench {
                     let route = Route { vni, prefix: destination.prefix, next_hop: **next_hop };
                     let clients =
                         node.announcers(&route).filter(|a| matches!(a, Announcer::Conn(_) | Announcer::Departed));
-                    let clients = clients.count();
-                    assert!(clients <= limits.announcers, "{route} from {clients}");
-                    clients > 0
+                    clients.count() > 0
                 };
                 assert!(destination.next_hops.iter().filter(by_clients).count() <= limits.next_hops);
             }

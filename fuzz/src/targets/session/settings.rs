@@ -12,7 +12,6 @@ const SMALL: Limits = Limits {
     routes: 8,
     routes_per_peer: 5,
     next_hops: 3,
-    announcers: 2,
     subscriptions: 5,
     vnis: 3,
     vnis_per_peer: 2,
