@@ -8,6 +8,8 @@ use super::{OriginId, Rib};
 
 /// Announcers of a route that are looked at when a destination has too many: any of them will do, and there may be thousands.
 const SAMPLE: usize = 4;
+/// Next hops looked at in one call, or one destination's more.
+const STEPS: usize = 4096;
 
 /// How an origin's routes count towards what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,30 +95,40 @@ impl Rib {
         !self.crowds.is_empty()
     }
 
-    /// Looks at one such destination. If it has too many, of the address that announces the most of them, some peers: as many
-    /// as a bounded look finds. To be called while nothing is being swept, until there is no such destination.
+    /// Of a destination that has too many, and of the address that announces the most of them, some peers: as many as a bounded
+    /// look finds. To be called while nothing is being swept, until there is no such destination.
     pub(crate) fn crowders(&mut self) -> BTreeSet<OriginId> {
-        let Some(&(table, dest)) = self.crowds.first() else { return BTreeSet::new() };
-        let hops = || self.tables.get(table.0).into_iter().flat_map(|table| table.hops_of(dest)).map(|(_, hop)| hop);
-        let peers = |hop: &Hop| {
-            let all = hop.announcers.iter().map(|a| OriginId(a.origin));
-            let peers = all.filter(|id| self.origins[id.0].standing == Standing::Peer);
-            peers.take(SAMPLE).collect::<smallvec::SmallVec<[OriginId; SAMPLE]>>()
-        };
-        let mut by_host = BTreeMap::<Option<IpAddr>, usize>::new();
-        let mut held = 0;
-        for hop in hops() {
-            let peers = peers(hop);
-            held += usize::from(!peers.is_empty());
-            for peer in peers {
-                *by_host.entry(self.host(peer)).or_default() += 1;
+        let mut steps = 0;
+        while let Some(&(table, dest)) = self.crowds.first()
+            && steps < STEPS
+        {
+            let hops =
+                || self.tables.get(table.0).into_iter().flat_map(|table| table.hops_of(dest)).map(|(_, hop)| hop);
+            let peers = |hop: &Hop| {
+                let all = hop.announcers.iter().map(|a| OriginId(a.origin));
+                let peers = all.filter(|id| self.origins[id.0].standing == Standing::Peer);
+                peers.take(SAMPLE).collect::<smallvec::SmallVec<[OriginId; SAMPLE]>>()
+            };
+            let mut by_host = BTreeMap::<Option<IpAddr>, usize>::new();
+            let mut held = 0;
+            for hop in hops() {
+                steps += 1;
+                let peers = peers(hop);
+                held += usize::from(!peers.is_empty());
+                for peer in peers {
+                    *by_host.entry(self.host(peer)).or_default() += 1;
+                }
             }
-        }
-        let heaviest = by_host.into_iter().max_by_key(|&(_, hops)| hops).filter(|_| held > self.next_hops_max);
-        let Some((host, _)) = heaviest else {
+            let heaviest = by_host.into_iter().max_by_key(|&(_, hops)| hops);
+            if held > self.next_hops_max
+                && let Some((host, _)) = heaviest
+            {
+                return hops().flat_map(peers).filter(|id| self.host(*id) == host).collect();
+            }
+            // It has lost them again.
+            steps += 1;
             self.crowds.pop_first();
-            return BTreeSet::new();
-        };
-        hops().flat_map(peers).filter(|id| self.host(*id) == host).collect()
+        }
+        BTreeSet::new()
     }
 }
