@@ -81,7 +81,7 @@ impl Rib {
         }
     }
 
-    /// A next hop that an accepted peer announces is new to its destination.
+    /// A next hop has an announcer more.
     pub(super) fn check_crowd(&mut self, origin: OriginId, table: TableId, hop: u32) {
         let dest = self.tables[table.0].hops[hop].dest;
         let hops = self.tables[table.0].dest(dest).hops() as usize;

@@ -40,9 +40,7 @@ impl Rib {
         self.hold(origin, table);
         self.note_by_table(origin, table, hop);
         self.tables[table.0].hops[hop].announcers.set(origin, place);
-        if is_new {
-            self.check_crowd(origin, table, hop);
-        }
+        self.check_crowd(origin, table, hop);
         // One change, not several: nobody but the new announcer sees a difference.
         for (origin, place) in departed {
             self.detach_quietly(origin, place as usize);
