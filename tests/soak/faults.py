@@ -198,6 +198,8 @@ class Faults:
             pause = self._dice.uniform(shortest, longest)
             for server in servers:
                 self._note("killed", server, pause=pause)
+                # Before its clients say that they have lost it, they may say what follows from that.
+                self._shake_sessions_with(server)
                 await server.kill()
             await asyncio.sleep(pause)
             for server in servers:
@@ -208,6 +210,7 @@ class Faults:
     async def _server_restarted(self) -> None:
         async with self._one_server, disturbed(self._servers["low"]) as server:
             self._note("ended", server)
+            self._shake_sessions_with(server)
             await server.terminate()
             await server.start()
             self._shake_sessions_with(server)
