@@ -66,10 +66,10 @@ pub(crate) struct Rib {
     next_version: u64,
     /// Origins that went away leaving their routes.
     departed: BTreeSet<OriginId>,
-    /// Routes that accepted peers hold, and VNIs that peers are subscribed to, all together.
+    /// All together: routes that accepted peers hold, VNIs in which these are, and VNIs that peers are subscribed to.
     held: usize,
-    subscriptions: usize,
     held_vnis: usize,
+    subscriptions: usize,
     /// The most next hops of a destination; and those that came to have more.
     next_hops_max: usize,
     crowds: BTreeSet<(TableId, u32)>,
