@@ -97,7 +97,7 @@ impl Node {
             return Err(ApiMisuse::NotSubscribed);
         }
         if !self.jobs.iter().any(|job| job.drops(vni)) {
-            self.jobs.push_back(Job::Drop { vni, from: 0 });
+            self.jobs.push_back(Job::Drop { vni, from: u32::MAX });
         }
         self.ask_servers(vni);
         Ok(())

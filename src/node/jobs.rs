@@ -8,7 +8,7 @@ use super::Node;
 use super::conn::Conn;
 use super::upstream::Wire;
 use crate::Vni;
-use crate::rib::{OriginId, Taken};
+use crate::rib::OriginId;
 
 /// Routes looked at in one slice: some tenths of a millisecond.
 const SLICE: usize = 4096;
@@ -24,8 +24,8 @@ pub(super) enum Job {
     Sweep { origin: OriginId, release: bool },
     /// Withdraw an origin's stale routes in these VNIs that a live server doesn't have.
     Contradict { origin: OriginId, by: OriginId, vnis: BTreeSet<Vni>, from: usize },
-    /// Withdraw what an accepted peer announced in a VNI that it has left.
-    Withdraw { origin: OriginId, taken: Taken },
+    /// Withdraw what an accepted peer announced in VNIs that it has left.
+    Withdraw { origin: OriginId },
     /// Forget what servers told of a VNI that is not subscribed to any more.
     Drop { vni: Vni, from: u32 },
     /// Withdraw all that this node announces.
@@ -65,7 +65,7 @@ impl Node {
                 Job::Contradict { origin, by, vnis, from } => {
                     self.rib.contradict(*origin, *by, vnis, from, &mut budget)
                 }
-                Job::Withdraw { origin, taken } => self.rib.withdraw_taken(*origin, taken, &mut budget),
+                Job::Withdraw { origin } => self.rib.withdraw_taken(*origin, &mut budget),
                 Job::Drop { vni, from } => {
                     let filters = |conn: &&alloc::boxed::Box<Conn>| {
                         conn.upstream.as_ref().is_some_and(|upstream| upstream.wire(*vni) == Some(Wire::Filtered))

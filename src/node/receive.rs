@@ -136,10 +136,8 @@ impl Node {
             && self.rib.unsubscribe(subscriber, vni)
         {
             // The reference does so, and clients of its production fork rely on it.
-            if !conn.session.is_ordered()
-                && let Some(taken) = self.rib.take_table(origin, vni)
-            {
-                self.jobs.push_back(Job::Withdraw { origin, taken });
+            if !conn.session.is_ordered() && self.rib.take_table(origin, vni) {
+                self.jobs.push_back(Job::Withdraw { origin });
             }
             self.mark_ready(id);
         }

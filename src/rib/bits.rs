@@ -29,6 +29,18 @@ impl Bits {
         }
         was
     }
+
+    /// Removes all from `end` on, and gives back their room.
+    pub(super) fn truncate(&mut self, end: u32) {
+        let words = (end as usize).div_ceil(64);
+        if words < self.0.len() {
+            self.0.truncate(words);
+            self.0.shrink_to_fit();
+        }
+        if let Some(last) = self.0.get_mut(end as usize / 64) {
+            *last &= bit(end) - 1;
+        }
+    }
 }
 
 fn bit(n: u32) -> u64 {

@@ -39,8 +39,9 @@ pub(crate) struct Position {
     born: u64,
     /// The walks of this lap, in order.
     stretches: SmallVec<[Stretch; 1]>,
-    /// Hops that were told before their turn, with others of their destination, and whether as there.
-    ahead: BTreeMap<u32, bool>,
+    /// Hops, by their first change, that were told before their turn, with others of their destination, and whether as
+    /// there.
+    ahead: BTreeMap<u64, bool>,
 }
 
 /// Walks of one lap.
@@ -83,8 +84,8 @@ impl Position {
     }
 
     /// What it has been told of a hop whose last change it has not passed.
-    pub(super) fn told(&self, id: u32, hop: &Hop, viewer: Viewer) -> Told {
-        if let Some(there) = self.ahead.get(&id) {
+    pub(super) fn told(&self, hop: &Hop, viewer: Viewer) -> Told {
+        if let Some(there) = self.ahead.get(&hop.first_seq) {
             return if *there { Told::Yes } else { Told::No };
         }
         // Not told before this lap, and not in it.
@@ -115,17 +116,17 @@ impl Position {
     }
 
     /// Notes that a hop was told before its turn.
-    pub(super) fn tell_ahead(&mut self, id: u32, there: bool) {
-        self.ahead.insert(id, there);
+    pub(super) fn tell_ahead(&mut self, hop: &Hop, there: bool) {
+        self.ahead.insert(hop.first_seq, there);
     }
 
-    /// Passes an entry; `live`: the hop's last.
-    pub(super) fn pass(&mut self, seq: u64, live: Option<u32>) {
+    /// Passes an entry; `live`: the hop, if it is its last.
+    pub(super) fn pass(&mut self, seq: u64, live: Option<&Hop>) {
         self.at = seq;
-        if let Some(id) = live
+        if let Some(hop) = live
             && !self.ahead.is_empty()
         {
-            self.ahead.remove(&id);
+            self.ahead.remove(&hop.first_seq);
         }
     }
 

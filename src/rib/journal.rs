@@ -39,6 +39,13 @@ impl Journal {
         &self.entries[start..]
     }
 
+    /// The hop of change `seq`, which is its last, has another number.
+    pub(super) fn rename(&mut self, seq: u64, hop: u32) {
+        if let Ok(at) = self.entries.binary_search_by_key(&seq, |entry| entry.seq) {
+            self.entries[at].hop = hop;
+        }
+    }
+
     /// An entry's hop changed again, or is gone. `is_alive` tells which entries still stand.
     pub(super) fn bury(&mut self, is_alive: impl FnMut(&Entry) -> bool) {
         self.dead += 1;

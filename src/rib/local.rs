@@ -26,7 +26,7 @@ pub(super) struct Local {
     /// Places of destinations to look at, each once.
     queue: VecDeque<u32>,
     queued: Bits,
-    /// All places from this one on are to be looked at, too.
+    /// All places before this one are to be looked at, too. Downwards, as compaction moves destinations: none escapes.
     rest: Option<u32>,
     /// In doing so, what was told is told again.
     again: bool,
@@ -67,7 +67,7 @@ impl Local {
     }
 
     fn look_at_all(&mut self, again: bool) {
-        self.rest = Some(0);
+        self.rest = Some(u32::MAX);
         // What was promised and has not been told yet stays promised.
         self.again |= again;
     }
@@ -88,13 +88,38 @@ impl Local {
     }
 
     fn next_of_rest(&mut self, places: u32) -> Option<(u32, bool)> {
-        let dest = self.rest.take()?;
-        if dest >= places {
+        let Some(dest) = self.rest.take()?.min(places).checked_sub(1) else {
             self.again = false;
             return None;
-        }
-        self.rest = Some(dest + 1);
+        };
+        self.rest = Some(dest);
         Some((dest, self.again))
+    }
+
+    /// A hop has another number.
+    pub(super) fn rename_hop(&mut self, from: u32, to: u32) {
+        for bits in [&mut self.told, &mut self.kept] {
+            if bits.remove(from) {
+                bits.insert(to);
+            }
+        }
+    }
+
+    /// A destination has another number.
+    pub(super) fn rename_dest(&mut self, from: u32, to: u32) {
+        if self.queued.remove(from) && self.queued.insert(to) {
+            self.queue.push_back(to);
+        }
+    }
+
+    /// There are so many hops and destinations now, after some were renamed.
+    pub(super) fn cut(&mut self, hops: u32, dests: u32) {
+        self.told.truncate(hops);
+        self.kept.truncate(hops);
+        self.queued.truncate(dests);
+        let Self { queue, queued, .. } = self;
+        queue.retain(|&dest| queued.contains(dest));
+        queue.shrink_to(queue.len() * 2);
     }
 }
 
@@ -159,7 +184,7 @@ impl Rib {
             *steps -= 1;
             let places = table.dest_places();
             let Some((dest, again)) = table.local.next(places) else {
-                self.release_if_unused(id);
+                self.trim(id);
                 continue;
             };
             let (change, gone) = table.tell(&self.next_hops, dest, again, steps);
@@ -168,7 +193,7 @@ impl Rib {
                 self.next_hops.give_back(next_hop);
             }
             self.list(id);
-            self.release_if_unused(id);
+            self.trim(id);
             if change.is_some() {
                 return change;
             }

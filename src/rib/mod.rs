@@ -4,6 +4,8 @@
 
 mod announcers;
 mod bits;
+mod by_table;
+mod compact;
 mod cursor;
 mod intern;
 mod journal;
@@ -30,7 +32,6 @@ use hashbrown::HashMap;
 
 pub(crate) use cursor::Position;
 pub(crate) use origin::OriginId;
-pub(crate) use routes::Taken;
 pub(crate) use subscriber::SubscriberId;
 pub(crate) use table::TableId;
 pub(crate) use visibility::Viewer;
@@ -127,13 +128,15 @@ impl Rib {
         id
     }
 
-    /// Forgets a table that nobody needs.
-    fn release_if_unused(&mut self, id: TableId) {
+    /// Forgets a table that nobody needs, or makes it smaller: numbers of its hops and destinations are others afterwards.
+    fn trim(&mut self, id: TableId) {
         let table = &mut self.tables[id.0];
         if table.is_unused() {
             self.by_vni.remove(&table.vni);
             *table = Table::new(table.vni, self.seed.clone());
             self.tables.release(id.0);
+        } else if table.is_sparse() {
+            self.compact(id);
         }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::Rib;
+use super::by_table::ByTable;
 use super::load::Standing;
 use super::table::TableId;
 use super::visibility::{Announcer, Visibility};
@@ -42,8 +43,10 @@ pub(super) struct Origin {
     pub(super) stale: usize,
     /// Of an accepted peer, how many of them are in which table.
     pub(super) vnis: BTreeMap<TableId, u32>,
-    /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI.
-    pub(super) by_table: Option<BTreeMap<TableId, BTreeSet<u32>>>,
+    /// The same by table, for a peer whose UNSUBSCRIBE withdraws all that it announces in a VNI; and what is yet to be
+    /// withdrawn so.
+    pub(super) by_table: Option<ByTable>,
+    pub(super) taken: ByTable,
     /// Set when it went away leaving its routes: sessions of its host with this key or a later one take them over.
     pub(super) departed: Option<u64>,
 }
@@ -63,7 +66,7 @@ impl Rib {
 
     /// From now on, before it announces anything, `take_table` may be asked of it.
     pub(crate) fn keep_by_table(&mut self, id: OriginId) {
-        self.origins[id.0].by_table = Some(BTreeMap::new());
+        self.origins[id.0].by_table = Some(ByTable::default());
     }
 
     /// A server that this node dials.
@@ -73,18 +76,18 @@ impl Rib {
 
     pub(super) fn insert_origin(&mut self, is_server: bool, is_dialled: bool, standing: Standing) -> OriginId {
         let key = self.new_key();
-        let (routes, by_table, departed) = (Vec::new(), None, None);
         let origin = Origin {
             key,
             is_server,
             is_dialled,
             standing,
             host: None,
-            routes,
+            routes: Vec::new(),
             stale: 0,
             vnis: BTreeMap::new(),
-            by_table,
-            departed,
+            by_table: None,
+            taken: ByTable::default(),
+            departed: None,
         };
         OriginId(self.origins.insert(origin))
     }
@@ -172,18 +175,14 @@ impl Rib {
         self.swap(id, place, last);
         if let Some(RouteRef { table, hop }) = self.origins[id.0].routes.pop() {
             self.let_go(id, table);
-            let routes = &mut self.origins[id.0].routes;
+            let Origin { routes, by_table, taken, .. } = &mut self.origins[id.0];
             if routes.capacity() > 1024 && routes.len() < routes.capacity() / 4 {
                 routes.shrink_to(routes.len() * 2);
             }
             self.tables[table.0].hops[hop].announcers.remove(id);
-            if let Some(by_table) = &mut self.origins[id.0].by_table
-                && let Some(hops) = by_table.get_mut(&table)
-            {
-                hops.remove(&hop);
-                if hops.is_empty() {
-                    by_table.remove(&table);
-                }
+            if let Some(by_table) = by_table {
+                by_table.remove(table, hop);
+                taken.remove(table, hop);
             }
         }
     }

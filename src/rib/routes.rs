@@ -1,20 +1,11 @@
 //! Announcing and withdrawing routes.
 
-use alloc::collections::BTreeSet;
-
 use smallvec::SmallVec;
 
 use super::announcers::{Announced, Announcers};
 use super::origin::{Origin, OriginId, RouteRef};
 use super::{Rib, TableId};
 use crate::{Route, Vni};
-
-/// A peer's routes of one VNI, which it has withdrawn together.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    table: TableId,
-    hops: BTreeSet<u32>,
-}
 
 impl Rib {
     /// `origin` announces `route`. False: it does already (and the route is stale no more).
@@ -67,8 +58,10 @@ impl Rib {
     }
 
     fn note_by_table(&mut self, origin: OriginId, table: TableId, hop: u32) {
-        if let Some(by_table) = &mut self.origins[origin.0].by_table {
-            by_table.entry(table).or_default().insert(hop);
+        let Origin { by_table, taken, .. } = &mut self.origins[origin.0];
+        if let Some(by_table) = by_table {
+            by_table.insert(table, hop);
+            taken.remove(table, hop);
         }
     }
 
@@ -80,30 +73,33 @@ impl Rib {
         true
     }
 
-    /// `origin`, which is kept by table, withdraws all that it announces in a VNI: what `withdraw_taken` is to do.
-    pub(crate) fn take_table(&mut self, origin: OriginId, vni: Vni) -> Option<Taken> {
-        let &table = self.by_vni.get(&vni)?;
-        let hops = self.origins[origin.0].by_table.as_mut()?.remove(&table)?;
-        Some(Taken { table, hops })
+    /// `origin`, which is kept by table, withdraws all that it announces in a VNI: that is for `withdraw_taken` to do. False:
+    /// there is nothing to do.
+    pub(crate) fn take_table(&mut self, origin: OriginId, vni: Vni) -> bool {
+        let Some(&table) = self.by_vni.get(&vni) else { return false };
+        let Origin { by_table, taken, .. } = &mut self.origins[origin.0];
+        let hops = by_table.as_mut().and_then(|by_table| by_table.take(table)).unwrap_or_default();
+        let is_something = !hops.is_empty();
+        for hop in hops {
+            taken.insert(table, hop);
+        }
+        is_something
     }
 
     /// Withdraws what was taken from `origin`, but for what it has announced again since, as many routes as `budget`
     /// allows. Whether none is left.
-    pub(crate) fn withdraw_taken(&mut self, origin: OriginId, taken: &mut Taken, budget: &mut usize) -> bool {
-        let table = taken.table;
-        while *budget > 0 {
-            let Some(hop) = taken.hops.pop_first() else { return true };
+    pub(crate) fn withdraw_taken(&mut self, origin: OriginId, budget: &mut usize) -> bool {
+        while let Some((table, hop)) = self.origins[origin.0].taken.first() {
+            if *budget == 0 {
+                return false;
+            }
             *budget -= 1;
-            let by_table = self.origins[origin.0].by_table.as_ref();
-            if by_table.and_then(|by_table| by_table.get(&table)).is_some_and(|hops| hops.contains(&hop)) {
-                continue;
-            }
-            let there = self.tables.get(table.0).and_then(|table| table.hops.get(hop));
-            if let Some(place) = there.and_then(|hop| hop.announcers.place(origin)) {
-                self.detach(origin, place as usize);
-            }
+            let place = self.tables[table.0].hops[hop].announcers.place(origin);
+            debug_assert!(place.is_some(), "what an origin lost is not among what was taken from it");
+            let Some(place) = place else { return true };
+            self.detach(origin, place as usize);
         }
-        taken.hops.is_empty()
+        true
     }
 
     /// A live server says that `route` is gone: so are the stale copies that others have of it.
@@ -119,21 +115,24 @@ impl Rib {
     }
 
     /// Removes what dialled servers, but for those in `kept`, announce in a VNI, as many routes as `budget` allows, from
-    /// the hop in place `from` on. Whether none is left.
+    /// the hop before place `from` downwards. Whether none is left.
     pub(crate) fn drop_dialled(&mut self, vni: Vni, kept: &[OriginId], from: &mut u32, budget: &mut usize) -> bool {
         let Some(&id) = self.by_vni.get(&vni) else { return true };
-        while *from < self.tables[id.0].hops.places() {
-            let hop = &self.tables[id.0].hops[*from];
+        loop {
+            *from = (*from).min(self.tables[id.0].hops.places());
+            let Some(last) = from.checked_sub(1) else { return true };
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            let hop = &self.tables[id.0].hops[last];
             let is_dropped = |a: &Announced| self.origins[a.origin].is_dialled && !kept.contains(&OriginId(a.origin));
             let dialled = hop.announcers.iter().find(is_dropped);
             match dialled {
-                _ if *budget == 0 => return false,
                 Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),
-                None => *from += 1,
+                None => *from = last,
             }
-            *budget -= 1;
         }
-        true
     }
 
     pub(super) fn find(&self, route: &Route) -> Option<(TableId, u32)> {

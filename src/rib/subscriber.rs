@@ -127,7 +127,7 @@ impl Rib {
         table.cursors[cursor].subscriber = NIL;
         table.cursors.release(cursor);
         self.purge(table_id);
-        self.release_if_unused(table_id);
+        self.trim(table_id);
         true
     }
 
@@ -177,7 +177,7 @@ impl Rib {
                     ready(conn);
                 }
             }
-            self.release_if_unused(id);
+            self.trim(id);
         }
     }
 
@@ -224,6 +224,7 @@ impl Rib {
         subscriber.unsynced.remove(&cursor.number);
         table.lay_down(pending.cursor);
         self.purge(pending.table);
+        self.trim(pending.table);
     }
 
     fn purge(&mut self, id: TableId) {

@@ -24,14 +24,14 @@ pub(crate) struct TableId(pub(super) u32);
 /// No hop.
 pub(super) const NIL: u32 = u32::MAX;
 /// Destinations with more next hops than this have them in the table's hash index; a list is quicker below.
-const WIDE: u32 = 8;
+const WIDE: u32 = if cfg!(test) { 2 } else { 8 };
 
 /// A destination: its next hops as a list in the order of their last change, latest last.
 #[derive(Debug)]
 pub(super) struct Dest {
     pub(super) prefix: Prefix,
-    first: u32,
-    last: u32,
+    pub(super) first: u32,
+    pub(super) last: u32,
     hops: u32,
 }
 
@@ -39,6 +39,11 @@ impl Dest {
     /// How many next hops it has, tombstones among them.
     pub(super) fn hops(&self) -> u32 {
         self.hops
+    }
+
+    /// Whether they are in the table's hash index.
+    pub(super) fn is_wide(&self) -> bool {
+        self.hops > WIDE
     }
 }
 
@@ -48,7 +53,7 @@ pub(super) struct Hop {
     pub(super) dest: u32,
     pub(super) next_hop: NextHopId,
     pub(super) next: u32,
-    before: u32,
+    pub(super) before: u32,
     /// The number of its last visible change.
     pub(super) seq: u64,
     /// To whom it is visible.
@@ -64,11 +69,11 @@ pub(super) struct Hop {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) vni: Vni,
-    seed: FixedState,
-    by_prefix: HashTable<u32>,
-    dests: Pool<Dest>,
+    pub(super) seed: FixedState,
+    pub(super) by_prefix: HashTable<u32>,
+    pub(super) dests: Pool<Dest>,
     pub(super) hops: Pool<Hop>,
-    wide: HashMap<(u32, NextHopId), u32, FixedState>,
+    pub(super) wide: HashMap<(u32, NextHopId), u32, FixedState>,
     pub(super) journal: Journal,
     /// The furthest that anybody ever walked: a change behind it can still be taken back unseen.
     pub(super) frontier: u64,
@@ -145,7 +150,7 @@ impl Table {
     }
 
     fn find_hop(&self, dest: u32, next_hop: NextHopId) -> Option<u32> {
-        if self.dests[dest].hops > WIDE {
+        if self.dests[dest].is_wide() {
             return self.wide.get(&(dest, next_hop)).copied();
         }
         let mut id = self.dests[dest].first;
@@ -349,6 +354,7 @@ impl Table {
                 }
             }
         }
+        self.tombstones.shrink();
         self.purge_at = self.tombstones.len() * 2 + 64;
         freed
     }
@@ -363,12 +369,12 @@ fn is_live(hops: &Pool<Hop>, entry: &Entry) -> bool {
 }
 
 /// Whether the hop is still gone by that change, not announced again nor withdrawn once more, and there for subscribers.
-fn is_tombstone(hops: &Pool<Hop>, local: &Local, entry: &Entry) -> bool {
+pub(super) fn is_tombstone(hops: &Pool<Hop>, local: &Local, entry: &Entry) -> bool {
     is_live(hops, entry) && hops[entry.hop].now == Visibility::NONE && !local.is_kept(entry.hop)
 }
 
 /// A prefix as three words: bytewise is slower.
-fn hash(seed: &FixedState, prefix: &Prefix) -> u64 {
+pub(super) fn hash(seed: &FixedState, prefix: &Prefix) -> u64 {
     let mut hasher = seed.build_hasher();
     let (low, high, rest) = prefix.words();
     hasher.write_u64(low);

@@ -11,13 +11,21 @@ use super::*;
 use crate::{NextHop, Prefix, Route};
 
 const PEERS: usize = 4;
+const DESTS: u8 = 3;
+const HOPS: u8 = 4;
+/// The most next hops of a destination.
+const CROWD: usize = 2;
 /// Which of them listen themselves.
 const SERVERS: [bool; PEERS] = [false, false, true, true];
+/// Which of them withdraw what they announced in a VNI by leaving it.
+const IS_LEGACY: [bool; PEERS] = [true, false, true, false];
 
 #[derive(Clone, Debug)]
 enum Op {
     Announce(usize, u8, u8, u8),
     Withdraw(usize, u8, u8, u8),
+    /// All of a VNI: how many of it at once.
+    TakeTable(usize, u8, usize),
     Subscribe(usize, u8),
     Unsubscribe(usize, u8),
     Pull(usize, usize),
@@ -32,10 +40,11 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let route = (0..PEERS, 0..2u8, 0..2u8, 0..3u8);
+    let route = (0..PEERS, 0..2u8, 0..DESTS, 0..HOPS);
     prop_oneof![
         6 => route.clone().prop_map(|(p, v, d, n)| Op::Announce(p, v, d, n)),
         5 => route.clone().prop_map(|(p, v, d, n)| Op::Withdraw(p, v, d, n)),
+        1 => (0..PEERS, 0..2u8, 0..4usize).prop_map(|(p, v, budget)| Op::TakeTable(p, v, budget)),
         2 => (0..PEERS, 0..2u8).prop_map(|(p, v)| Op::Subscribe(p, v)),
         1 => (0..PEERS, 0..2u8).prop_map(|(p, v)| Op::Unsubscribe(p, v)),
         6 => (0..PEERS, 0..4usize).prop_map(|(p, room)| Op::Pull(p, room)),
@@ -63,6 +72,8 @@ struct World {
     origins: Vec<OriginId>,
     subscribers: Vec<SubscriberId>,
     announced: BTreeSet<(usize, Route)>,
+    /// Those of them that are to go, since their announcer left the VNI.
+    taken: BTreeSet<(usize, Route)>,
     told: Vec<BTreeSet<Route>>,
     own: BTreeSet<Route>,
     /// What the embedder has been told, and of which VNIs it is being told again.
@@ -101,12 +112,12 @@ impl Sink for Told<'_> {
 
 impl World {
     fn new(prompt: bool) -> Self {
-        let mut rib = Rib::new(7, usize::MAX);
-        let origins: Vec<_> = SERVERS.iter().map(|&is_server| rib.add_origin(is_server, None)).collect();
+        let mut rib = Rib::new(7, CROWD);
+        let origins: Vec<_> = (0..PEERS).map(|p| add_origin(&mut rib, p)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p), None)).collect();
         let told = alloc::vec![BTreeSet::new(); PEERS];
-        let (announced, own, embedder, again) = Default::default();
-        Self { rib, origins, subscribers, announced, told, own, embedder, again, prompt }
+        let (announced, taken, own, embedder, again) = Default::default();
+        Self { rib, origins, subscribers, announced, taken, told, own, embedder, again, prompt }
     }
 
     fn view(&self, peer: usize) -> BTreeSet<Route> {
@@ -166,11 +177,14 @@ impl World {
             Op::Announce(p, v, d, n) => {
                 let news = self.rib.announce(self.origins[p], &route(v, d, n));
                 assert_eq!(news, self.announced.insert((p, route(v, d, n))));
+                self.taken.remove(&(p, route(v, d, n)));
             }
             Op::Withdraw(p, v, d, n) => {
                 let news = self.rib.withdraw(self.origins[p], &route(v, d, n));
                 assert_eq!(news, self.announced.remove(&(p, route(v, d, n))));
+                self.taken.remove(&(p, route(v, d, n)));
             }
+            Op::TakeTable(p, v, budget) => self.take_table(p, v, budget),
             Op::Subscribe(p, v) => {
                 self.rib.subscribe(self.subscribers[p], Vni(v.into()));
             }
@@ -203,14 +217,41 @@ impl World {
                 self.rib.mark_stale(self.origins[p]);
                 assert!(self.rib.sweep(self.origins[p], &mut 1000));
                 self.announced.retain(|(q, _)| *q != p);
+                self.taken.retain(|(q, _)| *q != p);
                 self.rib.release_origin(self.origins[p]);
                 self.rib.remove_subscriber(self.subscribers[p]);
                 self.told[p].clear();
-                self.origins[p] = self.rib.add_origin(SERVERS[p], None);
+                self.origins[p] = add_origin(&mut self.rib, p);
                 let viewer = viewer(&self.rib, &self.origins, p);
                 self.subscribers[p] = self.rib.add_subscriber(viewer, None);
             }
         }
+        for p in 0..PEERS {
+            assert_eq!(self.announced_by(p), self.rib.announced_by(self.origins[p]).collect(), "peer {p}");
+        }
+    }
+
+    fn announced_by(&self, peer: usize) -> BTreeSet<Route> {
+        self.announced.iter().filter(|(p, _)| *p == peer).map(|(_, route)| *route).collect()
+    }
+
+    fn take_table(&mut self, peer: usize, vni: u8, budget: usize) {
+        if !IS_LEGACY[peer] {
+            return;
+        }
+        let left = |&&(p, route): &&(usize, Route)| p == peer && route.vni == Vni(vni.into());
+        let left: Vec<_> = self.announced.iter().filter(left).copied().collect();
+        let news = self.rib.take_table(self.origins[peer], Vni(vni.into()));
+        assert_eq!(news, left.iter().any(|one| !self.taken.contains(one)));
+        self.taken.extend(left);
+        let done = self.rib.withdraw_taken(self.origins[peer], &mut budget.clone());
+        let announced: BTreeSet<_> = self.rib.announced_by(self.origins[peer]).map(|route| (peer, route)).collect();
+        let gone: BTreeSet<_> =
+            self.announced.extract_if(.., |one| one.0 == peer && !announced.contains(one)).collect();
+        assert!(gone.is_subset(&self.taken));
+        let due = self.taken.iter().filter(|(p, _)| *p == peer).count();
+        assert_eq!((gone.len(), done), (due.min(budget), due <= budget));
+        self.taken = &self.taken - &gone;
     }
 
     /// How many next hops have a place in the tables.
@@ -236,8 +277,28 @@ impl World {
         assert_eq!(self.rib.len(), distinct.len());
         for table in self.rib.tables.iter() {
             assert!(table.journal.len() <= table.hops.len() * 2 + 130, "the journal is compacted");
+            assert_eq!(table.hops.places() as usize, table.hops.len(), "the table is compacted");
+            assert_eq!(table.dests.places() as usize, table.dests.len());
+            let of_wide = table.hops.iter().filter(|hop| table.dest(hop.dest).is_wide()).count();
+            assert_eq!(table.wide.len(), of_wide, "the index has what it needs, and no more");
+        }
+        for (vni, &id) in &self.rib.by_vni {
+            for dest in 0..self.rib.tables[id.0].dest_places() {
+                let prefix = self.rib.tables[id.0].dest(dest).prefix;
+                let by_peers = self.announced.iter().filter(|(_, r)| (r.vni, r.prefix) == (*vni, prefix));
+                let hops: BTreeSet<_> = by_peers.map(|(_, route)| route.next_hop).collect();
+                assert!(hops.len() <= CROWD || self.rib.crowds.contains(&(id, dest)), "a crowd stays known");
+            }
         }
     }
+}
+
+fn add_origin(rib: &mut Rib, peer: usize) -> OriginId {
+    let id = rib.add_origin(SERVERS[peer], None);
+    if IS_LEGACY[peer] {
+        rib.keep_by_table(id);
+    }
+    id
 }
 
 fn viewer(rib: &Rib, origins: &[OriginId], peer: usize) -> Viewer {
@@ -348,7 +409,7 @@ proptest! {
             } else {
                 world.apply(op);
             }
-            for dest in 0..2 {
+            for dest in 0..DESTS {
                 let Route { vni, prefix, .. } = route(0, dest, 0);
                 let has = |routes: &BTreeSet<Route>| routes.iter().any(|r| (r.vni, r.prefix) == (vni, prefix));
                 let (there, known) = (has(&world.view(0)), has(&world.told[0]));

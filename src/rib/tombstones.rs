@@ -3,9 +3,10 @@
 use alloc::collections::VecDeque;
 
 use super::journal::Entry;
+use super::pool::is_sparse;
 
-/// Hops with the number of the change that made them tombstones. Some may be announced again; and after a `push`, stand
-/// here twice, or out of order.
+/// Hops with the number of the change that made them tombstones. Some may be announced again, or have another number; and
+/// after a `push`, stand here twice, or out of order.
 #[derive(Debug, Default)]
 pub(super) struct Tombstones {
     entries: VecDeque<Entry>,
@@ -42,6 +43,13 @@ impl Tombstones {
         let mut last = 0;
         self.entries.retain(|entry| core::mem::replace(&mut last, entry.seq) != entry.seq);
         self.is_tidy = true;
+    }
+
+    /// Gives back room that is not needed any more.
+    pub(super) fn shrink(&mut self) {
+        if is_sparse(self.entries.capacity(), self.entries.len()) {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
     }
 
     /// Takes the first, if its number is at most `seq`. To be called when they are tidy.
