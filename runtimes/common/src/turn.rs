@@ -5,11 +5,11 @@ use std::time::Duration;
 use metalbond::RouteChange;
 
 /// Messages that the actor's mailbox holds. As many as one turn takes: more would only be older when they are read,
-/// and each may hold [`READ`] bytes (16 MiB in all). A full mailbox stops the readers, and TCP tells the sender.
+/// and each may hold [`READ`] bytes (4 MiB in all). A full mailbox stops the readers, and TCP tells the sender.
 pub const MAILBOX: usize = 256;
 
 /// Bytes of one read.
-pub const READ: usize = 64 * 1024;
+pub const READ: usize = 16 * 1024;
 
 /// Commands that one message carries; larger sets are sent in several.
 pub const BATCH: usize = 1024;
