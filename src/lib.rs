@@ -133,6 +133,7 @@ mod change;
 mod close;
 mod config;
 mod error;
+pub mod fib;
 mod limits;
 mod node;
 mod prefix;
