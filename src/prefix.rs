@@ -84,6 +84,33 @@ impl Prefix {
         self.is_v6
     }
 
+    /// The network: the same without host bits.
+    ///
+    /// ```
+    /// # use metalbond::Prefix;
+    /// let prefix: Prefix = "10.0.23.5/24".parse()?;
+    /// assert_eq!(prefix.network(), "10.0.23.0/24".parse()?);
+    /// # Ok::<_, metalbond::ParsePrefixError>(())
+    /// ```
+    #[must_use]
+    pub fn network(&self) -> Self {
+        let mut octets = self.octets;
+        let len = usize::from(self.len);
+        for (n, octet) in octets.iter_mut().enumerate() {
+            *octet &= match len.saturating_sub(n * 8) {
+                bits @ 0..8 => !(0xff_u8 >> bits),
+                _ => 0xff,
+            };
+        }
+        Self { octets, ..*self }
+    }
+
+    /// Whether an address is in the network.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        let addr = Self::from(addr);
+        addr.is_v6 == self.is_v6 && Self { len: self.len, ..addr }.network() == self.network()
+    }
+
     /// The address as it goes on the wire: 4 or 16 bytes.
     pub(crate) fn octets(&self) -> &[u8] {
         if self.is_v6 { &self.octets } else { &self.octets[..4] }

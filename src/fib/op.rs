@@ -78,6 +78,19 @@ pub enum Op {
     },
 }
 
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddObject { id, addr } => write!(f, "add nexthop object {id} to {addr}"),
+            Self::AddGroup { id, members } => write!(f, "add nexthop group {id} of {}", members.len()),
+            Self::RemoveObject { id } => write!(f, "remove nexthop object {id}"),
+            Self::AddRoute { table, prefix, .. } => write!(f, "add {prefix} in table {table}"),
+            Self::ReplaceRoute { table, prefix, .. } => write!(f, "replace {prefix} in table {table}"),
+            Self::RemoveRoute { table, prefix } => write!(f, "remove {prefix} from table {table}"),
+        }
+    }
+}
+
 /// Why the kernel did not do an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpError {

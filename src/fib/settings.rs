@@ -1,0 +1,119 @@
+//! What of the learned routes goes into the kernel, and where.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use crate::{NextHop, NextHopKind, Prefix, Vni};
+
+/// The settings of a [`Fib`](super::Fib).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FibSettings {
+    /// The kernel's routing table for each VNI: 1 to 2^32-1, each for one VNI. Routes of others are not installed.
+    pub tables: BTreeMap<Vni, u32>,
+    /// The ids of the nexthop objects that may be made. Default 2,000,000,000 to 2,099,999,999.
+    pub ids: RangeInclusive<u32>,
+    /// Whether the kernel has nexthop objects (Linux 5.3). Without them, routes have encapsulations of their own, and IPv6
+    /// routes only the best of several next hops. Default true.
+    pub nexthop_objects: bool,
+    /// Install IPv4 destinations only.
+    pub ipv4_only: bool,
+    /// Next hops that are not installed.
+    pub exclude: ExcludedKinds,
+    /// Next hops in these networks get 99 times the weight of the others of the same destination.
+    pub prefer: Vec<Prefix>,
+    /// The shortest wait before a failed operation is tried again; doubled at each failure. Default 100 ms.
+    pub retry_min: Duration,
+    /// The longest. Default 30 s.
+    pub retry_max: Duration,
+    /// Seeds hash maps. Default 0: to be set where routes come from strangers.
+    pub seed: u64,
+}
+
+/// Kinds of next hops, of which none is excluded by default.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ExcludedKinds {
+    /// [`NextHopKind::Standard`].
+    pub standard: bool,
+    /// [`NextHopKind::Nat`].
+    pub nat: bool,
+    /// [`NextHopKind::LoadBalancer`].
+    pub load_balancer: bool,
+}
+
+impl ExcludedKinds {
+    pub(super) fn contains(self, hop: &NextHop) -> bool {
+        match hop.kind {
+            NextHopKind::Standard => self.standard,
+            NextHopKind::Nat { .. } => self.nat,
+            NextHopKind::LoadBalancer => self.load_balancer,
+        }
+    }
+}
+
+impl Default for FibSettings {
+    fn default() -> Self {
+        Self {
+            tables: BTreeMap::new(),
+            ids: 2_000_000_000..=2_099_999_999,
+            nexthop_objects: true,
+            ipv4_only: false,
+            exclude: ExcludedKinds::default(),
+            prefer: Vec::new(),
+            retry_min: Duration::from_millis(100),
+            retry_max: Duration::from_secs(30),
+            seed: 0,
+        }
+    }
+}
+
+/// Settings that make no sense.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum FibSettingsError {
+    /// Table 0 is none.
+    TableZero(Vni),
+    /// Two VNIs in one table.
+    SameTable {
+        /// The table.
+        table: u32,
+        /// The two.
+        vnis: [Vni; 2],
+    },
+    /// There are no ids in the range, or 0 is in it, which is none.
+    Ids(RangeInclusive<u32>),
+}
+
+impl fmt::Display for FibSettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TableZero(vni) => write!(f, "VNI {vni} can't be in table 0: tables are 1 to 4294967295"),
+            Self::SameTable { table, vnis: [a, b] } => {
+                write!(f, "VNIs {a} and {b} are both to be in table {table}: each needs one of its own")
+            }
+            Self::Ids(ids) => write!(f, "no nexthop ids in {}-{}: the first is at least 1", ids.start(), ids.end()),
+        }
+    }
+}
+
+impl core::error::Error for FibSettingsError {}
+
+impl FibSettings {
+    pub(super) fn check(&self) -> Result<(), FibSettingsError> {
+        let mut vni_of = BTreeMap::new();
+        for (&vni, &table) in &self.tables {
+            if table == 0 {
+                return Err(FibSettingsError::TableZero(vni));
+            }
+            if let Some(other) = vni_of.insert(table, vni) {
+                return Err(FibSettingsError::SameTable { table, vnis: [other, vni] });
+            }
+        }
+        if self.nexthop_objects && (self.ids.is_empty() || *self.ids.start() == 0) {
+            return Err(FibSettingsError::Ids(self.ids.clone()));
+        }
+        Ok(())
+    }
+}

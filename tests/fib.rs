@@ -1,0 +1,372 @@
+//! A FIB and a kernel, under any sequence of changes, failures and foreign hands: the promises of `metalbond::fib`.
+
+#[path = "fib/kernel.rs"]
+mod kernel;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use kernel::{Kernel, Key, Object, Route as Installed};
+use metalbond::fib::{Fib, FibSettings, Leg, Legs, Notice, Op, OpError, OpErrorKind};
+use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
+use proptest::prelude::*;
+
+const VNIS: u8 = 2;
+const PREFIXES: [&str; 7] =
+    ["10.0.0.0/24", "10.0.0.5/24", "10.0.1.0/24", "10.0.0.1/32", "2001:db8:1::/64", "2001:db8:1::7/64", "::/0"];
+
+fn prefix(n: u8) -> Prefix {
+    PREFIXES[usize::from(n) % PREFIXES.len()].parse().unwrap()
+}
+
+fn addr(n: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, n + 1)
+}
+
+/// Three hypervisors, of which the last is preferred; the first by three kinds of routes; and an IPv4 one.
+fn hops(mask: u8) -> Vec<NextHop> {
+    let standard = |n| NextHop::standard(addr(n).into());
+    let of_kind = |kind| NextHop { kind, ..standard(0) };
+    let all = [
+        standard(0),
+        standard(1),
+        standard(2),
+        of_kind(NextHopKind::LoadBalancer),
+        of_kind(NextHopKind::Nat { from: 1, to: 2 }),
+        of_kind(NextHopKind::Nat { from: 3, to: 4 }),
+        NextHop::standard(IpAddr::from([192, 0, 2, 1])),
+    ];
+    (0..7).filter(|n| mask & 1 << n != 0).map(|n| all[n]).collect()
+}
+
+fn settings(nexthop_objects: bool) -> FibSettings {
+    let tables = (0..VNIS).map(|n| (Vni(n.into()), 100 + u32::from(n))).collect();
+    let prefer = vec!["2001:db8:ff::3/128".parse().unwrap()];
+    FibSettings { tables, nexthop_objects, prefer, ids: 10..=40, ..FibSettings::default() }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Change(u8, u8, u8),
+    Own(u8, u8, bool),
+    /// Up to so many operations; some of them fail, or all answers are lost.
+    Work(usize, u8),
+    LoseAnswers(usize),
+    Dump(bool),
+    Wait(u16),
+    Release,
+    Restart,
+    Device(bool),
+    ForeignRoute(u8, u8),
+    ForeignGone(u8, u8),
+    RemoveRoute(u8, u8),
+    RemoveObject(u8),
+    ForeignObject(u32),
+    LoseNotices,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = || (0..VNIS, 0..PREFIXES.len() as u8);
+    prop_oneof![
+        10 => (key(), any::<u8>()).prop_map(|((v, p), mask)| Step::Change(v, p, mask)),
+        4 => key().prop_map(|(v, p)| Step::Change(v, p, 0)),
+        2 => (key(), any::<bool>()).prop_map(|((v, p), on)| Step::Own(v, p, on)),
+        12 => (1..6usize, prop_oneof![4 => Just(0), 1 => any::<u8>()]).prop_map(|(n, fail)| Step::Work(n, fail)),
+        1 => (1..4usize).prop_map(Step::LoseAnswers),
+        3 => any::<bool>().prop_map(Step::Dump),
+        3 => (0..2000u16).prop_map(Step::Wait),
+        1 => Just(Step::Release),
+        1 => Just(Step::Restart),
+        1 => any::<bool>().prop_map(Step::Device),
+        1 => key().prop_map(|(v, p)| Step::ForeignRoute(v, p)),
+        1 => key().prop_map(|(v, p)| Step::ForeignGone(v, p)),
+        1 => key().prop_map(|(v, p)| Step::RemoveRoute(v, p)),
+        1 => any::<u8>().prop_map(Step::RemoveObject),
+        1 => (10..16u32).prop_map(Step::ForeignObject),
+        1 => Just(Step::LoseNotices),
+    ]
+}
+
+struct World {
+    fib: Fib,
+    kernel: Kernel,
+    now: Instant,
+    /// The complete sets of next hops, and STANDARD routes of our own.
+    wanted: BTreeMap<(Vni, Prefix), Vec<NextHop>>,
+    own: BTreeSet<(Vni, Prefix)>,
+    /// Found in the kernel at the start, and not wanted since.
+    adopted: BTreeSet<Key>,
+    is_released: bool,
+}
+
+impl World {
+    fn new(settings: FibSettings) -> Self {
+        let fib = Fib::new(settings, true).unwrap();
+        let (wanted, own, adopted) = Default::default();
+        Self { fib, kernel: Kernel::new(), now: Instant::EPOCH, wanted, own, adopted, is_released: false }
+    }
+
+    fn table(vni: Vni) -> u32 {
+        vni.0 + 100
+    }
+
+    /// The model: where a kernel route should lead.
+    fn legs(&self, key: &Key) -> Legs {
+        legs(&self.wanted, &self.own, self.fib.settings(), key)
+    }
+
+    fn change(&mut self, vni: Vni, prefix: Prefix, hops: Vec<NextHop>) {
+        self.adopted.remove(&(Self::table(vni), prefix.network()));
+        self.fib.change(&RouteChange::new(vni, prefix, hops.clone(), [], []));
+        self.wanted.insert((vni, prefix), hops);
+    }
+
+    fn own(&mut self, vni: Vni, prefix: Prefix, on: bool) {
+        let route = Route { vni, prefix, next_hop: NextHop::standard(addr(9).into()) };
+        match on {
+            true if self.own.insert((vni, prefix)) => self.fib.announced(&route),
+            false if self.own.remove(&(vni, prefix)) => self.fib.withdrawn(&route),
+            _ => {}
+        }
+    }
+
+    fn tell_notices(&mut self) {
+        for notice in std::mem::take(&mut self.kernel.notices) {
+            self.fib.notice(self.now, notice);
+        }
+    }
+
+    /// Operations, of which those fail that have a bit in `fail`.
+    fn work(&mut self, count: usize, fail: u8) -> usize {
+        self.tell_notices();
+        let mut results = Vec::new();
+        while results.len() < count
+            && let Some(op) = self.fib.poll_op(self.now)
+        {
+            results.push(self.carry_out(&op, fail & 1 << (results.len() % 8) != 0));
+        }
+        let done = results.len();
+        results.into_iter().for_each(|result| self.fib.done(self.now, result));
+        done
+    }
+
+    fn carry_out(&mut self, op: &Op, fails: bool) -> Result<(), OpError> {
+        if fails {
+            return Err(OpError { kind: OpErrorKind::Busy, errno: 105, text: None });
+        }
+        let (wanted, own, adopted, settings) = (&self.wanted, &self.own, &self.adopted, self.fib.settings());
+        let is_wanted = |key: &Key| adopted.contains(key) || !legs(wanted, own, settings, key).is_empty();
+        self.kernel.apply(op, is_wanted)
+    }
+
+    fn dump(&mut self, complete: bool) {
+        self.tell_notices();
+        if !self.fib.needs_dump(self.now) {
+            return;
+        }
+        self.fib.dump_begins(self.now);
+        let found = self.kernel.found();
+        let upto = if complete { found.len() } else { found.len() / 2 };
+        found.into_iter().take(upto).for_each(|one| self.fib.found(one));
+        self.fib.dump_ends(self.now, complete);
+    }
+
+    /// A new process: what is wanted is told again, in another order.
+    fn restart(&mut self) {
+        self.fib = Fib::new(self.fib.settings().clone(), self.kernel.is_up).unwrap();
+        self.kernel.notices.clear();
+        self.is_released = false;
+        let ours = self.kernel.routes.iter().filter(|(_, route)| **route != Installed::Foreign);
+        self.adopted = ours.map(|(key, _)| *key).collect();
+        self.dump(true);
+        for (vni, prefix) in std::mem::take(&mut self.own) {
+            self.own(vni, prefix, true);
+        }
+        for ((vni, prefix), hops) in std::mem::take(&mut self.wanted).into_iter().rev() {
+            if !hops.is_empty() {
+                self.change(vni, prefix, hops);
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let key = |v: u8, p: u8| (100 + u32::from(v), prefix(p).network());
+        match *step {
+            Step::Change(v, p, mask) => self.change(Vni(v.into()), prefix(p), hops(mask)),
+            Step::Own(v, p, on) => self.own(Vni(v.into()), prefix(p), on),
+            Step::Work(count, fail) => drop(self.work(count, fail)),
+            Step::LoseAnswers(count) => {
+                self.tell_notices();
+                for _ in 0..count {
+                    let Some(op) = self.fib.poll_op(self.now) else { break };
+                    let _ = self.carry_out(&op, false);
+                }
+                self.fib.lost(self.now);
+            }
+            Step::Dump(complete) => self.dump(complete),
+            Step::Wait(ms) => self.now = self.now + Duration::from_millis(ms.into()),
+            Step::Release => {
+                self.fib.release_adopted();
+                self.adopted.clear();
+                self.is_released = true;
+            }
+            Step::Restart => self.restart(),
+            Step::Device(is_up) => {
+                if self.kernel.is_up != is_up {
+                    self.kernel.set_device(is_up);
+                }
+            }
+            Step::ForeignRoute(v, p) => {
+                let (table, prefix) = key(v, p);
+                self.kernel.routes.insert((table, prefix), Installed::Foreign);
+                self.kernel.notices.push(Notice::RouteAdded { table, prefix });
+            }
+            Step::ForeignGone(v, p) => {
+                let (table, prefix) = key(v, p);
+                if self.kernel.routes.get(&(table, prefix)) == Some(&Installed::Foreign) {
+                    self.kernel.routes.remove(&(table, prefix));
+                    self.kernel.notices.push(Notice::ForeignRemoved { table, prefix });
+                }
+            }
+            Step::RemoveRoute(v, p) => {
+                let (table, prefix) = key(v, p);
+                if matches!(self.kernel.routes.get(&(table, prefix)), Some(Installed::Ours(_))) {
+                    self.kernel.routes.remove(&(table, prefix));
+                    self.kernel.notices.push(Notice::RouteRemoved { table, prefix });
+                }
+            }
+            Step::RemoveObject(n) => {
+                let objects: Vec<u32> = self.kernel.objects.keys().copied().collect();
+                if !objects.is_empty() {
+                    self.kernel.drop_object(objects[usize::from(n) % objects.len()]);
+                    self.kernel.notices.push(Notice::Anything);
+                }
+            }
+            Step::ForeignObject(id) => {
+                if !self.kernel.objects.contains_key(&id) {
+                    self.kernel.objects.insert(id, Object::Foreign);
+                    self.kernel.notices.push(Notice::Anything);
+                }
+            }
+            Step::LoseNotices => {
+                if !self.kernel.notices.is_empty() {
+                    let device =
+                        self.kernel.notices.iter().rev().find(|n| matches!(n, Notice::DeviceUp | Notice::DeviceDown));
+                    self.kernel.notices = device.copied().into_iter().chain([Notice::Anything]).collect();
+                }
+            }
+        }
+    }
+
+    /// Nothing fails any more: the kernel comes to have what is wanted, and nothing else of ours.
+    fn converge(&mut self) {
+        if !self.kernel.is_up {
+            self.kernel.set_device(true);
+        }
+        self.step(&Step::Release);
+        let until = self.now + Duration::from_secs(120);
+        let mut rounds = 0;
+        loop {
+            self.dump(true);
+            if self.work(100, 0) > 0 {
+                rounds += 1;
+                assert!(rounds < 1000, "it does not come to rest");
+                continue;
+            }
+            match self.fib.poll_timeout() {
+                Some(at) if at <= until => self.now = self.now.max(at),
+                _ => break,
+            }
+        }
+        let keys = (0..VNIS).flat_map(|v| (0..PREFIXES.len() as u8).map(move |p| (v, p)));
+        let (mut wanted, mut installed, mut conflicts) = (0, 0, 0);
+        let keys: BTreeSet<Key> = keys.map(|(v, p)| (100 + u32::from(v), prefix(p).network())).collect();
+        for key in keys {
+            let legs = self.legs(&key);
+            if self.kernel.routes.get(&key) == Some(&Installed::Foreign) {
+                conflicts += usize::from(!legs.is_empty());
+                continue;
+            }
+            assert_eq!(self.kernel.legs(&key).unwrap_or_default(), legs, "{key:?}");
+            installed += usize::from(!legs.is_empty());
+            wanted += usize::from(!legs.is_empty());
+        }
+        if conflicts == 0 {
+            assert_eq!(self.kernel.left_over(), [], "objects that nothing uses");
+        }
+        let stats = self.fib.stats();
+        assert_eq!((stats.installed, stats.conflicts), (installed, conflicts), "{stats:?}");
+        assert!(stats.wanted >= wanted);
+        assert_eq!(self.fib.is_settled(), conflicts == 0);
+    }
+}
+
+fn legs(
+    wanted: &BTreeMap<(Vni, Prefix), Vec<NextHop>>,
+    own: &BTreeSet<(Vni, Prefix)>,
+    settings: &FibSettings,
+    key: &Key,
+) -> Legs {
+    let is_here = |(vni, prefix): &(Vni, Prefix)| (World::table(*vni), prefix.network()) == *key;
+    let is_own = own.iter().any(is_here);
+    let hops = wanted.iter().filter(|(dest, _)| is_here(dest)).flat_map(|(_, hops)| hops);
+    let hops = hops.filter(|hop| !is_own || hop.kind != NextHopKind::Standard);
+    let addrs: BTreeSet<Ipv6Addr> =
+        hops.filter_map(|hop| if let IpAddr::V6(addr) = hop.addr { Some(addr) } else { None }).collect();
+    let is_mixed = addrs.contains(&addr(2)) && addrs.len() > 1;
+    let weight = |a| if is_mixed && a == addr(2) { 99 } else { 1 };
+    let legs: Legs = addrs.into_iter().map(|addr| Leg { addr, weight: weight(addr) }).collect();
+    if settings.nexthop_objects || !key.1.is_ipv6() || legs.len() < 2 {
+        return legs;
+    }
+    let best = legs.iter().max_by_key(|leg| (leg.weight, std::cmp::Reverse(leg.addr))).unwrap();
+    std::iter::once(Leg { weight: 1, ..*best }).collect()
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 0..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
+
+    /// With the kernel model's own assertions: *no gap* and *foreign* as well.
+    #[test]
+    fn converges(steps in steps(), nexthop_objects in any::<bool>()) {
+        let mut world = World::new(settings(nexthop_objects));
+        world.dump(true);
+        for step in &steps {
+            world.step(step);
+        }
+        world.converge();
+    }
+
+    #[test]
+    fn adopts(steps in steps(), nexthop_objects in any::<bool>()) {
+        let mut world = World::new(settings(nexthop_objects));
+        world.dump(true);
+        for step in &steps {
+            world.step(step);
+        }
+        world.converge();
+        let before = world.kernel.changes;
+        world.restart();
+        world.converge();
+        prop_assert_eq!(world.kernel.changes, before, "what stays is not touched");
+    }
+
+    #[test]
+    fn clears(steps in steps(), nexthop_objects in any::<bool>()) {
+        let mut world = World::new(settings(nexthop_objects));
+        world.dump(true);
+        for step in &steps {
+            world.step(step);
+        }
+        world.fib.clear();
+        world.wanted.clear();
+        world.converge();
+        prop_assert!(world.kernel.routes.values().all(|route| *route == Installed::Foreign));
+        prop_assert!(world.kernel.objects.values().all(|object| *object == Object::Foreign));
+    }
+}

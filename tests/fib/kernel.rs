@@ -1,0 +1,187 @@
+//! A kernel's routes and nexthop objects, with its rules: what it refuses, and what it drops without a word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use metalbond::Prefix;
+use metalbond::fib::{Found, FoundObject, Leg, Legs, Notice, Op, OpError, OpErrorKind, Via};
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Object {
+    Leg(Ipv6Addr),
+    Group(Vec<(u32, u8)>),
+    Foreign,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Route {
+    Ours(Via),
+    Foreign,
+}
+
+pub(super) type Key = (u32, Prefix);
+
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) objects: BTreeMap<u32, Object>,
+    pub(super) routes: BTreeMap<Key, Route>,
+    pub(super) is_up: bool,
+    /// What other hands did, for the FIB to be told.
+    pub(super) notices: Vec<Notice>,
+    /// Changes that were made for the FIB.
+    pub(super) changes: usize,
+}
+
+impl Kernel {
+    pub(super) fn new() -> Self {
+        let (objects, routes, notices) = Default::default();
+        Self { objects, routes, is_up: true, notices, changes: 0 }
+    }
+
+    /// Carries an operation out. `wanted`: whether a route to a destination is to be there now.
+    pub(super) fn apply(&mut self, op: &Op, wanted: impl Fn(&Key) -> bool) -> Result<(), OpError> {
+        let error = |kind| Err(OpError { kind, errno: 1, text: None });
+        match op {
+            Op::AddObject { .. } if !self.is_up => return error(OpErrorKind::NoDevice),
+            Op::AddObject { id, .. } | Op::AddGroup { id, .. } if self.objects.contains_key(id) => {
+                return error(OpErrorKind::Exists);
+            }
+            Op::AddObject { id, addr } => {
+                self.objects.insert(*id, Object::Leg(*addr));
+            }
+            Op::AddGroup { id, members } => {
+                if members.iter().any(|(id, _)| !matches!(self.objects.get(id), Some(Object::Leg(_)))) {
+                    return error(OpErrorKind::Refused);
+                }
+                self.objects.insert(*id, Object::Group(members.to_vec()));
+            }
+            Op::RemoveObject { id } => {
+                if !self.objects.contains_key(id) {
+                    return error(OpErrorKind::Missing);
+                }
+                assert_ne!(self.objects[id], Object::Foreign, "an object of others is not removed");
+                assert!(self.users(*id).is_empty(), "{op}, but {:?} use it", self.users(*id));
+                self.objects.remove(id);
+            }
+            Op::AddRoute { table, prefix, via } => {
+                assert_eq!(*prefix, prefix.network());
+                if self.routes.contains_key(&(*table, *prefix)) {
+                    return error(OpErrorKind::Exists);
+                }
+                self.put((*table, *prefix), via)?;
+            }
+            Op::ReplaceRoute { table, prefix, via } => {
+                let there = self.routes.get(&(*table, *prefix));
+                assert_ne!(there, Some(&Route::Foreign), "{op}, but it is of another protocol");
+                assert!(there != Some(&Route::Ours(via.clone())), "{op}, but it is the same");
+                self.put((*table, *prefix), via)?;
+            }
+            Op::RemoveRoute { table, prefix } => {
+                let key = (*table, *prefix);
+                if !matches!(self.routes.get(&key), Some(Route::Ours(_))) {
+                    return error(OpErrorKind::Missing);
+                }
+                assert!(!wanted(&key), "{op}, but it is wanted");
+                self.routes.remove(&key);
+            }
+        }
+        self.changes += 1;
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, via: &Via) -> Result<(), OpError> {
+        let kind = match via {
+            Via::Object(id) if !self.objects.contains_key(id) => OpErrorKind::Refused,
+            Via::Legs(_) if !self.is_up => OpErrorKind::NoDevice,
+            Via::Legs(legs) => {
+                assert!(legs.len() == 1 || !key.1.is_ipv6(), "no multipath for IPv6 without objects");
+                self.routes.insert(key, Route::Ours(via.clone()));
+                return Ok(());
+            }
+            Via::Object(id) => {
+                assert_ne!(self.objects[id], Object::Foreign, "a route to somebody else's object");
+                self.routes.insert(key, Route::Ours(via.clone()));
+                return Ok(());
+            }
+        };
+        Err(OpError { kind, errno: 1, text: None })
+    }
+
+    /// Routes and groups with an object.
+    fn users(&self, id: u32) -> Vec<String> {
+        let routes = self.routes.iter().filter(|(_, route)| **route == Route::Ours(Via::Object(id)));
+        let groups = self.objects.iter().filter(
+            |(_, object)| matches!(object, Object::Group(members) if members.iter().any(|(member, _)| *member == id)),
+        );
+        routes.map(|(key, _)| format!("{key:?}")).chain(groups.map(|(id, _)| format!("{id}"))).collect()
+    }
+
+    /// An object goes, by another hand, and everything with it that needs it.
+    pub(super) fn drop_object(&mut self, id: u32) {
+        self.objects.remove(&id);
+        self.routes.retain(|_, route| *route != Route::Ours(Via::Object(id)));
+        let mut empty = BTreeSet::new();
+        for (group, object) in &mut self.objects {
+            if let Object::Group(members) = object {
+                members.retain(|(member, _)| *member != id);
+                if members.is_empty() {
+                    empty.insert(*group);
+                }
+            }
+        }
+        empty.into_iter().for_each(|group| self.drop_object(group));
+    }
+
+    pub(super) fn set_device(&mut self, is_up: bool) {
+        self.is_up = is_up;
+        self.notices.push(if is_up { Notice::DeviceUp } else { Notice::DeviceDown });
+        if !is_up {
+            let legs = self.objects.iter().filter(|(_, object)| matches!(object, Object::Leg(_)));
+            let legs: Vec<u32> = legs.map(|(id, _)| *id).collect();
+            legs.into_iter().for_each(|id| self.drop_object(id));
+            self.routes.retain(|_, route| !matches!(route, Route::Ours(_)));
+        }
+    }
+
+    pub(super) fn found(&self) -> Vec<Found> {
+        let objects = self.objects.iter().map(|(&id, object)| {
+            let what = match object {
+                Object::Leg(addr) => FoundObject::Leg(*addr),
+                Object::Group(members) => FoundObject::Group(members.iter().copied().collect()),
+                Object::Foreign => FoundObject::Foreign,
+            };
+            Found::Object { id, what }
+        });
+        let routes = self.routes.iter().filter_map(|(&(table, prefix), route)| match route {
+            Route::Ours(via) => Some(Found::Route { table, prefix, via: Some(via.clone()) }),
+            Route::Foreign => None,
+        });
+        objects.chain(routes).collect()
+    }
+
+    /// Where a route of ours leads in the end.
+    pub(super) fn legs(&self, key: &Key) -> Option<Legs> {
+        let leg = |id: &u32, weight| match self.objects.get(id) {
+            Some(Object::Leg(addr)) => Leg { addr: *addr, weight },
+            other => panic!("{id} is {other:?}"),
+        };
+        match self.routes.get(key)? {
+            Route::Foreign => None,
+            Route::Ours(Via::Legs(legs)) => Some(legs.clone()),
+            Route::Ours(Via::Object(id)) => Some(match &self.objects[id] {
+                Object::Group(members) => {
+                    let mut legs: Legs = members.iter().map(|(id, weight)| leg(id, *weight)).collect();
+                    legs.sort();
+                    legs
+                }
+                _ => std::iter::once(leg(id, 1)).collect(),
+            }),
+        }
+    }
+
+    /// The objects that nothing uses.
+    pub(super) fn left_over(&self) -> Vec<u32> {
+        let ours = self.objects.iter().filter(|(_, object)| **object != Object::Foreign);
+        ours.map(|(id, _)| *id).filter(|id| self.users(*id).is_empty()).collect()
+    }
+}
