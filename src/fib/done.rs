@@ -162,10 +162,6 @@ impl Fib {
         let Some(entry) = self.routes.get_mut(&key) else { return };
         entry.failures = 0;
         self.vias.let_go(core::mem::replace(&mut entry.tried, ViaId::NONE));
-        if core::mem::take(&mut entry.is_conflict) {
-            self.stats.conflicts -= 1;
-            self.report(FibReport::ConflictOver { table: key.table, prefix: key.prefix });
-        }
         if to == ViaId::NONE {
             self.forget(key);
         }

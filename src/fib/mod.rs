@@ -296,7 +296,12 @@ impl Fib {
         let from = core::mem::replace(&mut entry.installed, to);
         self.stats.installed -= usize::from(from != ViaId::NONE);
         self.stats.installed += usize::from(to != ViaId::NONE);
+        let is_over = to != ViaId::NONE && core::mem::take(&mut entry.is_conflict);
         self.vias.let_go(from);
+        if is_over {
+            self.stats.conflicts -= 1;
+            self.report(FibReport::ConflictOver { table: key.table, prefix: key.prefix });
+        }
     }
 
     fn retry_in(&self, failures: u8, at_least: Duration) -> Duration {
