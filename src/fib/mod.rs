@@ -167,19 +167,19 @@ impl Fib {
 
     /// This node announces a route now. Others' STANDARD routes to the destination of a STANDARD one are not installed.
     pub fn announced(&mut self, route: &Route) {
-        self.count_own(route, true);
+        self.set_own(route, true);
     }
 
-    /// It does no more. To be called as often as [`announced`](Self::announced).
+    /// It does no more.
     pub fn withdrawn(&mut self, route: &Route) {
-        self.count_own(route, false);
+        self.set_own(route, false);
     }
 
-    fn count_own(&mut self, route: &Route, is_more: bool) {
+    fn set_own(&mut self, route: &Route, is_there: bool) {
         if route.next_hop.kind == NextHopKind::Standard
             && let Some(key) = self.key(route.vni, route.prefix)
         {
-            self.wanted.count_own(key, is_more);
+            self.wanted.set_own(key, route.prefix, route.next_hop, is_there);
             self.enqueue(key);
         }
     }

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::Key;
 use super::op::{Leg, Legs};
@@ -23,8 +24,8 @@ pub(super) struct Wanted {
     sets: Sets,
     /// Destinations that differ in host bits only, where a kernel route has more than the one without any.
     variants: HashMap<Key, BTreeMap<Prefix, SetId>, FixedState>,
-    /// How many STANDARD routes of our own there are to a destination.
-    own: HashMap<Key, u32, FixedState>,
+    /// Our own STANDARD routes.
+    own: HashMap<Key, SmallVec<[(Prefix, NextHop); 1]>, FixedState>,
 }
 
 impl Wanted {
@@ -63,11 +64,14 @@ impl Wanted {
         self.sets.take(union)
     }
 
-    /// One more STANDARD route of our own to a destination, or one less.
-    pub(super) fn count_own(&mut self, key: Key, is_more: bool) {
-        let count = self.own.entry(key).or_default();
-        *count = if is_more { *count + 1 } else { count.saturating_sub(1) };
-        if *count == 0 {
+    /// A STANDARD route of our own is announced now, or no more.
+    pub(super) fn set_own(&mut self, key: Key, prefix: Prefix, next_hop: NextHop, is_there: bool) {
+        let own = self.own.entry(key).or_default();
+        own.retain(|one| *one != (prefix, next_hop));
+        if is_there {
+            own.push((prefix, next_hop));
+        }
+        if own.is_empty() {
             self.own.remove(&key);
         }
     }

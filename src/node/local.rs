@@ -23,4 +23,9 @@ impl Node {
         self.is_searching = change.is_none() && steps == 0;
         change
     }
+
+    /// Whether [`poll_change`](Self::poll_change) has something to tell, or to look for.
+    pub fn has_changes(&self) -> bool {
+        self.shutdown == Shutdown::No && self.rib.has_changes()
+    }
 }

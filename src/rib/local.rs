@@ -175,6 +175,11 @@ impl Rib {
         self.wanted.keys().copied()
     }
 
+    /// Whether there is something to look at for the embedder.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.listed.is_empty()
+    }
+
     /// What the embedder is to be told next, looking at `steps` destinations and next hops, or a few more.
     pub(crate) fn next_change(&mut self, steps: &mut usize) -> Option<RouteChange> {
         while *steps > 0 {
