@@ -1,0 +1,113 @@
+//! Netlink attributes: length, kind, value, padded to four bytes. Numbers are in the machine's byte order.
+
+/// Says that the value consists of attributes.
+const NESTED: u16 = 1 << 15;
+/// The flags in a kind.
+const FLAGS: u16 = 3 << 14;
+/// Length and kind.
+const HEADER: usize = 4;
+
+/// The attributes in some bytes. Ends at the first that is cut off.
+#[derive(Clone)]
+pub(crate) struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Attributes<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    /// Kind, without flags, and value.
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = usize::from(u16_at(self.0, 0)?);
+        let kind = u16_at(self.0, 2)? & !FLAGS;
+        let value = self.0.get(HEADER..len)?;
+        self.0 = self.0.get(padded(len)..).unwrap_or_default();
+        Some((kind, value))
+    }
+}
+
+/// Appends an attribute.
+pub(crate) fn put(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let start = begin(out, kind);
+    out.extend_from_slice(value);
+    finish(out, start);
+}
+
+/// Appends an attribute that consists of those that `fill` appends.
+pub(crate) fn nest(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = begin(out, kind | NESTED);
+    fill(out);
+    finish(out, start);
+}
+
+fn begin(out: &mut Vec<u8>, kind: u16) -> usize {
+    let start = out.len();
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&kind.to_ne_bytes());
+    start
+}
+
+fn finish(out: &mut Vec<u8>, start: usize) {
+    set_u16_len(out, start);
+    out.resize(start + padded(out.len() - start), 0);
+}
+
+/// Writes to `start` how many bytes follow from there. Those who append bound that: see [`crate::operation`].
+pub(crate) fn set_u16_len(out: &mut [u8], start: usize) {
+    let len = u16::try_from(out.len() - start).expect("the number of legs and members is bounded");
+    out[start..start + 2].copy_from_slice(&len.to_ne_bytes());
+}
+
+pub(crate) const fn padded(len: usize) -> usize {
+    len.next_multiple_of(4)
+}
+
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(array_at(bytes, at)?))
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(array_at(bytes, at)?))
+}
+
+/// The bytes from `at`, if there are that many.
+pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_padded_and_read_back() {
+        let mut out = Vec::new();
+        put(&mut out, 1, b"abc");
+        nest(&mut out, 2, |out| put(out, 3, &7u32.to_ne_bytes()));
+        let (abc, nested) = ([b'a', b'b', b'c'], 7u32.to_ne_bytes());
+        let mut attributes = Attributes::new(&out);
+        assert_eq!(attributes.next(), Some((1, &abc[..])));
+        let (kind, value) = attributes.next().unwrap();
+        assert_eq!(kind, 2);
+        assert_eq!(Attributes::new(value).collect::<Vec<_>>(), [(3, &nested[..])]);
+        assert_eq!(attributes.next(), None);
+        assert_eq!(out.len(), 8 + 4 + 8);
+    }
+
+    #[test]
+    fn an_attribute_that_is_cut_off_or_too_short_ends_them() {
+        let mut out = Vec::new();
+        put(&mut out, 1, b"abcd");
+        for len in 0..out.len() {
+            assert_eq!(Attributes::new(&out[..len]).next(), None);
+        }
+        for len in 0..4u8 {
+            out[..2].copy_from_slice(&u16::from(len).to_ne_bytes());
+            assert_eq!(Attributes::new(&out).next(), None);
+        }
+    }
+}

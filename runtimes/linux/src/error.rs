@@ -1,0 +1,55 @@
+//! What can go wrong beside single operations.
+
+use std::io;
+
+/// Why a [`Kernel`](crate::Kernel) could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// This process may not change routes in its network namespace.
+    #[error("not permitted to change routes: CAP_NET_ADMIN is needed")]
+    NotPermitted,
+    /// There is no such device.
+    #[error("there is no device {0}")]
+    NoDevice(String),
+    /// The settings make no sense.
+    #[error("{0}")]
+    Settings(&'static str),
+    /// The kernel cannot be talked to.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// The kernel's answers were lost: what was done and what was not is unknown. To be followed by a
+/// [`dump`](crate::Kernel::dump).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// They did not fit into the socket's buffer.
+    #[error("the kernel's answers did not fit into the socket's buffer")]
+    Overflow,
+    /// The netlink socket failed.
+    #[error("the netlink socket failed")]
+    Socket(#[source] io::Error),
+}
+
+impl From<rustix::io::Errno> for Lost {
+    fn from(errno: rustix::io::Errno) -> Self {
+        if errno == rustix::io::Errno::NOBUFS { Self::Overflow } else { Self::Socket(errno.into()) }
+    }
+}
+
+/// Why a dump ended early. What it told until then may be too little; the next one begins anew.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DumpError {
+    /// Others changed the kernel's state all the time.
+    #[error("the kernel's state kept changing while it was read")]
+    Interrupted,
+    /// The kernel refused.
+    #[error("the kernel does not tell")]
+    Refused(#[source] io::Error),
+    /// The kernel's answers were lost.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}

@@ -1,0 +1,228 @@
+//! Nexthop objects and groups of them. Source: `linux/nexthop.h`.
+
+use std::net::Ipv6Addr;
+
+use metalbond::fib::FoundObject;
+use smallvec::SmallVec;
+
+use crate::attribute::{Attributes, put, u32_at};
+use crate::encap::{Encap, put_encap};
+use crate::message::{self, CREATE, DUMP, EXCLUSIVE};
+
+pub(crate) const RTM_NEWNEXTHOP: u16 = 104;
+pub(crate) const RTM_DELNEXTHOP: u16 = 105;
+const RTM_GETNEXTHOP: u16 = 106;
+
+/// Family, scope, protocol, a reserved byte, flags.
+const HEADER: usize = 8;
+/// An object for IPv6 serves IPv4 routes as well; one for IPv4 would not serve IPv6 routes.
+const AF_INET6: u8 = 10;
+/// A group has no family.
+const AF_UNSPEC: u8 = 0;
+
+const NHA_ID: u16 = 1;
+/// Entries of an id, the weight - 1 as one byte (newer kernels: its high byte as another), zeros.
+const NHA_GROUP: u16 = 2;
+const NHA_GROUP_TYPE: u16 = 3;
+const NHA_BLACKHOLE: u16 = 4;
+const NHA_OIF: u16 = 5;
+const NHA_GATEWAY: u16 = 6;
+const NHA_ENCAP_TYPE: u16 = 7;
+const NHA_ENCAP: u16 = 8;
+const NHA_FDB: u16 = 11;
+const NHA_RES_GROUP: u16 = 12;
+
+/// Appends the creation of an object that leads to `addr` through the device with this index.
+pub(crate) fn put_object(out: &mut Vec<u8>, sequence: u32, id: u32, addr: Ipv6Addr, device: u32, protocol: u8) {
+    message::put(out, RTM_NEWNEXTHOP, CREATE | EXCLUSIVE, sequence, |out| {
+        put_header(out, AF_INET6, protocol);
+        put(out, NHA_ID, &id.to_ne_bytes());
+        put(out, NHA_OIF, &device.to_ne_bytes());
+        put_encap(out, NHA_ENCAP_TYPE, NHA_ENCAP, addr);
+    });
+}
+
+/// Appends the creation of a group.
+pub(crate) fn put_group(out: &mut Vec<u8>, sequence: u32, id: u32, members: &[(u32, u8)], protocol: u8) {
+    message::put(out, RTM_NEWNEXTHOP, CREATE | EXCLUSIVE, sequence, |out| {
+        put_header(out, AF_UNSPEC, protocol);
+        put(out, NHA_ID, &id.to_ne_bytes());
+        let entry = |&(id, weight): &(u32, u8)| {
+            let [a, b, c, d] = id.to_ne_bytes();
+            [a, b, c, d, weight.saturating_sub(1), 0, 0, 0]
+        };
+        let entries: SmallVec<[u8; 256]> = members.iter().flat_map(entry).collect();
+        put(out, NHA_GROUP, &entries);
+    });
+}
+
+/// Appends the removal of an object or a group.
+pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, id: u32) {
+    message::put(out, RTM_DELNEXTHOP, 0, sequence, |out| {
+        put_header(out, AF_UNSPEC, 0);
+        put(out, NHA_ID, &id.to_ne_bytes());
+    });
+}
+
+/// Appends the removal of no object. That is refused: for want of the permission, of nexthop objects as such, or of the id.
+pub(crate) fn put_probe(out: &mut Vec<u8>, sequence: u32) {
+    message::put(out, RTM_DELNEXTHOP, 0, sequence, |out| put_header(out, AF_UNSPEC, 0));
+}
+
+/// Appends a request for all objects.
+pub(crate) fn put_dump(out: &mut Vec<u8>, sequence: u32) {
+    message::put(out, RTM_GETNEXTHOP, DUMP, sequence, |out| put_header(out, AF_UNSPEC, 0));
+}
+
+fn put_header(out: &mut Vec<u8>, family: u8, protocol: u8) {
+    out.extend_from_slice(&[family, 0, protocol, 0, 0, 0, 0, 0]);
+}
+
+/// Reads the body of a [`RTM_NEWNEXTHOP`] or a [`RTM_DELNEXTHOP`]: the id, and what the object is to one who makes
+/// objects of this protocol for the device with this index.
+pub(crate) fn parse(body: &[u8], device: Option<u32>, protocol: u8) -> Option<(u32, FoundObject)> {
+    let attributes = Attributes::new(body.get(HEADER..)?);
+    let (mut id, mut oif, mut encap, mut members) = (None, None, Encap::default(), None);
+    let mut is_strange = false;
+    for (kind, value) in attributes {
+        match kind {
+            NHA_ID => id = u32_at(value, 0),
+            NHA_OIF => oif = u32_at(value, 0),
+            NHA_ENCAP_TYPE => encap.kind = Some(value),
+            NHA_ENCAP => encap.value = Some(value),
+            NHA_GROUP => members = parse_members(value),
+            NHA_GROUP_TYPE => is_strange |= value.iter().any(|&byte| byte != 0),
+            NHA_BLACKHOLE | NHA_GATEWAY | NHA_FDB | NHA_RES_GROUP => is_strange = true,
+            _ => {}
+        }
+    }
+    let what = if body[2] != protocol {
+        FoundObject::Foreign
+    } else if is_strange {
+        FoundObject::Strange
+    } else if let Some(members) = members {
+        FoundObject::Group(members)
+    } else {
+        match encap.addr() {
+            Some(addr) if body[0] == AF_INET6 && oif.is_some() && oif == device => FoundObject::Leg(addr),
+            _ => FoundObject::Strange,
+        }
+    };
+    Some((id?, what))
+}
+
+/// None if a weight is over 255.
+fn parse_members(value: &[u8]) -> Option<SmallVec<[(u32, u8); 4]>> {
+    let (entries, []) = value.as_chunks::<8>() else { return None };
+    entries.iter().map(|entry| Some((u32_at(entry, 0)?, entry[4].checked_add(1).filter(|_| entry[5] == 0)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use smallvec::smallvec;
+
+    use super::*;
+    use crate::message::Messages;
+
+    const ADDR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x17);
+
+    /// What is sent, for a machine that has the low byte first.
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn an_object_is_sent_as_these_bytes() {
+        let mut out = Vec::new();
+        put_object(&mut out, 7, 0x1000, ADDR, 3, 254);
+        #[rustfmt::skip]
+        assert_eq!(out, [
+            72, 0, 0, 0, 104, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            10, 0, 254, 0, 0, 0, 0, 0,
+            8, 0, 1, 0, 0, 16, 0, 0,
+            8, 0, 5, 0, 3, 0, 0, 0,
+            6, 0, 7, 0, 4, 0, 0, 0,
+            24, 0, 8, 0x80, 20, 0, 2, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x17,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_group_is_sent_as_these_bytes() {
+        let mut out = Vec::new();
+        put_group(&mut out, 8, 0x2000, &[(0x1000, 1), (0x1001, 99)], 254);
+        #[rustfmt::skip]
+        assert_eq!(out, [
+            52, 0, 0, 0, 104, 0, 0x01, 0x06, 8, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 254, 0, 0, 0, 0, 0,
+            8, 0, 1, 0, 0, 32, 0, 0,
+            20, 0, 2, 0, 0, 16, 0, 0, 0, 0, 0, 0, 1, 16, 0, 0, 98, 0, 0, 0,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_removal_and_a_dump_are_sent_as_these_bytes() {
+        let mut out = Vec::new();
+        put_remove(&mut out, 9, 0x1000);
+        put_dump(&mut out, 10);
+        #[rustfmt::skip]
+        assert_eq!(out, [
+            32, 0, 0, 0, 105, 0, 0x01, 0, 9, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0,
+            8, 0, 1, 0, 0, 16, 0, 0,
+            24, 0, 0, 0, 106, 0, 0x01, 0x03, 10, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0,
+        ]);
+    }
+
+    fn read(out: &[u8], device: Option<u32>, protocol: u8) -> Option<(u32, FoundObject)> {
+        parse(Messages::new(out).next().unwrap().body, device, protocol)
+    }
+
+    #[test]
+    fn an_object_is_ours_by_protocol_and_device() {
+        let mut out = Vec::new();
+        put_object(&mut out, 7, 1, ADDR, 3, 254);
+        assert_eq!(read(&out, Some(3), 254), Some((1, FoundObject::Leg(ADDR))));
+        assert_eq!(read(&out, Some(4), 254), Some((1, FoundObject::Strange)));
+        assert_eq!(read(&out, None, 254), Some((1, FoundObject::Strange)));
+        assert_eq!(read(&out, Some(3), 4), Some((1, FoundObject::Foreign)));
+    }
+
+    #[test]
+    fn a_group_is_read_as_it_was_sent() {
+        let members = smallvec![(1, 1), (2, 99), (3, 255)];
+        let mut out = Vec::new();
+        put_group(&mut out, 7, 9, &members, 254);
+        assert_eq!(read(&out, None, 254), Some((9, FoundObject::Group(members))));
+        assert_eq!(read(&out, None, 4), Some((9, FoundObject::Foreign)));
+    }
+
+    #[test]
+    fn weights_over_255_other_kinds_of_groups_and_gateways_are_strange() {
+        let object = |kind, value: &[u8]| {
+            let mut body = vec![AF_INET6, 0, 254, 0, 0, 0, 0, 0];
+            put(&mut body, NHA_ID, &1u32.to_ne_bytes());
+            put(&mut body, kind, value);
+            parse(&body, Some(3), 254)
+        };
+        let strange = Some((1, FoundObject::Strange));
+        assert_eq!(object(NHA_GROUP, &[1, 0, 0, 0, 255, 0, 0, 0]), strange);
+        assert_eq!(object(NHA_GROUP, &[1, 0, 0, 0, 0, 1, 0, 0]), strange);
+        assert_eq!(object(NHA_GROUP, &[1, 0, 0, 0, 0, 1]), strange);
+        assert_eq!(object(NHA_GROUP_TYPE, &[1, 0]), strange);
+        assert_eq!(object(NHA_GATEWAY, &[0; 16]), strange);
+        assert_eq!(object(NHA_BLACKHOLE, &[]), strange);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0u16..16) {
+            parse(&bytes, Some(3), 254);
+            let mut body = vec![AF_INET6, 0, 254, 0, 0, 0, 0, 0];
+            put(&mut body, kind, &bytes);
+            parse(&body, Some(3), 254);
+            body.extend(&bytes);
+            parse(&body, Some(3), 254);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From an operation to a message, and from an error number to what it means.
+
+use metalbond::fib::{Op, OpError, OpErrorKind, Via};
+use rustix::io::Errno;
+
+use crate::message::{CREATE, EXCLUSIVE, REPLACE};
+use crate::nexthop;
+use crate::route::{self, NewRoute};
+
+/// Legs of a route, members of a group at most: an attribute has no more than 64 KiB, and in a dump the kernel has 32 KiB
+/// for a route, of which each leg, also by way of a group, takes about 104 bytes.
+const PARTS_MAX: usize = 256;
+
+/// Appends the message for an operation that [`check`] passed.
+pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, device: Option<u32>) {
+    // An operation that needs a device is not sent without one.
+    let device = device.unwrap_or(0);
+    let put_route = |out: &mut Vec<u8>, flags, &table, &prefix, via| {
+        route::put_route(out, flags, sequence, &NewRoute { table, prefix, protocol, via, device });
+    };
+    match op {
+        Op::AddObject { id, addr } => nexthop::put_object(out, sequence, *id, *addr, device, protocol),
+        Op::AddGroup { id, members } => nexthop::put_group(out, sequence, *id, members, protocol),
+        Op::RemoveObject { id } => nexthop::put_remove(out, sequence, *id),
+        Op::AddRoute { table, prefix, via } => put_route(out, CREATE | EXCLUSIVE, table, prefix, via),
+        Op::ReplaceRoute { table, prefix, via } => put_route(out, CREATE | REPLACE, table, prefix, via),
+        Op::RemoveRoute { table, prefix } => route::put_remove(out, sequence, *table, *prefix, protocol),
+    }
+}
+
+/// Whether an operation can be sent.
+///
+/// # Errors
+/// If it needs the device and that is away; if it has no legs or members, or too many.
+pub(crate) fn check(op: &Op, device: Option<u32>) -> Result<(), OpError> {
+    let (parts, needs_device) = match op {
+        Op::AddObject { .. } => (1, true),
+        Op::AddGroup { members, .. } => (members.len(), false),
+        Op::AddRoute { via: Via::Legs(legs), .. } | Op::ReplaceRoute { via: Via::Legs(legs), .. } => (legs.len(), true),
+        _ => (1, false),
+    };
+    if !(1..=PARTS_MAX).contains(&parts) {
+        return Err(error(op, Errno::INVAL.raw_os_error(), Some(format!("{parts} next hops"))));
+    }
+    if needs_device && device.is_none() {
+        return Err(error(op, Errno::NODEV.raw_os_error(), None));
+    }
+    Ok(())
+}
+
+/// What a refusal of an operation means.
+pub(crate) fn error(op: &Op, errno: i32, text: Option<String>) -> OpError {
+    let kind = match Errno::from_raw_os_error(errno) {
+        Errno::EXIST => OpErrorKind::Exists,
+        Errno::SRCH | Errno::NOENT => OpErrorKind::Missing,
+        // A route to an object, or a group with a member, that is not there.
+        Errno::INVAL if refers_to_object(op) && text.as_deref().is_some_and(says_missing) => OpErrorKind::Missing,
+        Errno::INVAL if matches!(op, Op::AddObject { .. }) && text.as_deref().is_some_and(says_device_away) => {
+            OpErrorKind::NoDevice
+        }
+        Errno::NODEV | Errno::NETDOWN | Errno::NXIO => OpErrorKind::NoDevice,
+        Errno::PERM | Errno::ACCESS => OpErrorKind::NotPermitted,
+        Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN | Errno::BUSY => OpErrorKind::Busy,
+        _ => OpErrorKind::Refused,
+    };
+    OpError { kind, errno, text }
+}
+
+fn refers_to_object(op: &Op) -> bool {
+    match op {
+        Op::AddRoute { via, .. } | Op::ReplaceRoute { via, .. } => matches!(via, Via::Object(_)),
+        Op::AddGroup { .. } => true,
+        _ => false,
+    }
+}
+
+/// The kernel's words, since 5.3.
+fn says_missing(text: &str) -> bool {
+    text.contains("Nexthop id does not exist") || text.contains("Invalid nexthop id")
+}
+
+/// The kernel's words for an object whose device is away: since 5.3.
+fn says_device_away(text: &str) -> bool {
+    text.contains("Invalid device index")
+}
+
+#[cfg(test)]
+mod tests {
+    use smallvec::SmallVec;
+
+    use super::*;
+
+    fn prefix() -> metalbond::Prefix {
+        "10.0.0.0/24".parse().unwrap()
+    }
+
+    fn route(via: Via) -> Op {
+        Op::AddRoute { table: 7, prefix: prefix(), via }
+    }
+
+    #[test]
+    fn what_the_kernel_could_not_take_is_not_sent() {
+        let none = route(Via::Legs(SmallVec::new()));
+        assert_eq!(check(&none, Some(3)).unwrap_err().kind, OpErrorKind::Refused);
+        let many = Op::AddGroup { id: 1, members: (1..=257).map(|id| (id, 1)).collect() };
+        assert_eq!(check(&many, Some(3)).unwrap_err().kind, OpErrorKind::Refused);
+        let addr = "fd00::1".parse().unwrap();
+        assert_eq!(check(&Op::AddObject { id: 1, addr }, None).unwrap_err().kind, OpErrorKind::NoDevice);
+        assert_eq!(check(&route(Via::Object(1)), None), Ok(()));
+        assert_eq!(check(&Op::RemoveRoute { table: 7, prefix: prefix() }, None), Ok(()));
+    }
+
+    #[test]
+    fn the_most_members_and_legs_fit_into_a_message() {
+        let members = (1..=256).map(|id| (id, 1)).collect();
+        let leg = metalbond::fib::Leg { addr: "fd00::1".parse().unwrap(), weight: 1 };
+        for op in [Op::AddGroup { id: 1, members }, route(Via::Legs(std::iter::repeat_n(leg, 256).collect()))] {
+            assert_eq!(check(&op, Some(3)), Ok(()));
+            put(&mut Vec::new(), 1, &op, 254, Some(3));
+        }
+    }
+
+    #[test]
+    fn an_error_number_means_what_the_operation_makes_of_it() {
+        let kind = |op: &Op, errno: Errno, text: &str| error(op, errno.raw_os_error(), Some(text.into())).kind;
+        let to_object = route(Via::Object(1));
+        assert_eq!(kind(&to_object, Errno::INVAL, "Nexthop id does not exist"), OpErrorKind::Missing);
+        assert_eq!(kind(&to_object, Errno::INVAL, "Invalid prefix"), OpErrorKind::Refused);
+        assert_eq!(kind(&to_object, Errno::EXIST, ""), OpErrorKind::Exists);
+        assert_eq!(kind(&to_object, Errno::NETDOWN, ""), OpErrorKind::NoDevice);
+        let addr = "fd00::1".parse().unwrap();
+        let object = Op::AddObject { id: 1, addr };
+        assert_eq!(kind(&object, Errno::INVAL, "Invalid device index"), OpErrorKind::NoDevice);
+        assert_eq!(kind(&Op::RemoveObject { id: 1 }, Errno::NOENT, ""), OpErrorKind::Missing);
+    }
+}

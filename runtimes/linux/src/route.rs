@@ -1,0 +1,372 @@
+//! Routes. Source: `linux/rtnetlink.h`.
+
+use std::net::IpAddr;
+
+use metalbond::Prefix;
+use metalbond::fib::{Leg, Legs, Via};
+
+use crate::attribute::{Attributes, array_at, nest, padded, put, set_u16_len, u16_at, u32_at};
+use crate::encap::{Encap, put_encap};
+use crate::message::{self, DUMP};
+
+pub(crate) const RTM_NEWROUTE: u16 = 24;
+pub(crate) const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+
+/// Family, lengths of destination and source, type of service, table, protocol, scope, type, flags.
+const HEADER: usize = 12;
+pub(crate) const AF_INET: u8 = 2;
+pub(crate) const AF_INET6: u8 = 10;
+/// What `ip` calls unicast, the usual kind of route.
+const RTN_UNICAST: u8 = 1;
+/// In the removal of an IPv4 route: whatever its scope is.
+const RT_SCOPE_NOWHERE: u8 = 255;
+/// An entry of a cache, not of a table.
+const RTM_F_CLONED: u32 = 0x200;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
+/// Entries of length, flags, the weight - 1, a device, attributes.
+const RTA_MULTIPATH: u16 = 9;
+const RTA_TABLE: u16 = 15;
+const RTA_VIA: u16 = 18;
+const RTA_ENCAP_TYPE: u16 = 21;
+const RTA_ENCAP: u16 = 22;
+const RTA_NH_ID: u16 = 30;
+
+/// The fixed part of an entry in [`RTA_MULTIPATH`].
+const ENTRY: usize = 8;
+
+/// The metric of our routes. IPv6 has no 0: it would become 1024.
+const fn metric(family: u8) -> u32 {
+    if family == AF_INET6 { 1024 } else { 0 }
+}
+
+/// Appends the creation, or by other flags the replacement, of a route. Several legs of its own: IPv4 only.
+pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &NewRoute<'_>) {
+    message::put(out, RTM_NEWROUTE, flags, sequence, |out| {
+        put_destination(out, route.table, route.prefix, route.protocol, 0, RTN_UNICAST);
+        match route.via {
+            Via::Object(id) => put(out, RTA_NH_ID, &id.to_ne_bytes()),
+            Via::Legs(legs) => match legs.as_slice() {
+                [leg] => {
+                    put(out, RTA_OIF, &route.device.to_ne_bytes());
+                    put_encap(out, RTA_ENCAP_TYPE, RTA_ENCAP, leg.addr);
+                }
+                legs => nest(out, RTA_MULTIPATH, |out| legs.iter().for_each(|leg| put_leg(out, leg, route.device))),
+            },
+        }
+    });
+}
+
+/// What [`put_route`] takes.
+pub(crate) struct NewRoute<'a> {
+    pub(crate) table: u32,
+    pub(crate) prefix: Prefix,
+    pub(crate) protocol: u8,
+    pub(crate) via: &'a Via,
+    /// The device of legs of its own.
+    pub(crate) device: u32,
+}
+
+/// Appends the removal of a route of this protocol, whatever it leads to.
+pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, table: u32, prefix: Prefix, protocol: u8) {
+    message::put(out, RTM_DELROUTE, 0, sequence, |out| {
+        let scope = if prefix.is_ipv6() { 0 } else { RT_SCOPE_NOWHERE };
+        put_destination(out, table, prefix, protocol, scope, 0);
+    });
+}
+
+/// Appends a request for the routes of this family, protocol and table. A kernel before 4.20 gives all of the family.
+pub(crate) fn put_dump(out: &mut Vec<u8>, sequence: u32, family: u8, protocol: u8, table: u32) {
+    message::put(out, RTM_GETROUTE, DUMP, sequence, |out| {
+        out.extend_from_slice(&[family, 0, 0, 0, 0, protocol, 0, 0, 0, 0, 0, 0]);
+        put(out, RTA_TABLE, &table.to_ne_bytes());
+    });
+}
+
+fn put_destination(out: &mut Vec<u8>, table: u32, prefix: Prefix, protocol: u8, scope: u8, kind: u8) {
+    let family = if prefix.is_ipv6() { AF_INET6 } else { AF_INET };
+    // The table is in the attribute.
+    out.extend_from_slice(&[family, prefix.prefix_len(), 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]);
+    put(out, RTA_TABLE, &table.to_ne_bytes());
+    match prefix.addr() {
+        IpAddr::V4(addr) => put(out, RTA_DST, &addr.octets()),
+        IpAddr::V6(addr) => put(out, RTA_DST, &addr.octets()),
+    }
+    if prefix.is_ipv6() {
+        put(out, RTA_PRIORITY, &metric(family).to_ne_bytes());
+    }
+}
+
+fn put_leg(out: &mut Vec<u8>, leg: &Leg, device: u32) {
+    let start = out.len();
+    out.extend_from_slice(&[0, 0, 0, leg.weight.saturating_sub(1)]);
+    out.extend_from_slice(&device.to_ne_bytes());
+    put_encap(out, RTA_ENCAP_TYPE, RTA_ENCAP, leg.addr);
+    set_u16_len(out, start);
+}
+
+/// A route, as the kernel tells of it.
+#[derive(Clone)]
+pub(crate) struct Route<'a> {
+    pub(crate) table: u32,
+    pub(crate) protocol: u8,
+    pub(crate) prefix: Prefix,
+    /// Whether its place in the table is one where our routes are: by metric and type of service.
+    pub(crate) is_in_our_place: bool,
+    /// It is a plain one: neither is it of an unusual kind, nor has it anything that ours do not have.
+    is_plain: bool,
+    attributes: Attributes<'a>,
+}
+
+impl<'a> Route<'a> {
+    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]; none for one that tells of a cache, of another address
+    /// family, or of routes by source.
+    pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
+        let [family, len, source_len, tos, table, protocol, _scope, kind] = array_at(body, 0)?;
+        if u32_at(body, 8)? & RTM_F_CLONED != 0 || source_len != 0 {
+            return None;
+        }
+        let attributes = Attributes::new(body.get(HEADER..)?);
+        let (mut table, mut dst, mut priority) = (u32::from(table), None, 0);
+        let mut is_plain = kind == RTN_UNICAST;
+        for (kind, value) in attributes.clone() {
+            match kind {
+                RTA_TABLE => table = u32_at(value, 0)?,
+                RTA_DST => dst = Some(value),
+                RTA_PRIORITY => priority = u32_at(value, 0)?,
+                RTA_PREFSRC => is_plain = false,
+                RTA_METRICS => is_plain &= value.is_empty(),
+                _ => {}
+            }
+        }
+        let addr: IpAddr = match (family, dst) {
+            (AF_INET, Some(dst)) => <[u8; 4]>::try_from(dst).ok()?.into(),
+            (AF_INET6, Some(dst)) => <[u8; 16]>::try_from(dst).ok()?.into(),
+            (AF_INET, None) => [0; 4].into(),
+            (AF_INET6, None) => [0; 16].into(),
+            _ => return None,
+        };
+        let prefix = Prefix::new(addr, len.into()).ok()?;
+        let is_in_our_place = tos == 0 && priority == metric(family);
+        Some(Self { table, protocol, prefix, is_in_our_place, is_plain, attributes })
+    }
+
+    /// Where it leads; none if it is nothing that [`put_route`] makes for the device with this index.
+    pub(crate) fn via(&self, device: Option<u32>) -> Option<Via> {
+        if !self.is_plain {
+            return None;
+        }
+        // Beside an object's id there may be what it stands for.
+        if let Some((_, id)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_NH_ID) {
+            return Some(Via::Object(u32_at(id, 0)?));
+        }
+        if let Some((_, entries)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_MULTIPATH) {
+            return Some(Via::Legs(parse_legs(entries, device)?));
+        }
+        let oif = self.attributes.clone().find(|&(kind, _)| kind == RTA_OIF)?.1;
+        Some(Via::Legs(Legs::from_buf([parse_leg(self.attributes.clone(), u32_at(oif, 0)?, 1, device)?])))
+    }
+}
+
+fn parse_legs(mut entries: &[u8], device: Option<u32>) -> Option<Legs> {
+    let mut legs = Legs::new();
+    while !entries.is_empty() {
+        let len = usize::from(u16_at(entries, 0)?);
+        let attributes = Attributes::new(entries.get(ENTRY..len)?);
+        legs.push(parse_leg(attributes, u32_at(entries, 4)?, entries[3].checked_add(1)?, device)?);
+        entries = entries.get(padded(len)..).unwrap_or_default();
+    }
+    Some(legs)
+}
+
+fn parse_leg(attributes: Attributes<'_>, oif: u32, weight: u8, device: Option<u32>) -> Option<Leg> {
+    let mut encap = Encap::default();
+    for (kind, value) in attributes {
+        match kind {
+            RTA_ENCAP_TYPE => encap.kind = Some(value),
+            RTA_ENCAP => encap.value = Some(value),
+            RTA_GATEWAY | RTA_VIA => return None,
+            _ => {}
+        }
+    }
+    (device == Some(oif)).then_some(Leg { addr: encap.addr()?, weight })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::{CREATE, EXCLUSIVE, Messages, REPLACE};
+
+    const ADDR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x17);
+
+    fn prefix(text: &str) -> Prefix {
+        text.parse().unwrap()
+    }
+
+    fn legs(weights: &[u8]) -> Via {
+        Via::Legs(weights.iter().map(|&weight| Leg { addr: ADDR, weight }).collect())
+    }
+
+    fn sent(flags: u16, prefix: Prefix, via: &Via) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_route(&mut out, flags, 7, &NewRoute { table: 1000, prefix, protocol: 254, via, device: 3 });
+        out
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn an_ipv4_route_by_object_is_sent_as_these_bytes() {
+        #[rustfmt::skip]
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &Via::Object(0x1000)), [
+            52, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+            8, 0, 1, 0, 10, 1, 2, 0,
+            8, 0, 30, 0, 0, 16, 0, 0,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn an_ipv6_route_by_object_is_sent_as_these_bytes() {
+        #[rustfmt::skip]
+        assert_eq!(sent(CREATE | REPLACE, prefix("fd10::/64"), &Via::Object(0x1000)), [
+            72, 0, 0, 0, 24, 0, 0x01, 0x05, 7, 0, 0, 0, 0, 0, 0, 0,
+            10, 64, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+            20, 0, 1, 0, 0xfd, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            8, 0, 6, 0, 0, 4, 0, 0,
+            8, 0, 30, 0, 0, 16, 0, 0,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_route_with_a_leg_of_its_own_is_sent_as_these_bytes() {
+        #[rustfmt::skip]
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &legs(&[1])), [
+            84, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+            8, 0, 1, 0, 10, 1, 2, 0,
+            8, 0, 4, 0, 3, 0, 0, 0,
+            6, 0, 21, 0, 4, 0, 0, 0,
+            24, 0, 22, 0x80, 20, 0, 2, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x17,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_route_with_several_legs_of_its_own_is_sent_as_these_bytes() {
+        #[rustfmt::skip]
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &legs(&[1, 99])), [
+            128, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+            8, 0, 1, 0, 10, 1, 2, 0,
+            84, 0, 9, 0x80,
+            40, 0, 0, 0, 3, 0, 0, 0,
+            6, 0, 21, 0, 4, 0, 0, 0,
+            24, 0, 22, 0x80, 20, 0, 2, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x17,
+            40, 0, 0, 98, 3, 0, 0, 0,
+            6, 0, 21, 0, 4, 0, 0, 0,
+            24, 0, 22, 0x80, 20, 0, 2, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x17,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn removals_are_sent_as_these_bytes() {
+        let mut out = Vec::new();
+        put_remove(&mut out, 8, 1000, prefix("10.1.2.0/24"), 254);
+        put_remove(&mut out, 9, 1000, prefix("::/0"), 254);
+        #[rustfmt::skip]
+        assert_eq!(out, [
+            44, 0, 0, 0, 25, 0, 0x01, 0, 8, 0, 0, 0, 0, 0, 0, 0,
+            2, 24, 0, 0, 0, 254, 255, 0, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+            8, 0, 1, 0, 10, 1, 2, 0,
+            64, 0, 0, 0, 25, 0, 0x01, 0, 9, 0, 0, 0, 0, 0, 0, 0,
+            10, 0, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+            20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            8, 0, 6, 0, 0, 4, 0, 0,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_dump_is_sent_as_these_bytes() {
+        let mut out = Vec::new();
+        put_dump(&mut out, 8, AF_INET6, 254, 1000);
+        #[rustfmt::skip]
+        assert_eq!(out, [
+            36, 0, 0, 0, 26, 0, 0x01, 0x03, 8, 0, 0, 0, 0, 0, 0, 0,
+            10, 0, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0,
+            8, 0, 15, 0, 0xe8, 3, 0, 0,
+        ]);
+    }
+
+    #[test]
+    fn a_route_is_read_as_it_was_sent() {
+        for (prefix, via) in [
+            (prefix("10.1.2.0/24"), Via::Object(7)),
+            (prefix("0.0.0.0/0"), legs(&[1])),
+            (prefix("10.1.2.3/32"), legs(&[1, 99, 255])),
+            (prefix("::/0"), Via::Object(u32::MAX)),
+            (prefix("fd10::1/128"), legs(&[1])),
+        ] {
+            let out = sent(CREATE, prefix, &via);
+            let route = Route::parse(Messages::new(&out).next().unwrap().body).unwrap();
+            assert_eq!((route.table, route.protocol, route.prefix), (1000, 254, prefix));
+            assert!(route.is_in_our_place);
+            assert_eq!(route.via(Some(3)), Some(via.clone()));
+            let is_by_object = matches!(via, Via::Object(_));
+            assert_eq!(route.via(Some(4)), Some(via).filter(|_| is_by_object));
+        }
+    }
+
+    #[test]
+    fn a_route_with_a_gateway_a_source_or_of_another_kind_is_nothing_of_ours() {
+        let route = |kind: u8, attribute: u16| {
+            let mut body = vec![AF_INET, 24, 0, 0, 254, 254, 0, kind, 0, 0, 0, 0];
+            put(&mut body, RTA_DST, &[10, 0, 0, 0]);
+            put(&mut body, RTA_OIF, &3u32.to_ne_bytes());
+            put_encap(&mut body, RTA_ENCAP_TYPE, RTA_ENCAP, ADDR);
+            put(&mut body, attribute, &[1; 4]);
+            let route = Route::parse(&body).unwrap();
+            assert_eq!(route.table, 254);
+            route.via(Some(3))
+        };
+        assert_eq!(route(RTN_UNICAST, 99), Some(legs(&[1])));
+        assert_eq!(route(6, 99), None);
+        assert_eq!(route(RTN_UNICAST, RTA_GATEWAY), None);
+        assert_eq!(route(RTN_UNICAST, RTA_VIA), None);
+        assert_eq!(route(RTN_UNICAST, RTA_PREFSRC), None);
+        assert_eq!(route(RTN_UNICAST, RTA_METRICS), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..100), is_ipv6: bool, len in 0u8..130, kind in 0u16..32,
+        ) {
+            Route::parse(&bytes).map(|route| route.via(Some(3)));
+            let mut body = vec![if is_ipv6 { AF_INET6 } else { AF_INET }, len, 0, 0, 254, 254, 0, 1, 0, 0, 0, 0];
+            put(&mut body, kind, &bytes);
+            Route::parse(&body).map(|route| route.via(Some(3)));
+            body.extend(&bytes);
+            Route::parse(&body).map(|route| route.via(Some(3)));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a [`Kernel`](crate::Kernel) is told at the start.
+
+use std::ops::RangeInclusive;
+
+use crate::OpenError;
+
+/// The longest name of a device, in bytes.
+const NAME_MAX: usize = 15;
+
+/// Which part of the kernel's state is ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The tunnel device's name.
+    pub device: String,
+    /// The protocol number of our routes and objects, from 1.
+    pub protocol: u8,
+    /// The ids that our objects may have, from 1.
+    pub ids: RangeInclusive<u32>,
+    /// The tables that our routes are in, from 1.
+    pub tables: Vec<u32>,
+    /// Whether nexthop objects are to be used if the kernel has them.
+    pub nexthop_objects: bool,
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let what = if self.device.is_empty() || self.device.len() > NAME_MAX || self.device.contains(['\0', '/']) {
+            "no device can have that name"
+        } else if self.protocol == 0 {
+            "protocol 0 marks nothing"
+        } else if self.ids.is_empty() || *self.ids.start() == 0 {
+            "the range of object ids is empty or contains 0"
+        } else if self.tables.is_empty() || self.tables.contains(&0) {
+            "there is no table, or it is table 0"
+        } else {
+            return Ok(());
+        };
+        Err(OpenError::Settings(what))
+    }
+}

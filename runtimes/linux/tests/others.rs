@@ -1,0 +1,175 @@
+//! What others do is told, and what we do is not.
+
+#![cfg(target_os = "linux")]
+
+mod netns;
+
+use metalbond::fib::Notice::{self, Anything, DeviceDown, DeviceUp};
+use metalbond::fib::{Legs, Op, Via};
+use netns::*;
+
+const IPV4: &str = "10.1.2.0/24";
+const IPV6: &str = "fd10::/64";
+
+fn added(destination: &str) -> Notice {
+    Notice::RouteAdded { table: TABLE, prefix: prefix(destination) }
+}
+
+fn removed(destination: &str) -> Notice {
+    Notice::RouteRemoved { table: TABLE, prefix: prefix(destination) }
+}
+
+fn foreign_removed(destination: &str) -> Notice {
+    Notice::ForeignRemoved { table: TABLE, prefix: prefix(destination) }
+}
+
+#[test]
+fn what_we_do_is_not_told() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), object(2)]);
+        for destination in [IPV4, IPV6] {
+            execute(&mut kernel, &[add(destination, via_object(1)), replace(destination, via_object(2))]);
+            execute(&mut kernel, &[remove(destination)]);
+        }
+        execute(&mut kernel, &[Op::RemoveObject { id: id(1) }]);
+        namespace.ip("route add 10.9.0.0/16 dev t1 table 1000");
+        assert_eq!(notices(&mut kernel), [added("10.9.0.0/16")]);
+    });
+}
+
+#[test]
+fn routes_of_ours_that_others_remove_or_replace_are_told() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        namespace.ip(&format!("route del {IPV4} table 1000"));
+        namespace.ip(&format!("-6 route del {IPV6} table 1000"));
+        assert_eq!(notices(&mut kernel), [removed(IPV4), removed(IPV6)]);
+        execute(&mut kernel, &[add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        namespace.ip(&format!("route replace {IPV4} dev t1 table 1000"));
+        namespace.ip(&format!("-6 route replace {IPV6} dev t1 table 1000"));
+        assert_eq!(notices(&mut kernel), [added(IPV4), added(IPV6)]);
+        namespace.ip("route flush table 1000");
+        namespace.ip("-6 route flush table 1000");
+        assert_eq!(notices(&mut kernel), [foreign_removed(IPV4), foreign_removed(IPV6)]);
+    });
+}
+
+#[test]
+fn routes_of_ours_with_another_metric_are_others() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto 254 metric 7"));
+        namespace.ip(&format!("-6 route del {IPV6} dev t1 table 1000 proto 254 metric 7"));
+        assert_eq!(notices(&mut kernel), [added(IPV6), foreign_removed(IPV6)]);
+    });
+}
+
+#[test]
+fn other_tables_and_other_objects_are_of_no_concern() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        namespace.ip("route add 10.0.0.0/8 dev t1 table 1001");
+        namespace.ip("route del 10.0.0.0/8 dev t1 table 1001");
+        namespace.ip("nexthop add id 7 dev t1");
+        namespace.ip("nexthop del id 7");
+        assert_eq!(notices(&mut kernel), []);
+    });
+}
+
+#[test]
+fn objects_of_our_range_in_others_hands_mean_anything_once() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), object(2), add(IPV4, via_object(1))]);
+        namespace.ip("nexthop del id 1000001");
+        namespace.ip("nexthop del id 1000002");
+        assert_eq!(notices(&mut kernel), [Anything]);
+        assert_eq!((dump(&mut kernel), namespace.routes()), (vec![], vec![]));
+        namespace.ip("nexthop add id 1000003 dev t1");
+        assert_eq!(notices(&mut kernel), [Anything]);
+    });
+}
+
+#[test]
+fn a_device_that_goes_down_is_told_and_takes_all_with_it() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        // First administratively, then it loses its carrier: the kernel drops the objects then, too.
+        for (down, up) in [("link set t0 down", "link set t0 up"), ("link set t1 down", "link set t1 up")] {
+            execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+            namespace.ip(down);
+            assert_eq!(notices_until(&mut kernel, &[removed(IPV6), DeviceDown]).len(), 2);
+            assert!(!kernel.is_device_up());
+            assert_eq!((dump(&mut kernel), namespace.routes(), namespace.json("nexthop")), (vec![], vec![], vec![]));
+            namespace.ip(up);
+            assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
+            assert!(kernel.is_device_up());
+        }
+    });
+}
+
+#[test]
+fn routes_without_objects_outlive_a_lost_carrier_but_no_device_that_is_down() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        let own = || Via::Legs(Legs::from_buf([leg(1)]));
+        execute(&mut kernel, &[add(IPV4, own()), add(IPV6, own())]);
+        namespace.ip("link set t1 down");
+        assert_eq!(notices_until(&mut kernel, &[DeviceDown]), [DeviceDown]);
+        assert_eq!(dumped_routes(&mut kernel), [(prefix(IPV4), Some(own())), (prefix(IPV6), Some(own()))]);
+        namespace.ip("link set t0 down");
+        assert_eq!(dumped_routes(&mut kernel), []);
+        assert_eq!(notices(&mut kernel), [removed(IPV6)]);
+    });
+}
+
+#[test]
+fn a_device_that_comes_back_by_its_name_is_ours() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), add(IPV6, via_object(1))]);
+        namespace.ip("link del t0");
+        assert_eq!(notices_until(&mut kernel, &[removed(IPV6), DeviceDown]).len(), 2);
+        namespace.ip("link add t0 type veth peer name t1");
+        namespace.ip("link set t0 up");
+        assert_eq!(notices(&mut kernel), []);
+        namespace.ip("link set t1 up");
+        assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
+        execute(&mut kernel, &[object(1), add(IPV6, via_object(1))]);
+    });
+}
+
+#[test]
+fn a_device_with_another_name_is_another_one() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        // Renaming one that is up is possible since Linux 6.2.
+        namespace.ip("link set t0 name t2");
+        assert_eq!(notices_until(&mut kernel, &[DeviceDown]), [DeviceDown]);
+        namespace.ip("link set t2 name t0");
+        assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
+    });
+}
+
+#[test]
+fn a_flood_that_overflows_means_anything_and_the_device_is_looked_at() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        let line = |n: u32| format!("route add 10.{}.{}.0/24 dev t1 table 1000\n", n >> 8, n & 0xff);
+        namespace.ip_batch(&(0..30_000).map(line).collect::<String>());
+        namespace.ip("link set t0 down");
+        let mut all = notices_until(&mut kernel, &[Anything]);
+        while !all.contains(&DeviceDown) {
+            all.extend(notices_until(&mut kernel, &[DeviceDown]));
+        }
+        assert!(all.len() < 30_000, "nothing was lost");
+        assert!(!kernel.is_device_up());
+        while !notices(&mut kernel).is_empty() {}
+        // It is as good as before.
+        namespace.ip("link set t0 up");
+        notices_until(&mut kernel, &[DeviceUp]);
+        execute(&mut kernel, &[object(1), add(IPV6, via_object(1))]);
+    });
+}

@@ -1,0 +1,303 @@
+//! Routes and objects come to be in the kernel, as `ip` and a dump show them.
+
+#![cfg(target_os = "linux")]
+
+mod netns;
+
+use metalbond::fib::{Found, FoundObject, Legs, Op, OpErrorKind, Via};
+use metalbond_linux::{Kernel, Settings};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netns::*;
+use serde_json::{Value, json};
+
+const IPV4: &str = "10.1.2.0/24";
+const IPV6: &str = "fd10::/64";
+/// The most next hops that `ip route show` shows: it takes 3.7 KB a route from the kernel, and stops, without an error, at
+/// one that is larger.
+const SHOWN_MAX: u32 = 32;
+
+fn group(n: u32, members: impl Iterator<Item = (u32, u8)>) -> Op {
+    Op::AddGroup { id: id(n), members: members.map(|(n, weight)| (id(n), weight)).collect() }
+}
+
+#[test]
+fn destinations_with_1_to_64_next_hops_lead_to_all_of_them() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        assert!(kernel.has_nexthop_objects() && kernel.is_device_up());
+        execute(&mut kernel, &(1..=64).map(object).collect::<Vec<_>>());
+        for count in 2..=64 {
+            execute(&mut kernel, &[group(100 + count, (1..=count).map(|n| (n, 1)))]);
+        }
+        execute(&mut kernel, &[add(IPV4, via_object(1)), add(IPV6, via_object(1)), add("::/0", via_object(1))]);
+        execute(&mut kernel, &[add("0.0.0.0/0", via_object(1)), add("10.1.2.3/32", via_object(2))]);
+        for count in 2..=64 {
+            let to = || via_object(100 + count);
+            execute(&mut kernel, &[replace(IPV4, to()), replace(IPV6, to())]);
+            let dumped = dumped_routes(&mut kernel);
+            assert!([IPV4, IPV6].iter().all(|destination| dumped.contains(&(prefix(destination), Some(to())))));
+            if count > SHOWN_MAX {
+                continue;
+            }
+            let routes = namespace.routes();
+            for destination in [IPV4, IPV6] {
+                let route = routes.iter().find(|route| route["dst"] == destination).unwrap();
+                let hops = route["nexthops"].as_array().unwrap();
+                assert_eq!(hops.len(), count as usize);
+                assert!(hops.iter().all(|hop| hop["dev"] == "t0" && hop["encap"] == "ip6"), "{route}");
+                assert_eq!(route["nhid"], id(100 + count));
+                assert_eq!(route["protocol"], json!("254"), "{route}");
+            }
+        }
+        let groups = namespace.json("nexthop");
+        let largest = groups.iter().find(|object| object["id"] == id(164)).unwrap();
+        assert_eq!(largest["group"].as_array().unwrap().len(), 64);
+        execute(&mut kernel, &[replace(IPV4, via_object(102)), replace(IPV6, via_object(102))]);
+        assert_eq!(namespace.routes().len(), 5);
+        let dumped = dumped_routes(&mut kernel);
+        let to = |destination, n| (prefix(destination), Some(via_object(n)));
+        assert_eq!(dumped.len(), 5);
+        for route in [to("0.0.0.0/0", 1), to("10.1.2.3/32", 2), to(IPV4, 102), to(IPV6, 102), to("::/0", 1)] {
+            assert!(dumped.contains(&route), "{route:?} in {dumped:?}");
+        }
+        execute(&mut kernel, &[remove(IPV4), remove(IPV6), remove("::/0"), remove("0.0.0.0/0"), remove("10.1.2.3/32")]);
+        let groups = (102..=164).map(|n| Op::RemoveObject { id: id(n) });
+        let objects = (1..=64).map(|n| Op::RemoveObject { id: id(n) });
+        execute(&mut kernel, &groups.chain(objects).collect::<Vec<_>>());
+        assert_eq!((namespace.routes(), namespace.json("nexthop"), dump(&mut kernel)), (vec![], vec![], vec![]));
+    });
+}
+
+#[test]
+fn objects_and_groups_are_dumped_as_they_were_made() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        let members = [(3, 255), (1, 1), (2, 99)];
+        execute(&mut kernel, &[object(1), object(2), object(3), group(4, members.into_iter())]);
+        let group = namespace.json("nexthop").into_iter().find(|object| object["id"] == id(4)).unwrap();
+        let weights: Vec<_> =
+            group["group"].as_array().unwrap().iter().map(|member| member["weight"].clone()).collect();
+        assert_eq!(weights, [json!(255), Value::Null, json!(99)]);
+        // Others' objects, and objects out of our range; one of ours that is strange.
+        namespace.ip("nexthop add id 5 dev t0");
+        namespace.ip("nexthop add id 1000010 dev t1");
+        namespace.ip("-6 nexthop add id 1000011 dev t0 encap ip6 dst fd00::1 protocol 254");
+        namespace.ip("-6 nexthop add id 1000012 dev t1 encap ip6 dst fd00::1 protocol 254");
+        namespace.ip("nexthop add id 1000013 blackhole protocol 254");
+        namespace.ip("-6 nexthop add id 1000014 dev t0 encap ip6 dst fd00::1 src fd00::2 protocol 254");
+        namespace.ip("-4 nexthop add id 1000015 dev t0 encap ip6 dst fd00::1 protocol 254");
+        let object = |n, what| Found::Object { id: id(n), what };
+        let addr = |n| leg(n).addr;
+        let members = members.map(|(n, weight)| (id(n), weight)).into_iter().collect();
+        assert_eq!(
+            dump(&mut kernel),
+            [
+                object(1, FoundObject::Leg(addr(1))),
+                object(2, FoundObject::Leg(addr(2))),
+                object(3, FoundObject::Leg(addr(3))),
+                object(4, FoundObject::Group(members)),
+                object(10, FoundObject::Foreign),
+                object(11, FoundObject::Leg(addr(1))),
+                object(12, FoundObject::Strange),
+                object(13, FoundObject::Strange),
+                object(14, FoundObject::Strange),
+                object(15, FoundObject::Strange),
+            ]
+        );
+    });
+}
+
+#[test]
+fn without_objects_routes_carry_their_own_encapsulation() {
+    netns::run(|namespace| {
+        let mut kernel = Kernel::open(Settings { nexthop_objects: false, ..settings() }).unwrap();
+        assert!(!kernel.has_nexthop_objects());
+        let legs = |count| Via::Legs((1..=count).map(leg).collect());
+        execute(&mut kernel, &[add(IPV4, legs(1)), add(IPV6, legs(1))]);
+        for destination in [IPV4, IPV6] {
+            let routes = namespace.routes();
+            // In the output of `ip`, the encapsulation's "dst" stands in the place of the route's.
+            let route = &routes[usize::from(destination == IPV6)];
+            assert_eq!((&route["encap"], &route["dev"]), (&json!("ip6"), &json!("t0")), "{route}");
+        }
+        for count in 2..=64 {
+            execute(&mut kernel, &[replace(IPV4, legs(count))]);
+            if u32::from(count) <= SHOWN_MAX {
+                assert_eq!(namespace.routes()[0]["nexthops"].as_array().unwrap().len(), usize::from(count));
+            }
+            assert!(dumped_routes(&mut kernel).contains(&(prefix(IPV4), Some(legs(count)))));
+        }
+        let mut weighted: Legs = (1..=3).map(leg).collect();
+        (weighted[0].weight, weighted[2].weight) = (99, 255);
+        let weighted = Via::Legs(weighted);
+        execute(&mut kernel, &[replace(IPV4, weighted.clone())]);
+        let dumped = dumped_routes(&mut kernel);
+        assert_eq!(dumped, [(prefix(IPV4), Some(weighted)), (prefix(IPV6), Some(legs(1)))]);
+        // This is why there are objects.
+        assert_eq!(fail(&mut kernel, replace(IPV6, legs(2))).kind, OpErrorKind::Refused);
+        execute(&mut kernel, &[remove(IPV4), remove(IPV6)]);
+        assert_eq!(namespace.routes(), Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn the_most_next_hops_are_dumped() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &(1..=256).map(object).collect::<Vec<_>>());
+        execute(
+            &mut kernel,
+            &[group(257, (1..=256).map(|n| (n, 1))), add(IPV4, via_object(257)), add(IPV6, via_object(257))],
+        );
+        let legs = Via::Legs((1..=256).map(leg).collect());
+        execute(&mut kernel, &[add("10.3.0.0/24", legs.clone())]);
+        let to = |destination, via| (prefix(destination), Some(via));
+        let all = [to(IPV4, via_object(257)), to("10.3.0.0/24", legs), to(IPV6, via_object(257))];
+        assert_eq!(dumped_routes(&mut kernel), all);
+        // By another process, which has received nothing yet.
+        assert_eq!(dumped_routes(&mut namespace.open()), all);
+    });
+}
+
+#[test]
+fn routes_change_between_an_object_and_legs_of_their_own() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1)]);
+        let own = || Via::Legs(Legs::from_buf([leg(2)]));
+        for destination in [IPV4, IPV6] {
+            execute(&mut kernel, &[add(destination, own()), replace(destination, via_object(1))]);
+            assert_eq!(dumped_routes(&mut kernel), [(prefix(destination), Some(via_object(1)))]);
+            execute(&mut kernel, &[replace(destination, own())]);
+            assert_eq!(dumped_routes(&mut kernel), [(prefix(destination), Some(own()))]);
+            execute(&mut kernel, &[remove(destination)]);
+        }
+        assert_eq!(namespace.routes(), Vec::<Value>::new());
+    });
+}
+
+#[test]
+fn a_route_of_another_protocol_is_in_the_way_and_stays() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1)]);
+        namespace.ip(&format!("route add {IPV4} dev t1 table 1000 proto static"));
+        namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto static"));
+        let before = namespace.routes();
+        for destination in [IPV4, IPV6] {
+            assert_eq!(fail(&mut kernel, add(destination, via_object(1))).kind, OpErrorKind::Exists);
+            assert_eq!(fail(&mut kernel, remove(destination)).kind, OpErrorKind::Missing);
+        }
+        assert_eq!((namespace.routes(), dumped_routes(&mut kernel)), (before, vec![]));
+    });
+}
+
+#[test]
+fn a_removal_leaves_routes_of_other_protocols_and_metrics() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        for (family, metric) in [("-4", 7), ("-6", 7), ("-4", 2000), ("-6", 2000)] {
+            let destination = if family == "-4" { IPV4 } else { IPV6 };
+            namespace.ip(&format!("{family} route add {destination} dev t1 table 1000 proto static metric {metric}"));
+        }
+        assert_eq!(dumped_routes(&mut kernel).len(), 2);
+        execute(&mut kernel, &[remove(IPV4), remove(IPV6)]);
+        assert_eq!(namespace.routes().len(), 4);
+        assert_eq!(fail(&mut kernel, remove(IPV4)).kind, OpErrorKind::Missing);
+        assert_eq!(fail(&mut kernel, remove(IPV6)).kind, OpErrorKind::Missing);
+        assert_eq!(namespace.routes().len(), 4);
+    });
+}
+
+#[test]
+fn what_is_not_like_ours_is_dumped_as_such() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        namespace.ip("route add blackhole 10.1.0.0/24 table 1000 proto 254");
+        namespace.ip("route add 10.2.0.0/24 dev t0 table 1000 proto 254");
+        namespace.ip("route add 10.3.0.0/24 dev t1 encap ip6 dst fd00::1 table 1000 proto 254");
+        namespace.ip("route add 10.4.0.0/24 dev t0 encap ip6 dst fd00::1 mtu 1400 table 1000 proto 254");
+        namespace.ip("-6 route add blackhole fd10::/64 table 1000 proto 254");
+        // Not in the place of ours, not in our table.
+        namespace.ip("-6 route add fd11::/64 dev t0 encap ip6 dst fd00::1 table 1000 proto 254 metric 7");
+        namespace.ip("route add 10.5.0.0/24 dev t0 encap ip6 dst fd00::1 table 1000 proto 254 metric 7");
+        namespace.ip("route add 10.6.0.0/24 dev t0 encap ip6 dst fd00::1 table 1001 proto 254");
+        let none = |destination| (prefix(destination), None);
+        let strange = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "10.4.0.0/24", "fd10::/64"];
+        assert_eq!(dumped_routes(&mut kernel), strange.map(none));
+        // They can be replaced and removed like others.
+        execute(&mut kernel, &[object(1)]);
+        execute(&mut kernel, &strange.map(|destination| replace(destination, via_object(1))));
+        assert_eq!(dumped_routes(&mut kernel), strange.map(|destination| (prefix(destination), Some(via_object(1)))));
+        execute(&mut kernel, &strange.map(remove));
+        assert_eq!(dumped_routes(&mut kernel), []);
+    });
+}
+
+#[test]
+fn a_replacement_is_one_message_and_never_a_removal() {
+    const NEWROUTE: u16 = 24;
+    const REPLACE: u16 = 0x100;
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), object(2), group(3, [(1, 1), (2, 1)].into_iter())]);
+        execute(&mut kernel, &[add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        let mut watch = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
+        watch.bind_auto().unwrap();
+        watch.set_non_blocking(true).unwrap();
+        for group in [7, 11] {
+            watch.add_membership(group).unwrap();
+        }
+        for to in [2, 3, 1] {
+            for destination in [IPV4, IPV6] {
+                execute(&mut kernel, &[replace(destination, via_object(to))]);
+                // It is told before it is acknowledged.
+                let (bytes, _) = watch.recv_from_full().unwrap();
+                let number = |at: usize| u16::from_ne_bytes(bytes[at..at + 2].try_into().unwrap());
+                assert_eq!((number(4), number(6) & REPLACE), (NEWROUTE, REPLACE));
+                assert!(watch.recv_from_full().is_err());
+            }
+        }
+    });
+}
+
+#[test]
+fn the_same_route_in_several_tables_is_several_routes() {
+    netns::run(|namespace| {
+        let mut kernel = Kernel::open(Settings { tables: vec![u32::MAX, TABLE, 7, TABLE], ..settings() }).unwrap();
+        let tables = [7, TABLE, u32::MAX];
+        execute(&mut kernel, &[object(1)]);
+        execute(&mut kernel, &tables.map(|table| Op::AddRoute { table, prefix: prefix(IPV4), via: via_object(1) }));
+        let route = |found| if let Found::Route { table, .. } = found { Some(table) } else { None };
+        assert_eq!(dump(&mut kernel).into_iter().filter_map(route).collect::<Vec<_>>(), tables);
+        execute(&mut kernel, &[remove(IPV4)]);
+        let shown = namespace.json("route show table all proto 254");
+        assert_eq!(shown.iter().map(|route| route["table"].clone()).collect::<Vec<_>>(), ["7", "4294967295"]);
+    });
+}
+
+#[test]
+fn many_operations_end_each_in_its_own_way() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1)]);
+        let add = |n: u32| {
+            let destination = if n.is_multiple_of(2) {
+                format!("10.{}.{}.0/24", n >> 8, n & 0xff)
+            } else {
+                format!("fd10:{n:x}::/64")
+            };
+            // Every seventh leads to an object that is not there.
+            add(&destination, via_object(if n.is_multiple_of(7) { 9 } else { 1 }))
+        };
+        let ops: Vec<_> = (0..10_000).map(add).collect();
+        let results = kernel.execute(&ops).unwrap();
+        for (n, result) in results.iter().enumerate() {
+            let kind = result.as_ref().err().map(|error| error.kind);
+            assert_eq!(kind, n.is_multiple_of(7).then_some(OpErrorKind::Missing), "{n}");
+        }
+        let count = results.iter().filter(|result| result.is_ok()).count();
+        assert_eq!((dumped_routes(&mut kernel).len(), namespace.routes().len()), (count, count));
+    });
+}
