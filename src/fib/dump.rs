@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use super::op::{Found, FoundObject, Leg, Legs, Via};
 use super::route::Key;
-use super::sets::SetId;
 use super::vias::{ViaId, ViaState};
 use super::{Dump, Fib};
 use crate::Instant;
@@ -83,13 +82,15 @@ impl Fib {
                 members.iter().map(|(id, weight)| self.member(*id, *weight)).collect();
             let mut vias = vias.unwrap_or_default();
             vias.sort_by_key(|(_, leg)| *leg);
-            let is_set = vias.windows(2).all(|pair| pair[0].1.addr != pair[1].1.addr);
+            // One member is left of a larger group: not what we would make, and no member for another group.
+            let is_set = vias.len() > 1 && vias.windows(2).all(|pair| pair[0].1.addr != pair[1].1.addr);
             let legs: Legs = if is_set { vias.iter().map(|(_, leg)| *leg).collect() } else { Legs::new() };
-            self.found_object(object, Some(legs.clone()));
-            // Its members are in use as long as it is there.
-            let members = if legs.is_empty() { Vec::new() } else { vias };
-            let Some(id) = self.vias.of_object(object) else { continue };
-            self.set_members(id, members.iter().map(|(member, _)| *member).collect());
+            self.found_object(object, Some(legs));
+            // Its members are in use as long as it is there, whatever it is.
+            let members = members.iter().filter_map(|(member, _)| self.vias.of_object(*member)).collect();
+            if let Some(id) = self.vias.of_object(object) {
+                self.set_members(id, members);
+            }
         }
         for id in self.vias.ids() {
             if self.vias.get(id).is_some_and(|via| !via.is_seen && via.state != ViaState::Absent && via.object != 0) {
@@ -119,7 +120,7 @@ impl Fib {
         let entry = self.routes.entry(key).or_default();
         entry.is_seen = true;
         if entry.installed == ViaId::NONE {
-            entry.is_adopted = self.is_adopting && entry.wanted == SetId::EMPTY;
+            entry.is_adopted = self.is_adopting;
         }
         if entry.installed != via {
             self.vias.hold(via);
@@ -173,9 +174,6 @@ impl Fib {
     fn is_as_wanted(&self, key: Key) -> bool {
         let Some(entry) = self.routes.get(&key) else { return true };
         let legs = self.wanted.legs(&key, entry.wanted, &self.settings);
-        match self.vias.find(&legs) {
-            Some(via) => via == entry.installed && via != ViaId::UNKNOWN,
-            None => false,
-        }
+        !legs.is_empty() && self.vias.get(entry.installed).is_some_and(|via| via.legs == legs)
     }
 }

@@ -100,14 +100,23 @@ impl Fib {
 
     /// Has a route lead to these legs.
     fn lead(&mut self, key: Key, legs: &Legs) {
+        let Some(entry) = self.routes.get_mut(&key) else { return };
+        let there = self.vias.get(entry.installed).map_or(&[][..], |via| &via.legs);
+        if there == &legs[..] {
+            (entry.waits_for, entry.is_adopted) = (ViaId::NONE, false);
+            let tried = core::mem::replace(&mut entry.tried, ViaId::NONE);
+            return self.vias.let_go(tried);
+        }
+        // A part: the rest of its next hops may be yet to come. Without objects, an IPv6 route has the best of them only.
+        let is_part = legs.iter().all(|leg| there.iter().any(|other| other.addr == leg.addr));
+        if entry.is_adopted && (is_part || !self.settings.nexthop_objects && key.prefix.is_ipv6()) {
+            return;
+        }
+        entry.is_adopted = false;
         let fresh = if self.settings.nexthop_objects { ViaState::Absent } else { ViaState::Present };
         let id = self.vias.of_legs(legs, fresh);
-        let (Some(entry), Some(via)) = (self.routes.get_mut(&key), self.vias.get_mut(id)) else { return };
-        if entry.installed == id {
-            entry.waits_for = ViaId::NONE;
-            let tried = core::mem::replace(&mut entry.tried, ViaId::NONE);
-            self.vias.let_go(tried);
-        } else if via.state == ViaState::Present {
+        let Some(via) = self.vias.get_mut(id) else { return };
+        if via.state == ViaState::Present {
             (entry.waits_for, entry.is_busy) = (ViaId::NONE, true);
             self.vias.hold(id);
             self.ready.push_back(Step::Route { key, to: id });

@@ -12,7 +12,7 @@
 //! - *converges*: whatever fails or is changed by other hands, when that stops the kernel comes to have what is wanted.
 //! - *no gap*: a destination that is wanted before and after a change has a route all the time; routes are replaced, and an
 //!   object is there before its first route, and until after its last.
-//! - *adopts*: what is in the kernel at the start and stays wanted is not touched.
+//! - *adopts*: what is in the kernel at the start and stays wanted is not touched, in whatever order it is told.
 //! - *foreign*: a route of another protocol is never replaced or removed.
 
 mod done;
@@ -159,7 +159,6 @@ impl Fib {
         let entry = self.routes.entry(key).or_default();
         let before = entry.wanted;
         entry.wanted = self.wanted.change(&key, change.prefix, sources, before);
-        entry.is_adopted &= entry.wanted == SetId::EMPTY;
         self.stats.wanted -= usize::from(before != SetId::EMPTY);
         self.stats.wanted += usize::from(entry.wanted != SetId::EMPTY);
         self.enqueue(key);
@@ -189,7 +188,7 @@ impl Fib {
         Some(Key { table, prefix: prefix.network() })
     }
 
-    /// All that is wanted is known: what was found in the kernel beside it is removed.
+    /// All that is wanted is known: what was found in the kernel beside it, routes and next hops, is removed.
     pub fn release_adopted(&mut self) {
         self.is_adopting = false;
         #[expect(clippy::disallowed_methods, reason = "in which order is of no consequence")]

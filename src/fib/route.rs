@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub(super) is_dirty: bool,
     /// It will be looked at when a time has come.
     pub(super) is_retrying: bool,
-    /// It was found in the kernel, and nobody wanted it so far.
+    /// It was found in the kernel at the start, and has not been wanted as it is so far.
     pub(super) is_adopted: bool,
     /// Found by the dump that is under way.
     pub(super) is_seen: bool,

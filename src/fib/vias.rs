@@ -108,10 +108,6 @@ impl Vias {
         }
     }
 
-    pub(super) fn find(&self, legs: &Legs) -> Option<ViaId> {
-        self.by_legs.get(legs).copied()
-    }
-
     pub(super) fn of_object(&self, object: u32) -> Option<ViaId> {
         self.by_object.get(&object).copied()
     }
