@@ -148,18 +148,24 @@ impl World {
         }
     }
 
-    /// Operations, of which those fail that have a bit in `fail`.
+    /// Operations, of which those fail that have a bit in `fail`. How many there were.
     fn work(&mut self, count: usize, fail: u8) -> usize {
         self.tell_notices();
+        let results = self.begin(count, fail);
+        let done = results.len();
+        results.into_iter().for_each(|result| self.fib.done(self.now, result));
+        done
+    }
+
+    /// Carries out up to `count` operations; how they ended is yet to be told.
+    fn begin(&mut self, count: usize, fail: u8) -> Vec<Result<(), OpError>> {
         let mut results = Vec::new();
         while results.len() < count
             && let Some(op) = self.fib.poll_op(self.now)
         {
             results.push(self.carry_out(&op, fail & 1 << (results.len() % 8) != 0));
         }
-        let done = results.len();
-        results.into_iter().for_each(|result| self.fib.done(self.now, result));
-        done
+        results
     }
 
     fn carry_out(&mut self, op: &Op, fails: bool) -> Result<(), OpError> {
@@ -211,24 +217,17 @@ impl World {
             Step::Work(count, fail) => drop(self.work(count, fail)),
             Step::LoseAnswers(count) => {
                 self.tell_notices();
-                for _ in 0..count {
-                    let Some(op) = self.fib.poll_op(self.now) else { break };
-                    let _ = self.carry_out(&op, false);
-                }
+                self.begin(count, 0);
                 self.fib.lost(self.now);
             }
             Step::Meanwhile(count, ref step) => {
                 self.tell_notices();
-                let mut results = Vec::new();
-                while results.len() < count
-                    && let Some(op) = self.fib.poll_op(self.now)
-                {
-                    results.push(self.carry_out(&op, false));
-                }
+                let mut results = self.begin(count, 0);
                 if !is_work(step) {
                     self.step(step);
                     self.tell_notices();
                 }
+                results.extend(self.begin(count, 0));
                 results.into_iter().for_each(|result| self.fib.done(self.now, result));
             }
             Step::Dump(complete) => self.dump(complete),

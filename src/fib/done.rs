@@ -50,9 +50,6 @@ impl Fib {
         let Some(via) = self.vias.get_mut(id) else { return };
         let Err(error) = result else {
             (via.state, via.failures) = (ViaState::Present, 0);
-            if via.users == 0 {
-                self.vias.idle.push(id);
-            }
             return self.wake(id);
         };
         match error.kind {
@@ -89,7 +86,12 @@ impl Fib {
     /// An object is there: whoever waited goes on.
     pub(super) fn wake(&mut self, id: ViaId) {
         let Some(via) = self.vias.get_mut(id) else { return };
-        for waiter in core::mem::take(&mut via.waiters) {
+        let waiters = core::mem::take(&mut via.waiters);
+        if via.users == 0 {
+            // Nobody may want it any more.
+            self.vias.idle.push(id);
+        }
+        for waiter in waiters {
             match waiter {
                 Waiter::Route(key) => {
                     if let Some(entry) = self.routes.get_mut(&key)

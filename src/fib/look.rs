@@ -213,10 +213,6 @@ impl Fib {
 
     /// Has an object removed that nobody uses. False: there is none.
     fn retire(&mut self) -> bool {
-        if self.is_adopting {
-            // Whom it is for is not known yet.
-            self.vias.idle.clear();
-        }
         while let Some(id) = self.vias.idle.pop() {
             let Some(via) = self.vias.get_mut(id) else { continue };
             if via.users > 0 || !via.waiters.is_empty() || via.is_retrying || id == ViaId::UNKNOWN {

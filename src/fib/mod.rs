@@ -195,7 +195,6 @@ impl Fib {
         let adopted = self.routes.iter_mut().filter(|(_, entry)| entry.is_adopted);
         let adopted: Vec<Key> = adopted.map(|(key, entry)| (*key, entry.is_adopted = false).0).collect();
         adopted.into_iter().for_each(|key| self.enqueue(key));
-        self.vias.idle.extend(self.vias.ids());
     }
 
     /// Removes all routes and objects; from now on nothing is wanted.
