@@ -1,7 +1,7 @@
-//! Carries out the operations of [`metalbond::fib`] in the Linux kernel, over netlink. Synchronous and blocking, for one
-//! thread of its own: a send can take 50 to 90 ms. On other systems this package is empty.
+//! Carries out the operations of [`metalbond::fib`] in the Linux kernel, over netlink. On other systems this package is empty.
 //!
-//! [`Kernel::execute`] changes, [`Kernel::dump`] reads what is there, [`Kernel::notices`] tells what others did. What is
+//! [`KernelRoutes`] is a thread that does so, for any async runtime. What it owns can be used alone, and is synchronous and
+//! blocking (a send can take 50 to 90 ms): [`Kernel::execute`] changes, [`Kernel::dump`] reads what is there, [`Kernel::notices`] tells what others did. What is
 //! wanted, and what is to be done when something fails, is `metalbond::fib`'s affair.
 
 #![cfg(target_os = "linux")]
@@ -13,6 +13,7 @@ mod encap;
 mod error;
 mod kernel;
 mod link;
+mod log;
 mod message;
 mod nexthop;
 mod operation;
@@ -21,7 +22,9 @@ mod route;
 mod settings;
 mod socket;
 mod watch;
+mod worker;
 
 pub use error::{DumpError, Lost, OpenError};
 pub use kernel::Kernel;
 pub use settings::Settings;
+pub use worker::{Ended, KernelRoutes};

@@ -5,7 +5,7 @@ use std::io;
 use crate::error::Lost;
 use crate::socket::Socket;
 
-/// Bytes of the receive buffer: room for about 5,000 notices.
+/// Bytes of the receive buffer: room for 10,000 notices (the kernel counts twice that, of about 800 for each).
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// Bytes of the buffer for one datagram.
 const DATAGRAM: usize = 64 << 10;

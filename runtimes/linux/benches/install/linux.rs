@@ -1,0 +1,88 @@
+//! The benchmark, where there is netlink.
+
+#[path = "../../tests/netns/mod.rs"]
+mod netns;
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use metalbond::fib::Op;
+use netns::*;
+
+const OBJECTS: u16 = 64;
+/// Operations in a call of `execute`.
+const CALL: usize = 4096;
+
+/// `is_test`: one small round, to see that it runs.
+pub(crate) fn run(is_test: bool) {
+    let routes = if is_test { 1_000 } else { 100_000 };
+    for is_ipv6 in [false, true] {
+        for is_compatible in [true, false] {
+            let ours = measure(is_compatible, routes, |namespace| ours(namespace, routes, is_ipv6));
+            let ip = measure(is_compatible, routes, |namespace| ip_batch(namespace, routes, is_ipv6));
+            let (Some((ours, dumped)), Some((ip, _))) = (ours, ip) else { return };
+            println!(
+                "IPv{}, nexthop_compat_mode {}: {:.3} s, ip -batch {:.3} s, ratio {:.2}; dump {:.3} s",
+                if is_ipv6 { 6 } else { 4 },
+                u8::from(is_compatible),
+                ours.as_secs_f64(),
+                ip.as_secs_f64(),
+                ours.as_secs_f64() / ip.as_secs_f64(),
+                dumped.as_secs_f64(),
+            );
+        }
+    }
+}
+
+/// Runs `install` in a new namespace. Returns the time that it took, and that of a dump.
+fn measure(
+    is_compatible: bool,
+    routes: u32,
+    install: impl Fn(&Namespace) -> Duration + Sync,
+) -> Option<(Duration, Duration)> {
+    let mut took = None;
+    netns::run(|namespace| {
+        std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", u8::from(is_compatible).to_string()).unwrap();
+        execute(&mut namespace.open(), &(1..=OBJECTS).map(object).collect::<Vec<_>>());
+        let installed = install(namespace);
+        let (mut kernel, mut count) = (namespace.open(), 0);
+        let start = Instant::now();
+        kernel.dump(|_| count += 1).unwrap();
+        took = Some((installed, start.elapsed()));
+        assert_eq!(count, routes + u32::from(OBJECTS));
+    });
+    took
+}
+
+fn ours(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
+    let mut kernel = namespace.open();
+    let ops: Vec<Op> = (0..routes).map(|n| add(&destination(n, is_ipv6), via_object(object_of(n)))).collect();
+    let start = Instant::now();
+    for ops in ops.chunks(CALL) {
+        execute(&mut kernel, ops);
+    }
+    start.elapsed()
+}
+
+fn ip_batch(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
+    let mut lines = String::new();
+    for n in 0..routes {
+        let (destination, id) = (destination(n, is_ipv6), id(object_of(n)));
+        writeln!(lines, "route add {destination} nhid {id} table {TABLE} proto 254").unwrap();
+    }
+    let start = Instant::now();
+    namespace.ip_batch(&lines);
+    start.elapsed()
+}
+
+fn object_of(n: u32) -> u32 {
+    1 + n % u32::from(OBJECTS)
+}
+
+fn destination(n: u32, is_ipv6: bool) -> String {
+    if is_ipv6 {
+        format!("fd10:0:{:x}:{:x}::/64", n >> 16, n & 0xffff)
+    } else {
+        format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 0xff, n & 0xff)
+    }
+}

@@ -1,0 +1,284 @@
+//! The thread that keeps the kernel's routes as they are wanted: the loop around a [`Fib`] and a [`Kernel`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant as Clock};
+
+use async_channel::{Receiver, Sender};
+use metalbond::fib::{Fib, FibStats, Notice};
+use metalbond::{Instant, Route, RouteChange};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use tracing::warn;
+
+use crate::Kernel;
+use crate::log::Log;
+
+/// Messages that wait for the thread at most; then whoever sends them waits.
+const WAITING: usize = 64;
+/// Operations of one turn: what the kernel takes well in one go.
+const BATCH: usize = 128;
+/// A cleanup that gets nothing done for so long ends without the rest.
+const STUCK: Duration = Duration::from_secs(2);
+/// The handle of the thread. When the last one is gone, the thread ends and the routes stay.
+#[derive(Clone, Debug)]
+pub struct KernelRoutes {
+    messages: Sender<Message>,
+    // Behind the sender, so that the thread wakes when that is gone already, and sees if it was the last.
+    wake: Wake,
+}
+
+/// Wakes the thread, also when it is dropped.
+#[derive(Clone, Debug)]
+struct Wake(Arc<OwnedFd>);
+
+impl Wake {
+    fn up(&self) {
+        // Full: it is awake.
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        self.up();
+    }
+}
+
+/// The thread is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the thread that installs routes has ended")]
+pub struct Ended;
+
+#[derive(Debug)]
+enum Message {
+    Changes(Vec<RouteChange>),
+    Announced(Vec<Route>),
+    Withdrawn(Vec<Route>),
+    ReleaseAdopted,
+    Stats(Sender<FibStats>),
+    Stop { cleanup: bool, ended: Sender<FibStats> },
+}
+
+impl KernelRoutes {
+    /// Starts the thread. It reads what is in the kernel first.
+    ///
+    /// # Errors
+    /// If the system has no descriptor or no thread left.
+    pub fn start(fib: Fib, kernel: Kernel) -> io::Result<Self> {
+        let (messages, receiver) = async_channel::bounded(WAITING);
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let worker = Worker::new(fib, kernel, receiver, Arc::clone(&wake));
+        thread::Builder::new().name("fib".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { messages, wake: Wake(wake) })
+    }
+
+    /// Routes have changed. Waits while the thread has many changes to take in, never for the kernel.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn change(&self, changes: Vec<RouteChange>) -> Result<(), Ended> {
+        self.send(Message::Changes(changes)).await
+    }
+
+    /// This node announces routes now: see [`Fib::announced`].
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn announced(&self, routes: Vec<Route>) -> Result<(), Ended> {
+        self.send(Message::Announced(routes)).await
+    }
+
+    /// It does no more.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn withdrawn(&self, routes: Vec<Route>) -> Result<(), Ended> {
+        self.send(Message::Withdrawn(routes)).await
+    }
+
+    /// All that is wanted has been told: see [`Fib::release_adopted`].
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn release_adopted(&self) -> Result<(), Ended> {
+        self.send(Message::ReleaseAdopted).await
+    }
+
+    /// The figures.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn stats(&self) -> Result<FibStats, Ended> {
+        let (sender, answer) = async_channel::bounded(1);
+        self.send(Message::Stats(sender)).await?;
+        answer.recv().await.map_err(|_| Ended)
+    }
+
+    /// Ends the thread. With `cleanup`, all routes and objects are removed before, or as many as the kernel lets go; without
+    /// it they stay. Returns the last figures.
+    ///
+    /// # Errors
+    /// [`Ended`]: it had ended before.
+    pub async fn stop(&self, cleanup: bool) -> Result<FibStats, Ended> {
+        let (ended, answer) = async_channel::bounded(1);
+        self.send(Message::Stop { cleanup, ended }).await?;
+        answer.recv().await.map_err(|_| Ended)
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Ended> {
+        self.messages.send(message).await.map_err(|_| Ended)?;
+        self.wake.up();
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Worker {
+    fib: Fib,
+    kernel: Kernel,
+    messages: Receiver<Message>,
+    wake: Arc<OwnedFd>,
+    started: Clock,
+    log: Log,
+    /// A cleanup is under way: who waits for its end, and when something was done last.
+    cleanup: Option<(Sender<FibStats>, Instant)>,
+}
+
+/// What becomes of the thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    Busy,
+    Idle,
+    End,
+}
+
+impl Worker {
+    fn new(fib: Fib, kernel: Kernel, messages: Receiver<Message>, wake: Arc<OwnedFd>) -> Self {
+        Self { fib, kernel, messages, wake, started: Clock::now(), log: Log::default(), cleanup: None }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_epoch(self.started.elapsed())
+    }
+
+    fn run(mut self) {
+        loop {
+            match self.turn() {
+                Turn::Busy => {}
+                Turn::Idle => self.wait(),
+                Turn::End => break,
+            }
+        }
+        self.log.finish();
+        if let Some((ended, _)) = self.cleanup {
+            let _ = ended.try_send(self.fib.stats());
+        }
+    }
+
+    /// What came in, then the kernel's state if it has to be read, then some operations.
+    fn turn(&mut self) -> Turn {
+        let mut is_busy = false;
+        for _ in 0..WAITING {
+            match self.messages.try_recv() {
+                Ok(Message::Stop { cleanup: false, ended }) => {
+                    let _ = ended.try_send(self.fib.stats());
+                    return Turn::End;
+                }
+                Ok(message) => self.take(message),
+                Err(error) if error.is_closed() && self.cleanup.is_none() => return Turn::End,
+                Err(_) => break,
+            }
+            is_busy = true;
+        }
+        let now = self.now();
+        let Self { fib, kernel, .. } = self;
+        if let Err(error) = kernel.notices(|notice| fib.notice(now, notice)) {
+            warn!(%error, "cannot read the kernel's notices; its state is read instead");
+            self.fib.notice(now, Notice::Anything);
+        }
+        if self.fib.needs_dump(now) {
+            self.dump();
+            is_busy = true;
+        }
+        is_busy |= self.work();
+        let now = self.now();
+        while let Some(report) = self.fib.poll_report() {
+            self.log.say(now, &report);
+        }
+        self.log.tick(now);
+        match &self.cleanup {
+            Some((_, since)) if self.fib.is_settled() || now.saturating_since(*since) > STUCK => Turn::End,
+            _ if is_busy => Turn::Busy,
+            _ => Turn::Idle,
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Changes(changes) => changes.iter().for_each(|change| self.fib.change(change)),
+            Message::Announced(routes) => routes.iter().for_each(|route| self.fib.announced(route)),
+            Message::Withdrawn(routes) => routes.iter().for_each(|route| self.fib.withdrawn(route)),
+            Message::ReleaseAdopted => self.fib.release_adopted(),
+            Message::Stats(answer) => drop(answer.try_send(self.fib.stats())),
+            Message::Stop { ended, .. } => {
+                self.fib.clear();
+                self.cleanup = Some((ended, self.now()));
+            }
+        }
+    }
+
+    fn dump(&mut self) {
+        self.fib.dump_begins(self.now());
+        let fib = &mut self.fib;
+        let result = self.kernel.dump(|found| fib.found(found));
+        if let Err(error) = &result {
+            warn!(%error, "cannot read the kernel's routes; again soon");
+        }
+        self.fib.dump_ends(self.now(), result.is_ok());
+    }
+
+    /// Whether there was something to do.
+    fn work(&mut self) -> bool {
+        let now = self.now();
+        let mut batch = Vec::with_capacity(BATCH);
+        while batch.len() < BATCH
+            && let Some(op) = self.fib.poll_op(now)
+        {
+            batch.push(op);
+        }
+        if batch.is_empty() {
+            return false;
+        }
+        match self.kernel.execute(&batch) {
+            Ok(results) => {
+                let now = self.now();
+                if let Some((_, since)) = &mut self.cleanup
+                    && results.iter().any(Result::is_ok)
+                {
+                    *since = now;
+                }
+                results.into_iter().for_each(|result| self.fib.done(now, result));
+            }
+            Err(error) => {
+                warn!(%error, "the kernel's answers are lost; its state is read again");
+                self.fib.lost(self.now());
+            }
+        }
+        true
+    }
+
+    /// Until something is to be done.
+    fn wait(&self) {
+        let stuck = self.cleanup.as_ref().map(|(_, since)| *since + STUCK + Duration::from_millis(1));
+        let deadline = self.fib.poll_timeout().into_iter().chain(self.log.poll_timeout()).chain(stuck).min();
+        let timeout = deadline.map(|at| at.saturating_since(self.now()));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let notices = self.kernel.fd();
+        let mut fds = [PollFd::new(&*self.wake, PollFlags::IN), PollFd::new(&notices, PollFlags::IN)];
+        // Interrupted: whoever looks again finds nothing, and waits again.
+        let _ = poll(&mut fds, timeout.as_ref());
+        let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
+    }
+}
