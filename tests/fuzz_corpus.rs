@@ -8,7 +8,9 @@ mod targets;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use metalbond::Config;
 use metalbond::wire::{Frame, Message};
 use proptest::prelude::*;
 use sim::decode::{decode, encode};
@@ -39,6 +41,7 @@ fn sessions_of_the_corpus_are_as_the_model_has_them() {
     assert!(most(|s| s.limited) > 3, "no peers that go over limits");
     assert!(most(|s| s.told) > 10, "no UPDATEs");
     assert!(most(|s| s.changes) > 10, "no changes for an embedder");
+    assert!(most(|s| s.held) > 10, "no routes of servers that are lost");
 }
 
 #[test]
@@ -46,10 +49,23 @@ fn a_session_that_is_broken_on_purpose_is_noticed() {
     let files = files("session");
     for how in [Sabotage::Drop, Sabotage::Delay, Sabotage::Invert] {
         let is_noticed = |file: &PathBuf| {
-            let case = || session::run_with(&fs::read(file).unwrap(), Some(Saboteur::new(how, 2)));
+            let case = || session::run_with(&fs::read(file).unwrap(), Some(Saboteur::new(how, 2)), |config| config);
             quietly(|| catch_unwind(AssertUnwindSafe(case))).is_err()
         };
         assert!(files.iter().any(is_noticed), "{how:?}: nothing noticed");
+    }
+}
+
+#[test]
+fn a_hold_time_that_is_not_kept_is_noticed() {
+    let files = files("session");
+    for secs in [0, 59, 61] {
+        let is_noticed = |file: &PathBuf| {
+            let other = |config| Config { hold: Duration::from_secs(secs), ..config };
+            let case = || session::run_with(&fs::read(file).unwrap(), None, other);
+            quietly(|| catch_unwind(AssertUnwindSafe(case))).is_err()
+        };
+        assert!(files.iter().any(is_noticed), "{secs} s: nothing noticed");
     }
 }
 

@@ -185,7 +185,7 @@ fn what_a_node_tells_of_itself_is_objects() {
         session,
         json!({
             "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "state": "CONNECTING", "ordered": false,
-            "is_server": false, "routes": 0, "subscriptions": 0, "counters": counters
+            "is_server": false, "warming": false, "routes": 0, "subscriptions": 0, "counters": counters
         }),
     );
 }

@@ -24,6 +24,9 @@ pub struct SessionInfo {
     pub ordered: bool,
     /// Whether the far end says that it listens.
     pub is_server: bool,
+    /// Whether it says that its table may still be incomplete: what it has told is true, but not all.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub warming: bool,
     /// How many routes it announces.
     pub routes: usize,
     /// How many VNIs it subscribed to.

@@ -61,6 +61,7 @@ impl Node {
                 state: conn.session.state(),
                 ordered: conn.session.is_ordered(),
                 is_server: hello.is_some_and(|hello| hello.is_server),
+                warming: conn.session.hello().is_some_and(|hello| hello.warming),
                 routes: conn.origin.map_or(0, |origin| self.rib.route_count(origin)),
                 subscriptions,
                 counters: conn.counters,

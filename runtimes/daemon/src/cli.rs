@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
 use crate::record::RecordArgs;
@@ -101,16 +102,18 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "10", env = "METALBOND_RESTART_TIME")]
     pub(crate) restart_time: u32,
-    /// Leave for good at the end: withdraw all announcements first
+    /// Leave for good at the end: withdraw all announcements first, and remove the kernel routes
     #[arg(long)]
     pub(crate) cleanup: bool,
-    /// How changes of routes look, on standard output
+    /// How changes of routes look, on standard output; nothing is printed if they are installed
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
     pub(crate) output: OutputFormat,
     #[command(flatten)]
     pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) limits: ClientLimitArgs,
+    #[command(flatten)]
+    pub(crate) install: InstallArgs,
 }
 
 impl ClientArgs {
@@ -179,7 +182,7 @@ fn check_client(args: &ClientArgs) -> Result<(), String> {
     if let Some(path) = duplicate(&args.announce_file) {
         return Err(format!("--announce-file '{}': given twice", path.display()));
     }
-    Ok(())
+    args.install.check(&args.subscribe)
 }
 
 fn is_stdin(path: &Path) -> bool {

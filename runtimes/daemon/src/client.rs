@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::announce_file::{self, Batch, Lines};
 use crate::cli::ClientArgs;
+use crate::install::{self, KernelRoutes};
 use crate::output;
 use crate::signals::Stop;
 
@@ -21,6 +22,7 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
         let routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await??;
         anyhow::Ok((routes, args.record.start(Config::from(&*args)).await?))
     };
+    let kernel = args.install.start()?;
     // A file may be anything, a pipe in which nothing comes for example.
     let (from_files, (node, mut changes)) = tokio::select! {
         signal = stop.signalled() => {
@@ -29,80 +31,109 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
         }
         started = start => started?,
     };
-    let announcements = mem::take(&mut args.announce).into_iter().chain(from_files);
+    let announcements = mem::take(&mut args.announce).into_iter().chain(from_files).collect();
+    let client = Client { node, kernel };
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");
             Ok(())
         }
-        result = serve(&args, announcements, &node, &mut changes) => result,
+        result = client.serve(&args, announcements, &mut changes) => result,
     };
-    if args.cleanup {
-        node.shutdown_with_cleanup().await;
-    } else {
-        node.shutdown().await;
-    }
+    client.end(args.cleanup).await;
     result
 }
 
-/// Everything that a client does between its start and its end. Doesn't end by itself, but by an error or with its
-/// standard output.
-async fn serve(
-    args: &ClientArgs,
-    announcements: impl IntoIterator<Item = Route>,
-    node: &MetalBond,
-    changes: &mut Changes,
-) -> anyhow::Result<()> {
-    for &vni in &args.subscribe {
-        node.subscribe(vni).await.with_context(|| format!("cannot subscribe to {vni}"))?;
-    }
-    // One that is announced twice, by a file and another, is announced.
-    node.announce_routes(announcements).await.context("cannot announce")?;
-    // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server
-    // that is away once, and then rarely.
-    for server in &args.server {
-        info!("connecting to {server}");
-        node.add_peer(server.clone()).await.with_context(|| format!("cannot add server {server}"))?;
-    }
-    let feed = async {
-        if args.reads_stdin() {
-            feed(node).await?;
-        }
-        // What was announced stands; now there is nothing more to come.
-        std::future::pending().await
-    };
-    tokio::select! {
-        printed = output::print(changes, args.output) => match printed {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            printed => printed.context("cannot write to standard output"),
-        },
-        fed = feed => fed,
-    }
+struct Client {
+    node: MetalBond,
+    /// Where routes are installed, if they are.
+    kernel: Option<KernelRoutes>,
 }
 
-/// Announces and withdraws what standard input says, until its end.
-async fn feed(node: &MetalBond) -> anyhow::Result<()> {
-    let mut lines = Lines::of_stdin();
-    loop {
-        let batch = lines.next(|number, why| error!("standard input:{number}: {why}; the line is skipped")).await;
-        match batch.context("cannot read standard input")? {
-            Some(Batch::Add(routes)) => {
-                node.announce_routes(routes).await.context("cannot announce")?;
+impl Client {
+    /// Everything that a client does between its start and its end. Doesn't end by itself, but by an error or with its
+    /// standard output.
+    async fn serve(&self, args: &ClientArgs, announcements: Vec<Route>, changes: &mut Changes) -> anyhow::Result<()> {
+        let Self { node, kernel } = self;
+        for &vni in &args.subscribe {
+            node.subscribe(vni).await.with_context(|| format!("cannot subscribe to {vni}"))?;
+        }
+        // One that is announced twice, by a file and another, is announced.
+        self.announce(announcements).await?;
+        // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server
+        // that is away once, and then rarely.
+        for server in &args.server {
+            info!("connecting to {server}");
+            node.add_peer(server.clone()).await.with_context(|| format!("cannot add server {server}"))?;
+        }
+        let feed = async {
+            if args.reads_stdin() {
+                self.feed().await?;
             }
-            Some(Batch::Withdraw(routes)) => withdraw(node, routes).await?,
-            None => {
-                info!("standard input has ended; what was announced stands");
-                return Ok(());
+            // What was announced stands; now there is nothing more to come.
+            std::future::pending().await
+        };
+        let listen = async {
+            if let Some(kernel) = kernel {
+                let hold = Config::from(args).hold;
+                return install::install(node, changes, kernel, hold).await.context("cannot install routes");
+            }
+            match output::print(changes, args.output).await {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                printed => printed.context("cannot write to standard output"),
+            }
+        };
+        tokio::select! {
+            listened = listen => listened,
+            fed = feed => fed,
+        }
+    }
+
+    async fn announce(&self, routes: Vec<Route>) -> anyhow::Result<()> {
+        if let Some(kernel) = &self.kernel {
+            kernel.announced(routes.clone()).await?;
+        }
+        self.node.announce_routes(routes).await.context("cannot announce")?;
+        Ok(())
+    }
+
+    /// Announces and withdraws what standard input says, until its end.
+    async fn feed(&self) -> anyhow::Result<()> {
+        let mut lines = Lines::of_stdin();
+        loop {
+            let batch = lines.next(|number, why| error!("standard input:{number}: {why}; the line is skipped")).await;
+            match batch.context("cannot read standard input")? {
+                Some(Batch::Add(routes)) => self.announce(routes).await?,
+                Some(Batch::Withdraw(routes)) => self.withdraw(routes).await?,
+                None => {
+                    info!("standard input has ended; what was announced stands");
+                    return Ok(());
+                }
             }
         }
     }
-}
 
-async fn withdraw(node: &MetalBond, routes: Vec<Route>) -> anyhow::Result<()> {
-    let wanted = routes.len();
-    let gone = node.withdraw_routes(routes).await.context("cannot withdraw")?;
-    if gone < wanted {
-        warn!("{} of {wanted} routes to withdraw were not announced", wanted - gone);
+    async fn withdraw(&self, routes: Vec<Route>) -> anyhow::Result<()> {
+        if let Some(kernel) = &self.kernel {
+            kernel.withdrawn(routes.clone()).await?;
+        }
+        let wanted = routes.len();
+        let gone = self.node.withdraw_routes(routes).await.context("cannot withdraw")?;
+        if gone < wanted {
+            warn!("{} of {wanted} routes to withdraw were not announced", wanted - gone);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Closes the sessions, and lets go of the kernel's routes or removes them.
+    async fn end(self, cleanup: bool) {
+        if cleanup {
+            self.node.shutdown_with_cleanup().await;
+        } else {
+            self.node.shutdown().await;
+        }
+        if let Some(kernel) = &self.kernel {
+            install::stop(kernel, cleanup).await;
+        }
+    }
 }

@@ -5,6 +5,11 @@ mod announce_file;
 mod cli;
 mod client;
 mod demo;
+#[cfg(target_os = "linux")]
+mod install;
+#[cfg(not(target_os = "linux"))]
+#[path = "install_nothing.rs"]
+mod install;
 mod limits;
 mod logging;
 mod output;

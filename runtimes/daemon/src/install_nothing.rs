@@ -1,0 +1,42 @@
+//! Where there are no kernel routes: no arguments, and nothing to do.
+
+use std::time::Duration;
+
+use clap::Args;
+use metalbond::{Route, Vni};
+use metalbond_tokio::{Changes, MetalBond};
+
+#[derive(Args, Debug)]
+pub(crate) struct InstallArgs {}
+
+/// There are none.
+#[derive(Clone, Debug)]
+pub(crate) enum KernelRoutes {}
+
+impl InstallArgs {
+    pub(crate) fn check(&self, _: &[Vni]) -> Result<(), String> {
+        Ok(())
+    }
+
+    pub(crate) fn start(&self) -> anyhow::Result<Option<KernelRoutes>> {
+        Ok(None)
+    }
+}
+
+impl KernelRoutes {
+    pub(crate) async fn announced(&self, _: Vec<Route>) -> anyhow::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) async fn withdrawn(&self, _: Vec<Route>) -> anyhow::Result<()> {
+        match *self {}
+    }
+}
+
+pub(crate) async fn install(_: &MetalBond, _: &mut Changes, routes: &KernelRoutes, _: Duration) -> anyhow::Result<()> {
+    match *routes {}
+}
+
+pub(crate) async fn stop(routes: &KernelRoutes, _: bool) {
+    match *routes {}
+}
