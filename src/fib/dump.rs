@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::op::{Found, FoundObject, Leg, Legs, Via};
+use super::report::FibReport;
 use super::route::Key;
 use super::vias::{ViaId, ViaState};
 use super::{Dump, Fib};
@@ -142,6 +143,7 @@ impl Fib {
         }
         self.end_objects();
         self.dump = Dump::NotNeeded;
+        self.is_device_lost |= !self.is_device_up;
         if self.dump_again {
             self.request_dump();
         }
@@ -149,13 +151,18 @@ impl Fib {
         let all: Vec<Key> = self.routes.keys().copied().collect();
         for key in all {
             let Some(entry) = self.routes.get(&key) else { continue };
-            if !entry.is_seen {
+            if !entry.is_seen && entry.installed != ViaId::NONE {
                 self.set_installed(key, ViaId::NONE);
+                if !self.is_device_lost {
+                    self.stats.removed += 1;
+                    self.report(FibReport::Removed { table: key.table, prefix: key.prefix });
+                }
             }
             if !self.is_as_wanted(key) {
                 self.enqueue(key);
             }
         }
+        self.is_device_lost = false;
         for id in self.vias.ids() {
             let Some(via) = self.vias.get_mut(id) else { continue };
             match via.state {

@@ -91,6 +91,8 @@ pub struct Fib {
     under_way: VecDeque<Step>,
     retries: BTreeSet<(Instant, Retry)>,
     is_device_up: bool,
+    /// It was down since the last dump: what is not there any more went with it.
+    is_device_lost: bool,
     dump: Dump,
     /// Another one is needed after the one that is running.
     dump_again: bool,
@@ -125,6 +127,7 @@ impl Fib {
             under_way: VecDeque::new(),
             retries: BTreeSet::new(),
             is_device_up,
+            is_device_lost: false,
             dump: Dump::Due(Instant::EPOCH),
             dump_again: false,
             next_dump: Instant::EPOCH,
@@ -224,9 +227,15 @@ impl Fib {
                     self.enqueue(key);
                 }
             }
-            Notice::RouteRemoved { table, prefix } => self.removed(Key { table, prefix: prefix.network() }),
+            Notice::RouteRemoved { table, prefix } => {
+                // A notice may be older than what we have done since: the dump tells how things are.
+                if self.routes.contains_key(&Key { table, prefix: prefix.network() }) {
+                    self.request_dump();
+                }
+            }
             Notice::DeviceUp | Notice::DeviceDown => {
                 let is_up = notice == Notice::DeviceUp;
+                self.is_device_lost |= !is_up;
                 if self.is_device_up != is_up {
                     self.is_device_up = is_up;
                     self.report(if is_up { FibReport::DeviceUp } else { FibReport::DeviceDown });
@@ -234,24 +243,6 @@ impl Fib {
                 self.request_dump();
             }
         }
-    }
-
-    /// A route of ours was removed by another hand.
-    fn removed(&mut self, key: Key) {
-        let Some(entry) = self.routes.get_mut(&key) else { return };
-        if entry.is_busy {
-            // Before or after what is being done?
-            return self.request_dump();
-        }
-        if entry.installed == ViaId::NONE {
-            return;
-        }
-        self.set_installed(key, ViaId::NONE);
-        if self.is_device_up {
-            self.stats.removed += 1;
-            self.report(FibReport::Removed { table: key.table, prefix: key.prefix });
-        }
-        self.enqueue(key);
     }
 
     /// When to call [`poll_op`](Self::poll_op) or [`needs_dump`](Self::needs_dump) again, if nothing else happens.
