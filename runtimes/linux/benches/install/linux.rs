@@ -1,13 +1,15 @@
 //! The benchmark, where there is netlink.
 
 #[path = "../../tests/netns/mod.rs"]
-mod netns;
+pub(crate) mod netns;
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use metalbond::fib::Op;
 use netns::*;
+
+use crate::wire;
 
 const OBJECTS: u16 = 64;
 /// Operations in a call of `execute`.
@@ -20,15 +22,16 @@ pub(crate) fn run(is_test: bool) {
         for is_compatible in [true, false] {
             let ours = measure(is_compatible, routes, |namespace| ours(namespace, routes, is_ipv6));
             let ip = measure(is_compatible, routes, |namespace| ip_batch(namespace, routes, is_ipv6));
-            let (Some((ours, dumped)), Some((ip, _))) = (ours, ip) else { return };
+            let wire = measure(is_compatible, routes, |namespace| from_the_wire(namespace, routes, is_ipv6));
+            let (Some((ours, dumped)), Some((ip, _)), Some((wire, _))) = (ours, ip, wire) else { return };
+            let [ours, ip, wire, dumped] = [ours, ip, wire, dumped].map(|took| took.as_secs_f64());
             println!(
-                "IPv{}, nexthop_compat_mode {}: {:.3} s, ip -batch {:.3} s, ratio {:.2}; dump {:.3} s",
+                "IPv{}, nexthop_compat_mode {}: ip -batch {ip:.3} s; from the wire {wire:.3} s, ratio {:.2}; kernel alone \
+                 {ours:.3} s, ratio {:.2}; dump {dumped:.3} s",
                 if is_ipv6 { 6 } else { 4 },
                 u8::from(is_compatible),
-                ours.as_secs_f64(),
-                ip.as_secs_f64(),
-                ours.as_secs_f64() / ip.as_secs_f64(),
-                dumped.as_secs_f64(),
+                wire / ip,
+                ours / ip,
             );
         }
     }
@@ -62,6 +65,15 @@ fn ours(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
         execute(&mut kernel, ops);
     }
     start.elapsed()
+}
+
+fn from_the_wire(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
+    let mut client = wire::Client::new(namespace.open());
+    let hypervisor = |n| 1 + (n % u32::from(OBJECTS)) as u16;
+    let reads = wire::updates((0..routes).map(|n| (destination(n, is_ipv6), hypervisor(n))));
+    let took = client.install(&reads);
+    assert_eq!(client.installed(), routes as usize);
+    took
 }
 
 fn ip_batch(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
