@@ -11,7 +11,7 @@ from . import churn
 from .model import Announcer, difference
 from .peer import Closed
 from .process import Process, until
-from .readers import fresh_table
+from .readers import SlowReader, fresh_table
 from .server import Server
 from .settings import HOLD, RESTART_TIME, VNIS
 from .wire import NotCanonical
@@ -40,7 +40,9 @@ async def check(world: World, number: int) -> bool:
             churn.level(client, world.repertoires[client.name])
     problem, _ = await asyncio.gather(until(lambda: tables(world), TABLES_DEADLINE), world.hostile.examine())
     if problem:
-        journal.violation("tables differ from the model", problems=all_problems(world))
+        slow = [reader for reader in world.readers if isinstance(reader, SlowReader) and reader.problem()]
+        transports = {reader.name: reader.transport() for reader in slow}
+        journal.violation("tables differ from the model", problems=all_problems(world), transports=transports)
     equal_after = journal.seconds() - started
     await asyncio.gather(_fresh(world), _quick_restart(world, number))
     problem = await until(lambda: processes(world), PROCESSES_DEADLINE)

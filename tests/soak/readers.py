@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
 import time
 
 from . import wire
@@ -120,7 +121,8 @@ class SlowReader(Reader):
     def __init__(self, *arguments: object, dice: random.Random, **options: object) -> None:
         super().__init__(*arguments, **options)
         self.is_slow = True
-        self.receive_buffer = 2048
+        # In less than a few segments' room, TCP itself comes to pass one for each retransmission timeout, and to stay so.
+        self.receive_buffer = 8192
         self.may_be_slow = True
         self._dice = dice
 
@@ -133,6 +135,15 @@ class SlowReader(Reader):
                 self.pace = paces[how]
                 self.journal.counts[f"slow reader: {how}"] += 1
             await asyncio.sleep(self._dice.uniform(2, 8))
+
+    def transport(self) -> str:
+        """What the system says of the connection's two ends."""
+        try:
+            port = self.sock.getsockname()[1]
+            command = ["ss", "-tinmo", f"( sport = :{port} or dport = :{port} )"]
+            return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+        except (OSError, subprocess.SubprocessError) as error:
+            return repr(error)
 
     def hurry(self) -> None:
         """From now on it reads all there is, until it may be slow again."""
