@@ -104,7 +104,7 @@ impl Bench {
         let host = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.fars.len() as u16 % 3);
         let conn = self.rig.seat.next_conn();
         if !self.closing {
-            self.fars.push(Far::new(conn));
+            self.fars.push(Far::new(conn, None));
             self.model.join(conn, host.into());
         }
         self.feed(Input::Accepted { conn, remote: (host, 1025).into() }, goes_on);
@@ -141,7 +141,7 @@ impl Bench {
         if self.fars[n].state == State::Dialled {
             return;
         }
-        self.fars[n].say(&mut self.model, &mut self.vnis, bytes);
+        self.fars[n].say(&mut self.model, &mut self.holds, &mut self.vnis, bytes);
         self.feed(Input::Received { conn, bytes: Bytes::copy_from_slice(bytes) }, goes_on);
     }
 
@@ -174,6 +174,7 @@ impl Bench {
             _ => Command::Shutdown { cleanup: b & 1 == 0 },
         };
         if let Command::Unsubscribe(vni) = command {
+            self.holds.unsubscribe(vni);
             for far in &mut self.fars {
                 far.uncertain.insert(vni);
             }

@@ -10,6 +10,7 @@ use metalbond::{
 
 use super::Seen;
 use super::far::{Far, State};
+use super::hold::Holds;
 use crate::sim::model::{Model, Routes, Who};
 use crate::sim::ops;
 use crate::sim::rig::Rig;
@@ -23,12 +24,14 @@ const SMALL: usize = 200;
 
 pub(super) struct Bench {
     pub(super) rig: Rig,
+    /// What it is judged by.
     pub(super) config: Config,
     /// The far ends; when there are many, not all that are over.
     pub(super) fars: Vec<Far>,
     pub(super) model: Model,
     /// Who departed, and when its grace ends.
     pub(super) graces: Vec<(ConnId, Instant)>,
+    pub(super) holds: Holds,
     /// All that anybody spoke of.
     pub(super) vnis: BTreeSet<Vni>,
     /// What this node ever announced.
@@ -47,8 +50,9 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(config: Config, saboteur: Option<Saboteur>) -> Self {
-        let mut rig = Rig::new(config.clone());
+    pub(super) fn new(runs_with: Config, config: Config, saboteur: Option<Saboteur>) -> Self {
+        let holds = Holds::new(config.hold);
+        let mut rig = Rig::new(runs_with);
         // Its peers may send garbage.
         rig.seat.is_watched = false;
         Self {
@@ -57,6 +61,7 @@ impl Bench {
             fars: Vec::new(),
             model: Model::new(),
             graces: Vec::new(),
+            holds,
             vnis: ops::vnis().collect(),
             own: Routes::new(),
             installed: Routes::new(),
@@ -106,8 +111,8 @@ impl Bench {
             match event {
                 Event::Input(_, _, actions) => {
                     for action in actions.into_iter() {
-                        if let Action::Dial { conn, .. } = action {
-                            self.fars.push(Far::new(conn));
+                        if let Action::Dial { conn, peer, .. } = action {
+                            self.fars.push(Far::new(conn, Some(peer)));
                         }
                     }
                 }
@@ -117,6 +122,7 @@ impl Bench {
                 }
             }
         }
+        self.holds.follow(&self.rig.seat.node, &self.fars);
         for transition in self.rig.transitions.split_off(0) {
             self.transition(&transition);
         }
@@ -152,6 +158,12 @@ impl Bench {
         assert_ne!(t.old, t.new, "a transition that is none");
         if t.new == SessionState::Established {
             *(if t.conn.is_dialled() { &mut self.seen.dialled } else { &mut self.seen.accepted }) += 1;
+        }
+        if let Some(far) = self.fars.iter().find(|far| far.conn == t.conn && far.is_open()) {
+            match t.new {
+                SessionState::Established => self.holds.opened(far, &self.rig.seat.node),
+                _ => self.holds.lost(far, &self.own, &self.rig.seat.node),
+            }
         }
         if let Some(reason) = &t.reason {
             self.over(t.conn, reason);
@@ -193,8 +205,11 @@ impl Bench {
         // With time run back, the node has more to do than is due by the bench's clock.
         let is_done = self.rig.seat.node.poll_timeout().is_none_or(|at| at > now);
         let is_polled = matches!(self.rig.seat.recording.events.last(), Some(Event::Turn { .. }));
-        if is_done && is_polled && self.rig.seat.node.route_count() <= SMALL {
-            self.check();
+        if is_done && is_polled {
+            self.holds.rest();
+            if self.rig.seat.node.route_count() <= SMALL {
+                self.check();
+            }
         }
     }
 
@@ -212,6 +227,7 @@ impl Bench {
         for conn in conns {
             self.feed(Input::Closed { conn, end: TransportEnd::Eof }, false);
         }
+        self.outlive_hold();
         let peers: Vec<_> = self.rig.seat.node.peers().map(|peer| peer.id).collect();
         for peer in peers {
             self.feed(Input::Command(Command::RemovePeer(peer)), false);
@@ -224,5 +240,18 @@ impl Bench {
         }
         assert_eq!((node.sessions().count(), node.poll_timeout()), (0, None), "what is left to do");
         (self.seen, self.rig.seat.recording)
+    }
+
+    /// What it keeps of its servers stays to the last moment of the hold time, and no longer.
+    fn outlive_hold(&mut self) {
+        self.check_held();
+        let now = self.rig.now;
+        let Some(end) = now.checked_add(self.config.hold) else { return };
+        for at in [end.saturating_sub(Duration::from_nanos(1)).max(now), end] {
+            // All at once: a dial a moment would only cost time.
+            self.rig.now = at;
+            self.feed(Input::Tick, false);
+            self.check_held();
+        }
     }
 }

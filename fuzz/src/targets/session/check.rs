@@ -14,6 +14,7 @@ impl Bench {
         self.check_limits();
         if !self.closing {
             self.check_taken();
+            self.check_held();
             self.check_told();
             self.check_learned();
         }
@@ -66,13 +67,18 @@ impl Bench {
         for peer in node.peers() {
             let Some(far) = self.fars.iter().find(|far| Some(far.conn) == peer.conn && far.is_open()) else { continue };
             let taken: Routes = node.announced_by(Announcer::Peer(peer.id)).collect();
-            let stays = |r: &Route| node.is_subscribed(r.vni) && !far.uncertain.contains(&r.vni);
-            // One without the capability may give the node's own routes back.
-            let counts = |r: &Route| far.is_ordered || !self.own.contains(r);
-            let missing = far.live.iter().find(|r| stays(r) && counts(r) && !taken.contains(r));
+            let stays = |r: &Route| node.is_subscribed(r.vni) && far.is_taken(r, &self.own);
+            let missing = far.live.iter().find(|r| stays(r) && !taken.contains(r));
             assert_eq!(missing, None, "not taken from {}", far.conn);
             let extra = taken.iter().find(|r| peer.stale == 0 && !far.live.contains(r));
             assert_eq!(extra, None, "not announced by {}", far.conn);
+        }
+    }
+
+    /// What lost servers announced stays for the hold time, and no longer.
+    pub(super) fn check_held(&mut self) {
+        if !self.closing {
+            self.seen.held += self.holds.check(&self.rig.seat.node);
         }
     }
 

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use metalbond::wire::{Decoded, Deframer, Message, UpdateAction};
-use metalbond::{CloseReason, ConnId, MessageType, Node, PeerMisbehaved, Transmit, TransmitMode, Vni};
+use metalbond::{CloseReason, ConnId, MessageType, Node, PeerId, PeerMisbehaved, Route, Transmit, TransmitMode, Vni};
 
+use super::hold::Holds;
 use crate::sim::model::{Model, Routes, Who};
 use crate::sim::wire::{Hello, Msg, decode_all, encode_all};
 
@@ -22,9 +23,12 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Far {
     pub(super) conn: ConnId,
+    /// Of which configured peer, if the node dials it.
+    pub(super) peer: Option<PeerId>,
     pub(super) state: State,
     pub(super) is_ordered: bool,
     pub(super) is_server: bool,
+    pub(super) is_warming: bool,
     pub(super) restart_time: u32,
     deframer: Deframer,
     keepalives: u32,
@@ -44,13 +48,14 @@ pub(super) struct Far {
 }
 
 impl Far {
-    pub(super) fn new(conn: ConnId) -> Self {
-        let state = if conn.is_dialled() { State::Dialled } else { State::Connected };
+    pub(super) fn new(conn: ConnId, peer: Option<PeerId>) -> Self {
         Self {
             conn,
-            state,
+            peer,
+            state: if peer.is_some() { State::Dialled } else { State::Connected },
             is_ordered: false,
             is_server: false,
+            is_warming: false,
             restart_time: 0,
             deframer: Deframer::default(),
             keepalives: 0,
@@ -70,8 +75,14 @@ impl Far {
         self.state == State::Open
     }
 
+    /// Whether the node has to take a route of `live` that it wants. `own`: what it ever announced.
+    pub(super) fn is_taken(&self, route: &Route, own: &Routes) -> bool {
+        // One without the capability may give the node's own routes back.
+        !self.uncertain.contains(&route.vni) && (self.is_ordered || !own.contains(route))
+    }
+
     /// The peer says these bytes. VNIs that come up are put into `vnis`.
-    pub(super) fn say(&mut self, model: &mut Model, vnis: &mut BTreeSet<Vni>, mut bytes: &[u8]) {
+    pub(super) fn say(&mut self, model: &mut Model, holds: &mut Holds, vnis: &mut BTreeSet<Vni>, mut bytes: &[u8]) {
         if self.broken.is_some() || matches!(self.state, State::Over | State::Dialled) {
             return;
         }
@@ -82,7 +93,7 @@ impl Far {
                 Err(error) => Err(error),
             };
             let step = match decoded {
-                Ok((kind, decoded)) => self.step(model, vnis, kind, decoded).map_err(CloseReason::Misbehaved),
+                Ok((kind, decoded)) => self.step(model, holds, vnis, kind, decoded).map_err(CloseReason::Misbehaved),
                 Err(error) => Err(CloseReason::Decode(error)),
             };
             if let Err(reason) = step {
@@ -96,6 +107,7 @@ impl Far {
     fn step(
         &mut self,
         model: &mut Model,
+        holds: &mut Holds,
         vnis: &mut BTreeSet<Vni>,
         kind: u8,
         decoded: Decoded,
@@ -106,7 +118,7 @@ impl Far {
             (State::Connected, Decoded::Message(Message::Hello(hello))) => {
                 self.state = State::Greeted;
                 (self.is_ordered, self.is_server) = (hello.ordered, hello.is_server);
-                self.restart_time = hello.restart_time;
+                (self.is_warming, self.restart_time) = (hello.warming, hello.restart_time);
                 model.set_server(self.conn, hello.is_server);
             }
             (State::Connected, _) => return Err(PeerMisbehaved::NotHelloFirst(kind)),
@@ -121,7 +133,13 @@ impl Far {
             (State::Greeted, Decoded::Impossible(_)) => {
                 return Err(PeerMisbehaved::BeforeKeepalive(MessageType::Update));
             }
-            (_, Decoded::Message(Message::Keepalive)) => self.keepalives += 1,
+            (_, Decoded::Message(Message::Keepalive)) => {
+                self.keepalives += 1;
+                // Perhaps the end of a sync.
+                if self.is_ordered && !self.is_warming {
+                    holds.contradict(self.peer, &self.live);
+                }
+            }
             (_, Decoded::Message(Message::Subscribe(vni))) if is_client => {
                 if model.subscribe(who, vni) {
                     let there = model.view(who).into_iter().filter(|r| r.vni == vni).collect();
@@ -150,7 +168,10 @@ impl Far {
                 match update.action {
                     UpdateAction::Add if !self.subscribed.contains(&update.route.vni) => {}
                     UpdateAction::Add => drop(self.live.insert(update.route)),
-                    UpdateAction::Remove => drop(self.live.remove(&update.route)),
+                    UpdateAction::Remove => {
+                        self.live.remove(&update.route);
+                        holds.removed(&update.route);
+                    }
                 }
             }
             (_, Decoded::Message(_) | Decoded::Impossible(_)) => {}

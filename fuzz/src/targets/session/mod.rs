@@ -7,9 +7,12 @@ mod act;
 mod bench;
 mod check;
 mod far;
+mod hold;
 mod op;
 mod replay;
 mod settings;
+
+use metalbond::Config;
 
 use crate::sim::sabotage::Saboteur;
 use crate::targets::source::Source;
@@ -36,6 +39,8 @@ pub(crate) struct Seen {
     pub(crate) told: usize,
     /// Changes that its embedder was told.
     pub(crate) changes: usize,
+    /// Routes of servers that the node had lost, at each check that found them kept.
+    pub(crate) held: usize,
 }
 
 /// The settings, and the operations one by one.
@@ -57,13 +62,14 @@ pub(crate) fn pieces(data: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
 /// # Panics
 /// If something is wrong with the core.
 pub(crate) fn run(data: &[u8]) -> Seen {
-    run_with(data, None)
+    run_with(data, None, |config| config)
 }
 
-/// The same with a node that is broken, if there is a saboteur.
-pub(crate) fn run_with(data: &[u8], saboteur: Option<Saboteur>) -> Seen {
+/// The same with a node that is broken, if there is a saboteur, or runs with other settings than those that it is judged by.
+pub(crate) fn run_with(data: &[u8], saboteur: Option<Saboteur>, settings: impl FnOnce(Config) -> Config) -> Seen {
     let mut source = Source::new(data);
-    let mut bench = Bench::new(settings::config(source.array()), saboteur);
+    let config = settings::config(source.array());
+    let mut bench = Bench::new(settings(config.clone()), config, saboteur);
     while !source.is_empty() && bench.seen.ops < MAX_OPS {
         bench.seen.ops += 1;
         let (op, goes_on) = Op::decode(&mut source);
