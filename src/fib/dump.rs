@@ -60,6 +60,8 @@ impl Fib {
 
     /// An object with these legs. `None`: it is not ours, and just its id counts.
     fn found_object(&mut self, object: u32, legs: Option<Legs>) {
+        // Where no objects are wanted, all are left over from another time; and so are their routes, until they are replaced.
+        let legs = legs.map(|legs| if self.settings.nexthop_objects { legs } else { Legs::new() });
         if let Some(id) = self.vias.of_object(object)
             && let Some(via) = self.vias.get_mut(id)
         {

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use metalbond::fib::{ExcludedKinds, Fib, FibSettings};
 use metalbond::{Node, Prefix, RouteChange, SessionInfo, Vni};
 pub(crate) use metalbond_linux::KernelRoutes;
-use metalbond_linux::{Kernel, Settings};
+use metalbond_linux::{Kernel, Settings, is_nexthop_compat_mode};
 use metalbond_tokio::{Changes, MetalBond};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
@@ -90,9 +90,11 @@ impl InstallArgs {
                 ));
             }
         }
-        let mapped: BTreeMap<Vni, u32> = self.install_routes.iter().copied().collect();
-        if mapped.len() < self.install_routes.len() {
-            return Err("--install-routes: a VNI is mapped to two tables".to_owned());
+        let mut mapped = BTreeMap::new();
+        for (vni, table) in &self.install_routes {
+            if let Some(other) = mapped.insert(vni, table) {
+                return Err(format!("--install-routes: VNI {vni} is to be in tables {other} and {table}"));
+            }
         }
         match subscribed.iter().find(|vni| !mapped.contains_key(vni)) {
             Some(vni) if !mapped.is_empty() => {
@@ -116,6 +118,8 @@ impl InstallArgs {
         let kernel = Kernel::open(settings).context("cannot install routes")?;
         if !kernel.has_nexthop_objects() {
             warn!("no nexthop objects: IPv6 routes lead to one next hop only, and changes of many routes take longer");
+        } else if is_nexthop_compat_mode() {
+            info!("hint: with the sysctl net.ipv4.nexthop_compat_mode=0 the kernel installs routes faster");
         }
         let is = |kind| self.exclude_type.contains(&kind);
         let settings = FibSettings {
@@ -219,7 +223,7 @@ pub(crate) async fn stop(routes: &KernelRoutes, cleanup: bool) {
 
 fn parse_mapping(text: &str) -> Result<(Vni, u32), String> {
     let (vni, table) = text.split_once('#').ok_or("not of the form VNI#TABLE")?;
-    let table = spec::number(table, 1, u32::MAX).map_err(|why| format!("table {why}"))?;
+    let table = spec::number(table, 1, u32::MAX).map_err(|why| format!("table '{table}' is {why}"))?;
     Ok((spec::parse_vni(vni)?, table))
 }
 
@@ -230,7 +234,11 @@ fn parse_protocol(text: &str) -> Result<u8, String> {
 }
 
 fn parse_network(text: &str) -> Result<Prefix, String> {
-    text.parse::<Prefix>().map_err(|why| why.to_string())
+    match text.parse::<Prefix>() {
+        Ok(prefix) if prefix.is_ipv6() => Ok(prefix),
+        Ok(_) => Err("not an IPv6 network, as next hops are in".to_owned()),
+        Err(why) => Err(why.to_string()),
+    }
 }
 
 fn parse_ids(text: &str) -> Result<Ids, String> {

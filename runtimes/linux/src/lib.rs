@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod compat;
 mod device;
 mod encap;
 mod error;
@@ -24,6 +25,7 @@ mod socket;
 mod watch;
 mod worker;
 
+pub use compat::is_nexthop_compat_mode;
 pub use error::{DumpError, Lost, OpenError};
 pub use kernel::Kernel;
 pub use settings::Settings;

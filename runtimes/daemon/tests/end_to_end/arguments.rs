@@ -68,6 +68,39 @@ fn a_bad_argument_ends_with_code_2_and_one_line_that_names_it() {
         (vec!["frobnicate"], "frobnicate", "unrecognized"),
         (vec!["demo", "--listen", "x"], "--listen", "unexpected"),
     ];
+    check(table);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bad_argument_about_kernel_routes_is_named_too() {
+    let client = |args: &[&'static str]| [&["client", "--server", "127.0.0.1:1", "--subscribe", "23"], args].concat();
+    let install = |args: &[&'static str]| client(&[&["--tun", "t0", "--install-routes", "23#5"], args].concat());
+    check(&[
+        (client(&["--tun", "t0", "--install-routes", "23#0"]), "--install-routes", "'0' is not a number from 1"),
+        (client(&["--tun", "t0", "--install-routes", "23#4294967296"]), "--install-routes", "to 4294967295"),
+        (client(&["--tun", "t0", "--install-routes", "23"]), "--install-routes", "VNI#TABLE"),
+        (client(&["--tun", "t0", "--install-routes", "16777216#5"]), "--install-routes", "VNI '16777216'"),
+        (client(&["--install-routes", "23#5"]), "--tun", "required"),
+        (client(&["--tun", "t0"]), "--install-routes", "required"),
+        (client(&["--ipv4-only"]), "--install-routes", "required"),
+        (install(&["--install-routes", "42#5"]), "--install-routes", "23 and 42 are both to be in table 5"),
+        (install(&["--install-routes", "23#6"]), "--install-routes", "23 is to be in tables 5 and 6"),
+        (install(&["--install-routes", "23#5"]), "--install-routes", "given twice"),
+        (install(&["--install-routes", "42#6"]), "--install-routes", "42 is not subscribed to"),
+        (install(&["--subscribe", "42"]), "--subscribe", "no table for it"),
+        (install(&["--rt-proto", "4"]), "--rt-proto", "from 5 to 255"),
+        (install(&["--rt-proto", "256"]), "--rt-proto", "from 5 to 255"),
+        (install(&["--exclude-type", "FOO"]), "--exclude-type", "STD, LB, NAT"),
+        (install(&["--prefer-network", "fd00::"]), "--prefer-network", "no '/'"),
+        (install(&["--prefer-network", "10.0.0.0/8"]), "--prefer-network", "not an IPv6 network"),
+        (install(&["--nexthop-ids", "5-4"]), "--nexthop-ids", "5 to 4 is empty"),
+        (install(&["--nexthop-ids", "0-4"]), "--nexthop-ids", "from 1"),
+        (install(&["--nexthop-ids", "5"]), "--nexthop-ids", "FIRST-LAST"),
+    ]);
+}
+
+fn check(table: &[(Vec<&str>, &str, &str)]) {
     for (args, argument, why) in table {
         let ended = run(args);
         assert_eq!(

@@ -1,79 +1,23 @@
-//! A network namespace for a test: made for it, and removed after it, however it ends.
+//! A network namespace for a test, and short words for what is done in it.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+mod namespace;
+
 use std::time::{Duration, Instant};
 
 use metalbond::Prefix;
 use metalbond::fib::{Found, Leg, Notice, Op, OpError, Via};
 use metalbond_linux::{Kernel, Settings};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
+
+pub(crate) use namespace::{Namespace, run};
 
 pub(crate) const TABLE: u32 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) struct Namespace {
-    name: String,
-}
-
-/// Runs a test's body, on a thread of its own, in a new namespace, with the veth end `t0` as tunnel device, whose other end
-/// is `t1`.
-pub(crate) fn run(body: impl FnOnce(&Namespace) + Send) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("metalbond-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    if !rustix::process::geteuid().is_root() || !is_well(&["netns", "add", &name]) {
-        println!("skipped: this needs root, to make a network namespace");
-        return;
-    }
-    let namespace = Namespace { name };
-    namespace.ip("link set lo up");
-    namespace.ip("link add t0 type veth peer name t1");
-    namespace.ip("link set t1 up");
-    namespace.ip("link set t0 up");
-    // A panic goes on only when the thread has ended; then the namespace is dropped.
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            namespace.enter();
-            body(&namespace);
-        });
-    });
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        is_well(&["netns", "del", &self.name]);
-    }
-}
-
 impl Namespace {
-    fn enter(&self) {
-        let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-    }
-
-    /// Runs `ip` here, by other hands than ours.
-    pub(crate) fn ip(&self, args: &str) -> String {
-        let all: Vec<&str> = ["-n", &self.name].into_iter().chain(args.split_whitespace()).collect();
-        let output = Command::new("ip").args(&all).output().unwrap();
-        assert!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs many commands of `ip` here.
-    pub(crate) fn ip_batch(&self, lines: &str) {
-        let mut child =
-            Command::new("ip").args(["-n", &self.name, "-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
-    }
-
     /// What `ip -j` prints.
     pub(crate) fn json(&self, args: &str) -> Vec<Value> {
         let text = self.ip(&format!("-j {args}"));
@@ -84,9 +28,8 @@ impl Namespace {
     pub(crate) fn routes(&self) -> Vec<Value> {
         let show = |family| {
             // Of a table that is not there yet it says so, and fails.
-            let args = ["-n", &self.name, family, "-j", "route", "show", "table", "1000"];
-            let output = Command::new("ip").args(args).output().unwrap();
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| Vec::<Value>::new())
+            let text = self.try_ip(&format!("{family} -j route show table {TABLE}")).unwrap_or_default();
+            serde_json::from_str(&text).unwrap_or_else(|_| Vec::<Value>::new())
         };
         [show("-4"), show("-6")].concat()
     }
@@ -104,10 +47,6 @@ pub(crate) fn settings() -> Settings {
         tables: vec![TABLE],
         nexthop_objects: true,
     }
-}
-
-fn is_well(args: &[&str]) -> bool {
-    Command::new("ip").args(args).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// The n-th object of our range.

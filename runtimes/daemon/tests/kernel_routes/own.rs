@@ -1,0 +1,68 @@
+//! Destinations that the client itself announces.
+
+use crate::namespace;
+use crate::picture::table;
+use crate::scene::{BOTH, Scene, both, feed};
+
+#[test]
+fn a_standard_route_to_our_own_destination_is_installed_when_ours_is_withdrawn() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::2"));
+        let own = both("fd00::1").map(|spec| format!("23#{spec}"));
+        let args = ["--announce", &own[0], "--announce", &own[1], "--announce-file", "-"];
+        let mut client = scene.synced_client(&args);
+        let mut events = scene.settle();
+        events.retain(|event| !event.contains("nexthop"));
+        assert_eq!((events, scene.routes(), scene.legs()), (vec![], table([("", ""); 0]), vec![]));
+        feed(&mut client, "-", both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::2")));
+        // And the other way.
+        feed(&mut client, "", both("fd00::1"));
+        scene.until::<&str, &str>([]);
+        scene.until_legs(&[]);
+    });
+}
+
+#[test]
+fn lb_and_nat_next_hops_of_our_own_destination_are_installed_all_the_same() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(["fd00::2", "fd00::3#LB", "fd00::4#NAT#1#100"].map(both).concat());
+        let mut client = scene.synced_client(&["--announce-file", "-"]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::2 fd00::3 fd00::4")));
+        feed(&mut client, "", both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::3 fd00::4")));
+        feed(&mut client, "-", both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::2 fd00::3 fd00::4")));
+    });
+}
+
+#[test]
+fn a_next_hop_that_is_standard_and_lb_is_installed_for_the_latter() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(["fd00::2", "fd00::2#LB", "fd00::3"].map(both).concat());
+        let mut client = scene.synced_client(&["--announce-file", "-"]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::2 fd00::3")));
+        feed(&mut client, "", both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::2")));
+    });
+}
+
+#[test]
+fn only_a_standard_announcement_of_ours_keeps_others_away() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::2"));
+        let mut client = scene.synced_client(&["--announce-file", "-"]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::2")));
+        scene.settle();
+        feed(&mut client, "", ["fd00::1#LB", "fd00::1#NAT#1#100"].map(both).concat());
+        // Taken in before what follows it on the same way.
+        feed(&mut client, "", ["10.2.0.0/24#fd00::1"]);
+        scene.announce(["10.2.0.0/24#fd00::2", "10.3.0.0/24#fd00::2"]);
+        scene.watch.until("+ 10.3.0.0/24");
+        assert_eq!(scene.routes(), table([(BOTH[0], "fd00::2"), (BOTH[1], "fd00::2"), ("10.3.0.0/24", "fd00::2")]));
+    });
+}

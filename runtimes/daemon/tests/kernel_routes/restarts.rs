@@ -1,0 +1,168 @@
+//! The client is killed, and started again.
+
+use std::time::{Duration, Instant};
+
+use crate::namespace;
+use crate::picture::Table;
+use crate::process::{Process, Signal};
+use crate::scene::{BOTH, Scene, announcer, both, feed};
+
+/// 100 routes, each fifth by two announcers. In three parts: of the feeder, of the other, and what is to be installed.
+struct Hundred {
+    first: Vec<String>,
+    second: Vec<String>,
+    table: Table,
+}
+
+fn hundred() -> Hundred {
+    let mut hundred = Hundred { first: Vec::new(), second: Vec::new(), table: Table::new() };
+    for n in 1..=50 {
+        let hop = 1 + n % 4;
+        for destination in [format!("10.1.{n}.0/24"), format!("fd10:0:0:{n:x}::/64")] {
+            hundred.first.push(format!("{destination}#fd00::{hop}"));
+            let mut legs = format!("fd00::{hop}");
+            if n % 5 == 0 {
+                hundred.second.push(format!("{destination}#fd00::9"));
+                legs += " fd00::9";
+            }
+            hundred.table.insert(destination, legs);
+        }
+    }
+    hundred
+}
+
+/// What another client sees.
+fn reader() -> Process {
+    Process::client(&["127.0.0.1:4711".parse().unwrap()], &["--subscribe", "23"])
+}
+
+fn read_until(reader: &mut Process, line: &str) {
+    while reader.line() != line {}
+}
+
+#[test]
+fn what_stays_is_not_touched_by_a_client_that_was_killed_and_started_again() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut second = announcer(&[]);
+        let hundred = hundred();
+        scene.announce(&hundred.first);
+        feed(&mut second, "", &hundred.second);
+        let mut client = scene.synced_client(&[]);
+        scene.until(&hundred.table);
+        scene.settle();
+        for _ in 0..5 {
+            client.kill();
+            client = scene.synced_client(&[]);
+            assert_eq!(scene.settle(), [""; 0]);
+        }
+        assert_eq!(scene.routes(), hundred.table);
+    });
+}
+
+#[test]
+fn what_changed_meanwhile_is_changed_after_a_restart_and_nothing_else() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut second = announcer(&[]);
+        let mut reader = reader();
+        let mut hundred = hundred();
+        scene.announce(&hundred.first);
+        feed(&mut second, "", &hundred.second);
+        let client = scene.synced_client(&[]);
+        scene.until(&hundred.table);
+        scene.settle();
+        client.kill();
+        // Gone: a whole destination of one next hop, and one of two. Changed: a next hop less, or more. New: one.
+        scene.withdraw(["10.1.1.0/24#fd00::2", "fd10:0:0:1::/64#fd00::2", "10.1.10.0/24#fd00::3"]);
+        scene.announce(["10.1.2.0/24#fd00::4", "fd10:0:0:2::/64#fd00::4", "10.9.0.0/24#fd00::8"]);
+        read_until(&mut reader, "+ 23 10.9.0.0/24 via fd00::8");
+        feed(&mut second, "-", ["10.1.10.0/24#fd00::9", "10.1.5.0/24#fd00::9", "fd10:0:0:5::/64#fd00::9"]);
+        read_until(&mut reader, "- 23 fd10:0:0:5::/64 via fd00::9");
+        let _client = scene.client(&[]);
+        for gone in ["10.1.1.0/24", "fd10:0:0:1::/64", "10.1.10.0/24"] {
+            hundred.table.remove(gone);
+        }
+        let legs = "fd00::3 fd00::4";
+        let changed = [("10.1.2.0/24", legs), ("fd10:0:0:2::/64", legs), ("10.9.0.0/24", "fd00::8")];
+        let less = [("10.1.5.0/24", "fd00::2"), ("fd10:0:0:5::/64", "fd00::2")];
+        for (destination, legs) in changed.into_iter().chain(less) {
+            hundred.table.insert(destination.to_owned(), legs.to_owned());
+        }
+        scene.until(&hundred.table);
+        let mut events = scene.settle();
+        events.retain(|event| !event.contains("nexthop"));
+        events.sort();
+        let wanted = [
+            "+ 10.9.0.0/24",
+            "- 10.1.1.0/24",
+            "- 10.1.10.0/24",
+            "- fd10:0:0:1::/64",
+            "~ 10.1.2.0/24",
+            "~ 10.1.5.0/24",
+            "~ fd10:0:0:2::/64",
+            "~ fd10:0:0:5::/64",
+        ];
+        assert_eq!(events, wanted);
+    });
+}
+
+#[test]
+fn objects_that_nobody_needs_any_more_go_after_a_restart() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce([both("fd00::1"), both("fd00::2")].concat());
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1 fd00::2")));
+        client.kill();
+        scene.withdraw([both("fd00::1"), both("fd00::2")].concat());
+        let _client = scene.synced_client(&[]);
+        scene.until::<&str, &str>([]);
+        scene.until_legs(&[]);
+    });
+}
+
+#[test]
+fn with_a_server_that_does_not_know_all_yet_what_is_missing_stays_for_the_hold_time() {
+    const HOLD: Duration = Duration::from_secs(2);
+    namespace::run(|namespace| {
+        let mut scene = Scene::with_server(namespace, &["--warming", "3600"]);
+        let mut reader = reader();
+        let others = ["10.2.0.0/24#fd00::1", "fd10:2::/64#fd00::2"];
+        scene.announce(both("fd00::1").into_iter().chain(others.map(str::to_owned)));
+        let client = scene.client(&[]);
+        let stays = [("10.2.0.0/24", "fd00::1"), ("fd10:2::/64", "fd00::2")];
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")).into_iter().chain(stays));
+        scene.settle();
+        client.kill();
+        scene.withdraw(both("fd00::1"));
+        read_until(&mut reader, "- 23 fd10:1::/64 via fd00::1");
+
+        let started = Instant::now();
+        let mut client = scene.client(&["--hold", "2"]);
+        scene.watch.until(&format!("- {}", BOTH[1]));
+        scene.watch.until(&format!("- {}", BOTH[0]));
+        assert!(started.elapsed() >= HOLD, "{:?}", started.elapsed());
+        client.log("the hold time has passed");
+        // Nothing went before them, or with them.
+        let mut events = scene.settle();
+        events.sort();
+        assert_eq!(events, BOTH.map(|destination| format!("- {destination}")));
+        assert_eq!(scene.routes(), crate::picture::table(stays));
+    });
+}
+
+#[test]
+fn a_restart_upon_sigterm_touches_nothing_either() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce([both("fd00::1"), both("fd00::2")].concat());
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1 fd00::2")));
+        scene.settle();
+        client.signal(Signal::TERM);
+        assert_eq!(client.end().0.code, Some(0));
+        let _client = scene.synced_client(&[]);
+        assert_eq!(scene.settle(), [""; 0]);
+    });
+}

@@ -1,0 +1,182 @@
+//! What most tests begin with: a server, a client that announces, and an eye on the kernel.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::namespace::Namespace;
+use crate::picture::{self, Object, Table, table};
+use crate::process::{DEADLINE, Process, Server, Signal};
+use crate::watch::Watch;
+
+/// The routing table of VNI 23.
+pub(crate) const TABLE: u32 = 1000;
+/// The beginning of the destinations of routes that only mark a point in time.
+pub(crate) const MARKER_DESTINATIONS: &str = "10.255.";
+/// The beginning of their next hops.
+pub(crate) const MARKER_HOPS: u16 = 0xfdff;
+/// One destination of each family.
+pub(crate) const BOTH: [&str; 2] = ["10.1.0.0/24", "fd10:1::/64"];
+
+/// The namespace is the server's alone: its port is free.
+pub(crate) const SERVER: &str = "127.0.0.1:4711";
+
+/// In a namespace.
+pub(crate) struct Scene<'a> {
+    pub(crate) namespace: &'a Namespace,
+    server: Option<Process>,
+    server_args: Vec<String>,
+    /// Announces what its standard input says.
+    pub(crate) feeder: Process,
+    pub(crate) watch: Watch,
+    markers: u8,
+}
+
+impl<'a> Scene<'a> {
+    /// With a server that has told all as soon as it has told what it knows.
+    pub(crate) fn new(namespace: &'a Namespace) -> Self {
+        Self::with_server(namespace, &["--warming", "0"])
+    }
+
+    pub(crate) fn with_server(namespace: &'a Namespace, args: &[&str]) -> Self {
+        let server = Some(Server::start(&[SERVER], args).process);
+        let server_args = args.iter().map(ToString::to_string).collect();
+        let watch = Watch::new();
+        Self { namespace, server, server_args, feeder: announcer(&[]), watch, markers: 0 }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill_server(&mut self) {
+        self.server.take().unwrap().kill();
+    }
+
+    pub(crate) fn restart_server(&mut self) {
+        let args: Vec<&str> = self.server_args.iter().map(String::as_str).collect();
+        self.server = Some(Server::start(&[SERVER], &args).process);
+    }
+
+    /// Announces routes by the feeder, each `PREFIX#NEXTHOP` and so on.
+    pub(crate) fn announce<S: AsRef<str>>(&mut self, specs: impl IntoIterator<Item = S>) {
+        feed(&mut self.feeder, "", specs);
+    }
+
+    pub(crate) fn withdraw<S: AsRef<str>>(&mut self, specs: impl IntoIterator<Item = S>) {
+        feed(&mut self.feeder, "-", specs);
+    }
+
+    /// Starts the client under test, and waits until it has a session.
+    pub(crate) fn client(&self, args: &[&str]) -> Process {
+        let mut client = installer(args);
+        client.log("ESTABLISHED");
+        client
+    }
+
+    /// Starts the client under test, and waits until it has let go of what nobody announces.
+    pub(crate) fn synced_client(&self, args: &[&str]) -> Process {
+        let mut client = installer(args);
+        client.log("all servers have told all");
+        client
+    }
+
+    pub(crate) fn routes(&self) -> Table {
+        picture::routes(self.namespace)
+    }
+
+    /// All objects but those of markers.
+    pub(crate) fn objects(&self) -> Vec<Object> {
+        let mut objects = picture::objects(self.namespace);
+        let prefix = format!("{MARKER_HOPS:x}:");
+        objects.retain(|_, object| !object.legs.starts_with(&prefix));
+        objects.into_values().collect()
+    }
+
+    /// Where the objects lead, in order.
+    pub(crate) fn legs(&self) -> Vec<String> {
+        let mut legs: Vec<String> = self.objects().into_iter().map(|object| object.legs).collect();
+        legs.sort();
+        legs
+    }
+
+    /// Waits until these are the routes, and all of them.
+    pub(crate) fn until<D: ToString, L: ToString>(&mut self, routes: impl IntoIterator<Item = (D, L)>) {
+        let wanted = table(routes);
+        self.until_equal(&wanted, |scene| scene.routes());
+    }
+
+    /// Waits until there are just objects that lead there.
+    pub(crate) fn until_legs(&mut self, legs: &[&str]) {
+        let mut wanted: Vec<String> = legs.iter().map(ToString::to_string).collect();
+        wanted.sort();
+        self.until_equal(&wanted, |scene| scene.legs());
+    }
+
+    /// Looks again after each event. (The last step of a change is always one that is told.)
+    fn until_equal<T: PartialEq + std::fmt::Debug>(&mut self, wanted: &T, look: impl Fn(&Self) -> T) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            self.watch.drain();
+            let there = look(self);
+            if there == *wanted {
+                return;
+            }
+            assert!(self.watch.wait(end), "missing: {:#?}\ntoo much: {:#?}", but(wanted, &there), but(&there, wanted));
+        }
+    }
+
+    /// Waits until the client has done all that came before, and all that follows from it. Returns what it did, and others.
+    pub(crate) fn settle(&mut self) -> Vec<String> {
+        // Objects come before routes, and go after them: by the second marker, all is done that was to be done when the
+        // first was.
+        for _ in 0..2 {
+            self.markers += 1;
+            let n = self.markers;
+            let destination = format!("{MARKER_DESTINATIONS}{n}.0/24");
+            self.announce([format!("{destination}#{MARKER_HOPS:x}::{n:x}")]);
+            self.watch.until(&format!("+ {destination}"));
+        }
+        self.watch.take()
+    }
+}
+
+/// The lines of one that are not in the other.
+fn but<T: std::fmt::Debug>(one: &T, other: &T) -> Vec<String> {
+    let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
+    one.lines().filter(|line| !other.lines().any(|other| other == *line)).map(str::to_owned).collect()
+}
+
+/// Another client that announces what its standard input says, and has a session.
+pub(crate) fn announcer(args: &[&str]) -> Process {
+    let mut feeder = Process::client(&[server()], &[&["--announce-file", "-"], args].concat());
+    feeder.log("ESTABLISHED");
+    feeder
+}
+
+/// Starts the client under test.
+pub(crate) fn installer(args: &[&str]) -> Process {
+    Process::client(&[server()], &[&INSTALL, args].concat())
+}
+
+/// Its arguments.
+pub(crate) const INSTALL: [&str; 6] = ["--subscribe", "23", "--install-routes", "23#1000", "--tun", "t0"];
+
+/// Announces (or withdraws, with a sign) by a client's standard input.
+pub(crate) fn feed<S: AsRef<str>>(client: &mut Process, sign: &str, specs: impl IntoIterator<Item = S>) {
+    let lines: String = specs.into_iter().map(|spec| format!("{sign}23#{}\n", spec.as_ref())).collect();
+    client.write(&lines);
+}
+
+/// A route to each of both families' destinations.
+pub(crate) fn both(hop: &str) -> [String; 2] {
+    BOTH.map(|destination| format!("{destination}#{hop}"))
+}
+
+/// Ends a client by SIGTERM. Returns the lines of its log that were not read yet.
+pub(crate) fn end(client: Process) -> Vec<String> {
+    client.signal(Signal::TERM);
+    let ended = client.end().0;
+    assert_eq!(ended.code, Some(0), "{:#?}", ended.stderr);
+    ended.stderr
+}
+
+fn server() -> SocketAddr {
+    SERVER.parse().unwrap()
+}
