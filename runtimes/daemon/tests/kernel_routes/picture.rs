@@ -103,7 +103,7 @@ fn leg(addr: &str, weight: Option<&str>) -> String {
 
 fn member_of(member: &str, singles: &BTreeMap<&str, &str>) -> String {
     let (id, weight) = member.split_once(',').map_or((member, None), |(id, weight)| (id, Some(weight)));
-    leg(singles[id], weight)
+    leg(singles.get(id).unwrap_or(&"?"), weight)
 }
 
 /// `ip` leaves out the length of a host's, and calls those of length 0 the same.
