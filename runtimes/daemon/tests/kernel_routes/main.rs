@@ -14,6 +14,7 @@ mod objects;
 mod options;
 mod own;
 mod picture;
+mod readme;
 mod restarts;
 mod routes;
 mod scene;

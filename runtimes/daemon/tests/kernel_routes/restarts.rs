@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::namespace;
 use crate::picture::Table;
-use crate::process::{Process, Signal};
+use crate::process::{Process, Server, Signal};
 use crate::scene::{BOTH, Scene, announcer, both, feed};
 
 /// 100 routes, each fifth by two announcers. In three parts: of the feeder, of the other, and what is to be installed.
@@ -57,6 +57,32 @@ fn what_stays_is_not_touched_by_a_client_that_was_killed_and_started_again() {
             assert_eq!(scene.settle(), [""; 0]);
         }
         assert_eq!(scene.routes(), hundred.table);
+    });
+}
+
+#[test]
+fn a_route_some_of_whose_next_hops_are_told_late_is_not_touched_meanwhile() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let other = Server::start(&["127.0.0.1:4712"], &["--warming", "0"]);
+        let mut second = Process::client(&other.addrs, &["--announce-file", "-"]);
+        scene.announce(both("fd00::1"));
+        feed(&mut second, "", both("fd00::2"));
+        feed(&mut second, "", ["10.2.0.0/24#fd00::2"]);
+        let args = ["--server", "127.0.0.1:4712"];
+        let client = scene.client(&args);
+        let ecmp = BOTH.map(|destination| (destination, "fd00::1 fd00::2"));
+        scene.until(ecmp.into_iter().chain([("10.2.0.0/24", "fd00::2")]));
+        scene.settle();
+
+        client.kill();
+        other.process.signal(Signal::STOP);
+        let mut client = scene.client(&args);
+        // The first server has told all, and the other one nothing.
+        assert_eq!(scene.settle(), [""; 0]);
+        other.process.signal(Signal::CONT);
+        client.log("all servers have told all");
+        assert_eq!(scene.settle(), [""; 0]);
     });
 }
 
