@@ -251,6 +251,24 @@ mod tests {
     }
 
     #[test]
+    fn a_network_has_no_host_bits_and_contains_its_addresses() {
+        for (text, network) in [
+            ("255.255.255.255/9", "255.128.0.0/9"),
+            ("10.0.0.5/32", "10.0.0.5/32"),
+            ("10.0.0.5/0", "0.0.0.0/0"),
+            ("2001:db8:ffff::1/33", "2001:db8:8000::/33"),
+            ("::1/128", "::1/128"),
+        ] {
+            let prefix: Prefix = text.parse().unwrap();
+            assert_eq!(prefix.network().to_string(), network);
+            assert!(prefix.contains(prefix.addr()) && prefix.contains(prefix.network().addr()));
+        }
+        let net: Prefix = "10.1.0.0/16".parse().unwrap();
+        assert!(net.contains([10, 1, 255, 255].into()) && !net.contains([10, 2, 0, 0].into()));
+        assert!(!net.contains("::a01:1".parse().unwrap()), "families are apart");
+    }
+
+    #[test]
     fn a_prefix_takes_eighteen_bytes() {
         assert_eq!(size_of::<Prefix>(), 18);
     }

@@ -3,12 +3,13 @@
 #[path = "fib/kernel.rs"]
 mod kernel;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use kernel::{Kernel, Key, Object, Route as Installed};
-use metalbond::fib::{Fib, FibSettings, Leg, Legs, Notice, Op, OpError, OpErrorKind};
+use metalbond::fib::{Fib, FibReport, FibSettings, FibSettingsError, Leg, Legs, Notice, Op, OpError, OpErrorKind};
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
 
@@ -283,8 +284,8 @@ impl World {
                 }
             }
             Step::ForeignObject(id) => {
-                if !self.kernel.objects.contains_key(&id) {
-                    self.kernel.objects.insert(id, Object::Foreign);
+                if let Entry::Vacant(free) = self.kernel.objects.entry(id) {
+                    free.insert(Object::Foreign);
                     self.kernel.notices.push(Notice::Anything);
                 }
             }
@@ -414,4 +415,46 @@ proptest! {
         prop_assert!(world.kernel.routes.values().all(|route| *route == Installed::Foreign));
         prop_assert!(world.kernel.objects.values().all(|object| *object == Object::Foreign));
     }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let with = |tables: &[(u32, u32)], ids| {
+        let tables = tables.iter().map(|&(vni, table)| (Vni(vni), table)).collect();
+        Fib::new(FibSettings { tables, ids, ..FibSettings::default() }, true).err()
+    };
+    assert_eq!(with(&[(23, 5), (42, 6)], 1..=1), None);
+    assert_eq!(with(&[(23, 0)], 1..=1), Some(FibSettingsError::TableZero(Vni(23))));
+    let both = FibSettingsError::SameTable { table: 5, vnis: [Vni(23), Vni(42)] };
+    assert_eq!(with(&[(23, 5), (42, 5)], 1..=1), Some(both));
+    assert_eq!(with(&[], 0..=1), Some(FibSettingsError::Ids(0..=1)));
+}
+
+#[test]
+fn a_conflict_is_over_as_soon_as_the_other_route_goes() {
+    let mut world = World::new(settings(true));
+    world.dump(true);
+    world.step(&Step::ForeignRoute(0, 2));
+    world.step(&Step::Change(0, 2, 1));
+    while world.work(9, 0) > 0 {}
+    let key = (100, prefix(2));
+    assert_eq!((world.fib.stats().conflicts, world.kernel.routes.get(&key)), (1, Some(&Installed::Foreign)));
+    assert_eq!(world.fib.poll_report(), Some(FibReport::Conflict { table: 100, prefix: prefix(2) }));
+    world.step(&Step::ForeignGone(0, 2));
+    assert_eq!(world.work(9, 0), 1);
+    assert_eq!(world.fib.stats().conflicts, 0);
+    assert_eq!(world.kernel.legs(&key), Some(world.legs(&key)));
+    assert_eq!(world.fib.poll_report(), Some(FibReport::ConflictOver { table: 100, prefix: prefix(2) }));
+}
+
+#[test]
+fn an_ipv4_next_hop_is_said_once_and_counted_each_time() {
+    let mut world = World::new(settings(true));
+    world.dump(true);
+    for n in [0, 2, 4] {
+        world.step(&Step::Change(0, n, 64));
+    }
+    assert!(matches!(world.fib.poll_report(), Some(FibReport::Ipv4NextHop(_))));
+    assert_eq!((world.fib.poll_report(), world.fib.stats().ipv4_next_hops), (None, 3));
+    assert_eq!(world.work(9, 0), 0);
 }
