@@ -138,8 +138,10 @@ impl Fib {
         let took = self.now.saturating_since(since);
         self.next_dump = self.now + took.max(PAUSE_MIN);
         self.stats.dumps += 1;
+        self.dump_failures = if complete { 0 } else { self.dump_failures.saturating_add(1) };
         if !complete {
             self.groups = None;
+            self.next_dump = self.now + self.retry_in(self.dump_failures, took.max(PAUSE_MIN));
             self.dump = Dump::Due(self.next_dump);
             return;
         }

@@ -96,6 +96,8 @@ pub struct Fib {
     dump: Dump,
     /// Another one is needed after the one that is running.
     dump_again: bool,
+    /// How many in a row did not come to their end.
+    dump_failures: u8,
     /// No dump before that.
     next_dump: Instant,
     /// Groups of the dump that is under way, until all objects are known; none: they are.
@@ -130,6 +132,7 @@ impl Fib {
             is_device_lost: false,
             dump: Dump::Due(Instant::EPOCH),
             dump_again: false,
+            dump_failures: 0,
             next_dump: Instant::EPOCH,
             groups: None,
             is_adopting: true,
