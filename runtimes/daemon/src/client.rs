@@ -27,6 +27,9 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
     let (from_files, (node, mut changes)) = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal} while files were opened");
+            if let Some(kernel) = &kernel {
+                install::stop(kernel, args.cleanup).await;
+            }
             return Ok(());
         }
         started = start => started?,
