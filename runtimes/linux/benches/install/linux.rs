@@ -4,6 +4,7 @@
 pub(crate) mod netns;
 
 use std::fmt::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use metalbond::fib::Op;
@@ -35,6 +36,38 @@ pub(crate) fn run(is_test: bool) {
             );
         }
     }
+    compare_memory(routes);
+}
+
+/// Prints what a client needs: each in a process of its own, as what one gives back the next would use again.
+fn compare_memory(routes: u32) {
+    let program = std::env::current_exe().unwrap();
+    for routes in [routes, 10 * routes] {
+        let output = Command::new(&program).args(["--memory", &routes.to_string()]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        print!("{}", String::from_utf8(output.stdout).unwrap());
+    }
+}
+
+/// Installs IPv4 routes from the wire, and prints the memory that the core and the FIB took for them.
+pub(crate) fn memory(routes: u32) {
+    netns::run(|namespace| {
+        execute(&mut namespace.open(), &(1..=OBJECTS).map(object).collect::<Vec<_>>());
+        let reads = wire::updates((0..routes).map(|n| (destination(n, false), hypervisor(n))));
+        let mut client = wire::Client::new(namespace.open());
+        let before = resident();
+        let took = client.install(&reads).as_secs_f64();
+        let bytes = resident().saturating_sub(before);
+        assert_eq!(client.installed(), routes as usize);
+        println!("{routes} routes: {took:.2} s, {:.1} MB, {} B a route", bytes as f64 / 1e6, bytes / routes as usize);
+    });
+}
+
+/// This process's resident memory, in bytes.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * rustix::param::page_size()
 }
 
 /// Runs `install` in a new namespace. Returns the time that it took, and that of a dump.
@@ -69,7 +102,6 @@ fn ours(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
 
 fn from_the_wire(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
     let mut client = wire::Client::new(namespace.open());
-    let hypervisor = |n| 1 + (n % u32::from(OBJECTS)) as u16;
     let reads = wire::updates((0..routes).map(|n| (destination(n, is_ipv6), hypervisor(n))));
     let took = client.install(&reads);
     assert_eq!(client.installed(), routes as usize);
@@ -85,6 +117,10 @@ fn ip_batch(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
     let start = Instant::now();
     namespace.ip_batch(&lines);
     start.elapsed()
+}
+
+fn hypervisor(n: u32) -> u16 {
+    1 + (n % u32::from(OBJECTS)) as u16
 }
 
 fn object_of(n: u32) -> u32 {
