@@ -1,0 +1,198 @@
+//! The cases: the core's hot functions, each on a stage of its own, through the public interface only.
+
+use std::hint::black_box;
+
+use bytes::{Bytes, BytesMut};
+use metalbond::wire::{Update, UpdateAction, put_update};
+use metalbond::{Command, ConnId, Input, Instant};
+
+use super::frames::{ADD, REMOVE, VNI, adds, decode, reads, removes, update, with_unknown_field};
+use super::server::{ANNOUNCER, Server};
+
+/// What is to be measured, to be called once. Returns how much it did: messages, routes or bytes.
+pub(crate) type Work = Box<dyn FnMut() -> usize>;
+
+/// One hot function, on some number of routes.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// What is told or changed for each route.
+    pub(crate) times: usize,
+    /// Sets the stage.
+    pub(crate) prepare: fn(usize) -> Work,
+    /// How much is to be done.
+    pub(crate) expect: fn(usize) -> usize,
+}
+
+/// The first is the base line.
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "decode", times: 1, prepare: |n| decoding(adds(n)), expect: |n| n },
+    Case {
+        name: "decode, an unknown field behind (prost)",
+        times: 1,
+        prepare: |n| decoding(with_unknown_field(&adds(n))),
+        expect: |n| n,
+    },
+    Case { name: "encode", times: 1, prepare: encoding, expect: |n| n * ADD },
+    Case {
+        name: "announce",
+        times: 1,
+        prepare: |n| receiving(Server::new(0), ANNOUNCER, adds(n), |server| server.announced()),
+        expect: |n| n,
+    },
+    Case {
+        name: "announce, one subscriber",
+        times: 1,
+        prepare: |n| receiving(Server::new(1), ANNOUNCER, adds(n), Server::take_delivered),
+        expect: |n| n * ADD,
+    },
+    Case { name: "announce, the embedder subscribed", times: 1, prepare: embedded, expect: |n| n },
+    Case {
+        name: "announce again",
+        times: 1,
+        prepare: |n| receiving(announced(0, n), ANNOUNCER, adds(n), |server| server.announced()),
+        expect: |n| n,
+    },
+    Case {
+        name: "announce as the second",
+        times: 1,
+        prepare: |n| {
+            let (mut server, second) = (announced(0, n), ConnId::accepted(1000));
+            server.open(second);
+            receiving(server, second, adds(n), |server| server.announced())
+        },
+        expect: |n| n * 2,
+    },
+    Case {
+        name: "withdraw",
+        times: 1,
+        prepare: |n| receiving(announced(0, n), ANNOUNCER, removes(n), |server| 1 + server.announced()),
+        expect: |_| 1,
+    },
+    Case {
+        name: "withdraw and announce",
+        times: 2,
+        prepare: |n| receiving(announced(0, n), ANNOUNCER, rewrites(1, n), |server| server.announced()),
+        expect: |n| n,
+    },
+    Case {
+        name: "four rewrites, one subscriber",
+        times: 8,
+        prepare: |n| receiving(announced(1, n), ANNOUNCER, rewrites(4, n), Server::take_delivered),
+        expect: |n| 4 * n * (ADD + REMOVE),
+    },
+    Case {
+        name: "move to another next hop, one subscriber",
+        times: 2,
+        prepare: |n| receiving(announced(1, n), ANNOUNCER, moves(n), Server::take_delivered),
+        expect: |n| n * (ADD + REMOVE),
+    },
+    Case { name: "one late joiner", times: 1, prepare: |n| joining(1, n), expect: |n| n * ADD },
+    Case { name: "ten late joiners together", times: 10, prepare: |n| joining(10, n), expect: |n| 10 * n * ADD },
+    Case { name: "behind by ten rewrites", times: 1, prepare: behind, expect: |n| n * ADD },
+    Case { name: "compact the table", times: 1, prepare: sparse, expect: |n| n.div_ceil(16) },
+    Case { name: "the announcer vanishes, one subscriber", times: 1, prepare: vanishing, expect: |n| n * REMOVE },
+];
+
+fn decoding(reads: Vec<Bytes>) -> Work {
+    Box::new(move || decode(&reads))
+}
+
+/// In pieces, as the node does it.
+fn encoding(routes: usize) -> Work {
+    let updates: Vec<Update> = (0..routes).map(|n| update(UpdateAction::Add, n, 1)).collect();
+    Box::new(move || {
+        let mut bytes = 0;
+        for updates in updates.chunks(860) {
+            let mut out = BytesMut::new();
+            updates.iter().for_each(|update| put_update(&mut out, update));
+            bytes += black_box(out.freeze()).len();
+        }
+        bytes
+    })
+}
+
+fn receiving(mut server: Server, conn: ConnId, reads: Vec<Bytes>, done: fn(&mut Server) -> usize) -> Work {
+    server.take_delivered();
+    Box::new(move || {
+        server.feed_and_drain(conn, &reads);
+        done(&mut server)
+    })
+}
+
+/// Subscribers who know all routes.
+fn announced(subscribers: u64, routes: usize) -> Server {
+    let mut server = Server::new(subscribers);
+    server.feed_and_drain(ANNOUNCER, &adds(routes));
+    server.take_delivered();
+    server
+}
+
+/// All routes removed, then all added.
+fn rewrites(times: usize, routes: usize) -> Vec<Bytes> {
+    let once = [removes(routes), adds(routes)].concat();
+    (0..times).flat_map(|_| once.clone()).collect()
+}
+
+fn moves(routes: usize) -> Vec<Bytes> {
+    reads((0..routes).flat_map(|n| [update(UpdateAction::Add, n, 2), update(UpdateAction::Remove, n, 1)]))
+}
+
+/// The node itself subscribed; its embedder fetches the changes.
+fn embedded(routes: usize) -> Work {
+    let (mut server, reads) = (Server::new(0), adds(routes));
+    server.node.handle_input(Instant::EPOCH, Input::Command(Command::Subscribe(VNI)));
+    Box::new(move || {
+        let mut changes = 0;
+        for read in &reads {
+            server.feed(ANNOUNCER, read);
+            server.drain();
+            while let Some(change) = server.node.poll_change() {
+                changes += black_box(change).added().len();
+            }
+        }
+        changes
+    })
+}
+
+/// Sessions that are open, and subscribe.
+fn joining(joiners: u64, routes: usize) -> Work {
+    let mut server = announced(0, routes);
+    (1..=joiners).for_each(|n| server.open(ConnId::accepted(n)));
+    server.take_delivered();
+    Box::new(move || {
+        (1..=joiners).for_each(|n| server.subscribe(n));
+        server.drain();
+        server.take_delivered()
+    })
+}
+
+/// One subscriber saw every change; another reads again after the last.
+fn behind(routes: usize) -> Work {
+    let mut server = announced(2, routes);
+    server.stall(2);
+    server.feed_and_drain(ANNOUNCER, &rewrites(10, routes));
+    server.take_delivered();
+    Box::new(move || {
+        server.resume();
+        server.take_delivered()
+    })
+}
+
+/// All but one in sixteen are withdrawn; the table gets smaller when it is next looked at.
+fn sparse(routes: usize) -> Work {
+    let mut server = announced(0, routes);
+    let withdrawn = (0..routes).filter(|n| n % 16 != 0).map(|n| update(UpdateAction::Remove, n, 1));
+    reads(withdrawn).iter().for_each(|read| server.feed(ANNOUNCER, read));
+    Box::new(move || {
+        server.drain();
+        server.announced()
+    })
+}
+
+fn vanishing(routes: usize) -> Work {
+    let mut server = announced(1, routes);
+    Box::new(move || {
+        server.lose_announcer();
+        server.take_delivered()
+    })
+}

@@ -1,0 +1,106 @@
+//! A server node without sockets, and the bytes that its subscribers are sent.
+
+use bytes::{Bytes, BytesMut};
+use metalbond::wire::{Hello, keepalive, subscription};
+use metalbond::{Command, Config, ConnId, Input, Instant, Node, TransportEnd};
+
+use super::frames::VNI;
+
+pub(crate) const ANNOUNCER: ConnId = ConnId::accepted(0);
+
+pub(crate) struct Server {
+    pub(crate) node: Node,
+    /// Bytes that were written.
+    delivered: usize,
+    /// Somebody to whom nothing can be written.
+    stalled: Option<ConnId>,
+}
+
+impl Server {
+    /// Subscribers have the numbers from 1.
+    pub(crate) fn new(subscribers: u64) -> Self {
+        let mut node = Node::new(Config::default(), Instant::EPOCH).unwrap();
+        node.handle_input(Instant::EPOCH, Input::Command(Command::SetListening(true)));
+        let mut server = Self { node, delivered: 0, stalled: None };
+        server.open(ANNOUNCER);
+        (1..=subscribers).for_each(|n| server.join(n));
+        server
+    }
+
+    /// The bytes written since the last call.
+    pub(crate) fn take_delivered(&mut self) -> usize {
+        std::mem::take(&mut self.delivered)
+    }
+
+    /// The routes of all announcers.
+    pub(crate) fn announced(&self) -> usize {
+        self.node.sessions().map(|session| session.routes).sum()
+    }
+
+    pub(crate) fn join(&mut self, n: u64) {
+        self.open(ConnId::accepted(n));
+        self.subscribe(n);
+        self.drain();
+    }
+
+    pub(crate) fn open(&mut self, conn: ConnId) {
+        self.node.handle_input(Instant::EPOCH, Input::Accepted { conn, remote: "[::1]:9".parse().unwrap() });
+        let hello = Hello { keepalive: 5, is_server: false, ordered: true, warming: false, restart_time: 0 };
+        self.feed_and_drain(conn, &[hello.encode(), keepalive()]);
+    }
+
+    pub(crate) fn subscribe(&mut self, n: u64) {
+        let mut subscribe = BytesMut::new();
+        subscription(&mut subscribe, true, VNI);
+        self.feed(ConnId::accepted(n), &subscribe.freeze());
+    }
+
+    pub(crate) fn feed(&mut self, conn: ConnId, read: &Bytes) {
+        self.node.handle_input(Instant::EPOCH, Input::Received { conn, bytes: read.clone() });
+    }
+
+    pub(crate) fn feed_and_drain(&mut self, conn: ConnId, reads: &[Bytes]) {
+        for read in reads {
+            self.feed(conn, read);
+            self.drain();
+        }
+    }
+
+    pub(crate) fn lose_announcer(&mut self) {
+        self.node.handle_input(Instant::EPOCH, Input::Closed { conn: ANNOUNCER, end: TransportEnd::Eof });
+        self.settle();
+    }
+
+    /// From now on a subscriber reads nothing: the answer to its KEEPALIVE stays unwritten.
+    pub(crate) fn stall(&mut self, n: u64) {
+        let conn = ConnId::accepted(n);
+        self.stalled = Some(conn);
+        self.feed_and_drain(conn, &[keepalive()]);
+    }
+
+    /// It reads again, all that there is.
+    pub(crate) fn resume(&mut self) {
+        if let Some(conn) = self.stalled.take() {
+            self.node.handle_input(Instant::EPOCH, Input::Sent { conn });
+            self.drain();
+            self.settle();
+        }
+    }
+
+    /// Work that is done in slices.
+    fn settle(&mut self) {
+        while self.node.poll_timeout() == Some(Instant::EPOCH) {
+            self.node.handle_input(Instant::EPOCH, Input::Tick);
+            self.drain();
+        }
+    }
+
+    pub(crate) fn drain(&mut self) {
+        while let Some(transmit) = self.node.poll_transmit() {
+            self.delivered += transmit.len();
+            if self.stalled != Some(transmit.conn) {
+                self.node.handle_input(Instant::EPOCH, Input::Sent { conn: transmit.conn });
+            }
+        }
+    }
+}
