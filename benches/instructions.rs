@@ -1,0 +1,87 @@
+//! How many instructions the core's hot functions take: the same on a busy machine as on an idle one, so that a regression
+//! shows. Each of the cases (`common/case.rs`) runs twice under valgrind's callgrind, whole and only up to what is to be
+//! measured; the difference is compared with the bound in `instructions.txt`. Hash maps are seeded by the config.
+//!
+//! `cargo bench --bench instructions`, with a part of a case's name behind `--` for some; `-- --renew` writes the bounds anew,
+//! 10 % over what is measured. Without valgrind it is skipped. `-- --test` only says whether each case has a bound.
+//!
+//! To see where they go, call the program as it calls itself: `valgrind --tool=callgrind PROGRAM --whole announce`, built
+//! with `--profile profiling`.
+
+use std::process::ExitCode;
+
+mod common;
+use common::case::{CASES, Case};
+
+#[path = "instructions/bounds.rs"]
+mod bounds;
+#[path = "instructions/count.rs"]
+mod count;
+use bounds::Bounds;
+use count::Counted;
+
+/// More than one read and one piece of what is sent; few enough for valgrind.
+const ROUTES: usize = 4_000;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    if let [flag, name] = &args[..]
+        && let Some(case) = CASES.iter().find(|case| case.name == name)
+    {
+        // What runs under valgrind.
+        return count::run(case, ROUTES, flag == "--whole");
+    }
+    let part = args.iter().find(|arg| !arg.starts_with("--"));
+    let bounds = Bounds::read();
+    if has("--test") {
+        return bounds.check_names();
+    }
+    if cfg!(debug_assertions) {
+        println!("skipped: it is not built as it is released; `cargo bench` does that");
+        return ExitCode::SUCCESS;
+    }
+    if !has("--renew") && !bounds.is_for_this_processor() {
+        println!("skipped: the bounds are those of another kind of processor");
+        return ExitCode::SUCCESS;
+    }
+    let mut counts = Vec::new();
+    let mut excess = 0;
+    println!("{ROUTES} routes; instructions per change, or per delivery, and their bound");
+    for case in CASES.iter().filter(|case| has("--renew") || part.is_none_or(|part| case.name.contains(part))) {
+        let each = match count::count(case) {
+            Ok(Counted::Instructions(all)) => all.div_ceil((ROUTES * case.times) as u64),
+            Ok(Counted::NoValgrind) => {
+                println!("skipped: there is no valgrind");
+                return ExitCode::SUCCESS;
+            }
+            Err(why) => {
+                println!("{}: {why}", case.name);
+                return ExitCode::FAILURE;
+            }
+        };
+        counts.push((case.name, each));
+        excess += usize::from(!has("--renew") && !judge(case, each, bounds.of(case.name)));
+    }
+    if has("--renew") {
+        bounds::write(&counts);
+    } else if excess > 0 {
+        println!("{excess} over their bounds. If that is meant: `cargo bench --bench instructions -- --renew`");
+        bounds.warn_of_other_compiler();
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Whether it is within the bound.
+fn judge(case: &Case, each: u64, bound: Option<u64>) -> bool {
+    let (is_within, word) = match bound {
+        None => (false, "FAILED: it has no bound"),
+        Some(bound) if each > bound => (false, "FAILED: more than the bound"),
+        Some(bound) if each * 5 < bound * 4 => (true, "a fifth below the bound and more: it may be lowered"),
+        Some(_) => (true, ""),
+    };
+    let bound = bound.map_or(String::from("-"), |bound| bound.to_string());
+    println!("{}", format!("{:<44} {each:>6} {bound:>6}  {word}", case.name).trim_end());
+    is_within
+}
