@@ -1,0 +1,98 @@
+//! What was measured, what it should be, and the table of all.
+
+use std::fmt;
+
+/// A number with its unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    unit: &'static str,
+    goal: Goal,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Goal {
+    None,
+    AtMost(f64),
+    /// So many times what the relay has.
+    TimesRelay(f64),
+}
+
+impl Figure {
+    pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, goal: Goal::None }
+    }
+
+    pub(crate) fn at_most(self, value: f64) -> Self {
+        Self { goal: Goal::AtMost(value), ..self }
+    }
+
+    pub(crate) fn times_relay(self, times: f64) -> Self {
+        Self { goal: Goal::TimesRelay(times), ..self }
+    }
+
+    /// The median of the same figure from several rounds.
+    pub(crate) fn median(mut rounds: Vec<Self>) -> Self {
+        rounds.sort_by(|a, b| a.value.total_cmp(&b.value));
+        rounds.swap_remove(rounds.len() / 2)
+    }
+
+    fn shown(&self) -> String {
+        let digits = if self.value.abs() < 10.0 { 2 } else { usize::from(self.value.abs() < 1000.0) };
+        format!("{:.digits$} {}", self.value, self.unit)
+    }
+
+    fn is_reached(&self, relay: Option<&Self>) -> bool {
+        match (self.goal, relay) {
+            (Goal::AtMost(most), _) => self.value <= most,
+            (Goal::TimesRelay(times), Some(relay)) => self.value <= relay.value * times,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::AtMost(value) => write!(f, "{value}"),
+            Self::TimesRelay(times) => write!(f, "{times} x relay"),
+        }
+    }
+}
+
+/// Begins a table with these columns.
+pub(crate) fn print_head(columns: &[String]) {
+    print!("| | to reach |");
+    columns.iter().for_each(|column| print!(" {column} |"));
+    print!("\n|---|---|");
+    columns.iter().for_each(|_| print!("---|"));
+    println!();
+}
+
+/// A line for each figure, with what each column has of it. The second column is ours: `(!)` if it is not what it should be.
+pub(crate) fn print_lines(columns: &[Option<Vec<Figure>>]) {
+    let ours = columns.iter().flatten().last().expect("somebody was measured");
+    let ours = columns.get(1).and_then(Option::as_ref).unwrap_or(ours);
+    for figure in ours {
+        let of =
+            |column: &Option<Vec<Figure>>| column.as_ref()?.iter().find(|other| other.name == figure.name).cloned();
+        print!("| {} | {} |", figure.name, figure.goal);
+        let relay = columns.first().and_then(of);
+        for (n, column) in columns.iter().enumerate() {
+            let Some(each) = of(column) else {
+                print!(" - |");
+                continue;
+            };
+            let ratio = match &relay {
+                Some(relay) if n > 0 && relay.value > 0.0 => format!(" ({:.2} x)", each.value / relay.value),
+                _ => String::new(),
+            };
+            let mark = if n == 1 && !each.is_reached(relay.as_ref()) { " (!)" } else { "" };
+            print!(" {}{ratio}{mark} |", each.shown());
+        }
+        println!();
+    }
+}

@@ -1,0 +1,49 @@
+//! How much of everything.
+
+#[derive(Debug)]
+pub(crate) struct Scale {
+    pub(crate) rounds: usize,
+    pub(crate) routes: u32,
+    /// Subscribers where they are many.
+    pub(crate) many: usize,
+    /// Routes of a large table.
+    pub(crate) table: u32,
+    pub(crate) idle: usize,
+    /// Updates whose delay is measured.
+    pub(crate) timed: u32,
+    pub(crate) hypervisors: usize,
+    pub(crate) vnis: u32,
+    /// The points of the lines.
+    pub(crate) subscribers: &'static [usize],
+    pub(crate) tables: &'static [u32],
+}
+
+impl Scale {
+    /// That of the figures that are published.
+    pub(crate) const FULL: Self = Self {
+        rounds: 5,
+        routes: 100_000,
+        many: 100,
+        table: 1_000_000,
+        idle: 10_000,
+        timed: 20_000,
+        hypervisors: 1_000,
+        vnis: 2_000,
+        subscribers: &[10, 30, 100, 300, 1_000],
+        tables: &[100_000, 200_000, 500_000, 1_000_000],
+    };
+
+    /// One that only shows that all works.
+    pub(crate) const SMALL: Self = Self {
+        rounds: 1,
+        routes: 1_000,
+        many: 20,
+        table: 5_000,
+        idle: 50,
+        timed: 200,
+        hypervisors: 40,
+        vnis: 80,
+        subscribers: &[2, 4, 8, 16],
+        tables: &[1_000, 2_000],
+    };
+}
