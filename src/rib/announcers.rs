@@ -1,8 +1,10 @@
-//! Who announces one route: a list in the order of the origins' numbers, so that finding one of thousands is quick.
+//! Who announces each route of a table. Mostly it is one, who fits into the hop itself; several are a list of their own, in
+//! the order of the origins' numbers, so that finding one of thousands is quick.
 
 use smallvec::SmallVec;
 
 use super::origin::OriginId;
+use super::pool::Pool;
 
 /// An announcer, and where the route stands in its own list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,50 +13,121 @@ pub(super) struct Announced {
     pub(super) place: u32,
 }
 
+/// A route's announcers: the only one; or in place of an origin one of the following.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Announcers(Announced);
+
+/// There is none.
+const NOBODY: u32 = u32::MAX;
+/// There are several: `place` is their list's.
+const SEVERAL: u32 = u32::MAX - 1;
+
+impl Default for Announcers {
+    fn default() -> Self {
+        Self(Announced { origin: NOBODY, place: 0 })
+    }
+}
+
+/// The lists of the routes that several announce.
 #[derive(Default, Debug)]
-pub(super) struct Announcers(SmallVec<[Announced; 2]>);
+pub(super) struct Lists(Pool<List>);
 
-impl Announcers {
-    fn position(&self, origin: OriginId) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&origin.0, |announced| announced.origin)
-    }
+#[derive(Debug)]
+struct List {
+    /// Whose it is.
+    hop: u32,
+    all: SmallVec<[Announced; 2]>,
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
+fn position(all: &[Announced], origin: OriginId) -> Result<usize, usize> {
+    all.binary_search_by_key(&origin.0, |announced| announced.origin)
+}
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Announced> + '_ {
-        self.0.iter().copied()
-    }
+/// The place in the origin's list, if it is among them.
+pub(super) fn place(all: &[Announced], origin: OriginId) -> Option<u32> {
+    position(all, origin).ok().map(|at| all[at].place)
+}
 
-    pub(super) fn contains(&self, origin: OriginId) -> bool {
-        self.position(origin).is_ok()
-    }
+/// Whether this node is among them.
+pub(super) fn has_local(all: &[Announced]) -> bool {
+    all.first().is_some_and(|first| first.origin == OriginId::LOCAL.0)
+}
 
-    /// Whether this node is among them.
-    pub(super) fn has_local(&self) -> bool {
-        self.0.first().is_some_and(|first| first.origin == OriginId::LOCAL.0)
-    }
-
-    /// Where the route stands in the origin's list, if the origin announces it.
-    pub(super) fn place(&self, origin: OriginId) -> Option<u32> {
-        self.position(origin).ok().map(|at| self.0[at].place)
-    }
-
-    /// The origin announces the route now, or it has another place in its list.
-    pub(super) fn set(&mut self, origin: OriginId, place: u32) {
-        match self.position(origin) {
-            Ok(at) => self.0[at].place = place,
-            Err(at) => self.0.insert(at, Announced { origin: origin.0, place }),
+impl Lists {
+    /// All announcers of a route, in the order of their numbers.
+    pub(super) fn of<'a>(&'a self, announcers: &'a Announcers) -> &'a [Announced] {
+        match announcers.0.origin {
+            NOBODY => &[],
+            SEVERAL => &self.0[announcers.0.place].all,
+            _ => core::slice::from_ref(&announcers.0),
         }
     }
 
-    pub(super) fn remove(&mut self, origin: OriginId) {
-        if let Ok(at) = self.position(origin) {
-            self.0.remove(at);
-            if self.0.spilled() && self.0.len() < self.0.capacity() / 4 {
-                self.0.shrink_to_fit();
+    /// The origin announces the route, which is `hop`'s, now, or it has another place in its list.
+    pub(super) fn set(&mut self, announcers: &mut Announcers, hop: u32, origin: OriginId, place: u32) {
+        let announced = Announced { origin: origin.0, place };
+        match announcers.0.origin {
+            NOBODY => announcers.0 = announced,
+            SEVERAL => {
+                let all = &mut self.0[announcers.0.place].all;
+                match position(all, origin) {
+                    Ok(at) => all[at] = announced,
+                    Err(at) => all.insert(at, announced),
+                }
+            }
+            only if only == origin.0 => announcers.0 = announced,
+            only => {
+                let (mut all, other) = (SmallVec::new(), announcers.0);
+                all.extend(if only < origin.0 { [other, announced] } else { [announced, other] });
+                announcers.0 = Announced { origin: SEVERAL, place: self.0.insert(List { hop, all }) };
             }
         }
+    }
+
+    pub(super) fn remove(&mut self, announcers: &mut Announcers, origin: OriginId) {
+        match announcers.0.origin {
+            SEVERAL => {
+                let place = announcers.0.place;
+                let all = &mut self.0[place].all;
+                if let Ok(at) = position(all, origin) {
+                    all.remove(at);
+                }
+                if let [only] = all[..] {
+                    *all = SmallVec::new();
+                    announcers.0 = only;
+                    self.0.release(place);
+                } else if all.spilled() && all.len() < all.capacity() / 4 {
+                    all.shrink_to_fit();
+                }
+            }
+            only if only == origin.0 => *announcers = Announcers::default(),
+            _ => {}
+        }
+    }
+
+    /// The hop of these announcers has another number.
+    pub(super) fn rename_hop(&mut self, announcers: Announcers, to: u32) {
+        if announcers.0.origin == SEVERAL {
+            self.0[announcers.0.place].hop = to;
+        }
+    }
+
+    /// Whether they take several times the memory that they need.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.0.is_sparse()
+    }
+
+    /// Brings them close together: `renamed` is told each hop whose list is in another place.
+    pub(super) fn compact(&mut self, mut renamed: impl FnMut(u32, Announcers)) {
+        for (from, to) in self.0.moves() {
+            self.0.swap(from, to);
+            renamed(self.0[to].hop, Announcers(Announced { origin: SEVERAL, place: to }));
+        }
+        self.0.cut();
+    }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> u32 {
+        self.0.places()
     }
 }

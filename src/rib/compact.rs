@@ -1,8 +1,10 @@
 //! Giving back the room that a table needed once: when most places are free, the hops and destinations in the last ones get
 //! other numbers. So a table is never many times as large as what is in it, whatever it has held before.
 
+use alloc::vec::Vec;
+
 use super::Rib;
-use super::announcers::{Announced, Announcers};
+use super::announcers::Announced;
 use super::journal::Entry;
 use super::pool::is_sparse;
 use super::table::{Hop, NIL, Table, TableId, hash, is_tombstone};
@@ -13,7 +15,7 @@ impl Rib {
         let Self { tables, origins, crowds, .. } = self;
         let table = &mut tables[id.0];
         table.compact_hops(|announcers, from, to| {
-            for Announced { origin, place } in announcers.iter() {
+            for &Announced { origin, place } in announcers {
                 let origin = &mut origins[origin];
                 origin.routes[place as usize].hop = to;
                 if let Some(by_table) = &mut origin.by_table {
@@ -39,20 +41,18 @@ impl Table {
             || self.dests.is_sparse()
             || is_sparse(self.by_prefix.capacity(), self.dests.len())
             || is_sparse(self.wide.capacity(), self.hops.len())
+            || self.lists.is_sparse()
     }
 
-    fn compact_hops(&mut self, mut renamed: impl FnMut(&Announcers, u32, u32)) {
+    fn compact_hops(&mut self, mut renamed: impl FnMut(&[Announced], u32, u32)) {
+        let places = 0..self.cursors.places();
+        let ahead: Vec<u32> = places.filter(|&id| !self.cursors[id].position.is_sharable()).collect();
+        // Walks that were kept to be shared know the hops by their old numbers.
+        self.version += 1;
         for (from, to) in self.hops.moves() {
             self.hops.swap(from, to);
-            let Hop { dest, next_hop, before, next, seq, .. } = self.hops[to];
-            match before {
-                NIL => self.dests[dest].first = to,
-                _ => self.hops[before].next = to,
-            }
-            match next {
-                NIL => self.dests[dest].last = to,
-                _ => self.hops[next].before = to,
-            }
+            self.relink(from, to);
+            let Hop { dest, next_hop, announcers, seq, .. } = self.hops[to];
             if self.dests[dest].is_wide() {
                 self.wide.insert((dest, next_hop), to);
             }
@@ -62,7 +62,11 @@ impl Table {
             if is_tombstone(&self.hops, &self.local, &entry) {
                 self.tombstones.push(entry);
             }
-            renamed(&self.hops[to].announcers, from, to);
+            self.lists.rename_hop(announcers, to);
+            for &cursor in &ahead {
+                self.cursors[cursor].position.rename(from, to);
+            }
+            renamed(self.lists.of(&announcers), from, to);
         }
     }
 
@@ -91,6 +95,8 @@ impl Table {
 
     /// Gives back the room behind the hops and destinations, which are close together now.
     fn cut(&mut self) {
+        let hops = &mut self.hops;
+        self.lists.compact(|hop, announcers| hops[hop].announcers = announcers);
         self.hops.cut();
         self.dests.cut();
         self.local.cut(self.hops.places(), self.dests.places());

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::table::Hop;
-use super::visibility::Viewer;
+use super::visibility::{Viewer, Visibility};
 
 /// Walks of one lap that are told apart; when there are more, neighbours are put together.
 const MAX_STRETCHES: usize = 32;
@@ -39,9 +39,8 @@ pub(crate) struct Position {
     born: u64,
     /// The walks of this lap, in order.
     stretches: SmallVec<[Stretch; 1]>,
-    /// Hops, by their first change, that were told before their turn, with others of their destination, and whether as
-    /// there.
-    ahead: BTreeMap<u64, bool>,
+    /// Hops that were told before their turn, with others of their destination, and whether as there.
+    ahead: BTreeMap<u32, bool>,
 }
 
 /// Walks of one lap.
@@ -84,15 +83,24 @@ impl Position {
     }
 
     /// What it has been told of a hop whose last change it has not passed.
-    pub(super) fn told(&self, hop: &Hop, viewer: Viewer) -> Told {
-        if let Some(there) = self.ahead.get(&hop.first_seq) {
+    pub(super) fn told(&self, id: u32, hop: &Hop, viewer: Viewer) -> Told {
+        if !self.ahead.is_empty()
+            && let Some(there) = self.ahead.get(&id)
+        {
             return if *there { Told::Yes } else { Told::No };
         }
-        // Not told before this lap, and not in it.
-        if hop.first_seq > self.base && self.passed(hop.first_seq, hop.seq) == Passed::Dead {
+        // Gone before it came.
+        if hop.seq <= self.born && hop.now == Visibility::NONE {
             return Told::No;
         }
-        match self.passed(hop.prev_seq, hop.seq) {
+        // Not told before this lap, and not in it.
+        if let Some(first) = hop.first_seq()
+            && first > self.base
+            && self.passed(first, hop.seq) == Passed::Dead
+        {
+            return Told::No;
+        }
+        match self.passed(hop.prev_seq(), hop.seq) {
             Passed::Live if hop.prev.is_visible_to(viewer) => Told::Yes,
             Passed::Live => Told::No,
             Passed::Dead | Passed::Unknown => Told::Unknown,
@@ -116,17 +124,24 @@ impl Position {
     }
 
     /// Notes that a hop was told before its turn.
-    pub(super) fn tell_ahead(&mut self, hop: &Hop, there: bool) {
-        self.ahead.insert(hop.first_seq, there);
+    pub(super) fn tell_ahead(&mut self, hop: u32, there: bool) {
+        self.ahead.insert(hop, there);
     }
 
     /// Passes an entry; `live`: the hop, if it is its last.
-    pub(super) fn pass(&mut self, seq: u64, live: Option<&Hop>) {
+    pub(super) fn pass(&mut self, seq: u64, live: Option<u32>) {
         self.at = seq;
         if let Some(hop) = live
             && !self.ahead.is_empty()
         {
-            self.ahead.remove(&hop.first_seq);
+            self.ahead.remove(&hop);
+        }
+    }
+
+    /// A hop has another number.
+    pub(super) fn rename(&mut self, from: u32, to: u32) {
+        if let Some(there) = self.ahead.remove(&from) {
+            self.ahead.insert(to, there);
         }
     }
 

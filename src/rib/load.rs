@@ -3,7 +3,8 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::IpAddr;
 
-use super::table::{Hop, TableId};
+use super::announcers::Announced;
+use super::table::TableId;
 use super::{OriginId, Rib};
 
 /// Announcers of a route that are looked at when a destination has too many: any of them will do, and there may be thousands.
@@ -102,18 +103,20 @@ impl Rib {
         while let Some(&(table, dest)) = self.crowds.first()
             && steps < STEPS
         {
-            let hops =
-                || self.tables.get(table.0).into_iter().flat_map(|table| table.hops_of(dest)).map(|(_, hop)| hop);
-            let peers = |hop: &Hop| {
-                let all = hop.announcers.iter().map(|a| OriginId(a.origin));
+            let hops = || {
+                let table = self.tables.get(table.0).into_iter();
+                table.flat_map(|table| table.hops_of(dest).map(|(hop, _)| table.announcers(hop)))
+            };
+            let peers = |announcers: &[Announced]| {
+                let all = announcers.iter().map(|a| OriginId(a.origin));
                 let peers = all.filter(|id| self.origins[id.0].standing == Standing::Peer);
                 peers.take(SAMPLE).collect::<smallvec::SmallVec<[OriginId; SAMPLE]>>()
             };
             let mut by_host = BTreeMap::<Option<IpAddr>, usize>::new();
             let mut held = 0;
-            for hop in hops() {
+            for announcers in hops() {
                 steps += 1;
-                let peers = peers(hop);
+                let peers = peers(announcers);
                 held += usize::from(!peers.is_empty());
                 for peer in peers {
                     *by_host.entry(self.host(peer)).or_default() += 1;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::Rib;
+use super::announcers::has_local;
 use super::by_table::ByTable;
 use super::load::Standing;
 use super::table::TableId;
@@ -155,7 +156,7 @@ impl Rib {
             (*budget, *from) = (*budget - 1, place);
             let RouteRef { table, hop } = self.origins[id.0].routes[place];
             let table = &self.tables[table.0];
-            if vnis.contains(&table.vni) && !table.hops[hop].announcers.contains(by) {
+            if vnis.contains(&table.vni) && table.place(hop, by).is_none() {
                 self.detach(id, place);
             }
         }
@@ -179,7 +180,7 @@ impl Rib {
             if routes.capacity() > 1024 && routes.len() < routes.capacity() / 4 {
                 routes.shrink_to(routes.len() * 2);
             }
-            self.tables[table.0].hops[hop].announcers.remove(id);
+            self.tables[table.0].remove_announcer(hop, id);
             if let Some(by_table) = by_table {
                 by_table.remove(table, hop);
                 taken.remove(table, hop);
@@ -207,15 +208,15 @@ impl Rib {
         routes.swap(a, b);
         for place in [a, b] {
             let RouteRef { table, hop } = routes[place];
-            self.tables[table.0].hops[hop].announcers.set(id, place as u32);
+            self.tables[table.0].set_announcer(hop, id, place as u32);
         }
     }
 
     /// A hop's announcers changed.
     pub(super) fn refresh_visibility(&mut self, id: TableId, hop: u32) {
         let table = &mut self.tables[id.0];
-        let announcers = &table.hops[hop].announcers;
-        let is_local = announcers.has_local();
+        let announcers = table.announcers(hop);
+        let is_local = has_local(announcers);
         let announcers = announcers.iter().map(|announced| {
             let origin = &self.origins[announced.origin];
             Announcer { key: origin.key, is_server: origin.is_server }

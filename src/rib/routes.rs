@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::announcers::{Announced, Announcers};
+use super::announcers::{self, Announced};
 use super::origin::{Origin, OriginId, RouteRef};
 use super::{Rib, TableId};
 use crate::{Route, Vni};
@@ -17,8 +17,8 @@ impl Rib {
             // It has its reference already.
             self.next_hops.give_back(next_hop);
         }
-        let announcers = &self.tables[table.0].hops[hop].announcers;
-        if let Some(place) = announcers.place(origin) {
+        let announcers = self.tables[table.0].announcers(hop);
+        if let Some(place) = announcers::place(announcers, origin) {
             self.freshen(origin, place as usize);
             self.note_by_table(origin, table, hop);
             return false;
@@ -30,7 +30,7 @@ impl Rib {
         routes.push(RouteRef { table, hop });
         self.hold(origin, table);
         self.note_by_table(origin, table, hop);
-        self.tables[table.0].hops[hop].announcers.set(origin, place);
+        self.tables[table.0].set_announcer(hop, origin, place);
         self.check_crowd(origin, table, hop);
         // One change, not several: nobody but the new announcer sees a difference.
         for (origin, place) in departed {
@@ -41,7 +41,7 @@ impl Rib {
     }
 
     /// The departed among a route's announcers from whom `origin` takes it over, with its places in their lists.
-    fn departed_with(&self, announcers: &Announcers, origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
+    fn departed_with(&self, announcers: &[Announced], origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
         let Origin { key, host, .. } = self.origins[origin.0];
         // Only what comes from the same host can be the same client: another's routes are not a stranger's to withdraw.
         let is_older = |id: OriginId| {
@@ -51,7 +51,7 @@ impl Rib {
         // Through the shorter of the two lists; mostly, nobody has departed.
         if self.departed.len() <= announcers.len() {
             let departed = self.departed.iter().copied().filter(|id| is_older(*id));
-            departed.filter_map(|id| Some((id, announcers.place(id)?))).collect()
+            departed.filter_map(|id| Some((id, announcers::place(announcers, id)?))).collect()
         } else {
             announcers.iter().map(|a| (OriginId(a.origin), a.place)).filter(|(id, _)| is_older(*id)).collect()
         }
@@ -68,7 +68,7 @@ impl Rib {
     /// `origin` withdraws `route`. False: it doesn't announce it.
     pub(crate) fn withdraw(&mut self, origin: OriginId, route: &Route) -> bool {
         let Some((table, hop)) = self.find(route) else { return false };
-        let Some(place) = self.tables[table.0].hops[hop].announcers.place(origin) else { return false };
+        let Some(place) = self.tables[table.0].place(hop, origin) else { return false };
         self.detach(origin, place as usize);
         true
     }
@@ -94,7 +94,7 @@ impl Rib {
                 return false;
             }
             *budget -= 1;
-            let place = self.tables[table.0].hops[hop].announcers.place(origin);
+            let place = self.tables[table.0].place(hop, origin);
             debug_assert!(place.is_some(), "what an origin lost is not among what was taken from it");
             let Some(place) = place else { return true };
             self.detach(origin, place as usize);
@@ -105,11 +105,11 @@ impl Rib {
     /// A live server says that `route` is gone: so are the stale copies that others have of it.
     pub(crate) fn withdraw_stale(&mut self, route: &Route) {
         while let Some((table, hop)) = self.find(route) {
-            let stale = self.tables[table.0].hops[hop].announcers.iter().find(|a| {
+            let stale = self.tables[table.0].announcers(hop).iter().find(|a| {
                 let origin = &self.origins[a.origin];
                 origin.is_dialled && (a.place as usize) < origin.stale
             });
-            let Some(Announced { origin, place }) = stale else { return };
+            let Some(&Announced { origin, place }) = stale else { return };
             self.detach(OriginId(origin), place as usize);
         }
     }
@@ -125,9 +125,8 @@ impl Rib {
                 return false;
             }
             *budget -= 1;
-            let hop = &self.tables[id.0].hops[last];
             let is_dropped = |a: &Announced| self.origins[a.origin].is_dialled && !kept.contains(&OriginId(a.origin));
-            let dialled = hop.announcers.iter().find(is_dropped);
+            let dialled = self.tables[id.0].announcers(last).iter().copied().find(is_dropped);
             match dialled {
                 Some(Announced { origin, place }) => self.detach(OriginId(origin), place as usize),
                 None => *from = last,

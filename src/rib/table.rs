@@ -7,10 +7,11 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
-use super::announcers::Announcers;
+use super::announcers::{self, Announced, Announcers, Lists};
 use super::intern::NextHopId;
 use super::journal::{Entry, Journal};
 use super::local::Local;
+use super::origin::OriginId;
 use super::pool::Pool;
 use super::subscriber::Cursor;
 use super::tombstones::Tombstones;
@@ -26,12 +27,19 @@ pub(super) const NIL: u32 = u32::MAX;
 /// Destinations with more next hops than this have them in the table's hash index; a list is quicker below.
 const WIDE: u32 = if cfg!(test) { 2 } else { 8 };
 
+/// The largest age that is told from a larger one.
+#[cfg(not(test))]
+const fn age_max() -> u32 {
+    u32::MAX
+}
+#[cfg(test)]
+use super::tests::age_max;
+
 /// A destination: its next hops as a list in the order of their last change, latest last.
 #[derive(Debug)]
 pub(super) struct Dest {
     pub(super) prefix: Prefix,
     pub(super) first: u32,
-    pub(super) last: u32,
     hops: u32,
 }
 
@@ -53,17 +61,41 @@ pub(super) struct Hop {
     pub(super) dest: u32,
     pub(super) next_hop: NextHopId,
     pub(super) next: u32,
+    /// The first one's is the last.
     pub(super) before: u32,
+    pub(super) announcers: Announcers,
     /// The number of its last visible change.
     pub(super) seq: u64,
     /// To whom it is visible.
     pub(super) now: Visibility,
-    /// The change before the last, and to whom it was visible from then on.
-    pub(super) prev_seq: u64,
+    /// To whom it was visible before that.
     pub(super) prev: Visibility,
-    /// Its first change: whoever has not come so far was never told of it.
-    pub(super) first_seq: u64,
-    pub(super) announcers: Announcers,
+    /// How long before the last change was the one before it: 0, there was none.
+    prev_age: u32,
+    /// How long before the last change was the first.
+    first_age: u32,
+}
+
+impl Hop {
+    /// The number of the change before the last, or a later one if that was ages ago; 0: there was none.
+    pub(super) fn prev_seq(&self) -> u64 {
+        if self.prev_age == 0 { 0 } else { self.seq - u64::from(self.prev_age) }
+    }
+
+    /// The number of its first change: whoever has not come so far was never told of it. `None`: that was ages ago.
+    pub(super) fn first_seq(&self) -> Option<u64> {
+        (self.first_age < age_max()).then(|| self.seq - u64::from(self.first_age))
+    }
+
+    /// It has changed once more, visibly.
+    fn renumber(&mut self, seq: u64, was: Visibility) {
+        if self.seq != 0 {
+            let age = (seq - self.seq).min(u64::from(age_max())) as u32;
+            self.first_age = self.first_age.saturating_add(age).min(age_max());
+            (self.prev, self.prev_age) = (was, age);
+        }
+        self.seq = seq;
+    }
 }
 
 #[derive(Debug)]
@@ -73,6 +105,7 @@ pub(super) struct Table {
     pub(super) by_prefix: HashTable<u32>,
     pub(super) dests: Pool<Dest>,
     pub(super) hops: Pool<Hop>,
+    pub(super) lists: Lists,
     pub(super) wide: HashMap<(u32, NextHopId), u32, FixedState>,
     pub(super) journal: Journal,
     /// The furthest that anybody ever walked: a change behind it can still be taken back unseen.
@@ -102,6 +135,7 @@ impl Table {
             by_prefix: HashTable::new(),
             dests: Pool::default(),
             hops: Pool::default(),
+            lists: Lists::default(),
             wide: HashMap::with_hasher(seed.clone()),
             seed,
             journal: Journal::default(),
@@ -132,7 +166,7 @@ impl Table {
 
     /// The hops of the destination in a place, tombstones among them; none if the place is free.
     pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
-        let first = self.dests.get(dest).map_or(NIL, |dest| if dest.hops == 0 { NIL } else { dest.first });
+        let first = self.dests.get(dest).map_or(NIL, |dest| dest.first);
         let there = |id: u32| (id != NIL).then_some(id);
         core::iter::successors(there(first), move |&id| there(self.hops[id].next)).map(|id| (id, &self.hops[id]))
     }
@@ -171,7 +205,7 @@ impl Table {
         let dest = match self.by_prefix.find(hash, |&id| self.dests[id].prefix == *prefix) {
             Some(&dest) => dest,
             None => {
-                let dest = self.dests.insert(Dest { prefix: *prefix, first: NIL, last: NIL, hops: 0 });
+                let dest = self.dests.insert(Dest { prefix: *prefix, first: NIL, hops: 0 });
                 let (dests, seed) = (&self.dests, &self.seed);
                 self.by_prefix.insert_unique(hash, dest, |&id| self::hash(seed, &dests[id].prefix));
                 dest
@@ -185,12 +219,12 @@ impl Table {
             next_hop,
             next: NIL,
             before: NIL,
+            announcers: Announcers::default(),
             seq: 0,
             now: Visibility::NONE,
-            prev_seq: 0,
             prev: Visibility::NONE,
-            first_seq: 0,
-            announcers: Announcers::default(),
+            prev_age: 0,
+            first_age: 0,
         });
         self.link(id);
         let dest_hops = &mut self.dests[dest].hops;
@@ -209,25 +243,62 @@ impl Table {
 
     /// Puts a hop at the end of its destination's list.
     fn link(&mut self, id: u32) {
-        let dest = &mut self.dests[self.hops[id].dest];
-        let last = core::mem::replace(&mut dest.last, id);
-        match last {
-            NIL => dest.first = id,
-            _ => self.hops[last].next = id,
-        }
-        (self.hops[id].before, self.hops[id].next) = (last, NIL);
+        let first = &mut self.dests[self.hops[id].dest].first;
+        let before = if *first == NIL {
+            *first = id;
+            id
+        } else {
+            let last = core::mem::replace(&mut self.hops[*first].before, id);
+            self.hops[last].next = id;
+            last
+        };
+        (self.hops[id].before, self.hops[id].next) = (before, NIL);
     }
 
     fn unlink(&mut self, id: u32) {
         let Hop { dest, before, next, .. } = self.hops[id];
-        match before {
-            NIL => self.dests[dest].first = next,
-            _ => self.hops[before].next = next,
+        let first = &mut self.dests[dest].first;
+        if *first == id {
+            *first = next;
+        } else {
+            self.hops[before].next = next;
         }
-        match next {
-            NIL => self.dests[dest].last = before,
-            _ => self.hops[next].before = before,
+        let behind = if next == NIL { *first } else { next };
+        if behind != NIL {
+            self.hops[behind].before = before;
         }
+    }
+
+    /// A hop that is in a destination's list has another number: so it is called there.
+    pub(super) fn relink(&mut self, from: u32, to: u32) {
+        let Hop { dest, before, next, .. } = self.hops[to];
+        let first = &mut self.dests[dest].first;
+        if *first == from {
+            *first = to;
+        } else {
+            self.hops[before].next = to;
+        }
+        let behind = if next == NIL { *first } else { next };
+        self.hops[behind].before = to;
+    }
+
+    /// Who announces a hop, in the order of their numbers.
+    pub(super) fn announcers(&self, id: u32) -> &[Announced] {
+        self.lists.of(&self.hops[id].announcers)
+    }
+
+    /// Where a hop stands in the origin's own list, if the origin announces it.
+    pub(super) fn place(&self, id: u32, origin: OriginId) -> Option<u32> {
+        announcers::place(self.announcers(id), origin)
+    }
+
+    /// The origin announces a hop now, or it has another place in its list.
+    pub(super) fn set_announcer(&mut self, id: u32, origin: OriginId, place: u32) {
+        self.lists.set(&mut self.hops[id].announcers, id, origin, place);
+    }
+
+    pub(super) fn remove_announcer(&mut self, id: u32, origin: OriginId) {
+        self.lists.remove(&mut self.hops[id].announcers, origin);
     }
 
     /// The announcers of a hop changed: notes what that means to whom. Returns the next hop's number if the hop is
@@ -246,14 +317,13 @@ impl Table {
         }
         self.dead -= usize::from(was == Visibility::NONE && hop.seq != 0 && !self.local.take_up(id));
         let is_unseen = hop.seq > self.frontier;
-        if now == Visibility::NONE && (self.cursors.len() == 0 || (is_unseen && hop.prev_seq == 0)) {
+        if now == Visibility::NONE && (self.cursors.len() == 0 || (is_unseen && hop.prev_age == 0)) {
             // No subscriber has to be told of what came and went since anybody last looked.
             return self.local.let_go(id).then(|| self.free(id));
         }
         // A change that nobody has seen is part of the next.
         if !is_unseen {
-            (hop.prev, hop.prev_seq) = (was, hop.seq);
-            self.renumber(id);
+            self.renumber(id, was);
         }
         if now == Visibility::NONE {
             self.dead += 1;
@@ -266,17 +336,17 @@ impl Table {
     }
 
     /// Gives a hop the latest number, and the last place in its destination's list.
-    fn renumber(&mut self, id: u32) {
+    fn renumber(&mut self, id: u32, was: Visibility) {
         let seq = self.journal.append(id);
         let hop = &mut self.hops[id];
-        let old = core::mem::replace(&mut hop.seq, seq);
-        if self.dests[hop.dest].last != id {
+        let is_new = hop.seq == 0;
+        hop.renumber(seq, was);
+        if hop.next != NIL {
             self.unlink(id);
             self.link(id);
         }
-        match old {
-            0 => self.hops[id].first_seq = seq,
-            _ => self.bury(),
+        if !is_new {
+            self.bury();
         }
     }
 
@@ -381,4 +451,15 @@ pub(super) fn hash(seed: &FixedState, prefix: &Prefix) -> u64 {
     hasher.write_u64(high);
     hasher.write_u16(rest);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They come by the million.
+    #[test]
+    fn a_destination_and_its_next_hop_are_small() {
+        assert_eq!((size_of::<Dest>(), size_of::<Hop>()), (28, 56));
+    }
 }

@@ -11,7 +11,7 @@ use crate::{Destination, NextHop, Prefix, Route, Vni};
 impl Rib {
     /// Whether `origin` announces `route`.
     pub(crate) fn is_announced(&self, origin: OriginId, route: &Route) -> bool {
-        self.find(route).is_some_and(|(table, hop)| self.tables[table.0].hops[hop].announcers.contains(origin))
+        self.find(route).is_some_and(|(table, hop)| self.tables[table.0].place(hop, origin).is_some())
     }
 
     /// Whether anybody announces a route in a VNI.
@@ -71,7 +71,7 @@ impl Rib {
     /// Who announces a route.
     pub(crate) fn announcers(&self, route: &Route) -> impl Iterator<Item = OriginId> + '_ {
         let found = self.find(route).into_iter();
-        found.flat_map(|(table, hop)| self.tables[table.0].hops[hop].announcers.iter().map(|a| OriginId(a.origin)))
+        found.flat_map(|(table, hop)| self.tables[table.0].announcers(hop).iter().map(|a| OriginId(a.origin)))
     }
 
     fn route(&self, table: &Table, id: u32) -> Route {

@@ -109,13 +109,13 @@ impl<S: Sink> Walk<'_, S> {
                 return false;
             }
             *steps -= 1;
-            let live = table.is_live(entry).then_some(entry.hop);
+            let live = table.is_live(&entry).then_some(entry.hop);
             if let Some(hop) = live
                 && !self.visit(hop, steps)
             {
                 return false;
             }
-            self.position.pass(entry.seq, live.map(|hop| &table.hops[hop]));
+            self.position.pass(entry.seq, live);
         }
         self.position.reach(table.journal.tail());
         true
@@ -147,7 +147,7 @@ impl<S: Sink> Walk<'_, S> {
                         return false;
                     }
                     self.tell(id, there);
-                    self.position.tell_ahead(&self.table.hops[id], there);
+                    self.position.tell_ahead(id, there);
                 }
                 id = self.table.hops[id].next;
                 *steps = steps.saturating_sub(1);
@@ -165,7 +165,7 @@ impl<S: Sink> Walk<'_, S> {
             }
         }
         let there = hop.now.is_visible_to(self.viewer);
-        match self.position.told(hop, self.viewer) {
+        match self.position.told(id, hop, self.viewer) {
             Told::Yes => (!there).then_some(false),
             Told::No => there.then_some(true),
             Told::Unknown => Some(there),
