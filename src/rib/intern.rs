@@ -17,14 +17,22 @@ pub(super) struct NextHops {
     seed: FixedState,
     ids: HashTable<u32>,
     all: Pool<(NextHop, u32)>,
+    /// The last that was used: mostly it is the next, too.
+    recent: u32,
 }
 
 impl NextHops {
     pub(super) fn new(seed: FixedState) -> Self {
-        Self { seed, ids: HashTable::new(), all: Pool::default() }
+        Self { seed, ids: HashTable::new(), all: Pool::default(), recent: 0 }
     }
 
     pub(super) fn find(&self, next_hop: &NextHop) -> Option<NextHopId> {
+        if let Some((recent, references)) = self.all.get(self.recent)
+            && *references > 0
+            && recent == next_hop
+        {
+            return Some(NextHopId(self.recent));
+        }
         let hash = self.seed.hash_one(next_hop);
         self.ids.find(hash, |&id| self.all[id].0 == *next_hop).map(|&id| NextHopId(id))
     }
@@ -32,13 +40,20 @@ impl NextHops {
     /// One more reference to `next_hop`.
     pub(super) fn take(&mut self, next_hop: &NextHop) -> NextHopId {
         if let Some(id) = self.find(next_hop) {
+            self.recent = id.0;
             self.all[id.0].1 += 1;
             return id;
         }
         let id = self.all.insert((*next_hop, 1));
+        self.recent = id;
         let (all, seed) = (&self.all, &self.seed);
         self.ids.insert_unique(seed.hash_one(next_hop), id, |&id| seed.hash_one(all[id].0));
         NextHopId(id)
+    }
+
+    /// The next that is asked for is this one, most likely.
+    pub(super) fn expect(&mut self, id: NextHopId) {
+        self.recent = id.0;
     }
 
     /// One reference less.

@@ -44,8 +44,11 @@ impl Journal {
     /// Numbers a change.
     pub(super) fn append(&mut self, hop: u32) -> u64 {
         self.tail += 1;
-        let over = place(&mut self.segments, self.tail, self.entries.len());
-        self.entries.push(Packed { over, hop });
+        let over = self.segments.last().map(|segment| self.tail - segment.base).filter(|over| *over <= OVER_MAX);
+        if over.is_none() {
+            self.segments.push(Segment { base: self.tail, start: self.entries.len() });
+        }
+        self.entries.push(Packed { over: over.unwrap_or(0) as u32, hop });
         self.tail
     }
 
@@ -79,20 +82,22 @@ impl Journal {
             return;
         }
         let old = core::mem::take(&mut self.segments);
-        let (mut segment, mut read, mut kept) = (0, 0, 0);
-        self.entries.retain_mut(|packed| {
-            while old.get(segment + 1).is_some_and(|next| next.start <= read) {
-                segment += 1;
+        let mut kept = 0;
+        for (n, &Segment { base, start }) in old.iter().enumerate() {
+            let end = old.get(n + 1).map_or(self.entries.len(), |next| next.start);
+            let begin = kept;
+            for at in start..end {
+                let packed = self.entries[at];
+                if is_alive(&Entry { seq: base + u64::from(packed.over), hop: packed.hop }) {
+                    self.entries[kept] = packed;
+                    kept += 1;
+                }
             }
-            read += 1;
-            let entry = Entry { seq: old[segment].base + u64::from(packed.over), hop: packed.hop };
-            let stays = is_alive(&entry);
-            if stays {
-                packed.over = place(&mut self.segments, entry.seq, kept);
-                kept += 1;
+            if kept > begin {
+                self.segments.push(Segment { base, start: begin });
             }
-            stays
-        });
+        }
+        self.entries.truncate(kept);
         self.entries.shrink_to(self.entries.len() * 2);
         self.dead = 0;
     }
@@ -101,18 +106,6 @@ impl Journal {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
-}
-
-/// The entry of change `seq` becomes the `at`th: how much over its segment's its number is.
-fn place(segments: &mut Vec<Segment>, seq: u64, at: usize) -> u32 {
-    let over = segments.last().map(|segment| seq - segment.base).filter(|over| *over <= OVER_MAX);
-    over.map_or_else(
-        || {
-            segments.push(Segment { base: seq, start: at });
-            0
-        },
-        |over| over as u32,
-    )
 }
 
 #[cfg(test)]

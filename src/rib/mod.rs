@@ -50,6 +50,8 @@ use table::Table;
 pub(crate) struct Rib {
     seed: FixedState,
     by_vni: HashMap<Vni, TableId, FixedState>,
+    /// The table of the last change: mostly the next is there, too.
+    recent: Option<TableId>,
     tables: Pool<Table>,
     origins: Pool<Origin>,
     subscribers: Pool<Subscriber>,
@@ -84,6 +86,7 @@ impl Rib {
         let seed = FixedState::with_seed(seed);
         let mut rib = Self {
             by_vni: HashMap::with_hasher(seed.clone()),
+            recent: None,
             tables: Pool::default(),
             origins: Pool::default(),
             subscribers: Pool::default(),
@@ -116,8 +119,16 @@ impl Rib {
         key
     }
 
+    /// The table of a VNI, if there is one.
+    fn find_table(&self, vni: Vni) -> Option<TableId> {
+        match self.recent {
+            Some(id) if self.tables[id.0].vni == vni => Some(id),
+            _ => self.by_vni.get(&vni).copied(),
+        }
+    }
+
     fn table_of(&mut self, vni: Vni) -> TableId {
-        if let Some(&id) = self.by_vni.get(&vni) {
+        if let Some(id) = self.find_table(vni) {
             return id;
         }
         let mut table = Table::new(vni, self.seed.clone());
@@ -133,6 +144,7 @@ impl Rib {
         let table = &mut self.tables[id.0];
         if table.is_unused() {
             self.by_vni.remove(&table.vni);
+            self.recent = self.recent.filter(|recent| *recent != id);
             *table = Table::new(table.vni, self.seed.clone());
             self.tables.release(id.0);
         } else if table.is_sparse() {

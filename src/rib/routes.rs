@@ -11,6 +11,7 @@ impl Rib {
     /// `origin` announces `route`. False: it does already (and the route is stale no more).
     pub(crate) fn announce(&mut self, origin: OriginId, route: &Route) -> bool {
         let table = self.table_of(route.vni);
+        self.recent = Some(table);
         let next_hop = self.next_hops.take(&route.next_hop);
         let (hop, is_new) = self.tables[table.0].find_or_insert(&route.prefix, next_hop);
         if !is_new {
@@ -68,6 +69,8 @@ impl Rib {
     /// `origin` withdraws `route`. False: it doesn't announce it.
     pub(crate) fn withdraw(&mut self, origin: OriginId, route: &Route) -> bool {
         let Some((table, hop)) = self.find(route) else { return false };
+        self.recent = Some(table);
+        self.next_hops.expect(self.tables[table.0].hops[hop].next_hop);
         let Some(place) = self.tables[table.0].place(hop, origin) else { return false };
         self.detach(origin, place as usize);
         true
@@ -76,7 +79,7 @@ impl Rib {
     /// `origin`, which is kept by table, withdraws all that it announces in a VNI: that is for `withdraw_taken` to do. False:
     /// there is nothing to do.
     pub(crate) fn take_table(&mut self, origin: OriginId, vni: Vni) -> bool {
-        let Some(&table) = self.by_vni.get(&vni) else { return false };
+        let Some(table) = self.find_table(vni) else { return false };
         let Origin { by_table, taken, .. } = &mut self.origins[origin.0];
         let hops = by_table.as_mut().and_then(|by_table| by_table.take(table)).unwrap_or_default();
         let is_something = !hops.is_empty();
@@ -117,7 +120,7 @@ impl Rib {
     /// Removes what dialled servers, but for those in `kept`, announce in a VNI, as many routes as `budget` allows, from
     /// the hop before place `from` downwards. Whether none is left.
     pub(crate) fn drop_dialled(&mut self, vni: Vni, kept: &[OriginId], from: &mut u32, budget: &mut usize) -> bool {
-        let Some(&id) = self.by_vni.get(&vni) else { return true };
+        let Some(id) = self.find_table(vni) else { return true };
         loop {
             *from = (*from).min(self.tables[id.0].hops.places());
             let Some(last) = from.checked_sub(1) else { return true };
@@ -135,7 +138,7 @@ impl Rib {
     }
 
     pub(super) fn find(&self, route: &Route) -> Option<(TableId, u32)> {
-        let table = *self.by_vni.get(&route.vni)?;
+        let table = self.find_table(route.vni)?;
         let next_hop = self.next_hops.find(&route.next_hop)?;
         let hop = self.tables[table.0].find(&route.prefix, next_hop)?;
         Some((table, hop))

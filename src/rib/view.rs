@@ -16,7 +16,7 @@ impl Rib {
 
     /// Whether anybody announces a route in a VNI.
     pub(crate) fn has_routes(&self, vni: Vni) -> bool {
-        self.by_vni.get(&vni).is_some_and(|id| self.tables[id.0].live > 0)
+        self.find_table(vni).is_some_and(|id| self.tables[id.0].live > 0)
     }
 
     /// What `origin` announces.
@@ -31,7 +31,7 @@ impl Rib {
 
     /// The routes of a VNI that somebody announces; with `viewer`, those that it may see.
     pub(crate) fn routes(&self, vni: Vni, viewer: Option<Viewer>) -> impl Iterator<Item = Route> + '_ {
-        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         table.into_iter().flat_map(move |table| {
             let is_seen = move |now: Visibility| match viewer {
                 Some(viewer) => now.is_visible_to(viewer),
@@ -47,7 +47,7 @@ impl Rib {
 
     /// The destinations of a VNI, each with the next hops that somebody announces.
     pub(crate) fn destinations(&self, vni: Vni) -> impl Iterator<Item = Destination> + '_ {
-        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         table.into_iter().flat_map(move |table| {
             (0..table.dest_places()).filter_map(move |dest| {
                 let next_hops: Vec<_> = self.next_hops_of(table, dest).collect();
@@ -58,7 +58,7 @@ impl Rib {
 
     /// The next hops of one destination that somebody announces.
     pub(crate) fn next_hops(&self, vni: Vni, prefix: &Prefix) -> impl Iterator<Item = NextHop> + '_ {
-        let table = self.by_vni.get(&vni).map(|id| &self.tables[id.0]);
+        let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         let found = table.and_then(|table| Some((table, table.find_dest(prefix)?)));
         found.into_iter().flat_map(|(table, dest)| self.next_hops_of(table, dest))
     }
