@@ -47,11 +47,13 @@ impl RouteChange {
         added: impl IntoIterator<Item = NextHop>,
         removed: impl IntoIterator<Item = NextHop>,
     ) -> Self {
-        let mut hops: SmallVec<_> = known.into_iter().collect();
+        // One by one: mostly there is just one.
+        let mut hops = SmallVec::new();
+        known.into_iter().for_each(|hop| hops.push(hop));
         let added_from = hops.len() as u32;
-        hops.extend(added);
+        added.into_iter().for_each(|hop| hops.push(hop));
         let removed_from = hops.len() as u32;
-        hops.extend(removed);
+        removed.into_iter().for_each(|hop| hops.push(hop));
         Self { vni, prefix, hops, added_from, removed_from }
     }
 

@@ -11,7 +11,7 @@ use super::bits::Bits;
 use super::table::{Table, TableId};
 use super::visibility::Viewer;
 use super::{NextHops, Rib};
-use crate::{NextHop, RouteChange, Vni};
+use crate::{RouteChange, Vni};
 
 type Ids = SmallVec<[u32; 4]>;
 
@@ -226,10 +226,9 @@ impl Table {
             return (None, Ids::new());
         }
         let prefix = self.dest(dest).prefix;
-        let hops = |ids: &[u32]| -> SmallVec<[NextHop; 1]> {
-            ids.iter().map(|&id| *next_hops.get(self.hops[id].next_hop)).collect()
-        };
-        let change = RouteChange::new(self.vni, prefix, hops(&known), hops(&added), hops(&removed));
+        let next_hop = |id: &u32| *next_hops.get(self.hops[*id].next_hop);
+        let [known, new, gone] = [&known, &added, &removed].map(|ids| ids.iter().map(next_hop));
+        let change = RouteChange::new(self.vni, prefix, known, new, gone);
         for &id in &added {
             self.local.told.insert(id);
         }
