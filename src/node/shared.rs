@@ -1,6 +1,7 @@
 //! Encoded routes, kept for those who stand at the same place: each change is encoded once, for whomever it is.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
@@ -27,6 +28,29 @@ pub(super) struct Key {
 pub(super) struct Chunk {
     pub(super) bytes: Bytes,
     pub(super) walked: Walked,
+}
+
+impl Chunk {
+    /// Without what is not for `viewer`, who is no exception.
+    pub(super) fn cut(self, viewer: Viewer) -> Self {
+        let Self { bytes, walked } = self;
+        let bytes = match walked.cuts(viewer) {
+            [] => bytes,
+            [cut] if cut.from == 0 => bytes.slice(cut.to..),
+            [cut] if cut.to == bytes.len() => bytes.slice(..cut.from),
+            cuts => {
+                let mut rest = Vec::with_capacity(bytes.len());
+                let mut from = 0;
+                for cut in cuts {
+                    rest.extend_from_slice(&bytes[from..cut.from]);
+                    from = cut.to;
+                }
+                rest.extend_from_slice(&bytes[from..]);
+                rest.into()
+            }
+        };
+        Self { bytes, walked }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -96,6 +96,10 @@ impl Sink for Encoder {
         self.out.len() + MAX_UPDATE <= self.limit
     }
 
+    fn len(&self) -> usize {
+        self.out.len()
+    }
+
     fn tell(&mut self, change: Change<'_>) {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
@@ -352,7 +356,7 @@ fn next_chunk(
                 let viewers = viewer.anybody();
                 let key = Key { table, version, position: position.clone(), viewer: viewers, order, limit };
                 let chunk = shared.get_or_insert(key, || encode(rib, viewers));
-                if chunk.walked.is_exception(viewer) { encode(rib, viewer) } else { chunk }
+                if chunk.walked.is_exception(viewer) { encode(rib, viewer) } else { chunk.cut(viewer) }
             }
         };
         rib.advance(id, pending, chunk.walked);

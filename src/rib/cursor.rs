@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::table::Hop;
-use super::visibility::{Viewer, Visibility};
+use super::visibility::Visibility;
 
 /// Walks of one lap that are told apart; when there are more, neighbours are put together.
 const MAX_STRETCHES: usize = 32;
@@ -17,6 +17,8 @@ pub(super) enum Told {
     Yes,
     /// Nothing, or that it is gone.
     No,
+    /// What there was to tell before the hop's last change.
+    AsBefore,
     /// One of the two: it changed more than once since the subscriber last stood at the tail.
     Unknown,
 }
@@ -83,7 +85,7 @@ impl Position {
     }
 
     /// What it has been told of a hop whose last change it has not passed.
-    pub(super) fn told(&self, id: u32, hop: &Hop, viewer: Viewer) -> Told {
+    pub(super) fn told(&self, id: u32, hop: &Hop) -> Told {
         if !self.ahead.is_empty()
             && let Some(there) = self.ahead.get(&id)
         {
@@ -101,8 +103,7 @@ impl Position {
             return Told::No;
         }
         match self.passed(hop.prev_seq(), hop.seq) {
-            Passed::Live if hop.prev.is_visible_to(viewer) => Told::Yes,
-            Passed::Live => Told::No,
+            Passed::Live => Told::AsBefore,
             Passed::Dead | Passed::Unknown => Told::Unknown,
         }
     }

@@ -99,6 +99,10 @@ impl Sink for Told<'_> {
         self.room > 0
     }
 
+    fn len(&self) -> usize {
+        0
+    }
+
     fn tell(&mut self, change: Change<'_>) {
         self.room -= 1;
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
@@ -110,6 +114,25 @@ impl Sink for Told<'_> {
             let left = self.routes.iter().any(|r| (r.vni, r.prefix) == (route.vni, route.prefix));
             assert!(left, "a gap at {route}");
         }
+    }
+}
+
+/// Keeps what it is told, in order.
+#[derive(Default)]
+struct Heard(Vec<(Route, bool)>);
+
+impl Sink for Heard {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn tell(&mut self, change: Change<'_>) {
+        let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
+        self.0.push((route, change.there));
     }
 }
 
@@ -166,6 +189,9 @@ impl World {
         let order = if peer.is_multiple_of(2) { Order::AdditionsFirst } else { Order::RemovalsFirst };
         while let Some(pending) = self.rib.next_pending(id) {
             let (position, viewer) = (self.rib.position(pending), self.rib.viewer(id));
+            if position.is_sharable() {
+                check_cuts(&self.rib, pending.table, position, viewer, order);
+            }
             let walked = self.rib.walk(pending.table, position, viewer, order, &mut 1000, &mut sink);
             let stuck = !walked.at_tail;
             self.rib.advance(id, pending, walked);
@@ -294,6 +320,22 @@ impl World {
                 assert!(hops.len() <= CROWD || self.rib.crowds.contains(&(id, dest)), "a crowd stays known");
             }
         }
+    }
+}
+
+/// What anybody is told without what is cut for `viewer` is what `viewer` is told, unless that is an exception.
+fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, order: Order) {
+    let told = |viewer| {
+        let mut heard = Heard::default();
+        let walked = rib.walk(table, position, viewer, order, &mut 1000, &mut heard);
+        (heard.0, walked)
+    };
+    let (mut anybody, walked) = told(viewer.anybody());
+    if !walked.is_exception(viewer) {
+        for cut in walked.cuts(viewer).iter().rev() {
+            anybody.drain(cut.from..cut.to);
+        }
+        assert_eq!(anybody, told(viewer).0);
     }
 }
 
