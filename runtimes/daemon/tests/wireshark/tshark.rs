@@ -1,0 +1,77 @@
+//! `tshark` with the dissector, and without what else its user may have set.
+
+use std::io::{ErrorKind, Write as _};
+use std::process::{Command, Stdio};
+use std::thread;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Whether there is one; says so if not.
+pub(crate) fn is_there() -> bool {
+    let version = Command::new("tshark").arg("--version").output();
+    if version.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        println!("skipped: there is no tshark");
+        return false;
+    }
+    true
+}
+
+/// What it prints of a capture.
+pub(crate) fn read(capture: &[u8], args: &[&str]) -> String {
+    let mut command = Command::new("tshark");
+    command.args(["-X", &format!("lua_script:{ROOT}/docs/wireshark/metalbond.lua"), "-r", "-"]).args(args);
+    printed(command, capture)
+}
+
+/// What a command of it prints, as it would be given to a shell in the repository's root.
+pub(crate) fn shell(command: &str) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(ROOT);
+    printed(shell, &[])
+}
+
+fn printed(mut command: Command, input: &[u8]) -> String {
+    // Its user's preferences and plugins are there.
+    let home = env!("CARGO_TARGET_TMPDIR");
+    command.env("HOME", home).env("XDG_CONFIG_HOME", home);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = thread::scope(|scope| {
+        // If it does not take all, it is the exit code that tells.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().unwrap()
+    });
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("Lua"), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The values of these fields, packet by packet; of a field that a packet has several times, each.
+pub(crate) fn fields(capture: &[u8], fields: &[&str], args: &[&str]) -> Vec<Vec<Vec<String>>> {
+    let mut all = vec!["-T", "fields", "-E", "aggregator=;"];
+    for field in fields {
+        all.extend(["-e", field]);
+    }
+    all.extend(args);
+    let values = |column: &str| column.split(';').filter(|value| !value.is_empty()).map(str::to_owned).collect();
+    read(capture, &all).lines().map(|line| line.split('\t').map(values).collect()).collect()
+}
+
+/// The dissector's part of the packets' trees, a blank line after each packet.
+pub(crate) fn trees(capture: &[u8], args: &[&str]) -> String {
+    let mut all = vec!["-V", "-O", "metalbond"];
+    all.extend(args);
+    let printed = read(capture, &all);
+    let mut trees = String::new();
+    let mut is_ours = false;
+    for line in printed.lines() {
+        is_ours = line.starts_with("MetalBond") || is_ours && (line.starts_with(' ') || line.is_empty());
+        if is_ours {
+            trees += line;
+            trees.push('\n');
+        }
+    }
+    trees
+}
