@@ -116,6 +116,11 @@ impl Prefix {
         if self.is_v6 { &self.octets } else { &self.octets[..4] }
     }
 
+    /// The same as 16: those of IPv4 are the first four.
+    pub(crate) const fn padded_octets(&self) -> &[u8; 16] {
+        &self.octets
+    }
+
     /// The whole prefix in three words, for hashing.
     pub(crate) fn words(&self) -> (u64, u64, u16) {
         let bits = u128::from_le_bytes(self.octets);
