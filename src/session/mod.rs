@@ -79,6 +79,7 @@ impl Session {
     ///
     /// # Errors
     /// If it may not come now. The session is over then.
+    #[inline]
     pub(crate) fn receive(&mut self, message: Decoded) -> Result<Step, PeerMisbehaved> {
         match self.state {
             SessionState::Connecting | SessionState::HelloSent => match message {

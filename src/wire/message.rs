@@ -88,6 +88,7 @@ impl Message {
     ///
     /// # Errors
     /// If it is of a known type and not decodable. The session is to be ended.
+    #[inline]
     pub fn decode(frame: Frame<'_>) -> Result<Decoded, DecodeError> {
         let subscription = |kind| {
             proto::Subscription::decode(frame.payload).map(|s| Vni(s.vni)).map_err(|_| DecodeError::Protobuf(kind))
