@@ -27,26 +27,24 @@ impl Deframer {
     ///
     /// # Errors
     /// As soon as a header is wrong, even if the rest of it is yet to come. The stream is lost then.
+    #[inline]
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
         if self.spent {
             self.partial.clear();
             self.spent = false;
         }
-        if self.partial.is_empty() {
-            let bytes = *input;
-            match payload_len(bytes)? {
-                Some(len) if bytes.len() >= HEADER_LEN + len => {
-                    let (frame, rest) = bytes.split_at(HEADER_LEN + len);
-                    *input = rest;
-                    return Ok(Some(Frame { kind: frame[3], payload: &frame[HEADER_LEN..] }));
-                }
-                _ => {
-                    self.partial.extend_from_slice(bytes);
-                    *input = &[];
-                    return Ok(None);
-                }
-            }
+        if self.partial.is_empty()
+            && let Some((frame, rest)) = whole(input)
+        {
+            *input = rest;
+            return Ok(Some(frame));
         }
+        self.next_in_parts(input)
+    }
+
+    /// The same where it is not all there, or wrong.
+    #[cold]
+    fn next_in_parts(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, DecodeError> {
         self.take(input, HEADER_LEN);
         let Some(len) = payload_len(&self.partial)? else { return Ok(None) };
         self.take(input, HEADER_LEN + len);
@@ -64,6 +62,15 @@ impl Deframer {
         self.partial.extend_from_slice(head);
         *input = rest;
     }
+}
+
+/// The frame at the head of `bytes`, if all of it is there and its header is right; and what follows.
+#[inline(always)]
+fn whole(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let [VERSION, high, low, kind, rest @ ..] = bytes else { return None };
+    let len = usize::from(u16::from_be_bytes([*high, *low]));
+    let (payload, rest) = rest.split_at_checked(len)?;
+    (len <= MAX_PAYLOAD).then_some((Frame { kind: *kind, payload }, rest))
 }
 
 /// The payload's length, once the whole header is there. Complains about the first byte that is wrong.
@@ -101,7 +108,38 @@ mod tests {
         assert_eq!(deframer.next(&mut &[0xff, 0xff, 5][..]), Err(DecodeError::PayloadTooLong(65535)));
     }
 
+    /// What a deframer makes of these bytes in pieces of this size, up to the first error.
+    fn frames(mut bytes: &[u8], piece: usize) -> (Vec<(u8, Vec<u8>)>, Option<DecodeError>) {
+        let (mut deframer, mut out) = (Deframer::default(), vec![]);
+        while !bytes.is_empty() {
+            let (mut chunk, rest) = bytes.split_at(piece.min(bytes.len()));
+            bytes = rest;
+            loop {
+                match deframer.next(&mut chunk) {
+                    Ok(Some(frame)) => out.push((frame.kind, frame.payload.to_vec())),
+                    Ok(None) => break assert!(chunk.is_empty()),
+                    Err(why) => return (out, Some(why)),
+                }
+            }
+        }
+        (out, None)
+    }
+
     proptest! {
+        #[test]
+        fn bytes_that_are_wrong_are_refused_wherever_the_stream_is_cut(
+            parts in prop::collection::vec((0..3u8, 0..6u8, 0..200u8, any::<u8>(), 0..200usize), 1..30),
+            piece in 1usize..300,
+        ) {
+            let mut stream = vec![];
+            for (version, high, low, kind, len) in parts {
+                stream.extend_from_slice(&[version.max(1), high.saturating_sub(1), low, kind]);
+                stream.resize(stream.len() + len, 1);
+            }
+            prop_assert_eq!(frames(&stream, piece), frames(&stream, 1));
+            prop_assert_eq!(frames(&stream, stream.len()), frames(&stream, 1));
+        }
+
         #[test]
         fn frames_come_out_as_they_went_in_wherever_the_stream_is_cut(
             frames in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
