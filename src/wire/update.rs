@@ -1,7 +1,7 @@
 //! UPDATE, the message that comes by the million: judged in one place, decoded by hand where it looks as every known
 //! implementation writes it, and by prost where it doesn't.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use prost::Message as _;
 
@@ -27,107 +27,77 @@ pub struct Update {
     pub route: Route,
 }
 
-/// An UPDATE's fields, before anything is judged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Fields<'a> {
-    action: i32,
-    vni: u32,
-    prefix: &'a [u8],
-    prefix_length: u32,
-    address: &'a [u8],
-    target_vni: u32,
-    kind: i32,
-    from: u32,
-    to: u32,
-}
-
 #[inline]
 pub(super) fn decode(payload: &[u8]) -> Result<Decoded, DecodeError> {
-    if let Some(fields) = canonical(payload) {
-        return Ok(judge(&fields));
-    }
-    with_prost(payload)
-}
-
-/// Anything that is not written as every known implementation does.
-#[cold]
-fn with_prost(payload: &[u8]) -> Result<Decoded, DecodeError> {
-    let update = proto::Update::decode(payload).map_err(|_| DecodeError::Protobuf(MessageType::Update))?;
-    let destination = update.destination.as_ref().ok_or(DecodeError::NoDestination)?;
-    let next_hop = update.next_hop.as_ref().ok_or(DecodeError::NoNextHop)?;
-    Ok(judge(&Fields {
-        action: update.action,
-        vni: update.vni,
-        prefix: &destination.prefix,
-        prefix_length: destination.prefix_length,
-        address: &next_hop.target_address,
-        target_vni: next_hop.target_vni,
-        kind: next_hop.kind,
-        from: next_hop.nat_port_range_from,
-        to: next_hop.nat_port_range_to,
-    }))
-}
-
-#[inline(always)]
-fn judge(fields: &Fields<'_>) -> Decoded {
-    match possible(fields) {
-        Ok(update) => Decoded::Message(Message::Update(update)),
-        Err(why) => Decoded::Impossible(why),
+    match canonical(payload) {
+        Some(update) => Ok(Decoded::Message(Message::Update(update))),
+        None => with_prost(payload),
     }
 }
 
-/// The rules of protocol.md: the byte length decides the family, ports count for NAT only.
+/// The UPDATE, if it can be and is written as every known implementation writes it: the fields in order and none twice, lengths
+/// that fit exactly, ports for NAT only. Without allocation, and in a sixth of prost's time. `None`: anything else, for prost
+/// to read and `possible` to judge.
 #[inline(always)]
-fn possible(fields: &Fields<'_>) -> Result<Update, Impossible> {
-    let action = match fields.action {
-        0 => UpdateAction::Add,
-        1 => UpdateAction::Remove,
-        n => return Err(Impossible::Action(n)),
+fn canonical(payload: &[u8]) -> Option<Update> {
+    let (action, mut rest) = match payload {
+        [0x08, 1, rest @ ..] => (UpdateAction::Remove, rest),
+        _ => (UpdateAction::Add, payload),
     };
-    let dest = address(fields.prefix).ok_or(Impossible::PrefixBytes(fields.prefix.len()))?;
-    let prefix = Prefix::new(dest, fields.prefix_length).map_err(|e| Impossible::PrefixLength(e.length))?;
-    let addr = address(fields.address).ok_or(Impossible::AddressBytes(fields.address.len()))?;
-    let port = |n| u16::try_from(n).map_err(|_| Impossible::Port(n));
-    let kind = match fields.kind {
-        0 => NextHopKind::Standard,
-        1 => NextHopKind::Nat { from: port(fields.from)?, to: port(fields.to)? },
-        2 => NextHopKind::LoadBalancer,
-        n => return Err(Impossible::Kind(n)),
-    };
-    let next_hop = NextHop { addr, target_vni: fields.target_vni, kind };
-    Ok(Update { action, route: Route { vni: Vni(fields.vni), prefix, next_hop } })
-}
-
-#[inline(always)]
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Some(v4.into());
+    let vni = Vni(optional(&mut rest, 0x10)?);
+    let (prefix, rest) = destination(rest)?;
+    let (addr, mut rest) = address(rest)?;
+    let mut next_hop = NextHop::standard(addr);
+    if !rest.is_empty() {
+        next_hop.target_vni = optional(&mut rest, 0x10)?;
+        next_hop.kind = kind(rest)?;
     }
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+    Some(Update { action, route: Route { vni, prefix, next_hop } })
 }
 
-/// The fields of an UPDATE whose known fields all come once at most and in order, in the shortest form. 3 times as fast as
-/// prost, without allocation. `None`: anything else, for prost to judge.
+/// The destination, unless it is a default route, and what follows.
 #[inline(always)]
-fn canonical(payload: &[u8]) -> Option<Fields<'_>> {
-    let mut fields = Fields::default();
-    let mut bytes = payload;
-    fields.action = optional(&mut bytes, 0x08)?.try_into().ok()?;
-    fields.vni = optional(&mut bytes, 0x10)?;
-    let mut dest = delimited(&mut bytes, 0x1a)?;
-    let mut hop = delimited(&mut bytes, 0x22)?;
-    optional(&mut dest, 0x08)?; // ipVersion: the byte length decides
-    fields.prefix = delimited(&mut dest, 0x12)?;
-    fields.prefix_length = optional(&mut dest, 0x18)?;
-    fields.address = delimited(&mut hop, 0x0a)?;
-    fields.target_vni = optional(&mut hop, 0x10)?;
-    fields.kind = optional(&mut hop, 0x18)?.try_into().ok()?;
-    fields.from = optional(&mut hop, 0x20)?;
-    fields.to = optional(&mut hop, 0x28)?;
-    (bytes.is_empty() && dest.is_empty() && hop.is_empty()).then_some(fields)
+fn destination(bytes: &[u8]) -> Option<(Prefix, &[u8])> {
+    if let Some(([0x1a, 8, 0x12, 4, v4 @ .., 0x18, len @ ..0x80], rest)) = bytes.split_first_chunk::<10>() {
+        return Some((Prefix::new((*v4).into(), (*len).into()).ok()?, rest));
+    }
+    if let Some(([0x1a, 22, 0x08, 1, 0x12, 16, v6 @ .., 0x18, len @ ..0x80], rest)) = bytes.split_first_chunk::<24>() {
+        return Some((Prefix::new((*v6).into(), (*len).into()).ok()?, rest));
+    }
+    if let Some(([0x1a, 23, 0x08, 1, 0x12, 16, v6 @ .., 0x18, 0x80, 1], rest)) = bytes.split_first_chunk::<25>() {
+        return Some((Ipv6Addr::from(*v6).into(), rest));
+    }
+    None
 }
 
-/// The varint behind `tag`, or 0 if the next field is another. `None` if it doesn't fit 31 bits.
+/// The next hop's address, and its other fields. They are never so long that their length takes two bytes.
+#[inline(always)]
+fn address(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
+    if let Some(([0x22, len, 0x0a, 16, v6 @ ..], rest)) = bytes.split_first_chunk::<20>() {
+        return (usize::from(*len) == 18 + rest.len()).then_some(((*v6).into(), rest));
+    }
+    if let Some(([0x22, len, 0x0a, 4, v4 @ ..], rest)) = bytes.split_first_chunk::<8>() {
+        return (usize::from(*len) == 6 + rest.len()).then_some(((*v4).into(), rest));
+    }
+    None
+}
+
+/// What a next hop is for, from its last fields.
+fn kind(fields: &[u8]) -> Option<NextHopKind> {
+    match fields {
+        [] => Some(NextHopKind::Standard),
+        [0x18, 2] => Some(NextHopKind::LoadBalancer),
+        [0x18, 1, ports @ ..] => {
+            let mut rest = ports;
+            let from = optional(&mut rest, 0x20)?.try_into().ok()?;
+            let to = optional(&mut rest, 0x28)?.try_into().ok()?;
+            rest.is_empty().then_some(NextHopKind::Nat { from, to })
+        }
+        _ => None,
+    }
+}
+
+/// The varint behind `tag`, or 0 if the next field is another. `None` if it doesn't fit 28 bits.
 #[inline(always)]
 fn optional(bytes: &mut &[u8], tag: u8) -> Option<u32> {
     let [first, rest @ ..] = *bytes else { return Some(0) };
@@ -147,32 +117,63 @@ fn optional(bytes: &mut &[u8], tag: u8) -> Option<u32> {
     None
 }
 
-/// The bytes behind `tag` and a length of one byte.
-#[inline(always)]
-fn delimited<'a>(bytes: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let [first, len, rest @ ..] = *bytes else { return None };
-    if *first != tag || *len >= 0x80 || rest.len() < usize::from(*len) {
-        return None;
+/// An UPDATE that is not written as every known implementation does, or can't be.
+#[cold]
+fn with_prost(payload: &[u8]) -> Result<Decoded, DecodeError> {
+    let update = proto::Update::decode(payload).map_err(|_| DecodeError::Protobuf(MessageType::Update))?;
+    let destination = update.destination.as_ref().ok_or(DecodeError::NoDestination)?;
+    let next_hop = update.next_hop.as_ref().ok_or(DecodeError::NoNextHop)?;
+    Ok(match possible(&update, destination, next_hop) {
+        Ok(update) => Decoded::Message(Message::Update(update)),
+        Err(why) => Decoded::Impossible(why),
+    })
+}
+
+/// The rules of protocol.md: the byte length decides the family, ports count for NAT only.
+fn possible(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, Impossible> {
+    let action = match update.action {
+        0 => UpdateAction::Add,
+        1 => UpdateAction::Remove,
+        n => return Err(Impossible::Action(n)),
+    };
+    let addr = of_any_family(&dest.prefix).ok_or(Impossible::PrefixBytes(dest.prefix.len()))?;
+    let prefix = Prefix::new(addr, dest.prefix_length).map_err(|e| Impossible::PrefixLength(e.length))?;
+    let addr = of_any_family(&hop.target_address).ok_or(Impossible::AddressBytes(hop.target_address.len()))?;
+    let port = |n| u16::try_from(n).map_err(|_| Impossible::Port(n));
+    let kind = match hop.kind {
+        0 => NextHopKind::Standard,
+        1 => NextHopKind::Nat { from: port(hop.nat_port_range_from)?, to: port(hop.nat_port_range_to)? },
+        2 => NextHopKind::LoadBalancer,
+        n => return Err(Impossible::Kind(n)),
+    };
+    let next_hop = NextHop { addr, target_vni: hop.target_vni, kind };
+    Ok(Update { action, route: Route { vni: Vni(update.vni), prefix, next_hop } })
+}
+
+fn of_any_family(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(v4.into());
     }
-    let (value, rest) = rest.split_at(usize::from(*len));
-    *bytes = rest;
-    Some(value)
+    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::put_update;
     use super::*;
+    use alloc::vec;
     use alloc::vec::Vec;
     use bytes::BytesMut;
     use proptest::prelude::*;
 
-    fn with_prost(payload: &[u8]) -> Option<proto::Update> {
-        proto::Update::decode(payload).ok()
-    }
-
     fn number() -> impl Strategy<Value = u32> {
         prop_oneof![Just(0), 0u32..300, any::<u32>(), Just(65535), Just(65536)]
+    }
+
+    /// One that an UPDATE may well have somewhere else.
+    fn byte() -> impl Strategy<Value = u8> {
+        let known = vec![0, 1, 2, 4, 6, 8, 16, 18, 20, 22, 23, 0x0a, 0x1a, 0x20, 0x28, 0x7f, 0x80, 0xff];
+        prop_oneof![prop::sample::select(known), any::<u8>()]
     }
 
     prop_compose! {
@@ -181,7 +182,7 @@ mod tests {
             vni in number(),
             prefix in prop_oneof![prop::collection::vec(any::<u8>(), 4), prop::collection::vec(any::<u8>(), 16), prop::collection::vec(any::<u8>(), 0..20)],
             address in prop_oneof![prop::collection::vec(any::<u8>(), 4), prop::collection::vec(any::<u8>(), 16), prop::collection::vec(any::<u8>(), 0..20)],
-            (ip_version, prefix_length, target_vni, kind) in (0..3i32, 0..140u32, number(), prop_oneof![4 => 0..3i32, 1 => any::<i32>()]),
+            (ip_version, prefix_length, target_vni, kind) in (0..3i32, prop_oneof![0..140u32, prop::sample::select(vec![0, 32, 128, 256])], number(), prop_oneof![4 => 0..3i32, 1 => any::<i32>()]),
             (from, to) in (number(), number()),
         ) -> proto::Update {
             proto::Update {
@@ -195,22 +196,7 @@ mod tests {
     /// What the canonical decoder reads is what prost reads.
     fn agrees(payload: &[u8]) {
         if let Some(ours) = canonical(payload) {
-            let theirs = with_prost(payload).expect("prost reads whatever the canonical decoder does");
-            let (dest, hop) = (theirs.destination.unwrap(), theirs.next_hop.unwrap());
-            assert_eq!(ours.prefix, dest.prefix);
-            assert_eq!(ours.address, hop.target_address);
-            assert_eq!(
-                (ours.action, ours.vni, ours.prefix_length, ours.target_vni, ours.kind, ours.from, ours.to),
-                (
-                    theirs.action,
-                    theirs.vni,
-                    dest.prefix_length,
-                    hop.target_vni,
-                    hop.kind,
-                    hop.nat_port_range_from,
-                    hop.nat_port_range_to
-                )
-            );
+            assert_eq!(with_prost(payload), Ok(Decoded::Message(Message::Update(ours))));
         }
     }
 
@@ -224,13 +210,20 @@ mod tests {
 
         #[test]
         fn the_canonical_decoder_agrees_with_prost_on_mangled_updates(
-            update in update(), at in any::<prop::sample::Index>(), byte in any::<u8>(), insert in any::<bool>()
+            update in update(),
+            mangled in prop::collection::vec((any::<prop::sample::Index>(), byte(), any::<bool>()), 1..4),
+            end in any::<prop::sample::Index>(),
+            more in prop::collection::vec(byte(), 0..8),
         ) {
             let mut bytes: Vec<u8> = update.encode_to_vec();
-            let at = at.index(bytes.len());
-            if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
+            for (at, byte, insert) in mangled {
+                let at = at.index(bytes.len());
+                if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
+                agrees(&bytes);
+            }
+            bytes.truncate(end.index(bytes.len()));
             agrees(&bytes);
-            bytes.truncate(at);
+            bytes.extend(more);
             agrees(&bytes);
         }
 
@@ -249,6 +242,9 @@ mod tests {
                 }
                 prop_assert_eq!(&frame[4..], &normal.encode_to_vec()[..]);
                 prop_assert_eq!(decode(&frame[4..]).unwrap(), Decoded::Message(Message::Update(ours)));
+                let is_small = |number: u32| number < 1 << 28;
+                let is_known = is_small(ours.route.vni.0) && is_small(ours.route.next_hop.target_vni);
+                prop_assert_eq!(canonical(&frame[4..]).is_some(), is_known && !ours.route.prefix.is_default(), "prost is not needed");
             }
         }
     }
