@@ -67,6 +67,8 @@ pub(crate) struct Rib {
     next_key: u64,
     /// Where the next table's versions begin: those of two tables never meet.
     next_version: u64,
+    /// Stale routes of dialled servers.
+    stale_dialled: usize,
     /// Origins that went away leaving their routes.
     departed: BTreeSet<OriginId>,
     /// All together: routes that accepted peers hold, VNIs in which these are, and VNIs that peers are subscribed to.
@@ -98,6 +100,7 @@ impl Rib {
             dirty: Vec::new(),
             next_key: 0,
             next_version: 0,
+            stale_dialled: 0,
             departed: BTreeSet::new(),
             held: 0,
             subscriptions: 0,

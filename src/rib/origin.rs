@@ -115,7 +115,9 @@ impl Rib {
     /// The origin's session is over: all its routes are left over until it, or nobody, announces them again.
     pub(crate) fn mark_stale(&mut self, id: OriginId) {
         let origin = &mut self.origins[id.0];
-        origin.stale = origin.routes.len();
+        let fresh = origin.routes.len() - origin.stale;
+        origin.stale += fresh;
+        self.stale_dialled += if origin.is_dialled { fresh } else { 0 };
     }
 
     /// Like `mark_stale`, and sessions from now on that announce one of the routes take it over.
@@ -195,6 +197,7 @@ impl Rib {
             return place;
         }
         origin.stale -= 1;
+        self.stale_dialled -= usize::from(origin.is_dialled);
         let edge = origin.stale;
         self.swap(id, place, edge);
         edge

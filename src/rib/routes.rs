@@ -107,7 +107,9 @@ impl Rib {
 
     /// A live server says that `route` is gone: so are the stale copies that others have of it.
     pub(crate) fn withdraw_stale(&mut self, route: &Route) {
-        while let Some((table, hop)) = self.find(route) {
+        while self.stale_dialled > 0
+            && let Some((table, hop)) = self.find(route)
+        {
             let stale = self.tables[table.0].announcers(hop).iter().find(|a| {
                 let origin = &self.origins[a.origin];
                 origin.is_dialled && (a.place as usize) < origin.stale
