@@ -33,6 +33,11 @@ impl Figure {
         Self { goal: Goal::TimesRelay(times), ..self }
     }
 
+    /// The same, where so little was done that it says nothing.
+    pub(crate) fn without_goal(self) -> Self {
+        Self { goal: Goal::None, ..self }
+    }
+
     /// The median of the same figure from several rounds.
     pub(crate) fn median(mut rounds: Vec<Self>) -> Self {
         rounds.sort_by(|a, b| a.value.total_cmp(&b.value));

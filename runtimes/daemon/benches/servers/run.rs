@@ -77,7 +77,7 @@ pub(crate) fn main() {
                     rounds[n].push(block_on(measure(subject, options.scale)));
                 }
             }
-            print_lines(&rounds.into_iter().map(medians).collect::<Vec<_>>());
+            print_lines(&rounds.into_iter().map(|rounds| medians(rounds, options.scale)).collect::<Vec<_>>());
         }
     }
     let scalings = [
@@ -98,7 +98,7 @@ pub(crate) fn main() {
         for subject in &subjects {
             let (line, figures) = block_on(draw(subject, options.scale));
             lines.push((subject.name.clone(), line));
-            columns.push(Some(figures));
+            columns.push(medians(vec![figures], options.scale));
         }
         print_lines(&columns);
         charts.push(plot::Chart { name, x, lines });
@@ -125,9 +125,10 @@ fn parse(args: Vec<String>) -> Options {
 }
 
 /// Each figure's median; `None`: nothing was measured.
-fn medians(rounds: Vec<Vec<Figure>>) -> Option<Vec<Figure>> {
+fn medians(rounds: Vec<Vec<Figure>>, scale: &Scale) -> Option<Vec<Figure>> {
     let figures = rounds.first()?.len();
-    Some((0..figures).map(|n| Figure::median(rounds.iter().map(|round| round[n].clone()).collect())).collect())
+    let medians = (0..figures).map(|n| Figure::median(rounds.iter().map(|round| round[n].clone()).collect()));
+    Some(if scale.is_for_show { medians.map(Figure::without_goal).collect() } else { medians.collect() })
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -2,6 +2,8 @@
 
 #[derive(Debug)]
 pub(crate) struct Scale {
+    /// Its figures say nothing.
+    pub(crate) is_for_show: bool,
     pub(crate) rounds: usize,
     pub(crate) routes: u32,
     /// Subscribers where they are many.
@@ -21,6 +23,7 @@ pub(crate) struct Scale {
 impl Scale {
     /// That of the figures that are published.
     pub(crate) const FULL: Self = Self {
+        is_for_show: false,
         rounds: 5,
         routes: 100_000,
         many: 100,
@@ -35,6 +38,7 @@ impl Scale {
 
     /// One that only shows that all works.
     pub(crate) const SMALL: Self = Self {
+        is_for_show: true,
         rounds: 1,
         routes: 1_000,
         many: 20,
