@@ -205,6 +205,9 @@ impl Table {
         let dest = match self.by_prefix.find(hash, |&id| self.dests[id].prefix == *prefix) {
             Some(&dest) => dest,
             None => {
+                if self.by_prefix.len() == self.by_prefix.capacity() {
+                    self.grow_index();
+                }
                 let dest = self.dests.insert(Dest { prefix: *prefix, first: NIL, hops: 0 });
                 let (dests, seed) = (&self.dests, &self.seed);
                 self.by_prefix.insert_unique(hash, dest, |&id| self::hash(seed, &dests[id].prefix));
@@ -239,6 +242,17 @@ impl Table {
             self.wide.insert((dest, next_hop), id);
         }
         (id, true)
+    }
+
+    /// Makes room for as many destinations again. In their own order, so that memory is read as it lies: the map's own way of
+    /// growing takes each from wherever it is.
+    fn grow_index(&mut self) {
+        // Enough for all: none has to be hashed again.
+        let mut index = HashTable::with_capacity(self.by_prefix.len() * 2);
+        for (id, dest) in (0..).zip(self.dests.iter()).filter(|(_, dest)| dest.first != NIL) {
+            index.insert_unique(hash(&self.seed, &dest.prefix), id, |_| 0);
+        }
+        self.by_prefix = index;
     }
 
     /// Puts a hop at the end of its destination's list.
