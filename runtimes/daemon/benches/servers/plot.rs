@@ -28,7 +28,14 @@ pub(crate) fn draw(path: &str, charts: &[Chart]) -> Result<(), Box<dyn Error>> {
             .x_label_area_size(36)
             .y_label_area_size(44)
             .build_cartesian_2d((least..x).log_scale(), (1.0..2.0 * y).log_scale())?;
-        axes.configure_mesh().x_desc(chart.x).light_line_style(WHITE).draw()?;
+        let whole = |n: &f64| format!("{n:.0}");
+        let mut mesh = axes.configure_mesh();
+        mesh.x_desc(chart.x)
+            .x_label_formatter(&whole)
+            .y_label_formatter(&whole)
+            .x_labels(6)
+            .light_line_style(WHITE)
+            .draw()?;
         for (n, (name, line)) in chart.lines.iter().enumerate() {
             let style = Palette99::pick(n).stroke_width(2);
             axes.draw_series(LineSeries::new(line.iter().copied(), style).point_size(3))?
