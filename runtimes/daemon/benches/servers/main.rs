@@ -1,5 +1,4 @@
-//! The program under the loads of issue and operation, each beside a relay that only copies bytes: CPU time and memory of
-//! the server's process, and what its peers see.
+//! The program under load, beside a relay that only copies bytes: CPU time and memory of the process, and what its peers see.
 //!
 //! `cargo bench -p metalbond-daemon`; `-- --test` runs small rounds, `-- NAME...` only what has such a name,
 //! `-- --against 'COMMAND'` another server as well (`{addr}` or `{port}` in it is where it is to listen, on 127.0.0.1),

@@ -74,7 +74,7 @@ impl Peer {
         peer
     }
 
-    /// Subscribes to the VNIs. Whoever has nothing to tell yet says nothing.
+    /// Subscribes to the VNIs; at the relay, to all.
     pub(crate) async fn subscribe(&mut self, vnis: impl IntoIterator<Item = Vni>) {
         if self.is_relay {
             return self.send(&[relay::SUBSCRIBER]).await;

@@ -1,4 +1,4 @@
-//! Routes as the bytes that announce them: 36 each, as in the issue of every comparison.
+//! Routes, as the bytes that announce them.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use metalbond::wire::{Update, UpdateAction, put_update};
 use metalbond::{NextHop, Prefix, Route, Vni};
 
 pub(crate) const VNI: Vni = Vni(23);
-/// Announcing and withdrawing are different by two bytes.
+/// Bytes that announce one; two more withdraw it.
 pub(crate) const LEN: usize = 36;
 
 pub(crate) fn route(vni: Vni, n: u32, host: u16) -> Route {

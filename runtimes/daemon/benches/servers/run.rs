@@ -60,7 +60,7 @@ pub(crate) fn main() {
         "memory" false table::memory;
         "idle" false table::idle;
         "latency" true latency::measure;
-        "late" true table::late;
+        "joiners" true table::late;
         "loss" false table::loss;
         "stalled" false stalled::measure;
         "hypervisors" false hypervisors::measure;
