@@ -25,6 +25,7 @@ pub(crate) fn draw(path: &str, charts: &[Chart]) -> Result<(), Box<dyn Error>> {
         let mut axes = ChartBuilder::on(&area)
             .caption(format!("{}, ns", chart.name), ("sans-serif", 16))
             .margin(12)
+            .margin_right(36)
             .x_label_area_size(36)
             .y_label_area_size(44)
             .build_cartesian_2d((least..x).log_scale(), (1.0..2.0 * y).log_scale())?;
@@ -34,6 +35,7 @@ pub(crate) fn draw(path: &str, charts: &[Chart]) -> Result<(), Box<dyn Error>> {
             .x_label_formatter(&whole)
             .y_label_formatter(&whole)
             .x_labels(6)
+            .y_labels(6)
             .light_line_style(WHITE)
             .draw()?;
         for (n, (name, line)) in chart.lines.iter().enumerate() {
@@ -42,7 +44,11 @@ pub(crate) fn draw(path: &str, charts: &[Chart]) -> Result<(), Box<dyn Error>> {
                 .label(name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
         }
-        axes.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+        axes.configure_series_labels()
+            .position(SeriesLabelPosition::LowerLeft)
+            .background_style(WHITE)
+            .border_style(BLACK)
+            .draw()?;
     }
     area.present()?;
     Ok(())
