@@ -410,6 +410,24 @@ fn what_once_went_wrong_goes_right() {
     }
 }
 
+#[test]
+fn a_newcomer_is_told_nothing_of_what_is_gone_however_long_ago_it_came() {
+    use Op::{Announce, Pull, Subscribe, Withdraw};
+    AGE_MAX.set(1);
+    let mut world = World::new(false);
+    // Peer 1 has been told of the route, and not yet that it is gone: its tombstone stays.
+    for op in [Subscribe(1, 0), Announce(0, 0, 0, 0), Pull(1, 9), Announce(0, 0, 1, 0), Withdraw(0, 0, 0, 0)] {
+        world.apply(&op);
+    }
+    world.apply(&Subscribe(3, 0));
+    let rib = &mut world.rib;
+    let newcomer = world.subscribers[3];
+    let pending = rib.next_pending(newcomer).unwrap();
+    let mut heard = Heard::default();
+    rib.walk(pending.table, rib.position(pending), rib.viewer(newcomer), Order::AdditionsFirst, &mut 1000, &mut heard);
+    assert_eq!(heard.0, [(route(0, 1, 0), true)]);
+}
+
 std::thread_local! {
     static AGE_MAX: Cell<u32> = const { Cell::new(u32::MAX) };
 }
