@@ -8,10 +8,13 @@ use core::net::{IpAddr, Ipv4Addr};
 
 extern crate std;
 
+mod sinks;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{NextHop, Prefix, Route};
+use sinks::{Heard, Told};
 
 const PEERS: usize = 4;
 const DESTS: u8 = 3;
@@ -84,56 +87,6 @@ struct World {
     again: BTreeSet<Vni>,
     /// Whether everybody pulls after every change: then nothing superfluous may be told.
     prompt: bool,
-}
-
-struct Told<'a> {
-    routes: &'a mut BTreeSet<Route>,
-    room: usize,
-    prompt: bool,
-    /// View, for the destinations that must not be left without a next hop.
-    gapless: Option<BTreeMap<(Vni, Prefix), bool>>,
-}
-
-impl Sink for Told<'_> {
-    fn has_room(&self) -> bool {
-        self.room > 0
-    }
-
-    fn len(&self) -> usize {
-        0
-    }
-
-    fn tell(&mut self, change: Change<'_>) {
-        self.room -= 1;
-        let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
-        let news = if change.there { self.routes.insert(route) } else { self.routes.remove(&route) };
-        assert!(news || !self.prompt, "told twice: {route} {}", change.there);
-        if let Some(gapless) = &self.gapless
-            && gapless.get(&(route.vni, route.prefix)) == Some(&true)
-        {
-            let left = self.routes.iter().any(|r| (r.vni, r.prefix) == (route.vni, route.prefix));
-            assert!(left, "a gap at {route}");
-        }
-    }
-}
-
-/// Keeps what it is told, in order.
-#[derive(Default)]
-struct Heard(Vec<(Route, bool)>);
-
-impl Sink for Heard {
-    fn has_room(&self) -> bool {
-        true
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn tell(&mut self, change: Change<'_>) {
-        let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
-        self.0.push((route, change.there));
-    }
 }
 
 impl World {
