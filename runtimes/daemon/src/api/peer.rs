@@ -1,0 +1,76 @@
+//! A peer: a configured server, or a client that connected.
+
+use std::net::SocketAddr;
+
+use metalbond::SessionState;
+use metalbond_tokio::Direction;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An item of `GET /api/v1/peers`. Figures are of the present connection.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Peer {
+    /// As routes name their announcers: `p0`, `a7`.
+    pub(crate) name: String,
+    #[schema(value_type = String, example = "accepted")]
+    pub(crate) direction: Direction,
+    #[schema(value_type = String, example = "ESTABLISHED")]
+    pub(crate) state: SessionState,
+    /// How long it has been in this state; null between two tries to connect.
+    pub(crate) state_seconds: Option<f64>,
+    /// `host:port` as it was configured; null for a client that connected.
+    pub(crate) endpoint: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) remote: Option<SocketAddr>,
+    /// Whether it has the capability `ordered`.
+    pub(crate) ordered: bool,
+    /// Whether it says that it listens.
+    pub(crate) is_server: bool,
+    /// Whether it says that its table may still be incomplete.
+    pub(crate) warming: bool,
+    /// Of a configured server, whether all that was subscribed to has been received in full.
+    pub(crate) synced: Option<bool>,
+    /// Routes that it announces.
+    pub(crate) routes: usize,
+    /// How many of them are left from a lost session.
+    pub(crate) stale: usize,
+    /// VNIs that it subscribed to.
+    pub(crate) subscriptions: usize,
+    /// Changes that it is still to be told, at most.
+    pub(crate) lag: u64,
+    /// The interval of keepalives that was agreed on.
+    pub(crate) keepalive_seconds: Option<u32>,
+    /// How long ago something was received.
+    pub(crate) heard_seconds: Option<f64>,
+    /// How often a configured server was dialled.
+    pub(crate) dials: Option<u64>,
+    /// Why the last connection to a configured server, or the last dial, ended.
+    pub(crate) last_close: Option<String>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) messages_in: Messages,
+    pub(crate) messages_out: Messages,
+    /// UPDATEs received and dropped.
+    pub(crate) refused: Refused,
+}
+
+/// Messages by their type.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Messages {
+    pub(crate) hello: u64,
+    pub(crate) keepalive: u64,
+    pub(crate) subscribe: u64,
+    pub(crate) unsubscribe: u64,
+    pub(crate) update: u64,
+    /// Of an unknown type; skipped.
+    pub(crate) unknown: u64,
+}
+
+/// UPDATEs that were dropped, by why.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Refused {
+    /// They can't be: a prefix of a wrong length, a port over 65535.
+    pub(crate) impossible: u64,
+    /// They are for a VNI that was not asked for.
+    pub(crate) unasked: u64,
+}

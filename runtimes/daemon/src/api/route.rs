@@ -1,0 +1,31 @@
+//! A destination and where it is.
+
+use std::net::IpAddr;
+
+use metalbond::{NextHopKind, Prefix};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An item of `GET /api/v1/routes`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Destination {
+    pub(crate) vni: u32,
+    #[schema(value_type = String, example = "10.0.23.0/24")]
+    pub(crate) prefix: Prefix,
+    /// At least one.
+    pub(crate) next_hops: Vec<NextHop>,
+}
+
+/// Where a destination is, and who says so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NextHop {
+    #[schema(value_type = String, example = "2001:db8::1")]
+    pub(crate) addr: IpAddr,
+    /// The virtual network on the far side; 0 if it is the route's own.
+    pub(crate) target_vni: u32,
+    /// `"STD"`, `"LB"` or `{"NAT":{"from":1024,"to":2047}}`.
+    #[schema(value_type = Object)]
+    pub(crate) kind: NextHopKind,
+    /// Names of peers, `local` for this daemon, `departed` for a client that is gone and may be back.
+    pub(crate) announcers: Vec<String>,
+}
