@@ -134,6 +134,7 @@ mod close;
 mod config;
 mod error;
 pub mod fib;
+mod histogram;
 mod limits;
 mod node;
 mod prefix;
@@ -149,10 +150,11 @@ pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
 pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
+pub use histogram::Histogram;
 pub use limits::{Limits, PeerLimit};
 pub use node::{
-    Action, Actions, Announcer, Close, Command, Counters, Destination, Input, Node, Peer, PeerInfo, Reply, SessionInfo,
-    Transition, Transmit, TransmitMode,
+    Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
+    Node, ParseBookmarkError, Peer, PeerInfo, Reply, SessionInfo, TableInfo, Transition, Transmit, TransmitMode,
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use time::Instant;

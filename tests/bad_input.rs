@@ -25,7 +25,7 @@ fn a_payload_of_1188_bytes_is_fine() {
     let conn = rig.join(OURS);
     rig.say_bytes(conn, &frame(77, &[0xff; 1188]));
     assert!(rig.is_open(conn));
-    assert_eq!(counters(&rig, conn).unknown, 1);
+    assert_eq!(counters(&rig, conn).messages_in.unknown, 1);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn an_unknown_type_after_hello_is_skipped_and_counted() {
     let conn = rig.accept();
     rig.say_bytes(conn, &hex("01 0002 01 0805  01 0003 06 ffffff  01 0000 00  01 0000 02  01 0000 ff"));
     assert!(rig.is_open(conn));
-    assert_eq!(counters(&rig, conn).unknown, 3);
+    assert_eq!(counters(&rig, conn).messages_in.unknown, 3);
 }
 
 #[test]

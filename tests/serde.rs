@@ -173,19 +173,23 @@ fn what_a_node_tells_of_itself_is_objects() {
         peer,
         json!({
             "id": 0, "endpoint": "server:4711", "state": "RETRY", "conn": null, "synced": false, "routes": 0,
-            "stale": 0, "dials": 1, "last_close": { "dial_failed": "no route" }
+            "stale": 0, "dials": 1, "sessions": 0, "last_close": { "dial_failed": "no route" }
         }),
     );
     let session: SessionInfo = node.sessions().next().unwrap();
+    let messages = json!({
+        "hello": 0, "keepalive": 0, "subscribe": 0, "unsubscribe": 0, "update": 0, "unknown": 0
+    });
     let counters = json!({
-        "bytes_in": 0, "bytes_out": 0, "updates_in": 0, "impossible": 0, "unasked": 0, "unknown": 0
+        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "impossible": 0, "unasked": 0
     });
     looks_like(Counters::default(), counters.clone());
     looks_like(
         session,
         json!({
             "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "state": "CONNECTING", "ordered": false,
-            "is_server": false, "warming": false, "routes": 0, "subscriptions": 0, "counters": counters
+            "is_server": false, "warming": false, "routes": 0, "subscriptions": 0, "lag": 0,
+            "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "counters": counters
         }),
     );
 }

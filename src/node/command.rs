@@ -61,7 +61,7 @@ impl Node {
         }
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
-        let origin = self.rib.add_dialled_origin();
+        let origin = self.rib.add_dialled_origin(id);
         self.peers.insert(id, Peer::new(endpoint, origin));
         self.dial(id, SessionState::Closed);
         Ok(id)

@@ -4,14 +4,14 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
-use super::Counters;
 use super::pace::Bucket;
 use super::timers::Timer;
 use super::upstream::Upstream;
+use super::{Counters, MessageCounts};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, PeerId};
+use crate::{CloseReason, ConnId, Instant, PeerId};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -43,11 +43,14 @@ pub(super) struct Conn {
     pub(super) bucket: Option<Bucket>,
     pub(super) in_flight: bool,
     pub(super) is_ready: bool,
+    /// When its state changed last, and when something was received last.
+    pub(super) since: Instant,
+    pub(super) heard: Instant,
     pub(super) counters: Counters,
 }
 
 impl Conn {
-    pub(super) fn new(id: ConnId, role: Role, timers: SessionTimers) -> Self {
+    pub(super) fn new(id: ConnId, role: Role, timers: SessionTimers, now: Instant) -> Self {
         Self {
             id,
             peer: None,
@@ -66,6 +69,8 @@ impl Conn {
             bucket: None,
             in_flight: false,
             is_ready: false,
+            since: now,
+            heard: now,
             counters: Counters::default(),
         }
     }
@@ -86,18 +91,34 @@ impl Conn {
             match self.session.receive(message).map_err(CloseReason::Misbehaved)? {
                 Step::Update(update) => self.update(rib, &update),
                 Step::Impossible => {
-                    self.counters.updates_in += 1;
+                    self.counters.messages_in.update += 1;
                     self.counters.impossible += 1;
                 }
-                Step::Unknown => self.counters.unknown += 1,
-                step => return Ok(Some(step)),
+                Step::Unknown => self.counters.messages_in.unknown += 1,
+                step => {
+                    self.count(step);
+                    return Ok(Some(step));
+                }
             }
         }
         Ok(None)
     }
 
+    fn count(&mut self, step: Step) {
+        let MessageCounts { hello, keepalive, subscribe, unsubscribe, .. } = &mut self.counters.messages_in;
+        let count = match step {
+            Step::Hello(_) => hello,
+            Step::Established | Step::Keepalive => keepalive,
+            Step::Subscribe(_) => subscribe,
+            Step::Unsubscribe(_) => unsubscribe,
+            // Counted where they are carried out.
+            Step::Update(_) | Step::Impossible | Step::Unknown => return,
+        };
+        *count += 1;
+    }
+
     fn update(&mut self, rib: &mut Rib, update: &Update) {
-        self.counters.updates_in += 1;
+        self.counters.messages_in.update += 1;
         let Some(origin) = self.origin else { return };
         match &self.upstream {
             Some(upstream) if !upstream.is_asked_for(update.route.vni) => self.counters.unasked += 1,

@@ -157,6 +157,7 @@ impl Node {
         }
         self.jobs.retain(|job| !job.concerns(origin));
         self.rib.mark_stale(origin);
+        self.rib.orphan(origin);
         self.jobs.push_back(Job::Sweep { origin, release: true });
         true
     }

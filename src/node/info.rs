@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::{CloseReason, ConnId, NextHop, PeerId, Prefix, SessionState};
+use crate::{CloseReason, ConnId, Instant, NextHop, PeerId, Prefix, SessionState, Vni};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,18 @@ pub struct SessionInfo {
     pub routes: usize,
     /// How many VNIs it subscribed to.
     pub subscriptions: usize,
+    /// Changes that it is still to be told of, at most.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub lag: u64,
+    /// Since when the session has been in its state.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub since: Instant,
+    /// When something was received last; at first, when the connection began.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub heard: Instant,
+    /// The interval of KEEPALIVEs that was agreed on, in seconds; `None` before the peer's HELLO.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub keepalive: Option<u32>,
     /// What came and went.
     pub counters: Counters,
 }
@@ -57,6 +69,9 @@ pub struct PeerInfo {
     pub stale: usize,
     /// How often it was dialled.
     pub dials: u64,
+    /// How often a session with it was ESTABLISHED.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub sessions: u64,
     /// Why the last session, or the last dial, ended.
     pub last_close: Option<CloseReason>,
 }
@@ -107,12 +122,73 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Bytes written.
     pub bytes_out: u64,
-    /// UPDATEs received.
-    pub updates_in: u64,
+    /// Messages received.
+    pub messages_in: MessageCounts,
+    /// Messages written.
+    pub messages_out: MessageCounts,
     /// UPDATEs received that are impossible, and dropped.
     pub impossible: u64,
     /// UPDATEs received for a VNI that was not asked for, and dropped.
     pub unasked: u64,
-    /// Messages of an unknown type received, and skipped.
+}
+
+impl Counters {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.messages_in.add(&other.messages_in);
+        self.messages_out.add(&other.messages_out);
+        self.impossible += other.impossible;
+        self.unasked += other.unasked;
+    }
+}
+
+/// Messages by their type.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct MessageCounts {
+    /// HELLO.
+    pub hello: u64,
+    /// KEEPALIVE.
+    pub keepalive: u64,
+    /// SUBSCRIBE.
+    pub subscribe: u64,
+    /// UNSUBSCRIBE.
+    pub unsubscribe: u64,
+    /// UPDATE, impossible ones included.
+    pub update: u64,
+    /// Of a type that this node doesn't know: skipped when received, never sent.
     pub unknown: u64,
+}
+
+impl MessageCounts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.hello += other.hello;
+        self.keepalive += other.keepalive;
+        self.subscribe += other.subscribe;
+        self.unsubscribe += other.unsubscribe;
+        self.update += other.update;
+        self.unknown += other.unknown;
+    }
+}
+
+/// A VNI's table, as it is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct TableInfo {
+    /// The virtual network.
+    pub vni: Vni,
+    /// Routes that somebody, this node included, announces.
+    pub routes: usize,
+    /// Their destinations; and those that are gone of which a subscriber is still to be told.
+    pub destinations: usize,
+    /// Peers that are told of its routes.
+    pub subscribers: usize,
+    /// Stands for the set of its routes. Two nodes, of whatever version, that hold the same routes have the same; two that
+    /// don't have the same by an accident of 1 in 2⁶⁴, or if somebody who may announce routes has made some up for that.
+    /// Without routes: 0.
+    pub digest: u64,
 }

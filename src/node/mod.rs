@@ -24,13 +24,16 @@ mod view;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
-pub use info::{Announcer, Counters, Destination, PeerInfo, SessionInfo};
+pub use info::{Announcer, Counters, Destination, MessageCounts, PeerInfo, SessionInfo, TableInfo};
 pub use input::{Command, Input};
 pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
 
+pub use crate::rib::{Bookmark, Entry, Moved, ParseBookmarkError};
 use crate::rib::{OriginId, Rib};
 use crate::session::Role;
-use crate::{CloseKind, CloseReason, Config, ConfigError, ConnId, Instant, PeerId, SessionState, TransportEnd};
+use crate::{
+    CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, Instant, PeerId, SessionState, TransportEnd,
+};
 use clock::Clock;
 use conn::Conn;
 use jobs::Job;
@@ -72,6 +75,12 @@ pub struct Node {
     sources: Sources,
     /// Clients that went away leaving their routes, and until when these stay.
     departed: BTreeMap<OriginId, Instant>,
+    /// Since when tables have changed that nobody was woken for.
+    dirty_since: Option<Instant>,
+    /// From a change to when each subscriber was told.
+    convergence: Histogram,
+    /// What came and went on connections that ended.
+    past: Counters,
     /// How many connections ended, by why.
     closed: BTreeMap<CloseKind, u64>,
     shared: Shared,
@@ -119,6 +128,9 @@ impl Node {
             jobs: VecDeque::new(),
             received: 0,
             departed: BTreeMap::new(),
+            dirty_since: None,
+            convergence: Histogram::default(),
+            past: Counters::default(),
             closed: BTreeMap::new(),
             shared: Shared::default(),
             actions: Actions::new(),
@@ -148,6 +160,9 @@ impl Node {
             }
             Input::Closed { conn, end } => self.close(conn, CloseReason::Transport(end), None),
             Input::Command(command) => self.command(command),
+        }
+        if self.dirty_since.is_none() && (self.rib.is_dirty() || self.own.is_dirty()) {
+            self.dirty_since = Some(self.clock.now());
         }
         let slow = self.rib.too_slow().into_iter().chain(self.own.too_slow());
         for conn in slow {
@@ -215,14 +230,16 @@ impl Node {
 
     fn new_conn(&self, id: ConnId, role: Role) -> Box<Conn> {
         let timers = self.clock.session_timers(&self.config);
-        Box::new(Conn::new(id, role, timers))
+        Box::new(Conn::new(id, role, timers, self.clock.now()))
     }
 
     /// A connection changed its state.
     fn transition(&mut self, id: ConnId, old: SessionState) {
-        let Some(conn) = self.conns.get(&id) else { return };
-        let peer = conn.peer.and_then(|peer| self.named(peer));
-        let (remote, new) = (conn.remote, conn.session.state());
+        let now = self.clock.now();
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.since = now;
+        let (peer, remote, new) = (conn.peer, conn.remote, conn.session.state());
+        let peer = peer.and_then(|peer| self.named(peer));
         self.actions.push(Action::State(Transition { conn: id, peer, remote, old, new, reason: None }));
     }
 
@@ -235,6 +252,7 @@ impl Node {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.timers.set(&mut conn.timer, TimerKey::Conn(id), None);
         self.count(&reason);
+        self.past.add(&conn.counters);
         self.actions.extend(how.map(|how| Action::Close { conn: id, how }));
         let old = conn.session.state();
         let (peer, new) = match conn.peer {

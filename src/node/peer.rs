@@ -39,6 +39,7 @@ pub(super) struct Peer {
     pub(super) synced: bool,
     pub(super) hold: Hold,
     pub(super) dials: u64,
+    pub(super) sessions: u64,
     pub(super) last_close: Option<CloseReason>,
     /// It is about to be forgotten.
     pub(super) is_removed: bool,
@@ -59,6 +60,7 @@ impl Peer {
             synced: false,
             hold: Hold::None,
             dials: 0,
+            sessions: 0,
             last_close: None,
             is_removed: false,
         }

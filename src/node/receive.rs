@@ -17,6 +17,7 @@ impl Node {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.counters.bytes_in += bytes.len() as u64;
             self.received += if self.jobs.is_empty() { 0 } else { bytes.len() };
+            conn.heard = self.clock.now();
             conn.timers.heard(self.clock.now(), self.clock.uptime(), conn.session.state());
         }
         while let Some(conn) = self.conns.get_mut(&id) {
@@ -64,7 +65,7 @@ impl Node {
         match conn.peer {
             None => {
                 let host = conn.remote.map(|remote| remote.ip().to_canonical());
-                let origin = self.rib.add_origin(hello.is_server, host);
+                let origin = self.rib.add_origin(hello.is_server, id, host);
                 let viewer = if hello.is_server { Viewer::Server } else { Viewer::Client(self.rib.key(origin)) };
                 conn.origin = Some(origin);
                 conn.subscriber = Some(self.rib.add_subscriber(viewer, Some(id)));
@@ -88,6 +89,7 @@ impl Node {
                 if let Some(peer) = self.peers.get_mut(&peer) {
                     conn.origin = Some(peer.origin);
                     peer.established_at = Some(now);
+                    peer.sessions += 1;
                     if hello.ordered {
                         peer.suspend_hold(now);
                     }

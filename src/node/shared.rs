@@ -27,13 +27,16 @@ pub(super) struct Key {
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) bytes: Bytes,
+    /// Messages in it.
+    pub(super) updates: u32,
     pub(super) walked: Walked,
 }
 
 impl Chunk {
     /// Without what is not for `viewer`, who is no exception.
     pub(super) fn cut(self, viewer: Viewer) -> Self {
-        let Self { bytes, walked } = self;
+        let Self { bytes, mut updates, walked } = self;
+        updates -= walked.cuts(viewer).iter().map(|cut| cut.changes).sum::<u32>();
         let bytes = match walked.cuts(viewer) {
             [] => bytes,
             [cut] if cut.from == 0 => bytes.slice(cut.to..),
@@ -49,7 +52,7 @@ impl Chunk {
                 rest.into()
             }
         };
-        Self { bytes, walked }
+        Self { bytes, updates, walked }
     }
 }
 

@@ -9,11 +9,11 @@ use super::jobs::Job;
 use super::shared::{Chunk, Key, Shared};
 use super::timers::TimerKey;
 use super::upstream::{Upstream, Wire};
-use super::{Node, Shutdown, Transmit, TransmitMode};
+use super::{MessageCounts, Node, Shutdown, Transmit, TransmitMode};
 use crate::rib::{Change, Order, Rib, Sink, SubscriberId};
 use crate::session::Role;
 use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
-use crate::{ConnId, Route, SessionState};
+use crate::{ConnId, Histogram, Instant, Route, SessionState};
 
 /// A transmit is under 64 KiB.
 const MAX_TRANSMIT: usize = 65_535;
@@ -34,11 +34,12 @@ struct Frames {
     control: BytesMut,
     len: usize,
     mode: TransmitMode,
+    messages: MessageCounts,
 }
 
 impl Frames {
     fn new(mode: TransmitMode) -> Self {
-        Self { chunks: SmallVec::new(), control: BytesMut::new(), len: 0, mode }
+        Self { chunks: SmallVec::new(), control: BytesMut::new(), len: 0, mode, messages: MessageCounts::default() }
     }
 
     fn room(&self) -> usize {
@@ -56,14 +57,16 @@ impl Frames {
     }
 
     fn keepalive(&mut self) {
+        self.messages.keepalive += 1;
         self.put(|out| out.extend_from_slice(&wire::keepalive()), 4);
     }
 
     /// Appends a piece that is encoded already.
-    fn push(&mut self, chunk: Bytes) {
+    fn push(&mut self, chunk: Chunk) {
         self.seal();
-        self.len += chunk.len();
-        self.chunks.push(chunk);
+        self.len += chunk.bytes.len();
+        self.messages.update += u64::from(chunk.updates);
+        self.chunks.push(chunk.bytes);
     }
 
     fn seal(&mut self) {
@@ -88,6 +91,7 @@ impl Frames {
 /// Encodes what a walk tells.
 struct Encoder {
     out: BytesMut,
+    updates: u32,
     limit: usize,
 }
 
@@ -103,6 +107,7 @@ impl Sink for Encoder {
     fn tell(&mut self, change: Change<'_>) {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
+        self.updates += 1;
         wire::put_update(&mut self.out, &Update { action, route });
     }
 }
@@ -124,14 +129,15 @@ impl Node {
 
     /// Subscribers of what has changed have something to be sent.
     pub(super) fn wake(&mut self) {
+        let since = self.dirty_since.take().unwrap_or(self.clock.now());
         let Self { rib, own, conns, ready, .. } = self;
         let mut ready = |id: ConnId| {
             if let Some(conn) = conns.get_mut(&id) {
                 conn.mark_ready(ready);
             }
         };
-        rib.wake(&mut ready);
-        own.wake(&mut ready);
+        rib.wake(since, &mut ready);
+        own.wake(since, &mut ready);
     }
 
     fn build(&mut self, id: ConnId, steps: &mut usize) -> Option<Transmit> {
@@ -151,6 +157,7 @@ impl Node {
                 warming: is_warming,
                 restart_time: if is_dialler { self.config.restart_time } else { 0 },
             };
+            frames.messages.hello += 1;
             frames.put(|out| out.extend_from_slice(&hello.encode()), 32);
         }
         if core::mem::take(&mut conn.first_answer_due) {
@@ -175,6 +182,7 @@ impl Node {
         conn.in_flight = true;
         conn.timers.writing(self.clock.now(), self.clock.uptime());
         conn.counters.bytes_out += frames.len as u64;
+        conn.counters.messages_out.add(&frames.messages);
         self.set_conn_timer(id);
         Some(Transmit { conn: id, chunks: frames.chunks, mode: frames.mode })
     }
@@ -186,13 +194,13 @@ impl Node {
         let Some(subscriber) = conn.subscriber else { return };
         let order = order(conn);
         let mut tokens = conn.bucket.as_mut().map_or(usize::MAX, |bucket| bucket.tokens(now));
+        let Self { rib, shared, convergence, .. } = self;
+        let mut routes = Routes { rib, shared: Some(shared), now, convergence };
         while frames.has_room_for_chunk() && tokens >= SEGMENT {
-            let shared = Some(&mut self.shared);
-            let chunk = next_chunk(&mut self.rib, shared, subscriber, order, frames.chunk(), steps);
-            let Some(chunk) = chunk else { break };
+            let Some(chunk) = routes.next_chunk(subscriber, order, frames.chunk(), steps) else { break };
             if let Some(bucket) = &mut conn.bucket {
-                bucket.take(chunk.len());
-                tokens = tokens.saturating_sub(chunk.len());
+                bucket.take(chunk.bytes.len());
+                tokens = tokens.saturating_sub(chunk.bytes.len());
             }
             frames.push(chunk);
         }
@@ -242,11 +250,12 @@ impl Node {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (Some(subscriber), order) = (conn.subscriber, order(conn)) else { return };
         let Some(upstream) = &mut conn.upstream else { return };
+        let (now, rib, convergence) = (self.clock.now(), &mut self.own, &mut self.convergence);
+        let mut routes = Routes { rib, shared: None, now, convergence };
         while frames.has_room_for_chunk() && upstream.unproven.saturating_add(SEGMENT) <= window {
-            let chunk = next_chunk(&mut self.own, None, subscriber, order, frames.chunk(), steps);
-            let Some(chunk) = chunk else { return };
+            let Some(chunk) = routes.next_chunk(subscriber, order, frames.chunk(), steps) else { return };
             if window != usize::MAX {
-                upstream.unproven += chunk.len();
+                upstream.unproven += chunk.bytes.len();
             }
             frames.push(chunk);
         }
@@ -287,6 +296,8 @@ impl Node {
             // What was announced meanwhile would be withdrawn.
             if state != Wire::Spent || !own.has_routes(vni) {
                 let before = frames.len;
+                let MessageCounts { subscribe: asked, unsubscribe: taken_back, .. } = &mut frames.messages;
+                *(if subscribe { asked } else { taken_back }) += 1;
                 frames.put(|out| wire::subscription(out, subscribe, vni), MAX_SUBSCRIPTION);
                 upstream.unproven += if window == usize::MAX { 0 } else { frames.len - before };
             }
@@ -330,39 +341,46 @@ fn keepalives(conn: &mut Conn, frames: &mut Frames) {
     }
 }
 
-/// The next routes for a subscriber, encoded: once for all who stand in the same place, or for it alone.
-fn next_chunk(
-    rib: &mut Rib,
-    mut shared: Option<&mut Shared>,
-    id: SubscriberId,
-    order: Order,
-    limit: usize,
-    steps: &mut usize,
-) -> Option<Bytes> {
-    while *steps > 0
-        && let Some(pending) = rib.next_pending(id)
-    {
-        let (position, viewer) = (rib.position(pending), rib.viewer(id));
-        let mut encode = |rib: &Rib, viewer| {
-            let mut encoder = Encoder { out: BytesMut::new(), limit };
-            let walked = rib.walk(pending.table, position, viewer, order, steps, &mut encoder);
-            Chunk { bytes: encoder.out.freeze(), walked }
-        };
-        let sharing = shared.as_deref_mut().filter(|_| position.is_sharable() && !rib.is_alone(pending.table));
-        let chunk = match sharing {
-            None => encode(rib, viewer),
-            Some(shared) => {
-                let (table, version) = (pending.table, rib.version(pending.table));
-                let viewers = viewer.anybody();
-                let key = Key { table, version, position: position.clone(), viewer: viewers, order, limit };
-                let chunk = shared.get_or_insert(key, || encode(rib, viewers));
-                if chunk.walked.is_exception(viewer) { encode(rib, viewer) } else { chunk.cut(viewer) }
+/// A table to be told of.
+struct Routes<'a> {
+    rib: &'a mut Rib,
+    /// What was encoded for others, if there are any.
+    shared: Option<&'a mut Shared>,
+    now: Instant,
+    convergence: &'a mut Histogram,
+}
+
+impl Routes<'_> {
+    /// The next routes for a subscriber, encoded: once for all who stand in the same place, or for it alone.
+    fn next_chunk(&mut self, id: SubscriberId, order: Order, limit: usize, steps: &mut usize) -> Option<Chunk> {
+        let Self { rib, shared, now, convergence } = self;
+        while *steps > 0
+            && let Some(pending) = rib.next_pending(id)
+        {
+            let (position, viewer) = (rib.position(pending), rib.viewer(id));
+            let mut encode = |rib: &Rib, viewer| {
+                let mut encoder = Encoder { out: BytesMut::new(), updates: 0, limit };
+                let walked = rib.walk(pending.table, position, viewer, order, steps, &mut encoder);
+                Chunk { bytes: encoder.out.freeze(), updates: encoder.updates, walked }
+            };
+            let sharing = shared.as_deref_mut().filter(|_| position.is_sharable() && !rib.is_alone(pending.table));
+            let chunk = match sharing {
+                None => encode(rib, viewer),
+                Some(shared) => {
+                    let (table, version) = (pending.table, rib.version(pending.table));
+                    let viewers = viewer.anybody();
+                    let key = Key { table, version, position: position.clone(), viewer: viewers, order, limit };
+                    let chunk = shared.get_or_insert(key, || encode(rib, viewers));
+                    if chunk.walked.is_exception(viewer) { encode(rib, viewer) } else { chunk.cut(viewer) }
+                }
+            };
+            if let Some(since) = rib.advance(id, pending, &chunk.walked) {
+                convergence.observe(now.saturating_since(since));
             }
-        };
-        rib.advance(id, pending, chunk.walked);
-        if !chunk.bytes.is_empty() {
-            return Some(chunk.bytes);
+            if !chunk.bytes.is_empty() {
+                return Some(chunk);
+            }
         }
+        None
     }
-    None
 }

@@ -1,8 +1,8 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
-use super::{Announcer, Destination, Node, PeerInfo, SessionInfo};
+use super::{Announcer, Bookmark, Counters, Destination, Entry, Moved, Node, PeerInfo, SessionInfo, TableInfo};
 use crate::rib::{OriginId, Viewer};
-use crate::{CloseKind, Config, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
+use crate::{CloseKind, Config, Histogram, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
 
 impl Node {
     /// The settings.
@@ -42,6 +42,7 @@ impl Node {
             routes: self.rib.route_count(peer.origin),
             stale: self.rib.stale_count(peer.origin),
             dials: peer.dials,
+            sessions: peer.sessions,
             last_close: peer.last_close.clone(),
         })
     }
@@ -64,9 +65,27 @@ impl Node {
                 warming: conn.session.hello().is_some_and(|hello| hello.warming),
                 routes: conn.origin.map_or(0, |origin| self.rib.route_count(origin)),
                 subscriptions,
+                lag: conn.subscriber.map_or(0, |id| if conn.peer.is_some() { &self.own } else { &self.rib }.lag(id)),
+                since: conn.since,
+                heard: conn.heard,
+                keepalive: hello.map(|hello| self.config.keepalive.min(hello.keepalive)),
                 counters: conn.counters,
             }
         })
+    }
+
+    /// What came and went on all connections since the node began, those that have ended included.
+    pub fn counters(&self) -> Counters {
+        self.conns.values().fold(self.past, |mut sum, conn| {
+            sum.add(&conn.counters);
+            sum
+        })
+    }
+
+    /// How long it took from a change of a VNI's routes until a peer that is subscribed to it, and had been told everything before,
+    /// had been told everything again: one count for each such peer and time. By the node's clock, which moves with its inputs.
+    pub fn convergence(&self) -> &Histogram {
+        &self.convergence
     }
 
     /// How many connections have ended (or were refused) since the node began, by why. Those that none ended for are left out.
@@ -134,17 +153,30 @@ impl Node {
 
     /// Who announces a route.
     pub fn announcers(&self, route: &Route) -> impl Iterator<Item = Announcer> + '_ {
-        self.rib.announcers(route).map(|origin| {
-            if origin == OriginId::LOCAL {
-                return Announcer::Local;
-            }
-            let peer = self.peers.iter().find(|(_, peer)| peer.origin == origin);
-            let conn = || self.conns.values().find(|conn| conn.origin == Some(origin));
-            match peer {
-                Some((&id, _)) => Announcer::Peer(id),
-                None => conn().map_or(Announcer::Departed, |conn| Announcer::Conn(conn.id)),
-            }
-        })
+        self.rib.announcers(route).map(|origin| self.rib.owner(origin))
+    }
+
+    /// The tables in use, those without a route but with a subscriber among them, from place `from` on, in no particular order;
+    /// each with its place. To look at many of them in several calls, go on behind the last place: tables that are there all the
+    /// time are seen once each.
+    pub fn tables(&self, from: u32) -> impl Iterator<Item = (u32, TableInfo)> + '_ {
+        self.rib.infos(from)
+    }
+
+    /// One VNI's table, if it is in use.
+    pub fn table(&self, vni: Vni) -> Option<TableInfo> {
+        self.rib.info(vni)
+    }
+
+    /// The destinations of a VNI in no particular order, from a bookmark on, each with the bookmark for what is behind it. To look
+    /// at many of them in several calls, go on with the last bookmark: destinations that are there all the time are seen once
+    /// each. Nothing is copied but what is looked at.
+    ///
+    /// # Errors
+    /// If the table was rearranged since the bookmark was made, which happens when it has shrunk to a fraction: the places of
+    /// destinations that were not seen yet are not known any more.
+    pub fn walk(&self, vni: Vni, from: Bookmark) -> Result<impl Iterator<Item = (Bookmark, Entry<'_>)>, Moved> {
+        self.rib.entries(vni, from)
     }
 
     /// The routes of a VNI as [`poll_change`](Self::poll_change) tells them: those that others announce and this node

@@ -12,7 +12,7 @@ use super::table::{Hop, NIL, Table, TableId, hash, is_tombstone};
 impl Rib {
     /// Brings a table's hops and destinations close together.
     pub(super) fn compact(&mut self, id: TableId) {
-        let Self { tables, origins, crowds, .. } = self;
+        let Self { tables, origins, crowds, next_layout, .. } = self;
         let table = &mut tables[id.0];
         table.compact_hops(|announcers, from, to| {
             for &Announced { origin, place } in announcers {
@@ -30,6 +30,8 @@ impl Rib {
             }
         });
         table.cut();
+        table.layout = *next_layout;
+        *next_layout += 1;
     }
 }
 

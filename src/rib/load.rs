@@ -73,6 +73,7 @@ impl Rib {
     /// The origin's session is over, and all its routes are to be swept.
     pub(crate) fn leave(&mut self, id: OriginId) {
         self.mark_stale(id);
+        self.orphan(id);
         self.departed.remove(&id);
         let origin = &mut self.origins[id.0];
         if origin.standing == Standing::Peer {

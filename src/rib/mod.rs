@@ -4,9 +4,11 @@
 
 mod announcers;
 mod bits;
+mod bookmark;
 mod by_table;
 mod compact;
 mod cursor;
+mod digest;
 mod intern;
 mod journal;
 mod load;
@@ -30,14 +32,16 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+pub use bookmark::{Bookmark, Moved, ParseBookmarkError};
 pub(crate) use cursor::Position;
 pub(crate) use origin::OriginId;
 pub(crate) use subscriber::SubscriberId;
 pub(crate) use table::TableId;
+pub use view::Entry;
 pub(crate) use visibility::Viewer;
 pub(crate) use walk::{Change, Order, Sink, Walked};
 
-use crate::Vni;
+use crate::{Announcer, Vni};
 use intern::NextHops;
 use load::Standing;
 use origin::Origin;
@@ -65,6 +69,8 @@ pub(crate) struct Rib {
     dirty: Vec<TableId>,
     /// Names the next origin; never the same again.
     next_key: u64,
+    /// The number of the next arrangement of a table's places: no two tables ever have the same.
+    next_layout: u64,
     /// Where the next table's versions begin: those of two tables never meet.
     next_version: u64,
     /// Stale routes of dialled servers.
@@ -99,6 +105,7 @@ impl Rib {
             listed: VecDeque::new(),
             dirty: Vec::new(),
             next_key: 0,
+            next_layout: 0,
             next_version: 0,
             stale_dialled: 0,
             departed: BTreeSet::new(),
@@ -110,7 +117,7 @@ impl Rib {
             tombstones: 0,
             next_census: subscriber::HELD_BACK,
         };
-        let local = rib.insert_origin(false, false, Standing::Apart);
+        let local = rib.insert_origin(false, Announcer::Local, Standing::Apart);
         debug_assert_eq!(local, OriginId::LOCAL);
         rib
     }
@@ -135,6 +142,8 @@ impl Rib {
             return id;
         }
         let mut table = Table::new(vni, self.seed.clone());
+        table.layout = self.next_layout;
+        self.next_layout += 1;
         table.version = self.next_version;
         self.next_version += 1 << 40;
         let id = TableId(self.tables.insert(table));

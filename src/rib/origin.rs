@@ -7,10 +7,11 @@ use core::net::IpAddr;
 use super::Rib;
 use super::announcers::has_local;
 use super::by_table::ByTable;
+use super::digest;
 use super::load::Standing;
-use super::table::TableId;
-use super::visibility::{Announcer, Visibility};
-use crate::Vni;
+use super::table::{Hop, TableId};
+use super::visibility::{self, Visibility};
+use crate::{Announcer, ConnId, PeerId, Vni};
 
 /// An origin's number, while it has routes or a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -34,6 +35,8 @@ pub(super) struct Origin {
     pub(super) key: u64,
     /// Whether it listens itself.
     is_server: bool,
+    /// Who it is.
+    pub(super) owner: Announcer,
     /// Whether it is a server that this node dials, over all its sessions.
     pub(super) is_dialled: bool,
     pub(super) standing: Standing,
@@ -54,8 +57,8 @@ pub(super) struct Origin {
 
 impl Rib {
     /// A session that announces. `is_server`: it listens itself.
-    pub(crate) fn add_origin(&mut self, is_server: bool, host: Option<IpAddr>) -> OriginId {
-        let id = self.insert_origin(is_server, false, Standing::Peer);
+    pub(crate) fn add_origin(&mut self, is_server: bool, conn: ConnId, host: Option<IpAddr>) -> OriginId {
+        let id = self.insert_origin(is_server, Announcer::Conn(conn), Standing::Peer);
         self.origins[id.0].host = host;
         id
     }
@@ -71,16 +74,17 @@ impl Rib {
     }
 
     /// A server that this node dials.
-    pub(crate) fn add_dialled_origin(&mut self) -> OriginId {
-        self.insert_origin(true, true, Standing::Apart)
+    pub(crate) fn add_dialled_origin(&mut self, peer: PeerId) -> OriginId {
+        self.insert_origin(true, Announcer::Peer(peer), Standing::Apart)
     }
 
-    pub(super) fn insert_origin(&mut self, is_server: bool, is_dialled: bool, standing: Standing) -> OriginId {
+    pub(super) fn insert_origin(&mut self, is_server: bool, owner: Announcer, standing: Standing) -> OriginId {
         let key = self.new_key();
         let origin = Origin {
             key,
             is_server,
-            is_dialled,
+            owner,
+            is_dialled: matches!(owner, Announcer::Peer(_)),
             standing,
             host: None,
             routes: Vec::new(),
@@ -104,6 +108,16 @@ impl Rib {
         self.origins[id.0].key
     }
 
+    /// Who an origin is.
+    pub(crate) fn owner(&self, id: OriginId) -> Announcer {
+        self.origins[id.0].owner
+    }
+
+    /// Whose routes these were is gone.
+    pub(crate) fn orphan(&mut self, id: OriginId) {
+        self.origins[id.0].owner = Announcer::Departed;
+    }
+
     pub(crate) fn route_count(&self, id: OriginId) -> usize {
         self.origins[id.0].routes.len()
     }
@@ -123,6 +137,7 @@ impl Rib {
     /// Like `mark_stale`, and sessions from now on that announce one of the routes take it over.
     pub(crate) fn depart(&mut self, id: OriginId) {
         self.mark_stale(id);
+        self.orphan(id);
         self.origins[id.0].departed = Some(self.next_key);
         self.departed.insert(id);
     }
@@ -222,7 +237,7 @@ impl Rib {
         let is_local = has_local(announcers);
         let announcers = announcers.iter().map(|announced| {
             let origin = &self.origins[announced.origin];
-            Announcer { key: origin.key, is_server: origin.is_server }
+            visibility::Announcer { key: origin.key, is_server: origin.is_server }
         });
         let visibility = Visibility::of(announcers, is_local);
         let was = table.hops[hop].now;
@@ -238,6 +253,12 @@ impl Rib {
             }
         }
         let table = &mut self.tables[id.0];
+        if (was == Visibility::NONE) != (visibility == Visibility::NONE) {
+            let Hop { dest, next_hop, .. } = table.hops[hop];
+            let number = digest::of_route(&table.dest(dest).prefix, self.next_hops.digest(next_hop));
+            let sum = if was == Visibility::NONE { u64::wrapping_add } else { u64::wrapping_sub };
+            table.digest = sum(table.digest, number);
+        }
         let dead = table.dead;
         let gone = table.set_visibility(hop, visibility);
         self.tombstones = self.tombstones + table.dead - dead;

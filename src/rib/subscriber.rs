@@ -8,7 +8,7 @@ use super::cursor::Position;
 use super::table::{NIL, TableId};
 use super::visibility::Viewer;
 use super::walk::Walked;
-use crate::{ConnId, Vni};
+use crate::{ConnId, Instant, Vni};
 
 /// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes, now or when it was up to date last:
 /// that all of them go at once doesn't make it slow.
@@ -43,6 +43,8 @@ pub(super) struct Cursor {
     number: u64,
     /// The table's routes when it last stood at the tail, or began.
     live: usize,
+    /// When that happened which it was woken for; `None`: it subscribed.
+    woken: Option<Instant>,
 }
 
 impl Cursor {
@@ -99,7 +101,14 @@ impl Rib {
         let number = subscriber.subscriptions;
         // Of an empty journal there is nothing to tell.
         let is_synced = table.journal.tail() == 0;
-        let cursor = table.cursors.insert(Cursor { subscriber: id.0, position, bed: NIL, number, live: table.live });
+        let cursor = table.cursors.insert(Cursor {
+            subscriber: id.0,
+            position,
+            bed: NIL,
+            number,
+            live: table.live,
+            woken: None,
+        });
         subscriber.cursors.insert(vni, (table_id, cursor));
         if is_synced {
             table.lay_down(cursor);
@@ -163,14 +172,15 @@ impl Rib {
         !self.dirty.is_empty()
     }
 
-    /// Wakes the sleepers in the tables that changed, and names the connections that have something to walk now.
-    pub(crate) fn wake(&mut self, mut ready: impl FnMut(ConnId)) {
+    /// Wakes the sleepers in the tables that changed, the first at `since`, and names the connections that have something to
+    /// walk now.
+    pub(crate) fn wake(&mut self, since: Instant, mut ready: impl FnMut(ConnId)) {
         for id in core::mem::take(&mut self.dirty) {
             let table = &mut self.tables[id.0];
             table.is_dirty = false;
             for cursor in core::mem::take(&mut table.asleep) {
-                let Cursor { subscriber, ref mut bed, .. } = table.cursors[cursor];
-                *bed = NIL;
+                let Cursor { subscriber, ref mut bed, ref mut woken, .. } = table.cursors[cursor];
+                (*bed, *woken) = (NIL, Some(since));
                 let subscriber = &mut self.subscribers[subscriber];
                 subscriber.pending.push_back(table.vni);
                 if let Some(conn) = subscriber.conn {
@@ -209,22 +219,35 @@ impl Rib {
         self.tables[table.0].version
     }
 
-    /// The walk is done, as far as `walked`. Other VNIs of the subscriber come first now.
-    pub(crate) fn advance(&mut self, id: SubscriberId, pending: Pending, walked: Walked) {
+    /// The walk is done, as far as `walked`. Other VNIs of the subscriber come first now. Since when that was to be told of which
+    /// the last has been told now.
+    pub(crate) fn advance(&mut self, id: SubscriberId, pending: Pending, walked: &Walked) -> Option<Instant> {
         let (table, subscriber) = (&mut self.tables[pending.table.0], &mut self.subscribers[id.0]);
         subscriber.pending.pop_front();
         table.frontier = table.frontier.max(walked.furthest);
         let cursor = &mut table.cursors[pending.cursor];
-        cursor.position = walked.to;
+        cursor.position.clone_from(&walked.to);
         if !walked.at_tail {
             subscriber.pending.push_back(pending.vni);
-            return;
+            return None;
         }
         cursor.live = table.live;
+        let since = cursor.woken;
         subscriber.unsynced.remove(&cursor.number);
         table.lay_down(pending.cursor);
         self.purge(pending.table);
         self.trim(pending.table);
+        since
+    }
+
+    /// Changes that a subscriber has yet to pass, at most.
+    pub(crate) fn lag(&self, id: SubscriberId) -> u64 {
+        let Subscriber { pending, cursors, .. } = &self.subscribers[id.0];
+        let behind = pending.iter().filter_map(|vni| cursors.get(vni)).map(|&(table, cursor)| {
+            let table = &self.tables[table.0];
+            table.journal.tail() - table.cursors[cursor].position.at()
+        });
+        behind.sum()
     }
 
     fn purge(&mut self, id: TableId) {

@@ -120,6 +120,10 @@ pub(super) struct Table {
     /// Cursors at the tail, to be woken by the next change.
     pub(super) asleep: Vec<u32>,
     pub(super) is_dirty: bool,
+    /// Names the arrangement of its places: another number when they are moved.
+    pub(super) layout: u64,
+    /// Of the routes that somebody announces.
+    pub(super) digest: u64,
     /// Changes with every change of what a walk would tell.
     pub(super) version: u64,
     /// Hops that somebody announces.
@@ -146,6 +150,8 @@ impl Table {
             local: Local::default(),
             asleep: Vec::new(),
             is_dirty: false,
+            layout: 0,
+            digest: 0,
             version: 0,
             live: 0,
             dead: 0,

@@ -13,7 +13,7 @@ mod sinks;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{NextHop, Prefix, Route};
+use crate::{Announcer, ConnId, Instant, NextHop, Prefix, Route};
 use sinks::{Heard, Told};
 
 const PEERS: usize = 4;
@@ -136,7 +136,7 @@ impl World {
     }
 
     fn pull(&mut self, peer: usize, room: usize, gapless: Option<BTreeMap<(Vni, Prefix), bool>>) {
-        self.rib.wake(|_| {});
+        self.rib.wake(Instant::EPOCH, |_| {});
         let id = self.subscribers[peer];
         let mut sink = Told { routes: &mut self.told[peer], room, prompt: self.prompt, gapless };
         let order = if peer.is_multiple_of(2) { Order::AdditionsFirst } else { Order::RemovalsFirst };
@@ -147,7 +147,7 @@ impl World {
             }
             let walked = self.rib.walk(pending.table, position, viewer, order, &mut 1000, &mut sink);
             let stuck = !walked.at_tail;
-            self.rib.advance(id, pending, walked);
+            self.rib.advance(id, pending, &walked);
             if stuck {
                 break;
             }
@@ -211,6 +211,31 @@ impl World {
         for p in 0..PEERS {
             assert_eq!(self.announced_by(p), self.rib.announced_by(self.origins[p]).collect(), "peer {p}");
         }
+        self.check_looks();
+    }
+
+    /// What is seen from outside: routes with their announcers, their number, and what stands for all of them.
+    fn check_looks(&self) {
+        for vni in [Vni(0), Vni(1)] {
+            let mut routes = BTreeMap::<Route, BTreeSet<Announcer>>::new();
+            for (peer, route) in self.announced.iter().filter(|(_, route)| route.vni == vni) {
+                routes.entry(*route).or_default().insert(self.rib.owner(self.origins[*peer]));
+            }
+            for route in self.own.iter().filter(|route| route.vni == vni) {
+                routes.entry(*route).or_default().insert(Announcer::Local);
+            }
+            let number = |route: &Route| digest::of_route(&route.prefix, digest::of_next_hop(&route.next_hop));
+            let digest = routes.keys().map(number).fold(0, u64::wrapping_add);
+            let info = self.rib.info(vni).map_or((0, 0), |info| (info.routes, info.digest));
+            assert_eq!(info, (routes.len(), digest));
+            let mut seen = BTreeMap::new();
+            for (_, entry) in self.rib.entries(vni, Bookmark::default()).unwrap() {
+                for (&next_hop, announcers) in entry.next_hops() {
+                    seen.insert(Route { vni, prefix: *entry.prefix(), next_hop }, announcers.collect());
+                }
+            }
+            assert_eq!(seen, routes);
+        }
     }
 
     fn announced_by(&self, peer: usize) -> BTreeSet<Route> {
@@ -247,7 +272,7 @@ impl World {
             self.pull(peer, usize::MAX, None);
             assert_eq!(self.told[peer], self.view(peer), "peer {peer}");
         }
-        self.rib.wake(|_| {});
+        self.rib.wake(Instant::EPOCH, |_| {});
         assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
         // The embedder has not read, and yet nothing is kept but what it was told.
         let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| *route).chain(self.own.clone()).collect();
@@ -286,6 +311,7 @@ fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, or
     let (mut anybody, walked) = told(viewer.anybody());
     if !walked.is_exception(viewer) {
         for cut in walked.cuts(viewer).iter().rev() {
+            assert_eq!(cut.to - cut.from, cut.changes as usize);
             anybody.drain(cut.from..cut.to);
         }
         assert_eq!(anybody, told(viewer).0);
@@ -293,7 +319,7 @@ fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, or
 }
 
 fn add_origin(rib: &mut Rib, peer: usize) -> OriginId {
-    let id = rib.add_origin(SERVERS[peer], None);
+    let id = rib.add_origin(SERVERS[peer], ConnId::accepted(peer as u64), None);
     if IS_LEGACY[peer] {
         rib.keep_by_table(id);
     }
@@ -451,4 +477,34 @@ proptest! {
         }
         world.pull(0, usize::MAX, Some(held));
     }
+}
+
+#[test]
+fn a_table_is_looked_at_in_pieces_until_it_is_rearranged() {
+    let mut rib = Rib::new(7, usize::MAX);
+    let origin = rib.add_origin(false, ConnId::accepted(0), None);
+    let routes: Vec<_> = (0..100).map(|dest| route(1, dest, 0)).collect();
+    for route in &routes {
+        rib.announce(origin, route);
+    }
+    let (mut seen, mut bookmark) = (BTreeSet::new(), Bookmark::default());
+    loop {
+        let before = seen.len();
+        for (behind, entry) in rib.entries(Vni(1), bookmark).unwrap().take(7) {
+            assert!(seen.insert(*entry.prefix()), "each once");
+            bookmark = behind;
+        }
+        if seen.len() == before {
+            break;
+        }
+        // One comes meanwhile.
+        rib.announce(origin, &route(1, 200, 0));
+    }
+    assert!(routes.iter().all(|route| seen.contains(&route.prefix)));
+
+    rib.withdraw(origin, &routes[3]);
+    rib.wake(Instant::EPOCH, |_| {});
+    assert_eq!(rib.entries(Vni(1), bookmark).err(), Some(Moved), "tests compact at every chance");
+    assert_eq!(rib.entries(Vni(1), Bookmark::default()).unwrap().count(), 100);
+    assert_eq!(rib.entries(Vni(2), bookmark).unwrap().count(), 0, "no table, no places");
 }

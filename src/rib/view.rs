@@ -1,12 +1,37 @@
-//! Looking at routes.
+//! Looking at tables and routes.
 
 use alloc::vec::Vec;
 
 use super::Rib;
+use super::bookmark::{Bookmark, Moved};
 use super::origin::OriginId;
 use super::table::Table;
 use super::visibility::{Viewer, Visibility};
-use crate::{Destination, NextHop, Prefix, Route, Vni};
+use crate::{Announcer, Destination, NextHop, Prefix, Route, TableInfo, Vni};
+
+/// A destination as it is looked at, by [`Node::walk`](crate::Node::walk).
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    rib: &'a Rib,
+    table: &'a Table,
+    dest: u32,
+}
+
+impl<'a> Entry<'a> {
+    /// The destination.
+    pub fn prefix(&self) -> &'a Prefix {
+        &self.table.dest(self.dest).prefix
+    }
+
+    /// Its next hops that somebody announces, at least one, each with who does.
+    pub fn next_hops(&self) -> impl Iterator<Item = (&'a NextHop, impl Iterator<Item = Announcer> + 'a)> + 'a {
+        let Self { rib, table, dest } = *self;
+        rib.announced(table, dest).map(move |(id, next_hop)| {
+            let announcers = table.announcers(id).iter();
+            (next_hop, announcers.map(move |announced| rib.origins[announced.origin].owner))
+        })
+    }
+}
 
 impl Rib {
     /// Whether `origin` announces `route`.
@@ -64,8 +89,43 @@ impl Rib {
     }
 
     fn next_hops_of<'a>(&'a self, table: &'a Table, dest: u32) -> impl Iterator<Item = NextHop> + 'a {
+        self.announced(table, dest).map(|(_, next_hop)| *next_hop)
+    }
+
+    /// The same by their numbers.
+    fn announced<'a>(&'a self, table: &'a Table, dest: u32) -> impl Iterator<Item = (u32, &'a NextHop)> + 'a {
         let announced = table.hops_of(dest).filter(|(_, hop)| hop.now != Visibility::NONE);
-        announced.map(|(_, hop)| *self.next_hops.get(hop.next_hop))
+        announced.map(|(id, hop)| (id, self.next_hops.get(hop.next_hop)))
+    }
+
+    /// The destinations of a VNI from a bookmark on.
+    pub(crate) fn entries(
+        &self,
+        vni: Vni,
+        from: Bookmark,
+    ) -> Result<impl Iterator<Item = (Bookmark, Entry<'_>)>, Moved> {
+        let table = self.find_table(vni).map(|id| &self.tables[id.0]);
+        if table.is_some_and(|table| from.place > 0 && table.layout != from.layout) {
+            return Err(Moved);
+        }
+        Ok(table.into_iter().flat_map(move |table| {
+            (from.place..table.dest_places()).filter_map(move |dest| {
+                let entry = Entry { rib: self, table, dest };
+                let behind = Bookmark { layout: table.layout, place: dest + 1 };
+                self.announced(table, dest).next().is_some().then_some((behind, entry))
+            })
+        }))
+    }
+
+    /// The tables from a place on.
+    pub(crate) fn infos(&self, from: u32) -> impl Iterator<Item = (u32, TableInfo)> + '_ {
+        let places = (0..).zip(self.tables.iter()).skip(from as usize);
+        places.filter(|(_, table)| !table.is_unused()).map(|(place, table)| (place, table.info()))
+    }
+
+    /// A VNI's table.
+    pub(crate) fn info(&self, vni: Vni) -> Option<TableInfo> {
+        self.find_table(vni).map(|id| self.tables[id.0].info())
     }
 
     /// Who announces a route.
@@ -82,5 +142,17 @@ impl Rib {
     /// The number of routes that somebody announces.
     pub(crate) fn len(&self) -> usize {
         self.tables.iter().map(|table| table.live).sum()
+    }
+}
+
+impl Table {
+    fn info(&self) -> TableInfo {
+        TableInfo {
+            vni: self.vni,
+            routes: self.live,
+            destinations: self.dests.len(),
+            subscribers: self.cursors.len(),
+            digest: self.digest,
+        }
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Cut {
     /// From here to there, in the sink's measure.
     pub(crate) from: usize,
     pub(crate) to: usize,
+    /// So many changes.
+    pub(crate) changes: u32,
 }
 
 impl Walked {
@@ -210,8 +212,10 @@ impl<S: Sink> Walk<'_, S> {
                 None => {
                     let to = self.sink.len();
                     match self.cuts.last_mut() {
-                        Some(last) if last.key == key && last.to == from => last.to = to,
-                        _ => self.cuts.push(Cut { key, from, to }),
+                        Some(last) if last.key == key && last.to == from => {
+                            (last.to, last.changes) = (to, last.changes + 1);
+                        }
+                        _ => self.cuts.push(Cut { key, from, to, changes: 1 }),
                     }
                 }
                 Some(_) => self.exceptions.push(key),

@@ -122,7 +122,7 @@ fn a_disk_that_stands_still_ends_the_recording_at_a_whole_line_and_not_the_node(
     for n in 1..200 {
         unknown(&mut node, Instant::from_epoch(Duration::from_secs(8) + n * Duration::from_millis(1)));
     }
-    assert_eq!(node.sessions().map(|session| session.counters.unknown).max(), Some(199 * 512));
+    assert_eq!(node.sessions().map(|session| session.counters.messages_in.unknown).max(), Some(199 * 512));
     let (token, ended) = channel::<()>();
     node.finish(token);
     assert_eq!(ended.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected), "there is nothing to wait for");
