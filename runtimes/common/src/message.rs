@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use metalbond::{ApiMisuse, Command, ConnId, Node, Reply, TransportEnd};
+use metalbond::{ApiMisuse, Command, ConnId, Histogram, Node, Reply, TransportEnd};
 
 use crate::ListenError;
 
@@ -80,6 +80,8 @@ pub enum Message<S> {
     },
     /// A handle wants to look at the node.
     Inspect(Box<dyn FnOnce(&Node) + Send>),
+    /// A handle wants to know how long turns took.
+    TurnTimes(Answer<Histogram>),
     /// The end: asked for by a handle, or because the last handle is gone.
     Shutdown {
         /// Leave for good, rather than for a restart.
@@ -114,6 +116,7 @@ impl<S> fmt::Debug for Message<S> {
             Self::Command { command, .. } => write!(f, "Command({command:?})"),
             Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),
             Self::Inspect(_) => f.write_str("Inspect"),
+            Self::TurnTimes(_) => f.write_str("TurnTimes"),
             Self::Shutdown { cleanup, .. } => write!(f, "Shutdown({cleanup})"),
         }
     }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use metalbond::{ApiMisuse, Command, Config, ConfigError, Node, PeerId, Reply, Route, SessionState, Vni};
+use metalbond::{ApiMisuse, Command, Config, ConfigError, Histogram, Node, PeerId, Reply, Route, SessionState, Vni};
 use metalbond_common::{
     BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, TryNotifyError,
     peer_snapshots, seeded,
@@ -343,6 +343,15 @@ impl MetalBond {
         let look = move |node: &Node| catch_unwind(AssertUnwindSafe(|| look(node)));
         let seen = self.ask(|answer| CommonMessage::Inspect(Box::new(move |node| answer(look(node))))).await?;
         Ok(seen.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// How long the turns of the node's task took so far, of which each takes what has come, does what is due, and writes what is to
+    /// be sent: what one peer's messages cost the others in time.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn turn_times(&self) -> Result<Histogram, ApiMisuse> {
+        self.ask(CommonMessage::TurnTimes).await
     }
 
     /// Asks for something and does not wait for what becomes of it, but for room in the node's mailbox if it is full.

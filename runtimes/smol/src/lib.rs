@@ -78,9 +78,9 @@ mod time;
 pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
-    Announcer, ApiMisuse, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Limit, Limits,
-    NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, Prefix, Route, RouteChange, SessionInfo,
-    SessionState, Vni,
+    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Entry,
+    Histogram, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit,
+    Prefix, Route, RouteChange, SessionInfo, SessionState, TableInfo, Vni,
 };
 #[doc(inline)]
 pub use metalbond_common::embedding;

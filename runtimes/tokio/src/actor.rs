@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::future::pending;
 use std::net::SocketAddr;
 
-use metalbond::{Action, ApiMisuse, Close, Command, ConnId, Input, Instant, Reply, Transmit};
+use metalbond::{Action, ApiMisuse, Close, Command, ConnId, Histogram, Input, Instant, Reply, Transmit};
 use metalbond_common::{
     Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
 };
@@ -33,6 +33,8 @@ pub(crate) struct Actor {
     /// How many connections were accepted: the name of the next.
     accepted: u64,
     log: SessionLog,
+    /// How long turns took.
+    turns: Histogram,
     shutdown: Option<Shutdown>,
     terminated: bool,
 }
@@ -64,6 +66,7 @@ impl Actor {
             listeners: Vec::new(),
             accepted: 0,
             log: SessionLog::default(),
+            turns: Histogram::default(),
             shutdown: None,
             terminated: false,
         }
@@ -105,7 +108,8 @@ impl Actor {
 
     /// One bounded turn: what was received, then time, then what is to be sent. True if something is left to do.
     fn turn(&mut self, first: Option<Message>) -> bool {
-        self.now = self.clock.now();
+        let start = self.clock.now();
+        self.now = start;
         let mut budget = Budget::messages();
         let mut next = first.or_else(|| self.mailbox.try_recv().ok());
         while let Some(message) = next {
@@ -122,6 +126,7 @@ impl Actor {
         let unsent = self.send();
         let unheard = self.changes.fill(|| self.node.poll_change());
         self.node.end_turn();
+        self.turns.observe(self.clock.now().saturating_since(start));
         unsent || unheard || !budget.is_left() || self.is_due()
     }
 
@@ -175,6 +180,7 @@ impl Actor {
                 answer(self.commands(commands));
             }
             Message::Inspect(look) => look(&self.node),
+            Message::TurnTimes(answer) => answer(self.turns),
             Message::Shutdown { cleanup, answer } => self.shut_down(cleanup, answer),
         }
     }

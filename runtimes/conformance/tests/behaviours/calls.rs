@@ -1,6 +1,8 @@
 //! Calls of a handle: what they answer, and that they can be made at any time, from anywhere.
 
-use metalbond_conformance::{VNI, route, routes, within};
+use std::time::Duration;
+
+use metalbond_conformance::{VNI, route, routes, until, within};
 
 use super::support::{Client, config, misuse, node, server};
 use crate::driver::{ApiMisuse, Config, Limit, MetalBond, Notice, Route, TryNotifyError, Vni};
@@ -32,6 +34,18 @@ fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
         assert_eq!(node.remove_peer(peer).await, misuse(ApiMisuse::NoSuchPeer));
         assert_eq!(node.reset_peer(peer).await, misuse(ApiMisuse::NoSuchPeer));
         assert_eq!(node.peer_state(peer).await, misuse(ApiMisuse::NoSuchPeer));
+    });
+}
+
+#[test]
+fn every_turn_is_timed() {
+    run(async {
+        let node = node();
+        // A turn that answers is not over yet.
+        for turns in 1..=3 {
+            until("one turn more", || async { node.turn_times().await.unwrap().count() >= turns }).await;
+        }
+        assert!(node.turn_times().await.unwrap().sum() > Duration::ZERO);
     });
 }
 
