@@ -319,11 +319,6 @@ impl Node {
             upstream.goodbye = Some(upstream.next_barrier());
         }
     }
-
-    fn is_warming(&self) -> bool {
-        let since = self.warming_since.filter(|_| self.is_listening);
-        since.is_some_and(|since| self.clock.now().saturating_since(since) < self.config.warming)
-    }
 }
 
 fn order(conn: &Conn) -> Order {

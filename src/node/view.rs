@@ -20,6 +20,12 @@ impl Node {
         self.is_listening
     }
 
+    /// Whether it tells its clients that its table may still be incomplete ([`Config::warming`]).
+    pub fn is_warming(&self) -> bool {
+        let since = self.warming_since.filter(|_| self.is_listening);
+        since.is_some_and(|since| self.clock.now().saturating_since(since) < self.config.warming)
+    }
+
     /// Where the session with a configured peer stands; `None`: there is no such peer.
     pub fn peer_state(&self, id: PeerId) -> Option<SessionState> {
         let peer = self.peers.get(&id)?;
@@ -106,6 +112,11 @@ impl Node {
     /// Whether this node announces a route.
     pub fn is_announced(&self, route: &Route) -> bool {
         self.own.is_announced(OriginId::LOCAL, route)
+    }
+
+    /// How many routes this node announces.
+    pub fn announcement_count(&self) -> usize {
+        self.own.route_count(OriginId::LOCAL)
     }
 
     /// What this node announces.

@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::http::HttpArgs;
 use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
@@ -70,6 +71,8 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     pub(crate) record: RecordArgs,
     #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
     pub(crate) limits: ServerLimitArgs,
 }
 
@@ -110,6 +113,8 @@ pub(crate) struct ClientArgs {
     pub(crate) output: OutputFormat,
     #[command(flatten)]
     pub(crate) record: RecordArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) limits: ClientLimitArgs,
     #[command(flatten)]
@@ -165,6 +170,15 @@ pub(crate) enum Listen {
     Name(Endpoint),
 }
 
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addr(addr) => addr.fmt(f),
+            Self::Name(name) => f.write_str(name.as_str()),
+        }
+    }
+}
+
 /// Parses the arguments of this process. An error (or the help) has been printed, and the exit code is what is left to
 /// do.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
@@ -215,7 +229,7 @@ fn parse_seconds(text: &str) -> Result<u32, String> {
 
 /// An address, whose port may be 0 for any; a name and a port; or only a port, as in `:4711`, for every address of this
 /// machine.
-fn parse_listen(text: &str) -> Result<Listen, EndpointError> {
+pub(crate) fn parse_listen(text: &str) -> Result<Listen, EndpointError> {
     let every = if text.starts_with(':') { Some(format!("[::]{text}")) } else { None };
     let text = every.as_deref().unwrap_or(text);
     match text.parse() {

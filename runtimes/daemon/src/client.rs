@@ -6,10 +6,13 @@ use std::mem;
 use anyhow::Context as _;
 use metalbond::{Config, Route};
 use metalbond_tokio::{Changes, MetalBond};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::announce_file::{self, Batch, Lines};
+use crate::api::Role;
 use crate::cli::ClientArgs;
+use crate::http::{self, App, Events, Http, HttpArgs};
 use crate::install::{self, KernelRoutes};
 use crate::output;
 use crate::signals::Stop;
@@ -35,7 +38,8 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
         started = start => started?,
     };
     let announcements = mem::take(&mut args.announce).into_iter().chain(from_files).collect();
-    let client = Client { node, kernel };
+    let client = Client { node, kernel, events: Events::new() };
+    let http = client.start_http(&args.http).await?;
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");
@@ -44,6 +48,9 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
         result = client.serve(&args, announcements, &mut changes) => result,
     };
     client.end(args.cleanup).await;
+    if let Some(http) = http {
+        http.stop().await;
+    }
     result
 }
 
@@ -51,13 +58,25 @@ struct Client {
     node: MetalBond,
     /// Where routes are installed, if they are.
     kernel: Option<KernelRoutes>,
+    /// For those who follow what happens.
+    events: Events,
 }
 
 impl Client {
+    async fn start_http(&self, args: &HttpArgs) -> anyhow::Result<Option<Http>> {
+        let Self { node, kernel, events } = self;
+        let Some(place) = &args.http else { return Ok(None) };
+        let (_, nowhere) = watch::channel(Vec::new());
+        let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), args);
+        let http = Http::start(place, app).await?;
+        tokio::spawn(http::watch_peers(node.clone(), events.clone()));
+        Ok(Some(http))
+    }
+
     /// Everything that a client does between its start and its end. Doesn't end by itself, but by an error or with its
     /// standard output.
     async fn serve(&self, args: &ClientArgs, announcements: Vec<Route>, changes: &mut Changes) -> anyhow::Result<()> {
-        let Self { node, kernel } = self;
+        let Self { node, kernel, events } = self;
         for &vni in &args.subscribe {
             node.subscribe(vni).await.with_context(|| format!("cannot subscribe to {vni}"))?;
         }
@@ -79,9 +98,9 @@ impl Client {
         let listen = async {
             if let Some(kernel) = kernel {
                 let hold = Config::from(args).hold;
-                return install::install(node, changes, kernel, hold).await.context("cannot install routes");
+                return install::install(node, changes, kernel, hold, events).await.context("cannot install routes");
             }
-            match output::print(changes, args.output).await {
+            match output::print(changes, args.output, events).await {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 printed => printed.context("cannot write to standard output"),
             }

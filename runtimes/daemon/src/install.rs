@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+pub(crate) use metalbond::fib::FibStats;
 use metalbond::fib::{ExcludedKinds, Fib, FibSettings};
 use metalbond::{Node, Prefix, RouteChange, SessionInfo, Vni};
 pub(crate) use metalbond_linux::KernelRoutes;
@@ -15,6 +16,7 @@ use metalbond_tokio::{Changes, MetalBond};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{info, warn};
 
+use crate::http::Events;
 use crate::spec;
 
 /// How often it is seen whether all servers have told all.
@@ -144,6 +146,7 @@ pub(crate) async fn install(
     changes: &mut Changes,
     routes: &KernelRoutes,
     hold: Duration,
+    events: &Events,
 ) -> anyhow::Result<()> {
     let now = Instant::now();
     // Never, or as good as that.
@@ -156,7 +159,7 @@ pub(crate) async fn install(
             biased;
             change = changes.next() => {
                 let Some(change) = change else { return Ok(()) };
-                routes.change(waiting(changes, vec![change]).await).await?;
+                pass_on(waiting(changes, vec![change]).await, routes, events).await?;
                 continue;
             }
             () = sleep_until(hold_ends), if is_adopting => "the hold time has passed",
@@ -167,7 +170,7 @@ pub(crate) async fn install(
                 // What the node has told is in the stream, if not yet here.
                 let mut batch = waiting(changes, Vec::new()).await;
                 while !batch.is_empty() {
-                    routes.change(batch).await?;
+                    pass_on(batch, routes, events).await?;
                     batch = waiting(changes, Vec::new()).await;
                 }
                 "all servers have told all"
@@ -177,6 +180,12 @@ pub(crate) async fn install(
         is_adopting = false;
         routes.release_adopted().await?;
     }
+}
+
+/// To the kernel, and to those who follow.
+async fn pass_on(batch: Vec<RouteChange>, routes: &KernelRoutes, events: &Events) -> anyhow::Result<()> {
+    batch.iter().for_each(|change| events.route(change));
+    Ok(routes.change(batch).await?)
 }
 
 /// Adds the changes that have already come; nothing is waited for.
@@ -200,6 +209,11 @@ async fn is_told(node: &MetalBond) -> anyhow::Result<bool> {
         node.peers().all(|peer| peer.synced) && node.sessions().all(is_complete) && !node.has_changes()
     };
     Ok(node.inspect(is_told).await?)
+}
+
+/// How the kernel's routes stand; `None`: the thread has ended.
+pub(crate) async fn stats(routes: &KernelRoutes) -> Option<FibStats> {
+    routes.stats().await.ok()
 }
 
 /// Ends the thread; with `cleanup`, its routes and objects go before.

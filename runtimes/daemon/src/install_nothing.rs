@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+pub(crate) use metalbond::fib::FibStats;
 use metalbond::{Route, Vni};
 use metalbond_tokio::{Changes, MetalBond};
+
+use crate::http::Events;
 
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {}
@@ -33,7 +36,17 @@ impl KernelRoutes {
     }
 }
 
-pub(crate) async fn install(_: &MetalBond, _: &mut Changes, routes: &KernelRoutes, _: Duration) -> anyhow::Result<()> {
+pub(crate) async fn install(
+    _: &MetalBond,
+    _: &mut Changes,
+    routes: &KernelRoutes,
+    _: Duration,
+    _: &Events,
+) -> anyhow::Result<()> {
+    match *routes {}
+}
+
+pub(crate) async fn stats(routes: &KernelRoutes) -> Option<FibStats> {
     match *routes {}
 }
 

@@ -2,11 +2,11 @@
 //! Exit codes: 0 for an end that was asked for, 1 for an error of the system, 2 for a bad argument.
 
 mod announce_file;
-#[allow(dead_code, unused_imports)]
 mod api;
 mod cli;
 mod client;
 mod demo;
+mod http;
 #[cfg(target_os = "linux")]
 mod install;
 #[cfg(not(target_os = "linux"))]

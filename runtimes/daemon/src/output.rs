@@ -9,15 +9,17 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::cli::OutputFormat;
+use crate::http::Events;
 
 /// How much is written together, about, when much has changed.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// Prints changes as they happen until the node ends or standard output does. Who reads slowly is told less: what
 /// changes twice in the meantime is told once.
-pub(crate) async fn print(changes: &mut Changes, format: OutputFormat) -> io::Result<()> {
+pub(crate) async fn print(changes: &mut Changes, format: OutputFormat, events: &Events) -> io::Result<()> {
     let mut batch = Vec::new();
     while let Some(change) = changes.next().await {
+        events.route(&change);
         write_change(&mut batch, &change, format)?;
         while batch.len() < BATCH_BYTES {
             // What has already changed goes along; nothing is waited for.
@@ -27,6 +29,7 @@ pub(crate) async fn print(changes: &mut Changes, format: OutputFormat) -> io::Re
                 () = std::future::ready(()) => None,
             };
             let Some(change) = change else { break };
+            events.route(&change);
             write_change(&mut batch, &change, format)?;
         }
         batch = tokio::task::spawn_blocking(move || write_all(&batch).map(|()| batch)).await??;

@@ -1,11 +1,16 @@
 //! `metalbond server`: listens, and passes routes on until it is told to stop.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use metalbond::Config;
 use metalbond_tokio::MetalBond;
+use tokio::sync::watch;
 use tracing::info;
 
+use crate::api::Role;
 use crate::cli::{Listen, ServerArgs};
+use crate::http::{self, App, Events, Http};
 use crate::limits;
 use crate::signals::Stop;
 
@@ -20,22 +25,41 @@ pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
         }
         started = args.record.start(Config::from(&args)) => started,
     };
-    let (node, _changes) = started?;
-    let signal = tokio::select! {
-        signal = stop.signalled() => signal,
-        listening = listen(&node, &args.listen) => {
-            listening?;
-            stop.signalled().await
+    let (node, changes) = started?;
+    let (bound, listening) = watch::channel(Vec::new());
+    let serve = async {
+        let http = match &args.http.http {
+            None => None,
+            Some(place) => {
+                let events = Events::new();
+                let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), &args.http);
+                let http = Http::start(place, app).await?;
+                tokio::spawn(http::watch_all(node.clone(), changes, events));
+                Some(http)
+            }
+        };
+        bound.send_replace(listen(&node, &args.listen).await?);
+        anyhow::Ok(http)
+    };
+    let (signal, http) = tokio::select! {
+        signal = stop.signalled() => (signal, None),
+        http = serve => {
+            let http = http?;
+            (stop.signalled().await, http)
         }
     };
     info!("{signal}: closing all sessions");
     limits::log_closed(&node).await;
     node.shutdown().await;
+    if let Some(http) = http {
+        http.stop().await;
+    }
     Ok(())
 }
 
-/// Listens everywhere.
-async fn listen(node: &MetalBond, places: &[Listen]) -> anyhow::Result<()> {
+/// Listens everywhere; returns where that is.
+async fn listen(node: &MetalBond, places: &[Listen]) -> anyhow::Result<Vec<SocketAddr>> {
+    let mut all = Vec::new();
     for place in places {
         let addrs = match place {
             Listen::Addr(addr) => vec![*addr],
@@ -47,7 +71,8 @@ async fn listen(node: &MetalBond, places: &[Listen]) -> anyhow::Result<()> {
         for addr in addrs {
             let bound = node.listen(addr).await?;
             info!("listening on {bound}");
+            all.push(bound);
         }
     }
-    Ok(())
+    Ok(all)
 }

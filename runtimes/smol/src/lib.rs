@@ -79,14 +79,14 @@ pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
     Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Entry,
-    Histogram, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit,
-    Prefix, Route, RouteChange, SessionInfo, SessionState, TableInfo, Vni,
+    Histogram, Instant, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo,
+    PeerLimit, Prefix, Route, RouteChange, SessionInfo, SessionState, TableInfo, Vni,
 };
 #[doc(inline)]
 pub use metalbond_common::embedding;
 pub use metalbond_common::{
     Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
-    TryNotifyError,
+    TryNotifyError, peer_snapshots,
 };
 #[cfg(feature = "record")]
 pub use metalbond_common::{RecordError, ReplayError, Step, Summary, replay};

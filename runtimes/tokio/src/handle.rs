@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use metalbond::{ApiMisuse, Command, Config, ConfigError, Histogram, Node, PeerId, Reply, Route, SessionState, Vni};
+use metalbond::{
+    ApiMisuse, Command, Config, ConfigError, Histogram, Instant, Node, PeerId, Reply, Route, SessionState, Vni,
+};
 use metalbond_common::{
     BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, TryNotifyError,
     peer_snapshots, seeded,
@@ -29,6 +31,7 @@ use crate::{Changes, Peer, RouteTable, changes};
 #[derive(Clone, Debug)]
 pub struct MetalBond {
     mailbox: Mailbox,
+    clock: Clock,
     // Never sent on: its end is the end of the last handle.
     _alive: mpsc::Sender<Infallible>,
 }
@@ -104,7 +107,7 @@ impl MetalBond {
         let (alive, last) = mpsc::channel(1);
         tokio::spawn(Actor::new(node, clock, inbox, sender, Tasks::new(mailbox.clone())).run());
         tokio::spawn(watch(last, mailbox.clone()));
-        (Self { mailbox, _alive: alive }, changes)
+        (Self { mailbox, clock, _alive: alive }, changes)
     }
 
     /// Listens for clients; can be called for several addresses. `[::]` takes IPv4 as well. Returns the address with
@@ -350,6 +353,11 @@ impl MetalBond {
         let look = move |node: &Node| catch_unwind(AssertUnwindSafe(|| look(node)));
         let seen = self.ask(|answer| CommonMessage::Inspect(Box::new(move |node| answer(look(node))))).await?;
         Ok(seen.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// The time by the node's clock: what its instants are to be compared with, of which [`Node::now`] is the last that it was told.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// How long the turns of the node's task took so far, of which each takes what has come, does what is due, and writes what is to

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use metalbond::fib::FibStats;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,6 +43,13 @@ pub(crate) struct Status {
     pub(crate) subscriptions: usize,
     /// The routes in the kernel, if they are installed.
     pub(crate) kernel: Option<Kernel>,
+}
+
+impl From<FibStats> for Kernel {
+    fn from(stats: FibStats) -> Self {
+        let FibStats { wanted, installed, objects, conflicts, failed, .. } = stats;
+        Self { wanted, installed, objects, conflicts, failed }
+    }
 }
 
 /// Routes in the kernel.

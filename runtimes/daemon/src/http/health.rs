@@ -1,0 +1,53 @@
+//! Whether the daemon lives, and whether it is of use yet.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use metalbond_tokio::{Node, SessionState};
+
+use super::App;
+use super::refusal::{Fault, Result};
+use crate::api::Role;
+
+/// `GET /healthz`: 200 while the node answers.
+pub(super) async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    match app.look(|_| ()).await {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(Fault { status, why }) => (status, format!("{why}\n")),
+    }
+}
+
+/// `GET /readyz`: 200 for a server that listens, and for a client that has all the routes of at least one server.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    match app.waiting_for().await {
+        Ok(why) if why.is_empty() => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", why.join(" and "))),
+        Err(Fault { status, why }) => (status, format!("{why}\n")),
+    }
+}
+
+impl App {
+    /// What there is to wait for before the daemon is of use; nothing: it is.
+    pub(super) async fn waiting_for(&self) -> Result<Vec<String>> {
+        let listens = self.look(|_| ()).await.map(|()| !self.listening.borrow().is_empty())?;
+        let ready = match self.role {
+            Role::Server => listens,
+            Role::Client => self.look(has_synced).await?,
+        };
+        let what = match self.role {
+            Role::Server => "its listeners",
+            Role::Client => "the routes of a server",
+        };
+        Ok(if ready { Vec::new() } else { vec![what.to_owned()] })
+    }
+}
+
+/// Whether a server has told all that was asked of it; one without the capability `ordered` can't say so: then whether it is
+/// connected.
+fn has_synced(node: &Node) -> bool {
+    let is_legacy = |session: metalbond_tokio::SessionInfo| {
+        session.peer.is_some() && session.state == SessionState::Established && !session.ordered
+    };
+    node.peers().any(|peer| peer.synced) || node.sessions().any(is_legacy)
+}

@@ -1,0 +1,31 @@
+//! Metrics of the routes in the kernel.
+
+use std::fmt;
+
+use super::super::App;
+use super::out::Out;
+use crate::install::{self, FibStats};
+
+#[derive(Debug)]
+pub(super) struct Kernel(FibStats);
+
+impl Kernel {
+    /// Nothing, if none are installed.
+    pub(super) async fn of(app: &App) -> Option<Self> {
+        install::stats(app.kernel.as_ref()?).await.map(Self)
+    }
+
+    pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let Self(stats) = self;
+        out.gauge(("kernel_routes_wanted", "Destinations that should have a kernel route"), stats.wanted)?;
+        out.gauge(("kernel_routes_installed", "Kernel routes of ours"), stats.installed)?;
+        out.gauge(("kernel_nexthop_objects", "Nexthop objects of ours, groups among them"), stats.objects)?;
+        let help = "Destinations that have another protocol's route, and so none of ours";
+        out.gauge(("kernel_route_conflicts", help), stats.conflicts)?;
+        let operations = [([("result", "done")], stats.done), ([("result", "failed")], stats.failed)];
+        out.counters(("kernel_operations", "Changes that the kernel made or refused"), None, operations)?;
+        let help = "Kernel routes of ours that another hand removed";
+        out.counter(("kernel_routes_removed_by_others", help), None, stats.removed)?;
+        out.counter(("kernel_dumps", "How often the kernel's state was read"), None, stats.dumps)
+    }
+}

@@ -1,0 +1,56 @@
+//! `GET /metrics`, for Prometheus: what is counted is counted where it happens, and read when it is asked for.
+
+mod kernel;
+mod node;
+mod out;
+mod peers;
+mod tables;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+
+use self::kernel::Kernel;
+use self::node::Process;
+use self::peers::Peers;
+use self::tables::Tables;
+use super::App;
+use super::refusal::{Fault, Result};
+
+/// All that is told at one time, in its parts.
+#[derive(Debug)]
+struct Snapshot {
+    process: Process,
+    peers: Option<Peers>,
+    tables: Option<Tables>,
+    kernel: Option<Kernel>,
+}
+
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse> {
+    let snapshot = Snapshot {
+        process: Process::of(&app).await?,
+        peers: if app.peer_metrics { Some(Peers::of(&app).await?) } else { None },
+        tables: if app.vni_metrics { Some(Tables::of(&app).await?) } else { None },
+        kernel: Kernel::of(&app).await,
+    };
+    let mut registry = Registry::with_prefix("metalbond");
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    text::encode(&mut text, &registry).map_err(|_| Fault::unavailable("metrics can't be written"))?;
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut out = out::Out(&mut encoder);
+        self.process.encode(&mut out)?;
+        self.peers.as_ref().map_or(Ok(()), |peers| peers.encode(&mut out))?;
+        self.tables.as_ref().map_or(Ok(()), |tables| tables.encode(&mut out))?;
+        self.kernel.as_ref().map_or(Ok(()), |kernel| kernel.encode(&mut out))
+    }
+}

@@ -1,0 +1,110 @@
+//! Metrics of the daemon as a whole.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use metalbond_tokio::{CloseKind, Counters, Histogram, MessageCounts, SessionState};
+use prometheus_client::registry::Unit;
+
+use super::super::App;
+use super::super::refusal::Result;
+use super::out::Out;
+use crate::api::Role;
+
+const STATES: [SessionState; 6] = [
+    SessionState::Connecting,
+    SessionState::HelloSent,
+    SessionState::HelloReceived,
+    SessionState::Established,
+    SessionState::Retry,
+    SessionState::Closed,
+];
+
+#[derive(Debug)]
+pub(super) struct Process {
+    role: Role,
+    is_ready: bool,
+    is_warming: bool,
+    started: f64,
+    peers: BTreeMap<String, usize>,
+    vnis: usize,
+    routes: usize,
+    announced: usize,
+    counters: Counters,
+    closed: Vec<(CloseKind, u64)>,
+    convergence: Histogram,
+    turns: Histogram,
+}
+
+impl Process {
+    pub(super) async fn of(app: &App) -> Result<Self> {
+        let is_ready = app.waiting_for().await?.is_empty();
+        let turns = app.within(app.node.turn_times()).await?;
+        let (role, started) = (app.role, app.started.as_millisecond() as f64 / 1e3);
+        app.look(move |node| {
+            let mut peers = BTreeMap::new();
+            let accepted = node.sessions().filter(|session| session.peer.is_none()).map(|session| session.state);
+            for state in node.peers().map(|peer| peer.state).chain(accepted) {
+                *peers.entry(state.to_string()).or_default() += 1;
+            }
+            Self {
+                role,
+                is_ready,
+                is_warming: node.is_warming(),
+                started,
+                peers,
+                vnis: node.vnis().count(),
+                routes: node.route_count(),
+                announced: node.announcement_count(),
+                counters: node.counters(),
+                closed: node.closed().collect(),
+                convergence: *node.convergence(),
+                turns,
+            }
+        })
+        .await
+    }
+
+    pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let Counters { bytes_in, bytes_out, messages_in, messages_out, impossible, unasked, .. } = self.counters;
+        let role = if self.role == Role::Server { "server" } else { "client" };
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("role", role)];
+        out.gauges(("build", "The program. Always 1"), None, [(build, 1.0)])?;
+        let started = [([], self.started)];
+        out.gauges(("start_time", "When the process started, since 1970"), Some(&Unit::Seconds), started)?;
+        out.gauge(("ready", "1 as /readyz says it"), self.is_ready.into())?;
+        out.gauge(("warming", "1 while clients are told that the table may be incomplete"), self.is_warming.into())?;
+        let names = STATES.map(|state| state.to_string());
+        let count = |name: &String| self.peers.get(name).copied().unwrap_or(0) as f64;
+        out.gauges(("peers", "Peers by state"), None, names.iter().map(|name| ([("state", &**name)], count(name))))?;
+        out.gauge(("vnis", "Virtual networks with a route"), self.vnis)?;
+        out.gauge(("routes", "Routes that somebody announces: one for each next hop of a destination"), self.routes)?;
+        out.gauge(("announced_routes", "Routes that this daemon itself announces"), self.announced)?;
+        let bytes = Some(&Unit::Bytes);
+        let messages = |counts| by_type(counts).map(|(name, count)| ([("type", name)], count));
+        out.counter(("received", "Received from peers"), bytes, bytes_in)?;
+        out.counter(("sent", "Written to peers"), bytes, bytes_out)?;
+        out.counters(("messages_received", "Messages from peers by type"), None, messages(&messages_in))?;
+        out.counters(("messages_sent", "Messages to peers by type"), None, messages(&messages_out))?;
+        let refused = [([("reason", "impossible")], impossible), ([("reason", "unasked")], unasked)];
+        out.counters(("updates_refused", "UPDATEs received and dropped"), None, refused)?;
+        let closed = self.closed.iter().map(|(kind, count)| ([("reason", kind.name())], *count));
+        out.counters(("connections_closed", "Connections that ended or were refused, by why"), None, closed)?;
+        let help = "From a change of a network's routes until a peer that was up to date is up to date again";
+        out.histogram(("convergence", help), &self.convergence)?;
+        out.histogram(("turn", "One turn of the loop: what is received, timers, what is sent"), &self.turns)
+    }
+}
+
+/// Each type of message, and how many there were.
+pub(super) fn by_type(counts: &MessageCounts) -> [(&'static str, u64); 6] {
+    let MessageCounts { hello, keepalive, subscribe, unsubscribe, update, unknown, .. } = *counts;
+    [
+        ("hello", hello),
+        ("keepalive", keepalive),
+        ("subscribe", subscribe),
+        ("unsubscribe", unsubscribe),
+        ("update", update),
+        ("unknown", unknown),
+    ]
+}

@@ -1,0 +1,107 @@
+//! Metrics of each peer. A configured server goes by its endpoint, a client by its address without the port, so that a client
+//! that reconnects is no new one; what several connections from one address have is put together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use metalbond_tokio::{Counters, MessageCounts, Node, SessionState, peer_snapshots};
+use prometheus_client::registry::Unit;
+
+use super::super::App;
+use super::super::refusal::Result;
+use super::node::by_type;
+use super::out::Out;
+
+#[derive(Debug)]
+pub(super) struct Peers(BTreeMap<String, Peer>);
+
+#[derive(Debug, Default)]
+struct Peer {
+    established: usize,
+    routes: usize,
+    stale: usize,
+    subscriptions: usize,
+    lag: u64,
+    counters: Vec<Counters>,
+    /// How long ago something was received.
+    heard: Option<Duration>,
+    /// Of configured servers only.
+    dials: Option<(u64, u64)>,
+}
+
+impl Peers {
+    pub(super) async fn of(app: &App) -> Result<Self> {
+        let now = app.node.now();
+        let peers = app.look(move |node: &Node| {
+            let mut peers = BTreeMap::<String, Peer>::new();
+            for snapshot in peer_snapshots(node) {
+                let (configured, session) = (snapshot.configured(), snapshot.session());
+                let endpoint = configured.map(|peer| peer.endpoint.to_string());
+                let host = || snapshot.remote().map(|remote| remote.ip().to_canonical().to_string());
+                let peer = peers.entry(endpoint.or_else(host).unwrap_or_default()).or_default();
+                peer.established += usize::from(snapshot.state() == SessionState::Established);
+                if let Some(configured) = configured {
+                    (peer.routes, peer.stale) = (configured.routes, configured.stale);
+                    peer.dials = Some((configured.dials, configured.sessions));
+                }
+                let Some(session) = session else { continue };
+                peer.routes += if configured.is_none() { session.routes } else { 0 };
+                peer.subscriptions += session.subscriptions;
+                peer.lag += session.lag;
+                peer.counters.push(session.counters);
+                let heard = now.saturating_since(session.heard);
+                peer.heard = Some(peer.heard.map_or(heard, |other| other.min(heard)));
+            }
+            peers
+        });
+        Ok(Self(peers.await?))
+    }
+
+    pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let bytes = Some(&Unit::Bytes);
+        let gauges =
+            |value: fn(&Peer) -> f64| self.0.iter().map(move |(name, peer)| ([("peer", &**name)], value(peer)));
+        out.gauges(("peer_sessions_established", "Sessions in ESTABLISHED"), None, gauges(|p| p.established as f64))?;
+        out.gauges(("peer_routes", "Routes that it announces"), None, gauges(|p| p.routes as f64))?;
+        out.gauges(("peer_stale_routes", "Routes left from a lost session"), None, gauges(|p| p.stale as f64))?;
+        out.gauges(("peer_subscriptions", "Networks it subscribed to"), None, gauges(|p| p.subscriptions as f64))?;
+        let help = "Changes that it is still to be told of, at most";
+        out.gauges(("peer_lag_changes", help), None, gauges(|p| p.lag as f64))?;
+        let now = Timestamp::now().as_millisecond() as f64 / 1e3;
+        let heard = self
+            .0
+            .iter()
+            .filter_map(|(name, peer)| peer.heard.map(|heard| ([("peer", &**name)], now - heard.as_secs_f64())));
+        out.gauges(("peer_last_received_time", "When it was heard last, since 1970"), Some(&Unit::Seconds), heard)?;
+        let sums = |value: fn(&Counters) -> u64| {
+            self.0.iter().map(move |(name, peer)| ([("peer", &**name)], peer.counters.iter().map(value).sum()))
+        };
+        out.counters(("peer_received", "Received from it, by its present connections"), bytes, sums(|c| c.bytes_in))?;
+        out.counters(("peer_sent", "Written to it, on its present connections"), bytes, sums(|c| c.bytes_out))?;
+        let messages = |which: fn(&Counters) -> &MessageCounts| {
+            self.0.iter().flat_map(move |(name, peer)| {
+                let mut sums = by_type(&MessageCounts::default());
+                for counts in peer.counters.iter().map(which) {
+                    sums.iter_mut().zip(by_type(counts)).for_each(|((_, sum), (_, count))| *sum += count);
+                }
+                sums.map(|(kind, count)| ([("peer", &**name), ("type", kind)], count))
+            })
+        };
+        out.counters(("peer_messages_received", "Messages from it by type"), None, messages(|c| &c.messages_in))?;
+        out.counters(("peer_messages_sent", "Messages to it by type"), None, messages(|c| &c.messages_out))?;
+        let refused = |reason, value: fn(&Counters) -> u64| {
+            let sum = move |peer: &Peer| peer.counters.iter().map(value).sum();
+            self.0.iter().map(move |(name, peer)| ([("peer", &**name), ("reason", reason)], sum(peer)))
+        };
+        let refused = refused("impossible", |c| c.impossible).chain(refused("unasked", |c| c.unasked));
+        out.counters(("peer_updates_refused", "UPDATEs from it that were dropped"), None, refused)?;
+        let configured = |value: fn((u64, u64)) -> u64| {
+            self.0.iter().filter_map(move |(name, peer)| Some(([("peer", &**name)], value(peer.dials?))))
+        };
+        out.counters(("peer_dials", "How often it was dialled"), None, configured(|(dials, _)| dials))?;
+        let help = "How often a session with it was ESTABLISHED";
+        out.counters(("peer_sessions", help), None, configured(|(_, sessions)| sessions))
+    }
+}

@@ -1,0 +1,95 @@
+//! `GET /api/v1/peers`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use metalbond_tokio::{Counters, MessageCounts, PeerSnapshot};
+use serde::Deserialize;
+
+use super::App;
+use super::filter::Limit;
+use super::refusal::{Fault, Result};
+use crate::api::{Messages, Page, Peer, Refused};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    peer: Option<String>,
+    #[serde(default)]
+    limit: Limit,
+    after: Option<String>,
+}
+
+pub(super) async fn peers(
+    State(app): State<Arc<App>>,
+    asked: std::result::Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<Page<Peer>>> {
+    let Query(Asked { peer, limit, after }) = asked?;
+    let after = match after.map(|after| after.parse::<usize>()) {
+        None => 0,
+        Some(Ok(after)) => after,
+        Some(Err(_)) => return Err(Fault::bad("after: not what a page said as its next")),
+    };
+    let all = app.peers().await?;
+    let is_asked_for = |other: &Peer| peer.as_ref().is_none_or(|name| *name == other.name);
+    // Configured servers, then clients by their numbers, which only grow: a name's place in a list without those that are gone.
+    let mut items = all.into_iter().filter(is_asked_for).skip_while(|peer| place(peer) < after);
+    let page: Vec<_> = items.by_ref().take(limit.0).collect();
+    Ok(Json(Page { next: items.next().map(|peer| place(&peer).to_string()), items: page }))
+}
+
+/// A number that is larger for each peer than for the one before it.
+fn place(peer: &Peer) -> usize {
+    let number: usize = peer.name[1..].parse().unwrap_or(0);
+    if peer.name.starts_with('p') { number } else { number + (1 << 32) }
+}
+
+impl App {
+    /// All of them: the configured servers first, then the clients that connected, in the order in which they did.
+    pub(super) async fn peers(&self) -> Result<Vec<Peer>> {
+        let snapshots = self.look(metalbond_tokio::peer_snapshots).await?;
+        let now = self.node.now();
+        Ok(snapshots.iter().map(|snapshot| shown(snapshot, now)).collect())
+    }
+}
+
+fn shown(snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
+    let (session, configured) = (snapshot.session(), snapshot.configured());
+    let ago = |at: metalbond::Instant| now.saturating_since(at);
+    let counters = session.map_or_else(Counters::default, |session| session.counters);
+    Peer {
+        name: snapshot.announcer().to_string(),
+        direction: snapshot.direction(),
+        state: snapshot.state(),
+        state_seconds: session.map(|session| ago(session.since)).as_ref().map(Duration::as_secs_f64),
+        endpoint: configured.map(|peer| peer.endpoint.to_string()),
+        remote: snapshot.remote(),
+        ordered: session.is_some_and(|session| session.ordered),
+        is_server: session.is_some_and(|session| session.is_server),
+        warming: session.is_some_and(|session| session.warming),
+        synced: configured.map(|peer| peer.synced),
+        routes: configured.map_or_else(|| session.map_or(0, |session| session.routes), |peer| peer.routes),
+        stale: configured.map_or(0, |peer| peer.stale),
+        subscriptions: session.map_or(0, |session| session.subscriptions),
+        lag: session.map_or(0, |session| session.lag),
+        keepalive_seconds: session.and_then(|session| session.keepalive),
+        heard_seconds: session.map(|session| ago(session.heard)).as_ref().map(Duration::as_secs_f64),
+        dials: configured.map(|peer| peer.dials),
+        last_close: configured.and_then(|peer| peer.last_close.as_ref()).map(ToString::to_string),
+        bytes_in: counters.bytes_in,
+        bytes_out: counters.bytes_out,
+        messages_in: counters.messages_in.into(),
+        messages_out: counters.messages_out.into(),
+        refused: Refused { impossible: counters.impossible, unasked: counters.unasked },
+    }
+}
+
+impl From<MessageCounts> for Messages {
+    fn from(counts: MessageCounts) -> Self {
+        let MessageCounts { hello, keepalive, subscribe, unsubscribe, update, unknown, .. } = counts;
+        Self { hello, keepalive, subscribe, unsubscribe, update, unknown }
+    }
+}

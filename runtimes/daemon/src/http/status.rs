@@ -1,0 +1,49 @@
+//! `GET /api/v1/status`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::App;
+use super::refusal::Result;
+use crate::api::{Kernel, Role, Status};
+use crate::install;
+
+pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> {
+    let waiting_for = app.waiting_for().await?;
+    let kernel = match &app.kernel {
+        Some(routes) => install::stats(routes).await,
+        None => None,
+    };
+    let (version, role) = (env!("CARGO_PKG_VERSION").to_owned(), app.role);
+    let (started, uptime_seconds) = (app.started.to_string(), app.since.elapsed().as_secs_f64());
+    let listening = app.listening.borrow().clone();
+    let status = app.look(move |node| {
+        let mut peers = BTreeMap::<String, usize>::new();
+        let states = node.peers().map(|peer| peer.state);
+        let accepted = node.sessions().filter(|session| session.peer.is_none()).map(|session| session.state);
+        for state in states.chain(accepted) {
+            *peers.entry(state.to_string()).or_default() += 1;
+        }
+        Status {
+            version,
+            role,
+            started,
+            uptime_seconds,
+            ready: waiting_for.is_empty(),
+            waiting_for,
+            listening,
+            warming: node.is_warming(),
+            peers,
+            vnis: node.vnis().count(),
+            routes: node.route_count(),
+            announced: node.announcement_count(),
+            // A server subscribes to nothing but for those who follow its events.
+            subscriptions: if role == Role::Client { node.subscribed_vnis().count() } else { 0 },
+            kernel: kernel.map(Kernel::from),
+        }
+    });
+    Ok(Json(status.await?))
+}
