@@ -1,4 +1,4 @@
-//! What `GET /api/v1/events` streams, as server-sent events: `route` ([`RouteEvent`]), `peer`
+//! What `GET /api/v1/events` streams, as server-sent events: `following` when it begins to tell, `route` ([`RouteEvent`]), `peer`
 //! ([`PeerEvent`]), and `missed` when a reader is too slow, with the number of events that it did not get.
 
 use metalbond::{NextHop, Prefix, SessionState};

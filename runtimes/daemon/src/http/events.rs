@@ -41,15 +41,19 @@ pub(crate) enum Event {
 
 /// Tells all who follow.
 #[derive(Clone, Debug)]
-pub(crate) struct Events(broadcast::Sender<Event>);
+pub(crate) struct Events {
+    sender: broadcast::Sender<Event>,
+    /// Whether what happens is told: not yet, when the first has just begun to follow.
+    is_told: watch::Sender<bool>,
+}
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(WAITING))
+        Self { sender: broadcast::Sender::new(WAITING), is_told: watch::Sender::new(false) }
     }
 
     pub(crate) fn has_followers(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.sender.receiver_count() > 0
     }
 
     /// Tells of a change, if somebody follows.
@@ -61,7 +65,7 @@ impl Events {
 
     fn tell(&self, event: Event) {
         // The last may have gone this moment.
-        let _ = self.0.send(event);
+        let _ = self.sender.send(event);
     }
 }
 
@@ -78,8 +82,16 @@ pub(super) async fn stream(
 ) -> Result<Sse<impl Stream<Item = std::result::Result<sse::Event, Infallible>>>> {
     let Query(Asked { vni }) = asked?;
     let vni = vni.map(Vni);
-    let events = app.events.0.subscribe();
-    let stream = unfold((events, closed), move |(mut events, closed)| async move {
+    let Events { sender, is_told } = &app.events;
+    let (events, is_told) = (sender.subscribe(), is_told.subscribe());
+    let stream = unfold((events, closed, Some(is_told)), move |(mut events, closed, is_told)| async move {
+        if let Some(is_told) = is_told {
+            tokio::select! {
+                () = server::until(closed.clone()) => return None,
+                () = server::until(is_told) => {}
+            }
+            return Some((Ok(event_of("following", &json!({}))), (events, closed, None)));
+        }
         loop {
             let event = tokio::select! {
                 () = server::until(closed.clone()) => return None,
@@ -92,7 +104,7 @@ pub(super) async fn stream(
                 Err(RecvError::Lagged(missed)) => event_of("missed", &json!({ "missed": missed })),
                 Err(RecvError::Closed) => return None,
             };
-            return Some((Ok(shown), (events, closed)));
+            return Some((Ok(shown), (events, closed, None)));
         }
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
@@ -140,6 +152,7 @@ async fn watch(node: MetalBond, mut changes: Option<Changes>, events: Events) ->
                         unless_done(node.unsubscribe(vni).await)?;
                     }
                     (filling, peers) = (BTreeSet::new(), None);
+                    events.is_told.send_replace(false);
                     continue;
                 }
                 if changes.is_some() {
@@ -164,6 +177,9 @@ async fn watch(node: MetalBond, mut changes: Option<Changes>, events: Events) ->
                 let now = node.inspect(states).await?;
                 if let Some(before) = peers.replace(now.clone()) {
                     differences(&before, &now).for_each(|event| events.tell(Event::Peer(event)));
+                }
+                if filling.is_empty() {
+                    events.is_told.send_replace(true);
                 }
             }
         }

@@ -6,6 +6,7 @@ mod arguments;
 mod demo;
 mod departures;
 mod exchange;
+mod http;
 mod limits;
 mod ports;
 mod process;

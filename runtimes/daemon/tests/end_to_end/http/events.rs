@@ -1,0 +1,73 @@
+//! Events, as they happen.
+
+use serde_json::json;
+
+use super::{Followed, Web, place};
+use crate::process::Signal;
+
+#[test]
+fn a_servers_changes_are_told_of_every_network_from_then_on() {
+    let web = Web::start(&[]);
+    let _before = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    web.until_routes(1);
+    let mut followed = Followed::at(web.http, "/api/v1/events");
+    let mut of_one = Followed::at(web.http, "/api/v1/events?vni=24");
+    let _there = web.client(&["--announce", "23#10.0.0.2/32#2001:db8::1"]);
+    // What was there before is not told.
+    let change = followed.next_of("route");
+    assert_eq!((&change["vni"], &change["prefix"]), (&json!(23), &json!("10.0.0.2/32")));
+    let hop = json!({ "addr": "2001:db8::1", "target_vni": 0, "kind": "STD" });
+    assert_eq!(
+        (&change["added"], &change["removed"], &change["next_hops"]),
+        (&json!([hop]), &json!([]), &json!([hop]))
+    );
+
+    // A network that is new.
+    let client = web.client(&["--announce", "24#10.0.0.0/8#2001:db8::3", "--cleanup"]);
+    let new = followed.next_of("route");
+    assert_eq!((&new["vni"], &new["prefix"]), (&json!(24), &json!("10.0.0.0/8")));
+    client.signal(Signal::TERM);
+    let gone = followed.next_of("route");
+    assert_eq!((&gone["vni"], &gone["next_hops"]), (&json!(24), &json!([])));
+    assert_eq!(of_one.next_of("route"), new);
+    assert_eq!(of_one.next_of("route"), gone);
+}
+
+#[test]
+fn nothing_is_subscribed_to_when_nobody_follows() {
+    let web = Web::start(&[]);
+    let _one = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    web.until_routes(1);
+    for n in 2..5 {
+        let mut followed = Followed::at(web.http, "/api/v1/events");
+        let client = web.client(&["--announce", &format!("23#10.0.0.{n}/32#2001:db8::1"), "--cleanup"]);
+        // As often as somebody begins anew, only what is new is told.
+        assert_eq!(followed.next_of("route")["prefix"], format!("10.0.0.{n}/32"));
+        drop(client);
+    }
+}
+
+#[test]
+fn peers_are_told_as_they_come_and_go() {
+    let web = Web::start(&[]);
+    let mut followed = Followed::at(web.http, "/api/v1/events");
+    let client = web.client(&[]);
+    let mut told = followed.next_of("peer");
+    while told["state"] != "ESTABLISHED" {
+        told = followed.next_of("peer");
+    }
+    assert!(told["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    client.kill();
+    let gone = followed.next_of("peer");
+    assert_eq!((&gone["name"], &gone["address"], &gone["state"]), (&told["name"], &told["address"], &json!(null)));
+}
+
+#[test]
+fn a_client_tells_of_its_routes_while_it_prints_them() {
+    let web = Web::start(&[]);
+    let mut client = web.client(&["--subscribe", "23", "--http", "127.0.0.1:0"]);
+    let mut followed = Followed::at(place(&mut client), "/api/v1/events");
+    let _one = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    assert_eq!(followed.next_of("route")["prefix"], "10.0.0.1/32");
+    assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+}

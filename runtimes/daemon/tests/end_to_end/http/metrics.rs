@@ -1,0 +1,78 @@
+//! Metrics, read as Prometheus would.
+
+use std::collections::BTreeMap;
+
+use super::{Web, get, place};
+
+/// Samples by their name and labels.
+fn samples(text: &str) -> BTreeMap<&str, f64> {
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit_once(' ').unwrap()).map(|(name, value)| (name, value.parse().unwrap())).collect()
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let web = Web::start(&[]);
+    let mut watcher = web.client(&["--subscribe", "23"]);
+    watcher.log("ESTABLISHED");
+    let _client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1,23#10.0.0.2/32#2001:db8::1"]);
+    watcher.line();
+    watcher.line();
+    let answer = web.get("/metrics");
+    assert!(answer.head.contains("content-type: application/openmetrics-text"), "{}", answer.head);
+    let samples = samples(&answer.body);
+    let expected = [
+        (r#"metalbond_peers{state="ESTABLISHED"}"#, 2.0),
+        (r#"metalbond_peers{state="RETRY"}"#, 0.0),
+        ("metalbond_ready", 1.0),
+        ("metalbond_routes", 2.0),
+        ("metalbond_vnis", 1.0),
+        (r#"metalbond_messages_received_total{type="update"}"#, 2.0),
+        (r#"metalbond_messages_sent_total{type="update"}"#, 2.0),
+        (r#"metalbond_messages_received_total{type="subscribe"}"#, 1.0),
+        (r#"metalbond_updates_refused_total{reason="impossible"}"#, 0.0),
+        (r#"metalbond_peer_sessions_established{peer="127.0.0.1"}"#, 2.0),
+        (r#"metalbond_peer_routes{peer="127.0.0.1"}"#, 2.0),
+        (r#"metalbond_peer_lag_changes{peer="127.0.0.1"}"#, 0.0),
+        (r#"metalbond_peer_messages_sent_total{peer="127.0.0.1",type="update"}"#, 2.0),
+        (r#"metalbond_vni_routes{vni="23"}"#, 2.0),
+        (r#"metalbond_vni_subscribers{vni="23"}"#, 1.0),
+    ];
+    for (name, value) in expected {
+        assert_eq!(samples.get(name), Some(&value), "{name} in\n{}", answer.body);
+    }
+    let digest = &web.json("/api/v1/vnis")["items"][0]["digest"];
+    let digest = u64::from_str_radix(digest.as_str().unwrap(), 16).unwrap() >> 12;
+    assert_eq!(samples[r#"metalbond_vni_digest{vni="23"}"#], digest as f64);
+    let turns = samples["metalbond_turn_seconds_count"];
+    assert!(turns > 2.0);
+    assert_eq!(samples[r#"metalbond_turn_seconds_bucket{le="+Inf"}"#], turns);
+    assert!(samples["metalbond_convergence_seconds_count"] >= 1.0);
+}
+
+#[test]
+fn a_client_counts_its_servers_by_their_names() {
+    let web = Web::start(&[]);
+    let mut client = web.client(&["--subscribe", "23", "--http", "127.0.0.1:0", "--no-vni-metrics"]);
+    let http = place(&mut client);
+    client.log("ESTABLISHED");
+    super::until(http, "/api/v1/status", |status| status["ready"] == true);
+    let answer = get(http, "/metrics");
+    let samples = samples(&answer.body);
+    let server = web.server.addrs[0];
+    for (name, value) in [("sessions_established", 1.0), ("dials_total", 1.0), ("sessions_total", 1.0)] {
+        assert_eq!(samples[&*format!("metalbond_peer_{name}{{peer=\"{server}\"}}")], value, "{name}");
+    }
+    assert!(!answer.body.contains("metalbond_vni_"), "{}", answer.body);
+}
+
+#[test]
+fn families_by_peer_and_by_network_can_be_left_out() {
+    let web = Web::start(&["--no-peer-metrics", "--no-vni-metrics"]);
+    let _client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    web.until_routes(1);
+    let body = web.get("/metrics").body;
+    assert!(!body.contains("metalbond_peer_") && !body.contains("metalbond_vni_"), "{body}");
+    assert_eq!(samples(&body)["metalbond_routes"], 1.0);
+}

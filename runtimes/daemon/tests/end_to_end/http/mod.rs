@@ -1,0 +1,156 @@
+//! What the daemon tells over HTTP.
+
+mod api;
+mod events;
+mod health;
+mod large;
+mod metrics;
+mod reference;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::process::{DEADLINE, Process, Server};
+
+/// A server with HTTP on a free port.
+struct Web {
+    server: Server,
+    http: SocketAddr,
+}
+
+impl Web {
+    fn start(args: &[&str]) -> Self {
+        let mut all = vec!["--http", "127.0.0.1:0"];
+        all.extend(args);
+        // Its line comes before those of the listeners.
+        let mut process = Process::start(&[&["server", "--listen", "127.0.0.1:0"], &all[..]].concat());
+        let http = place(&mut process);
+        let addrs = vec![crate::process::bound(&process.log("listening on "))];
+        Self { server: Server { process, addrs }, http }
+    }
+
+    fn client(&self, args: &[&str]) -> Process {
+        Process::client(&self.server.addrs, args)
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        get(self.http, path)
+    }
+
+    fn json(&self, path: &str) -> Value {
+        self.get(path).json()
+    }
+
+    /// Asks again and again until the answer is as expected.
+    fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        until(self.http, path, is_so)
+    }
+
+    /// Waits until the server holds so many routes.
+    fn until_routes(&self, routes: u64) {
+        self.until("/api/v1/status", |status| status["routes"] == routes);
+    }
+}
+
+fn until(http: SocketAddr, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let start = Instant::now();
+    loop {
+        let value = get(http, path).json();
+        if is_so(&value) {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "{path} still says {value:#}");
+    }
+}
+
+/// Where a process speaks HTTP.
+fn place(process: &mut Process) -> SocketAddr {
+    let line = process.log("HTTP on http://");
+    line.rsplit_once("http://").unwrap().1.trim_end_matches('/').parse().unwrap()
+}
+
+/// An answer, whole.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert!(self.head.contains("content-type: application/json"), "{}", self.head);
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn error(&self) -> (u16, String) {
+        (self.status, self.json()["error"].as_str().unwrap().to_owned())
+    }
+}
+
+/// By HTTP/1.0: the answer ends with the connection.
+fn get(http: SocketAddr, path: &str) -> Answer {
+    let mut text = String::new();
+    ask(http, path).read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+fn ask(http: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: test\r\n\r\n").unwrap();
+    stream
+}
+
+/// A stream of server-sent events.
+struct Followed(BufReader<TcpStream>);
+
+impl Followed {
+    fn at(http: SocketAddr, path: &str) -> Self {
+        let mut reader = BufReader::new(ask(http, path));
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+        }
+        let mut followed = Self(reader);
+        assert_eq!(followed.next().unwrap().0, "following");
+        followed
+    }
+
+    /// The next event: its name and data. `None`: the stream has ended.
+    fn next(&mut self) -> Option<(String, Value)> {
+        let (mut name, mut data, start) = (String::new(), None, Instant::now());
+        loop {
+            assert!(start.elapsed() < DEADLINE, "nothing but heartbeats");
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(": ") {
+                Some(("event", text)) => name = text.to_owned(),
+                Some(("data", text)) => data = Some(serde_json::from_str(text).unwrap()),
+                _ => {}
+            }
+            if line == "\n"
+                && let Some(data) = data.take()
+            {
+                return Some((name, data));
+            }
+        }
+    }
+
+    /// The next event of this name.
+    fn next_of(&mut self, wanted: &str) -> Value {
+        loop {
+            let (name, data) = self.next().expect("the stream goes on");
+            if name == wanted {
+                return data;
+            }
+        }
+    }
+}
