@@ -5,21 +5,24 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::check::CheckArgs;
+use crate::config::ConfigArgs;
 use crate::http::HttpArgs;
 use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
+use crate::manual::{CompletionsArgs, ManArgs};
 use crate::record::RecordArgs;
 use crate::replay::ReplayArgs;
-use crate::{spec, usage};
+use crate::spec;
 
 /// Route distribution for virtual networks, by the MetalBond v1 protocol.
 #[derive(Parser, Debug)]
@@ -29,7 +32,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
     /// Log each try to connect and each handshake, too (-vv: also what libraries have to say). Otherwise as RUST_LOG
     /// says, or info
-    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 100)]
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "METALBOND_VERBOSE", display_order = 100)]
     pub(crate) verbose: u8,
     /// How log lines look, on standard error
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -45,6 +48,12 @@ pub(crate) enum Command {
     Client(Box<ClientArgs>),
     /// Run again what was recorded with --record, and compare what comes out with what came out then
     Replay(ReplayArgs),
+    /// Check a file with settings, as for --config
+    Check(CheckArgs),
+    /// Print a script that completes this program's arguments in a shell
+    Completions(CompletionsArgs),
+    /// Write manual pages
+    Man(ManArgs),
     /// Watch a server and three clients exchange routes over loopback; takes a moment and ends by itself
     Demo,
 }
@@ -69,6 +78,8 @@ pub(crate) struct ServerArgs {
     #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
     pub(crate) pace: u32,
     #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
     pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
@@ -84,14 +95,14 @@ pub(crate) struct ClientArgs {
     pub(crate) server: Vec<Endpoint>,
     /// Virtual networks whose routes to receive; may be given several times
     #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, value_delimiter = ',')]
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_negative_numbers = true, env = "METALBOND_SUBSCRIBE")]
     pub(crate) subscribe: Vec<Vni>,
     /// A route to announce, vni#prefix#nexthop[#STD|LB|NAT|<target VNI>][#from#to]; may be given several times
     #[arg(long, value_name = "SPEC", value_parser = spec::parse, value_delimiter = ',')]
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_hyphen_values = true, env = "METALBOND_ANNOUNCE")]
     pub(crate) announce: Vec<Route>,
     /// A file with one SPEC a line; `-` reads standard input as it comes, where a leading `-` withdraws
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "METALBOND_ANNOUNCE_FILE")]
     pub(crate) announce_file: Vec<PathBuf>,
     /// The interval of keepalives; the lower of the two ends' holds. A server silent for 2.5 intervals is gone
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
@@ -106,11 +117,13 @@ pub(crate) struct ClientArgs {
     #[arg(default_value = "10", env = "METALBOND_RESTART_TIME")]
     pub(crate) restart_time: u32,
     /// Leave for good at the end: withdraw all announcements first, and remove the kernel routes
-    #[arg(long)]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_CLEANUP")]
     pub(crate) cleanup: bool,
     /// How changes of routes look, on standard output; nothing is printed if they are installed
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
     pub(crate) output: OutputFormat,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     #[command(flatten)]
     pub(crate) record: RecordArgs,
     #[command(flatten)]
@@ -179,17 +192,8 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Parses the arguments of this process. An error (or the help) has been printed, and the exit code is what is left to
-/// do.
-pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    let cli = Cli::try_parse().map_err(|error| usage::from_clap(&error))?;
-    if let Command::Client(args) = &cli.command {
-        check_client(args).map_err(|why| usage::complain(2, why))?;
-    }
-    Ok(cli)
-}
-
-fn check_client(args: &ClientArgs) -> Result<(), String> {
+/// What is wrong with a client's arguments beyond what each says alone.
+pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
     once("--server", &args.server)?;
     once("--subscribe", &args.subscribe)?;
     once("--announce", &args.announce)?;

@@ -1,25 +1,28 @@
 //! `metalbond client`: announces routes, and prints those of others, until it is told to stop.
 
 use std::io::ErrorKind;
-use std::mem;
 
 use anyhow::Context as _;
-use metalbond::{Config, Route};
-use metalbond_tokio::{Changes, MetalBond};
+use metalbond::{Config, PeerId, Route};
+use metalbond_tokio::{Changes, Endpoint, MetalBond};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::announce_file::{self, Batch, Lines};
 use crate::api::Role;
-use crate::cli::ClientArgs;
+use crate::cli::{Cli, ClientArgs, Command};
+use crate::config::{Setting, Source};
 use crate::http::{self, App, Events, Http, HttpArgs};
 use crate::install::{self, KernelRoutes};
 use crate::output;
+use crate::reload::Reload;
 use crate::signals::Stop;
+use crate::wanted::{Wanted, watched};
 
 /// Runs a client until SIGTERM or SIGINT, or until nobody reads its standard output any more.
-pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
+pub(crate) async fn run(mut args: Box<ClientArgs>, source: Source, from_file: Vec<Setting>) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
+    let mut reload = Reload::new(source, from_file, watched(&args))?;
     let files = args.files();
     let start = async {
         let routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await??;
@@ -37,7 +40,7 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
         }
         started = start => started?,
     };
-    let announcements = mem::take(&mut args.announce).into_iter().chain(from_files).collect();
+    let wanted = Wanted::of(&mut args, from_files);
     let client = Client { node, kernel, events: Events::new() };
     let http = client.start_http(&args.http).await?;
     let result = tokio::select! {
@@ -45,7 +48,7 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
             info!("{signal}: closing all sessions");
             Ok(())
         }
-        result = client.serve(&args, announcements, &mut changes) => result,
+        result = client.serve(&args, wanted, &mut changes, &mut reload) => result,
     };
     client.end(args.cleanup).await;
     if let Some(http) = http {
@@ -54,10 +57,10 @@ pub(crate) async fn run(mut args: Box<ClientArgs>) -> anyhow::Result<()> {
     result
 }
 
-struct Client {
-    node: MetalBond,
+pub(crate) struct Client {
+    pub(crate) node: MetalBond,
     /// Where routes are installed, if they are.
-    kernel: Option<KernelRoutes>,
+    pub(crate) kernel: Option<KernelRoutes>,
     /// For those who follow what happens.
     events: Events,
 }
@@ -75,19 +78,31 @@ impl Client {
 
     /// Everything that a client does between its start and its end. Doesn't end by itself, but by an error or with its
     /// standard output.
-    async fn serve(&self, args: &ClientArgs, announcements: Vec<Route>, changes: &mut Changes) -> anyhow::Result<()> {
+    async fn serve(
+        &self,
+        args: &ClientArgs,
+        mut wanted: Wanted,
+        changes: &mut Changes,
+        reload: &mut Reload,
+    ) -> anyhow::Result<()> {
         let Self { node, kernel, events } = self;
-        for &vni in &args.subscribe {
+        for &vni in &wanted.subscriptions {
             node.subscribe(vni).await.with_context(|| format!("cannot subscribe to {vni}"))?;
         }
         // One that is announced twice, by a file and another, is announced.
-        self.announce(announcements).await?;
+        self.announce(wanted.announcements.iter().copied().collect()).await?;
         // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server
         // that is away once, and then rarely.
-        for server in &args.server {
-            info!("connecting to {server}");
-            node.add_peer(server.clone()).await.with_context(|| format!("cannot add server {server}"))?;
+        for (server, id) in &mut wanted.servers {
+            *id = Some(self.add_server(server).await?);
         }
+        let change = async {
+            loop {
+                reload.wait().await;
+                let Some(Cli { command: Command::Client(args), .. }) = reload.read() else { continue };
+                self.change(&mut wanted, args, reload).await?;
+            }
+        };
         let feed = async {
             if args.reads_stdin() {
                 self.feed().await?;
@@ -108,10 +123,16 @@ impl Client {
         tokio::select! {
             listened = listen => listened,
             fed = feed => fed,
+            changed = change => changed,
         }
     }
 
-    async fn announce(&self, routes: Vec<Route>) -> anyhow::Result<()> {
+    pub(crate) async fn add_server(&self, server: &Endpoint) -> anyhow::Result<PeerId> {
+        info!("connecting to {server}");
+        self.node.add_peer(server.clone()).await.with_context(|| format!("cannot add server {server}"))
+    }
+
+    pub(crate) async fn announce(&self, routes: Vec<Route>) -> anyhow::Result<()> {
         if let Some(kernel) = &self.kernel {
             kernel.announced(routes.clone()).await?;
         }
@@ -135,7 +156,7 @@ impl Client {
         }
     }
 
-    async fn withdraw(&self, routes: Vec<Route>) -> anyhow::Result<()> {
+    pub(crate) async fn withdraw(&self, routes: Vec<Route>) -> anyhow::Result<()> {
         if let Some(kernel) = &self.kernel {
             kernel.withdrawn(routes.clone()).await?;
         }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 pub(crate) use metalbond::fib::FibStats;
 use metalbond::fib::{ExcludedKinds, Fib, FibSettings};
@@ -37,7 +38,7 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "DEVICE", requires = "install_routes", env = "METALBOND_TUN")]
     pub(crate) tun: Option<String>,
     /// Install IPv4 destinations only
-    #[arg(long, requires = "install_routes")]
+    #[arg(long, requires = "install_routes", value_parser = BoolishValueParser::new(), env = "METALBOND_IPV4_ONLY")]
     pub(crate) ipv4_only: bool,
     /// The protocol number by which our kernel routes are known, and adopted after a restart
     #[arg(long, value_name = "NUMBER", value_parser = parse_protocol, allow_negative_numbers = true)]
@@ -45,18 +46,19 @@ pub(crate) struct InstallArgs {
     pub(crate) rt_proto: u8,
     /// Don't install next hops of a type; may be given several times
     #[arg(long, value_name = "TYPE", value_enum, value_delimiter = ',', ignore_case = true)]
-    #[arg(requires = "install_routes")]
+    #[arg(requires = "install_routes", env = "METALBOND_EXCLUDE_TYPE")]
     pub(crate) exclude_type: Vec<Kind>,
     /// Give next hops in a network 99 times the weight of a destination's others; may be given several times
     #[arg(long, value_name = "CIDR", value_parser = parse_network, value_delimiter = ',')]
-    #[arg(requires = "install_routes")]
+    #[arg(requires = "install_routes", env = "METALBOND_PREFER_NETWORK")]
     pub(crate) prefer_network: Vec<Prefix>,
     /// Ids for the kernel's nexthop objects; each hypervisor and each set of them needs one
     #[arg(long, value_name = "FIRST-LAST", value_parser = parse_ids, requires = "install_routes")]
     #[arg(default_value = "2000000000-2099999999", env = "METALBOND_NEXTHOP_IDS")]
     pub(crate) nexthop_ids: Ids,
     /// Do without nexthop objects, as on kernels before 5.3: of several next hops, IPv6 routes lead to one only
-    #[arg(long, requires = "install_routes")]
+    #[arg(long, requires = "install_routes", value_parser = BoolishValueParser::new())]
+    #[arg(env = "METALBOND_NO_NEXTHOP_OBJECTS")]
     pub(crate) no_nexthop_objects: bool,
 }
 

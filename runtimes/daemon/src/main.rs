@@ -3,8 +3,10 @@
 
 mod announce_file;
 mod api;
+mod check;
 mod cli;
 mod client;
+mod config;
 mod demo;
 mod http;
 #[cfg(target_os = "linux")]
@@ -14,34 +16,41 @@ mod install;
 mod install;
 mod limits;
 mod logging;
+mod manual;
 mod output;
 mod record;
+mod reload;
 mod replay;
 mod server;
 mod signals;
 mod spec;
 mod steps;
 mod usage;
+mod wanted;
 
+use std::io;
 use std::process::ExitCode;
 
 use announce_file::FileError;
 use cli::Command;
+use config::{Problem, Setting, Settings, Source};
 use tracing::Level;
 
 fn main() -> ExitCode {
-    let cli = match cli::parse() {
-        Ok(cli) => cli,
-        Err(code) => return code,
+    let source = Source::of_process();
+    let Settings { cli, from_file } = match source.read() {
+        Ok(settings) => settings,
+        Err(Problem::Arguments(error)) => return usage::from_clap(&error),
+        Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
     };
     // The demonstration speaks for itself.
     let level = if matches!(cli.command, Command::Demo) { Level::WARN } else { Level::INFO };
     let logs = logging::start(cli.verbose, level, cli.log_format);
-    let result = run(cli.command);
+    let result = run(cli.command, source, from_file);
     // First the last lines of the log, then the error.
     drop(logs);
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let code = if error.is::<FileError>() { 2 } else { 1 };
             usage::complain(code, format_args!("{error:#}"))
@@ -49,22 +58,37 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the subcommand to its end. Everything happens on this thread; only reads of standard input, writes to
-/// standard output and those of logs have threads of their own, so that none can hold up a session.
-fn run(command: Command) -> anyhow::Result<()> {
-    if let Command::Replay(args) = command {
-        return replay::run(&args);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        match command {
-            Command::Server(args) => server::run(args).await,
-            Command::Client(args) => client::run(args).await,
-            Command::Demo => demo::run().await,
-            Command::Replay(args) => replay::run(&args),
+/// Runs the subcommand to its end. A server or client runs on this thread; only reads of standard input, writes to
+/// standard output, those of logs, and HTTP have threads of their own, so that none can hold up a session.
+fn run(command: Command, source: Source, from_file: Vec<Setting>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Server(args) => on_runtime(server::run(args, source, from_file))?,
+        Command::Client(args) => on_runtime(client::run(args, source, from_file))?,
+        Command::Demo => on_runtime(demo::run())?,
+        Command::Replay(args) => replay::run(&args)?,
+        Command::Completions(args) => unless_unread(manual::completions(&args))?,
+        Command::Man(args) => manual::man(&args)?,
+        Command::Check(args) => {
+            if let Err(lines) = check::run(&args) {
+                return Ok(usage::complain_all(2, lines));
+            }
         }
-    });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
     // A read of standard input can't be interrupted: leave without it.
     runtime.shutdown_background();
     result
+}
+
+/// A closed pipe (`metalbond completions bash | head -1`) is no failure.
+fn unless_unread(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }

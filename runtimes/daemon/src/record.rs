@@ -17,7 +17,7 @@ use tracing::info;
 pub(crate) struct RecordArgs {
     /// Record all that is received, with its time, for `metalbond replay`. A file that exists is not overwritten: nothing
     /// starts then; in a directory, each start gets a new file. It holds routes and the hash seed: only its owner may read it
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(long, value_name = "FILE|DIR", env = "METALBOND_RECORD")]
     record: Option<PathBuf>,
 }
 

@@ -10,13 +10,16 @@ use tracing::info;
 
 use crate::api::Role;
 use crate::cli::{Listen, ServerArgs};
+use crate::config::{Setting, Source};
 use crate::http::{self, App, Events, Http};
 use crate::limits;
+use crate::reload::Reload;
 use crate::signals::Stop;
 
 /// Runs a server until SIGTERM or SIGINT.
-pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: ServerArgs, source: Source, from_file: Vec<Setting>) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
+    let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect())?;
     limits::raise_descriptors();
     let started = tokio::select! {
         signal = stop.signalled() => {
@@ -45,7 +48,14 @@ pub(crate) async fn run(args: ServerArgs) -> anyhow::Result<()> {
         signal = stop.signalled() => (signal, None),
         http = serve => {
             let http = http?;
-            (stop.signalled().await, http)
+            let signal = loop {
+                tokio::select! {
+                    signal = stop.signalled() => break signal,
+                    // What it has to say, it says; there is nothing yet that a server changes while it runs.
+                    () = reload.wait() => drop(reload.read()),
+                }
+            };
+            (signal, http)
         }
     };
     info!("{signal}: closing all sessions");

@@ -27,6 +27,14 @@ pub(crate) fn complain(code: u8, what: impl Display) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Says all that is wrong, one line each.
+pub(crate) fn complain_all(code: u8, lines: Vec<String>) -> ExitCode {
+    for line in lines {
+        complain(code, line);
+    }
+    ExitCode::from(code)
+}
+
 /// Help and version go to standard output with exit code 0; an error becomes one line, with exit code 2.
 pub(crate) fn from_clap(error: &clap::Error) -> ExitCode {
     let text = error.render();
@@ -45,7 +53,7 @@ pub(crate) fn from_clap(error: &clap::Error) -> ExitCode {
 }
 
 /// `--announce '23#10.0.0.0/33#::1': prefix length 33 is over 32` for a value, and clap's own words for the rest.
-fn one_line(error: &clap::Error) -> String {
+pub(crate) fn one_line(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::InvalidUtf8
         && let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none())
     {

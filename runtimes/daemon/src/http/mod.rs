@@ -18,6 +18,7 @@ mod status;
 mod tables;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 pub(crate) use app::App;
 pub(crate) use events::{Events, watch_all, watch_peers};
@@ -33,9 +34,9 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = crate::cli::parse_listen, env = "METALBOND_HTTP")]
     pub(crate) http: Option<Listen>,
     /// Leave out what /metrics says of each peer: some twenty lines
-    #[arg(long, env = "METALBOND_NO_PEER_METRICS")]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_PEER_METRICS")]
     pub(crate) no_peer_metrics: bool,
     /// Leave out what /metrics says of each virtual network: three lines
-    #[arg(long, env = "METALBOND_NO_VNI_METRICS")]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_VNI_METRICS")]
     pub(crate) no_vni_metrics: bool,
 }

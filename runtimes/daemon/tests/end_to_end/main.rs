@@ -3,11 +3,13 @@
 //! event that would have come behind it.
 
 mod arguments;
+mod config;
 mod demo;
 mod departures;
 mod exchange;
 mod http;
 mod limits;
+mod manual;
 mod ports;
 mod process;
 mod raw;

@@ -154,3 +154,10 @@ impl Followed {
         }
     }
 }
+
+/// What a client that speaks HTTP has agreed on with its server.
+pub(crate) fn negotiated_keepalive(mut client: Process) -> u64 {
+    let http = place(&mut client);
+    let peers = until(http, "/api/v1/peers", |peers| peers["items"][0]["state"] == "ESTABLISHED");
+    peers["items"][0]["keepalive_seconds"].as_u64().unwrap()
+}

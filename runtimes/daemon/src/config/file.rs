@@ -1,0 +1,219 @@
+//! A file with settings, in TOML: each one the name and the value of a flag, and where it stands.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, Command};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::usage;
+
+/// The tables that a file may have.
+const ROLES: [&str; 2] = ["server", "client"];
+/// Flags that make no sense in a file.
+const NOT_HERE: [&str; 3] = ["config", "help", "version"];
+
+/// Where something stands, counted from 1; columns in characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+    }
+}
+
+/// One setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Setting {
+    /// The flag's id and long name.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// The same on a command line.
+    pub(crate) args: Vec<OsString>,
+    /// Of which table; `None`: of both.
+    role: Option<&'static str>,
+}
+
+impl Setting {
+    /// Whether an error is about it.
+    pub(crate) fn is_named_in(&self, error: &str) -> bool {
+        let flag = format!("--{}", self.name);
+        error.match_indices(&flag).any(|(at, _)| {
+            let behind = error[at + flag.len()..].chars().next();
+            behind.is_none_or(|c| !c.is_alphanumeric() && c != '-')
+        })
+    }
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(crate) struct File {
+    settings: Vec<Setting>,
+    /// The tables that it has.
+    pub(crate) roles: Vec<&'static str>,
+}
+
+impl File {
+    /// Reads a file and checks each of its settings alone. `only`: the table of one role counts, the other must be TOML.
+    pub(crate) fn read(path: &Path, command: &Command, only: Option<&str>) -> Result<Self, Vec<String>> {
+        let text = fs::read_to_string(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
+        let mut reader = Reader { path, text: &text, settings: Vec::new(), errors: Vec::new() };
+        let mut roles = Vec::new();
+        match DeTable::parse(&text) {
+            Ok(table) => reader.file(table.get_ref(), command, only, &mut roles),
+            Err(error) => {
+                let at = error.span().unwrap_or(0..0);
+                reader.complain(&at, error.message().lines().collect::<Vec<_>>().join(" "));
+            }
+        }
+        let Reader { settings, mut errors, .. } = reader;
+        if errors.is_empty() {
+            roles.sort_by_key(|role| ROLES.iter().position(|other| other == role));
+            return Ok(Self { settings, roles });
+        }
+        errors.sort_by_key(|(place, _)| (place.line, place.column));
+        Err(errors.into_iter().map(|(place, why)| format!("{place}: {why}")).collect())
+    }
+
+    /// The settings of a role.
+    pub(crate) fn of(&self, role: &str) -> impl Iterator<Item = &Setting> {
+        self.settings.iter().filter(move |setting| setting.role.is_none_or(|other| other == role))
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    settings: Vec<Setting>,
+    errors: Vec<(Place, String)>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, file: &DeTable<'_>, command: &Command, only: Option<&str>, roles: &mut Vec<&'static str>) {
+        for (key, value) in file {
+            let name: &str = key.get_ref();
+            match (ROLES.iter().find(|role| **role == name), value.get_ref()) {
+                (Some(role), DeValue::Table(table)) => {
+                    roles.push(role);
+                    if only.is_none_or(|only| only == *role)
+                        && let Some(command) = command.find_subcommand(role)
+                    {
+                        for (key, value) in table {
+                            self.setting(command, Some(role), key, value);
+                        }
+                    }
+                }
+                (Some(_), _) => self.complain(&key.span(), format!("'{name}' is to be a table: [{name}]")),
+                (None, DeValue::Table(_)) => {
+                    self.complain(&key.span(), format!("there is no table [{name}]; there are [server] and [client]"));
+                }
+                (None, _) => self.setting(command, None, key, value),
+            }
+        }
+    }
+
+    fn setting(
+        &mut self,
+        command: &Command,
+        role: Option<&'static str>,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let name: &str = key.get_ref();
+        let mut flags = command.get_arguments().filter(|arg| !NOT_HERE.contains(&arg.get_id().as_str()));
+        let Some(arg) = flags.find(|arg| arg.get_long() == Some(name)) else {
+            let known = command.get_arguments().filter_map(Arg::get_long).filter(|long| !NOT_HERE.contains(long));
+            let near = known.map(|long| (strsim::jaro_winkler(long, name), long)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let hint =
+                near.filter(|(likeness, _)| *likeness > 0.8).map(|(_, long)| format!("; did you mean '{long}'?"));
+            let table = role.map_or("outside of the tables".to_owned(), |role| format!("in [{role}]"));
+            return self
+                .complain(&key.span(), format!("there is no setting '{name}' {table}{}", hint.unwrap_or_default()));
+        };
+        let place = self.place(key.span().start);
+        match self.args(arg, name, value) {
+            Ok(args) => {
+                self.settings.push(Setting { id: arg.get_id().to_string(), name: name.to_owned(), place, args, role })
+            }
+            Err((at, why)) => self.complain(&at, why),
+        }
+    }
+
+    /// The setting as it would be on a command line.
+    fn args(
+        &self,
+        arg: &Arg,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Vec<OsString>, (Range<usize>, String)> {
+        let flag = format!("--{name}");
+        match (arg.get_action(), value.get_ref()) {
+            (ArgAction::SetTrue, DeValue::Boolean(true)) => Ok(vec![flag.into()]),
+            (ArgAction::SetTrue, DeValue::Boolean(false)) => Ok(Vec::new()),
+            (ArgAction::SetTrue, other) => {
+                Err((value.span(), format!("{name}: {} where true or false is to be", other.type_str())))
+            }
+            (ArgAction::Count, DeValue::Integer(number)) => match number.as_str().parse::<u8>() {
+                Ok(count) => Ok(vec![flag.into(); count.into()]),
+                Err(_) => Err((value.span(), format!("{name}: '{number}' is not a number from 0 to 255"))),
+            },
+            (ArgAction::Append, DeValue::Array(values)) => {
+                values.iter().map(|value| self.one(arg, &flag, value)).collect()
+            }
+            _ => Ok(vec![self.one(arg, &flag, value)?]),
+        }
+    }
+
+    /// One value of a flag.
+    fn one(&self, arg: &Arg, flag: &str, value: &Spanned<DeValue<'_>>) -> Result<OsString, (Range<usize>, String)> {
+        let name = &flag[2..];
+        let bad = |why: String| (value.span(), why);
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.as_str().replace('_', ""),
+            other => return Err(bad(format!("{name}: {} where a text or a number is to be", other.type_str()))),
+        };
+        // Checked by what checks it on a command line.
+        let mut alone = Arg::new("alone").long("alone").value_parser(arg.get_value_parser().clone());
+        alone = alone.action(ArgAction::Append).num_args(1).ignore_case(arg.is_ignore_case_set());
+        if let Some(delimiter) = arg.get_value_delimiter() {
+            alone = alone.value_delimiter(delimiter);
+        }
+        let command = Command::new("metalbond").no_binary_name(true).arg(alone);
+        if let Err(error) = command.try_get_matches_from([format!("--alone={text}")]) {
+            let why = usage::one_line(&error);
+            return Err(bad(why.replacen("--alone", name, 1)));
+        }
+        let mut given = OsString::from(format!("{flag}="));
+        let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+        if is_path && text != "-" {
+            // As it is seen from the file.
+            given.push(self.path.parent().unwrap_or(Path::new("")).join(text));
+        } else {
+            given.push(text);
+        }
+        Ok(given)
+    }
+
+    fn complain(&mut self, at: &Range<usize>, why: String) {
+        self.errors.push((self.place(at.start), why));
+    }
+
+    fn place(&self, at: usize) -> Place {
+        let before = &self.text[..at.min(self.text.len())];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+        Place { path: self.path.to_owned(), line, column }
+    }
+}

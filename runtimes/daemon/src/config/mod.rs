@@ -1,0 +1,132 @@
+//! Where settings come from: the command line, then the environment, then a file, then what is built in. A file's settings are put
+//! before those of the command line as if they had been written there, unless they are given by one of the first two: so each is
+//! checked in one place.
+
+mod file;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
+
+use crate::cli::{self, Cli, Command};
+use crate::usage;
+pub(crate) use file::{File, Setting};
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigArgs {
+    /// A TOML file with settings: in its tables [server] and [client] each has the name of a flag. What is also given on the
+    /// command line or in the environment is taken from there. SIGHUP, or a change of the file, has it read again: servers,
+    /// subscriptions and announcements are changed then, the rest when the program is started again
+    #[arg(long, value_name = "FILE", env = "METALBOND_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The command line says something else, or nothing good.
+    Arguments(clap::Error),
+    /// A file does: lines for people, one for each thing that is wrong.
+    Text(Vec<String>),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arguments(error) => f.write_str(&usage::one_line(error)),
+            Self::Text(lines) => f.write_str(&lines.join("; ")),
+        }
+    }
+}
+
+impl From<clap::Error> for Problem {
+    fn from(error: clap::Error) -> Self {
+        Self::Arguments(error)
+    }
+}
+
+/// A process's arguments, to be read at its start and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    args: Vec<OsString>,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) cli: Cli,
+    /// Those of a file that count.
+    pub(crate) from_file: Vec<Setting>,
+}
+
+impl Source {
+    /// Those of this process.
+    pub(crate) fn of_process() -> Self {
+        Self { args: std::env::args_os().collect() }
+    }
+
+    /// As if the program were started with a file only.
+    pub(crate) fn of_file(role: &str, path: &std::path::Path) -> Self {
+        Self { args: vec!["metalbond".into(), role.into(), "--config".into(), path.into()] }
+    }
+
+    /// Reads the command line, the environment and the file that they name.
+    pub(crate) fn read(&self) -> Result<Settings, Problem> {
+        let command = command();
+        // As far as it can be understood: what is wrong is said below.
+        let seen = command.clone().ignore_errors(true).try_get_matches_from(&self.args).ok();
+        let role = seen.as_ref().and_then(ArgMatches::subcommand);
+        let path = role.and_then(|(_, given)| given.try_get_one::<PathBuf>("config").ok().flatten());
+        let (Some((role, given)), Some(path)) = (role, path) else {
+            let cli = Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)?;
+            check(&cli).map_err(|why| Problem::Text(vec![why]))?;
+            return Ok(Settings { cli, from_file: Vec::new() });
+        };
+        let file = File::read(path, &command, Some(role)).map_err(Problem::Text)?;
+        let is_given = |setting: &Setting| {
+            let source = given.value_source(&setting.id);
+            matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        let from_file: Vec<_> = file.of(role).filter(|setting| !is_given(setting)).cloned().collect();
+        let cli = self.with(&from_file, command, role).and_then(|cli| {
+            check(&cli).map_err(|why| Problem::Text(vec![why]))?;
+            Ok(cli)
+        });
+        // What is wrong between several settings names a flag: if it is the file's, so is the fault.
+        let cli = cli.map_err(|problem| match &problem {
+            Problem::Arguments(error) if !error.use_stderr() => problem,
+            _ => match from_file.iter().find(|setting| setting.is_named_in(&problem.to_string())) {
+                Some(setting) => Problem::Text(vec![format!("{}: {problem}", setting.place)]),
+                None => problem,
+            },
+        })?;
+        Ok(Settings { cli, from_file })
+    }
+
+    fn with(&self, from_file: &[Setting], command: clap::Command, role: &str) -> Result<Cli, Problem> {
+        let mut args = self.args.clone();
+        // Behind the name of the subcommand; the flags of the program itself may stand there, too.
+        let place = args.iter().position(|arg| arg == role).map_or(args.len(), |place| place + 1);
+        args.splice(place..place, from_file.iter().flat_map(|setting| setting.args.iter().cloned()));
+        Ok(Cli::from_arg_matches(&command.try_get_matches_from(args)?)?)
+    }
+}
+
+/// The command line. A variable of the environment that is empty is none.
+pub(crate) fn command() -> clap::Command {
+    let is_empty =
+        |arg: &clap::Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
+    let unset = move |arg: clap::Arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg };
+    Cli::command().mut_args(unset).mut_subcommands(move |command| command.mut_args(unset))
+}
+
+/// What is wrong between several arguments.
+fn check(cli: &Cli) -> Result<(), String> {
+    match &cli.command {
+        Command::Client(args) => cli::check_client(args),
+        _ => Ok(()),
+    }
+}

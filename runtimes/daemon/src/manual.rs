@@ -1,0 +1,89 @@
+//! `metalbond completions` and `metalbond man`: from the same definitions as the command line itself.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Command, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::{Man, roff::Roff, roff::roman};
+
+use crate::cli::Cli;
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that is to complete
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Write a page for the program and for each subcommand into this directory, which is made. Without it, the program's page
+    /// goes to standard output
+    #[arg(value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Sections behind those that come from the definitions: title and text.
+const SECTIONS: [(&str, &str); 3] = [
+    (
+        "SIGNALS",
+        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). SIGHUP has settings \
+         read again: servers, subscriptions and announcements are changed without touching sessions that stay.",
+    ),
+    (
+        "EXIT STATUS",
+        "0: an end that was asked for. 1: an error of the system. 2: a bad argument, setting or file. `metalbond diff` and \
+         `metalbond replay` say in their help what 1 means to them.",
+    ),
+    (
+        "SETTINGS",
+        "What is given on the command line counts first, then the environment (a variable that is empty is none), then the file \
+         of --config, then what is built in.",
+    ),
+];
+
+/// Prints a script for a shell.
+pub(crate) fn completions(args: &CompletionsArgs) -> io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "metalbond", &mut script);
+    io::stdout().write_all(&script)
+}
+
+/// Writes the pages.
+pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
+    // Without the environment of this process, which is none of the page's business.
+    let mut command = Cli::command();
+    command.build();
+    let Some(dir) = &args.dir else {
+        return Ok(io::stdout().write_all(&page(&command, "metalbond")?)?);
+    };
+    fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    write(dir, "metalbond", &command)?;
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        write(dir, &format!("metalbond-{}", sub.get_name()), sub)?;
+    }
+    Ok(())
+}
+
+fn write(dir: &Path, name: &str, command: &Command) -> anyhow::Result<()> {
+    let path = dir.join(format!("{name}.1"));
+    fs::write(&path, page(command, name)?).with_context(|| path.display().to_string())
+}
+
+fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
+    let command = command.clone().display_name(name.to_owned()).version(env!("CARGO_PKG_VERSION"));
+    let mut page = Vec::new();
+    Man::new(command)
+        .title(name.to_uppercase())
+        .source(concat!("metalbond ", env!("CARGO_PKG_VERSION")))
+        .render(&mut page)?;
+    let mut more = Roff::new();
+    for (title, text) in SECTIONS {
+        more.control("SH", [title]).text([roman(text)]);
+    }
+    more.to_writer(&mut page)?;
+    Ok(page)
+}

@@ -1,0 +1,50 @@
+//! Completions and manual pages.
+
+use std::fs;
+use std::process::Command;
+
+use crate::process::run;
+
+#[test]
+fn bash_completes_flags() {
+    let script = run(&["completions", "bash"]);
+    assert_eq!(script.code, Some(0));
+    let ask = "COMP_WORDS=(metalbond server --keep); COMP_CWORD=2; _metalbond metalbond --keep server; echo \"${COMPREPLY[@]}\"";
+    let Ok(done) = Command::new("bash").args(["-c", &format!("{}\n{ask}", script.stdout.join("\n"))]).output() else {
+        eprintln!("skipped: there is no bash");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "--keepalive --keep-out\n", "{done:?}");
+}
+
+#[test]
+fn every_subcommand_has_a_page_that_names_its_flags() {
+    let dir = std::env::temp_dir().join(format!("metalbond-man-{}", std::process::id()));
+    let path = dir.to_str().unwrap();
+    assert_eq!(run(&["man", path]).code, Some(0));
+    let page = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let (all, server) = (page("metalbond.1"), page("metalbond-server.1"));
+    assert!(all.starts_with(".ie \\n(.g .ds Aq \\(aq\n") && all.contains(".TH METALBOND 1"), "{all}");
+    for text in
+        [".TH METALBOND-SERVER 1", "\\-\\-keepalive", "METALBOND_KEEPALIVE", ".SH SIGNALS", ".SH \"EXIT STATUS\""]
+    {
+        assert!(server.contains(text), "{text} is not in\n{server}");
+    }
+    let named: Vec<_> =
+        run(&["--help"]).stdout.iter().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect();
+    let commands = named.iter().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+    for command in commands.map(|line| line.split(' ').next().unwrap()).filter(|command| *command != "help") {
+        assert!(dir.join(format!("metalbond-{command}.1")).exists(), "{command}");
+    }
+    // Where there is a formatter, it has nothing to complain of.
+    if let Ok(done) = Command::new("man")
+        .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
+        .arg(dir.join("metalbond-server.1"))
+        .output()
+    {
+        assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+    } else {
+        eprintln!("skipped: there is no man");
+    }
+    fs::remove_dir_all(dir).unwrap();
+}
