@@ -16,6 +16,7 @@ use metalbond_tokio::{Endpoint, EndpointError};
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::http::HttpArgs;
+use crate::inspect::{DiffArgs, ShowArgs, WatchArgs};
 use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
@@ -48,6 +49,12 @@ pub(crate) enum Command {
     Client(Box<ClientArgs>),
     /// Run again what was recorded with --record, and compare what comes out with what came out then
     Replay(ReplayArgs),
+    /// Show what a running daemon holds, over HTTP
+    Show(ShowArgs),
+    /// Follow changes of a running daemon's routes and peers
+    Watch(WatchArgs),
+    /// Compare the tables of running daemons. Exit code 0: they hold the same routes; 1: they differ; 2: it can't be said
+    Diff(DiffArgs),
     /// Check a file with settings, as for --config
     Check(CheckArgs),
     /// Print a script that completes this program's arguments in a shell

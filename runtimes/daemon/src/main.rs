@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod http;
+mod inspect;
 #[cfg(target_os = "linux")]
 mod install;
 #[cfg(not(target_os = "linux"))]
@@ -66,6 +67,9 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>) -> anyhow::Res
         Command::Client(args) => on_runtime(client::run(args, source, from_file))?,
         Command::Demo => on_runtime(demo::run())?,
         Command::Replay(args) => replay::run(&args)?,
+        Command::Show(args) => inspect::show(&args)?,
+        Command::Watch(args) => inspect::watch(&args)?,
+        Command::Diff(args) => return Ok(inspect::diff(&args)),
         Command::Completions(args) => unless_unread(manual::completions(&args))?,
         Command::Man(args) => manual::man(&args)?,
         Command::Check(args) => {

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Where a daemon's HTTP side listens by convention, and the commands look for it.
-#[allow(dead_code)]
 pub(crate) const HTTP: &str = "127.0.0.1:4712";
 
 /// Some of a list's items, and how to go on.

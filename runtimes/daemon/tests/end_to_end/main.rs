@@ -8,6 +8,7 @@ mod demo;
 mod departures;
 mod exchange;
 mod http;
+mod inspect;
 mod limits;
 mod manual;
 mod ports;

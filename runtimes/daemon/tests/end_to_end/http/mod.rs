@@ -16,13 +16,13 @@ use serde_json::Value;
 use crate::process::{DEADLINE, Process, Server};
 
 /// A server with HTTP on a free port.
-struct Web {
-    server: Server,
-    http: SocketAddr,
+pub(crate) struct Web {
+    pub(crate) server: Server,
+    pub(crate) http: SocketAddr,
 }
 
 impl Web {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut all = vec!["--http", "127.0.0.1:0"];
         all.extend(args);
         // Its line comes before those of the listeners.
@@ -32,7 +32,7 @@ impl Web {
         Self { server: Server { process, addrs }, http }
     }
 
-    fn client(&self, args: &[&str]) -> Process {
+    pub(crate) fn client(&self, args: &[&str]) -> Process {
         Process::client(&self.server.addrs, args)
     }
 
@@ -40,7 +40,7 @@ impl Web {
         get(self.http, path)
     }
 
-    fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         self.get(path).json()
     }
 
@@ -50,7 +50,7 @@ impl Web {
     }
 
     /// Waits until the server holds so many routes.
-    fn until_routes(&self, routes: u64) {
+    pub(crate) fn until_routes(&self, routes: u64) {
         self.until("/api/v1/status", |status| status["routes"] == routes);
     }
 }

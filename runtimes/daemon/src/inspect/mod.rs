@@ -1,0 +1,40 @@
+//! The commands that look at running daemons over HTTP: `show`, `watch` and `diff`.
+
+mod client;
+mod diff;
+mod show;
+mod table;
+mod watch;
+
+use std::io::{self, Write as _};
+
+pub(crate) use client::{Daemon, Failure};
+pub(crate) use diff::DiffArgs;
+pub(crate) use show::ShowArgs;
+pub(crate) use watch::WatchArgs;
+
+use crate::api;
+
+/// Where a daemon is asked.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct HttpPlace {
+    /// Where the daemon speaks HTTP (its --http)
+    #[arg(long, value_name = "HOST:PORT", default_value = api::HTTP, env = "METALBOND_HTTP")]
+    pub(crate) http: Daemon,
+}
+
+/// Writes a text to standard output. A closed pipe (`| head`) is no failure.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// Shows what is asked for.
+pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    Ok(print(&show::text(args)?)?)
+}
+
+pub(crate) use diff::run as diff;
+pub(crate) use watch::run as watch;

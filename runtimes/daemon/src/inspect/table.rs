@@ -1,0 +1,69 @@
+//! Tables for people: words on the left, numbers on the right, and units that are easy to read.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// A table without lines. Columns whose names begin with `>` hold numbers.
+pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(columns.map(|name| name.trim_start_matches('>').to_owned()));
+    for (column, name) in table.column_iter_mut().zip(columns) {
+        column.set_padding((0, 2));
+        if name.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.add_rows(rows);
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    lines.concat()
+}
+
+/// `1.5 s`, `3 min`, `2 d 4 h`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{minutes} min {} s", whole % 60),
+        3600..86_400 => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// `512 B`, `1.5 kB`, `20 MB`.
+pub(super) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" || value >= 100.0 {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_the_largest_that_fit() {
+        let durations = [0.04, 9.96, 59.9, 60.0, 3_700.0, 90_000.0].map(duration);
+        assert_eq!(durations, ["0.0 s", "10.0 s", "59 s", "1 min 0 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [0, 999, 1_000, 123_456, 5_000_000_000_000].map(bytes),
+            ["0 B", "999 B", "1.0 kB", "123 kB", "5.0 TB"]
+        );
+    }
+
+    #[test]
+    fn numbers_stand_on_the_right() {
+        let rows = [["a".to_owned(), "1".to_owned()], ["longer".to_owned(), "1000".to_owned()]];
+        assert_eq!(table(["NAME", ">ROUTES"], rows), "NAME    ROUTES\na            1\nlonger    1000\n");
+    }
+}

@@ -1,0 +1,154 @@
+//! The commands that look at running daemons.
+
+use serde_json::Value;
+
+use crate::http::Web;
+use crate::process::{Ended, Process, run};
+
+const ROUTES: &str =
+    "23#10.0.23.0/24#2001:db8::1,23#2001:db8:1::/48#2001:db8::2#NAT#1024#2047,24#10.0.24.0/24#2001:db8::3";
+
+fn web() -> (Web, Process) {
+    let web = Web::start(&[]);
+    let client = web.client(&["--announce", ROUTES, "--subscribe", "24"]);
+    web.until_routes(3);
+    (web, client)
+}
+
+fn show(web: &Web, args: &[&str]) -> Ended {
+    let at = web.http.to_string();
+    run(&[&["show"], args, &["--http", &at]].concat())
+}
+
+/// The words of each line.
+fn words(ended: &Ended) -> Vec<Vec<&str>> {
+    assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
+    ended.stdout.iter().map(|line| line.split_whitespace().collect()).collect()
+}
+
+#[test]
+fn what_a_daemon_holds_is_shown_as_tables() {
+    let (web, _client) = web();
+    let vnis = web.json("/api/v1/vnis");
+    let digest = |n: usize| vnis["items"][n]["digest"].as_str().unwrap();
+    assert_eq!(
+        words(&show(&web, &["vnis"])),
+        [
+            ["VNI", "ROUTES", "DESTINATIONS", "SUBSCRIBERS", "DIGEST"],
+            ["23", "2", "2", "0", digest(0)],
+            ["24", "1", "1", "1", digest(1)],
+        ]
+    );
+    assert_eq!(
+        show(&web, &["routes"]).stdout,
+        [
+            "VNI  DESTINATION      NEXT HOP                   FROM",
+            " 23  10.0.23.0/24     2001:db8::1                a0",
+            " 23  2001:db8:1::/48  2001:db8::2 NAT 1024-2047  a0",
+            " 24  10.0.24.0/24     2001:db8::3                a0",
+        ]
+    );
+    assert_eq!(words(&show(&web, &["routes", "--prefix", "10.0.0.0/8", "--vni", "24"])).len(), 2);
+    let peers = show(&web, &["peers"]);
+    let peer = &words(&peers)[1];
+    assert_eq!((peer[0], peer[2]), ("a0", "ESTABLISHED"));
+    let status = show(&web, &["status"]);
+    assert!(status.stdout[0].starts_with("metalbond 0.") && status.stdout[0].contains(", server, up for "));
+    assert!(status.stdout.contains(&"peers          1 ESTABLISHED".to_owned()), "{:?}", status.stdout);
+    assert!(status.stdout.contains(&"routes         3 in 2 networks".to_owned()), "{:?}", status.stdout);
+}
+
+#[test]
+fn json_is_what_the_daemon_says() {
+    let (web, _client) = web();
+    let shown = |args: &[&str]| -> Value {
+        let ended = show(&web, &[args, &["--json"]].concat());
+        serde_json::from_str(&ended.stdout.join("\n")).unwrap()
+    };
+    assert_eq!(shown(&["vnis"]), web.json("/api/v1/vnis")["items"]);
+    assert_eq!(shown(&["routes", "--vni", "24"]), web.json("/api/v1/routes?vni=24")["items"]);
+    assert_eq!(shown(&["status"])["routes"], 3);
+    assert_eq!(shown(&["peers", "--peer", "a0"])[0]["routes"], 3);
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_told_in_one_line() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = free.local_addr().unwrap().to_string();
+    drop(free);
+    for (args, code) in [
+        (&["show", "status", "--http", &place][..], 1),
+        (&["watch", "--http", &place], 1),
+        (&["diff", &place, &place], 2),
+    ] {
+        let ended = run(args);
+        assert_eq!((ended.code, ended.stderr.len()), (Some(code), 1), "{:?}", ended.stderr);
+        let expected = format!("metalbond: cannot reach http://{place}/: ");
+        assert!(ended.stderr[0].starts_with(&expected) && ended.stderr[0].contains("--http"), "{:?}", ended.stderr);
+    }
+    // One that speaks something else.
+    let (web, _client) = web();
+    let ended = run(&["show", "status", "--http", &web.server.addrs[0].to_string()]);
+    assert_eq!((ended.code, ended.stderr.len()), (Some(1), 1));
+}
+
+#[test]
+fn changes_are_followed_as_they_happen() {
+    let (web, _client) = web();
+    let at = web.http.to_string();
+    let mut watch = Process::start(&["watch", "--http", &at]);
+    let mut of_one = Process::start(&["watch", "--http", &at, "--vni", "9", "--json"]);
+    watch.log("following http://");
+    of_one.log("following http://");
+    let _more = web.client(&["--announce", "8#10.8.0.0/16#2001:db8::8"]);
+    let _other = web.client(&["--announce", "9#10.9.0.0/16#2001:db8::9"]);
+    let mut told = [String::new(), String::new()];
+    for told in &mut told {
+        while !told.starts_with('+') {
+            *told = watch.line();
+        }
+        if told.starts_with("+ 8") {
+            assert_eq!(told, "+ 8 10.8.0.0/16 via 2001:db8::8");
+        } else {
+            assert_eq!(told, "+ 9 10.9.0.0/16 via 2001:db8::9");
+        }
+    }
+    let mut line = of_one.line();
+    while line.contains("\"peer\"") {
+        line = of_one.line();
+    }
+    let event: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&event["event"], &event["data"]["vni"]), (&"route".into(), &9.into()));
+    // The daemon is gone, and waited for.
+    drop(web);
+    watch.log("trying again");
+    assert!(!watch.has_ended());
+}
+
+#[test]
+fn servers_are_compared_by_what_they_hold() {
+    let (one, _a) = web();
+    let other = Web::start(&[]);
+    let _b = other.client(&["--announce", ROUTES]);
+    other.until_routes(3);
+    let (a, b) = (one.http.to_string(), other.http.to_string());
+    let ended = run(&["diff", &a, &b]);
+    assert_eq!((ended.code, ended.stdout), (Some(0), vec!["2 daemons hold the same routes".to_owned()]));
+
+    let _c = other.client(&["--announce", "24#10.0.24.0/24#2001:db8::4,7#0.0.0.0/0#2001:db8::4"]);
+    other.until_routes(5);
+    let ended = run(&["diff", &a, &b]);
+    let expected = [
+        format!("VNI 7: 0 routes of {a} that not all have"),
+        format!("VNI 7: 1 routes of {b} that not all have"),
+        "  0.0.0.0/0 via 2001:db8::4".to_owned(),
+        format!("VNI 24: 0 routes of {a} that not all have"),
+        format!("VNI 24: 1 routes of {b} that not all have"),
+        "  10.0.24.0/24 via 2001:db8::4".to_owned(),
+    ];
+    assert_eq!((ended.code, ended.stdout), (Some(1), expected.to_vec()));
+    let ended = run(&["diff", &a, &b, &a, "--json"]);
+    let differences: Value = serde_json::from_str(&ended.stdout.join("\n")).unwrap();
+    assert_eq!((ended.code, &differences["differences"][0]["vni"]), (Some(1), &7.into()));
+    assert_eq!(differences["differences"][0]["not_held_by_all"][1]["routes"].as_array().unwrap().len(), 1);
+}
