@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::http::HttpArgs;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Compare the tables of running daemons. Exit code 0: they hold the same routes; 1: they differ; 2: it can't be said
     Diff(DiffArgs),
+    /// Load a server, and say how long it takes to tell its clients
+    Bench(BenchArgs),
     /// Check a file with settings, as for --config
     Check(CheckArgs),
     /// Print a script that completes this program's arguments in a shell

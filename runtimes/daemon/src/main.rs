@@ -3,6 +3,7 @@
 
 mod announce_file;
 mod api;
+mod bench;
 mod check;
 mod cli;
 mod client;
@@ -44,8 +45,8 @@ fn main() -> ExitCode {
         Err(Problem::Arguments(error)) => return usage::from_clap(&error),
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
     };
-    // The demonstration speaks for itself.
-    let level = if matches!(cli.command, Command::Demo) { Level::WARN } else { Level::INFO };
+    // The demonstration and the benchmark speak for themselves.
+    let level = if matches!(cli.command, Command::Demo | Command::Bench(_)) { Level::WARN } else { Level::INFO };
     let logs = logging::start(cli.verbose, level, cli.log_format);
     let result = run(cli.command, source, from_file);
     // First the last lines of the log, then the error.
@@ -70,6 +71,7 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>) -> anyhow::Res
         Command::Show(args) => inspect::show(&args)?,
         Command::Watch(args) => inspect::watch(&args)?,
         Command::Diff(args) => return Ok(inspect::diff(&args)),
+        Command::Bench(args) => bench::run(&args)?,
         Command::Completions(args) => unless_unread(manual::completions(&args))?,
         Command::Man(args) => manual::man(&args)?,
         Command::Check(args) => {

@@ -3,7 +3,7 @@
 mod client;
 mod diff;
 mod show;
-mod table;
+pub(crate) mod table;
 mod watch;
 
 use std::io::{self, Write as _};
@@ -24,7 +24,7 @@ pub(crate) struct HttpPlace {
 }
 
 /// Writes a text to standard output. A closed pipe (`| head`) is no failure.
-fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,

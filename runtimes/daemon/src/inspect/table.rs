@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 /// A table without lines. Columns whose names begin with `>` hold numbers.
-pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(columns.map(|name| name.trim_start_matches('>').to_owned()));
@@ -19,7 +19,7 @@ pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<
 }
 
 /// `1.5 s`, `3 min`, `2 d 4 h`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
     match whole {
@@ -32,7 +32,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// `512 B`, `1.5 kB`, `20 MB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 1000.0 {

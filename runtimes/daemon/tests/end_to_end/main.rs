@@ -3,6 +3,7 @@
 //! event that would have come behind it.
 
 mod arguments;
+mod bench;
 mod config;
 mod demo;
 mod departures;
