@@ -39,7 +39,7 @@ pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 pub use record::{RecordError, ReplayError, Step, Summary, replay};
 pub use recorded::Recorded;
 pub use seed::seeded;
-pub use socket::{accept_pause, listen, prepare, receive, remote, transport_end};
+pub use socket::{accept_pause, adopt, listen, prepare, receive, remote, transport_end};
 pub use turn::{
     ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, LAST_LINES, MAILBOX, READ, SHUTDOWN_MARGIN, SHUTDOWN_MAX,
     change_batch,

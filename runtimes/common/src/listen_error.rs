@@ -15,6 +15,9 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
+    /// A socket that was handed over can't be listened on.
+    #[error("cannot listen on the socket that was given: {0}")]
+    Socket(io::Error),
     /// The node is shut down, or about to be.
     #[error("the node is shut down")]
     Closed,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use bytes::Bytes;
 use metalbond::{ApiMisuse, Command, ConnId, Histogram, Node, Reply, TransportEnd};
@@ -64,6 +64,13 @@ pub enum Message<S> {
         /// The address with the port that it got.
         answer: Answer<Result<SocketAddr, ListenError>>,
     },
+    /// A handle has a socket to listen on.
+    ListenOn {
+        /// It.
+        listener: TcpListener,
+        /// Its address.
+        answer: Answer<Result<SocketAddr, ListenError>>,
+    },
     /// A handle wants something of the node.
     Command {
         /// It.
@@ -113,6 +120,7 @@ impl<S> fmt::Debug for Message<S> {
             Self::Written { conn, result } => write!(f, "Written({conn}, {result:?})"),
             Self::Drained { conn } => write!(f, "Drained({conn})"),
             Self::Listen { addr, .. } => write!(f, "Listen({addr})"),
+            Self::ListenOn { listener, .. } => write!(f, "ListenOn({:?})", listener.local_addr()),
             Self::Command { command, .. } => write!(f, "Command({command:?})"),
             Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),
             Self::Inspect(_) => f.write_str("Inspect"),

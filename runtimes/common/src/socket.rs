@@ -37,6 +37,20 @@ pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Takes a socket that somebody else has bound (a service manager, say), and has it listen.
+///
+/// # Errors
+/// If it is no TCP socket that can listen.
+pub fn adopt(listener: TcpListener) -> io::Result<TcpListener> {
+    let socket = Socket::from(listener);
+    if socket.r#type()? != Type::STREAM || socket.local_addr()?.as_socket().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no TCP socket"));
+    }
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// Sets a new connection up: what is written is sent at once, and little is held back in the kernel.
 ///
 /// # Errors

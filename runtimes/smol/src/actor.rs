@@ -14,7 +14,7 @@ use smol::future::{FutureExt, yield_now};
 
 use crate::changes::ChangesSender;
 use crate::connection::{Connection, Write};
-use crate::task::{Inbox, Message, Task, Tasks, TcpStream};
+use crate::task::{Inbox, Message, Task, Tasks, TcpListener, TcpStream};
 use crate::time::{sleep_until, timeout_at};
 use crate::{dialler, listener, task};
 
@@ -139,7 +139,9 @@ impl Actor {
         match message {
             // Nobody new during a shutdown.
             Message::Accepted { .. } if self.shutdown.is_some() => {}
-            Message::Listen { answer, .. } if self.shutdown.is_some() => answer(Err(ListenError::Closed)),
+            Message::Listen { answer, .. } | Message::ListenOn { answer, .. } if self.shutdown.is_some() => {
+                answer(Err(ListenError::Closed))
+            }
             Message::Accepted { stream, remote } => {
                 let conn = ConnId::accepted(self.accepted);
                 self.accepted += 1;
@@ -170,7 +172,14 @@ impl Actor {
             Message::Drained { conn } => {
                 self.links.remove(&conn);
             }
-            Message::Listen { addr, answer } => answer(self.listen(addr)),
+            Message::Listen { addr, answer } => {
+                let bound = listener::bind(addr).map_err(|source| ListenError::System { addr, source });
+                answer(bound.map(|(listener, local)| self.listen(listener, local)));
+            }
+            Message::ListenOn { listener, answer } => {
+                let bound = listener::take_over(listener).map_err(ListenError::Socket);
+                answer(bound.map(|(listener, local)| self.listen(listener, local)));
+            }
             Message::Command { command, answer } => {
                 let reply = self.command(command);
                 if let Some(answer) = answer {
@@ -186,12 +195,11 @@ impl Actor {
         }
     }
 
-    fn listen(&mut self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
-        let (listener, local) = listener::bind(addr).map_err(|source| ListenError::System { addr, source })?;
+    fn listen(&mut self, listener: TcpListener, local: SocketAddr) -> SocketAddr {
         self.listeners.push(self.tasks.spawn(listener::accept(listener, local, self.clock, self.tasks.mailbox())));
         // Said again for the second listener; it is so already.
         let _ = self.command(Command::SetListening(true));
-        Ok(local)
+        local
     }
 
     fn dialled(&mut self, conn: ConnId, result: Result<(TcpStream, SocketAddr), Box<str>>) {

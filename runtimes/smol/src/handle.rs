@@ -1,7 +1,7 @@
 //! The embedder's handle: each method is a message to the actor, and waits for its answer.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use metalbond::{
@@ -121,6 +121,28 @@ impl MetalBond {
     /// ```
     pub async fn listen(&self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
         self.ask(|answer| CommonMessage::Listen { addr, answer }).await.unwrap_or(Err(ListenError::Closed))
+    }
+
+    /// Listens on a TCP socket that somebody else has bound: a service manager that hands it over at the start, say. Returns its
+    /// address.
+    ///
+    /// # Errors
+    /// [`ListenError::Socket`], if it is no such socket; [`ListenError::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_smol::{Config, MetalBond};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # smol::block_on(async {
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let bound = listener.local_addr()?;
+    /// let (server, _) = MetalBond::start(Config::default())?;
+    /// assert_eq!(server.listen_on(listener).await?, bound);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub async fn listen_on(&self, listener: TcpListener) -> Result<SocketAddr, ListenError> {
+        self.ask(|answer| CommonMessage::ListenOn { listener, answer }).await.unwrap_or(Err(ListenError::Closed))
     }
 
     /// Dials a server, `host:port`, and keeps at it until [`remove_peer`](Self::remove_peer). The name is resolved

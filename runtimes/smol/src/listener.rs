@@ -5,11 +5,18 @@ use std::net::SocketAddr;
 
 use crate::task::{Mailbox, Message, TcpListener};
 use crate::time::{sleep, timeout_at};
-use metalbond_common::{AcceptLog, Clock, accept_pause, listen, remote};
+use metalbond_common::{AcceptLog, Clock, accept_pause, adopt, listen, remote};
 
 /// A listener on the address, and the address with the port that it got.
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::new_nonblocking(listen(addr)?)?;
+    let local = listener.get_ref().local_addr()?;
+    Ok((listener, local))
+}
+
+/// A listener on a socket that somebody else has bound, and its address.
+pub(crate) fn take_over(listener: std::net::TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::new_nonblocking(adopt(listener)?)?;
     let local = listener.get_ref().local_addr()?;
     Ok((listener, local))
 }

@@ -10,7 +10,7 @@ use metalbond::{Action, ApiMisuse, Close, Command, ConnId, Histogram, Input, Ins
 use metalbond_common::{
     Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 
 use crate::changes::ChangesSender;
@@ -138,7 +138,9 @@ impl Actor {
         match message {
             // Nobody new during a shutdown.
             Message::Accepted { .. } if self.shutdown.is_some() => {}
-            Message::Listen { answer, .. } if self.shutdown.is_some() => answer(Err(ListenError::Closed)),
+            Message::Listen { answer, .. } | Message::ListenOn { answer, .. } if self.shutdown.is_some() => {
+                answer(Err(ListenError::Closed))
+            }
             Message::Accepted { stream, remote } => {
                 let conn = ConnId::accepted(self.accepted);
                 self.accepted += 1;
@@ -169,7 +171,14 @@ impl Actor {
             Message::Drained { conn } => {
                 self.links.remove(&conn);
             }
-            Message::Listen { addr, answer } => answer(self.listen(addr)),
+            Message::Listen { addr, answer } => {
+                let bound = listener::bind(addr).map_err(|source| ListenError::System { addr, source });
+                answer(bound.map(|(listener, local)| self.listen(listener, local)));
+            }
+            Message::ListenOn { listener, answer } => {
+                let bound = listener::take_over(listener).map_err(ListenError::Socket);
+                answer(bound.map(|(listener, local)| self.listen(listener, local)));
+            }
             Message::Command { command, answer } => {
                 let reply = self.command(command);
                 if let Some(answer) = answer {
@@ -185,12 +194,11 @@ impl Actor {
         }
     }
 
-    fn listen(&mut self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
-        let (listener, local) = listener::bind(addr).map_err(|source| ListenError::System { addr, source })?;
+    fn listen(&mut self, listener: TcpListener, local: SocketAddr) -> SocketAddr {
         self.listeners.push(self.tasks.spawn(listener::accept(listener, local, self.clock, self.tasks.mailbox())));
         // Said again for the second listener; it is so already.
         let _ = self.command(Command::SetListening(true));
-        Ok(local)
+        local
     }
 
     fn dialled(&mut self, conn: ConnId, result: Result<(TcpStream, SocketAddr), Box<str>>) {

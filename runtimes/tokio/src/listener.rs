@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use metalbond_common::{AcceptLog, Clock, accept_pause, listen, remote};
+use metalbond_common::{AcceptLog, Clock, accept_pause, adopt, listen, remote};
 use tokio::net::TcpListener;
 
 use crate::task::{Mailbox, Message};
@@ -12,6 +12,13 @@ use crate::time::{sleep, timeout_at};
 /// A listener on the address, and the address with the port that it got.
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::from_std(listen(addr)?)?;
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}
+
+/// A listener on a socket that somebody else has bound, and its address.
+pub(crate) fn take_over(listener: std::net::TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::from_std(adopt(listener)?)?;
     let local = listener.local_addr()?;
     Ok((listener, local))
 }

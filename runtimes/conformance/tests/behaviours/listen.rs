@@ -42,6 +42,32 @@ fn clients_of_different_listeners_exchange_routes() {
 }
 
 #[test]
+fn a_socket_that_is_handed_over_is_listened_on() {
+    run(async {
+        let node = node();
+        // Bound, and not listening yet.
+        let listener = std::net::TcpListener::bind(ANY).unwrap();
+        let bound = listener.local_addr().unwrap();
+        assert_eq!(node.listen_on(listener).await.unwrap(), bound);
+        RawPeer::established(bound).await;
+
+        let other = std::os::unix::net::UnixListener::bind(socket_path()).unwrap();
+        std::fs::remove_file(socket_path()).unwrap();
+        let other = std::net::TcpListener::from(std::os::fd::OwnedFd::from(other));
+        assert!(matches!(node.listen_on(other).await, Err(ListenError::Socket(_))));
+
+        node.shutdown().await;
+        let late = std::net::TcpListener::bind(ANY).unwrap();
+        assert!(matches!(node.listen_on(late).await, Err(ListenError::Closed)));
+    });
+}
+
+/// One for each thread that runs the test: the suite is run by several programs at a time.
+fn socket_path() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("metalbond-listen-{}", std::process::id()))
+}
+
+#[test]
 fn a_specific_ipv6_address_does_not_take_ipv4() {
     run(async {
         if !has_ipv6() {
