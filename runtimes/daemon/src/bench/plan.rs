@@ -87,7 +87,7 @@ mod tests {
         let plan = Plan::new(Vni(23));
         let route = plan.route(7, 9);
         let documentation: Prefix = "2001:db8::/32".parse().unwrap();
-        assert!(documentation.contains(&route.prefix) && documentation.contains(&Prefix::from(route.next_hop.addr)));
+        assert!(documentation.contains(route.prefix.addr()) && documentation.contains(route.next_hop.addr));
         assert_eq!((plan.number(route.prefix.addr()), plan.number(route.next_hop.addr)), (Some(7), Some(9)));
         let other = Plan { run: !plan.run, ..plan };
         assert_eq!(other.number(route.prefix.addr()), None);
