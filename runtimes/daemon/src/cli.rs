@@ -17,7 +17,7 @@ use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::http::HttpArgs;
-use crate::inspect::{DiffArgs, ShowArgs, WatchArgs};
+use crate::inspect::{DiffArgs, ShowArgs, TopArgs, WatchArgs};
 use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Follow changes of a running daemon's routes and peers
     Watch(WatchArgs),
+    /// Watch a running daemon's peers and networks on the terminal, live
+    Top(TopArgs),
     /// Compare the tables of running daemons. Exit code 0: they hold the same routes; 1: they differ; 2: it can't be said
     Diff(DiffArgs),
     /// Load a server, and say how long it takes to tell its clients

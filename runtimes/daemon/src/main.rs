@@ -71,6 +71,7 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>) -> anyhow::Res
         Command::Show(args) => inspect::show(&args)?,
         Command::Watch(args) => inspect::watch(&args)?,
         Command::Diff(args) => return Ok(inspect::diff(&args)),
+        Command::Top(args) => inspect::top(&args)?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Completions(args) => unless_unread(manual::completions(&args))?,
         Command::Man(args) => manual::man(&args)?,

@@ -1,9 +1,10 @@
-//! The commands that look at running daemons over HTTP: `show`, `watch` and `diff`.
+//! The commands that look at running daemons over HTTP: `show`, `watch`, `top` and `diff`.
 
 mod client;
 mod diff;
 mod show;
 pub(crate) mod table;
+mod top;
 mod watch;
 
 use std::io::{self, Write as _};
@@ -11,6 +12,7 @@ use std::io::{self, Write as _};
 pub(crate) use client::{Daemon, Failure};
 pub(crate) use diff::DiffArgs;
 pub(crate) use show::ShowArgs;
+pub(crate) use top::TopArgs;
 pub(crate) use watch::WatchArgs;
 
 use crate::api;
@@ -37,4 +39,5 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) use diff::run as diff;
+pub(crate) use top::run as top;
 pub(crate) use watch::run as watch;

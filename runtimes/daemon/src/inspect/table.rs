@@ -47,6 +47,17 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} TB")
 }
 
+/// `0`, `3.1`, `950`, `41 k`, `2.1 M`: of what is counted, for example in a second.
+pub(crate) fn count(number: f64) -> String {
+    match number {
+        0.0 => "0".to_owned(),
+        ..9.95 => format!("{number:.1}"),
+        ..9999.5 => format!("{number:.0}"),
+        ..999_500.0 => format!("{:.0} k", number / 1e3),
+        _ => format!("{:.1} M", number / 1e6),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +70,12 @@ mod tests {
             [0, 999, 1_000, 123_456, 5_000_000_000_000].map(bytes),
             ["0 B", "999 B", "1.0 kB", "123 kB", "5.0 TB"]
         );
+    }
+
+    #[test]
+    fn counts_are_short() {
+        let counts = [0.0, 0.25, 9.96, 9_999.0, 41_260.0, 999_700.0, 12_345_678.0].map(count);
+        assert_eq!(counts, ["0", "0.2", "10", "9999", "41 k", "1.0 M", "12.3 M"]);
     }
 
     #[test]

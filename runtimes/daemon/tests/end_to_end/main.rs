@@ -22,3 +22,4 @@ mod signals;
 mod stdin;
 mod streams;
 mod table;
+mod top;
