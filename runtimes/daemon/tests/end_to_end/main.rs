@@ -20,4 +20,5 @@ mod restarts;
 mod signals;
 mod stdin;
 mod streams;
+mod systemd;
 mod table;
