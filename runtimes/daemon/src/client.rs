@@ -1,6 +1,7 @@
 //! `metalbond client`: announces routes, and prints those of others, until it is told to stop.
 
 use std::io::ErrorKind;
+use std::net::TcpListener;
 
 use anyhow::Context as _;
 use metalbond::{Config, PeerId, Route};
@@ -17,10 +18,16 @@ use crate::install::{self, KernelRoutes};
 use crate::output;
 use crate::reload::Reload;
 use crate::signals::Stop;
+use crate::systemd::{self, Sockets};
 use crate::wanted::{Wanted, watched};
 
 /// Runs a client until SIGTERM or SIGINT, or until nobody reads its standard output any more.
-pub(crate) async fn run(mut args: Box<ClientArgs>, source: Source, from_file: Vec<Setting>) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    mut args: Box<ClientArgs>,
+    source: Source,
+    from_file: Vec<Setting>,
+    sockets: Sockets,
+) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let mut reload = Reload::new(source, from_file, watched(&args))?;
     let files = args.files();
@@ -42,10 +49,11 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, source: Source, from_file: Ve
     };
     let wanted = Wanted::of(&mut args, from_files);
     let client = Client { node, kernel, events: Events::new() };
-    let http = client.start_http(&args.http).await?;
+    let http = client.start_http(&args.http, sockets.http).await?;
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");
+            systemd::stopping();
             Ok(())
         }
         result = client.serve(&args, wanted, &mut changes, &mut reload) => result,
@@ -66,14 +74,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    async fn start_http(&self, args: &HttpArgs) -> anyhow::Result<Option<Http>> {
+    async fn start_http(&self, args: &HttpArgs, socket: Option<TcpListener>) -> anyhow::Result<Option<Http>> {
         let Self { node, kernel, events } = self;
-        let Some(place) = &args.http else { return Ok(None) };
         let (_, nowhere) = watch::channel(Vec::new());
         let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), args);
-        let http = Http::start(place, app).await?;
-        tokio::spawn(http::watch_peers(node.clone(), events.clone()));
-        Ok(Some(http))
+        let http = Http::start(args.http.as_ref(), socket, app).await?;
+        if http.is_some() {
+            tokio::spawn(http::watch_peers(node.clone(), events.clone()));
+        }
+        Ok(http)
     }
 
     /// Everything that a client does between its start and its end. Doesn't end by itself, but by an error or with its
@@ -96,11 +105,16 @@ impl Client {
         for (server, id) in &mut wanted.servers {
             *id = Some(self.add_server(server).await?);
         }
+        tokio::spawn(systemd::report(node.clone()));
+        systemd::ready();
         let change = async {
             loop {
                 reload.wait().await;
-                let Some(Cli { command: Command::Client(args), .. }) = reload.read() else { continue };
-                self.change(&mut wanted, args, reload).await?;
+                systemd::reloading();
+                if let Some(Cli { command: Command::Client(args), .. }) = reload.read() {
+                    self.change(&mut wanted, args, reload).await?;
+                }
+                systemd::ready();
             }
         };
         let feed = async {

@@ -27,6 +27,7 @@ mod server;
 mod signals;
 mod spec;
 mod steps;
+mod systemd;
 mod usage;
 mod wanted;
 
@@ -36,9 +37,12 @@ use std::process::ExitCode;
 use announce_file::FileError;
 use cli::Command;
 use config::{Problem, Setting, Settings, Source};
+use systemd::Sockets;
 use tracing::Level;
 
 fn main() -> ExitCode {
+    // First: it changes the environment.
+    let sockets = Sockets::take();
     let source = Source::of_process();
     let Settings { cli, from_file } = match source.read() {
         Ok(settings) => settings,
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
     // The demonstration and the benchmark speak for themselves.
     let level = if matches!(cli.command, Command::Demo | Command::Bench(_)) { Level::WARN } else { Level::INFO };
     let logs = logging::start(cli.verbose, level, cli.log_format);
-    let result = run(cli.command, source, from_file);
+    let result = sockets.and_then(|sockets| run(cli.command, source, from_file, sockets));
     // First the last lines of the log, then the error.
     drop(logs);
     match result {
@@ -62,10 +66,10 @@ fn main() -> ExitCode {
 
 /// Runs the subcommand to its end. A server or client runs on this thread; only reads of standard input, writes to
 /// standard output, those of logs, and HTTP have threads of their own, so that none can hold up a session.
-fn run(command: Command, source: Source, from_file: Vec<Setting>) -> anyhow::Result<ExitCode> {
+fn run(command: Command, source: Source, from_file: Vec<Setting>, sockets: Sockets) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Server(args) => on_runtime(server::run(args, source, from_file))?,
-        Command::Client(args) => on_runtime(client::run(args, source, from_file))?,
+        Command::Server(args) => on_runtime(server::run(args, source, from_file, sockets))?,
+        Command::Client(args) => on_runtime(client::run(args, source, from_file, sockets))?,
         Command::Demo => on_runtime(demo::run())?,
         Command::Replay(args) => replay::run(&args)?,
         Command::Show(args) => inspect::show(&args)?,

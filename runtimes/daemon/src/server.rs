@@ -1,6 +1,6 @@
 //! `metalbond server`: listens, and passes routes on until it is told to stop.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::Context as _;
 use metalbond::Config;
@@ -15,9 +15,15 @@ use crate::http::{self, App, Events, Http};
 use crate::limits;
 use crate::reload::Reload;
 use crate::signals::Stop;
+use crate::systemd::{self, Sockets};
 
 /// Runs a server until SIGTERM or SIGINT.
-pub(crate) async fn run(args: ServerArgs, source: Source, from_file: Vec<Setting>) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    args: ServerArgs,
+    source: Source,
+    from_file: Vec<Setting>,
+    sockets: Sockets,
+) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect())?;
     limits::raise_descriptors();
@@ -31,17 +37,15 @@ pub(crate) async fn run(args: ServerArgs, source: Source, from_file: Vec<Setting
     let (node, changes) = started?;
     let (bound, listening) = watch::channel(Vec::new());
     let serve = async {
-        let http = match &args.http.http {
-            None => None,
-            Some(place) => {
-                let events = Events::new();
-                let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), &args.http);
-                let http = Http::start(place, app).await?;
-                tokio::spawn(http::watch_all(node.clone(), changes, events));
-                Some(http)
-            }
-        };
-        bound.send_replace(listen(&node, &args.listen).await?);
+        let events = Events::new();
+        let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), &args.http);
+        let http = Http::start(args.http.http.as_ref(), sockets.http, app).await?;
+        if http.is_some() {
+            tokio::spawn(http::watch_all(node.clone(), changes, events));
+        }
+        bound.send_replace(listen(&node, &args, sockets.listen).await?);
+        tokio::spawn(systemd::report(node.clone()));
+        systemd::ready();
         anyhow::Ok(http)
     };
     let (signal, http) = tokio::select! {
@@ -52,13 +56,18 @@ pub(crate) async fn run(args: ServerArgs, source: Source, from_file: Vec<Setting
                 tokio::select! {
                     signal = stop.signalled() => break signal,
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
-                    () = reload.wait() => drop(reload.read()),
+                    () = reload.wait() => {
+                        systemd::reloading();
+                        reload.read();
+                        systemd::ready();
+                    }
                 }
             };
             (signal, http)
         }
     };
     info!("{signal}: closing all sessions");
+    systemd::stopping();
     limits::log_closed(&node).await;
     node.shutdown().await;
     if let Some(http) = http {
@@ -67,9 +76,16 @@ pub(crate) async fn run(args: ServerArgs, source: Source, from_file: Vec<Setting
     Ok(())
 }
 
-/// Listens everywhere; returns where that is.
-async fn listen(node: &MetalBond, places: &[Listen]) -> anyhow::Result<Vec<SocketAddr>> {
+/// Listens everywhere; returns where that is. If sockets were handed over, these stand for the place that is built in.
+async fn listen(node: &MetalBond, args: &ServerArgs, sockets: Vec<TcpListener>) -> anyhow::Result<Vec<SocketAddr>> {
+    let is_built_in = args.listen == [Listen::Addr((Ipv6Addr::UNSPECIFIED, 4711).into())];
+    let places = if sockets.is_empty() || !is_built_in { &args.listen[..] } else { &[] };
     let mut all = Vec::new();
+    for socket in sockets {
+        let bound = node.listen_on(socket).await?;
+        info!("listening on {bound}");
+        all.push(bound);
+    }
     for place in places {
         let addrs = match place {
             Listen::Addr(addr) => vec![*addr],

@@ -130,3 +130,52 @@ fn check(cli: &Cli) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use super::*;
+
+    /// A row for each flag: its name, which is that of the setting, its variable, and what is built in.
+    fn reference(role: &str) -> String {
+        let mut table = String::from("| flag, and setting | variable | built in | |\n|---|---|---|---|\n");
+        let command = Cli::command();
+        let flags = command.find_subcommand(role).unwrap().get_arguments().filter(|arg| arg.get_id() != "help");
+        for arg in flags {
+            let (long, env) = (arg.get_long().unwrap(), arg.get_env().unwrap_or_default().to_string_lossy());
+            let built_in: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+            // No switch has a default that is worth a word.
+            let built_in = if arg.get_action().takes_values() { built_in.join(" ") } else { String::new() };
+            let quoted = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
+            let names = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+            let value = names.map_or(String::new(), |names| format!(" {}", names[0]));
+            let help =
+                arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|").replace('\n', " ");
+            let (value, env) = (value.replace('|', "\\|"), quoted(&env));
+            let _ = writeln!(table, "| `--{long}{value}` | {env} | {} | {help} |", quoted(&built_in));
+        }
+        table
+    }
+
+    #[test]
+    fn the_reference_is_of_what_there_is() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for role in ["server", "client"] {
+            let table = reference(role);
+            assert!(text.contains(&table), "docs/configuration.md should have under `metalbond {role}`:\n{table}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        let command = Cli::command();
+        for role in ["server", "client"] {
+            for arg in command.find_subcommand(role).unwrap().get_arguments().filter(|arg| arg.get_id() != "help") {
+                assert!(arg.get_env().is_some(), "--{} of {role}", arg.get_long().unwrap());
+            }
+        }
+    }
+}

@@ -27,22 +27,17 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Listens, and answers from then on.
-    pub(crate) async fn start(place: &Listen, app: App) -> anyhow::Result<Self> {
-        let addrs: Vec<SocketAddr> = match place {
-            Listen::Addr(addr) => vec![*addr],
-            Listen::Name(name) => {
-                let addrs = tokio::net::lookup_host(name.as_str()).await;
-                addrs.with_context(|| format!("cannot listen for HTTP on {name}"))?.collect()
-            }
+    /// Listens where a socket was handed over, or else at a place, and answers from then on. Neither: there is no HTTP.
+    pub(crate) async fn start(
+        place: Option<&Listen>,
+        socket: Option<std::net::TcpListener>,
+        app: App,
+    ) -> anyhow::Result<Option<Self>> {
+        let listener = match (socket, place) {
+            (Some(socket), _) => socket,
+            (None, Some(place)) => bind(place).await?,
+            (None, None) => return Ok(None),
         };
-        let listener = std::net::TcpListener::bind(&addrs[..]);
-        let listener = listener.with_context(|| format!("cannot listen for HTTP on {place}"))?;
-        Self::serve(listener, app)
-    }
-
-    /// Answers whoever connects.
-    pub(crate) fn serve(listener: std::net::TcpListener, app: App) -> anyhow::Result<Self> {
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -62,7 +57,7 @@ impl Http {
             }
         })?;
         info!("HTTP on http://{addr}/");
-        Ok(Self { closing, thread })
+        Ok(Some(Self { closing, thread }))
     }
 
     /// Ends it: at once, but for answers that are under way.
@@ -72,6 +67,17 @@ impl Http {
         // It ends within two seconds, and has nothing to tell.
         let _ = tokio::task::spawn_blocking(|| thread.join()).await;
     }
+}
+
+async fn bind(place: &Listen) -> anyhow::Result<std::net::TcpListener> {
+    let addrs: Vec<SocketAddr> = match place {
+        Listen::Addr(addr) => vec![*addr],
+        Listen::Name(name) => {
+            let addrs = tokio::net::lookup_host(name.as_str()).await;
+            addrs.with_context(|| format!("cannot listen for HTTP on {name}"))?.collect()
+        }
+    };
+    std::net::TcpListener::bind(&addrs[..]).with_context(|| format!("cannot listen for HTTP on {place}"))
 }
 
 /// Waits for the end.

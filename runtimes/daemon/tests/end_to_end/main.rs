@@ -21,5 +21,6 @@ mod restarts;
 mod signals;
 mod stdin;
 mod streams;
+mod systemd;
 mod table;
 mod top;

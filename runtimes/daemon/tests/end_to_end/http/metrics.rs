@@ -76,3 +76,20 @@ fn families_by_peer_and_by_network_can_be_left_out() {
     assert!(!body.contains("metalbond_peer_") && !body.contains("metalbond_vni_"), "{body}");
     assert_eq!(samples(&body)["metalbond_routes"], 1.0);
 }
+
+/// docs/monitoring lists them.
+#[test]
+fn every_family_is_described() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring/README.md");
+    let described = std::fs::read_to_string(path).unwrap();
+    let web = Web::start(&[]);
+    let mut client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1", "--http", "127.0.0.1:0"]);
+    let of_client = get(place(&mut client), "/metrics").body;
+    web.until_routes(1);
+    let of_server = web.get("/metrics").body;
+    let kinds = of_server.lines().chain(of_client.lines()).filter_map(|line| line.strip_prefix("# TYPE metalbond_"));
+    for (name, kind) in kinds.map(|line| line.split_once(' ').unwrap()) {
+        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        assert!(described.contains(&format!("`{name}`")), "{name}");
+    }
+}

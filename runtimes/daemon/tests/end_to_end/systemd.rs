@@ -1,0 +1,109 @@
+//! What a service manager is told, and the sockets that it hands over.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::process::{DEADLINE, Process, Signal, bound};
+
+/// The far end of NOTIFY_SOCKET.
+struct Manager {
+    socket: UnixDatagram,
+    path: std::path::PathBuf,
+}
+
+impl Manager {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("metalbond-notify-{}-{test}", std::process::id()));
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self { socket, path }
+    }
+
+    /// Starts a service with a watchdog of so many microseconds.
+    fn start(&self, args: &[&str], watchdog: &str) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+        command.args(args).env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", watchdog);
+        Process::spawn(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// Waits to be told something that begins so.
+    fn told(&self, what: &str) -> String {
+        let start = Instant::now();
+        let mut others = Vec::new();
+        while start.elapsed() < DEADLINE {
+            let mut bytes = [0; 1024];
+            let n = self.socket.recv(&mut bytes).unwrap();
+            let text = String::from_utf8(bytes[..n].to_vec()).unwrap();
+            if text.starts_with(what) {
+                return text;
+            }
+            others.push(text);
+        }
+        panic!("{what} was not told, but {others:#?}");
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[test]
+fn a_server_says_when_it_is_ready_how_it_stands_and_when_it_ends() {
+    let manager = Manager::new("server");
+    let mut server = manager.start(&["server", "--listen", "127.0.0.1:0"], "100000");
+    let addr = bound(&server.log("listening on "));
+    manager.told("READY=1");
+    let _client = Process::client(&[addr], &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    let start = Instant::now();
+    while !manager.told("STATUS=").contains("STATUS=1 of 1 peers established, 1 routes in 1 networks") {
+        assert!(start.elapsed() < DEADLINE);
+    }
+    manager.told("WATCHDOG=1");
+    manager.told("WATCHDOG=1");
+    server.signal(Signal::HUP);
+    assert!(manager.told("RELOADING=1").contains("\nMONOTONIC_USEC="));
+    manager.told("READY=1");
+    server.signal(Signal::TERM);
+    manager.told("STOPPING=1");
+    assert_eq!(server.end().0.code, Some(0));
+}
+
+#[test]
+fn a_client_is_ready_though_no_server_is_there() {
+    let manager = Manager::new("client");
+    let client = manager.start(&["client", "--server", "127.0.0.1:1"], "10000000");
+    manager.told("READY=1");
+    assert!(manager.told("STATUS=").contains("0 of 1 peers established"));
+    client.signal(Signal::TERM);
+    manager.told("STOPPING=1");
+}
+
+/// As `systemd-socket-activate` hands them over, which is systemd's own.
+#[test]
+fn sockets_that_are_handed_over_are_used() {
+    let (one, http) = (crate::ports::fixed(6), crate::ports::fixed(7));
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["--listen", &one.to_string(), "--listen", &http.to_string(), "--fdname", "metalbond:http"]);
+    command.arg(env!("CARGO_BIN_EXE_metalbond")).args(["server"]);
+    if Command::new("systemd-socket-activate").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no systemd-socket-activate");
+        return;
+    }
+    let mut activated = Process::spawn(command, Stdio::piped(), Stdio::piped());
+    activated.log("Listening on");
+    // The first who connects has it started.
+    let start = Instant::now();
+    while std::net::TcpStream::connect(one).is_err() {
+        assert!(start.elapsed() < DEADLINE);
+    }
+    let said = activated.log("HTTP on ");
+    assert!(said.ends_with(&format!("http://{http}/")), "{said}");
+    assert_eq!(bound(&activated.log("listening on ")), one);
+    let mut client = Process::client(&[one], &[]);
+    client.log("ESTABLISHED");
+    activated.signal(Signal::TERM);
+    assert_eq!(activated.end().0.code, Some(0));
+}

@@ -1,0 +1,105 @@
+//! Files of packages: what can be said of them where they are not installed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn packaging() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")
+}
+
+fn units() -> Vec<PathBuf> {
+    let dir = std::fs::read_dir(packaging().join("systemd")).unwrap();
+    dir.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// `None`: there is no systemd here.
+fn analyze(args: &[&str]) -> Option<String> {
+    let Ok(done) = Command::new("systemd-analyze").args(args).env("SYSTEMD_LOG_LEVEL", "warning").output() else {
+        eprintln!("skipped: there is no systemd-analyze");
+        return None;
+    };
+    Some(String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr))
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_units() {
+    for unit in units() {
+        let Some(said) = analyze(&["verify", "--man=no", unit.to_str().unwrap()]) else { return };
+        // Nothing is installed.
+        let complaints: Vec<_> =
+            said.lines().filter(|line| !line.contains("/usr/bin/metalbond is not executable")).collect();
+        assert_eq!(complaints, Vec::<&str>::new(), "{}", unit.display());
+    }
+}
+
+#[test]
+fn services_are_exposed_no_more_than_they_must_be() {
+    for (unit, bound) in [("server", 1.5), ("client", 2.0), ("tunnel", 4.0)] {
+        let path = packaging().join(format!("systemd/metalbond-{unit}.service"));
+        let Some(said) = analyze(&["security", "--offline=true", path.to_str().unwrap()]) else { return };
+        let (_, rest) = said.rsplit_once(".service: ").unwrap_or_else(|| panic!("{said}"));
+        let level: f64 = rest.split(' ').next().unwrap().parse().unwrap();
+        assert!(level <= bound, "{unit}: {level}");
+    }
+}
+
+/// Runs `metalbond check`.
+fn check(path: &Path) {
+    let done = Command::new(env!("CARGO_BIN_EXE_metalbond")).arg("check").arg(path).output().unwrap();
+    assert!(done.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn the_settings_that_are_installed_are_good() {
+    check(&packaging().join("metalbond.toml"));
+}
+
+fn objects(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(packaging().join("kubernetes").join(file)).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+#[test]
+fn each_server_has_an_address_of_its_own_and_clients_name_them_all() {
+    let servers = objects("server.yaml");
+    let (services, deployments) = (of_kind(&servers, "Service"), of_kind(&servers, "Deployment"));
+    assert_eq!((services.len(), deployments.len()), (2, 2));
+    for (service, deployment) in services.iter().zip(&deployments) {
+        assert_eq!(service["metadata"]["name"], deployment["metadata"]["name"]);
+        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+        assert_eq!(&service["spec"]["selector"], labels);
+        assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
+        assert_eq!(deployment["spec"]["replicas"], 1);
+        let ports: Vec<_> =
+            service["spec"]["ports"].as_array().unwrap().iter().map(|port| port["port"].clone()).collect();
+        assert_eq!(ports, [4711, 4712]);
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let args: Vec<_> = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+        assert_eq!(args, ["server", "--listen", "[::]:4711", "--http", "[::]:4712"]);
+        assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
+        for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
+            assert_eq!(container[probe]["httpGet"]["path"], path);
+        }
+    }
+
+    let clients = objects("client.yaml");
+    let settings = of_kind(&clients, "ConfigMap")[0]["data"]["metalbond.toml"].as_str().unwrap().to_owned();
+    for service in services {
+        let name = service["metadata"]["name"].as_str().unwrap();
+        assert!(settings.contains(&format!("\"{name}.metalbond.svc:4711\"")), "{name}");
+    }
+    // As it will be, but for the file that is on each node only.
+    let path = std::env::temp_dir().join(format!("metalbond-configmap-{}.toml", std::process::id()));
+    std::fs::write(&path, settings.replace("/var/lib/metalbond/announcements", "/dev/null")).unwrap();
+    check(&path);
+    std::fs::remove_file(path).unwrap();
+    let pod = &of_kind(&clients, "DaemonSet")[0]["spec"]["template"]["spec"];
+    assert_eq!(pod["hostNetwork"], true);
+    assert_eq!(pod["containers"][0]["securityContext"]["capabilities"]["add"].as_array().unwrap().len(), 1);
+}
