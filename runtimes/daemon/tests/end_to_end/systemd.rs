@@ -84,7 +84,7 @@ fn a_client_is_ready_though_no_server_is_there() {
 /// As `systemd-socket-activate` hands them over, which is systemd's own.
 #[test]
 fn sockets_that_are_handed_over_are_used() {
-    let (one, http) = (crate::ports::fixed(6), crate::ports::fixed(7));
+    let (one, http) = (crate::ports::fixed(9), crate::ports::fixed(10));
     let mut command = Command::new("systemd-socket-activate");
     command.args(["--listen", &one.to_string(), "--listen", &http.to_string(), "--fdname", "metalbond:http"]);
     command.arg(env!("CARGO_BIN_EXE_metalbond")).args(["server"]);
