@@ -73,7 +73,7 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>, sockets: Socke
         Command::Demo => on_runtime(demo::run())?,
         Command::Replay(args) => replay::run(&args)?,
         Command::Show(args) => inspect::show(&args)?,
-        Command::Watch(args) => inspect::watch(&args)?,
+        Command::Watch(args) => on_runtime(inspect::watch(args))?,
         Command::Diff(args) => return Ok(inspect::diff(&args)),
         Command::Top(args) => inspect::top(&args)?,
         Command::Bench(args) => bench::run(&args)?,

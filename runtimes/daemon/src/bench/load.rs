@@ -6,13 +6,14 @@ use metalbond::Route;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::BenchArgs;
 use super::churn::{Churn, Moves};
 use super::clients::Clients;
 use super::plan::{Digest, Plan};
 use super::progress::Bar;
 use super::report::{Phase, cpu_time};
 use super::subscriber::Seen;
-use super::{BenchArgs, tell};
+use crate::inspect::tell;
 use crate::output::Action;
 
 /// How often routes move, as many as are due.

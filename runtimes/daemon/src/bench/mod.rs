@@ -9,7 +9,6 @@ mod progress;
 mod report;
 mod subscriber;
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -103,11 +102,6 @@ async fn load(args: &BenchArgs) -> anyhow::Result<(Measured, Histogram<u64>)> {
     };
     let delays = load.clients.end().await;
     Ok((measured?, delays?))
-}
-
-/// Says something beside the report. Nobody has to read it.
-fn tell(what: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "metalbond: {what}");
 }
 
 fn parse_routes(text: &str) -> Result<u32, String> {

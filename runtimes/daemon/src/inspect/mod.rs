@@ -7,6 +7,7 @@ pub(crate) mod table;
 mod top;
 mod watch;
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 
 pub(crate) use client::{Daemon, Failure};
@@ -31,6 +32,11 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
+}
+
+/// Says something beside what is printed. Nobody has to read it.
+pub(crate) fn tell(what: impl Display) {
+    let _ = writeln!(io::stderr(), "metalbond: {what}");
 }
 
 /// Shows what is asked for.

@@ -173,10 +173,10 @@ mod tests {
     #[test]
     fn a_daemon_that_is_away_and_a_filter_are_seen() {
         let mut screen = Screen::new("there".into(), look(vec![peer("a7")]));
-        screen.looked(Err(Failure::Moved("there".parse().unwrap())));
+        screen.looked(Err(Failure::Moved("there:1".parse().unwrap())));
         press(&mut screen, "/p0");
         let lines = drawn(&mut screen, 80, 9);
-        assert!(lines[3].contains(" ago: the table of http://there/ was rearranged"), "{}", lines[3]);
+        assert!(lines[3].contains(" ago: the table of http://there:1/ was rearranged"), "{}", lines[3]);
         assert_eq!((&*lines[7], &*lines[8]), ("peers: 0 of 1", "/p0_   Enter: keep it, Esc: all"));
     }
 }

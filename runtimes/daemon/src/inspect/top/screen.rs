@@ -258,7 +258,7 @@ pub(super) mod tests {
     #[test]
     fn what_was_seen_stays_while_the_daemon_is_away() {
         let mut screen = Screen::new("there".into(), look(vec![peer("a1")]));
-        screen.looked(Err(Failure::Moved("there".parse().unwrap())));
+        screen.looked(Err(Failure::Moved("there:1".parse().unwrap())));
         assert_eq!((screen.peers.counts(), screen.failure.is_some()), ((1, 1), true));
         screen.looked(Ok(look(Vec::new())));
         assert_eq!((screen.peers.counts(), screen.failure.is_some()), ((0, 0), false));
