@@ -1,21 +1,28 @@
 //! Tables for people: words on the left, numbers on the right, and units that are easy to read.
 
-use comfy_table::{CellAlignment, Table, presets};
+use std::fmt::Write as _;
 
-/// A table without lines. Columns whose names begin with `>` hold numbers.
+/// A table without lines. Columns whose names begin with `>` hold numbers. By hand, because there may be a million rows: a table
+/// of comfy-table takes over a kilobyte for each.
 pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(columns.map(|name| name.trim_start_matches('>').to_owned()));
-    for (column, name) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
-        if name.starts_with('>') {
-            column.set_cell_alignment(CellAlignment::Right);
+    let header = columns.map(|name| name.trim_start_matches('>').to_owned());
+    let rows: Vec<_> = [header].into_iter().chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::with_capacity(rows.len() * (widths.iter().sum::<usize>() + 2 * N));
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let space = if column == 0 { "" } else { "  " };
+            // Writing to a String can't fail.
+            let _ = match columns[column].starts_with('>') {
+                true => write!(text, "{space}{cell:>width$}"),
+                false => write!(text, "{space}{cell:<width$}"),
+            };
         }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
     }
-    table.add_rows(rows);
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    lines.concat()
+    text
 }
 
 /// `1.5 s`, `3 min`, `2 d 4 h`.
