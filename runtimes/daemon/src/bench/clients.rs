@@ -20,8 +20,8 @@ use super::subscriber::{self, Seen, Subscriber};
 const CONNECT_LOOK: Duration = Duration::from_millis(2);
 /// How often it is seen how far it has come.
 const LOOK: Duration = Duration::from_millis(100);
-/// Whether all are still connected is seen less often: each has to be asked. In looks.
-const SESSIONS_LOOK: u32 = 5;
+/// How often it is seen whether all are still connected: each has to be asked.
+const SESSIONS_LOOK: Duration = Duration::from_millis(500);
 
 /// All clients of a run.
 pub(super) struct Clients {
@@ -137,14 +137,16 @@ impl Clients {
         };
         tokio::select! {
             all = all => all,
-            stopped = self.watch(expected, bar, done) => Err(stopped?),
+            // Apart from each other: a client that has much to do takes long to answer.
+            error = self.stalled(expected, bar, done) => Err(error),
+            error = self.lost() => Err(error),
         }
     }
 
-    /// Shows how far it is, until something is wrong.
-    async fn watch(&self, expected: Digest, bar: &Bar, done: impl Fn(&[Seen]) -> u64) -> anyhow::Result<anyhow::Error> {
+    /// Shows how far it is, until nothing has come for too long.
+    async fn stalled(&self, expected: Digest, bar: &Bar, done: impl Fn(&[Seen]) -> u64) -> anyhow::Error {
         let (mut changes, mut news) = (0, Instant::now());
-        for look in 1.. {
+        loop {
             sleep(LOOK).await;
             let seen: Vec<Seen> = self.seen.iter().map(|seen| *seen.borrow()).collect();
             bar.at(done(&seen));
@@ -154,13 +156,19 @@ impl Clients {
             } else if news.elapsed() > self.timeout {
                 let lack = seen.iter().filter(|seen| seen.digest != expected).count();
                 let what = format!("{lack} of {} subscribers still wait for routes", seen.len());
-                return Ok(anyhow!("nothing has come for {} s, and {what}", self.timeout.as_secs()));
-            }
-            if look % SESSIONS_LOOK == 0 {
-                self.check_sessions().await?;
+                return anyhow!("nothing has come for {} s, and {what}", self.timeout.as_secs());
             }
         }
-        unreachable!("looks are not counted out in an age")
+    }
+
+    /// Why a session was lost, when one is.
+    async fn lost(&self) -> anyhow::Error {
+        loop {
+            sleep(SESSIONS_LOOK).await;
+            if let Err(error) = self.check_sessions().await {
+                return error;
+            }
+        }
     }
 
     /// An error if a session was lost.
@@ -169,7 +177,7 @@ impl Clients {
             let (peer, _) = self.peer(n).await?;
             if let (1.., Some(why)) = (peer.sessions, peer.last_close) {
                 let kind = if n < self.announcers { "an announcer" } else { "a subscriber" };
-                bail!("{} ended the session of {kind}: {why} (a limit? its log says so)", self.server);
+                bail!("the session of {kind} with {} was lost: {why} (if for a limit, its log says so)", self.server);
             }
         }
         Ok(())

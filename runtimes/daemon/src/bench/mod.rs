@@ -27,13 +27,13 @@ const ROUTES_MAX: u32 = 1 << 24;
 /// As many connections as a server takes from one address, by default.
 const CLIENTS_MAX: u32 = 1 << 12;
 
-/// Loads a server and says how long it takes to tell its clients. All routes are withdrawn in the end, also after Ctrl-C
 #[derive(Args, Debug)]
-#[command(long_about = "Loads a server and says how long it takes to tell its clients.\n\n\
-    Announcers and subscribers are clients in this process: they connect, announce routes until every subscriber has all of them, \
-    move them to other next hops at a steady rate (with --rate), and withdraw them. Prefixes and next hops are of 2001:db8::/32, \
-    which is for documentation, in a network that nothing else should use. Each subscriber keeps all routes in memory: 125 bytes \
-    each. A server with others on it has less for them meanwhile. All routes are withdrawn in the end, also after Ctrl-C.")]
+#[command(
+    after_help = "Announcers and subscribers are clients in this process. They connect, announce routes until every subscriber has all, \
+        move some to other next hops (with --rate), and withdraw them until nobody has any: also in the end of a run that fails, or \
+        after Ctrl-C. Prefixes and next hops are of 2001:db8::/32, which is for documentation, in a network that nothing else should \
+        use. A server that has others has less time for them meanwhile. Each subscriber keeps all routes, 125 bytes each."
+)]
 pub(crate) struct BenchArgs {
     /// The server to load
     // Not by an environment variable, as the servers of a client are: this one shall be meant.
@@ -51,7 +51,8 @@ pub(crate) struct BenchArgs {
     /// The network to use
     #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true, default_value = "16777215")]
     vni: Vni,
-    /// How many routes a second move to another next hop, between announcing and withdrawing; without it, none do
+    /// How many routes a second move to another next hop, between announcing and withdrawing; without it, none do. Each
+    /// moves once in a millisecond at most
     #[arg(long, value_name = "NUMBER", value_parser = parse_rate, allow_negative_numbers = true)]
     rate: Option<u32>,
     /// For how long
@@ -75,9 +76,9 @@ impl BenchArgs {
         Duration::from_secs(self.duration.into())
     }
 
-    #[cfg(test)]
-    fn has_rate(&self) -> bool {
-        self.rate.is_some()
+    /// How many routes are to move.
+    fn moves_wanted(&self) -> u64 {
+        u64::from(self.rate.unwrap_or(0)) * u64::from(self.duration)
     }
 }
 

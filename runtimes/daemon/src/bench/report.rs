@@ -78,10 +78,16 @@ impl Report<'_> {
         let mut text = table(["PHASE", ">TIME", ">ROUTES/S", ">TOLD/S", ">OWN CPU TIME"], rows);
         if let Some((_, moved)) = moves {
             let [half, most, all] = [0.5, 0.99, 1.0].map(|part| time(self.delay(part)));
-            let overtaken = self.overtaken(*moved);
             text += &format!("\n{moved} moves came to a subscriber within: p50 {half}, p99 {most}, max {all}");
-            text +=
-                &if overtaken > 0 { format!("; {overtaken} were overtaken by the next\n") } else { "\n".to_owned() };
+            let (overtaken, wanted) = (self.overtaken(*moved), self.args.moves_wanted());
+            if overtaken > 0 {
+                text += &format!("; {overtaken} were overtaken by the next");
+            }
+            // A tick's worth may be left.
+            if moved * 20 < wanted * 19 {
+                text += &format!("; {wanted} were wanted");
+            }
+            text.push('\n');
         }
         text
     }
@@ -151,7 +157,7 @@ mod tests {
         let measured = Measured {
             connect: phase(3, 1),
             announce: phase(50, 90),
-            moves: args.has_rate().then(|| (phase(10_000, 2_000), 10)),
+            moves: (args.moves_wanted() > 0).then(|| (phase(10_000, 2_000), 10)),
             withdraw: phase(1_500, 0),
         };
         check(Report { args, measured, delays });
@@ -166,6 +172,7 @@ announce  50.0 ms    2.00 M  20.0 M       90.0 ms
 withdraw   1.50 s    66.7 k   667 k       0.00 ms
 ";
         report_of(&[], |report| assert_eq!(report.as_text(), expected));
+        report_of(&["--rate", "2"], |report| assert!(report.as_text().ends_with("the next; 20 were wanted\n")));
         report_of(&["--rate", "1"], |report| {
             let text = report.as_text();
             assert_eq!(text.lines().nth(3).unwrap(), "move       10.0 s      1.00    9.90        2.00 s");

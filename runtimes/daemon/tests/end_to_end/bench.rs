@@ -56,7 +56,7 @@ fn a_server_that_is_not_there_or_refuses_is_told_in_one_line() {
     let ended = run(&["bench", "--server", &addr, "--routes", "100"]);
     assert_eq!((ended.code, ended.stdout.len()), (Some(1), 0));
     let last = ended.stderr.last().unwrap();
-    assert!(last.starts_with(&format!("metalbond: {addr} ended the session of an announcer: ")), "{last}");
+    assert!(last.starts_with(&format!("metalbond: the session of an announcer with {addr} was lost: ")), "{last}");
 
     for (args, why) in [
         (&["--routes", "0"][..], "--routes '0': not a number from 1 to 16777216"),
