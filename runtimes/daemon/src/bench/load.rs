@@ -46,7 +46,8 @@ impl<'a> Load<'a> {
     pub(super) async fn run(&mut self) -> anyhow::Result<Measured> {
         let BenchArgs { server, routes, announcers, subscribers, vni, .. } = self.args;
         tell(format_args!(
-            "loading {server} with {routes} routes in network {vni}; announcers: {announcers}, subscribers: {subscribers}"
+            "loading {server} with {routes} routes in network {vni}; \
+             announcers: {announcers}, subscribers: {subscribers}"
         ));
         let connect = self.connect().await?;
         let mut churn = Churn::new(self.plan, self.args.rate.unwrap_or(0), *routes);

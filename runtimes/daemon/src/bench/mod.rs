@@ -29,10 +29,11 @@ const CLIENTS_MAX: u32 = 1 << 12;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Announcers and subscribers are clients in this process. They connect, announce routes until every subscriber has all, \
-        move some to other next hops (with --rate), and withdraw them until nobody has any: also in the end of a run that fails, or \
-        after Ctrl-C. Prefixes and next hops are of 2001:db8::/32, which is for documentation, in a network that nothing else should \
-        use. A server that has others has less time for them meanwhile. Each subscriber keeps all routes, 125 bytes each."
+    after_help = "Announcers and subscribers are clients in this process. They connect, announce routes until every \
+        subscriber has all, move some to other next hops (with --rate), and withdraw them until nobody has any: also in \
+        the end of a run that fails, or after Ctrl-C. Prefixes and next hops are of 2001:db8::/32, which is for \
+        documentation, in a network that nothing else should use. A server that has others has less time for them \
+        meanwhile. Each subscriber keeps all routes, 125 bytes each."
 )]
 pub(crate) struct BenchArgs {
     /// The server to load
@@ -40,27 +41,33 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "HOST:PORT")]
     server: Endpoint,
     /// How many routes are announced, by all announcers together
-    #[arg(long, value_name = "NUMBER", value_parser = parse_routes, allow_negative_numbers = true, default_value = "100000")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_routes, allow_negative_numbers = true)]
+    #[arg(default_value = "100000")]
     routes: u32,
     /// How many clients announce
-    #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true, default_value = "1")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true)]
+    #[arg(default_value = "1")]
     announcers: u32,
     /// How many clients subscribe
-    #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true, default_value = "10")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true)]
+    #[arg(default_value = "10")]
     subscribers: u32,
     /// The network to use
-    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true, default_value = "16777215")]
+    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true)]
+    #[arg(default_value = "16777215")]
     vni: Vni,
     /// How many routes a second move to another next hop, between announcing and withdrawing; without it, none do. Each
     /// moves once in a millisecond at most
     #[arg(long, value_name = "NUMBER", value_parser = parse_rate, allow_negative_numbers = true)]
     rate: Option<u32>,
     /// For how long
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true, default_value = "10")]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "10")]
     #[arg(requires = "rate")]
     duration: u32,
     /// How long it may be that nothing goes on
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true, default_value = "30")]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "30")]
     timeout: u32,
     /// Print the report as one JSON document
     #[arg(long)]

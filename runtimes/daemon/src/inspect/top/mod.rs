@@ -30,7 +30,8 @@ pub(crate) struct TopArgs {
     #[command(flatten)]
     place: HttpPlace,
     /// How often the daemon is asked
-    #[arg(long, value_name = "SECONDS", value_parser = parse_interval, allow_negative_numbers = true, default_value = "1")]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_interval, allow_negative_numbers = true)]
+    #[arg(default_value = "1")]
     interval: u32,
 }
 
