@@ -2,6 +2,7 @@
 //! what is written for many readers, or for slow ones, does not hold up a session.
 
 mod app;
+mod connections;
 mod events;
 mod filter;
 mod health;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{error, info};
 
+use super::connections::Connections;
 use super::{App, events, health, metrics, openapi, page, peers, reference, refusal, routes, status, tables};
 use crate::cli::Listen;
 
@@ -44,7 +45,7 @@ impl Http {
         let (closing, closed) = watch::channel(false);
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             let served = runtime.block_on(async {
-                let listener = TcpListener::from_std(listener)?;
+                let listener = Connections::of(TcpListener::from_std(listener)?);
                 let router = router(Arc::new(app), closed.clone());
                 let served = axum::serve(listener, router).with_graceful_shutdown(until(closed.clone()));
                 tokio::select! {

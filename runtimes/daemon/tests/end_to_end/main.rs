@@ -3,6 +3,7 @@
 //! event that would have come behind it.
 
 mod arguments;
+mod bench;
 mod config;
 mod demo;
 mod departures;
@@ -22,3 +23,4 @@ mod stdin;
 mod streams;
 mod systemd;
 mod table;
+mod top;

@@ -156,7 +156,7 @@ fn a_client_has_http_on_a_socket_that_is_handed_over_and_says_that_others_are_of
 /// As `systemd-socket-activate` hands them over, which is systemd's own.
 #[test]
 fn sockets_that_are_handed_over_are_used() {
-    let (one, http) = (crate::ports::fixed(6), crate::ports::fixed(7));
+    let (one, http) = (crate::ports::fixed(9), crate::ports::fixed(10));
     let mut command = Command::new("systemd-socket-activate");
     command.args(["--listen", &one.to_string(), "--listen", &http.to_string(), "--fdname", "metalbond:http"]);
     command.arg(env!("CARGO_BIN_EXE_metalbond")).args(["server"]);

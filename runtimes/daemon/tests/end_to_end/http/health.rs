@@ -13,7 +13,7 @@ fn a_server_is_ready_when_it_listens() {
 
 #[test]
 fn a_client_is_ready_when_a_server_has_told_all() {
-    let addr = fixed(5);
+    let addr = fixed(8);
     let mut client = Process::client(&[addr], &["--subscribe", "23", "--http", "127.0.0.1:0"]);
     let http = place(&mut client);
     client.log("RETRY");
