@@ -123,9 +123,8 @@ async fn tell(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
 
 /// On a thread that may wait, for this one has sessions.
 async fn on_a_thread(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
-    match spawn_blocking(say).await {
-        Ok(Err(error)) => warn!("the service manager can't be told: {error}"),
-        // Or the program has ended.
-        Ok(Ok(())) | Err(_) => {}
+    // Otherwise it is told, or the program has ended.
+    if let Ok(Err(error)) = spawn_blocking(say).await {
+        warn!("the service manager can't be told: {error}");
     }
 }
