@@ -72,7 +72,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServerArgs {
-    /// Where to listen; may be given several times. Port 0 takes a free one
+    /// Where to listen; may be given several times. Port 0 takes a free one. Sockets that a service manager hands over
+    /// (LISTEN_FDS) take the default's place
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
     #[arg(default_value = "[::]:4711", env = "METALBOND_LISTEN")]
     pub(crate) listen: Vec<Listen>,
