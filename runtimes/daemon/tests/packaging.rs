@@ -64,7 +64,7 @@ fn no_service_is_root_and_none_has_more_than_it_needs() {
 #[test]
 fn what_the_debian_package_is_made_from_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let manifest: Value = toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
     let deb = &manifest["package"]["metadata"]["deb"];
     let (mut own, mut targets) = (0, Vec::new());
     for asset in deb["assets"].as_array().unwrap() {
