@@ -36,13 +36,56 @@ fn systemd_has_nothing_to_say_against_the_units() {
 
 #[test]
 fn services_are_exposed_no_more_than_they_must_be() {
-    for (unit, bound) in [("server", 1.5), ("client", 2.0), ("tunnel", 4.0)] {
+    for (unit, bound) in [("server", 1.5), ("client", 2.0), ("tunnel", 2.0)] {
         let path = packaging().join(format!("systemd/metalbond-{unit}.service"));
         let Some(said) = analyze(&["security", "--offline=true", path.to_str().unwrap()]) else { return };
         let (_, rest) = said.rsplit_once(".service: ").unwrap_or_else(|| panic!("{said}"));
         let level: f64 = rest.split(' ').next().unwrap().parse().unwrap();
         assert!(level <= bound, "{unit}: {level}");
     }
+}
+
+#[test]
+fn no_service_is_root_and_none_has_more_than_it_needs() {
+    for (unit, user, right) in [
+        ("server", "DynamicUser=yes", None),
+        ("client", "User=metalbond", Some("CAP_NET_ADMIN")),
+        ("tunnel", "DynamicUser=yes", Some("CAP_NET_ADMIN")),
+    ] {
+        let text = std::fs::read_to_string(packaging().join(format!("systemd/metalbond-{unit}.service"))).unwrap();
+        assert!(text.lines().any(|line| line == user), "{unit}");
+        let rights: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("CapabilityBoundingSet=")).collect();
+        assert_eq!(rights, [right.unwrap_or_default()], "{unit}");
+        assert!(text.lines().any(|line| line == "NoNewPrivileges=yes"), "{unit}");
+    }
+}
+
+/// The package itself is made before a release only.
+#[test]
+fn what_the_debian_package_is_made_from_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: Value = toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let (mut own, mut targets) = (0, Vec::new());
+    for asset in deb["assets"].as_array().unwrap() {
+        let [from, to] = [&asset[0], &asset[1]].map(|path| path.as_str().unwrap());
+        targets.push(format!("/{to}"));
+        // The others are made by deb.sh.
+        if !from.starts_with("target/release/") {
+            assert!(root.join(from).is_file(), "{from}");
+            own += 1;
+        }
+    }
+    assert!(own > 5, "{own}");
+    for file in deb["conf-files"].as_array().unwrap() {
+        assert!(targets.iter().any(|target| target == file.as_str().unwrap()), "{file}");
+    }
+    let mut services: Vec<_> = units().into_iter().filter(|path| path.extension().unwrap() == "service").collect();
+    services.retain(|path| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        !deb["systemd-units"].as_array().unwrap().iter().any(|unit| unit["unit-name"].as_str() == Some(name))
+    });
+    assert_eq!(services, Vec::<PathBuf>::new());
 }
 
 /// Runs `metalbond check`.
