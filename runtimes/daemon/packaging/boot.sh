@@ -75,7 +75,8 @@ SETTINGS
 inside 'echo "23#10.0.23.9/32#2001:db8::9" >/etc/metalbond/announcements'
 inside 'systemctl start metalbond-tunnel metalbond-server metalbond-client'
 inside 'ip link set overlay-far up 2>/dev/null || true'
-until_true 'server, client and device are there' '[ "$(systemctl is-active metalbond-tunnel metalbond-server metalbond-client | sort -u)" = active ]'
+until_true 'server, client and device are there' \
+  '[ "$(systemctl is-active metalbond-tunnel metalbond-server metalbond-client | sort -u)" = active ]'
 until_true 'the device is set up' 'ip link show dev overlay-tun | grep -q "mtu 1500.*state UP\|mtu 1500.*state UNKNOWN"'
 until_true 'the server is another user without a right' \
   'grep -q "^CapBnd:.0000000000000000" /proc/$(systemctl show -p MainPID --value metalbond-server)/status'
@@ -100,8 +101,10 @@ until_true 'a server with a watchdog of two seconds is up' 'metalbond show peers
 inside 'kill -STOP $(systemctl show -p MainPID --value metalbond-server)'
 until_true 'a server that hangs is started again' '[ "$(systemctl show -p NRestarts --value metalbond-server)" = 1 ]'
 
-inside 'cp /etc/metalbond/metalbond.toml /root; echo "nonsense = 1" >>/etc/metalbond/metalbond.toml; systemctl restart metalbond-client || true'
-until_true 'bad settings are not tried again' '[ "$(systemctl show -p ActiveState,ExecMainStatus,NRestarts --value metalbond-client | xargs)" = "0 2 failed" ]'
+inside 'cp /etc/metalbond/metalbond.toml /root; echo "nonsense = 1" >>/etc/metalbond/metalbond.toml'
+inside 'systemctl restart metalbond-client || true'
+until_true 'bad settings are not tried again' \
+  '[ "$(systemctl show -p ActiveState,ExecMainStatus,NRestarts --value metalbond-client | xargs)" = "0 2 failed" ]'
 inside 'cp /root/metalbond.toml /etc/metalbond/; systemctl start metalbond-client'
 
 inside 'systemctl stop metalbond-server; systemctl start metalbond-server.socket'
@@ -111,7 +114,8 @@ until_true 'the client is back' 'metalbond show peers | grep -q ESTABLISHED'
 device=$(inside 'cat /sys/class/net/overlay-tun/ifindex')
 old=$(inside 'systemctl show -p MainPID --value metalbond-client')
 inside 'dpkg --install /root/metalbond.deb'
-until_true 'an upgrade restarts the client' "[ \$(systemctl show -p MainPID --value metalbond-client) != $old ] && systemctl is-active metalbond-client"
+until_true 'an upgrade restarts the client' \
+  "[ \$(systemctl show -p MainPID --value metalbond-client) != $old ] && systemctl is-active metalbond-client"
 until_true 'and leaves the device' "[ \$(cat /sys/class/net/overlay-tun/ifindex) = $device ]"
 until_true 'and the routes' "$route"
 
