@@ -16,6 +16,7 @@ mod process;
 mod raw;
 mod readme;
 mod record;
+mod reload;
 mod restarts;
 mod signals;
 mod stdin;
