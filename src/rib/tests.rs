@@ -8,6 +8,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 extern crate std;
 
+mod pieces;
 mod sinks;
 
 use proptest::prelude::*;
@@ -477,34 +478,4 @@ proptest! {
         }
         world.pull(0, usize::MAX, Some(held));
     }
-}
-
-#[test]
-fn a_table_is_looked_at_in_pieces_until_it_is_rearranged() {
-    let mut rib = Rib::new(7, usize::MAX);
-    let origin = rib.add_origin(false, ConnId::accepted(0), None);
-    let routes: Vec<_> = (0..100).map(|dest| route(1, dest, 0)).collect();
-    for route in &routes {
-        rib.announce(origin, route);
-    }
-    let (mut seen, mut bookmark) = (BTreeSet::new(), Bookmark::default());
-    loop {
-        let before = seen.len();
-        for (behind, entry) in rib.entries(Vni(1), bookmark).unwrap().take(7) {
-            assert!(seen.insert(*entry.prefix()), "each once");
-            bookmark = behind;
-        }
-        if seen.len() == before {
-            break;
-        }
-        // One comes meanwhile.
-        rib.announce(origin, &route(1, 200, 0));
-    }
-    assert!(routes.iter().all(|route| seen.contains(&route.prefix)));
-
-    rib.withdraw(origin, &routes[3]);
-    rib.wake(Instant::EPOCH, |_| {});
-    assert_eq!(rib.entries(Vni(1), bookmark).err(), Some(Moved), "tests compact at every chance");
-    assert_eq!(rib.entries(Vni(1), Bookmark::default()).unwrap().count(), 100);
-    assert_eq!(rib.entries(Vni(2), bookmark).unwrap().count(), 0, "no table, no places");
 }

@@ -9,9 +9,10 @@ assets=$target/packaging
 rm -rf "$assets"
 "$target/release/metalbond" man "$assets/man"
 gzip --best --no-name "$assets"/man/*
+gzip --best --no-name --stdout ../../CHANGELOG.md >"$assets/changelog.gz"
 mkdir "$assets/completions"
 for shell in bash zsh fish; do
-	"$target/release/metalbond" completions "$shell" >"$assets/completions/$shell"
+  "$target/release/metalbond" completions "$shell" >"$assets/completions/$shell"
 done
 # cargo-deb finds assets in its target directory by their place in "target/release".
 rm -rf "$target/release/packaging"

@@ -13,10 +13,11 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::http::HttpArgs;
-use crate::inspect::{DiffArgs, ShowArgs, WatchArgs};
+use crate::inspect::{DiffArgs, ShowArgs, TopArgs, WatchArgs};
 use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
@@ -53,8 +54,12 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Follow changes of a running daemon's routes and peers
     Watch(WatchArgs),
+    /// Watch a running daemon's peers and networks on the terminal, live
+    Top(TopArgs),
     /// Compare the tables of running daemons. Exit code 0: they hold the same routes; 1: they differ; 2: it can't be said
     Diff(DiffArgs),
+    /// Load a server, and say how long it takes to tell its clients
+    Bench(BenchArgs),
     /// Check a file with settings, as for --config
     Check(CheckArgs),
     /// Print a script that completes this program's arguments in a shell
@@ -67,7 +72,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServerArgs {
-    /// Where to listen; may be given several times. Port 0 takes a free one
+    /// Where to listen; may be given several times. Port 0 takes a free one. Sockets that a service manager hands over
+    /// (LISTEN_FDS) take the default's place
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
     #[arg(default_value = "[::]:4711", env = "METALBOND_LISTEN")]
     pub(crate) listen: Vec<Listen>,

@@ -49,15 +49,19 @@ pub(crate) async fn run(
     };
     let wanted = Wanted::of(&mut args, from_files);
     let client = Client { node, kernel, events: Events::new() };
+    if !sockets.listen.is_empty() {
+        let unused = sockets.listen.len();
+        warn!("{unused} sockets that were handed over are of no use: a client listens for HTTP only");
+    }
     let http = client.start_http(&args.http, sockets.http).await?;
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");
-            systemd::stopping();
             Ok(())
         }
         result = client.serve(&args, wanted, &mut changes, &mut reload) => result,
     };
+    systemd::stopping().await;
     client.end(args.cleanup).await;
     if let Some(http) = http {
         http.stop().await;
@@ -106,15 +110,15 @@ impl Client {
             *id = Some(self.add_server(server).await?);
         }
         tokio::spawn(systemd::report(node.clone()));
-        systemd::ready();
+        systemd::ready().await;
         let change = async {
             loop {
                 reload.wait().await;
-                systemd::reloading();
+                systemd::reloading().await;
                 if let Some(Cli { command: Command::Client(args), .. }) = reload.read().await {
                     self.change(&mut wanted, args, reload).await?;
                 }
-                systemd::ready();
+                systemd::ready().await;
             }
         };
         let feed = async {

@@ -3,6 +3,7 @@
 
 mod announce_file;
 mod api;
+mod bench;
 mod check;
 mod cli;
 mod client;
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
         Err(Problem::Arguments(error)) => return usage::from_clap(&error),
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
     };
-    // The demonstration speaks for itself.
-    let level = if matches!(cli.command, Command::Demo) { Level::WARN } else { Level::INFO };
+    // The demonstration and the benchmark speak for themselves.
+    let level = if matches!(cli.command, Command::Demo | Command::Bench(_)) { Level::WARN } else { Level::INFO };
     let logs = logging::start(cli.verbose, level, cli.log_format);
     let result = sockets.and_then(|sockets| run(cli.command, source, from_file, sockets));
     // First the last lines of the log, then the error.
@@ -72,8 +73,10 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>, sockets: Socke
         Command::Demo => on_runtime(demo::run())?,
         Command::Replay(args) => replay::run(&args)?,
         Command::Show(args) => inspect::show(&args)?,
-        Command::Watch(args) => inspect::watch(&args)?,
+        Command::Watch(args) => on_runtime(inspect::watch(args))?,
         Command::Diff(args) => return Ok(inspect::diff(&args)),
+        Command::Top(args) => inspect::top(&args)?,
+        Command::Bench(args) => bench::run(&args)?,
         Command::Completions(args) => unless_unread(manual::completions(&args))?,
         Command::Man(args) => unless_unread(manual::man(&args))?,
         Command::Check(args) => {

@@ -39,7 +39,7 @@ pub(crate) async fn print(changes: &mut Changes, format: OutputFormat, events: &
 }
 
 /// Writes to standard output. Also to one that was made non-blocking by somebody else who has it.
-fn write_all(mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     let stdout = io::stdout();
     while !bytes.is_empty() {
         match rustix::io::write(&stdout, bytes) {

@@ -45,7 +45,7 @@ pub(crate) async fn run(
         }
         bound.send_replace(listen(&node, &args, sockets.listen).await?);
         tokio::spawn(systemd::report(node.clone()));
-        systemd::ready();
+        systemd::ready().await;
         anyhow::Ok(http)
     };
     let (signal, http) = tokio::select! {
@@ -57,9 +57,9 @@ pub(crate) async fn run(
                     signal = stop.signalled() => break signal,
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
                     () = reload.wait() => {
-                        systemd::reloading();
+                        systemd::reloading().await;
                         reload.read().await;
-                        systemd::ready();
+                        systemd::ready().await;
                     }
                 }
             };
@@ -67,7 +67,7 @@ pub(crate) async fn run(
         }
     };
     info!("{signal}: closing all sessions");
-    systemd::stopping();
+    systemd::stopping().await;
     limits::log_closed(&node).await;
     node.shutdown().await;
     if let Some(http) = http {

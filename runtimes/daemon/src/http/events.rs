@@ -165,7 +165,8 @@ async fn watch(node: MetalBond, mut changes: Option<Changes>, events: Events) ->
                         }
                         filling.clear();
                     }
-                    let is_first = watched.is_empty();
+                    // The first look since somebody follows, also if there was no VNI yet.
+                    let is_first = peers.is_none();
                     for vni in new_vnis(&node, &watched).await? {
                         unless_done(node.subscribe(vni).await)?;
                         watched.insert(vni);

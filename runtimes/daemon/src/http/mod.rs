@@ -31,7 +31,8 @@ use crate::cli::Listen;
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
     /// Where to listen for HTTP: a page at /, metrics at /metrics, /healthz, /readyz, and an API described by
-    /// /api/v1/openapi.json. Whoever reaches it can read all routes
+    /// /api/v1/openapi.json. Whoever reaches it can read all routes. A socket named http that a service manager hands over
+    /// takes its place
     #[arg(long, value_name = "HOST:PORT", value_parser = crate::cli::parse_listen, env = "METALBOND_HTTP")]
     pub(crate) http: Option<Listen>,
     /// Leave out what /metrics says of each peer: some twenty lines

@@ -1,14 +1,14 @@
 //! Asking a daemon.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::str::FromStr;
 use std::time::Duration;
 
+use metalbond_tokio::Endpoint;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::http::Response;
+use ureq::http::{Response, Uri};
 
 use crate::api::{Page, Refusal};
 
@@ -32,12 +32,15 @@ impl fmt::Display for Daemon {
 }
 
 impl FromStr for Daemon {
-    type Err = Infallible;
+    type Err = String;
 
     /// `host:port`, or the same as an address of the web; `:4712` for this machine, where a daemon that listens everywhere is.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let place = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
         let place = if place.starts_with(':') { format!("localhost{place}") } else { place.to_owned() };
+        let place = place.parse::<Endpoint>().map_err(|error| error.to_string())?.to_string();
+        // A host may be any text for those who only look it up, but not in an address of the web.
+        Uri::from_str(&format!("http://{place}/")).map_err(|error| error.to_string())?;
         Ok(Self { place })
     }
 }
@@ -132,6 +135,11 @@ mod tests {
         for text in ["127.0.0.1:4712", "http://127.0.0.1:4712", "http://127.0.0.1:4712/"] {
             assert_eq!(text.parse::<Daemon>().unwrap().to_string(), "127.0.0.1:4712");
         }
+        for text in ["", "localhost", "https://localhost:4712", "http://localhost", "a b:4712", "[::1:4712", "h:65536"]
+        {
+            assert!(text.parse::<Daemon>().is_err(), "{text}");
+        }
+        assert_eq!("http://[::1]:4712/".parse::<Daemon>().unwrap().to_string(), "[::1]:4712");
         assert_eq!(":4712".parse::<Daemon>().unwrap().to_string(), "localhost:4712");
     }
 }

@@ -1,16 +1,19 @@
-//! The commands that look at running daemons over HTTP: `show`, `watch` and `diff`.
+//! The commands that look at running daemons over HTTP: `show`, `watch`, `top` and `diff`.
 
 mod client;
 mod diff;
 mod show;
-mod table;
+pub(crate) mod table;
+mod top;
 mod watch;
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 
 pub(crate) use client::{Daemon, Failure};
 pub(crate) use diff::DiffArgs;
 pub(crate) use show::ShowArgs;
+pub(crate) use top::TopArgs;
 pub(crate) use watch::WatchArgs;
 
 use crate::api;
@@ -24,11 +27,16 @@ pub(crate) struct HttpPlace {
 }
 
 /// Writes a text to standard output. A closed pipe (`| head`) is no failure.
-fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
+}
+
+/// Says something beside what is printed. Nobody has to read it.
+pub(crate) fn tell(what: impl Display) {
+    let _ = writeln!(io::stderr(), "metalbond: {what}");
 }
 
 /// Shows what is asked for.
@@ -37,4 +45,5 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) use diff::run as diff;
+pub(crate) use top::run as top;
 pub(crate) use watch::run as watch;

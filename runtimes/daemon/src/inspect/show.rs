@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::table::{bytes, duration, table};
 use super::{Failure, HttpPlace};
 use crate::api::{Destination, Peer, Status, Vni};
+use crate::spec;
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
@@ -43,16 +44,16 @@ enum What {
         #[command(flatten)]
         how: How,
         /// Only this one
-        #[arg(long)]
-        vni: Option<u32>,
+        #[arg(long, value_parser = spec::parse_vni, allow_negative_numbers = true)]
+        vni: Option<metalbond::Vni>,
     },
     /// Routes, and who announces them
     Routes {
         #[command(flatten)]
         how: How,
         /// Of this virtual network
-        #[arg(long)]
-        vni: Option<u32>,
+        #[arg(long, value_parser = spec::parse_vni, allow_negative_numbers = true)]
+        vni: Option<metalbond::Vni>,
         /// This destination, and those that lie in it
         #[arg(long, value_name = "CIDR")]
         prefix: Option<Prefix>,

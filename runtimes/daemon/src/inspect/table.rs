@@ -1,25 +1,32 @@
 //! Tables for people: words on the left, numbers on the right, and units that are easy to read.
 
-use comfy_table::{CellAlignment, Table, presets};
+use std::fmt::Write as _;
 
-/// A table without lines. Columns whose names begin with `>` hold numbers.
-pub(super) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(columns.map(|name| name.trim_start_matches('>').to_owned()));
-    for (column, name) in table.column_iter_mut().zip(columns) {
-        column.set_padding((0, 2));
-        if name.starts_with('>') {
-            column.set_cell_alignment(CellAlignment::Right);
+/// A table without lines. Columns whose names begin with `>` hold numbers. By hand, because there may be a million rows: a table
+/// of comfy-table takes over a kilobyte for each.
+pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let header = columns.map(|name| name.trim_start_matches('>').to_owned());
+    let rows: Vec<_> = [header].into_iter().chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::with_capacity(rows.len() * (widths.iter().sum::<usize>() + 2 * N));
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let space = if column == 0 { "" } else { "  " };
+            // Writing to a String can't fail.
+            let _ = match columns[column].starts_with('>') {
+                true => write!(text, "{space}{cell:>width$}"),
+                false => write!(text, "{space}{cell:<width$}"),
+            };
         }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
     }
-    table.add_rows(rows);
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    lines.concat()
+    text
 }
 
 /// `1.5 s`, `3 min`, `2 d 4 h`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
     match whole {
@@ -32,7 +39,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// `512 B`, `1.5 kB`, `20 MB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 1000.0 {
@@ -47,6 +54,17 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{value:.1} TB")
 }
 
+/// `0`, `3.1`, `950`, `41 k`, `2.1 M`: of what is counted, for example in a second.
+pub(crate) fn count(number: f64) -> String {
+    match number {
+        0.0 => "0".to_owned(),
+        ..9.95 => format!("{number:.1}"),
+        ..9999.5 => format!("{number:.0}"),
+        ..999_500.0 => format!("{:.0} k", number / 1e3),
+        _ => format!("{:.1} M", number / 1e6),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +77,12 @@ mod tests {
             [0, 999, 1_000, 123_456, 5_000_000_000_000].map(bytes),
             ["0 B", "999 B", "1.0 kB", "123 kB", "5.0 TB"]
         );
+    }
+
+    #[test]
+    fn counts_are_short() {
+        let counts = [0.0, 0.25, 9.96, 9_999.0, 41_260.0, 999_700.0, 12_345_678.0].map(count);
+        assert_eq!(counts, ["0", "0.2", "10", "9999", "41 k", "1.0 M", "12.3 M"]);
     }
 
     #[test]

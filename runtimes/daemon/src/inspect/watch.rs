@@ -1,49 +1,67 @@
-//! `metalbond watch`: what changes, as it happens.
+//! `metalbond watch`: what changes, as it happens. A thread reads what the daemon tells; so it is noticed when there is nothing
+//! any more, not even a heartbeat.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use metalbond::Route;
 use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
-use super::{Daemon, Failure, HttpPlace};
+use super::{Failure, HttpPlace, tell};
 use crate::api::{PeerEvent, RouteEvent};
+use crate::output;
+use crate::signals::Stop;
+use crate::spec;
 
 /// How long to wait before the daemon is asked again: at first, and at most.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
+/// Nothing for so long means that the daemon can't be heard: there is a heartbeat each 15 s.
+const SILENCE: Duration = Duration::from_secs(40);
+/// What is printed together at most.
+const BATCH: usize = 1024;
 
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     place: HttpPlace,
     /// Routes of this virtual network only
-    #[arg(long)]
-    vni: Option<u32>,
+    #[arg(long, value_parser = spec::parse_vni, allow_negative_numbers = true)]
+    vni: Option<metalbond::Vni>,
     /// Print one JSON object a line: {"event":"route","data":{...}}
     #[arg(long)]
     json: bool,
 }
 
-/// Prints changes until nobody reads them. A daemon that goes away is waited for.
-pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<()> {
+/// Prints changes until nobody reads them, or a signal ends it. A daemon that goes away is waited for.
+pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    tokio::select! {
+        _ = stop.signalled() => Ok(()),
+        followed = follow_on(&args) => followed,
+    }
+}
+
+async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
     let daemon = &args.place.http;
     let mut wait = BACK_OFF[0];
     let mut was_there = false;
     loop {
-        match follow(daemon, args) {
-            Ok(()) => return Ok(()),
+        match follow(args, &mut was_there).await {
+            Lost::Reader => return Ok(()),
+            Lost::Output(error) => return Err(error.into()),
             // The first time it is a mistake, more likely than not.
-            Err(Lost::Daemon(failure)) if !was_there => return Err(failure.into()),
-            Err(Lost::Output(error)) => return Err(error.into()),
-            Err(Lost::Daemon(failure)) => eprintln!("metalbond: {failure}; trying again"),
-            Err(Lost::Stream) => {
-                (was_there, wait) = (true, BACK_OFF[0]);
-                eprintln!("metalbond: http://{daemon}/ has ended its events; trying again");
+            Lost::Daemon(failure) if !was_there => return Err(failure.into()),
+            Lost::Daemon(failure) => tell(format_args!("{failure}; trying again")),
+            Lost::Stream(how) => {
+                wait = BACK_OFF[0];
+                tell(format_args!("http://{daemon}/ {how}; trying again"));
             }
         }
-        thread::sleep(wait);
+        sleep(wait).await;
         wait = (wait * 2).min(BACK_OFF[1]);
     }
 }
@@ -52,38 +70,79 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<()> {
 enum Lost {
     Daemon(Failure),
     /// After it had begun.
-    Stream,
+    Stream(&'static str),
+    /// Nobody reads standard output any more.
+    Reader,
     Output(io::Error),
 }
 
-fn follow(daemon: &Daemon, args: &WatchArgs) -> Result<(), Lost> {
+/// What the daemon tells.
+enum Told {
+    Event(String, String),
+    Heartbeat,
+    Failed(Failure),
+}
+
+async fn follow(args: &WatchArgs, was_there: &mut bool) -> Lost {
+    let daemon = &args.place.http;
+    let (sender, mut events) = mpsc::channel(BATCH);
     let query: Vec<_> = args.vni.iter().map(|vni| ("vni", vni.to_string())).collect();
-    let mut lines = daemon.lines("/api/v1/events", &query).map_err(Lost::Daemon)?;
-    let (mut line, mut event) = (String::new(), String::new());
+    let asked = daemon.clone();
+    // It ends with the stream, or when there is something to tell and nobody listens.
+    thread::spawn(move || match asked.lines("/api/v1/events", &query) {
+        Ok(lines) => read(lines, &sender),
+        Err(failure) => drop(sender.blocking_send(Told::Failed(failure))),
+    });
+    let mut batch = Vec::new();
     loop {
-        line.clear();
-        if lines.read_line(&mut line).map_err(|_| Lost::Stream)? == 0 {
-            return Err(Lost::Stream);
+        batch.clear();
+        match timeout(SILENCE, events.recv_many(&mut batch, BATCH)).await {
+            Ok(1..) => {}
+            Ok(0) => return Lost::Stream("has ended its events"),
+            Err(_) => return Lost::Stream("can't be heard any more"),
         }
-        match line.trim_end().split_once(": ") {
+        let mut text = String::new();
+        for told in batch.drain(..) {
+            match told {
+                Told::Event(name, _) if name == "following" => {
+                    *was_there = true;
+                    tell(format_args!("following http://{daemon}/"));
+                }
+                Told::Event(name, data) => {
+                    match if args.json { as_json(&name, &data) } else { as_text(&name, &data) } {
+                        Ok(line) => text += &line,
+                        Err(error) => return Lost::Daemon(Failure::Strange(daemon.clone(), error.to_string())),
+                    }
+                }
+                Told::Heartbeat => {}
+                Told::Failed(failure) => return Lost::Daemon(failure),
+            }
+        }
+        // Elsewhere, so that a signal ends it also when nobody reads.
+        let written = tokio::task::spawn_blocking(move || output::write_all(text.as_bytes())).await;
+        match written.unwrap_or_else(|error| Err(error.into())) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Lost::Reader,
+            Err(error) => return Lost::Output(error),
+        }
+    }
+}
+
+/// Reads a stream of events to its end.
+fn read(lines: impl io::BufRead, events: &mpsc::Sender<Told>) {
+    let mut event = String::new();
+    for line in lines.lines().map_while(Result::ok) {
+        let told = match line.split_once(": ") {
             Some(("event", name)) => {
-                if name == "following" {
-                    eprintln!("metalbond: following http://{daemon}/");
-                }
                 name.clone_into(&mut event);
+                continue;
             }
-            // That it begins is no change.
-            Some(("data", _)) if event == "following" => {}
-            Some(("data", data)) => {
-                let text = if args.json { as_json(&event, data) } else { as_text(&event, data) };
-                let text = text.map_err(|error| Lost::Daemon(Failure::Strange(daemon.clone(), error.to_string())))?;
-                let mut out = io::stdout().lock();
-                match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                    written => written.map_err(Lost::Output)?,
-                }
-            }
-            _ => {}
+            Some(("data", data)) => Told::Event(event.clone(), data.to_owned()),
+            _ if line.starts_with(':') => Told::Heartbeat,
+            _ => continue,
+        };
+        if events.blocking_send(told).is_err() {
+            return;
         }
     }
 }
@@ -108,7 +167,10 @@ fn as_text(event: &str, data: &str) -> serde_json::Result<String> {
             let state = state.map_or_else(|| "gone".to_owned(), |state| state.to_string());
             Ok(format!("~ peer {name} {address} {state}\n"))
         }
-        "missed" => Ok(format!("! too slow: {data}\n")),
+        "missed" => {
+            let missed: Value = serde_json::from_str(data)?;
+            Ok(format!("! {} changes were not told: they are read too slowly\n", missed["missed"]))
+        }
         _ => Ok(String::new()),
     }
 }
@@ -130,7 +192,9 @@ mod tests {
         let peer = |state| format!(r#"{{"name":"a7","address":"[::1]:1","state":{state}}}"#);
         assert_eq!(as_text("peer", &peer(r#""RETRY""#)).unwrap(), "~ peer a7 [::1]:1 RETRY\n");
         assert_eq!(as_text("peer", &peer("null")).unwrap(), "~ peer a7 [::1]:1 gone\n");
-        assert_eq!(as_text("following", "{}").unwrap(), "");
+        let missed = as_text("missed", r#"{"missed":7}"#).unwrap();
+        assert_eq!(missed, "! 7 changes were not told: they are read too slowly\n");
+        assert_eq!(as_text("something new", "{}").unwrap(), "");
         assert!(as_text("route", "{").is_err());
     }
 }

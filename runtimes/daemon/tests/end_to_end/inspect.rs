@@ -1,9 +1,12 @@
 //! The commands that look at running daemons.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::http::Web;
-use crate::process::{Ended, Process, run};
+use crate::ports;
+use crate::process::{Ended, Process, Server, Signal, run};
 
 const ROUTES: &str =
     "23#10.0.23.0/24#2001:db8::1,23#2001:db8:1::/48#2001:db8::2#NAT#1024#2047,24#10.0.24.0/24#2001:db8::3";
@@ -86,6 +89,11 @@ fn a_daemon_that_is_not_there_is_told_in_one_line() {
         let expected = format!("metalbond: cannot reach http://{place}/: ");
         assert!(ended.stderr[0].starts_with(&expected) && ended.stderr[0].contains("--http"), "{:?}", ended.stderr);
     }
+    // That can't be one.
+    for args in [&["show", "status", "--http", "nonsense"][..], &["diff", &place, "https://localhost:4712"]] {
+        let ended = run(args);
+        assert_eq!((ended.code, ended.stderr.len()), (Some(2), 1), "{:?}", ended.stderr);
+    }
     // One that speaks something else.
     let (web, _client) = web();
     let ended = run(&["show", "status", "--http", &web.server.addrs[0].to_string()]);
@@ -119,10 +127,41 @@ fn changes_are_followed_as_they_happen() {
     }
     let event: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&event["event"], &event["data"]["vni"]), (&"route".into(), &9.into()));
-    // The daemon is gone, and waited for.
-    drop(web);
+    for follower in [watch, of_one] {
+        follower.signal(Signal::INT);
+        assert_eq!(follower.end().0.code, Some(0));
+    }
+}
+
+#[test]
+fn a_daemon_that_goes_away_and_comes_back_is_followed_again() {
+    let http = ports::fixed(11).to_string();
+    let start = || Server::on_loopback(&["--http", &http]);
+    let server = start();
+    let mut watch = Process::start(&["watch", "--http", &http]);
+    watch.log("following http://");
+    server.process.kill();
     watch.log("trying again");
-    assert!(!watch.has_ended());
+    let server = start();
+    watch.log("following http://");
+    let _client = Process::client(&server.addrs, &["--announce", "23#10.0.23.0/24#2001:db8::1"]);
+    while watch.line() != "+ 23 10.0.23.0/24 via 2001:db8::1" {}
+    // A reader that goes away ends it at the next change.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut unread = Process::start_with(&["watch", "--http", &http], Stdio::from(writer), Stdio::piped());
+    unread.log("following http://");
+    drop(reader);
+    let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
+    // The first ones may still be taken: by a process that another test starts at this moment.
+    for n in 0..65_536 {
+        if unread.has_ended() {
+            break;
+        }
+        let prefix = format!("10.1.{}.{}/32", n >> 8, n & 255);
+        feeder.write(&format!("23#{prefix}#2001:db8::1\n"));
+        while watch.line() != format!("+ 23 {prefix} via 2001:db8::1") {}
+    }
+    assert_eq!(unread.end().0.code, Some(0));
 }
 
 #[test]

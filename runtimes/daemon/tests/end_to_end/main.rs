@@ -3,6 +3,7 @@
 //! event that would have come behind it.
 
 mod arguments;
+mod bench;
 mod config;
 mod demo;
 mod departures;
@@ -23,3 +24,4 @@ mod stdin;
 mod streams;
 mod systemd;
 mod table;
+mod top;

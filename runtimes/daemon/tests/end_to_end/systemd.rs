@@ -1,6 +1,9 @@
 //! What a service manager is told, and the sockets that it hands over.
 
-use std::os::unix::net::UnixDatagram;
+use std::fs::File;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -27,7 +30,7 @@ impl Manager {
         Process::spawn(command, Stdio::piped(), Stdio::piped())
     }
 
-    /// Waits to be told something that begins so.
+    /// Waits to be told something with a line that begins so.
     fn told(&self, what: &str) -> String {
         let start = Instant::now();
         let mut others = Vec::new();
@@ -35,7 +38,7 @@ impl Manager {
             let mut bytes = [0; 1024];
             let n = self.socket.recv(&mut bytes).unwrap();
             let text = String::from_utf8(bytes[..n].to_vec()).unwrap();
-            if text.starts_with(what) {
+            if text.lines().any(|line| line.starts_with(what)) {
                 return text;
             }
             others.push(text);
@@ -79,6 +82,75 @@ fn a_client_is_ready_though_no_server_is_there() {
     assert!(manager.told("STATUS=").contains("0 of 1 peers established"));
     client.signal(Signal::TERM);
     manager.told("STOPPING=1");
+}
+
+#[test]
+fn a_manager_that_does_not_listen_holds_up_nothing() {
+    let manager = Manager::new("deaf");
+    // More than it can be told before it reads.
+    let teller = UnixDatagram::unbound().unwrap();
+    teller.set_nonblocking(true).unwrap();
+    while teller.send_to(b"X=1", &manager.path).is_ok() {}
+    let mut server = manager.start(&["server", "--listen", "127.0.0.1:0"], "100000");
+    let addr = bound(&server.log("listening on "));
+    server.log("the service manager doesn't listen");
+    Process::client(&[addr], &[]).log("ESTABLISHED");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0.code, Some(0));
+}
+
+/// Standard input is handed over, so often, by these names.
+fn hand_over(socket: impl Into<OwnedFd>, names: &str, args: &[&str]) -> Process {
+    let count = names.split(':').count();
+    let redirect: String = (0..count).map(|i| format!(" {}<&0", 3 + i)).collect();
+    let script = format!("exec{redirect}; LISTEN_PID=$$ LISTEN_FDS={count} LISTEN_FDNAMES={names} exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_metalbond")]).args(args);
+    Process::spawn_reading(command, Stdio::from(socket.into()), Stdio::piped(), Stdio::piped())
+}
+
+#[test]
+fn what_can_not_listen_for_tcp_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (local, _) = UnixStream::pair().unwrap();
+    let is_none = "that was handed over is no TCP listener: ";
+    let cases: [(OwnedFd, &str, String); 5] = [
+        (
+            UdpSocket::bind("127.0.0.1:0").unwrap().into(),
+            "one",
+            format!("socket 0 'one' {is_none}fd 3 is not a valid tcp socket"),
+        ),
+        (local.into(), "one", format!("socket 0 'one' {is_none}fd 3 is not a valid tcp socket")),
+        (File::open("/dev/null").unwrap().into(), "http", format!("socket 0 'http' {is_none}fd 3 is not a socket")),
+        (connected.into(), "http", format!("socket 0 'http' {is_none}Invalid argument (os error 22)")),
+        (listener.into(), "http:http", "socket 1 'http' that was handed over is the second of this name".to_owned()),
+    ];
+    for (socket, names, why) in cases {
+        let ended = hand_over(socket, names, &["server"]).end().0;
+        assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {why}")]));
+    }
+}
+
+#[test]
+fn a_place_that_is_given_is_listened_on_beside_a_socket_that_is_handed_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap();
+    let mut server = hand_over(listener, "metalbond", &["server", "--listen", "127.0.0.1:0"]);
+    assert_eq!(bound(&server.log("listening on ")), own);
+    let other = bound(&server.log("listening on "));
+    for addr in [own, other] {
+        Process::client(&[addr], &[]).log("ESTABLISHED");
+    }
+}
+
+#[test]
+fn a_client_has_http_on_a_socket_that_is_handed_over_and_says_that_others_are_of_no_use() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap();
+    let mut client = hand_over(listener, "http:metalbond", &["client", "--server", "127.0.0.1:1"]);
+    client.log("1 sockets that were handed over are of no use");
+    client.log(&format!("HTTP on http://{own}/"));
 }
 
 /// As `systemd-socket-activate` hands them over, which is systemd's own.

@@ -1,0 +1,199 @@
+//! The clients of a run: nodes in this process, each with a session of its own.
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use hdrhistogram::Histogram;
+use metalbond::{PeerInfo, SessionInfo};
+use metalbond_tokio::{Changes, Config, Endpoint, MetalBond};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+use super::BenchArgs;
+use super::plan::{Digest, Plan};
+use super::progress::Bar;
+use super::subscriber::{self, Seen, Subscriber};
+
+/// How often clients are asked whether they are connected.
+const CONNECT_LOOK: Duration = Duration::from_millis(2);
+/// How often it is seen how far it has come.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often it is seen whether all are still connected: each has to be asked.
+const SESSIONS_LOOK: Duration = Duration::from_millis(500);
+
+/// All clients of a run.
+pub(super) struct Clients {
+    server: Endpoint,
+    timeout: Duration,
+    /// Those that announce, then those that subscribe.
+    nodes: Vec<MetalBond>,
+    announcers: usize,
+    /// What each subscriber has seen.
+    seen: Vec<watch::Receiver<Seen>>,
+    following: Vec<JoinHandle<Histogram<u64>>>,
+}
+
+impl Clients {
+    pub(super) fn new(args: &BenchArgs) -> Self {
+        let (nodes, seen, following) = (Vec::new(), Vec::new(), Vec::new());
+        let (server, announcers) = (args.server.clone(), args.announcers as usize);
+        Self { server, timeout: args.timeout(), nodes, announcers, seen, following }
+    }
+
+    pub(super) fn announcers(&self) -> &[MetalBond] {
+        &self.nodes[..self.announcers]
+    }
+
+    pub(super) const fn subscribers(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Starts all, and waits until all are connected. If the first one isn't at its first try, nobody is.
+    pub(super) async fn connect(
+        &mut self,
+        args: &BenchArgs,
+        plan: Plan,
+        since: Instant,
+        bar: Bar,
+    ) -> anyhow::Result<()> {
+        self.start().await?;
+        while !self.is_open(0, true).await? {
+            sleep(CONNECT_LOOK).await;
+        }
+        for _ in 1..self.announcers {
+            self.start().await?;
+        }
+        for _ in 0..args.subscribers {
+            let (node, changes) = self.start().await?;
+            node.subscribe(args.vni).await?;
+            let (subscriber, told, seen) = Subscriber::new(plan, since);
+            self.seen.push(seen);
+            self.following.push(tokio::spawn(subscriber.follow(changes, told)));
+        }
+        let mut open = 0;
+        let mut news = Instant::now();
+        while open < self.nodes.len() {
+            if self.is_open(open, news.elapsed() > self.timeout).await? {
+                open += 1;
+                bar.at(open as u64);
+                news = Instant::now();
+            } else {
+                sleep(CONNECT_LOOK).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One more, which dials the server. Restart time 0: when it goes away, so do its routes at once.
+    async fn start(&mut self) -> anyhow::Result<(MetalBond, Changes)> {
+        let (node, changes) = MetalBond::start(Config { restart_time: 0, ..Config::default() })?;
+        self.nodes.push(node.clone());
+        node.add_peer(self.server.clone()).await?;
+        Ok((node, changes))
+    }
+
+    /// Whether a client's session is open, and what was there has come. It is an error if there is no server for the first one to
+    /// dial, or if it is the last time that this is asked.
+    async fn is_open(&self, n: usize, is_last: bool) -> anyhow::Result<bool> {
+        let (peer, session) = self.peer(n).await?;
+        // A server of the reference doesn't say what it has told.
+        let has_all = n < self.announcers || peer.synced || session.is_some_and(|session| !session.ordered);
+        if peer.sessions > 0 && has_all {
+            return Ok(true);
+        }
+        let (server, clients) = (&self.server, self.nodes.len());
+        match peer.last_close {
+            Some(why) if n == 0 => bail!("cannot load {server}: {why}"),
+            Some(why) if is_last => bail!("client {} of {clients} has no session with {server}: {why}", n + 1),
+            None if is_last && n > 0 => bail!("client {} of {clients} has no session with {server}", n + 1),
+            _ => Ok(false),
+        }
+    }
+
+    /// A client's view of the server, and of its session.
+    async fn peer(&self, n: usize) -> anyhow::Result<(PeerInfo, Option<SessionInfo>)> {
+        let (peer, session) = self.nodes[n].inspect(|node| (node.peers().next(), node.sessions().next())).await?;
+        Ok((peer.ok_or_else(|| anyhow!("client {n} has no server"))?, session))
+    }
+
+    /// Waits until each subscriber holds this, and says when the last one did. Ends early if a session is lost, or nothing has
+    /// come for too long. `done` says of what a subscriber has seen how much is done.
+    pub(super) async fn until(
+        &self,
+        expected: Digest,
+        bar: &Bar,
+        done: impl Fn(&[Seen]) -> u64,
+    ) -> anyhow::Result<Instant> {
+        let all = async {
+            let mut last = Instant::now();
+            for (n, seen) in self.seen.iter().enumerate() {
+                let mut seen = seen.clone();
+                let seen = seen.wait_for(|seen| seen.digest == expected).await;
+                last = last.max(seen.with_context(|| format!("subscriber {n} has ended"))?.at);
+            }
+            Ok(last)
+        };
+        tokio::select! {
+            all = all => all,
+            // Apart from each other: a client that has much to do takes long to answer.
+            error = self.stalled(expected, bar, done) => Err(error),
+            error = self.lost() => Err(error),
+        }
+    }
+
+    /// Shows how far it is, until nothing has come for too long.
+    async fn stalled(&self, expected: Digest, bar: &Bar, done: impl Fn(&[Seen]) -> u64) -> anyhow::Error {
+        let (mut changes, mut news) = (0, Instant::now());
+        loop {
+            sleep(LOOK).await;
+            let seen: Vec<Seen> = self.seen.iter().map(|seen| *seen.borrow()).collect();
+            bar.at(done(&seen));
+            let before = mem::replace(&mut changes, seen.iter().map(|seen| seen.changes).sum::<u64>());
+            if changes > before {
+                news = Instant::now();
+            } else if news.elapsed() > self.timeout {
+                let lack = seen.iter().filter(|seen| seen.digest != expected).count();
+                let what = format!("{lack} of {} subscribers still wait for routes", seen.len());
+                return anyhow!("nothing has come for {} s, and {what}", self.timeout.as_secs());
+            }
+        }
+    }
+
+    /// Why a session was lost, when one is.
+    async fn lost(&self) -> anyhow::Error {
+        loop {
+            sleep(SESSIONS_LOOK).await;
+            if let Err(error) = self.check_sessions().await {
+                return error;
+            }
+        }
+    }
+
+    /// An error if a session was lost.
+    pub(super) async fn check_sessions(&self) -> anyhow::Result<()> {
+        for n in 0..self.nodes.len() {
+            let (peer, _) = self.peer(n).await?;
+            if let (1.., Some(why)) = (peer.sessions, peer.last_close) {
+                let kind = if n < self.announcers { "an announcer" } else { "a subscriber" };
+                bail!("the session of {kind} with {} was lost: {why} (if for a limit, its log says so)", self.server);
+            }
+        }
+        Ok(())
+    }
+
+    /// How long routes that moved took to come to subscribers, after the end of all.
+    pub(super) async fn end(self) -> anyhow::Result<Histogram<u64>> {
+        let mut ends = JoinSet::new();
+        for node in self.nodes {
+            ends.spawn(async move { node.shutdown_with_cleanup().await });
+        }
+        while ends.join_next().await.is_some() {}
+        let mut delays = subscriber::delays();
+        for following in self.following {
+            delays.add(following.await?)?;
+        }
+        Ok(delays)
+    }
+}

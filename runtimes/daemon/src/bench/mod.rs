@@ -1,0 +1,122 @@
+//! `metalbond bench`: loads a server with announcers and subscribers, all of them clients in this process, and says how long things
+//! took. In the end, however it comes, everything is withdrawn.
+
+mod churn;
+mod clients;
+mod load;
+mod plan;
+mod progress;
+mod report;
+mod subscriber;
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+use hdrhistogram::Histogram;
+use metalbond::Vni;
+use metalbond_tokio::Endpoint;
+
+use crate::signals::Stop;
+use crate::{inspect, limits, spec};
+use load::{Load, Measured};
+use report::Report;
+
+/// As many routes as one node may announce.
+const ROUTES_MAX: u32 = 1 << 24;
+/// As many connections as a server takes from one address, by default.
+const CLIENTS_MAX: u32 = 1 << 12;
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Announcers and subscribers are clients in this process. They connect, announce routes until every subscriber has all, \
+        move some to other next hops (with --rate), and withdraw them until nobody has any: also in the end of a run that fails, or \
+        after Ctrl-C. Prefixes and next hops are of 2001:db8::/32, which is for documentation, in a network that nothing else should \
+        use. A server that has others has less time for them meanwhile. Each subscriber keeps all routes, 125 bytes each."
+)]
+pub(crate) struct BenchArgs {
+    /// The server to load
+    // Not by an environment variable, as the servers of a client are: this one shall be meant.
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Endpoint,
+    /// How many routes are announced, by all announcers together
+    #[arg(long, value_name = "NUMBER", value_parser = parse_routes, allow_negative_numbers = true, default_value = "100000")]
+    routes: u32,
+    /// How many clients announce
+    #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true, default_value = "1")]
+    announcers: u32,
+    /// How many clients subscribe
+    #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true, default_value = "10")]
+    subscribers: u32,
+    /// The network to use
+    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true, default_value = "16777215")]
+    vni: Vni,
+    /// How many routes a second move to another next hop, between announcing and withdrawing; without it, none do. Each
+    /// moves once in a millisecond at most
+    #[arg(long, value_name = "NUMBER", value_parser = parse_rate, allow_negative_numbers = true)]
+    rate: Option<u32>,
+    /// For how long
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true, default_value = "10")]
+    #[arg(requires = "rate")]
+    duration: u32,
+    /// How long it may be that nothing goes on
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true, default_value = "30")]
+    timeout: u32,
+    /// Print the report as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl BenchArgs {
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.duration.into())
+    }
+
+    /// How many routes are to move.
+    fn moves_wanted(&self) -> u64 {
+        u64::from(self.rate.unwrap_or(0)) * u64::from(self.duration)
+    }
+}
+
+/// Loads a server and prints the report.
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    limits::raise_descriptors();
+    // On as many threads as there are processors: it is the server that shall be measured.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (measured, delays) = runtime.block_on(load(args))?;
+    let report = Report { args, measured, delays };
+    inspect::print(&if args.json { report.as_json() } else { report.as_text() })?;
+    Ok(())
+}
+
+/// All that was measured, and how long routes that moved took.
+async fn load(args: &BenchArgs) -> anyhow::Result<(Measured, Histogram<u64>)> {
+    let mut stop = Stop::new()?;
+    let mut load = Load::new(args);
+    let measured = tokio::select! {
+        signal = stop.signalled() => Err(anyhow!("{signal} before the end; all is withdrawn")),
+        measured = load.run() => measured,
+    };
+    let delays = load.clients.end().await;
+    Ok((measured?, delays?))
+}
+
+fn parse_routes(text: &str) -> Result<u32, String> {
+    spec::number(text, 1, ROUTES_MAX)
+}
+
+fn parse_clients(text: &str) -> Result<u32, String> {
+    spec::number(text, 1, CLIENTS_MAX)
+}
+
+fn parse_rate(text: &str) -> Result<u32, String> {
+    spec::number(text, 1, 10_000_000)
+}
+
+fn parse_seconds(text: &str) -> Result<u32, String> {
+    spec::number(text, 1, 1_000_000)
+}

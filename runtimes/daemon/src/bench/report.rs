@@ -1,0 +1,204 @@
+//! What a run has measured, as a table or as JSON.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+
+use super::BenchArgs;
+use super::load::Measured;
+use crate::inspect::table::table;
+
+/// How long a phase took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phase {
+    took: Duration,
+    /// Processor time of this process meanwhile.
+    cpu: Duration,
+}
+
+impl Phase {
+    /// From one time to another. `cpu` is what this process had used when it began.
+    pub(super) fn between(began: Instant, end: Instant, cpu: Duration) -> Self {
+        Self { took: end.saturating_duration_since(began), cpu: cpu_time().saturating_sub(cpu) }
+    }
+
+    fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.took.as_secs_f64().max(1e-9)
+    }
+
+    fn as_json(&self) -> Value {
+        json!({ "seconds": self.took.as_secs_f64(), "own_cpu_seconds": self.cpu.as_secs_f64() })
+    }
+}
+
+/// Processor time that this process has used.
+pub(super) fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// What is said in the end.
+pub(super) struct Report<'a> {
+    pub(super) args: &'a BenchArgs,
+    pub(super) measured: Measured,
+    /// How long routes that moved took to each subscriber, in nanoseconds.
+    pub(super) delays: Histogram<u64>,
+}
+
+impl Report<'_> {
+    /// Routes, and how often they were told to somebody.
+    fn counts(&self) -> [u64; 2] {
+        let routes = u64::from(self.args.routes);
+        [routes, routes * u64::from(self.args.subscribers)]
+    }
+
+    fn delay(&self, part: f64) -> Duration {
+        Duration::from_nanos(self.delays.value_at_quantile(part))
+    }
+
+    /// How many of the moves that were to be told to subscribers another move of the same route has overtaken.
+    fn overtaken(&self, moved: u64) -> u64 {
+        (moved * u64::from(self.args.subscribers)).saturating_sub(self.delays.len())
+    }
+
+    pub(super) fn as_text(&self) -> String {
+        let Measured { connect, announce, moves, withdraw } = &self.measured;
+        let row = |name: &str, phase: &Phase, counts: Option<[u64; 2]>| {
+            let rates = counts.map(|counts| counts.map(|count| rate(phase.per_second(count))));
+            let [routes, told] = rates.unwrap_or_else(|| ["-".to_owned(), "-".to_owned()]);
+            [name.to_owned(), time(phase.took), routes, told, time(phase.cpu)]
+        };
+        let mut rows = vec![row("connect", connect, None), row("announce", announce, Some(self.counts()))];
+        if let Some((phase, moved)) = moves {
+            rows.push(row("move", phase, Some([*moved, self.delays.len()])));
+        }
+        rows.push(row("withdraw", withdraw, Some(self.counts())));
+        let mut text = table(["PHASE", ">TIME", ">ROUTES/S", ">TOLD/S", ">OWN CPU TIME"], rows);
+        if let Some((_, moved)) = moves {
+            let [half, most, all] = [0.5, 0.99, 1.0].map(|part| time(self.delay(part)));
+            text += &format!("\n{moved} moves came to a subscriber within: p50 {half}, p99 {most}, max {all}");
+            let (overtaken, wanted) = (self.overtaken(*moved), self.args.moves_wanted());
+            if overtaken > 0 {
+                text += &format!("; {overtaken} were overtaken by the next");
+            }
+            // A tick's worth may be left.
+            if moved * 20 < wanted * 19 {
+                text += &format!("; {wanted} were wanted");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    pub(super) fn as_json(&self) -> String {
+        let BenchArgs { server, routes, announcers, subscribers, vni, .. } = self.args;
+        let Measured { connect, announce, moves, withdraw } = &self.measured;
+        let moves = moves.as_ref().map(|(phase, moved)| {
+            let [p50, p99, max] = [0.5, 0.99, 1.0].map(|part| self.delay(part).as_secs_f64());
+            let mut moves = phase.as_json();
+            moves["routes"] = (*moved).into();
+            moves["told"] = self.delays.len().into();
+            moves["overtaken"] = self.overtaken(*moved).into();
+            moves["delay_seconds"] = json!({ "p50": p50, "p99": p99, "max": max });
+            moves
+        });
+        let report = json!({
+            "server": server.as_str(), "vni": vni, "routes": routes, "announcers": announcers, "subscribers": subscribers,
+            "connect": connect.as_json(), "announce": announce.as_json(), "move": moves, "withdraw": withdraw.as_json(),
+        });
+        format!("{report:#}\n")
+    }
+}
+
+/// `0.21 ms`, `41.3 ms`, `2.50 s`: three digits.
+fn time(duration: Duration) -> String {
+    let (value, unit) = match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => (seconds * 1e3, "ms"),
+        seconds => (seconds, "s"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+/// `950`, `41.3 k`, `2.05 M`.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        ..1e3 => three_digits(per_second),
+        ..1e6 => format!("{} k", three_digits(per_second / 1e3)),
+        _ => format!("{} M", three_digits(per_second / 1e6)),
+    }
+}
+
+fn three_digits(value: f64) -> String {
+    match value {
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::subscriber;
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn report_of(args: &[&str], check: impl FnOnce(Report<'_>)) {
+        let cli = Cli::parse_from([&["metalbond", "bench", "--server", "192.0.2.1:4711"], args].concat());
+        let Command::Bench(args) = &cli.command else { panic!("it was said so") };
+        let phase = |ms, cpu| Phase { took: Duration::from_millis(ms), cpu: Duration::from_millis(cpu) };
+        let mut delays = subscriber::delays();
+        for ms in 1..=99 {
+            delays.record(ms * 1_000_000).unwrap();
+        }
+        let measured = Measured {
+            connect: phase(3, 1),
+            announce: phase(50, 90),
+            moves: (args.moves_wanted() > 0).then(|| (phase(10_000, 2_000), 10)),
+            withdraw: phase(1_500, 0),
+        };
+        check(Report { args, measured, delays });
+    }
+
+    #[test]
+    fn a_report_is_a_table() {
+        let expected = "\
+PHASE        TIME  ROUTES/S  TOLD/S  OWN CPU TIME
+connect   3.00 ms         -       -       1.00 ms
+announce  50.0 ms    2.00 M  20.0 M       90.0 ms
+withdraw   1.50 s    66.7 k   667 k       0.00 ms
+";
+        report_of(&[], |report| assert_eq!(report.as_text(), expected));
+        report_of(&["--rate", "2"], |report| assert!(report.as_text().ends_with("the next; 20 were wanted\n")));
+        report_of(&["--rate", "1"], |report| {
+            let text = report.as_text();
+            assert_eq!(text.lines().nth(3).unwrap(), "move       10.0 s      1.00    9.90        2.00 s");
+            let delays = text.lines().last().unwrap();
+            assert_eq!(
+                delays,
+                "10 moves came to a subscriber within: p50 50.0 ms, p99 99.0 ms, max 99.0 ms; 1 were overtaken by the next"
+            );
+        });
+    }
+
+    #[test]
+    fn json_has_seconds_and_what_was_asked_for() {
+        report_of(&["--rate", "1", "--routes", "7"], |report| {
+            let json: Value = serde_json::from_str(&report.as_json()).unwrap();
+            assert_eq!((&json["routes"], &json["vni"]), (&7.into(), &16_777_215.into()));
+            assert_eq!(json["announce"], json!({ "seconds": 0.05, "own_cpu_seconds": 0.09 }));
+            assert_eq!((&json["move"]["told"], &json["move"]["overtaken"]), (&99.into(), &1.into()));
+        });
+        report_of(&[], |report| assert!(report.as_json().contains("\"move\": null")));
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        let times = [0, 213, 9_999, 41_260, 999_000, 61_000_000].map(|us| time(Duration::from_micros(us)));
+        assert_eq!(times, ["0.00 ms", "0.21 ms", "10.0 ms", "41.3 ms", "999 ms", "61.0 s"]);
+        assert_eq!([0.5, 950.0, 41_300.0, 2_050_000.0].map(rate), ["0.50", "950", "41.3 k", "2.05 M"]);
+    }
+}
