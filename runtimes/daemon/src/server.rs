@@ -58,7 +58,7 @@ pub(crate) async fn run(
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
                     () = reload.wait() => {
                         systemd::reloading().await;
-                        reload.read();
+                        reload.read().await;
                         systemd::ready().await;
                     }
                 }
