@@ -41,27 +41,56 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// Reads whole files.
-pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Route>, FileError> {
-    let mut routes = Vec::new();
-    for path in paths {
-        routes.append(&mut read(path)?);
-    }
-    Ok(routes)
+/// What a file says.
+#[derive(Clone, Debug)]
+pub(crate) struct Announcements {
+    pub(crate) path: PathBuf,
+    pub(crate) routes: Vec<Route>,
+    /// Whether it can be read but once, as a pipe.
+    pub(crate) is_gone: bool,
 }
 
-fn read(path: &Path) -> Result<Vec<Route>, FileError> {
-    let bytes = std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))?;
-    let mut routes = Vec::new();
-    for (index, line) in text(&bytes).split(|&b| b == b'\n').enumerate() {
-        let bad = |why| FileError::Line(path.to_owned(), index + 1, why);
-        match parse_line(line).map_err(bad)? {
-            Some(Line::Add(route)) => routes.push(route),
-            Some(Line::Withdraw(_)) => return Err(bad("only a line of standard input can withdraw".into())),
-            None => {}
+/// Reads whole files.
+pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Announcements>, FileError> {
+    let read = |path: &PathBuf| {
+        let is_gone = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file());
+        let routes = routes(path, &bytes(path)?).collect::<Result<_, _>>()?;
+        Ok(Announcements { path: path.clone(), routes, is_gone })
+    };
+    paths.iter().map(read).collect()
+}
+
+/// How many routes a file has, and what is wrong with it.
+pub(crate) fn check(path: &Path) -> (usize, Vec<FileError>) {
+    let bytes = match bytes(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return (0, vec![error]),
+    };
+    let (mut count, mut errors) = (0, Vec::new());
+    for route in routes(path, &bytes) {
+        match route {
+            Ok(_) => count += 1,
+            Err(error) => errors.push(error),
         }
     }
-    Ok(routes)
+    (count, errors)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))
+}
+
+fn routes(path: &Path, bytes: &[u8]) -> impl Iterator<Item = Result<Route, FileError>> {
+    let lines = text(bytes).split(|&b| b == b'\n').enumerate();
+    lines.filter_map(move |(index, line)| {
+        let route = match parse_line(line) {
+            Ok(Some(Line::Add(route))) => Ok(route),
+            Ok(Some(Line::Withdraw(_))) => Err("only a line of standard input can withdraw".to_owned()),
+            Ok(None) => return None,
+            Err(why) => Err(why),
+        };
+        Some(route.map_err(|why| FileError::Line(path.to_owned(), index + 1, why)))
+    })
 }
 
 /// Without the mark that some editors put before a text in UTF-8.

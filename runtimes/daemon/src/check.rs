@@ -9,6 +9,9 @@ use crate::announce_file;
 use crate::cli::Command;
 use crate::config::{File, Problem, Settings, Source, command};
 
+/// What is told of one file of announcements at most: it may be anything.
+const ERRORS_MAX: usize = 20;
+
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// The file, as for --config. Files with announcements that it names are checked as well
@@ -32,15 +35,22 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Vec<String>> {
             Err(Problem::Text(lines)) => errors.extend(lines),
             Err(problem) => errors.push(format!("{}: [{role}]: {problem}", path.display())),
             Ok(Settings { cli, from_file }) => match &cli.command {
-                Command::Client(args) => match announce_file::read_all(&args.files()) {
-                    Ok(routes) => good.push(format!(
-                        "client: {} servers, {} subscriptions, {} announcements",
+                Command::Client(args) => {
+                    let mut announcements = args.announce.len();
+                    for path in args.files() {
+                        let (count, wrong) = announce_file::check(&path);
+                        announcements += count;
+                        errors.extend(wrong.iter().take(ERRORS_MAX).map(ToString::to_string));
+                        if let Some(more) = wrong.len().checked_sub(ERRORS_MAX).filter(|more| *more > 0) {
+                            errors.push(format!("--announce-file {}: {more} more lines are wrong", path.display()));
+                        }
+                    }
+                    good.push(format!(
+                        "client: {} servers, {} subscriptions, {announcements} announcements",
                         args.server.len(),
                         args.subscribe.len(),
-                        args.announce.len() + routes.len()
-                    )),
-                    Err(error) => errors.push(error.to_string()),
-                },
+                    ));
+                }
                 _ => good.push(format!("server: {} settings", from_file.len())),
             },
         }

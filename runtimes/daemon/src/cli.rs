@@ -213,7 +213,14 @@ pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
     if let Some(path) = duplicate(&args.announce_file) {
         return Err(format!("--announce-file '{}': given twice", path.display()));
     }
+    let most = Config::default();
+    at_most("--server", args.server.len(), most.peers_max)?;
+    at_most("--subscribe", args.subscribe.len(), most.subscriptions_max)?;
     args.install.check(&args.subscribe)
+}
+
+fn at_most(argument: &str, count: usize, most: usize) -> Result<(), String> {
+    if count > most { Err(format!("{argument}: given {count} times, {most} is the most")) } else { Ok(()) }
 }
 
 fn is_stdin(path: &Path) -> bool {

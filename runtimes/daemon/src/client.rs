@@ -115,7 +115,7 @@ impl Client {
             loop {
                 reload.wait().await;
                 systemd::reloading().await;
-                if let Some(Cli { command: Command::Client(args), .. }) = reload.read() {
+                if let Some(Cli { command: Command::Client(args), .. }) = reload.read().await {
                     self.change(&mut wanted, args, reload).await?;
                 }
                 systemd::ready().await;

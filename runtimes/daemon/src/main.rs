@@ -78,7 +78,7 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>, sockets: Socke
         Command::Top(args) => inspect::top(&args)?,
         Command::Bench(args) => bench::run(&args)?,
         Command::Completions(args) => unless_unread(manual::completions(&args))?,
-        Command::Man(args) => manual::man(&args)?,
+        Command::Man(args) => unless_unread(manual::man(&args))?,
         Command::Check(args) => {
             if let Err(lines) = check::run(&args) {
                 return Ok(usage::complain_all(2, lines));
@@ -97,9 +97,10 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
 }
 
 /// A closed pipe (`metalbond completions bash | head -1`) is no failure.
-fn unless_unread(written: io::Result<()>) -> io::Result<()> {
+fn unless_unread(written: anyhow::Result<()>) -> anyhow::Result<()> {
+    let is_unread = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.downcast_ref().is_some_and(is_unread) => Ok(()),
         written => written,
     }
 }

@@ -26,17 +26,17 @@ pub(crate) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-/// Sections behind those that come from the definitions: title and text.
+/// Sections behind those that come from the definitions: title and text. The others than the first are about what runs for long.
 const SECTIONS: [(&str, &str); 3] = [
-    (
-        "SIGNALS",
-        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). SIGHUP has settings \
-         read again: servers, subscriptions and announcements are changed without touching sessions that stay.",
-    ),
     (
         "EXIT STATUS",
         "0: an end that was asked for. 1: an error of the system. 2: a bad argument, setting or file. `metalbond diff` and \
          `metalbond replay` say in their help what 1 means to them.",
+    ),
+    (
+        "SIGNALS",
+        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). SIGHUP has settings \
+         read again: servers, subscriptions and announcements are changed without touching sessions that stay.",
     ),
     (
         "SETTINGS",
@@ -46,10 +46,10 @@ const SECTIONS: [(&str, &str); 3] = [
 ];
 
 /// Prints a script for a shell.
-pub(crate) fn completions(args: &CompletionsArgs) -> io::Result<()> {
+pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "metalbond", &mut script);
-    io::stdout().write_all(&script)
+    Ok(io::stdout().write_all(&script)?)
 }
 
 /// Writes the pages.
@@ -81,8 +81,9 @@ fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
         .source(concat!("metalbond ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)?;
     let mut more = Roff::new();
-    for (title, text) in SECTIONS {
-        more.control("SH", [title]).text([roman(text)]);
+    let runs_on = ["metalbond", "metalbond-server", "metalbond-client"].contains(&name);
+    for (title, text) in &SECTIONS[..if runs_on { SECTIONS.len() } else { 1 }] {
+        more.control("SH", [*title]).text([roman(*text)]);
     }
     more.to_writer(&mut page)?;
     Ok(page)

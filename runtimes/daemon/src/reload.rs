@@ -1,5 +1,6 @@
 //! Settings that are read again: when SIGHUP asks for it, or when a file that they came from has changed.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use crate::config::{Setting, Settings, Source};
 /// How often files are looked at. Not watched: so it doesn't matter by what they are replaced, and on which file system they are.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What tells whether a file is another one, or has been written to; `None`: there is none.
+/// What tells whether a file is another one, or has been written to; `None`: there is none that can be read again.
 type Stamp = Option<(u64, u64, i64, i64, u64)>;
 
 /// Where settings came from, and what was there.
@@ -64,11 +65,16 @@ impl Reload {
         }
     }
 
-    /// Reads again. `None`: what is there is no good, which has been logged; or all is as it was at the start but for what
-    /// takes a new one.
-    pub(crate) fn read(&mut self) -> Option<Cli> {
+    /// Reads again. `None`: what is there is no good, which has been logged.
+    pub(crate) async fn read(&mut self) -> Option<Cli> {
         self.read = self.files.iter().map(stamp).collect();
-        match self.source.read() {
+        // Not on the thread of the sessions: a file may be long, or far away.
+        let source = self.source.clone();
+        let Ok(read) = tokio::task::spawn_blocking(move || source.read_again()).await else {
+            // Only when the runtime ends.
+            return None;
+        };
+        match read {
             Ok(Settings { cli, from_file }) => {
                 self.tell_what_waits(&from_file);
                 Some(cli)
@@ -80,10 +86,11 @@ impl Reload {
         }
     }
 
-    /// Looks at these files from now on.
+    /// Looks at these files from now on. Before they are read: so no change is missed.
     pub(crate) fn look_at(&mut self, files: Vec<PathBuf>) {
         if files != self.files {
-            self.read = files.iter().map(stamp).collect();
+            let known = |path| self.files.iter().position(|file| file == path).and_then(|at| self.read.get(at));
+            self.read = files.iter().map(|path| known(path).copied().unwrap_or_else(|| stamp(path))).collect();
             (self.seen, self.files) = (self.read.clone(), files);
         }
     }
@@ -105,6 +112,6 @@ impl Reload {
 }
 
 fn stamp(path: &PathBuf) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
+    let meta = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
     Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()))
 }

@@ -52,16 +52,18 @@ pub(crate) async fn run(
         signal = stop.signalled() => (signal, None),
         http = serve => {
             let http = http?;
-            let signal = loop {
-                tokio::select! {
-                    signal = stop.signalled() => break signal,
+            let follow = async {
+                loop {
+                    reload.wait().await;
+                    systemd::reloading().await;
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
-                    () = reload.wait() => {
-                        systemd::reloading().await;
-                        reload.read();
-                        systemd::ready().await;
-                    }
+                    reload.read().await;
+                    systemd::ready().await;
                 }
+            };
+            let signal = tokio::select! {
+                signal = stop.signalled() => signal,
+                never = follow => never,
             };
             (signal, http)
         }

@@ -9,7 +9,7 @@ use metalbond::{PeerId, Route, Vni};
 use metalbond_tokio::Endpoint;
 use tracing::{error, info, warn};
 
-use crate::announce_file;
+use crate::announce_file::{self, Announcements};
 use crate::cli::ClientArgs;
 use crate::client::Client;
 use crate::reload::Reload;
@@ -21,14 +21,21 @@ pub(crate) struct Wanted {
     pub(crate) servers: Vec<(Endpoint, Option<PeerId>)>,
     pub(crate) subscriptions: BTreeSet<Vni>,
     pub(crate) announcements: BTreeSet<Route>,
+    /// Files that were there to be read once.
+    gone: Vec<Announcements>,
+    /// The networks whose routes can be installed: those that have a table of the kernel.
+    installable: BTreeSet<Vni>,
 }
 
 impl Wanted {
-    pub(crate) fn of(args: &mut ClientArgs, from_files: Vec<Route>) -> Self {
+    pub(crate) fn of(args: &mut ClientArgs, files: Vec<Announcements>) -> Self {
+        let from_files = files.iter().flat_map(|file| &file.routes).copied();
         Self {
             servers: args.server.iter().map(|server| (server.clone(), None)).collect(),
             subscriptions: args.subscribe.iter().copied().collect(),
             announcements: mem::take(&mut args.announce).into_iter().chain(from_files).collect(),
+            gone: files.into_iter().filter(|file| file.is_gone).collect(),
+            installable: args.install.install_routes.iter().map(|(vni, _)| *vni).collect(),
         }
     }
 }
@@ -46,19 +53,24 @@ impl Client {
         mut args: Box<ClientArgs>,
         reload: &mut Reload,
     ) -> anyhow::Result<()> {
-        let files = args.files();
-        let from_files = match tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await? {
-            Ok(routes) => routes,
+        reload.look_at(watched(&args));
+        let mut files = args.files();
+        // What came through a pipe stands, as long as the pipe is named.
+        let kept: Vec<_> = wanted.gone.iter().filter(|file| files.contains(&file.path)).cloned().collect();
+        files.retain(|path| kept.iter().all(|file| file.path != *path));
+        let mut read = match tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await? {
+            Ok(read) => read,
             Err(why) => {
                 error!("settings stay as they were: {why}");
                 return Ok(());
             }
         };
-        reload.look_at(watched(&args));
-        let mut new = Wanted::of(&mut args, from_files);
+        read.extend(kept);
+        let mut new = Wanted::of(&mut args, read);
         if self.kernel.is_some() {
             // Each network has a table of the kernel, which is given at the start.
-            let without: Vec<_> = new.subscriptions.difference(&wanted.subscriptions).copied().collect();
+            new.installable.clone_from(&wanted.installable);
+            let without: Vec<_> = new.subscriptions.difference(&wanted.installable).copied().collect();
             for vni in without {
                 warn!("subscription to {vni}: waits for a restart, as its routes are to be installed");
                 new.subscriptions.remove(&vni);

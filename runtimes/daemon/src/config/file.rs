@@ -46,10 +46,11 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// Whether an error is about it.
-    pub(crate) fn is_named_in(&self, error: &str) -> bool {
+    /// Where an error names it.
+    pub(crate) fn named_at(&self, error: &str) -> Option<usize> {
         let flag = format!("--{}", self.name);
-        error.match_indices(&flag).any(|(at, _)| {
+        let mut all = error.match_indices(&flag).map(|(at, _)| at);
+        all.find(|at| {
             let behind = error[at + flag.len()..].chars().next();
             behind.is_none_or(|c| !c.is_alphanumeric() && c != '-')
         })
@@ -67,10 +68,15 @@ pub(crate) struct File {
 impl File {
     /// Reads a file and checks each of its settings alone. `only`: the table of one role counts, the other must be TOML.
     pub(crate) fn read(path: &Path, command: &Command, only: Option<&str>) -> Result<Self, Vec<String>> {
-        let text = fs::read_to_string(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-        let mut reader = Reader { path, text: &text, settings: Vec::new(), errors: Vec::new() };
+        let bytes = fs::read(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
+        let text = str::from_utf8(&bytes).map_err(|error| {
+            // Up to there it is.
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            vec![format!("{}: not UTF-8", place(path, &good, good.len()))]
+        })?;
+        let mut reader = Reader { path, text, settings: Vec::new(), errors: Vec::new() };
         let mut roles = Vec::new();
-        match DeTable::parse(&text) {
+        match DeTable::parse(text) {
             Ok(table) => reader.file(table.get_ref(), command, only, &mut roles),
             Err(error) => {
                 let at = error.span().unwrap_or(0..0);
@@ -100,17 +106,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, file: &DeTable<'_>, command: &Command, only: Option<&str>, roles: &mut Vec<&'static str>) {
+    fn file(&mut self, file: &DeTable<'_>, root: &Command, only: Option<&str>, roles: &mut Vec<&'static str>) {
         for (key, value) in file {
             let name: &str = key.get_ref();
             match (ROLES.iter().find(|role| **role == name), value.get_ref()) {
                 (Some(role), DeValue::Table(table)) => {
                     roles.push(role);
                     if only.is_none_or(|only| only == *role)
-                        && let Some(command) = command.find_subcommand(role)
+                        && let Some(command) = root.find_subcommand(role)
                     {
                         for (key, value) in table {
-                            self.setting(command, Some(role), key, value);
+                            self.setting(command, root, Some(role), key, value);
                         }
                     }
                 }
@@ -118,7 +124,7 @@ impl Reader<'_> {
                 (None, DeValue::Table(_)) => {
                     self.complain(&key.span(), format!("there is no table [{name}]; there are [server] and [client]"));
                 }
-                (None, _) => self.setting(command, None, key, value),
+                (None, _) => self.setting(root, root, None, key, value),
             }
         }
     }
@@ -126,6 +132,7 @@ impl Reader<'_> {
     fn setting(
         &mut self,
         command: &Command,
+        root: &Command,
         role: Option<&'static str>,
         key: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
@@ -135,8 +142,11 @@ impl Reader<'_> {
         let Some(arg) = flags.find(|arg| arg.get_long() == Some(name)) else {
             let known = command.get_arguments().filter_map(Arg::get_long).filter(|long| !NOT_HERE.contains(long));
             let near = known.map(|long| (strsim::jaro_winkler(long, name), long)).max_by(|a, b| a.0.total_cmp(&b.0));
-            let hint =
-                near.filter(|(likeness, _)| *likeness > 0.8).map(|(_, long)| format!("; did you mean '{long}'?"));
+            let hint = if root.get_arguments().any(|arg| arg.get_long() == Some(name)) {
+                Some("; it stands before the tables".to_owned())
+            } else {
+                near.filter(|(likeness, _)| *likeness > 0.8).map(|(_, long)| format!("; did you mean '{long}'?"))
+            };
             let table = role.map_or("outside of the tables".to_owned(), |role| format!("in [{role}]"));
             return self
                 .complain(&key.span(), format!("there is no setting '{name}' {table}{}", hint.unwrap_or_default()));
@@ -164,34 +174,44 @@ impl Reader<'_> {
             (ArgAction::SetTrue, other) => {
                 Err((value.span(), format!("{name}: {} where true or false is to be", other.type_str())))
             }
-            (ArgAction::Count, DeValue::Integer(number)) => match number.as_str().parse::<u8>() {
+            (ArgAction::Count, DeValue::Integer(number)) => match u8::from_str_radix(number.as_str(), number.radix()) {
                 Ok(count) => Ok(vec![flag.into(); count.into()]),
                 Err(_) => Err((value.span(), format!("{name}: '{number}' is not a number from 0 to 255"))),
             },
-            (ArgAction::Append, DeValue::Array(values)) => {
-                values.iter().map(|value| self.one(arg, &flag, value)).collect()
+            (ArgAction::Append, DeValue::Array(values))
+                if values.is_empty() && !arg.get_default_values().is_empty() =>
+            {
+                // It would not be none, but what is built in.
+                Err((value.span(), format!("{name}: an empty array")))
             }
-            _ => Ok(vec![self.one(arg, &flag, value)?]),
+            (ArgAction::Append, DeValue::Array(values)) => {
+                let mut check = alone(arg);
+                values.iter().map(|value| self.one(arg, &mut check, &flag, value)).collect()
+            }
+            _ => Ok(vec![self.one(arg, &mut alone(arg), &flag, value)?]),
         }
     }
 
-    /// One value of a flag.
-    fn one(&self, arg: &Arg, flag: &str, value: &Spanned<DeValue<'_>>) -> Result<OsString, (Range<usize>, String)> {
+    /// One value of a flag. `check`: a command with nothing but it.
+    fn one(
+        &self,
+        arg: &Arg,
+        check: &mut Command,
+        flag: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<OsString, (Range<usize>, String)> {
         let name = &flag[2..];
         let bad = |why: String| (value.span(), why);
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) => number.as_str().replace('_', ""),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => number.to_string(),
+                Err(_) => number.to_string(),
+            },
             other => return Err(bad(format!("{name}: {} where a text or a number is to be", other.type_str()))),
         };
         // Checked by what checks it on a command line.
-        let mut alone = Arg::new("alone").long("alone").value_parser(arg.get_value_parser().clone());
-        alone = alone.action(ArgAction::Append).num_args(1).ignore_case(arg.is_ignore_case_set());
-        if let Some(delimiter) = arg.get_value_delimiter() {
-            alone = alone.value_delimiter(delimiter);
-        }
-        let command = Command::new("metalbond").no_binary_name(true).arg(alone);
-        if let Err(error) = command.try_get_matches_from([format!("--alone={text}")]) {
+        if let Err(error) = check.try_get_matches_from_mut([format!("--alone={text}")]) {
             let why = usage::one_line(&error);
             return Err(bad(why.replacen("--alone", name, 1)));
         }
@@ -211,9 +231,26 @@ impl Reader<'_> {
     }
 
     fn place(&self, at: usize) -> Place {
-        let before = &self.text[..at.min(self.text.len())];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
-        Place { path: self.path.to_owned(), line, column }
+        place(self.path, self.text, at)
     }
+}
+
+/// A command with a flag `--alone` that takes what another one does.
+fn alone(arg: &Arg) -> Command {
+    let mut alone = Arg::new("alone").long("alone").value_parser(arg.get_value_parser().clone());
+    alone = alone.action(ArgAction::Append).num_args(1).ignore_case(arg.is_ignore_case_set());
+    alone = alone.value_names(arg.get_value_names().unwrap_or_default().to_vec());
+    if let Some(delimiter) = arg.get_value_delimiter() {
+        alone = alone.value_delimiter(delimiter);
+    }
+    Command::new("metalbond").no_binary_name(true).arg(alone)
+}
+
+fn place(path: &Path, text: &str, at: usize) -> Place {
+    let before = &text[..at.min(text.len())];
+    // The mark that some editors put before a text is no column.
+    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+    Place { path: path.to_owned(), line, column }
 }

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 
@@ -76,10 +77,15 @@ impl Source {
     /// Reads the command line, the environment and the file that they name.
     pub(crate) fn read(&self) -> Result<Settings, Problem> {
         let command = command();
-        // As far as it can be understood: what is wrong is said below.
-        let seen = command.clone().ignore_errors(true).try_get_matches_from(&self.args).ok();
+        // What is wrong before the file comes to it is not the file's fault. It may give what is missing.
+        if let Err(error) = command.clone().try_get_matches_from(&self.args)
+            && error.kind() != ErrorKind::MissingRequiredArgument
+        {
+            return Err(error.into());
+        }
+        let seen = self.seen(&command);
         let role = seen.as_ref().and_then(ArgMatches::subcommand);
-        let path = role.and_then(|(_, given)| given.try_get_one::<PathBuf>("config").ok().flatten());
+        let path = role.and_then(|(_, given)| config_of(given));
         let (Some((role, given)), Some(path)) = (role, path) else {
             let cli = Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)?;
             check(&cli).map_err(|why| Problem::Text(vec![why]))?;
@@ -98,21 +104,49 @@ impl Source {
         // What is wrong between several settings names a flag: if it is the file's, so is the fault.
         let cli = cli.map_err(|problem| match &problem {
             Problem::Arguments(error) if !error.use_stderr() => problem,
-            _ => match from_file.iter().find(|setting| setting.is_named_in(&problem.to_string())) {
-                Some(setting) => Problem::Text(vec![format!("{}: {problem}", setting.place)]),
-                None => problem,
-            },
+            _ => {
+                let text = problem.to_string();
+                let named = from_file.iter().filter_map(|setting| Some((setting.named_at(&text)?, setting)));
+                match named.min_by_key(|(at, _)| *at) {
+                    Some((_, setting)) => Problem::Text(vec![format!("{}: {problem}", setting.place)]),
+                    None => problem,
+                }
+            }
         })?;
         Ok(Settings { cli, from_file })
+    }
+
+    /// The same, when the process has read them before.
+    pub(crate) fn read_again(&self) -> Result<Settings, Problem> {
+        if let Some(path) = self.file()
+            && std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file())
+        {
+            return Err(Problem::Text(vec![format!("{}: no regular file, so it is read once", path.display())]));
+        }
+        self.read()
+    }
+
+    /// The file that is named.
+    fn file(&self) -> Option<PathBuf> {
+        config_of(self.seen(&command())?.subcommand()?.1).cloned()
+    }
+
+    /// Arguments and environment, whether or not something is missing.
+    fn seen(&self, command: &clap::Command) -> Option<ArgMatches> {
+        command.clone().ignore_errors(true).try_get_matches_from(&self.args).ok()
     }
 
     fn with(&self, from_file: &[Setting], command: clap::Command, role: &str) -> Result<Cli, Problem> {
         let mut args = self.args.clone();
         // Behind the name of the subcommand; the flags of the program itself may stand there, too.
-        let place = args.iter().position(|arg| arg == role).map_or(args.len(), |place| place + 1);
+        let place = args.iter().skip(1).position(|arg| arg == role).map_or(args.len(), |place| place + 2);
         args.splice(place..place, from_file.iter().flat_map(|setting| setting.args.iter().cloned()));
         Ok(Cli::from_arg_matches(&command.try_get_matches_from(args)?)?)
     }
+}
+
+fn config_of(given: &ArgMatches) -> Option<&PathBuf> {
+    given.try_get_one("config").ok().flatten()
 }
 
 /// The command line. A variable of the environment that is empty is none.
@@ -139,11 +173,9 @@ mod tests {
     use super::*;
 
     /// A row for each flag: its name, which is that of the setting, its variable, and what is built in.
-    fn reference(role: &str) -> String {
+    fn reference(command: &clap::Command) -> String {
         let mut table = String::from("| flag, and setting | variable | built in | |\n|---|---|---|---|\n");
-        let command = Cli::command();
-        let flags = command.find_subcommand(role).unwrap().get_arguments().filter(|arg| arg.get_id() != "help");
-        for arg in flags {
+        for arg in flags(command) {
             let (long, env) = (arg.get_long().unwrap(), arg.get_env().unwrap_or_default().to_string_lossy());
             let built_in: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
             // No switch has a default that is worth a word.
@@ -163,19 +195,28 @@ mod tests {
     fn the_reference_is_of_what_there_is() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
         let text = std::fs::read_to_string(path).unwrap();
-        for role in ["server", "client"] {
-            let table = reference(role);
-            assert!(text.contains(&table), "docs/configuration.md should have under `metalbond {role}`:\n{table}");
+        for command in of_both_and_each() {
+            let (table, name) = (reference(&command), command.get_name());
+            assert!(text.contains(&table), "docs/configuration.md should have, for {name}:\n{table}");
         }
     }
 
     #[test]
     fn every_flag_has_a_variable() {
-        let command = Cli::command();
-        for role in ["server", "client"] {
-            for arg in command.find_subcommand(role).unwrap().get_arguments().filter(|arg| arg.get_id() != "help") {
-                assert!(arg.get_env().is_some(), "--{} of {role}", arg.get_long().unwrap());
+        for command in of_both_and_each() {
+            for arg in flags(&command) {
+                assert!(arg.get_env().is_some(), "--{} of {}", arg.get_long().unwrap(), command.get_name());
             }
         }
+    }
+
+    fn of_both_and_each() -> Vec<clap::Command> {
+        let command = Cli::command();
+        let of = |role| command.find_subcommand(role).unwrap().clone();
+        vec![of("server"), of("client"), command]
+    }
+
+    fn flags(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
+        command.get_arguments().filter(|arg| arg.get_id() != "help" && arg.get_id() != "version")
     }
 }

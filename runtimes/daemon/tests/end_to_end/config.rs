@@ -1,29 +1,27 @@
-//! Settings from a file and the environment, which counts first, and what happens when they change.
+//! Settings from a file and the environment, and which counts first.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::process::{Process, Server, Signal, run};
-use crate::raw::{Raw, UPDATE};
-use crate::table::Follower;
+use crate::process::{Process, run};
 
 /// A directory of this test's own, removed at its end.
-struct Dir(PathBuf);
+pub(crate) struct Dir(PathBuf);
 
 impl Dir {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("metalbond-config-{}-{test}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
     /// Writes a file anew, as editors and Kubernetes do: by another one in its place.
-    fn put(&self, name: &str, text: &str) -> String {
+    pub(crate) fn put(&self, name: &str, text: &str) -> String {
         let (path, new) = (self.path(name), self.path("new"));
         fs::write(&new, text).unwrap();
         fs::rename(new, &path).unwrap();
@@ -78,15 +76,27 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
         ("server = 5", "FILE:1:1: 'server' is to be a table: [server]"),
         ("verbose = 256\n[server]", "FILE:1:11: verbose: '256' is not a number from 0 to 255"),
         ("log-format = 'xml'\n[server]", "FILE:1:14: log-format 'xml': not one of text, json"),
+        ("[server]\nverbose = 1", "FILE:2:1: there is no setting 'verbose' in [server]; it stands before the tables"),
+        // In a base of its own it is the number that it is.
+        ("[server]\nkeepalive = 0x1_0000_0000", "FILE:2:13: keepalive '4294967296': not a number from 1 to 4294967295"),
+        ("[server]\nlisten = []", "FILE:2:10: listen: an empty array"),
+        (
+            "[server]\nrecord = ''",
+            "FILE:2:10: a value is required for 'record <FILE|DIR>' but none was supplied (see --help)",
+        ),
+        ("\u{feff}keepalive = 1", "FILE:1:1: there is no setting 'keepalive' outside of the tables"),
     ];
     for (text, expected) in cases {
         let file = dir.put("m.toml", text);
         for command in [&["server", "--config"][..], &["check"][..]] {
             let ended = run(&[command, &[file.as_str()]].concat());
             assert_eq!(ended.code, Some(2), "{text}");
-            assert_eq!(ended.stderr, [format!("metalbond: {}", expected.replace("FILE", &file))], "{text}");
+            assert_eq!(ended.stderr, [format!("metalbond: {}", expected.replacen("FILE", &file, 1))], "{text}");
         }
     }
+    let file = dir.path("latin1.toml");
+    fs::write(&file, b"[server]\r\nrecord = '\xc3\xa9\xe9'\r\n").unwrap();
+    assert_eq!(run(&["check", &file]).stderr, [format!("metalbond: {file}:2:12: not UTF-8")]);
     let ended = run(&["server", "--config", &dir.path("none")]);
     assert_eq!((ended.code, ended.stderr.len()), (Some(2), 1));
     assert!(ended.stderr[0].ends_with("none: No such file or directory (os error 2)"), "{:?}", ended.stderr);
@@ -99,12 +109,56 @@ fn what_is_wrong_between_settings_is_told_with_the_place_of_one() {
         ("[client]\nserver = 'a:1'\ninstall-routes = '23#100'", ": [client]: ", "--tun <DEVICE>"),
         ("[client]\nserver = ['a:1', 'a:1']\n", ":2:1: ", "--server 'a:1': given twice"),
         ("[client]\nsubscribe = 23\n", "", "--server <HOST:PORT>"),
+        ("[client]\nserver = []\n", ":2:1: ", "--server <HOST:PORT>"),
+        (
+            "[client]\nserver = 'a:1'\ntun = 't'\ninstall-routes = '1#1'\nsubscribe = [1, 2]\n",
+            ":5:1: ",
+            "--subscribe '2': no table for it",
+        ),
     ];
     for (text, place, expected) in cases {
         let file = dir.put("m.toml", text);
         let ended = run(&["check", &file]);
         assert_eq!((ended.code, ended.stderr.len()), (Some(2), 1), "{:?}", ended.stderr);
         assert!(ended.stderr[0].contains(expected) && ended.stderr[0].contains(place), "{:?}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_is_wrong_elsewhere_is_not_the_files_fault() {
+    let dir = Dir::new("elsewhere");
+    let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeepalive = 5\n");
+    let stderr = |variable: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+        command.args(["server", "--config", &file]).args(args).env("METALBOND_KEEPALIVE", variable);
+        let ended = Process::spawn(command, Stdio::piped(), Stdio::piped()).end().0;
+        assert_eq!(ended.code, Some(2), "{:?}", ended.stderr);
+        ended.stderr
+    };
+    let bad = ["metalbond: --keepalive 'x': not a number from 1 to 4294967295"];
+    assert_eq!(stderr("", &["--keepalive", "x"]), bad);
+    assert_eq!(stderr("x", &[]), bad);
+    // The hint names a flag that the file has.
+    let stderr = stderr("", &["--listn", "x"]);
+    assert!(stderr[0].starts_with("metalbond: unexpected argument '--listn' found"), "{stderr:?}");
+}
+
+#[test]
+fn flags_of_the_program_itself_have_the_same_order() {
+    let dir = Dir::new("global");
+    let file = dir.put("m.toml", "log-format = 'json'\nverbose = 1\n[client]\nserver = '127.0.0.1:1'\n");
+    let first_line = |before: &[&str], variables: &[(&str, &str)], behind: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+        command.args(before).arg("client").args(behind).envs(variables.iter().copied()).env("METALBOND_CONFIG", &file);
+        Process::spawn(command, Stdio::piped(), Stdio::piped()).log("127.0.0.1:1")
+    };
+    assert!(first_line(&[], &[], &[]).starts_with('{'));
+    for line in [
+        first_line(&[], &[("METALBOND_LOG_FORMAT", "text")], &[]),
+        first_line(&["--log-format", "text"], &[], &[]),
+        first_line(&[], &[], &["--log-format", "text"]),
+    ] {
+        assert!(!line.starts_with('{'), "{line}");
     }
 }
 
@@ -123,80 +177,9 @@ fn check_says_what_a_good_file_asks_for_and_looks_into_the_files_that_it_names()
     let ended = run(&["check", &file]);
     let expected = format!("metalbond: --announce-file {more}:2: prefix length 33 is over 32");
     assert_eq!((ended.code, ended.stderr), (Some(2), vec![expected]));
+    dir.put("more.routes", &"x\n".repeat(25));
+    let ended = run(&["check", &file]);
+    assert_eq!((ended.code, ended.stderr.len()), (Some(2), 21));
+    assert!(ended.stderr[20].ends_with("more.routes: 5 more lines are wrong"), "{}", ended.stderr[20]);
     assert_eq!(run(&["check", &dir.put("empty.toml", "")]).code, Some(2));
-}
-
-const SERVERS: &str = "[client]\nrestart-time = 0\n";
-
-#[test]
-fn a_changed_file_changes_what_is_wanted_and_nothing_else() {
-    let dir = Dir::new("change");
-    let (one, other) = (Server::on_loopback(&[]), Server::on_loopback(&[]));
-    let mut follower = Follower::new(Process::client(&one.addrs, &["--subscribe", "23"]));
-    let mut of_other = Follower::new(Process::client(&other.addrs, &["--subscribe", "23"]));
-    let mut raw = Raw::connect(one.addrs[0]);
-    raw.subscribe(23);
-    let text = |servers: &[&Server], subscribe: &str, announce: &str| {
-        let servers: Vec<_> = servers.iter().map(|server| format!("'{}'", server.addrs[0])).collect();
-        format!("{SERVERS}server = [{}]\nsubscribe = [{subscribe}]\nannounce = [{announce}]\n", servers.join(", "))
-    };
-    let (a, b) = ("'23#10.0.0.1/32#2001:db8::1'", "'23#10.0.0.2/32#2001:db8::1'");
-    let file = dir.put("m.toml", &text(&[&one], "7", &format!("{a}, {b}")));
-    let mut client = Process::start(&["client", "--config", &file]);
-    follower.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.2/32 via 2001:db8::1"]);
-    for _ in 0..2 {
-        assert_eq!(raw.receive().0, UPDATE);
-    }
-
-    // Found by itself, after a while.
-    let c = "'23#10.0.0.3/32#2001:db8::1'";
-    dir.put("m.toml", &text(&[&one, &other], "7, 8", &format!("{a}, {c}")));
-    let said = client.log("settings are read: ");
-    assert!(said.contains("servers +1 -0, subscriptions +1 -0, announcements +1 -1"), "{said}");
-    follower.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.3/32 via 2001:db8::1"]);
-    of_other.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.3/32 via 2001:db8::1"]);
-    // To the byte: what stays has not been said again.
-    for last in [3u8, 2] {
-        let (kind, payload) = raw.receive();
-        assert!(kind == UPDATE && payload.windows(4).any(|w| w == [10, 0, 0, last]), "{payload:x?}");
-    }
-
-    // At once, when it is asked for. The session that stays is the one that was there.
-    dir.put("m.toml", &text(&[&one], "8", a));
-    client.signal(Signal::HUP);
-    client.log("SIGHUP");
-    let said = client.log("settings are read: ");
-    assert!(said.contains("servers +0 -1, subscriptions +0 -1, announcements +0 -1"), "{said}");
-    follower.until(&["23 10.0.0.1/32 via 2001:db8::1"]);
-    of_other.until::<&str>(&[]);
-}
-
-#[test]
-fn a_bad_file_changes_nothing_and_the_next_good_one_counts() {
-    let dir = Dir::new("bad");
-    let server = Server::on_loopback(&[]);
-    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
-    let routes = dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
-    let mut client = Process::client(&server.addrs, &["--announce-file", &routes]);
-    follower.until(&["23 10.0.0.1/32 via 2001:db8::1"]);
-    dir.put("a.routes", "23#10.0.0.1/33#2001:db8::1\n");
-    client.signal(Signal::HUP);
-    let said = client.log("settings stay as they were");
-    assert!(said.contains("a.routes:1: prefix length 33 is over 32"), "{said}");
-    dir.put("a.routes", "23#10.0.0.2/32#2001:db8::1\n");
-    client.signal(Signal::HUP);
-    follower.until(&["23 10.0.0.2/32 via 2001:db8::1"]);
-}
-
-#[test]
-fn what_takes_a_restart_is_told() {
-    let dir = Dir::new("restart");
-    let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\n");
-    let mut server = Process::start(&["server", "--config", &file]);
-    server.log("listening on ");
-    dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeepalive = 7\n");
-    server.signal(Signal::HUP);
-    let said = server.log("wait for a restart");
-    assert!(said.ends_with("changed settings that wait for a restart: keepalive"), "{said}");
-    assert!(!server.has_ended());
 }

@@ -17,6 +17,7 @@ mod process;
 mod raw;
 mod readme;
 mod record;
+mod reload;
 mod restarts;
 mod signals;
 mod stdin;

@@ -1,9 +1,9 @@
 //! Completions and manual pages.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::process::run;
+use crate::process::{Process, run};
 
 #[test]
 fn bash_completes_flags() {
@@ -15,6 +15,16 @@ fn bash_completes_flags() {
         return;
     };
     assert_eq!(String::from_utf8_lossy(&done.stdout), "--keepalive --keep-out\n", "{done:?}");
+}
+
+#[test]
+fn a_reader_that_is_away_is_no_failure() {
+    for args in [&["man"][..], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = Process::start_with(args, Stdio::from(writer), Stdio::piped()).end().0;
+        assert_eq!((ended.code, ended.stderr), (Some(0), vec![]), "{args:?}");
+    }
 }
 
 #[test]
@@ -30,6 +40,9 @@ fn every_subcommand_has_a_page_that_names_its_flags() {
     {
         assert!(server.contains(text), "{text} is not in\n{server}");
     }
+    assert!(
+        page("metalbond-show.1").contains(".SH \"EXIT STATUS\"") && !page("metalbond-show.1").contains(".SH SIGNALS")
+    );
     let named: Vec<_> =
         run(&["--help"]).stdout.iter().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect();
     let commands = named.iter().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));

@@ -19,6 +19,7 @@ mod restarts;
 mod routes;
 mod scene;
 mod servers;
+mod settings;
 mod start;
 mod watch;
 

@@ -1,0 +1,160 @@
+//! Settings that change while a program runs.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::config::Dir;
+use crate::process::{Process, Server, Signal};
+use crate::raw::{Raw, UPDATE};
+use crate::table::Follower;
+
+const SERVERS: &str = "[client]\nrestart-time = 0\n";
+
+#[test]
+fn a_changed_file_changes_what_is_wanted_and_nothing_else() {
+    let dir = Dir::new("change");
+    let (one, other) = (Server::on_loopback(&[]), Server::on_loopback(&[]));
+    let mut follower = Follower::new(Process::client(&one.addrs, &["--subscribe", "23"]));
+    let mut of_other = Follower::new(Process::client(&other.addrs, &["--subscribe", "23"]));
+    let mut raw = Raw::connect(one.addrs[0]);
+    raw.subscribe(23);
+    let text = |servers: &[&Server], subscribe: &str, announce: &str| {
+        let servers: Vec<_> = servers.iter().map(|server| format!("'{}'", server.addrs[0])).collect();
+        format!("{SERVERS}server = [{}]\nsubscribe = [{subscribe}]\nannounce = [{announce}]\n", servers.join(", "))
+    };
+    let (a, b) = ("'23#10.0.0.1/32#2001:db8::1'", "'23#10.0.0.2/32#2001:db8::1'");
+    let file = dir.put("m.toml", &text(&[&one], "7", &format!("{a}, {b}")));
+    let mut client = Process::start(&["client", "--config", &file]);
+    follower.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.2/32 via 2001:db8::1"]);
+    for _ in 0..2 {
+        assert_eq!(raw.receive().0, UPDATE);
+    }
+
+    // Found by itself, after a while.
+    let c = "'23#10.0.0.3/32#2001:db8::1'";
+    dir.put("m.toml", &text(&[&one, &other], "7, 8", &format!("{a}, {c}")));
+    let said = client.log("settings are read: ");
+    assert!(said.contains("servers +1 -0, subscriptions +1 -0, announcements +1 -1"), "{said}");
+    follower.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.3/32 via 2001:db8::1"]);
+    of_other.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.3/32 via 2001:db8::1"]);
+    // To the byte: what stays has not been said again.
+    for last in [3u8, 2] {
+        let (kind, payload) = raw.receive();
+        assert!(kind == UPDATE && payload.windows(4).any(|w| w == [10, 0, 0, last]), "{payload:x?}");
+    }
+
+    // At once, when it is asked for. The session that stays is the one that was there.
+    dir.put("m.toml", &text(&[&one], "8", a));
+    client.signal(Signal::HUP);
+    client.log("SIGHUP");
+    let said = client.log("settings are read: ");
+    assert!(said.contains("servers +0 -1, subscriptions +0 -1, announcements +0 -1"), "{said}");
+    follower.until(&["23 10.0.0.1/32 via 2001:db8::1"]);
+    of_other.until::<&str>(&[]);
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_the_next_good_one_counts() {
+    let dir = Dir::new("bad");
+    let server = Server::on_loopback(&[]);
+    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    let routes = dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
+    let mut client = Process::client(&server.addrs, &["--announce-file", &routes]);
+    follower.until(&["23 10.0.0.1/32 via 2001:db8::1"]);
+    dir.put("a.routes", "23#10.0.0.1/33#2001:db8::1\n");
+    client.signal(Signal::HUP);
+    let said = client.log("settings stay as they were");
+    assert!(said.contains("a.routes:1: prefix length 33 is over 32"), "{said}");
+    dir.put("a.routes", "23#10.0.0.2/32#2001:db8::1\n");
+    client.signal(Signal::HUP);
+    follower.until(&["23 10.0.0.2/32 via 2001:db8::1"]);
+}
+
+#[test]
+fn what_takes_a_restart_is_told() {
+    let dir = Dir::new("restart");
+    let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\n");
+    let mut server = Process::start(&["server", "--config", &file]);
+    server.log("listening on ");
+    dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeepalive = 7\n");
+    server.signal(Signal::HUP);
+    let said = server.log("wait for a restart");
+    assert!(said.ends_with("changed settings that wait for a restart: keepalive"), "{said}");
+    assert!(!server.has_ended());
+}
+
+#[test]
+fn a_directory_that_is_exchanged_under_a_link_is_seen() {
+    // As Kubernetes does with what it mounts of a ConfigMap.
+    let dir = Dir::new("link");
+    let server = Server::on_loopback(&[]);
+    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    for (version, route) in [("1", "23#10.0.0.1/32#2001:db8::1\n"), ("2", "23#10.0.0.2/32#2001:db8::1\n")] {
+        fs::create_dir(dir.path(version)).unwrap();
+        fs::write(dir.path(&format!("{version}/a.routes")), route).unwrap();
+        let text = format!("[client]\nserver = '{}'\nannounce-file = 'a.routes'\n", server.addrs[0]);
+        fs::write(dir.path(&format!("{version}/m.toml")), text).unwrap();
+    }
+    symlink("1", dir.path("..data")).unwrap();
+    for name in ["m.toml", "a.routes"] {
+        symlink(format!("..data/{name}"), dir.path(name)).unwrap();
+    }
+    let mut client = Process::start(&["client", "--config", &dir.path("m.toml")]);
+    follower.until(&["23 10.0.0.1/32 via 2001:db8::1"]);
+    symlink("2", dir.path("..tmp")).unwrap();
+    fs::rename(dir.path("..tmp"), dir.path("..data")).unwrap();
+    let said = client.log("settings are read: ");
+    assert!(said.contains("servers +0 -0, subscriptions +0 -0, announcements +1 -1"), "{said}");
+    follower.until(&["23 10.0.0.2/32 via 2001:db8::1"]);
+}
+
+#[test]
+fn what_came_through_a_pipe_stands() {
+    let dir = Dir::new("pipe");
+    let server = Server::on_loopback(&[]);
+    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    let routes = dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
+    let mut client = Process::client(&server.addrs, &["--announce-file", "/dev/stdin", "--announce-file", &routes]);
+    client.write("23#10.0.0.2/32#2001:db8::1\n");
+    client.close_stdin();
+    follower.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.2/32 via 2001:db8::1"]);
+    for n in [3, 4] {
+        dir.put("a.routes", &format!("23#10.0.0.{n}/32#2001:db8::1\n"));
+        client.signal(Signal::HUP);
+        let said = client.log("settings are read: ");
+        assert!(said.contains("announcements +1 -1"), "{said}");
+    }
+    follower.until(&["23 10.0.0.2/32 via 2001:db8::1", "23 10.0.0.4/32 via 2001:db8::1"]);
+}
+
+#[test]
+fn settings_that_came_through_a_pipe_stand() {
+    let server = Server::on_loopback(&[]);
+    let mut client = Process::client(&server.addrs, &["--config", "/dev/stdin"]);
+    client.write("[client]\nsubscribe = 23\n");
+    client.close_stdin();
+    client.log("ESTABLISHED");
+    client.signal(Signal::HUP);
+    let said = client.log("settings stay as they were");
+    assert!(said.ends_with("/dev/stdin: no regular file, so it is read once"), "{said}");
+    let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+    drop(announcer);
+}
+
+#[test]
+fn more_servers_than_there_can_be_change_nothing() {
+    let dir = Dir::new("many");
+    let server = Server::on_loopback(&[]);
+    let text = |more: &str| format!("[client]\nserver = ['{}'{more}]\nsubscribe = 23\n", server.addrs[0]);
+    let file = dir.put("m.toml", &text(""));
+    let mut client = Process::start(&["client", "--config", &file]);
+    client.log("ESTABLISHED");
+    let more: String = (0..1024).map(|n| format!(", '127.0.0.2:{}'", n + 1)).collect();
+    dir.put("m.toml", &text(&more));
+    let said = client.log("settings stay as they were");
+    assert!(said.ends_with("m.toml:2:1: --server: given 1025 times, 1024 is the most"), "{said}");
+    let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
+    assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+    drop(announcer);
+}
