@@ -26,6 +26,11 @@ pub enum DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // The first byte of a TLS record: handshake, or alert (RFC 8446, section 5.1).
+            Self::Version(0x16) => f.write_str("TLS, where plain MetalBond is spoken"),
+            Self::Version(0x15) => {
+                f.write_str("a TLS alert: the far end speaks TLS, and plain MetalBond was spoken to it")
+            }
             Self::Version(v) => write!(f, "frame of protocol version {v}, not 1"),
             Self::PayloadTooLong(n) => write!(f, "frame with a payload of {n} bytes, over 1188"),
             Self::Protobuf(t) => write!(f, "{t} that is not valid protobuf"),

@@ -137,6 +137,7 @@ pub mod fib;
 mod histogram;
 mod limits;
 mod node;
+mod policy;
 mod prefix;
 mod rib;
 #[cfg(feature = "serde")]
@@ -156,6 +157,7 @@ pub use node::{
     Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
     Node, ParseBookmarkError, Peer, PeerInfo, Reply, SessionInfo, TableInfo, Transition, Transmit, TransmitMode,
 };
+pub use policy::{ParsePeerNameError, PeerName};
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use time::Instant;
 pub use types::{ConnId, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};

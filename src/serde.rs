@@ -10,7 +10,7 @@ use core::time::Duration;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{ConnId, Instant, Prefix};
+use crate::{ConnId, Instant, PeerName, Prefix};
 
 impl Serialize for Prefix {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,6 +29,18 @@ impl<'de> Deserialize<'de> for Prefix {
         }
         let (addr, len) = <(IpAddr, u8)>::deserialize(deserializer)?;
         Self::new(addr, len.into()).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for PeerName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse(deserializer, "a name like dns:h7.example.org")
     }
 }
 

@@ -14,6 +14,16 @@ fn a_wrong_version_closes() {
 }
 
 #[test]
+fn tls_where_none_is_spoken_is_called_so() {
+    let client_hello = DecodeError::Version(0x16);
+    closes_at_once("16 0301 00f4 01", CloseReason::Decode(client_hello));
+    assert_eq!(client_hello.to_string(), "TLS, where plain MetalBond is spoken");
+    let alert = DecodeError::Version(0x15);
+    closes_at_once("15 0303 0002 0232", CloseReason::Decode(alert));
+    assert!(alert.to_string().contains("the far end speaks TLS"));
+}
+
+#[test]
 fn a_payload_over_1188_bytes_closes_before_it_has_come() {
     closes_when_open("01 04a5 05", CloseReason::Decode(DecodeError::PayloadTooLong(1189)));
     closes_when_open("01 ffff 09", CloseReason::Decode(DecodeError::PayloadTooLong(65_535)));

@@ -2,9 +2,10 @@
 
 mod sim;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use metalbond::{Announcer, ConnId, MessageCounts, SessionInfo, SessionState, TransportEnd, Vni};
+use metalbond::{Announcer, ConnId, Input, MessageCounts, PeerName, SessionInfo, SessionState, TransportEnd, Vni};
 use sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route};
 use sim::wire::Msg;
 
@@ -93,6 +94,15 @@ fn a_session_says_since_when_and_when_it_was_heard() {
     let SessionInfo { state, since, heard, keepalive, .. } = session(&rig, conn);
     assert_eq!((state, since, keepalive), (SessionState::Established, established, Some(5)));
     assert_eq!(heard, established + Duration::from_secs(3));
+}
+
+#[test]
+fn a_session_has_the_names_that_its_certificate_proves() {
+    let mut rig = Rig::server();
+    let (plain, secured) = (rig.join(OURS), rig.accept());
+    let names: Arc<[PeerName]> = ["dns:h1.example.org".parse().unwrap()].into();
+    rig.feed(Input::Identified { conn: secured, names: names.clone() });
+    assert_eq!((session(&rig, plain).names, session(&rig, secured).names), (None, Some(names)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use super::pace::Bucket;
@@ -11,7 +12,7 @@ use super::{Counters, MessageCounts};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Instant, PeerId};
+use crate::{CloseReason, ConnId, Instant, PeerId, PeerName};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -21,6 +22,8 @@ pub(super) struct Conn {
     pub(super) id: ConnId,
     pub(super) peer: Option<PeerId>,
     pub(super) remote: Option<SocketAddr>,
+    /// What its certificate says, if it has shown one.
+    pub(super) names: Option<Arc<[PeerName]>>,
     pub(super) session: Session,
     pub(super) timers: SessionTimers,
     pub(super) timer: Timer,
@@ -55,6 +58,7 @@ impl Conn {
             id,
             peer: None,
             remote: None,
+            names: None,
             session: Session::new(role),
             timers,
             timer: Timer::default(),

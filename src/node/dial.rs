@@ -149,7 +149,15 @@ impl Node {
             None => {
                 let peer = self.named(id);
                 let (old, new, reason) = (SessionState::Retry, SessionState::Closed, Some(CloseReason::Removed));
-                self.actions.push(Action::State(Transition { conn: last_conn, peer, remote: None, old, new, reason }));
+                self.actions.push(Action::State(Transition {
+                    conn: last_conn,
+                    peer,
+                    remote: None,
+                    names: None,
+                    old,
+                    new,
+                    reason,
+                }));
             }
         }
         if let Some(mut peer) = self.peers.remove(&id) {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::{CloseReason, ConnId, Instant, NextHop, PeerId, Prefix, SessionState, Vni};
+use crate::{CloseReason, ConnId, Instant, NextHop, PeerId, PeerName, Prefix, SessionState, Vni};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +18,9 @@ pub struct SessionInfo {
     pub peer: Option<PeerId>,
     /// The far end's address, once connected.
     pub remote: Option<SocketAddr>,
+    /// The names that its certificate proves; `None` without one (no TLS).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub names: Option<Arc<[PeerName]>>,
     /// Where the session stands.
     pub state: SessionState,
     /// Whether the far end has the capability `ordered`.

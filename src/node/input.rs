@@ -2,11 +2,12 @@
 //! the tests.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::{ConnId, PeerId, Route, TransportEnd, Vni};
+use crate::{ConnId, PeerId, PeerName, Route, TransportEnd, Vni};
 
 /// An event for [`Node::handle_input`](crate::Node::handle_input).
 ///
@@ -23,6 +24,14 @@ pub enum Input {
         conn: ConnId,
         /// Where it comes from.
         remote: SocketAddr,
+    },
+    /// The transport has proven who is at the far end of a connection (TLS, with a certificate that somebody trusted has signed).
+    /// To be said before anything is received from it.
+    Identified {
+        /// The connection.
+        conn: ConnId,
+        /// All names that the certificate has; perhaps none that counts.
+        names: Arc<[PeerName]>,
     },
     /// The dial that [`Action::Dial`](crate::Action::Dial) asked for succeeded.
     Connected {

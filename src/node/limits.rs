@@ -48,7 +48,7 @@ impl Node {
             self.count(&reason);
             self.actions.push(Action::Close { conn: id, how: Close::Now });
             let (remote, old, new) = (Some(remote), SessionState::Connecting, SessionState::Closed);
-            let refused = Transition { conn: id, peer: None, remote, old, new, reason: Some(reason) };
+            let refused = Transition { conn: id, peer: None, remote, names: None, old, new, reason: Some(reason) };
             self.actions.push(Action::State(refused));
             return;
         }

@@ -148,6 +148,11 @@ impl Node {
         match input {
             Input::Tick => self.tick(),
             Input::Accepted { conn, remote } => self.accepted(conn, remote),
+            Input::Identified { conn, names } => {
+                if let Some(found) = self.conns.get_mut(&conn) {
+                    found.names = Some(names);
+                }
+            }
             Input::Connected { conn, remote } => self.connected(conn, remote),
             Input::DialFailed { conn, why } => self.close(conn, CloseReason::DialFailed(why), None),
             Input::Received { conn, bytes } => self.received(conn, &bytes),
@@ -239,8 +244,9 @@ impl Node {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.since = now;
         let (peer, remote, new) = (conn.peer, conn.remote, conn.session.state());
+        let names = conn.names.clone();
         let peer = peer.and_then(|peer| self.named(peer));
-        self.actions.push(Action::State(Transition { conn: id, peer, remote, old, new, reason: None }));
+        self.actions.push(Action::State(Transition { conn: id, peer, remote, names, old, new, reason: None }));
     }
 
     fn named(&self, id: PeerId) -> Option<Peer> {
@@ -269,7 +275,8 @@ impl Node {
                 (named, self.lost(peer, &conn, &reason))
             }
         };
-        let transition = Transition { conn: id, peer, remote: conn.remote, old, new, reason: Some(reason) };
+        let (remote, names) = (conn.remote, conn.names);
+        let transition = Transition { conn: id, peer, remote, names, old, new, reason: Some(reason) };
         self.actions.push(Action::State(transition));
         if self.shutdown == Shutdown::Cleanup && self.conns.is_empty() {
             self.terminate();

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{ApiMisuse, CloseReason, ConnId, PeerId, SessionState};
+use crate::{ApiMisuse, CloseReason, ConnId, PeerId, PeerName, SessionState};
 
 /// The actions of one input, in order.
 pub type Actions = SmallVec<[Action; 2]>;
@@ -70,6 +70,9 @@ pub struct Transition {
     pub peer: Option<Peer>,
     /// The far end's address, once connected.
     pub remote: Option<SocketAddr>,
+    /// The names that its certificate proves, if it has shown one.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub names: Option<Arc<[PeerName]>>,
     /// From.
     pub old: SessionState,
     /// To.
@@ -81,7 +84,7 @@ pub struct Transition {
 impl Transition {
     /// A change of which nothing more is known. A node makes its own; this is for whoever tests what becomes of them.
     pub const fn new(conn: ConnId, old: SessionState, new: SessionState) -> Self {
-        Self { conn, peer: None, remote: None, old, new, reason: None }
+        Self { conn, peer: None, remote: None, names: None, old, new, reason: None }
     }
 }
 

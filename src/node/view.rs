@@ -65,6 +65,7 @@ impl Node {
                 conn: conn.id,
                 peer: conn.peer,
                 remote: conn.remote,
+                names: conn.names.clone(),
                 state: conn.session.state(),
                 ordered: conn.session.is_ordered(),
                 is_server: hello.is_some_and(|hello| hello.is_server),

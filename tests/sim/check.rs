@@ -81,6 +81,7 @@ impl Watch {
                 self.model.join(*conn, remote.ip());
                 self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
             }
+            Input::Identified { .. } => {}
             Input::Connected { conn, .. } => {
                 if let Some(dialled) = self.dialled.get_mut(conn) {
                     dialled.is_connected = true;

@@ -40,6 +40,10 @@ impl Steps {
         let line = match input {
             Input::Tick => "tick".to_owned(),
             Input::Accepted { conn, remote } => format!("{conn} accepted from {remote}"),
+            Input::Identified { conn, names } => {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                format!("{conn} is {}", names.join(", "))
+            }
             Input::Connected { conn, remote } => format!("{conn} connected to {remote}"),
             Input::DialFailed { conn, why } => format!("{conn} failed: {why}"),
             Input::Received { conn, bytes } => return self.received(*conn, bytes),
