@@ -46,11 +46,12 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(config: Config, now: Instant, strict: bool) -> Self {
+        let policy = policies::number(config.policy.as_ref());
         Self {
             config,
             strict,
             silence: Silence::new(now),
-            model: Model::new(),
+            model: Model::under(policy),
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
             dialled: BTreeMap::new(),

@@ -53,8 +53,9 @@ impl Peer {
 }
 
 impl Model {
-    pub(crate) fn new() -> Self {
-        Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0, policy: 0 }
+    /// Under the policy of this number.
+    pub(crate) fn under(policy: u8) -> Self {
+        Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0, policy }
     }
 
     /// From this address.
