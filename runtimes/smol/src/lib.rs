@@ -46,7 +46,7 @@
 //!                                   v
 //!   +---------------------------------------------------------------+
 //!   |   actor: owns the node, the clock, the table of connections   |
-//!   |   a turn: messages -> Tick if due -> writes -> changes        |
+//!   |   a turn: messages, Tick if due, writes, handshakes, changes   |
 //!   +-------------------------------+-------------------------------+
 //!        ^                ^         | RouteChange      ^
 //!        | Written        | Drained | if there is room | Shutdown
@@ -74,13 +74,15 @@ mod peer;
 mod table;
 mod task;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
     Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Entry,
     Histogram, Instant, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo,
-    PeerLimit, Prefix, Route, RouteChange, SessionInfo, SessionState, TableInfo, Vni,
+    PeerLimit, PeerName, Prefix, Route, RouteChange, SessionInfo, SessionState, TableInfo, Vni,
 };
 #[doc(inline)]
 pub use metalbond_common::embedding;
@@ -90,6 +92,8 @@ pub use metalbond_common::{
 };
 #[cfg(feature = "record")]
 pub use metalbond_common::{RecordError, ReplayError, Step, Summary, replay};
+#[cfg(feature = "tls")]
+pub use metalbond_common::{TlsConfig, rustls};
 pub use peer::Peer;
 pub use table::RouteTable;
 
