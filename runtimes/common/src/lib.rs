@@ -24,6 +24,7 @@ mod seed;
 #[cfg(feature = "serde")]
 mod serde;
 mod socket;
+mod tls;
 mod turn;
 mod unwritten;
 
@@ -39,11 +40,14 @@ pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 #[cfg(feature = "record")]
 pub use record::{RecordError, ReplayError, Step, Summary, replay};
 pub use recorded::Recorded;
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use seed::seeded;
 pub use socket::{accept_pause, adopt, listen, prepare, receive, remote, transport_end};
+pub use tls::{Channel, Opened, TlsConfig, Transport};
 pub use turn::{
-    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, LAST_LINES, MAILBOX, READ, SHUTDOWN_MARGIN, SHUTDOWN_MAX,
-    change_batch,
+    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, DRAINS, HANDSHAKES, LAST_LINES, MAILBOX, READ,
+    SHUTDOWN_MARGIN, SHUTDOWN_MAX, change_batch,
 };
 pub use unwritten::Unwritten;
 

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use bytes::Bytes;
 use metalbond::{ApiMisuse, Command, ConnId, Histogram, Node, Reply, TransportEnd};
 
-use crate::ListenError;
+use crate::{ListenError, TlsConfig, Transport};
 
 /// Gives an answer to whoever asked. Runs on the actor and never waits.
 pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
@@ -23,6 +23,8 @@ pub enum Message<S> {
         stream: S,
         /// Where it comes from.
         remote: SocketAddr,
+        /// What is spoken on that listener.
+        transport: Transport,
     },
     /// A dialler is done.
     Dialled {
@@ -61,6 +63,8 @@ pub enum Message<S> {
     Listen {
         /// On this address.
         addr: SocketAddr,
+        /// What is spoken there.
+        transport: Transport,
         /// The address with the port that it got.
         answer: Answer<Result<SocketAddr, ListenError>>,
     },
@@ -68,8 +72,17 @@ pub enum Message<S> {
     ListenOn {
         /// It.
         listener: TcpListener,
+        /// What is spoken there.
+        transport: Transport,
         /// Its address.
         answer: Answer<Result<SocketAddr, ListenError>>,
+    },
+    /// A handle says how TLS is spoken from now on.
+    SetTls {
+        /// So.
+        config: TlsConfig,
+        /// It is so.
+        answer: Answer<()>,
     },
     /// A handle wants something of the node.
     Command {
@@ -119,8 +132,9 @@ impl<S> fmt::Debug for Message<S> {
             Self::Ended { conn, end } => write!(f, "Ended({conn}, {end})"),
             Self::Written { conn, result } => write!(f, "Written({conn}, {result:?})"),
             Self::Drained { conn } => write!(f, "Drained({conn})"),
-            Self::Listen { addr, .. } => write!(f, "Listen({addr})"),
+            Self::Listen { addr, transport, .. } => write!(f, "Listen({addr}, {transport:?})"),
             Self::ListenOn { listener, .. } => write!(f, "ListenOn({:?})", listener.local_addr()),
+            Self::SetTls { .. } => f.write_str("SetTls"),
             Self::Command { command, .. } => write!(f, "Command({command:?})"),
             Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),
             Self::Inspect(_) => f.write_str("Inspect"),

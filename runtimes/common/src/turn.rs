@@ -23,6 +23,12 @@ pub const CHANGES: usize = 16;
 /// How long a closing connection is read for the sake of what is still under way to the peer.
 pub const DRAIN: Duration = Duration::from_secs(1);
 
+/// Closing connections that are read at a time. What is refused beyond them is closed at once, and may not hear why.
+pub const DRAINS: usize = 256;
+
+/// How long the handshakes of TLS may take of a turn: none is begun behind that.
+pub const HANDSHAKES: Duration = Duration::from_millis(1);
+
 /// How long the last connections may drain after the node's own
 /// [`shutdown_timeout`](metalbond::Config::shutdown_timeout). With its default, a shutdown takes under a second.
 pub const SHUTDOWN_MARGIN: Duration = Duration::from_millis(150);
@@ -56,6 +62,11 @@ impl Budget {
     /// For writes: 1,024 connections served, or 4 MiB copied to the kernel.
     pub const fn transmits() -> Self {
         Self { items: 1024, bytes: 4 * 1024 * 1024 }
+    }
+
+    /// For steps of TLS handshakes, of which one takes 0.1 to 0.3 ms.
+    pub const fn handshakes() -> Self {
+        Self { items: 4, bytes: usize::MAX }
     }
 
     /// For messages of route changes: all that the stream holds, once.

@@ -38,6 +38,12 @@ impl From<Transmit> for Unwritten {
     }
 }
 
+impl From<Bytes> for Unwritten {
+    fn from(bytes: Bytes) -> Self {
+        Self { chunks: SmallVec::from_iter([bytes]), first: 0, mode: TransmitMode::Stream }
+    }
+}
+
 impl Unwritten {
     /// Writes to a non-blocking socket as much as it takes. `Ok` if that was the rest.
     ///

@@ -1,22 +1,26 @@
 //! The actor: the loop that owns the node and carries out what it says. It waits for messages, for time and for room
 //! in the stream of changes, and for no task.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::net::SocketAddr;
 
-use metalbond::{Action, ApiMisuse, Close, Command, ConnId, Histogram, Input, Instant, Reply, Transmit};
+use metalbond::{Action, ApiMisuse, Command, ConnId, Histogram, Input, Instant, Reply, Transmit};
 use metalbond_common::{
-    Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
+    Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog, TlsConfig,
+    Transport,
 };
 use smol::future::{FutureExt, yield_now};
 
 use crate::changes::ChangesSender;
-use crate::connection::{Connection, Write};
-use crate::task::{Inbox, Message, Task, Tasks, TcpListener, TcpStream};
+use crate::connection::Write;
+use crate::task::{Inbox, Message, Task, Tasks, TcpListener};
 use crate::time::{sleep_until, timeout_at};
 use crate::{dialler, listener, task};
+
+mod link;
+
+use link::Link;
 
 /// The owner of everything.
 pub(crate) struct Actor {
@@ -28,6 +32,11 @@ pub(crate) struct Actor {
     changes: ChangesSender,
     tasks: Tasks,
     links: HashMap<ConnId, Link>,
+    /// Of these handshakes something has come that is not looked at yet. Some are over.
+    handshakes: VecDeque<ConnId>,
+    /// How many links are draining.
+    draining: usize,
+    tls: TlsConfig,
     listeners: Vec<Task>,
     /// How many connections were accepted: the name of the next.
     accepted: u64,
@@ -36,13 +45,6 @@ pub(crate) struct Actor {
     turns: Histogram,
     shutdown: Option<Shutdown>,
     terminated: bool,
-}
-
-/// A connection in one of its ages. The node knows of the first two.
-enum Link {
-    Dialling { _task: Task },
-    Open(Connection),
-    Draining { _task: Task },
 }
 
 /// A shutdown that is under way.
@@ -62,6 +64,9 @@ impl Actor {
             changes,
             tasks,
             links: HashMap::new(),
+            handshakes: VecDeque::new(),
+            draining: 0,
+            tls: TlsConfig::default(),
             listeners: Vec::new(),
             accepted: 0,
             log: SessionLog::default(),
@@ -107,7 +112,7 @@ impl Actor {
             .await
     }
 
-    /// One bounded turn: what was received, then time, then what is to be sent. True if something is left to do.
+    /// One bounded turn: what was received, then time, then what is to be sent, then handshakes. True if something is left to do.
     fn turn(&mut self, first: Option<Message>) -> bool {
         let start = self.clock.now();
         self.now = start;
@@ -125,10 +130,11 @@ impl Actor {
         }
         self.log.tick(self.now);
         let unsent = self.send();
+        let shaken = self.shake();
         let unheard = self.changes.fill(|| self.node.poll_change());
         self.node.end_turn();
         self.turns.observe(self.clock.now().saturating_since(start));
-        unsent || unheard || !budget.is_left() || self.is_due()
+        unsent || shaken || unheard || !budget.is_left() || self.is_due()
     }
 
     fn is_due(&self) -> bool {
@@ -142,43 +148,29 @@ impl Actor {
             Message::Listen { answer, .. } | Message::ListenOn { answer, .. } if self.shutdown.is_some() => {
                 answer(Err(ListenError::Closed))
             }
-            Message::Accepted { stream, remote } => {
-                let conn = ConnId::accepted(self.accepted);
-                self.accepted += 1;
-                self.open(conn, stream);
-                self.feed(Input::Accepted { conn, remote });
-            }
+            Message::Accepted { stream, remote, transport } => self.accepted(stream, remote, transport),
             Message::Dialled { conn, result } => self.dialled(conn, result),
-            Message::Received { conn, bytes } => {
-                if let Some(Link::Open(_)) = self.links.get(&conn) {
-                    self.feed(Input::Received { conn, bytes });
-                }
+            Message::Received { conn, bytes } => self.received(conn, bytes),
+            Message::Ended { conn, end } => self.ended(conn, end),
+            Message::Written { conn, result } => self.written(conn, result),
+            Message::Drained { conn } => self.drained(conn),
+            Message::Listen { transport: Transport::Tls, answer, .. }
+            | Message::ListenOn { transport: Transport::Tls, answer, .. }
+                if !self.tls.is_server() =>
+            {
+                answer(Err(ListenError::NoTls))
             }
-            Message::Ended { conn, end } => {
-                if let Entry::Occupied(link) = self.links.entry(conn)
-                    && let Link::Open(_) = link.get()
-                    && let Link::Open(connection) = link.remove()
-                {
-                    self.feed(Input::Closed { conn, end: connection.end(end) });
-                }
-            }
-            Message::Written { conn, result } => {
-                if let Some(Link::Open(connection)) = self.links.get_mut(&conn)
-                    && connection.written(result) == Write::Done
-                {
-                    self.feed(Input::Sent { conn });
-                }
-            }
-            Message::Drained { conn } => {
-                self.links.remove(&conn);
-            }
-            Message::Listen { addr, answer } => {
+            Message::Listen { addr, transport, answer } => {
                 let bound = listener::bind(addr).map_err(|source| ListenError::System { addr, source });
-                answer(bound.map(|(listener, local)| self.listen(listener, local)));
+                answer(bound.map(|(listener, local)| self.listen(listener, local, transport)));
             }
-            Message::ListenOn { listener, answer } => {
+            Message::ListenOn { listener, transport, answer } => {
                 let bound = listener::take_over(listener).map_err(ListenError::Socket);
-                answer(bound.map(|(listener, local)| self.listen(listener, local)));
+                answer(bound.map(|(listener, local)| self.listen(listener, local, transport)));
+            }
+            Message::SetTls { config, answer } => {
+                self.tls = config;
+                answer(());
             }
             Message::Command { command, answer } => {
                 let reply = self.command(command);
@@ -195,31 +187,12 @@ impl Actor {
         }
     }
 
-    fn listen(&mut self, listener: TcpListener, local: SocketAddr) -> SocketAddr {
-        self.listeners.push(self.tasks.spawn(listener::accept(listener, local, self.clock, self.tasks.mailbox())));
+    fn listen(&mut self, listener: TcpListener, local: SocketAddr, transport: Transport) -> SocketAddr {
+        let accept = listener::accept(listener, local, transport, self.clock, self.tasks.mailbox());
+        self.listeners.push(self.tasks.spawn(accept));
         // Said again for the second listener; it is so already.
         let _ = self.command(Command::SetListening(true));
         local
-    }
-
-    fn dialled(&mut self, conn: ConnId, result: Result<(TcpStream, SocketAddr), Box<str>>) {
-        // Given up meanwhile?
-        if self.links.remove(&conn).is_none() {
-            return;
-        }
-        match result {
-            Ok((stream, remote)) => {
-                self.open(conn, stream);
-                self.feed(Input::Connected { conn, remote });
-            }
-            Err(why) => {
-                self.feed(Input::DialFailed { conn, why });
-            }
-        }
-    }
-
-    fn open(&mut self, conn: ConnId, stream: TcpStream) {
-        self.links.insert(conn, Link::Open(Connection::open(conn, stream, &self.tasks)));
     }
 
     fn command(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
@@ -248,8 +221,8 @@ impl Actor {
         for action in self.node.handle_input(self.now, input) {
             match action {
                 Action::Dial { conn, peer: _, endpoint } => {
-                    let task = self.tasks.spawn(dialler::dial(conn, endpoint, self.tasks.mailbox()));
-                    self.links.insert(conn, Link::Dialling { _task: task });
+                    let dial = dialler::dial(conn, endpoint.clone(), self.tasks.mailbox());
+                    self.links.insert(conn, Link::Dialling { endpoint, _task: self.tasks.spawn(dial) });
                 }
                 Action::Close { conn, how } => self.close(conn, how),
                 Action::State(transition) => self.log.transition(self.now, &transition),
@@ -259,14 +232,6 @@ impl Actor {
             }
         }
         answer
-    }
-
-    fn close(&mut self, conn: ConnId, how: Close) {
-        // Dropping a link ends its tasks, and its socket with them.
-        let link = self.links.remove(&conn);
-        if let (Some(Link::Open(connection)), Close::Drain) = (link, how) {
-            self.links.insert(conn, Link::Draining { _task: connection.drain(&self.tasks) });
-        }
     }
 
     /// Writes what the node has to say. True if the turn's bound was reached first.
@@ -283,7 +248,7 @@ impl Actor {
     fn write(&mut self, transmit: Transmit) {
         let conn = transmit.conn;
         if let Some(Link::Open(connection)) = self.links.get_mut(&conn)
-            && connection.write(transmit.into(), &self.tasks) == Write::Done
+            && connection.write(transmit, &self.tasks) == Write::Done
         {
             self.feed(Input::Sent { conn });
         }

@@ -1,12 +1,13 @@
 //! A connection and its tasks: the reader for its whole life, a writer while its socket is full, a drain at its end.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::Shutdown;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use metalbond::{ConnId, TransportEnd};
-use metalbond_common::{DRAIN, Unwritten, prepare, receive, transport_end};
+use metalbond::{ConnId, PeerName, Transmit, TransportEnd};
+use metalbond_common::{Channel, DRAIN, Opened, Unwritten, prepare, receive, transport_end};
 use socket2::SockRef;
 
 use crate::task::{Mailbox, Message, Task, Tasks, TcpStream};
@@ -19,8 +20,13 @@ use crate::time::timeout;
 pub(crate) struct Connection {
     conn: ConnId,
     stream: Arc<TcpStream>,
+    channel: Channel,
     reader: Task,
     writer: Option<Task>,
+    /// The node waits for a transmit to be written.
+    is_owed: bool,
+    /// What the reader saw, where what came before has not been looked at.
+    end: Option<TransportEnd>,
     /// How writing failed. The reader says when all that came before is read.
     broken: Option<TransportEnd>,
 }
@@ -28,27 +34,73 @@ pub(crate) struct Connection {
 /// What became of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Write {
-    /// All is with the kernel.
+    /// A transmit is with the kernel, all of it: the node can be told so.
     Done,
-    /// A writer goes on with it, or the connection is broken: something will be said of it later.
+    /// There is nothing to be told; or not yet: a writer goes on, or the connection is broken, which the reader will find.
     Later,
 }
 
 impl Connection {
-    /// Starts to read.
-    pub(crate) fn open(conn: ConnId, stream: TcpStream, tasks: &Tasks) -> Self {
+    /// Starts to read, and to shake hands if the channel wants that.
+    pub(crate) fn open(conn: ConnId, stream: TcpStream, channel: Channel, tasks: &Tasks) -> Self {
         // Fails only if the connection is already broken, which the reader will find.
         let _ = prepare(SockRef::from(&stream));
         let stream = Arc::new(stream);
         let reader = tasks.spawn(read(conn, Arc::clone(&stream), tasks.mailbox()));
-        Self { conn, stream, reader, writer: None, broken: None }
+        let mut connection =
+            Self { conn, stream, channel, reader, writer: None, is_owed: false, end: None, broken: None };
+        connection.flush(tasks);
+        connection
     }
 
-    /// Writes what the socket takes now and leaves the rest to a writer. To be called when the last write is done.
-    pub(crate) fn write(&mut self, mut unwritten: Unwritten, tasks: &Tasks) -> Write {
-        debug_assert!(self.writer.is_none(), "the node hands out one transmit at a time");
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.channel.is_handshaking()
+    }
+
+    /// [`Channel::hold`].
+    pub(crate) fn hold(&mut self, bytes: &Bytes) -> Result<bool, TransportEnd> {
+        self.channel.hold(bytes)
+    }
+
+    /// [`Channel::step`].
+    pub(crate) fn step(&mut self) -> Opened {
+        self.channel.step()
+    }
+
+    /// [`Channel::open`].
+    pub(crate) fn receive(&mut self, bytes: Bytes) -> Opened {
+        self.channel.open(bytes)
+    }
+
+    /// [`Channel::names`].
+    pub(crate) fn names(&self) -> Option<Arc<[PeerName]>> {
+        self.channel.names()
+    }
+
+    /// Writes what the socket takes now and leaves the rest to a writer. To be called when the last transmit is written.
+    pub(crate) fn write(&mut self, transmit: Transmit, tasks: &Tasks) -> Write {
+        debug_assert!(!self.is_owed, "the node hands out one transmit at a time");
+        self.is_owed = true;
+        match self.channel.seal(transmit) {
+            Some(unwritten) => self.put(unwritten, tasks),
+            None => self.flush(tasks),
+        }
+    }
+
+    /// Writes what TLS has ready: transmits, and words of its own. While there is a writer, it waits there.
+    pub(crate) fn flush(&mut self, tasks: &Tasks) -> Write {
+        if self.writer.is_some() {
+            return Write::Later;
+        }
+        match self.channel.take() {
+            Some(unwritten) => self.put(unwritten, tasks),
+            None => self.all_written(),
+        }
+    }
+
+    fn put(&mut self, mut unwritten: Unwritten, tasks: &Tasks) -> Write {
         match write_some(&self.stream, &mut unwritten) {
-            Ok(()) => Write::Done,
+            Ok(()) => self.all_written(),
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 let stream = Arc::clone(&self.stream);
                 self.writer = Some(tasks.spawn(write_rest(self.conn, stream, unwritten, tasks.mailbox())));
@@ -58,11 +110,15 @@ impl Connection {
         }
     }
 
+    fn all_written(&mut self) -> Write {
+        if mem::take(&mut self.is_owed) { Write::Done } else { Write::Later }
+    }
+
     /// The writer has ended.
-    pub(crate) fn written(&mut self, result: io::Result<()>) -> Write {
+    pub(crate) fn written(&mut self, result: io::Result<()>, tasks: &Tasks) -> Write {
         self.writer = None;
         match result {
-            Ok(()) => Write::Done,
+            Ok(()) => self.flush(tasks),
             Err(e) => self.fail(&e),
         }
     }
@@ -74,16 +130,39 @@ impl Connection {
         Write::Later
     }
 
-    /// How the connection ended, where the reader saw `end`: the first that was noticed counts.
-    pub(crate) fn end(self, end: TransportEnd) -> TransportEnd {
-        self.broken.unwrap_or(end)
+    /// How the connection ended, where the reader saw `end`: the first that was noticed counts. `None` if what came before has
+    /// to be looked at first; then there will be something to [`take_end`](Self::take_end).
+    pub(crate) fn ended(&mut self, end: TransportEnd) -> Option<TransportEnd> {
+        if self.channel.is_holding() {
+            self.end = Some(end);
+            return None;
+        }
+        Some(self.channel.end(self.broken.take().unwrap_or(end)))
+    }
+
+    pub(crate) fn take_end(&mut self) -> Option<TransportEnd> {
+        self.end.take()
+    }
+
+    /// Ends it at once. Over TLS, that is said, if the socket takes it.
+    pub(crate) fn close(mut self) {
+        self.channel.close();
+        if self.writer.is_none()
+            && let Some(mut unwritten) = self.channel.take()
+        {
+            let _ = write_some(&self.stream, &mut unwritten);
+        }
     }
 
     /// Ends it with care, in a task of its own.
-    pub(crate) fn drain(self, tasks: &Tasks) -> Task {
-        let Self { conn, stream, reader, writer, broken: _ } = self;
+    pub(crate) fn drain(mut self, tasks: &Tasks) -> Task {
+        self.channel.close();
+        self.flush(tasks);
+        // What there still is goes behind the writer.
+        let rest = self.channel.take();
+        let Self { conn, stream, reader, writer, .. } = self;
         drop(reader);
-        tasks.spawn(drain(conn, stream, writer, tasks.mailbox()))
+        tasks.spawn(drain(conn, stream, writer, rest, tasks.mailbox()))
     }
 }
 
@@ -115,25 +194,30 @@ fn write_some(stream: &TcpStream, unwritten: &mut Unwritten) -> io::Result<()> {
     unwritten.write(&SockRef::from(stream))
 }
 
-async fn write_rest(conn: ConnId, stream: Arc<TcpStream>, mut unwritten: Unwritten, mailbox: Mailbox) {
-    let result = loop {
-        if let Err(e) = stream.writable().await {
-            break Err(e);
-        }
-        match write_some(&stream, &mut unwritten) {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-            result => break result,
-        }
-    };
+async fn write_rest(conn: ConnId, stream: Arc<TcpStream>, unwritten: Unwritten, mailbox: Mailbox) {
+    let result = write_all(&stream, unwritten).await;
     let _ = mailbox.send(Message::Written { conn, result }).await;
+}
+
+async fn write_all(stream: &TcpStream, mut unwritten: Unwritten) -> io::Result<()> {
+    loop {
+        stream.writable().await?;
+        match write_some(stream, &mut unwritten) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            result => return result,
+        }
+    }
 }
 
 /// Finishes the write that is under way, says that no more comes, and reads what the peer still sends: closing with
 /// unread input would reset the connection and destroy what is on its way.
-async fn drain(conn: ConnId, stream: Arc<TcpStream>, writer: Option<Task>, mailbox: Mailbox) {
+async fn drain(conn: ConnId, stream: Arc<TcpStream>, writer: Option<Task>, rest: Option<Unwritten>, mailbox: Mailbox) {
     let careful = async {
         if let Some(writer) = writer {
             writer.finish().await;
+        }
+        if let Some(rest) = rest {
+            write_all(&stream, rest).await?;
         }
         SockRef::from(&*stream).shutdown(Shutdown::Write)?;
         loop {
@@ -155,7 +239,7 @@ async fn drain(conn: ConnId, stream: Arc<TcpStream>, writer: Option<Task>, mailb
 #[cfg(test)]
 mod tests {
     use macro_rules_attribute::apply;
-    use metalbond::{Transmit, TransmitMode};
+    use metalbond::TransmitMode;
     use smallvec::smallvec;
     use smol::io::{AsyncReadExt, AsyncWriteExt};
     use smol::net::TcpListener;
@@ -177,7 +261,7 @@ mod tests {
         peer.read_exact(&mut read).await.unwrap();
 
         let Some(Message::Written { conn: CONN, result: Ok(()) }) = mailbox.recv().await else { panic!("not written") };
-        assert_eq!(connection.written(Ok(())), Write::Done);
+        assert_eq!(connection.written(Ok(()), &tasks), Write::Done);
         assert!(connection.writer.is_none());
     }
 
@@ -213,14 +297,14 @@ mod tests {
         drop(peer);
         // The first write provokes the reset, a later one sees it.
         while connection.broken.is_none() {
-            connection.write(transmit(1).into(), &tasks);
+            connection.write(transmit(1), &tasks);
             smol::future::yield_now().await;
         }
 
         let Some(Message::Received { bytes, .. }) = mailbox.recv().await else { panic!("nothing received") };
         assert_eq!(&bytes[..], b"last words");
         let Some(Message::Ended { end, .. }) = mailbox.recv().await else { panic!("no end") };
-        assert_eq!(connection.end(end), TransportEnd::Reset);
+        assert_eq!(connection.ended(end), Some(TransportEnd::Reset));
     }
 
     #[apply(test!)]
@@ -247,13 +331,13 @@ mod tests {
         let peer = listener.accept().await.unwrap().0;
         let (sender, mailbox) = task::mailbox(4);
         let tasks = Tasks::new(sender);
-        Setup { connection: Connection::open(CONN, stream, &tasks), peer, tasks, mailbox }
+        Setup { connection: Connection::open(CONN, stream, Channel::plain(), &tasks), peer, tasks, mailbox }
     }
 
     /// Writes until the socket is full. Returns how many bytes were handed out.
     fn fill(connection: &mut Connection, tasks: &Tasks) -> usize {
         let mut sent = CHUNK;
-        while connection.write(transmit(CHUNK).into(), tasks) == Write::Done {
+        while connection.write(transmit(CHUNK), tasks) == Write::Done {
             sent += CHUNK;
         }
         sent

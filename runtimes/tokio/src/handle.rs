@@ -8,8 +8,8 @@ use metalbond::{
     ApiMisuse, Command, Config, ConfigError, Histogram, Instant, Node, PeerId, Reply, Route, SessionState, Vni,
 };
 use metalbond_common::{
-    BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, TryNotifyError,
-    peer_snapshots, seeded,
+    BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, Transport,
+    TryNotifyError, peer_snapshots, seeded,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -127,7 +127,8 @@ impl MetalBond {
     /// # }
     /// ```
     pub async fn listen(&self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
-        self.ask(|answer| CommonMessage::Listen { addr, answer }).await.unwrap_or(Err(ListenError::Closed))
+        let transport = Transport::Plain;
+        self.ask(|answer| CommonMessage::Listen { addr, transport, answer }).await.unwrap_or(Err(ListenError::Closed))
     }
 
     /// Listens on a TCP socket that somebody else has bound: a service manager that hands it over at the start, say. Returns its
@@ -148,7 +149,10 @@ impl MetalBond {
     /// # }
     /// ```
     pub async fn listen_on(&self, listener: TcpListener) -> Result<SocketAddr, ListenError> {
-        self.ask(|answer| CommonMessage::ListenOn { listener, answer }).await.unwrap_or(Err(ListenError::Closed))
+        let transport = Transport::Plain;
+        self.ask(|answer| CommonMessage::ListenOn { listener, transport, answer })
+            .await
+            .unwrap_or(Err(ListenError::Closed))
     }
 
     /// Dials a server, `host:port`, and keeps at it until [`remove_peer`](Self::remove_peer). The name is resolved
@@ -467,7 +471,7 @@ impl MetalBond {
     }
 
     /// Sends a message that holds the way for its answer, and waits for that.
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         message: impl FnOnce(metalbond_common::Answer<T>) -> Message,
     ) -> Result<T, ApiMisuse> {

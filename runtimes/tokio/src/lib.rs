@@ -46,7 +46,7 @@
 //!                                   v
 //!   +---------------------------------------------------------------+
 //!   |   actor: owns the node, the clock, the table of connections   |
-//!   |   a turn: messages -> Tick if due -> writes -> changes        |
+//!   |   a turn: messages, Tick if due, writes, handshakes, changes   |
 //!   +-------------------------------+-------------------------------+
 //!        ^                ^         | RouteChange      ^
 //!        | Written        | Drained | if there is room | Shutdown
@@ -75,6 +75,8 @@ mod security;
 mod table;
 mod task;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use changes::Changes;
 pub use handle::MetalBond;
@@ -92,6 +94,8 @@ pub use metalbond_common::{
 };
 #[cfg(feature = "record")]
 pub use metalbond_common::{RecordError, ReplayError, Step, Summary, replay};
+#[cfg(feature = "tls")]
+pub use metalbond_common::{TlsConfig, rustls};
 pub use peer::Peer;
 pub use table::RouteTable;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use metalbond_common::{AcceptLog, Clock, accept_pause, adopt, listen, remote};
+use metalbond_common::{AcceptLog, Clock, Transport, accept_pause, adopt, listen, remote};
 use tokio::net::TcpListener;
 
 use crate::task::{Mailbox, Message};
@@ -24,7 +24,13 @@ pub(crate) fn take_over(listener: std::net::TcpListener) -> io::Result<(TcpListe
 }
 
 /// Accepts connections for the actor. An error is no reason to stop: descriptors, the usual shortage, come back.
-pub(crate) async fn accept(listener: TcpListener, local: SocketAddr, clock: Clock, mailbox: Mailbox) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    local: SocketAddr,
+    transport: Transport,
+    clock: Clock,
+    mailbox: Mailbox,
+) {
     let mut log = AcceptLog::new(local);
     loop {
         let accepted = match log.poll_timeout().and_then(|at| clock.system(at)) {
@@ -39,7 +45,8 @@ pub(crate) async fn accept(listener: TcpListener, local: SocketAddr, clock: Cloc
         match accepted {
             Ok((stream, addr)) => {
                 log.succeeded();
-                if mailbox.send(Message::Accepted { stream, remote: remote(addr) }).await.is_err() {
+                let accepted = Message::Accepted { stream, remote: remote(addr), transport };
+                if mailbox.send(accepted).await.is_err() {
                     return;
                 }
             }

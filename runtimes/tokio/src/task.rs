@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 
 use metalbond_common::Message as CommonMessage;
-use tokio::net::TcpStream;
+pub(crate) use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

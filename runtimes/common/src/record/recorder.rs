@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use metalbond::{Action, Actions, Config, ConfigError, Input, Instant, RouteChange, Transmit};
+use metalbond::{Action, Config, ConfigError, Input, Instant, RouteChange, Transmit};
 use tracing::error;
 
 use super::digest::Sent;
@@ -25,7 +25,7 @@ const NOTE: usize = size_of::<Note>() + 64;
 /// A call, and what it gave.
 #[derive(Debug)]
 pub(crate) enum Note {
-    Input(Instant, Input, Actions),
+    Input(Instant, Input, Box<[Action]>),
     Transmit(Option<Sent>),
     Change(Option<RouteChange>),
     /// The end of a turn, and `poll_timeout`.

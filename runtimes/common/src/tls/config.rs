@@ -1,0 +1,128 @@
+//! What TLS needs to be told: the configurations of rustls, ready-made, and which connections they are for.
+
+#[cfg(feature = "tls")]
+use std::net::SocketAddr;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+
+#[cfg(feature = "tls")]
+use rustls::pki_types::ServerName;
+#[cfg(feature = "tls")]
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::Channel;
+#[cfg(feature = "tls")]
+use crate::tls::engine::Tls;
+
+/// What clients of a listener speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// MetalBond over TCP.
+    Plain,
+    /// MetalBond over TLS.
+    Tls,
+}
+
+/// How a node speaks TLS: configurations of rustls, ready-made, with the certificates, the trust and the provider of the
+/// cryptography that are wanted.
+///
+/// They are MetalBond's only if they are mutual (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows who
+/// the other is, and of TLS 1.3 alone (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2).
+///
+/// rustls lets a client that comes back resume its TLS session, which does not verify its certificate anew: it is remembered in
+/// the `ServerConfig`. So make a new one where trust changes, rather than a changed clone; or have nothing remembered at all,
+/// with `send_tls13_tickets = 0`.
+#[derive(Clone, Debug, Default)]
+pub struct TlsConfig {
+    /// For listeners of TLS.
+    #[cfg(feature = "tls")]
+    pub server: Option<Arc<ServerConfig>>,
+    /// For dials. If there is one, every dial is over TLS.
+    #[cfg(feature = "tls")]
+    pub client: Option<Arc<ClientConfig>>,
+}
+
+#[cfg(feature = "tls")]
+impl TlsConfig {
+    /// Whether there is what a listener of TLS needs.
+    pub fn is_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The channel of a connection that was accepted.
+    ///
+    /// # Errors
+    /// If it should be TLS, and there is no configuration (any more); what rustls finds wrong with it.
+    pub fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
+        match (transport, &self.server) {
+            (Transport::Plain, _) => Ok(Channel::plain()),
+            (Transport::Tls, Some(config)) => Tls::server(Arc::clone(config)).map(Channel::tls),
+            (Transport::Tls, None) => Err("TLS: this node has no certificate for its listener any more".into()),
+        }
+    }
+
+    /// The channel of a connection that was dialled: TLS if there is a client's configuration. The server has to prove that it has
+    /// the name or the address in `endpoint`, which is `host:port`.
+    ///
+    /// # Errors
+    /// If no certificate can have that name; what rustls finds wrong with the configuration.
+    pub fn connect(&self, endpoint: &str) -> Result<Channel, Box<str>> {
+        let Some(config) = &self.client else { return Ok(Channel::plain()) };
+        let name = server_name(endpoint).ok_or_else(|| format!("TLS: no certificate can be for {endpoint}"))?;
+        Tls::client(Arc::clone(config), name).map(Channel::tls)
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl TlsConfig {
+    /// Whether there is what a listener of TLS needs: not without the feature `tls`.
+    pub const fn is_server(&self) -> bool {
+        false
+    }
+
+    /// The channel of a connection that was accepted.
+    ///
+    /// # Errors
+    /// If it should be TLS.
+    pub fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
+        match transport {
+            Transport::Plain => Ok(Channel::plain()),
+            Transport::Tls => Err("TLS: this program is built without it".into()),
+        }
+    }
+
+    /// The channel of a connection that was dialled.
+    ///
+    /// # Errors
+    /// None without the feature `tls`.
+    pub fn connect(&self, _endpoint: &str) -> Result<Channel, Box<str>> {
+        Ok(Channel::plain())
+    }
+}
+
+#[cfg(feature = "tls")]
+fn server_name(endpoint: &str) -> Option<ServerName<'static>> {
+    if let Ok(addr) = endpoint.parse::<SocketAddr>() {
+        return Some(ServerName::IpAddress(addr.ip().into()));
+    }
+    let (host, _port) = endpoint.rsplit_once(':')?;
+    ServerName::try_from(host.to_owned()).ok()
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_server_has_to_prove_the_host_of_its_endpoint() {
+        let name = |endpoint| server_name(endpoint).unwrap();
+        let addr = |addr: &str| ServerName::IpAddress(addr.parse::<IpAddr>().unwrap().into());
+        assert_eq!(name("server.example:4711"), ServerName::try_from("server.example").unwrap());
+        assert_eq!(name("10.0.0.1:4711"), addr("10.0.0.1"));
+        assert_eq!(name("[2001:db8::1]:4711"), addr("2001:db8::1"));
+        assert_eq!(name("[fe80::1%2]:4711"), addr("fe80::1"));
+        assert_eq!(server_name(&format!("{}:4711", "a".repeat(64))), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! TLS between a socket and the node, by rustls, which does no I/O either: whoever owns the connection owns this as well.
+//! Without the feature `tls` a channel lets everything pass as it is, and that is all there is.
+
+mod channel;
+mod config;
+#[cfg(feature = "tls")]
+mod engine;
+#[cfg(feature = "tls")]
+mod names;
+#[cfg(feature = "tls")]
+mod words;
+
+pub use channel::{Channel, Opened};
+pub use config::{TlsConfig, Transport};
