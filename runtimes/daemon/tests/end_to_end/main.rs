@@ -12,6 +12,7 @@ mod http;
 mod inspect;
 mod limits;
 mod manual;
+mod policy;
 mod ports;
 mod process;
 mod raw;
