@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use metalbond_conformance::route;
 
-use super::support::{ANY, Client, established, has_ipv6, listen, node, server, silent};
+use super::support::{ANY, Client, established, has_ipv6, listen, listen_on, node, server, silent};
 use crate::driver::ListenError;
 use crate::run;
 
@@ -48,17 +48,17 @@ fn a_socket_that_is_handed_over_is_listened_on() {
         // Bound, and not listening yet.
         let listener = std::net::TcpListener::bind(ANY).unwrap();
         let bound = listener.local_addr().unwrap();
-        assert_eq!(node.listen_on(listener).await.unwrap(), bound);
+        assert_eq!(listen_on(&node, listener).await.unwrap(), bound);
         established(bound).await;
 
         let other = std::os::unix::net::UnixListener::bind(socket_path()).unwrap();
         std::fs::remove_file(socket_path()).unwrap();
         let other = std::net::TcpListener::from(std::os::fd::OwnedFd::from(other));
-        assert!(matches!(node.listen_on(other).await, Err(ListenError::Socket(_))));
+        assert!(matches!(listen_on(&node, other).await, Err(ListenError::Socket(_))));
 
         node.shutdown().await;
         let late = std::net::TcpListener::bind(ANY).unwrap();
-        assert!(matches!(node.listen_on(late).await, Err(ListenError::Closed)));
+        assert!(matches!(listen_on(&node, late).await, Err(ListenError::Closed)));
     });
 }
 

@@ -48,6 +48,10 @@ pub(crate) async fn listen(node: &MetalBond, addr: SocketAddr) -> Result<SocketA
     if TLS { node.listen_tls(addr).await } else { node.listen(addr).await }
 }
 
+pub(crate) async fn listen_on(node: &MetalBond, listener: TcpListener) -> Result<SocketAddr, ListenError> {
+    if TLS { node.listen_tls_on(listener).await } else { node.listen_on(listener).await }
+}
+
 /// Connects, and says nothing.
 pub(crate) async fn silent(server: SocketAddr) -> std::io::Result<RawPeer> {
     let peer = RawPeer::silent(server).await?;
