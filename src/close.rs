@@ -63,6 +63,11 @@ pub enum CloseReason {
     },
     /// Refused, because a connection from this address was closed for a limit: for this much longer.
     KeptOut(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
+    /// The [`Policy`](crate::Policy) has no rule that is for the peer.
+    NotAllowed,
+    /// The policy was replaced, and now allows the peer what it had refused to it, or no longer a network that it is subscribed to:
+    /// in a new session it says everything again.
+    PolicyChanged,
     /// The peer was removed from the configuration.
     Removed,
     /// A reset was asked for.
@@ -86,6 +91,8 @@ impl fmt::Display for CloseReason {
             Self::NotReading(d) => write!(f, "the peer has not read what was sent {d:?} ago"),
             Self::Limit { limit, max } => write!(f, "more than {max} {limit}"),
             Self::KeptOut(d) => write!(f, "this address went over a limit and is kept out for {d:?} more"),
+            Self::NotAllowed => f.write_str("the policy has no rule for this peer"),
+            Self::PolicyChanged => f.write_str("the policy changed what this peer may do"),
             Self::Removed => f.write_str("the peer was removed"),
             Self::ResetRequested => f.write_str("a reset was asked for"),
             Self::Resubscribe => f.write_str("this server cannot be subscribed to the same VNI twice in one session"),
@@ -105,6 +112,7 @@ impl CloseReason {
                 | Self::NotReading(_)
                 | Self::Limit { .. }
                 | Self::KeptOut(_)
+                | Self::NotAllowed
         )
     }
 
@@ -121,6 +129,8 @@ impl CloseReason {
             Self::NotReading(_) => CloseKind::NotReading,
             Self::Limit { limit, .. } => CloseKind::Limit(*limit),
             Self::KeptOut(_) => CloseKind::KeptOut,
+            Self::NotAllowed => CloseKind::NotAllowed,
+            Self::PolicyChanged => CloseKind::PolicyChanged,
             Self::Removed => CloseKind::Removed,
             Self::ResetRequested => CloseKind::ResetRequested,
             Self::Resubscribe => CloseKind::Resubscribe,
@@ -155,6 +165,10 @@ pub enum CloseKind {
     Limit(PeerLimit),
     /// [`CloseReason::KeptOut`].
     KeptOut,
+    /// [`CloseReason::NotAllowed`].
+    NotAllowed,
+    /// [`CloseReason::PolicyChanged`].
+    PolicyChanged,
     /// [`CloseReason::Removed`].
     Removed,
     /// [`CloseReason::ResetRequested`].
@@ -179,6 +193,8 @@ impl CloseKind {
             Self::NotReading => "not_reading",
             Self::Limit(limit) => limit.name(),
             Self::KeptOut => "kept_out",
+            Self::NotAllowed => "not_allowed",
+            Self::PolicyChanged => "policy_changed",
             Self::Removed => "removed",
             Self::ResetRequested => "reset_requested",
             Self::Resubscribe => "resubscribe",

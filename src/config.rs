@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::Limits;
+use crate::{Limits, Policy};
 
 /// The settings of a [`Node`](crate::Node).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -57,6 +57,9 @@ pub struct Config {
     pub announcements_max: usize,
     /// How much peers may ask of this node.
     pub limits: Limits,
+    /// What the peers that this node accepts may do; `None`: everything. [`Command::SetPolicy`](crate::Command::SetPolicy) replaces
+    /// it. Default `None`.
+    pub policy: Option<Policy>,
     /// How long a shutdown may take before sessions are cut. Default 800 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub shutdown_timeout: Duration,
@@ -83,6 +86,7 @@ impl Default for Config {
             subscriptions_max: 1 << 20,
             announcements_max: 1 << 24,
             limits: Limits::default(),
+            policy: None,
             shutdown_timeout: Duration::from_millis(800),
             seed: 0,
         }

@@ -155,9 +155,13 @@ pub use histogram::Histogram;
 pub use limits::{Limits, PeerLimit};
 pub use node::{
     Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
-    Node, ParseBookmarkError, Peer, PeerInfo, Reply, SessionInfo, TableInfo, Transition, Transmit, TransmitMode,
+    Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, TableInfo, Transition, Transmit,
+    TransmitMode,
 };
-pub use policy::{ParsePeerNameError, PeerName};
+pub use policy::{
+    Denied, Grant, KindSet, NextHopSet, ParseKindSetError, ParsePeerNameError, ParsePeerPatternError,
+    ParsePrefixSetError, ParseVniSetError, PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
+};
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use time::Instant;
 pub use types::{ConnId, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};

@@ -111,6 +111,11 @@ impl Prefix {
         addr.is_v6 == self.is_v6 && Self { len: self.len, ..addr }.network() == self.network()
     }
 
+    /// Whether another prefix lies within this one, the whole of it. Host bits don't count.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.len <= other.len && self.contains(other.addr())
+    }
+
     /// The address as it goes on the wire: 4 or 16 bytes.
     pub(crate) fn octets(&self) -> &[u8] {
         if self.is_v6 { &self.octets } else { &self.octets[..4] }

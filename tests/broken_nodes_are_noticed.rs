@@ -49,6 +49,11 @@ fn one_that_keeps_whoever_is_silent_is_noticed() {
 }
 
 #[test]
+fn one_that_keeps_to_no_policy_is_noticed() {
+    notices(Sabotage::Lax);
+}
+
+#[test]
 fn one_that_gives_peers_up_too_soon_is_noticed() {
     notices(Sabotage::Hurry);
 }

@@ -102,6 +102,7 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
             "routes": 16777216, "routes_per_peer": 2097152, "next_hops": 16384,
             "subscriptions": 4194304, "vnis": 4194304, "vnis_per_peer": 16384, "keep_out": 60
         },
+        "policy": null,
         "shutdown_timeout": 0.8, "seed": 0
     });
     looks_like(Config::default(), json);
@@ -164,7 +165,7 @@ fn what_a_node_tells_of_itself_is_objects() {
     looks_like(
         transition,
         json!({
-            "conn": "d0", "peer": { "id": 0, "endpoint": "server:4711" }, "remote": null,
+            "conn": "d0", "peer": { "id": 0, "endpoint": "server:4711" }, "remote": null, "names": null,
             "old": "CONNECTING", "new": "RETRY", "reason": { "dial_failed": "no route" }
         }),
     );
@@ -181,13 +182,14 @@ fn what_a_node_tells_of_itself_is_objects() {
         "hello": 0, "keepalive": 0, "subscribe": 0, "unsubscribe": 0, "update": 0, "unknown": 0
     });
     let counters = json!({
-        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "impossible": 0, "unasked": 0
+        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "impossible": 0, "unasked": 0,
+        "refused_routes": 0, "refused_subscriptions": 0
     });
     looks_like(Counters::default(), counters.clone());
     looks_like(
         session,
         json!({
-            "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "state": "CONNECTING", "ordered": false,
+            "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "names": null, "rule": null, "state": "CONNECTING", "ordered": false,
             "is_server": false, "warming": false, "routes": 0, "subscriptions": 0, "lag": 0,
             "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "counters": counters
         }),

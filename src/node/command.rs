@@ -47,6 +47,7 @@ impl Node {
                     self.warming_since.get_or_insert(self.clock.now());
                 }
             }
+            Command::SetPolicy(policy) => self.set_policy(policy),
             Command::Shutdown { cleanup } => self.shut_down(cleanup),
         }
         Ok(Reply::Done)

@@ -1,18 +1,18 @@
 //! One connection of a node: its session, what it announces and is told, and what it still has to be sent.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use super::pace::Bucket;
 use super::timers::Timer;
 use super::upstream::Upstream;
-use super::{Counters, MessageCounts};
+use super::{Counters, MessageCounts, Refused};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Instant, PeerId, PeerName};
+use crate::{CloseReason, ConnId, Denied, Instant, PeerId, PeerName, Permit, Vni};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -24,6 +24,16 @@ pub(super) struct Conn {
     pub(super) remote: Option<SocketAddr>,
     /// What its certificate says, if it has shown one.
     pub(super) names: Option<Arc<[PeerName]>>,
+    /// What it may do, if there is a policy; of an accepted one, from its HELLO on.
+    pub(super) permit: Option<Permit>,
+    /// The number of the policy that this is by.
+    pub(super) policy: u32,
+    /// Something that it said was refused, or withdrawn, by the policy: under another one, it would have to say it again.
+    pub(super) was_refused: bool,
+    /// VNIs to which a peer without `ordered` is not subscribed, and doesn't know it: its UNSUBSCRIBE withdraws what it announces there.
+    pub(super) refused_vnis: BTreeSet<Vni>,
+    /// Of what is being received, the first that was refused, why, and how many were.
+    pub(super) refused: Option<(Refused, Denied, u64)>,
     pub(super) session: Session,
     pub(super) timers: SessionTimers,
     pub(super) timer: Timer,
@@ -59,6 +69,11 @@ impl Conn {
             peer: None,
             remote: None,
             names: None,
+            permit: None,
+            policy: 0,
+            was_refused: false,
+            refused_vnis: BTreeSet::new(),
+            refused: None,
             session: Session::new(role),
             timers,
             timer: Timer::default(),
@@ -133,6 +148,12 @@ impl Conn {
                     && rib.is_announced(OriginId::LOCAL, &update.route) => {}
             upstream => match update.action {
                 UpdateAction::Add => {
+                    if let Some(permit) = &self.permit
+                        && let Err(why) = permit.announce(&update.route)
+                    {
+                        self.counters.refused_routes += 1;
+                        return self.refuse(Refused::Announcement(update.route), why);
+                    }
                     rib.announce(origin, &update.route);
                 }
                 UpdateAction::Remove => {
@@ -143,6 +164,13 @@ impl Conn {
                 }
             },
         }
+    }
+
+    /// The policy refuses something that it said.
+    #[cold]
+    pub(super) fn refuse(&mut self, what: Refused, why: Denied) {
+        self.was_refused = true;
+        self.refused.get_or_insert((what, why, 0)).2 += 1;
     }
 
     /// A KEEPALIVE is to be answered: at once, or (`ordered`) after the sync of every SUBSCRIBE before it.

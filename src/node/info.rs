@@ -21,6 +21,9 @@ pub struct SessionInfo {
     /// The names that its certificate proves; `None` without one (no TLS).
     #[cfg_attr(feature = "serde", serde(default))]
     pub names: Option<Arc<[PeerName]>>,
+    /// The name of the policy's rule that is for it; `None` without a policy, and before its HELLO.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub rule: Option<Arc<str>>,
     /// Where the session stands.
     pub state: SessionState,
     /// Whether the far end has the capability `ordered`.
@@ -133,6 +136,10 @@ pub struct Counters {
     pub impossible: u64,
     /// UPDATEs received for a VNI that was not asked for, and dropped.
     pub unasked: u64,
+    /// UPDATEs received that the policy refuses, and dropped; and routes that were withdrawn because a new one does.
+    pub refused_routes: u64,
+    /// SUBSCRIBEs received that the policy refuses, and dropped.
+    pub refused_subscriptions: u64,
 }
 
 impl Counters {
@@ -143,6 +150,8 @@ impl Counters {
         self.messages_out.add(&other.messages_out);
         self.impossible += other.impossible;
         self.unasked += other.unasked;
+        self.refused_routes += other.refused_routes;
+        self.refused_subscriptions += other.refused_subscriptions;
     }
 }
 

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::{ConnId, PeerId, PeerName, Route, TransportEnd, Vni};
+use crate::{ConnId, PeerId, PeerName, Policy, Route, TransportEnd, Vni};
 
 /// An event for [`Node::handle_input`](crate::Node::handle_input).
 ///
@@ -107,6 +107,10 @@ pub enum Command {
     /// Whether this node listens, as its HELLO says from now on (`isServer`). The time of `warming` starts at the first
     /// `true`.
     SetListening(bool),
+    /// Replace the [`Policy`], for those who are here as well: what they announce and may not is withdrawn; whoever may do nothing
+    /// is closed; and a session is closed, to begin anew, if something was refused to it that it may do now, or if it is
+    /// subscribed to what it may not. That takes some ticks.
+    SetPolicy(Option<Policy>),
     /// End: close all sessions, then [`Action::Terminated`](crate::Action::Terminated). With `cleanup`, withdraw this
     /// node's announcements first and wait, within [`Config::shutdown_timeout`](crate::Config::shutdown_timeout),
     /// for its servers to have read that; a second command without `cleanup` cuts that short.

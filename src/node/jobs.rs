@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 
 use super::Node;
 use super::conn::Conn;
+use super::permits::Filter;
 use super::upstream::Wire;
-use crate::Vni;
 use crate::rib::OriginId;
+use crate::{ConnId, Vni};
 
 /// Routes looked at in one slice: some tenths of a millisecond.
 const SLICE: usize = 4096;
@@ -28,6 +29,10 @@ pub(super) enum Job {
     Withdraw { origin: OriginId },
     /// Forget what servers told of a VNI that is not subscribed to any more.
     Drop { vni: Vni, from: u32 },
+    /// Hold a connection to what the policy allows now.
+    Hold(ConnId),
+    /// Withdraw what an origin may not announce any more.
+    Filter(Filter),
     /// Withdraw all that this node announces.
     Leave,
 }
@@ -39,7 +44,7 @@ impl Job {
             Self::Sweep { origin, .. } => *origin == id,
             Self::Contradict { origin, by, .. } => *origin == id || *by == id,
             // Of dialled servers only.
-            Self::Withdraw { .. } | Self::Drop { .. } | Self::Leave => false,
+            Self::Withdraw { .. } | Self::Hold(_) | Self::Filter(_) | Self::Drop { .. } | Self::Leave => false,
         }
     }
 
@@ -74,6 +79,13 @@ impl Node {
                         self.conns.values().filter(filters).filter_map(|conn| conn.origin).collect();
                     self.rib.drop_dialled(*vni, &kept, from, &mut budget)
                 }
+                Job::Hold(conn) => {
+                    let conn = *conn;
+                    self.hold(conn);
+                    budget = budget.saturating_sub(16);
+                    true
+                }
+                Job::Filter(filter) => filter.run(&mut self.rib, &mut budget),
                 Job::Leave => {
                     self.own.sweep(OriginId::LOCAL, &mut budget) && self.rib.sweep(OriginId::LOCAL, &mut budget)
                 }
@@ -81,11 +93,15 @@ impl Node {
             if !done {
                 return;
             }
-            if let Some(Job::Drop { .. } | Job::Leave) = self.jobs.pop_front() {
+            match self.jobs.pop_front() {
                 // A subscription, or the farewell, may have waited for this.
-                for conn in self.conns.values_mut() {
-                    conn.mark_ready(&mut self.ready);
+                Some(Job::Drop { .. } | Job::Leave) => {
+                    for conn in self.conns.values_mut() {
+                        conn.mark_ready(&mut self.ready);
+                    }
                 }
+                Some(Job::Filter(filter)) => self.filtered(&filter),
+                _ => {}
             }
         }
     }

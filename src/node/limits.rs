@@ -82,10 +82,14 @@ impl Node {
             return;
         }
         let vnis = self.rib.subscription_count_of(conn.subscriber).max(self.rib.vni_count(origin));
-        if routes > limits.routes_per_peer {
-            self.close(id, self.over(PeerLimit::RoutesPerPeer), Some(Close::Now));
-        } else if vnis > limits.vnis_per_peer {
-            self.close(id, self.over(PeerLimit::VnisPerPeer), Some(Close::Now));
+        let rule = conn.permit.as_ref().map(|permit| permit.rule());
+        let max_routes = rule.and_then(|rule| rule.max_routes).unwrap_or(limits.routes_per_peer);
+        let max_vnis = rule.and_then(|rule| rule.max_vnis).unwrap_or(limits.vnis_per_peer);
+        let mut over = |limit, max| self.close(id, CloseReason::Limit { limit, max: max as u64 }, Some(Close::Now));
+        if routes > max_routes {
+            over(PeerLimit::RoutesPerPeer, max_routes);
+        } else if vnis > max_vnis {
+            over(PeerLimit::VnisPerPeer, max_vnis);
         }
         self.relieve(
             PeerLimit::Routes,
@@ -165,10 +169,7 @@ impl Node {
             Holder::Conn(id) => self.close(id, self.over(limit), Some(Close::Now)),
             Holder::Departed(origin) => {
                 self.count(&self.over(limit));
-                if let Some(until) = self.departed.get(&origin) {
-                    self.timers.cancel(TimerKey::Grace(origin), *until);
-                }
-                self.end_grace(origin);
+                self.cut_grace(origin);
             }
         }
     }
@@ -181,6 +182,14 @@ impl Node {
             self.sources.offend(addr, limits, now);
         }
         self.sources.leave(addr, now);
+    }
+
+    /// A departed client's restart time ends before its time.
+    pub(super) fn cut_grace(&mut self, origin: OriginId) {
+        if let Some(departed) = self.departed.get(&origin) {
+            self.timers.cancel(TimerKey::Grace(origin), departed.until);
+        }
+        self.end_grace(origin);
     }
 
     /// A departed client's restart time is over.

@@ -13,6 +13,7 @@ mod offences;
 mod output;
 mod pace;
 mod peer;
+mod permits;
 mod receive;
 mod shared;
 mod sources;
@@ -23,16 +24,19 @@ mod view;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::net::SocketAddr;
 
 pub use info::{Announcer, Counters, Destination, MessageCounts, PeerInfo, SessionInfo, TableInfo};
 pub use input::{Command, Input};
-pub use output::{Action, Actions, Close, Peer, Reply, Transition, Transmit, TransmitMode};
+pub use output::{Action, Actions, Close, Peer, Refusal, Refused, Reply, Transition, Transmit, TransmitMode};
 
 pub use crate::rib::{Bookmark, Entry, Moved, ParseBookmarkError};
 use crate::rib::{OriginId, Rib};
 use crate::session::Role;
 use crate::{
-    CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, Instant, PeerId, SessionState, TransportEnd,
+    CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, Instant, PeerId, PeerName, SessionState,
+    TransportEnd,
 };
 use clock::Clock;
 use conn::Conn;
@@ -73,8 +77,10 @@ pub struct Node {
     /// Bytes received since the last slice of a job: who brings much work has some done.
     received: usize,
     sources: Sources,
+    /// How often the policy was replaced.
+    policies: u32,
     /// Clients that went away leaving their routes, and until when these stay.
-    departed: BTreeMap<OriginId, Instant>,
+    departed: BTreeMap<OriginId, Departed>,
     /// Since when tables have changed that nobody was woken for.
     dirty_since: Option<Instant>,
     /// From a change to when each subscriber was told.
@@ -93,6 +99,14 @@ pub struct Node {
     /// The time of `warming` counts from here: since it began to listen, or last lost a client that may be back.
     warming_since: Option<Instant>,
     shutdown: Shutdown,
+}
+
+/// A client that went away leaving its routes: until when these stay, and who it was.
+#[derive(Debug)]
+struct Departed {
+    until: Instant,
+    remote: Option<SocketAddr>,
+    names: Option<Arc<[PeerName]>>,
 }
 
 /// How far the end has come.
@@ -127,6 +141,7 @@ impl Node {
             timers: Timers::default(),
             jobs: VecDeque::new(),
             received: 0,
+            policies: 0,
             departed: BTreeMap::new(),
             dirty_since: None,
             convergence: Histogram::default(),
@@ -292,7 +307,9 @@ impl Node {
         // Whoever resets a client's session here doesn't mean its host's traffic.
         let host_stands = matches!(
             reason,
-            CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset) | CloseReason::ResetRequested
+            CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset)
+                | CloseReason::ResetRequested
+                | CloseReason::PolicyChanged
         );
         let asked = conn.session.hello().map_or(0, |hello| hello.restart_time);
         let grace = asked.min(self.config.restart_time_max);
@@ -300,7 +317,8 @@ impl Node {
             self.rib.depart(origin);
             let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), until);
-            self.departed.insert(origin, until);
+            let (remote, names) = (conn.remote, conn.names.clone());
+            self.departed.insert(origin, Departed { until, remote, names });
         } else {
             // One that fell silent may be cut off, and others with it: the first who is back must not take the table without the
             // others' routes for the whole.

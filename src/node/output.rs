@@ -1,5 +1,6 @@
 //! What comes out of a node: control actions at once, bytes and route changes when the driver pulls them.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
@@ -7,7 +8,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{ApiMisuse, CloseReason, ConnId, PeerId, PeerName, SessionState};
+use crate::{ApiMisuse, CloseReason, ConnId, Denied, PeerId, PeerName, Route, SessionState, Vni};
 
 /// The actions of one input, in order.
 pub type Actions = SmallVec<[Action; 2]>;
@@ -34,10 +35,61 @@ pub enum Action {
     },
     /// A session changed its state. Said once; worth a line in the log.
     State(Transition),
+    /// The policy refused something that a peer said. It was counted, and had no other effect; worth a line in the log, now and
+    /// then. At most one for each input.
+    Refused(Box<Refusal>),
     /// The answer to a command.
     Reply(Result<Reply, ApiMisuse>),
     /// The shutdown is complete: every connection is closed. Nothing follows.
     Terminated,
+}
+
+/// What the policy refused to a peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The connection; `None`: of a client that has gone away leaving its routes.
+    pub conn: Option<ConnId>,
+    /// Where it comes from.
+    pub remote: Option<SocketAddr>,
+    /// The names that its certificate proves, if it has shown one.
+    pub names: Option<Arc<[PeerName]>>,
+    /// The rule that is for it.
+    pub rule: Arc<str>,
+    /// What was refused; the first, if more was.
+    pub what: Refused,
+    /// Why.
+    pub why: Denied,
+    /// How many were, together with it.
+    pub count: u64,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, what, why, count, .. } = self;
+        write!(f, "{what}: rule '{rule}' {why}")?;
+        if *count > 1 { write!(f, "; and {} more", count - 1) } else { Ok(()) }
+    }
+}
+
+/// Something that a policy can refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// A SUBSCRIBE.
+    Subscription(Vni),
+    /// An UPDATE that adds this route.
+    Announcement(Route),
+    /// This route was announced when that was allowed. It is withdrawn.
+    Standing(Route),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscription(vni) => write!(f, "subscription to {vni}"),
+            Self::Announcement(route) => write!(f, "announcement of {route}"),
+            Self::Standing(route) => write!(f, "{route}, which was announced before"),
+        }
+    }
 }
 
 /// How to end a connection.

@@ -5,14 +5,15 @@ use bytes::Bytes;
 use super::jobs::Job;
 use super::pace::Bucket;
 use super::upstream::Upstream;
-use super::{Close, Node};
+use super::{Close, Node, Refused};
 use crate::rib::Viewer;
 use crate::session::{Role, Step};
 use crate::wire::Hello;
-use crate::{ConnId, SessionState, Vni};
+use crate::{CloseReason, ConnId, SessionState, Vni};
 
 impl Node {
     pub(super) fn received(&mut self, id: ConnId, bytes: &Bytes) {
+        self.hold(id);
         let mut input = &bytes[..];
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.counters.bytes_in += bytes.len() as u64;
@@ -25,9 +26,13 @@ impl Node {
             match conn.receive(&mut self.rib, &mut input) {
                 Ok(None) => break,
                 Ok(Some(step)) => self.step(id, old, step),
-                Err(reason) => return self.close(id, reason, Some(Close::Now)),
+                Err(reason) => {
+                    self.tell_refused(id);
+                    return self.close(id, reason, Some(Close::Now));
+                }
             }
         }
+        self.tell_refused(id);
         self.check_limits(id);
     }
 
@@ -46,6 +51,9 @@ impl Node {
     fn greeted(&mut self, id: ConnId, old: SessionState, hello: &Hello) {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
         let keepalive = self.config.keepalive.min(hello.keepalive);
+        if !self.is_admitted(id) {
+            return self.close(id, CloseReason::NotAllowed, Some(Close::Now));
+        }
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.timers.step(now, uptime, &conn.session, keepalive);
         match conn.session.role() {
@@ -117,7 +125,7 @@ impl Node {
         };
         upstream.answer();
         if upstream.goodbye.is_some_and(|number| number <= upstream.answered) {
-            return self.close(id, crate::CloseReason::Shutdown, Some(Close::Drain));
+            return self.close(id, CloseReason::Shutdown, Some(Close::Drain));
         }
         self.mark_ready(id);
         self.check_synced(id);
@@ -127,6 +135,15 @@ impl Node {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         // To the servers that a node dials it tells nothing that it learned.
         if let (None, Some(subscriber)) = (conn.peer, conn.subscriber) {
+            if let Some(permit) = &conn.permit
+                && let Err(why) = permit.subscribe(vni)
+            {
+                conn.counters.refused_subscriptions += 1;
+                if !conn.session.is_ordered() && conn.refused_vnis.len() < self.config.limits.vnis_per_peer {
+                    conn.refused_vnis.insert(vni);
+                }
+                return conn.refuse(Refused::Subscription(vni), why);
+            }
             self.rib.subscribe(subscriber, vni);
             self.mark_ready(id);
         }
@@ -134,8 +151,9 @@ impl Node {
 
     fn peer_unsubscribes(&mut self, id: ConnId, vni: Vni) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
+        let was_refused = conn.refused_vnis.remove(&vni);
         if let (None, Some(subscriber), Some(origin)) = (conn.peer, conn.subscriber, conn.origin)
-            && self.rib.unsubscribe(subscriber, vni)
+            && (self.rib.unsubscribe(subscriber, vni) || was_refused)
         {
             // The reference does so, and clients of its production fork rely on it.
             if !conn.session.is_ordered() && self.rib.take_table(origin, vni) {

@@ -66,6 +66,7 @@ impl Node {
                 peer: conn.peer,
                 remote: conn.remote,
                 names: conn.names.clone(),
+                rule: conn.permit.as_ref().map(|permit| permit.rule().name.clone()),
                 state: conn.session.state(),
                 ordered: conn.session.is_ordered(),
                 is_server: hello.is_some_and(|hello| hello.is_server),

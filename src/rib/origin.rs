@@ -11,7 +11,7 @@ use super::digest;
 use super::load::Standing;
 use super::table::{Hop, TableId};
 use super::visibility::{self, Visibility};
-use crate::{Announcer, ConnId, PeerId, Vni};
+use crate::{Announcer, ConnId, PeerId, Route, Vni};
 
 /// An origin's number, while it has routes or a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -174,6 +174,29 @@ impl Rib {
             let RouteRef { table, hop } = self.origins[id.0].routes[place];
             let table = &self.tables[table.0];
             if vnis.contains(&table.vni) && table.place(hop, by).is_none() {
+                self.detach(id, place);
+            }
+        }
+    }
+
+    /// Removes those routes of an accepted peer that `is_out` names, from the `from`th downwards, as many looked at as `budget`
+    /// allows. Whether all have been. What is announced meanwhile is not looked at.
+    pub(crate) fn filter(
+        &mut self,
+        id: OriginId,
+        from: &mut usize,
+        budget: &mut usize,
+        mut is_out: impl FnMut(&Route) -> bool,
+    ) -> bool {
+        loop {
+            *from = (*from).min(self.origins[id.0].routes.len());
+            let Some(place) = from.checked_sub(1) else { return true };
+            if *budget == 0 {
+                return false;
+            }
+            (*budget, *from) = (*budget - 1, place);
+            let RouteRef { table, hop } = self.origins[id.0].routes[place];
+            if is_out(&self.route(&self.tables[table.0], hop)) {
                 self.detach(id, place);
             }
         }

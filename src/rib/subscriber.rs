@@ -144,6 +144,10 @@ impl Rib {
         self.subscribers[id.0].viewer
     }
 
+    pub(crate) fn subscribed(&self, id: SubscriberId) -> impl Iterator<Item = Vni> + '_ {
+        self.subscribers[id.0].cursors.keys().copied()
+    }
+
     pub(crate) fn subscription_count(&self, id: SubscriberId) -> usize {
         self.subscribers[id.0].cursors.len()
     }

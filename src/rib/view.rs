@@ -134,7 +134,7 @@ impl Rib {
         found.flat_map(|(table, hop)| self.tables[table.0].announcers(hop).iter().map(|a| OriginId(a.origin)))
     }
 
-    fn route(&self, table: &Table, id: u32) -> Route {
+    pub(super) fn route(&self, table: &Table, id: u32) -> Route {
         let hop = &table.hops[id];
         Route { vni: table.vni, prefix: table.dest(hop.dest).prefix, next_hop: *self.next_hops.get(hop.next_hop) }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
 use super::ops::{self, Cut, Op, Way};
+use super::policies;
 use super::rng::Rng;
 use super::world::{Setup, World};
 use metalbond::{Command, TransportEnd};
@@ -111,6 +112,14 @@ impl World {
             Op::Doom(h, n) => {
                 let host = host(h);
                 self.hosts[host].doom = Some(n % 8 + 1);
+            }
+            // Servers are the first.
+            Op::Policy(h, n) => {
+                let server = usize::from(h) % self.setup.servers;
+                // Of several in one turn, who is to say which of them it came to?
+                if !self.hosts[server].paused {
+                    self.command(server, Command::SetPolicy(policies::policy(n)));
+                }
             }
             Op::Rest => {
                 self.come_to_rest();

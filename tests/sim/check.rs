@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metalbond::{
-    Action, ApiMisuse, Command, Config, ConnId, Input, Instant, NextHop, Node, Prefix, Reply, Route, RouteChange,
-    Transmit, TransmitMode, TransportEnd, Vni,
+    Action, ApiMisuse, CloseReason, Command, Config, ConnId, Input, Instant, NextHop, Node, Prefix, Reply, Route,
+    RouteChange, Transition, Transmit, TransmitMode, TransportEnd, Vni,
 };
 
 use super::accepted::{Accepted, Step};
 use super::dialled::Dialled;
 use super::model::{Model, Routes, Who};
 use super::ops;
+use super::policies;
 use super::silence::{For, Silence};
 use super::wire::{Msg, decode_all, encode_all};
 
@@ -45,11 +46,12 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(config: Config, now: Instant, strict: bool) -> Self {
+        let policy = policies::number(config.policy.as_ref());
         Self {
             config,
             strict,
             silence: Silence::new(now),
-            model: Model::new(),
+            model: Model::under(policy),
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
             dialled: BTreeMap::new(),
@@ -74,6 +76,12 @@ impl Watch {
     /// What the node was fed, and what it said to it. It had asked to be called at `due`.
     pub(crate) fn input(&mut self, now: Instant, due: Option<Instant>, input: &Input, actions: &[Action]) {
         self.silence.advance(now, due);
+        for action in actions {
+            // Before it heard what came with this input.
+            if let Action::State(Transition { conn, reason: Some(CloseReason::PolicyChanged), .. }) = action {
+                self.gone(now, *conn, true);
+            }
+        }
         match input {
             Input::Tick => self.end_graces(now),
             Input::Accepted { conn, remote } => {
@@ -122,7 +130,7 @@ impl Watch {
                     self.end(*conn);
                 }
                 Action::State(t) => assert_ne!(t.old, t.new, "a transition that is none"),
-                Action::Reply(_) | Action::Terminated => {}
+                Action::Refused(_) | Action::Reply(_) | Action::Terminated => {}
             }
         }
     }
@@ -179,8 +187,7 @@ impl Watch {
                 }
                 accepted.unsubscribed(vni);
                 if !accepted.is_ordered() {
-                    let mut routes = self.model.announced(who);
-                    routes.retain(|r| r.vni == vni);
+                    let routes = self.model.said(who, vni);
                     routes.iter().for_each(|r| self.model.withdraw(who, r));
                     self.left(&routes);
                 }
@@ -287,6 +294,15 @@ impl Watch {
                 assert_eq!(reply, done(was, ApiMisuse::NoSuchRoute));
                 self.own_changed(route, was);
             }
+            Command::SetPolicy(policy) => {
+                let (out, gone) = self.model.set_policy(policies::number(policy.as_ref()));
+                self.left(&out);
+                for conn in gone {
+                    self.graces.remove(&conn);
+                    let routes = self.model.end(Who::Departed(conn));
+                    self.left(&routes);
+                }
+            }
             Command::ResetConn(conn) => self.gone(now, *conn, true),
             Command::Shutdown { .. } => self.closing_since = Some(now),
             _ => {}
@@ -360,6 +376,8 @@ impl Watch {
             return;
         }
         for (conn, accepted) in &mut self.accepted {
+            let is_settled = self.model.is_settled(*conn, accepted.hello.is_some());
+            assert!(is_settled, "{conn} is not held to the policy");
             // One that is paced may be up to date or not: the clock tells, not the turn.
             let paced = self.config.pacing.is_some() && !accepted.is_ordered();
             if credit(*conn) && !paced {

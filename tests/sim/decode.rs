@@ -83,13 +83,14 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         31 => Op::ReadOn(a),
         32 => Op::Doom(a, b),
         33 => Op::Rest,
+        34 => Op::Policy(a, b),
         // Codes that may be given later.
         _ => Op::Advance(a),
     }
 }
 
 /// How many codes are given.
-pub(crate) const CODES: u8 = 34;
+pub(crate) const CODES: u8 = 35;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
     match op {
@@ -127,6 +128,7 @@ fn encode_op(op: Op) -> [u8; OP_LEN] {
         Op::ReadOn(a) => [31, a, 0, 0, 0],
         Op::Doom(a, b) => [32, a, b, 0, 0],
         Op::Rest => [33, 0, 0, 0, 0],
+        Op::Policy(a, b) => [34, a, b, 0, 0],
     }
 }
 

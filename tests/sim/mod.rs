@@ -14,6 +14,7 @@ pub(crate) mod host;
 pub(crate) mod link;
 pub(crate) mod model;
 pub(crate) mod ops;
+pub(crate) mod policies;
 pub(crate) mod quiet;
 pub(crate) mod raw;
 pub(crate) mod rest;

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use metalbond::{ConnId, Prefix, Route, Vni};
 
+use super::policies;
+
 pub(crate) type Routes = BTreeSet<Route>;
 
 /// Who announces.
@@ -22,6 +24,9 @@ pub(crate) enum Who {
 struct Peer {
     announces: Routes,
     subscribed: BTreeSet<Vni>,
+    /// What it said in this session, allowed or not.
+    said: Routes,
+    asked: BTreeSet<Vni>,
     is_server: bool,
     host: Option<IpAddr>,
     /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
@@ -33,11 +38,24 @@ struct Peer {
 pub(crate) struct Model {
     peers: BTreeMap<Who, Peer>,
     moment: u64,
+    /// The policy's number.
+    policy: u8,
+}
+
+impl Peer {
+    fn may_announce(&self, policy: u8, route: &Route) -> bool {
+        self.host.is_none_or(|host| policies::may_announce(policy, host, route))
+    }
+
+    fn may_subscribe(&self, policy: u8, vni: Vni) -> bool {
+        self.host.is_none_or(|host| policies::may_subscribe(policy, host, vni))
+    }
 }
 
 impl Model {
-    pub(crate) fn new() -> Self {
-        Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0 }
+    /// Under the policy of this number.
+    pub(crate) fn under(policy: u8) -> Self {
+        Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0, policy }
     }
 
     /// From this address.
@@ -77,6 +95,10 @@ impl Model {
 
     pub(crate) fn announce(&mut self, who: Who, route: Route) {
         let Some(peer) = self.peers.get_mut(&who) else { return };
+        peer.said.insert(route);
+        if !peer.may_announce(self.policy, &route) {
+            return;
+        }
         peer.announces.insert(route);
         let (since, host) = (peer.since, peer.host);
         for (departed, peer) in &mut self.peers {
@@ -89,15 +111,52 @@ impl Model {
     pub(crate) fn withdraw(&mut self, who: Who, route: &Route) {
         if let Some(peer) = self.peers.get_mut(&who) {
             peer.announces.remove(route);
+            peer.said.remove(route);
         }
     }
 
+    /// Whether that changes S(p).
     pub(crate) fn subscribe(&mut self, who: Who, vni: Vni) -> bool {
-        self.peers.get_mut(&who).is_some_and(|p| p.subscribed.insert(vni))
+        let Some(peer) = self.peers.get_mut(&who) else { return false };
+        peer.asked.insert(vni);
+        peer.may_subscribe(self.policy, vni) && peer.subscribed.insert(vni)
     }
 
+    /// Whether it had asked for it.
     pub(crate) fn unsubscribe(&mut self, who: Who, vni: Vni) -> bool {
-        self.peers.get_mut(&who).is_some_and(|p| p.subscribed.remove(&vni))
+        let Some(peer) = self.peers.get_mut(&who) else { return false };
+        peer.subscribed.remove(&vni);
+        peer.asked.remove(&vni)
+    }
+
+    /// What it said in a VNI.
+    pub(crate) fn said(&self, who: Who, vni: Vni) -> Routes {
+        self.peers.get(&who).into_iter().flat_map(|p| &p.said).filter(|r| r.vni == vni).copied().collect()
+    }
+
+    /// Another policy: the routes that are not allowed any more, and the departed that are not.
+    pub(crate) fn set_policy(&mut self, policy: u8) -> (Routes, Vec<ConnId>) {
+        self.policy = policy;
+        let (mut out, mut gone) = (Routes::new(), Vec::new());
+        for (who, peer) in &mut self.peers {
+            let Peer { host: Some(host), .. } = *peer else { continue };
+            out.extend(peer.announces.extract_if(.., |route| !policies::may_announce(policy, host, route)));
+            if let Who::Departed(conn) = who
+                && !policies::admits(policy, host)
+            {
+                gone.push(*conn);
+            }
+        }
+        (out, gone)
+    }
+
+    /// Whether a connected peer's part is what it said, as far as it is allowed; `greeted`: its HELLO has come.
+    pub(crate) fn is_settled(&self, conn: ConnId, greeted: bool) -> bool {
+        let Some(peer) = self.peers.get(&Who::Live(conn)) else { return true };
+        let is_in = peer.host.is_none_or(|host| policies::admits(self.policy, host));
+        let announces = peer.said.iter().filter(|r| peer.may_announce(self.policy, r));
+        let subscribed = peer.asked.iter().filter(|vni| peer.may_subscribe(self.policy, **vni));
+        (is_in || !greeted) && announces.eq(&peer.announces) && subscribed.eq(&peer.subscribed)
     }
 
     pub(crate) fn subscribed(&self, who: Who) -> BTreeSet<Vni> {

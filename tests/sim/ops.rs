@@ -107,6 +107,8 @@ pub(crate) enum Op {
     Doom(u8, u8),
     /// Everything comes to rest, and is compared.
     Rest,
+    /// The host gets the nth policy.
+    Policy(u8, u8),
 }
 
 const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
@@ -200,6 +202,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
 /// What goes wrong beyond single processes and links.
 pub(crate) fn fault() -> impl Strategy<Value = Op> {
     let (h, s, n) = (0..7u8, 0..3u8, 0..8u8);
+    let h0 = h.clone();
     let way = prop_oneof![2 => Just(Way::Both), 1 => Just(Way::In), 1 => Just(Way::Out)];
     let one_or_some = prop_oneof![h.clone().prop_map(|h| 1 << h), any::<u8>()];
     prop_oneof![
@@ -214,5 +217,6 @@ pub(crate) fn fault() -> impl Strategy<Value = Op> {
         1 => h.clone().prop_map(ReadOn),
         2 => (h, n).prop_map(|(h, n)| Doom(h, n)),
         1 => Just(Rest),
+        3 => (h0, any::<u8>()).prop_map(|(h, n)| Policy(h, n)),
     ]
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use metalbond::{Input, SessionState, Vni};
+use metalbond::{Command, Input, SessionState, Vni};
 
 use super::host::{Host, Life};
 use super::model::{Routes, Who};
@@ -27,6 +27,8 @@ impl World {
                 seat.clock.catch_up(self.now);
                 // A turn, so that the changes kept back are taken.
                 seat.inbox.push_back(Input::Tick);
+                // Whatever was refused shows now.
+                seat.inbox.push_back(Input::Command(Command::SetPolicy(None)));
             }
         }
         self.advance(Duration::from_secs(150));

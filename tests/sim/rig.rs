@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metalbond::{
-    Action, ApiMisuse, Close, CloseReason, Command, Config, ConnId, Input, PeerId, Reply, Route, SessionState,
+    Action, ApiMisuse, Close, CloseReason, Command, Config, ConnId, Input, PeerId, Refusal, Reply, Route, SessionState,
     Transition, TransmitMode, TransportEnd, Vni,
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct Rig {
     pub(crate) dials: VecDeque<ConnId>,
     pub(crate) closed: BTreeMap<ConnId, Close>,
     pub(crate) transitions: Vec<Transition>,
+    pub(crate) refusals: Vec<Refusal>,
     pub(crate) terminated: bool,
     out: BTreeMap<ConnId, Vec<Bytes>>,
     stalled: BTreeSet<ConnId>,
@@ -49,6 +50,7 @@ impl Rig {
             dials: VecDeque::new(),
             closed: BTreeMap::new(),
             transitions: Vec::new(),
+            refusals: Vec::new(),
             terminated: false,
             out: BTreeMap::new(),
             stalled: BTreeSet::new(),
@@ -328,6 +330,7 @@ impl Rig {
                 assert!(again.is_none(), "{conn} is closed twice");
             }
             Action::State(transition) => self.transitions.push(transition),
+            Action::Refused(refusal) => self.refusals.push(*refusal),
             Action::Reply(reply) => self.replies.push_back(reply),
             Action::Terminated => self.terminated = true,
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use metalbond::{Config, Input, Transmit};
+use metalbond::{Command, Config, Input, Transmit};
 
 use super::wire::{Msg, decode_all, encode};
 
@@ -21,6 +21,8 @@ pub(crate) enum Sabotage {
     Stall,
     /// It hears something whenever it looks whether somebody is silent.
     Trust,
+    /// It lets everybody do everything.
+    Lax,
     /// It gives up too soon who doesn't open a session.
     Hurry,
 }
@@ -51,6 +53,16 @@ impl Saboteur {
         let is_about_it = self.how == Sabotage::Stall && matches!(input, Input::Sent { .. });
         self.seen += u32::from(is_about_it);
         is_about_it && self.seen.is_multiple_of(self.every)
+    }
+
+    /// What it takes this for.
+    pub(crate) fn mishears(&self, input: Input) -> Input {
+        match input {
+            Input::Command(Command::SetPolicy(Some(_))) if self.how == Sabotage::Lax => {
+                Input::Command(Command::SetPolicy(None))
+            }
+            input => input,
+        }
     }
 
     pub(crate) fn makes_noise(&self, input: &Input) -> bool {

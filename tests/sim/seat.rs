@@ -119,6 +119,7 @@ impl Seat {
                 self.node.handle_input(said, Input::Received { conn, bytes: Bytes::new() });
             }
         }
+        let input = saboteur.mishears(input);
         self.node.handle_input(said, input)
     }
 

@@ -337,7 +337,7 @@ impl World {
                     );
                     assert!(!is_fault, "host {host} holds a peer to be at fault: {reason}");
                 }
-                Action::Reply(_) | Action::State(_) => {}
+                Action::Refused(_) | Action::Reply(_) | Action::State(_) => {}
                 Action::Terminated => self.terminated(host),
             }
         }

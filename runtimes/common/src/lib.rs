@@ -19,6 +19,7 @@ mod peer;
 #[cfg(feature = "record")]
 mod record;
 mod recorded;
+mod refusal_log;
 mod seed;
 #[cfg(feature = "serde")]
 mod serde;

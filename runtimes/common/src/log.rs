@@ -6,9 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metalbond::{CloseReason, Instant, PeerId, SessionState, Transition};
+use metalbond::{CloseReason, Instant, PeerId, Refusal, SessionState, Transition};
 use tracing::field::display;
 use tracing::{debug, info, warn};
+
+use crate::refusal_log::{RefusalLog, names_of};
 
 /// A server with which no session opens is mentioned at info level once in this many tries: every five minutes with the
 /// longest back-off's default.
@@ -28,6 +30,7 @@ pub struct SessionLog {
     /// Tries in a row without a session.
     failed: HashMap<PeerId, u32>,
     strangers: Strangers,
+    refusals: RefusalLog,
 }
 
 /// Accepted connections that ended without a session, in the window that began last.
@@ -55,18 +58,27 @@ impl SessionLog {
             (None, None) => t.conn.to_string(),
         };
         let remote = t.peer.as_ref().and(t.remote).map(display);
+        let names = t.names.as_deref().map(names_of);
         let reason = t.reason.as_ref().map(display);
         macro_rules! say {
             ($level:ident) => {
-                $level!(peer, remote, conn = %t.conn, old = %t.old, new = %t.new, reason, "session")
+                $level!(peer, remote, names, conn = %t.conn, old = %t.old, new = %t.new, reason, "session")
             };
         }
         self.tick(now);
+        if t.new == SessionState::Closed {
+            self.refusals.ended(t.conn);
+        }
         match self.loudness(now, t) {
             Loudness::Debug => say!(debug),
             Loudness::Info => say!(info),
             Loudness::Warn => say!(warn),
         }
+    }
+
+    /// Logs what the policy refused to a peer, at warn level: the first at once, the next after ten seconds.
+    pub fn refused(&mut self, now: Instant, refusal: &Refusal) {
+        self.refusals.refused(now, refusal);
     }
 
     /// When [`tick`](Self::tick) has something to say.

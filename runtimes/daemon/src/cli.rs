@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use metalbond::{Config, Pacing, Route, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
+use crate::api::Role;
 use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
@@ -25,6 +26,7 @@ use crate::manual::{CompletionsArgs, ManArgs};
 use crate::record::RecordArgs;
 use crate::replay::ReplayArgs;
 use crate::spec;
+use crate::tls::{Files, TlsArgs};
 
 /// Route distribution for virtual networks, by the MetalBond v1 protocol.
 #[derive(Parser, Debug)]
@@ -77,6 +79,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
     #[arg(default_value = "[::]:4711", env = "METALBOND_LISTEN")]
     pub(crate) listen: Vec<Listen>,
+    /// Where to listen for clients that don't speak TLS, while others do at --listen; may be given several times
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
+    #[arg(env = "METALBOND_LISTEN_PLAIN")]
+    pub(crate) listen_plain: Vec<Listen>,
     /// The interval of keepalives; the lower of the two ends' holds. A peer silent for 2.5 intervals is gone
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
@@ -95,9 +101,28 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     pub(crate) record: RecordArgs,
     #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+    /// Let clients in that show no certificate; one that is shown must be good
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_TLS_ANONYMOUS")]
+    #[arg(help_heading = "TLS")]
+    pub(crate) tls_anonymous: bool,
+    #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) limits: ServerLimitArgs,
+}
+
+impl ServerArgs {
+    /// The files with certificates and secrets.
+    pub(crate) fn secrets(&self) -> Files {
+        let (tls, http) = (self.tls.clone(), self.http.clone());
+        Files { role: Role::Server, tls, is_anonymous: self.tls_anonymous, http }
+    }
+
+    /// Whether it is to listen where not everybody may.
+    pub(crate) fn has_low_port(&self) -> bool {
+        self.listen.iter().chain(&self.listen_plain).any(Listen::is_low) || self.http.has_low_port()
+    }
 }
 
 #[derive(Args, Debug)]
@@ -140,6 +165,8 @@ pub(crate) struct ClientArgs {
     #[command(flatten)]
     pub(crate) record: RecordArgs,
     #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+    #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) limits: ClientLimitArgs,
@@ -148,6 +175,11 @@ pub(crate) struct ClientArgs {
 }
 
 impl ClientArgs {
+    /// The files with certificates and secrets.
+    pub(crate) fn secrets(&self) -> Files {
+        Files { role: Role::Client, tls: self.tls.clone(), is_anonymous: false, http: self.http.clone() }
+    }
+
     /// The files with announcements.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.announce_file.iter().filter(|path| !is_stdin(path)).cloned().collect()
@@ -196,12 +228,41 @@ pub(crate) enum Listen {
     Name(Endpoint),
 }
 
+impl Listen {
+    /// Whether its port takes a capability.
+    pub(crate) fn is_low(&self) -> bool {
+        let port = match self {
+            Self::Addr(addr) => addr.port(),
+            Self::Name(name) => name.as_str().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0),
+        };
+        let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+        let start = start.ok().and_then(|start| start.trim().parse().ok()).unwrap_or(1024);
+        (1..start).contains(&port)
+    }
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Addr(addr) => addr.fmt(f),
             Self::Name(name) => f.write_str(name.as_str()),
         }
+    }
+}
+
+/// What is wrong with a server's arguments beyond what each says alone.
+pub(crate) fn check_server(args: &ServerArgs) -> Result<(), String> {
+    args.tls.check_server()?;
+    args.http.check()?;
+    if args.tls.is_on() {
+        return Ok(());
+    }
+    match (args.listen_plain.first(), args.tls_anonymous) {
+        (Some(place), _) => {
+            Err(format!("--listen-plain '{place}': without --tls-cert all is plain, and --listen is it"))
+        }
+        (None, true) => Err("--tls-anonymous: --tls-cert is missing, without which it is of no use".to_owned()),
+        (None, false) => Ok(()),
     }
 }
 
@@ -214,6 +275,8 @@ pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
         return Err(format!("--announce-file '{}': given twice", path.display()));
     }
     let most = Config::default();
+    args.tls.check()?;
+    args.http.check()?;
     at_most("--server", args.server.len(), most.peers_max)?;
     at_most("--subscribe", args.subscribe.len(), most.subscriptions_max)?;
     args.install.check(&args.subscribe)

@@ -16,9 +16,11 @@ use crate::config::{Setting, Source};
 use crate::http::{self, App, Events, Http, HttpArgs};
 use crate::install::{self, KernelRoutes};
 use crate::output;
+use crate::privileges;
 use crate::reload::Reload;
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
+use crate::tls::{self, Holder};
 use crate::wanted::{Wanted, watched};
 
 /// Runs a client until SIGTERM or SIGINT, or until nobody reads its standard output any more.
@@ -29,15 +31,17 @@ pub(crate) async fn run(
     sockets: Sockets,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let mut reload = Reload::new(source, from_file, watched(&args))?;
+    let secrets = args.secrets();
+    let mut reload = Reload::new(source, from_file, watched(&args), secrets.paths())?;
     let files = args.files();
     let start = async {
         let routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await??;
-        anyhow::Ok((routes, args.record.start(Config::from(&*args)).await?))
+        let secrets = Holder::read(secrets).await?;
+        anyhow::Ok((routes, secrets, args.record.start(Config::from(&*args)).await?))
     };
     let kernel = args.install.start()?;
     // A file may be anything, a pipe in which nothing comes for example.
-    let (from_files, (node, mut changes)) = tokio::select! {
+    let (from_files, secrets, (node, mut changes)) = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal} while files were opened");
             if let Some(kernel) = &kernel {
@@ -48,12 +52,17 @@ pub(crate) async fn run(
         started = start => started?,
     };
     let wanted = Wanted::of(&mut args, from_files);
-    let client = Client { node, kernel, events: Events::new() };
+    if let Some(tls) = secrets.held().peers() {
+        node.set_tls(tls).await?;
+    }
+    tokio::spawn(tls::remind(secrets.watch()));
+    let client = Client { node, kernel, secrets, events: Events::new() };
     if !sockets.listen.is_empty() {
         let unused = sockets.listen.len();
         warn!("{unused} sockets that were handed over are of no use: a client listens for HTTP only");
     }
     let http = client.start_http(&args.http, sockets.http).await?;
+    privileges::settle(args.install.is_wanted());
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");
@@ -73,15 +82,17 @@ pub(crate) struct Client {
     pub(crate) node: MetalBond,
     /// Where routes are installed, if they are.
     pub(crate) kernel: Option<KernelRoutes>,
+    /// What its files with certificates say.
+    secrets: Holder,
     /// For those who follow what happens.
     events: Events,
 }
 
 impl Client {
     async fn start_http(&self, args: &HttpArgs, socket: Option<TcpListener>) -> anyhow::Result<Option<Http>> {
-        let Self { node, kernel, events } = self;
+        let Self { node, kernel, secrets, events } = self;
         let (_, nowhere) = watch::channel(Vec::new());
-        let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), args);
+        let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), secrets.watch(), args);
         let http = Http::start(args.http.as_ref(), socket, app).await?;
         if http.is_some() {
             tokio::spawn(http::watch_peers(node.clone(), events.clone()));
@@ -98,7 +109,7 @@ impl Client {
         changes: &mut Changes,
         reload: &mut Reload,
     ) -> anyhow::Result<()> {
-        let Self { node, kernel, events } = self;
+        let Self { node, kernel, secrets, events } = self;
         for &vni in &wanted.subscriptions {
             node.subscribe(vni).await.with_context(|| format!("cannot subscribe to {vni}"))?;
         }
@@ -115,6 +126,9 @@ impl Client {
             loop {
                 reload.wait().await;
                 systemd::reloading().await;
+                if let Some(tls) = secrets.read_again().await {
+                    node.set_tls(tls).await?;
+                }
                 if let Some(Cli { command: Command::Client(args), .. }) = reload.read().await {
                     self.change(&mut wanted, args, reload).await?;
                 }

@@ -78,6 +78,11 @@ pub(crate) enum Kind {
 }
 
 impl InstallArgs {
+    /// Whether anything goes into the kernel.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.install_routes.is_empty()
+    }
+
     /// What is wrong with them beyond what each says alone.
     pub(crate) fn check(&self, subscribed: &[Vni]) -> Result<(), String> {
         let mut tables = BTreeMap::new();

@@ -20,14 +20,22 @@ mod limits;
 mod logging;
 mod manual;
 mod output;
+#[cfg(target_os = "linux")]
+mod privileges;
+#[cfg(not(target_os = "linux"))]
+#[path = "privileges_nothing.rs"]
+mod privileges;
 mod record;
 mod reload;
 mod replay;
+mod secret;
 mod server;
 mod signals;
 mod spec;
 mod steps;
 mod systemd;
+mod tls;
+mod token;
 mod usage;
 mod wanted;
 
@@ -49,6 +57,12 @@ fn main() -> ExitCode {
         Err(Problem::Arguments(error)) => return usage::from_clap(&error),
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
     };
+    // Before there is another thread.
+    match &cli.command {
+        Command::Server(args) => privileges::reduce(false, args.has_low_port()),
+        Command::Client(args) => privileges::reduce(args.install.is_wanted(), args.http.has_low_port()),
+        _ => {}
+    }
     // The demonstration and the benchmark speak for themselves.
     let level = if matches!(cli.command, Command::Demo | Command::Bench(_)) { Level::WARN } else { Level::INFO };
     let logs = logging::start(cli.verbose, level, cli.log_format);

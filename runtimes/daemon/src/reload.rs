@@ -28,6 +28,8 @@ pub(crate) struct Reload {
     hangup: Signal,
     look: Interval,
     files: Vec<PathBuf>,
+    /// Those that are looked at from the start to the end.
+    always: Vec<PathBuf>,
     /// What was read, and what was seen last.
     read: Vec<Stamp>,
     seen: Vec<Stamp>,
@@ -35,12 +37,18 @@ pub(crate) struct Reload {
 
 impl Reload {
     /// From its creation on, SIGHUP doesn't kill the process.
-    pub(crate) fn new(source: Source, at_start: Vec<Setting>, files: Vec<PathBuf>) -> io::Result<Self> {
+    pub(crate) fn new(
+        source: Source,
+        at_start: Vec<Setting>,
+        mut files: Vec<PathBuf>,
+        always: Vec<PathBuf>,
+    ) -> io::Result<Self> {
+        files.extend(always.iter().cloned());
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let read: Vec<_> = files.iter().map(stamp).collect();
         let (hangup, seen) = (signal(SignalKind::hangup())?, read.clone());
-        Ok(Self { source, at_start, hangup, look, files, read, seen })
+        Ok(Self { source, at_start, hangup, look, files, always, read, seen })
     }
 
     /// Waits until there is a reason to read again. Can be cancelled.
@@ -87,7 +95,8 @@ impl Reload {
     }
 
     /// Looks at these files from now on. Before they are read: so no change is missed.
-    pub(crate) fn look_at(&mut self, files: Vec<PathBuf>) {
+    pub(crate) fn look_at(&mut self, mut files: Vec<PathBuf>) {
+        files.extend(self.always.iter().cloned());
         if files != self.files {
             let known = |path| self.files.iter().position(|file| file == path).and_then(|at| self.read.get(at));
             self.read = files.iter().map(|path| known(path).copied().unwrap_or_else(|| stamp(path))).collect();

@@ -13,9 +13,11 @@ use crate::cli::{Listen, ServerArgs};
 use crate::config::{Setting, Source};
 use crate::http::{self, App, Events, Http};
 use crate::limits;
+use crate::privileges;
 use crate::reload::Reload;
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
+use crate::tls::{self, Holder};
 
 /// Runs a server until SIGTERM or SIGINT.
 pub(crate) async fn run(
@@ -25,25 +27,31 @@ pub(crate) async fn run(
     sockets: Sockets,
 ) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
-    let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect())?;
+    let secrets = args.secrets();
+    let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect(), secrets.paths())?;
     limits::raise_descriptors();
     let started = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal} while a file was opened");
             return Ok(());
         }
-        started = args.record.start(Config::from(&args)) => started,
+        started = async { anyhow::Ok((Holder::read(secrets).await?, args.record.start(Config::from(&args)).await?)) } => started,
     };
-    let (node, changes) = started?;
+    let (secrets, (node, changes)) = started?;
+    if let Some(tls) = secrets.held().peers() {
+        node.set_tls(tls).await?;
+    }
+    tokio::spawn(tls::remind(secrets.watch()));
     let (bound, listening) = watch::channel(Vec::new());
     let serve = async {
         let events = Events::new();
-        let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), &args.http);
+        let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), secrets.watch(), &args.http);
         let http = Http::start(args.http.http.as_ref(), sockets.http, app).await?;
         if http.is_some() {
             tokio::spawn(http::watch_all(node.clone(), changes, events));
         }
         bound.send_replace(listen(&node, &args, sockets.listen).await?);
+        privileges::settle(false);
         tokio::spawn(systemd::report(node.clone()));
         systemd::ready().await;
         anyhow::Ok(http)
@@ -56,6 +64,10 @@ pub(crate) async fn run(
                 loop {
                     reload.wait().await;
                     systemd::reloading().await;
+                    if let Some(tls) = secrets.read_again().await {
+                        // An error says that the node has ended.
+                        let _ = node.set_tls(tls).await;
+                    }
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
                     reload.read().await;
                     systemd::ready().await;
@@ -78,17 +90,20 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Listens everywhere; returns where that is. If sockets were handed over, these stand for the place that is built in.
+/// Listens everywhere; returns where that is. If sockets were handed over, these stand for the place that is built in. With
+/// certificates, all but what is to be plain is TLS.
 async fn listen(node: &MetalBond, args: &ServerArgs, sockets: Vec<TcpListener>) -> anyhow::Result<Vec<SocketAddr>> {
     let is_built_in = args.listen == [Listen::Addr((Ipv6Addr::UNSPECIFIED, 4711).into())];
     let places = if sockets.is_empty() || !is_built_in { &args.listen[..] } else { &[] };
+    let is_tls = args.tls.is_on();
     let mut all = Vec::new();
     for socket in sockets {
-        let bound = node.listen_on(socket).await?;
-        info!("listening on {bound}");
+        let bound = if is_tls { node.listen_tls_on(socket).await? } else { node.listen_on(socket).await? };
+        info!("{}listening on {bound}", if is_tls { "TLS: " } else { "" });
         all.push(bound);
     }
-    for place in places {
+    let places = places.iter().map(|place| (place, is_tls));
+    for (place, is_tls) in places.chain(args.listen_plain.iter().map(|place| (place, false))) {
         let addrs = match place {
             Listen::Addr(addr) => vec![*addr],
             Listen::Name(name) => {
@@ -97,8 +112,8 @@ async fn listen(node: &MetalBond, args: &ServerArgs, sockets: Vec<TcpListener>) 
             }
         };
         for addr in addrs {
-            let bound = node.listen(addr).await?;
-            info!("listening on {bound}");
+            let bound = if is_tls { node.listen_tls(addr).await? } else { node.listen(addr).await? };
+            info!("{}listening on {bound}", if is_tls { "TLS: " } else { "" });
             all.push(bound);
         }
     }

@@ -112,6 +112,7 @@ fn action_text(action: &Action) -> String {
         Action::Reply(Ok(Reply::Done)) => "reply: done".to_owned(),
         Action::Reply(Ok(Reply::Peer(peer))) => format!("reply: {peer}"),
         Action::Reply(Err(misuse)) => format!("reply: {misuse}"),
+        Action::Refused(refusal) => format!("refused {refusal}"),
         Action::Terminated => "terminated".to_owned(),
     }
 }

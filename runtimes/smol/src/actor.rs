@@ -226,6 +226,7 @@ impl Actor {
                 }
                 Action::Close { conn, how } => self.close(conn, how),
                 Action::State(transition) => self.log.transition(self.now, &transition),
+                Action::Refused(refusal) => self.log.refused(self.now, &refusal),
                 Action::Reply(reply) => answer = Some(reply),
                 Action::Terminated => self.terminated = true,
             }

@@ -445,7 +445,7 @@ impl MetalBond {
         let _ = self.ask(|answer| CommonMessage::Shutdown { cleanup, answer: Some(answer) }).await;
     }
 
-    async fn want(&self, command: Command) -> Result<(), ApiMisuse> {
+    pub(crate) async fn want(&self, command: Command) -> Result<(), ApiMisuse> {
         self.command(command).await.map(|_| ())
     }
 

@@ -75,6 +75,7 @@ mod dialler;
 mod handle;
 mod listener;
 mod peer;
+mod security;
 mod table;
 mod task;
 mod time;
@@ -84,9 +85,10 @@ mod tls;
 pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
-    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Destination, Entry,
-    Histogram, Instant, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo,
-    PeerLimit, PeerName, Prefix, Route, RouteChange, SessionInfo, SessionState, TableInfo, Vni,
+    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Denied, Destination,
+    Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, NextHopSet,
+    Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix, PrefixSet, Route,
+    RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
 };
 #[doc(inline)]
 pub use metalbond_common::embedding;

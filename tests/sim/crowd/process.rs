@@ -101,7 +101,7 @@ impl Crowd {
                 }
             }
             Action::Reply(reply) => drop(reply.unwrap()),
-            Action::State(_) | Action::Terminated => {}
+            Action::State(_) | Action::Refused(_) | Action::Terminated => {}
         }
     }
 

@@ -59,7 +59,7 @@ impl Bench {
             rig,
             config,
             fars: Vec::new(),
-            model: Model::new(),
+            model: Model::under(0),
             graces: Vec::new(),
             holds,
             vnis: ops::vnis().collect(),

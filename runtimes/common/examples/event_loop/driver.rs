@@ -240,6 +240,7 @@ impl Driver {
                     }
                     Action::Close { conn, how: Close::Now } => drop(self.links.remove(&conn)),
                     Action::State(transition) => self.log.transition(self.clock.now(), &transition),
+                    Action::Refused(refusal) => self.log.refused(self.clock.now(), &refusal),
                     Action::Reply(reply) => answer = Some(reply),
                     Action::Terminated => {
                         self.has_terminated = true;

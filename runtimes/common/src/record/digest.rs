@@ -52,6 +52,7 @@ impl Digest {
                 let peer = t.peer.as_ref().map(|peer| (peer.id, &*peer.endpoint));
                 self.json(&("state", t.conn, peer, t.remote, t.old, t.new, &t.reason));
             }
+            Action::Refused(refusal) => self.json(&("refused", refusal.conn, refusal.to_string())),
             Action::Reply(Ok(Reply::Done)) => self.json(&("reply", "done")),
             Action::Reply(Ok(Reply::Peer(id))) => self.json(&("reply", "peer", id)),
             Action::Reply(Err(misuse)) => self.json(&("reply", "error", misuse)),

@@ -160,6 +160,7 @@ pub(crate) fn command() -> clap::Command {
 /// What is wrong between several arguments.
 fn check(cli: &Cli) -> Result<(), String> {
     match &cli.command {
+        Command::Server(args) => cli::check_server(args),
         Command::Client(args) => cli::check_client(args),
         _ => Ok(()),
     }

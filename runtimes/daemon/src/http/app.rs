@@ -12,6 +12,7 @@ use super::refusal::{Fault, Result};
 use super::{Events, HttpArgs};
 use crate::api::Role;
 use crate::install::KernelRoutes;
+use crate::tls::Held;
 
 /// How long the node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,6 +28,7 @@ pub(crate) struct App {
     pub(super) listening: watch::Receiver<Vec<SocketAddr>>,
     pub(super) kernel: Option<KernelRoutes>,
     pub(super) events: Events,
+    pub(super) held: watch::Receiver<Held>,
     pub(super) peer_metrics: bool,
     pub(super) vni_metrics: bool,
     /// Whoever looks at a piece of the node has it: so one piece at a time waits for the node, however many ask.
@@ -40,6 +42,7 @@ impl App {
         listening: watch::Receiver<Vec<SocketAddr>>,
         kernel: Option<KernelRoutes>,
         events: Events,
+        held: watch::Receiver<Held>,
         args: &HttpArgs,
     ) -> Self {
         Self {
@@ -50,6 +53,7 @@ impl App {
             listening,
             kernel,
             events,
+            held,
             peer_metrics: !args.no_peer_metrics,
             vni_metrics: !args.no_vni_metrics,
             turn: Semaphore::new(1),

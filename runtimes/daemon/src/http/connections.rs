@@ -1,8 +1,7 @@
 //! Connections, so many at a time, each for as long as something happens on it: so that readers who stay, or stop, take no
-//! more than their share of the process's descriptors.
+//! more than their share of the process's descriptors. Those that still agree on TLS are counted apart, and have less time.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,47 +10,76 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use super::stream::Stream;
+use crate::tls::Held;
 
 /// Connections at a time; more wait in the system until one ends.
 const MAX: usize = 256;
 /// How long nothing may be read or written: longer than between two heartbeats of events, or two scrapes.
 const QUIET: Duration = Duration::from_secs(75);
+/// Connections at a time that agree on TLS, and how long that may take.
+const HANDSHAKES_MAX: usize = 64;
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// A listener that has so many connections at most.
 #[derive(Debug)]
 pub(super) struct Connections {
     listener: TcpListener,
     room: Arc<Semaphore>,
+    held: watch::Receiver<Held>,
+    /// `None`: it has failed.
+    handshakes: JoinSet<Option<Stream>>,
 }
 
 impl Connections {
-    pub(super) fn of(listener: TcpListener) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(MAX)) }
+    pub(super) fn of(listener: TcpListener, held: watch::Receiver<Held>) -> Self {
+        Self { listener, room: Arc::new(Semaphore::new(MAX)), held, handshakes: JoinSet::new() }
+    }
+
+    /// The next that can be spoken with. Can be cancelled.
+    pub(super) async fn accept(&mut self) -> Connection {
+        let permit = self.room.clone().acquire_owned().await.expect("it is never closed");
+        let stream = loop {
+            let has_room = self.handshakes.len() < HANDSHAKES_MAX;
+            tokio::select! {
+                Some(done) = self.handshakes.join_next() => {
+                    if let Ok(Some(stream)) = done {
+                        break stream;
+                    }
+                }
+                // Logs and waits out what the system can't do, a lack of descriptors for example.
+                (stream, _) = Listener::accept(&mut self.listener), if has_room => {
+                    // What is held now, for it may have been renewed.
+                    let Some(tls) = self.held.borrow().web() else { break Stream::Plain(stream) };
+                    self.handshakes.spawn(shake(TlsAcceptor::from(tls), stream));
+                }
+            }
+        };
+        Connection { stream, quiet: Box::pin(sleep(QUIET)), _permit: permit }
     }
 }
 
-impl Listener for Connections {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let permit = self.room.clone().acquire_owned().await.expect("it is never closed");
-        // Logs and waits out what the system can't do, a lack of descriptors for example.
-        let (stream, addr) = Listener::accept(&mut self.listener).await;
-        (Connection { stream, quiet: Box::pin(sleep(QUIET)), _permit: permit }, addr)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+async fn shake(acceptor: TlsAcceptor, stream: TcpStream) -> Option<Stream> {
+    match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            debug!("HTTP: no TLS with a reader: {error}");
+            None
+        }
+        Err(_) => None,
     }
 }
 
 /// A connection that ends when nothing has happened on it for a while.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     quiet: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -94,7 +122,11 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match Pin::new(&mut self.stream).poll_flush(cx) {
+            // TLS keeps what the socket doesn't take.
+            Poll::Pending => self.note(cx, Poll::Pending),
+            done => done,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -108,22 +140,27 @@ mod tests {
 
     use super::*;
 
+    async fn listen() -> Connections {
+        let (_, held) = watch::channel(Held::default());
+        Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), held)
+    }
+
     async fn pair(connections: &mut Connections) -> (TcpStream, Connection) {
-        let far = TcpStream::connect(connections.local_addr().unwrap()).await.unwrap();
-        (far, connections.accept().await.0)
+        let far = TcpStream::connect(connections.listener.local_addr().unwrap()).await.unwrap();
+        (far, connections.accept().await)
     }
 
     #[tokio::test]
     async fn more_than_there_is_room_for_wait_until_one_ends() {
-        let mut connections = Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let mut connections = listen().await;
         let mut open = Vec::new();
         for _ in 0..MAX {
             open.push(pair(&mut connections).await);
         }
-        let mut far = TcpStream::connect(connections.local_addr().unwrap()).await.unwrap();
+        let mut far = TcpStream::connect(connections.listener.local_addr().unwrap()).await.unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(20), connections.accept()).await.is_err());
         open.pop();
-        let (mut near, _) = connections.accept().await;
+        let mut near = connections.accept().await;
         near.write_all(b"at last").await.unwrap();
         let mut heard = [0; 7];
         far.read_exact(&mut heard).await.unwrap();
@@ -132,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_on_which_nothing_happens_ends_and_another_doesnt() {
-        let mut connections = Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let mut connections = listen().await;
         let (mut far, mut near) = pair(&mut connections).await;
         // From here on time passes when the test says so: sockets would be late.
         tokio::time::pause();
@@ -151,7 +188,8 @@ mod tests {
     impl Connection {
         /// Waits until something is there to be read, in real time.
         async fn readable(&self) {
-            self.stream.readable().await.unwrap();
+            let Stream::Plain(stream) = &self.stream else { panic!("it is plain") };
+            stream.readable().await.unwrap();
         }
     }
 }

@@ -5,6 +5,7 @@ mod app;
 mod connections;
 mod events;
 mod filter;
+mod guard;
 mod health;
 mod metrics;
 mod openapi;
@@ -16,7 +17,10 @@ mod refusal;
 mod routes;
 mod server;
 mod status;
+mod stream;
 mod tables;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -26,19 +30,42 @@ pub(crate) use events::{Events, watch_all, watch_peers};
 pub(crate) use server::Http;
 
 use crate::cli::Listen;
+use crate::tls::together;
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
     /// Where to listen for HTTP: a page at /, metrics at /metrics, /healthz, /readyz, and an API described by
-    /// /api/v1/openapi.json. Whoever reaches it can read all routes. A socket named http that a service manager hands over
+    /// /api/v1/openapi.json. Whoever reaches it can read all routes, unless there is a token. A socket named http that a service manager hands over
     /// takes its place
     #[arg(long, value_name = "HOST:PORT", value_parser = crate::cli::parse_listen, env = "METALBOND_HTTP")]
     pub(crate) http: Option<Listen>,
+    /// The certificate of HTTP over TLS, in PEM; behind it those that lead to its CA
+    #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TLS_CERT")]
+    pub(crate) http_tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM, in a file that nobody else may read
+    #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TLS_KEY")]
+    pub(crate) http_tls_key: Option<PathBuf>,
+    /// A file that nobody else may read, with a token of at least 16 characters: all but /healthz and /readyz is only for
+    /// who shows it (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TOKEN")]
+    pub(crate) http_token: Option<PathBuf>,
     /// Leave out what /metrics says of each peer: some twenty lines
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_PEER_METRICS")]
     pub(crate) no_peer_metrics: bool,
     /// Leave out what /metrics says of each virtual network: three lines
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_VNI_METRICS")]
     pub(crate) no_vni_metrics: bool,
+}
+
+impl HttpArgs {
+    /// Whether it is to listen where not everybody may.
+    pub(crate) fn has_low_port(&self) -> bool {
+        self.http.as_ref().is_some_and(Listen::is_low)
+    }
+
+    /// What is missing.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        together(("--http-tls-cert", &self.http_tls_cert), ("--http-tls-key", &self.http_tls_key))
+    }
 }

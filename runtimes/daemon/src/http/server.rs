@@ -1,24 +1,35 @@
 //! The thread with the listener, and what is where.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use axum::routing::get;
+use axum::{Router, middleware};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::sleep;
-use tracing::{error, info};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
 
-use super::connections::Connections;
+use super::connections::{Connection, Connections};
+use super::guard::{Guard, guard};
 use super::{App, events, health, metrics, openapi, page, peers, reference, refusal, routes, status, tables};
 use crate::cli::Listen;
+use crate::privileges;
 
 /// How long answers that are under way may take at the end.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long a request may take to come, its last line included: also how long a connection may wait for its next one.
+const REQUEST: Duration = Duration::from_secs(30);
+/// Bytes that a request may have. Those that are answered have no body.
+const REQUEST_MAX: usize = 16 * 1024;
 
 /// Where HTTP is spoken, until it is stopped.
 #[derive(Debug)]
@@ -41,23 +52,27 @@ impl Http {
         };
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
+        let held = app.held.clone();
+        let (is_tls, has_token) = (held.borrow().web().is_some(), held.borrow().token.is_some());
+        let checks = Arc::new(Guard::new(held.clone(), addr, place));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (closing, closed) = watch::channel(false);
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            privileges::drop_all_of_this_thread();
             let served = runtime.block_on(async {
-                let listener = Connections::of(TcpListener::from_std(listener)?);
-                let router = router(Arc::new(app), closed.clone());
-                let served = axum::serve(listener, router).with_graceful_shutdown(until(closed.clone()));
-                tokio::select! {
-                    served = async { served.await } => served,
-                    () = async { until(closed).await; sleep(DRAIN).await } => Ok(()),
-                }
+                let connections = Connections::of(TcpListener::from_std(listener)?, held);
+                let router = router(Arc::new(app), closed.clone()).layer(middleware::from_fn_with_state(checks, guard));
+                serve(connections, router, closed).await;
+                std::io::Result::Ok(())
             });
             if let Err(error) = served {
                 error!("HTTP has ended: {error}");
             }
         })?;
-        info!("HTTP on http://{addr}/");
+        info!("HTTP on {}://{addr}/", if is_tls { "https" } else { "http" });
+        if !addr.ip().to_canonical().is_loopback() {
+            warn_of(is_tls, has_token);
+        }
         Ok(Some(Self { closing, thread }))
     }
 
@@ -79,6 +94,44 @@ async fn bind(place: &Listen) -> anyhow::Result<std::net::TcpListener> {
         }
     };
     std::net::TcpListener::bind(&addrs[..]).with_context(|| format!("cannot listen for HTTP on {place}"))
+}
+
+/// Says what others can do that are no more than able to reach it.
+fn warn_of(is_tls: bool, has_token: bool) {
+    match (is_tls, has_token) {
+        (true, true) => {}
+        (_, false) => warn!("HTTP: whoever reaches it can read all routes: see --http-token"),
+        (false, true) => warn!("HTTP: the token and all routes go over the network in the clear: see --http-tls-cert"),
+    }
+}
+
+/// Speaks with everybody until the end.
+async fn serve(mut connections: Connections, router: Router, closed: watch::Receiver<bool>) {
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            connection = connections.accept() => {
+                open.spawn(speak(connection, router.clone(), closed.clone()));
+            }
+            Some(_) = open.join_next() => {}
+            () = until(closed.clone()) => break,
+        }
+    }
+    drop(connections);
+    // What takes longer is cut off.
+    let _ = timeout(DRAIN, async { while open.join_next().await.is_some() {} }).await;
+}
+
+async fn speak(connection: Connection, router: Router, closed: watch::Receiver<bool>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(REQUEST).max_buf_size(REQUEST_MAX);
+    let mut served = pin!(http.serve_connection(TokioIo::new(connection), TowerToHyperService::new(router)));
+    tokio::select! {
+        // However it ended: that is the reader's.
+        _ = served.as_mut() => return,
+        () = until(closed) => served.as_mut().graceful_shutdown(),
+    }
+    let _ = served.await;
 }
 
 /// Waits for the end.

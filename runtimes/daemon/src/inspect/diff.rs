@@ -11,6 +11,7 @@ use clap::Args;
 use metalbond::{NextHop, Route, Vni};
 use serde_json::json;
 
+use super::access::{AccessArgs, Place};
 use super::{Daemon, Failure, print};
 use crate::api::{self, Destination};
 use crate::usage;
@@ -22,7 +23,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(crate) struct DiffArgs {
     /// Where the daemons speak HTTP (their --http): two or more
     #[arg(value_name = "HOST:PORT", num_args = 2.., required = true)]
-    daemons: Vec<Daemon>,
+    daemons: Vec<Place>,
+    #[command(flatten)]
+    access: AccessArgs,
     /// How many routes of a network to list for each daemon
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     max_lines: usize,
@@ -44,13 +47,14 @@ pub(crate) fn run(args: &DiffArgs) -> ExitCode {
 }
 
 fn compare(args: &DiffArgs) -> anyhow::Result<ExitCode> {
-    let mut differences = differences(&args.daemons, None)?;
+    let daemons = args.daemons.iter().map(|place| args.access.of(place)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut differences = differences(&daemons, None)?;
     if !differences.is_empty() {
         thread::sleep(SETTLE);
         let vnis = differences.iter().map(|difference| difference.vni).collect();
-        differences = merged(differences, self::differences(&args.daemons, Some(&vnis))?);
+        differences = merged(differences, self::differences(&daemons, Some(&vnis))?);
     }
-    print(&if args.json { as_json(args, &differences) } else { as_text(args, &differences) })?;
+    print(&if args.json { as_json(&daemons, &differences) } else { as_text(args, &daemons, &differences) })?;
     Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -111,14 +115,14 @@ fn merged(before: Vec<Difference>, now: Vec<Difference>) -> Vec<Difference> {
     both.collect()
 }
 
-fn as_text(args: &DiffArgs, differences: &[Difference]) -> String {
+fn as_text(args: &DiffArgs, daemons: &[Daemon], differences: &[Difference]) -> String {
     let mut text = String::new();
     if differences.is_empty() {
         // Writing to a String can't fail, here and below.
-        let _ = writeln!(text, "{} daemons hold the same routes", args.daemons.len());
+        let _ = writeln!(text, "{} daemons hold the same routes", daemons.len());
     }
     for Difference { vni, routes } in differences {
-        for (daemon, routes) in args.daemons.iter().zip(routes) {
+        for (daemon, routes) in daemons.iter().zip(routes) {
             let _ = writeln!(text, "VNI {vni}: {} routes of {daemon} that not all have", routes.len());
             for route in routes.iter().take(args.max_lines) {
                 let _ = writeln!(text, "  {} via {}", route.prefix, route.next_hop);
@@ -131,11 +135,11 @@ fn as_text(args: &DiffArgs, differences: &[Difference]) -> String {
     text
 }
 
-fn as_json(args: &DiffArgs, differences: &[Difference]) -> String {
+fn as_json(daemons: &[Daemon], differences: &[Difference]) -> String {
     let differences: Vec<_> = differences
         .iter()
         .map(|Difference { vni, routes }| {
-            let of_each = args.daemons.iter().zip(routes);
+            let of_each = daemons.iter().zip(routes);
             let of_each: Vec<_> =
                 of_each.map(|(d, routes)| json!({ "daemon": d.to_string(), "routes": routes })).collect();
             json!({ "vni": vni, "not_held_by_all": of_each })

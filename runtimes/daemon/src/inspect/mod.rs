@@ -1,5 +1,6 @@
 //! The commands that look at running daemons over HTTP: `show`, `watch`, `top` and `diff`.
 
+mod access;
 mod client;
 mod diff;
 mod show;
@@ -16,14 +17,25 @@ pub(crate) use show::ShowArgs;
 pub(crate) use top::TopArgs;
 pub(crate) use watch::WatchArgs;
 
+use self::access::{AccessArgs, Place};
 use crate::api;
 
 /// Where a daemon is asked.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct HttpPlace {
-    /// Where the daemon speaks HTTP (its --http)
+    /// Where the daemon speaks HTTP (its --http); https://HOST:PORT if that is over TLS
     #[arg(long, value_name = "HOST:PORT", default_value = api::HTTP, env = "METALBOND_HTTP")]
-    pub(crate) http: Daemon,
+    http: Place,
+    #[command(flatten)]
+    access: AccessArgs,
+}
+
+impl HttpPlace {
+    /// # Errors
+    /// If a file is of no use, or missing.
+    pub(crate) fn daemon(&self) -> anyhow::Result<Daemon> {
+        self.access.of(&self.http)
+    }
 }
 
 /// Writes a text to standard output. A closed pipe (`| head`) is no failure.

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use metalbond::Prefix;
 use serde::Serialize;
 
+use super::HttpPlace;
 use super::table::{bytes, duration, table};
-use super::{Failure, HttpPlace};
 use crate::api::{Destination, Peer, Status, Vni};
 use crate::spec;
 
@@ -70,20 +70,20 @@ enum What {
 }
 
 /// What is to be printed.
-pub(super) fn text(args: &ShowArgs) -> Result<String, Failure> {
+pub(super) fn text(args: &ShowArgs) -> anyhow::Result<String> {
     match &args.what {
         What::Status(how) => {
-            let status: Status = how.place.http.get("/api/v1/status", &[])?;
+            let status: Status = how.place.daemon()?.get("/api/v1/status", &[])?;
             Ok(if how.json { json(&status) } else { of_status(&status) })
         }
         What::Peers { how, peer } => {
             let query: Vec<_> = peer.iter().map(|name| ("peer", name.clone())).collect();
-            let peers: Vec<Peer> = how.place.http.list("/api/v1/peers", &query)?;
+            let peers: Vec<Peer> = how.place.daemon()?.list("/api/v1/peers", &query)?;
             Ok(if how.json { json(&peers) } else { of_peers(&peers) })
         }
         What::Vnis { how, vni } => {
             let query: Vec<_> = vni.iter().map(|vni| ("vni", vni.to_string())).collect();
-            let vnis: Vec<Vni> = how.place.http.list("/api/v1/vnis", &query)?;
+            let vnis: Vec<Vni> = how.place.daemon()?.list("/api/v1/vnis", &query)?;
             Ok(if how.json { json(&vnis) } else { of_vnis(&vnis) })
         }
         What::Routes { how, vni, prefix, addr, next_hop, peer } => {
@@ -93,7 +93,7 @@ pub(super) fn text(args: &ShowArgs) -> Result<String, Failure> {
             query.extend(addr.map(|addr| ("addr", addr.to_string())));
             query.extend(next_hop.map(|addr| ("next_hop", addr.to_string())));
             query.extend(peer.iter().map(|name| ("peer", name.clone())));
-            let mut routes: Vec<Destination> = how.place.http.list("/api/v1/routes", &query)?;
+            let mut routes: Vec<Destination> = how.place.daemon()?.list("/api/v1/routes", &query)?;
             routes.sort_by_key(|destination| (destination.vni, destination.prefix));
             Ok(if how.json { json(&routes) } else { of_routes(&routes) })
         }

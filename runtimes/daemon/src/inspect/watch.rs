@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::{Failure, HttpPlace, tell};
+use super::{Daemon, Failure, HttpPlace, tell};
 use crate::api::{PeerEvent, RouteEvent};
 use crate::output;
 use crate::signals::Stop;
@@ -46,11 +46,11 @@ pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<()> {
 }
 
 async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
-    let daemon = &args.place.http;
+    let daemon = args.place.daemon()?;
     let mut wait = BACK_OFF[0];
     let mut was_there = false;
     loop {
-        match follow(args, &mut was_there).await {
+        match follow(args, &daemon, &mut was_there).await {
             Lost::Reader => return Ok(()),
             Lost::Output(error) => return Err(error.into()),
             // The first time it is a mistake, more likely than not.
@@ -58,7 +58,7 @@ async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
             Lost::Daemon(failure) => tell(format_args!("{failure}; trying again")),
             Lost::Stream(how) => {
                 wait = BACK_OFF[0];
-                tell(format_args!("http://{daemon}/ {how}; trying again"));
+                tell(format_args!("{}/ {how}; trying again", daemon.place()));
             }
         }
         sleep(wait).await;
@@ -83,8 +83,7 @@ enum Told {
     Failed(Failure),
 }
 
-async fn follow(args: &WatchArgs, was_there: &mut bool) -> Lost {
-    let daemon = &args.place.http;
+async fn follow(args: &WatchArgs, daemon: &Daemon, was_there: &mut bool) -> Lost {
     let (sender, mut events) = mpsc::channel(BATCH);
     let query: Vec<_> = args.vni.iter().map(|vni| ("vni", vni.to_string())).collect();
     let asked = daemon.clone();
@@ -106,12 +105,12 @@ async fn follow(args: &WatchArgs, was_there: &mut bool) -> Lost {
             match told {
                 Told::Event(name, _) if name == "following" => {
                     *was_there = true;
-                    tell(format_args!("following http://{daemon}/"));
+                    tell(format_args!("following {}/", daemon.place()));
                 }
                 Told::Event(name, data) => {
                     match if args.json { as_json(&name, &data) } else { as_text(&name, &data) } {
                         Ok(line) => text += &line,
-                        Err(error) => return Lost::Daemon(Failure::Strange(daemon.clone(), error.to_string())),
+                        Err(error) => return Lost::Daemon(Failure::Strange(daemon.place().clone(), error.to_string())),
                     }
                 }
                 Told::Heartbeat => {}

@@ -1,5 +1,6 @@
 //! `GET /metrics`, for Prometheus: what is counted is counted where it happens, and read when it is asked for.
 
+mod certificates;
 mod kernel;
 mod node;
 mod out;
@@ -15,6 +16,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
+use self::certificates::Certificates;
 use self::kernel::Kernel;
 use self::node::Process;
 use self::peers::Peers;
@@ -29,6 +31,7 @@ struct Snapshot {
     peers: Option<Peers>,
     tables: Option<Tables>,
     kernel: Option<Kernel>,
+    certificates: Certificates,
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse> {
@@ -37,6 +40,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
         peers: if app.peer_metrics { Some(Peers::of(&app).await?) } else { None },
         tables: if app.vni_metrics { Some(Tables::of(&app).await?) } else { None },
         kernel: Kernel::of(&app).await,
+        certificates: Certificates::of(&app),
     };
     let mut registry = Registry::with_prefix("metalbond");
     registry.register_collector(Box::new(snapshot));
@@ -51,6 +55,7 @@ impl Collector for Snapshot {
         self.process.encode(&mut out)?;
         self.peers.as_ref().map_or(Ok(()), |peers| peers.encode(&mut out))?;
         self.tables.as_ref().map_or(Ok(()), |tables| tables.encode(&mut out))?;
-        self.kernel.as_ref().map_or(Ok(()), |kernel| kernel.encode(&mut out))
+        self.kernel.as_ref().map_or(Ok(()), |kernel| kernel.encode(&mut out))?;
+        self.certificates.encode(&mut out)
     }
 }

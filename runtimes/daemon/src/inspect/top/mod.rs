@@ -54,9 +54,9 @@ pub(crate) fn run(args: &TopArgs) -> anyhow::Result<()> {
     if !io::stdout().is_terminal() {
         bail!("top: standard output is not a terminal (`metalbond show` prints the same to anything)");
     }
-    let daemon = &args.place.http;
+    let daemon = args.place.daemon()?;
     // Where there is none, the terminal stays as it is.
-    let first = Look::at(daemon, View::Peers)?;
+    let first = Look::at(&daemon, View::Peers)?;
     let (sender, events) = channel();
     let (ask, asked) = channel();
     signals(sender.clone())?;

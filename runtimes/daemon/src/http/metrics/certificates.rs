@@ -1,0 +1,27 @@
+//! Metrics of the certificates that the daemon itself shows.
+
+use std::fmt;
+
+use prometheus_client::registry::Unit;
+
+use super::super::App;
+use super::out::Out;
+
+#[derive(Debug)]
+pub(super) struct Certificates(Vec<(&'static str, i64)>);
+
+impl Certificates {
+    pub(super) fn of(app: &App) -> Self {
+        Self(app.held.borrow().certificates().map(|(what_for, expiry)| (what_for, expiry.not_after)).collect())
+    }
+
+    /// Nothing, if there are none.
+    pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let ends = self.0.iter().map(|(what_for, not_after)| ([("use", *what_for)], *not_after as f64));
+        let help = "When the daemon's own certificate expires, or the first of its chain, since 1970";
+        out.gauges(("tls_certificate_not_after", help), Some(&Unit::Seconds), ends)
+    }
+}

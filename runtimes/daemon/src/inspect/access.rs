@@ -1,0 +1,94 @@
+//! What it takes to be answered by a daemon: where it is, its token, and whom to believe that it is it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use metalbond_tokio::Endpoint;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::Daemon;
+use crate::tls;
+use crate::token::Token;
+
+/// Where a daemon speaks HTTP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(super) is_tls: bool,
+    place: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.is_tls { "https" } else { "http" }, self.place)
+    }
+}
+
+impl Place {
+    /// Without how it is spoken.
+    pub(super) fn host_and_port(&self) -> &str {
+        &self.place
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    /// `host:port`, or the same as an address of the web; `:4712` for this machine, where a daemon that listens everywhere is.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (is_tls, place) = match text.strip_prefix("https://") {
+            Some(place) => (true, place),
+            None => (false, text.strip_prefix("http://").unwrap_or(text)),
+        };
+        let place = place.trim_end_matches('/');
+        let place = if place.starts_with(':') { format!("localhost{place}") } else { place.to_owned() };
+        let place = place.parse::<Endpoint>().map_err(|error| error.to_string())?.to_string();
+        // A host may be any text for those who only look it up, but not in an address of the web.
+        Uri::from_str(&format!("http://{place}/")).map_err(|error| error.to_string())?;
+        Ok(Self { is_tls, place })
+    }
+}
+
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct AccessArgs {
+    /// A file that nobody else may read, with the daemon's token (its --http-token)
+    #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TOKEN")]
+    token: Option<PathBuf>,
+    /// The certificates of CAs, in PEM: one of them must have signed that of the daemon (its --http-tls-cert)
+    #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_CA")]
+    ca: Option<PathBuf>,
+}
+
+impl AccessArgs {
+    /// The daemon at a place, that is to be asked with what these files say.
+    pub(super) fn of(&self, place: &Place) -> anyhow::Result<Daemon> {
+        if place.is_tls && self.ca.is_none() {
+            bail!("{place}/: --ca is missing, the certificates of those who may have signed that of the daemon");
+        }
+        let token = self.token.as_deref().map(Token::read).transpose().context("--token")?;
+        let cas = self.ca.as_deref().map(tls::cas).transpose().context("--ca")?.unwrap_or_default();
+        let cas: Vec<_> = cas.iter().map(|ca| Certificate::from_der(ca).to_owned()).collect();
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&cas));
+        let tls = tls.unversioned_rustls_crypto_provider(tls::provider()).build();
+        Ok(Daemon::new(place.clone(), token, tls))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_named_by_host_and_port_in_any_way() {
+        for text in ["127.0.0.1:4712", "http://127.0.0.1:4712", "http://127.0.0.1:4712/"] {
+            assert_eq!(text.parse::<Place>().unwrap().to_string(), "http://127.0.0.1:4712");
+        }
+        for text in ["", "localhost", "ftp://localhost:4712", "http://localhost", "a b:4712", "[::1:4712", "h:65536"] {
+            assert!(text.parse::<Place>().is_err(), "{text}");
+        }
+        assert_eq!("https://[::1]:4712/".parse::<Place>().unwrap().to_string(), "https://[::1]:4712");
+        assert_eq!(":4712".parse::<Place>().unwrap().to_string(), "http://localhost:4712");
+    }
+}

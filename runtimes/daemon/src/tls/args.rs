@@ -1,0 +1,89 @@
+//! The arguments: which files there are.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct TlsArgs {
+    /// The certificate to show to the other side, in PEM; behind it those that lead to its CA. A server that has one
+    /// speaks TLS, and nothing else but at --listen-plain. Files are read again when they change
+    #[arg(long, value_name = "FILE", env = "METALBOND_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM, in a file that nobody else may read
+    #[arg(long, value_name = "FILE", env = "METALBOND_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The certificates of CAs, in PEM: whom they have signed is believed. A client that has them speaks TLS with all its
+    /// servers, whose certificates must be for the HOST that was given
+    #[arg(long, value_name = "FILE", env = "METALBOND_TLS_CA")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Certificates that these CAs have revoked: a list of each, in PEM
+    #[arg(long, value_name = "FILE", env = "METALBOND_TLS_CRL")]
+    pub(crate) tls_crl: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// What is missing.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        together(("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key))?;
+        needs(("--tls-cert", &self.tls_cert), ("--tls-ca", &self.tls_ca))?;
+        needs(("--tls-crl", &self.tls_crl), ("--tls-ca", &self.tls_ca))
+    }
+
+    /// The same of a server, which always has a certificate.
+    pub(crate) fn check_server(&self) -> Result<(), String> {
+        needs(("--tls-ca", &self.tls_ca), ("--tls-cert", &self.tls_cert))?;
+        self.check()
+    }
+
+    /// Whether TLS is spoken.
+    pub(crate) fn is_on(&self) -> bool {
+        self.tls_ca.is_some()
+    }
+}
+
+type Given<'a> = (&'a str, &'a Option<PathBuf>);
+
+/// Neither without the other.
+pub(crate) fn together(one: Given<'_>, other: Given<'_>) -> Result<(), String> {
+    needs(one, other)?;
+    needs(other, one)
+}
+
+fn needs((name, given): Given<'_>, (other, needed): Given<'_>) -> Result<(), String> {
+    match (given, needed) {
+        (Some(_), None) => Err(format!("{name}: {other} is missing, without which it is of no use")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(names: &str) -> TlsArgs {
+        let file = |name: &str| names.split(' ').any(|given| given == name).then(|| name.into());
+        TlsArgs { tls_cert: file("cert"), tls_key: file("key"), tls_ca: file("ca"), tls_crl: file("crl") }
+    }
+
+    #[test]
+    fn what_is_incomplete_names_what_is_missing() {
+        let missing = |what: &str, other: &str| {
+            Err(format!("--tls-{what}: --tls-{other} is missing, without which it is of no use"))
+        };
+        for (given, of_client, of_server) in [
+            ("", Ok(()), Ok(())),
+            ("cert key ca", Ok(()), Ok(())),
+            ("cert key ca crl", Ok(()), Ok(())),
+            ("ca", Ok(()), missing("ca", "cert")),
+            ("cert ca", missing("cert", "key"), missing("cert", "key")),
+            ("key ca", missing("key", "cert"), missing("ca", "cert")),
+            ("cert key", missing("cert", "ca"), missing("cert", "ca")),
+            ("crl", missing("crl", "ca"), missing("crl", "ca")),
+        ] {
+            assert_eq!(args(given).check(), of_client, "{given}");
+            assert_eq!(args(given).check_server(), of_server, "{given}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! When what files say ends to be true, and who is told so in time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::held::Held;
+
+/// How often it is said what is about to end.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// From when on.
+const SOON: i64 = 30 * 24 * 60 * 60;
+
+/// The end of a certificate, or of the first in a chain that ends; of a revocation list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Expiry {
+    pub(super) path: PathBuf,
+    /// Seconds since 1970.
+    pub(crate) not_after: i64,
+}
+
+/// How near an end is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Left {
+    Enough,
+    Days(i64),
+    Nothing,
+}
+
+impl Expiry {
+    fn left(&self, now: i64) -> Left {
+        match self.not_after.saturating_sub(now) {
+            ..=0 => Left::Nothing,
+            left if left < SOON => Left::Days(left / (24 * 60 * 60)),
+            _ => Left::Enough,
+        }
+    }
+
+    /// The end, for people.
+    fn date(&self) -> String {
+        Timestamp::from_second(self.not_after).map_or_else(|_| "the end of time".to_owned(), |date| date.to_string())
+    }
+}
+
+/// Says how long what is held is good for: at once, when it has changed, and each day if there is little left. Until nobody holds
+/// anything.
+pub(crate) async fn remind(mut held: watch::Receiver<Held>) {
+    let mut day = interval(DAY);
+    day.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    day.tick().await;
+    let mut is_new = true;
+    loop {
+        let now = held.borrow_and_update().clone();
+        say(&now, is_new);
+        tokio::select! {
+            _ = day.tick() => is_new = false,
+            changed = held.changed() => match changed {
+                Ok(()) => is_new = true,
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+fn say(held: &Held, is_new: bool) {
+    let now = Timestamp::now().as_second();
+    for (_, expiry) in held.certificates() {
+        let (path, date) = (expiry.path.display(), expiry.date());
+        match expiry.left(now) {
+            Left::Enough if is_new => info!("certificate {path}: good until {date}"),
+            Left::Enough => {}
+            Left::Days(days) => warn!("certificate {path}: expires in {days} days, at {date}"),
+            Left::Nothing => error!("certificate {path}: has expired, at {date}"),
+        }
+    }
+    if let Some(list) = held.revocation()
+        && list.left(now) == Left::Nothing
+    {
+        let (path, date) = (list.path.display(), list.date());
+        warn!("revocation list {path}: out of date since {date}; what it says is still held to");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirty_days_are_enough_and_less_is_counted() {
+        const DAY: i64 = 24 * 60 * 60;
+        let expiry = Expiry { path: "x".into(), not_after: 1000 * DAY };
+        assert_eq!(expiry.left(970 * DAY), Left::Enough);
+        assert_eq!(expiry.left(970 * DAY + 1), Left::Days(29));
+        assert_eq!(expiry.left(1000 * DAY - 1), Left::Days(0));
+        assert_eq!(expiry.left(1000 * DAY), Left::Nothing);
+        assert_eq!(expiry.date(), "1972-09-27T00:00:00Z");
+    }
+}

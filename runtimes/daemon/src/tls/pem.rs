@@ -1,0 +1,42 @@
+//! What files in PEM have: items of one kind, of which there is at least one.
+
+use std::path::Path;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::{Error, PemObject};
+
+use crate::secret::{self, BadFile};
+
+/// All items of a file. `what`: what they are called.
+pub(super) fn items<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, BadFile> {
+    let bytes = secret::read(path)?;
+    let items = T::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>().map_err(|error| bad(path, error))?;
+    if items.is_empty() {
+        return Err(BadFile::new(path, format!("there is no {what} in it, in PEM")));
+    }
+    Ok(items)
+}
+
+/// The first private key of a file: in PKCS#8, SEC1 or PKCS#1.
+pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
+    let bytes = secret::read_secret(path)?;
+    let is_encrypted = || bytes.windows(9).any(|window| window == b"ENCRYPTED");
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        Error::NoItemsFound if is_encrypted() => {
+            BadFile::new(path, "its private key is encrypted, and there is nobody to ask for the password")
+        }
+        Error::NoItemsFound => BadFile::new(path, "there is no private key in it, in PEM"),
+        error => bad(path, error),
+    })
+}
+
+/// In words that hold nothing of what is in the file.
+fn bad(path: &Path, error: Error) -> BadFile {
+    let why = match error {
+        Error::MissingSectionEnd { .. } => "a section has no end",
+        Error::IllegalSectionStart { .. } => "a section has no good beginning",
+        Error::Base64Decode(_) => "what is in a section is no base64",
+        _ => "it can't be read",
+    };
+    BadFile::new(path, format!("no good PEM: {why}"))
+}

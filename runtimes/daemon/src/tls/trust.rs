@@ -1,0 +1,53 @@
+//! Whom a daemon believes: CAs, and what they have revoked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use x509_parser::parse_x509_crl;
+
+use super::expiry::Expiry;
+use super::pem;
+use crate::secret::BadFile;
+
+/// Of one side.
+#[derive(Clone, Debug)]
+pub(super) struct Trust {
+    pub(super) roots: Arc<RootCertStore>,
+    pub(super) revoked: Vec<CertificateRevocationListDer<'static>>,
+    /// When the lists want to be replaced.
+    pub(super) expiry: Option<Expiry>,
+}
+
+impl Trust {
+    pub(super) fn read(ca: &Path, crl: Option<&Path>) -> Result<Self, BadFile> {
+        let mut roots = RootCertStore::empty();
+        for (n, cert) in cas(ca)?.into_iter().enumerate() {
+            roots.add(cert).map_err(|_| BadFile::new(ca, format!("its certificate {} is no good X.509", n + 1)))?;
+        }
+        let (mut revoked, mut expiry) = (Vec::new(), None);
+        if let Some(crl) = crl {
+            revoked = pem::items(crl, "revocation list")?;
+            expiry = next_update(crl, &revoked)?.map(|not_after| Expiry { path: crl.to_owned(), not_after });
+        }
+        Ok(Self { roots: Arc::new(roots), revoked, expiry })
+    }
+}
+
+/// The certificates of a file with CAs.
+pub(crate) fn cas(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
+    pem::items(path, "certificate")
+}
+
+/// When the first of the lists is out of date, since 1970.
+fn next_update(path: &Path, lists: &[CertificateRevocationListDer<'_>]) -> Result<Option<i64>, BadFile> {
+    let mut first: Option<i64> = None;
+    for (n, list) in lists.iter().enumerate() {
+        let (_, parsed) = parse_x509_crl(list)
+            .map_err(|_| BadFile::new(path, format!("its revocation list {} is no good X.509", n + 1)))?;
+        let next = parsed.next_update().map(|time| time.timestamp());
+        first = first.into_iter().chain(next).min();
+    }
+    Ok(first)
+}

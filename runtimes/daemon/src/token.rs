@@ -1,0 +1,89 @@
+//! A token: whoever shows it may read what the daemon tells over HTTP.
+
+use std::fmt;
+use std::path::Path;
+
+use axum::http::HeaderValue;
+use subtle::ConstantTimeEq as _;
+
+use crate::secret::{self, BadFile};
+
+/// The shortest that is taken: 96 bits, if it is random and in base64.
+const LEN_MIN: usize = 16;
+/// The longest: so that it is no file of another kind.
+const LEN_MAX: usize = 1024;
+
+/// Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Token(Box<str>);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl Token {
+    /// Reads a file with a token, alone on its line.
+    pub(crate) fn read(path: &Path) -> Result<Self, BadFile> {
+        Self::parse(&secret::read_secret(path)?).map_err(|why| BadFile::new(path, why))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let token = bytes.trim_ascii();
+        match str::from_utf8(token) {
+            Ok(text) if token.iter().all(u8::is_ascii_graphic) => match text.len() {
+                LEN_MIN..=LEN_MAX => Ok(Self(text.into())),
+                len => Err(format!("a token of {len} characters, where {LEN_MIN} to {LEN_MAX} are to be")),
+            },
+            _ => Err("no token: it is one word of visible ASCII characters".to_owned()),
+        }
+    }
+
+    /// Whether a value of the header `Authorization` shows it. How long that takes says nothing of it but its length.
+    pub(crate) fn is_shown_by(&self, authorization: &[u8]) -> bool {
+        let Some((scheme, token)) = authorization.split_at_checked("Bearer ".len()) else { return false };
+        scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(token.trim_ascii().ct_eq(self.0.as_bytes()))
+    }
+
+    /// The value of the header that shows it.
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        // It is of visible ASCII characters.
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).expect("a token fits into a header");
+        value.set_sensitive(true);
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_word_and_not_short() {
+        let token = Token::parse(b" 0123456789abcdef\r\n").unwrap();
+        assert!(token.is_shown_by(b"Bearer 0123456789abcdef"));
+        assert_eq!(token.authorization(), "Bearer 0123456789abcdef");
+        for text in [&b""[..], b"0123456789abcde", b"0123456789 abcdef", b"0123456789abcd\xff\xfe", &[b'x'; 1025]] {
+            let why = Token::parse(text).unwrap_err();
+            assert!(why.contains("token") && !why.contains("0123"), "{why}");
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_is_taken() {
+        let token = Token::parse(b"0123456789abcdef").unwrap();
+        assert!(token.is_shown_by(b"bearer  0123456789abcdef"));
+        for other in ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0", "0123456789abcdef"]
+        {
+            assert!(!token.is_shown_by(other.as_bytes()), "{other}");
+        }
+        assert!(!token.is_shown_by(b"Basic  0123456789abcdef"));
+    }
+
+    #[test]
+    fn a_token_is_not_shown_by_accident() {
+        let token = Token::parse(b"0123456789abcdef").unwrap();
+        assert_eq!(format!("{token:?} {:?}", token.authorization()), "Token(..) Sensitive");
+    }
+}

@@ -1,0 +1,97 @@
+//! Sets of next hops, some of which depend on who names them.
+
+use core::fmt;
+use core::str::FromStr;
+
+use super::{ParsePrefixSetError, PrefixSet};
+
+/// Next hops that may be named: `self`, `source`, addresses and prefixes; or `any`.
+///
+/// ```
+/// use metalbond::NextHopSet;
+///
+/// let set: NextHopSet = "self, 2001:db8:42::/48".parse()?;
+/// assert!(set.own && !set.source && set.addrs.contains("2001:db8:42::7".parse()?));
+/// assert_eq!(NextHopSet::default().to_string(), "self");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NextHopSet {
+    /// `self`: the addresses that the announcer's certificate proves; without a certificate, the one that it comes from.
+    pub own: bool,
+    /// `source`: the address that the announcer comes from, also if it has a certificate.
+    pub source: bool,
+    /// These, whoever announces.
+    pub addrs: PrefixSet,
+}
+
+impl Default for NextHopSet {
+    /// `self` only: nobody can announce anybody else.
+    fn default() -> Self {
+        Self { own: true, source: false, addrs: PrefixSet::default() }
+    }
+}
+
+impl NextHopSet {
+    /// `any`: every address.
+    pub fn any() -> Self {
+        Self { own: false, source: false, addrs: PrefixSet::all() }
+    }
+}
+
+impl fmt::Display for NextHopSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.own, self.source, self.addrs.is_empty()) {
+            (false, false, _) if self.addrs == PrefixSet::all() => return f.write_str("any"),
+            (false, false, _) => return self.addrs.fmt(f),
+            (true, false, _) => f.write_str("self")?,
+            (false, true, _) => f.write_str("source")?,
+            (true, true, _) => f.write_str("self, source")?,
+        }
+        if self.addrs.is_empty() { Ok(()) } else { write!(f, ", {}", self.addrs) }
+    }
+}
+
+impl fmt::Debug for NextHopSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for NextHopSet {
+    type Err = ParsePrefixSetError;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (mut own, mut source) = (false, false);
+        let mut addrs = PrefixSet::default();
+        for entry in text.split(',') {
+            match entry.trim() {
+                "self" => own = true,
+                "source" => source = true,
+                "any" => addrs = PrefixSet::all(),
+                entry => addrs = addrs.union(&entry.parse()?),
+            }
+        }
+        Ok(Self { own, source, addrs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_set_is_read_as_it_is_printed() {
+        let texts =
+            ["self", "source", "self, source", "any", "none", "self, 10.0.0.0/8", "10.0.0.0/8, 2001:db8::1/128"];
+        for text in texts {
+            assert_eq!(text.parse::<NextHopSet>().unwrap().to_string(), text);
+        }
+        assert_eq!("10.0.0.7, self".parse::<NextHopSet>().unwrap().to_string(), "self, 10.0.0.7/32");
+        for text in ["", "me", "self,", "10.0.0.0/33"] {
+            assert!(text.parse::<NextHopSet>().is_err(), "{text}");
+        }
+    }
+}
