@@ -231,8 +231,8 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
             peers.push(peer.await);
         }
         until("all of them", || async { server.peers().await.unwrap().len() == 302 }).await;
-        let turns = server.turn_times().await.unwrap();
-        eprintln!("{n} routes meanwhile; turns: {turns:?}");
+        // A turn has four of the 600 steps that they took. Were they all done first, there would hardly be one.
+        assert!(n > 10, "{n} routes passed meanwhile");
     });
 }
 
