@@ -3,6 +3,7 @@
 //! event that would have come behind it.
 
 mod arguments;
+mod authority;
 mod bench;
 mod config;
 mod demo;
@@ -13,6 +14,7 @@ mod inspect;
 mod limits;
 mod manual;
 mod ports;
+mod privileges;
 mod process;
 mod raw;
 mod readme;
@@ -24,4 +26,5 @@ mod stdin;
 mod streams;
 mod systemd;
 mod table;
+mod tls;
 mod top;
