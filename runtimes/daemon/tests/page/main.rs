@@ -106,6 +106,7 @@ fn a_token_is_asked_for_shown_with_every_request_and_kept_nowhere() {
     browser.go(&http);
     browser.until(IS_ASKED, &json!(true));
     assert_eq!(browser.run(&format!("return {ROWS}")), 0);
+    browser.until(LINK, &json!("waiting for its token"));
     browser.picture("token");
     enter("another-that-is-wrong");
     browser.until("document.getElementById('wrong').textContent", &json!("It is not this one."));
