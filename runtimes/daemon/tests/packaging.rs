@@ -34,6 +34,24 @@ fn systemd_has_nothing_to_say_against_the_units() {
     }
 }
 
+/// As they are when the examples in them are put to use.
+#[test]
+fn what_units_show_as_examples_is_good() {
+    for name in ["server", "client"] {
+        let text = std::fs::read_to_string(packaging().join(format!("systemd/metalbond-{name}.service"))).unwrap();
+        let used = text.replace("\n#LoadCredential=", "\nLoadCredential=").replace("\n#Environment=", "\nEnvironment=");
+        assert_eq!(used.lines().filter(|line| line.starts_with("LoadCredential=")).count(), 2);
+        let unit = std::env::temp_dir().join(format!("metalbond-example-{name}-{}.service", std::process::id()));
+        std::fs::write(&unit, used).unwrap();
+        let said = analyze(&["verify", "--man=no", unit.to_str().unwrap()]);
+        std::fs::remove_file(&unit).unwrap();
+        let Some(said) = said else { return };
+        let complaints: Vec<_> =
+            said.lines().filter(|line| !line.contains("/usr/bin/metalbond is not executable")).collect();
+        assert_eq!(complaints, Vec::<&str>::new());
+    }
+}
+
 #[test]
 fn services_are_exposed_no_more_than_they_must_be() {
     for (unit, bound) in [("server", 1.5), ("client", 2.0), ("tunnel", 2.0)] {
@@ -57,6 +75,8 @@ fn no_service_is_root_and_none_has_more_than_it_needs() {
         let rights: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("CapabilityBoundingSet=")).collect();
         assert_eq!(rights, [right.unwrap_or_default()], "{unit}");
         assert!(text.lines().any(|line| line == "NoNewPrivileges=yes"), "{unit}");
+        // That of the tunnel runs `ip`, which knows nothing.
+        assert!(unit == "tunnel" || text.lines().any(|line| line == "LimitCORE=0"), "{unit}");
     }
 }
 

@@ -139,6 +139,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::api::Role;
+    use crate::http::HttpArgs;
+    use crate::tls::{Files, Holder, TlsArgs};
 
     async fn listen() -> Connections {
         let (_, held) = watch::channel(Held::default());
@@ -183,6 +186,54 @@ mod tests {
         tokio::time::advance(QUIET + Duration::from_millis(1)).await;
         let error = near.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn handshakes_that_take_their_time_hold_up_nobody_for_long() {
+        let dir = std::env::temp_dir().join(format!("metalbond-connections-{}", std::process::id()));
+        let (held, client) = tls(&dir).await;
+        let mut connections = Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), held);
+        let addr = connections.listener.local_addr().unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..HANDSHAKES_MAX {
+            silent.push(TcpStream::connect(addr).await.unwrap());
+        }
+        let good = tokio::spawn(async move {
+            let name = "localhost".try_into().unwrap();
+            client.connect(name, TcpStream::connect(addr).await.unwrap()).await.unwrap()
+        });
+        // The others have taken all places, and leave them again.
+        while connections.handshakes.len() < HANDSHAKES_MAX {
+            assert!(timeout(Duration::from_millis(20), connections.accept()).await.is_err());
+        }
+        assert_eq!(connections.room.available_permits(), MAX);
+        let mut near = connections.accept().await;
+        near.write_all(b"at last").await.unwrap();
+        near.flush().await.unwrap();
+        let mut heard = [0; 7];
+        good.await.unwrap().read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"at last");
+        drop(silent);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// A certificate for `localhost`, and who believes it.
+    async fn tls(dir: &std::path::Path) -> (watch::Receiver<Held>, tokio_rustls::TlsConnector) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        std::fs::create_dir_all(dir).unwrap();
+        let (cert_path, key_path) = (dir.join("cert"), dir.join("key"));
+        std::fs::write(&cert_path, cert.pem()).unwrap();
+        std::fs::write(&key_path, signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key_path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let http = HttpArgs { http_tls_cert: Some(cert_path), http_tls_key: Some(key_path), ..HttpArgs::default() };
+        let files = Files { role: Role::Server, tls: TlsArgs::default(), is_anonymous: false, http };
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(crate::tls::provider());
+        let client = client.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        (Holder::read(files).await.unwrap().watch(), Arc::new(client).into())
     }
 
     impl Connection {

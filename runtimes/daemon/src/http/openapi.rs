@@ -9,7 +9,8 @@ use crate::api;
 #[openapi(
     info(
         title = "metalbond",
-        description = "What a metalbond daemon tells of itself. Read-only. Durations are seconds."
+        description = "What a metalbond daemon tells of itself. Read-only. Durations are seconds. A daemon with --http-token answers \
+            only who shows it (Authorization: Bearer TOKEN), and others with 401."
     ),
     paths(paths::status, paths::peers, paths::vnis, paths::routes, paths::events),
     components(schemas(api::PeerEvent, api::RouteEvent, api::Refusal))

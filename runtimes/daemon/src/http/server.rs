@@ -158,3 +158,39 @@ fn router(app: Arc<App>, closed: watch::Receiver<bool>) -> Router {
         .fallback(refusal::nowhere)
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio::time::{Instant, advance, pause};
+
+    use super::*;
+    use crate::tls::Held;
+
+    #[tokio::test]
+    async fn a_request_that_comes_too_slowly_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connections = Connections::of(listener, watch::channel(Held::default()).1);
+        let near = connections.accept().await;
+        let (_closing, closed) = watch::channel(false);
+        let spoken = tokio::spawn(speak(near, Router::new(), closed));
+        tokio::task::yield_now().await;
+        // A byte each few seconds: never quiet, never done.
+        pause();
+        let begin = Instant::now();
+        for byte in b"GET /healthz HTTP/1.1\r\nx: ".iter().chain([b'y'].iter().cycle()) {
+            if spoken.is_finished() || far.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            assert!(begin.elapsed() < REQUEST * 2);
+            advance(Duration::from_secs(3)).await;
+        }
+        spoken.await.unwrap();
+        assert!(begin.elapsed() >= REQUEST);
+        let mut rest = Vec::new();
+        let _ = far.read_to_end(&mut rest).await;
+        assert!(!rest.starts_with(b"HTTP/1.1 2"));
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{error, info, warn};
 
 use super::held::Held;
@@ -48,20 +48,21 @@ impl Expiry {
 
 /// Says how long what is held is good for: at once, when it has changed, and each day if there is little left. Until nobody holds
 /// anything.
-pub(crate) async fn remind(mut held: watch::Receiver<Held>) {
-    let mut day = interval(DAY);
-    day.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    day.tick().await;
-    let mut is_new = true;
-    loop {
-        let now = held.borrow_and_update().clone();
-        say(&now, is_new);
-        tokio::select! {
-            _ = day.tick() => is_new = false,
-            changed = held.changed() => match changed {
-                Ok(()) => is_new = true,
-                Err(_) => return,
-            },
+pub(crate) fn remind(mut held: watch::Receiver<Held>) -> impl Future<Output = ()> {
+    say(&held.borrow_and_update(), true);
+    async move {
+        let mut day = interval_at(Instant::now() + DAY, DAY);
+        day.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_new = tokio::select! {
+                _ = day.tick() => false,
+                changed = held.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+            };
+            let now = held.borrow_and_update().clone();
+            say(&now, is_new);
         }
     }
 }

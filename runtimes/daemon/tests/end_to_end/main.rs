@@ -3,6 +3,7 @@
 //! event that would have come behind it.
 
 mod arguments;
+mod authority;
 mod bench;
 mod config;
 mod demo;
@@ -14,6 +15,7 @@ mod limits;
 mod manual;
 mod policy;
 mod ports;
+mod privileges;
 mod process;
 mod raw;
 mod readme;
@@ -25,4 +27,5 @@ mod stdin;
 mod streams;
 mod systemd;
 mod table;
+mod tls;
 mod top;

@@ -60,6 +60,39 @@ fn another_user_installs_routes_with_this_capability_and_no_other() {
     });
 }
 
+#[test]
+fn a_client_that_root_has_started_keeps_this_capability_and_no_other() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut client =
+            Process::client(&[SERVER.parse().unwrap()], &[&INSTALL[..], &["--http", "127.0.0.1:0"]].concat());
+        client.log("ESTABLISHED");
+        scene.announce(both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        let status = |task: &str| std::fs::read_to_string(format!("/proc/{}/task/{task}/status", client.id())).unwrap();
+        let has = |text: &str, field: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+            u64::from_str_radix(line.trim_start_matches([':', '\t']), 16).unwrap()
+        };
+        let own = status(&client.id().to_string());
+        for (field, expected) in
+            [("CapPrm", 1 << 12), ("CapEff", 1 << 12), ("CapBnd", 1 << 12), ("CapInh", 0), ("CapAmb", 0)]
+        {
+            assert_eq!(has(&own, field), expected, "{field}");
+        }
+        // Nor does any other thread have more; that of HTTP has nothing.
+        let mut http = None;
+        for task in std::fs::read_dir(format!("/proc/{}/task", client.id())).unwrap() {
+            let Ok(text) = std::fs::read_to_string(task.unwrap().path().join("status")) else { continue };
+            assert_eq!(has(&text, "CapPrm") & !(1 << 12), 0, "{text}");
+            if text.starts_with("Name:\thttp\n") {
+                http = Some(has(&text, "CapPrm"));
+            }
+        }
+        assert_eq!(http, Some(0));
+    });
+}
+
 fn has_setpriv() -> bool {
     let has = Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_ok_and(|done| done.success());
     if !has {

@@ -7,6 +7,7 @@ mod process;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
@@ -15,7 +16,12 @@ use process::Process;
 
 /// A server with HTTP, and where both are.
 fn server() -> (Process, SocketAddr, String) {
-    let mut server = Process::start(&["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    server_with(&[])
+}
+
+fn server_with(args: &[&str]) -> (Process, SocketAddr, String) {
+    let own = ["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let mut server = Process::start(&[&own[..], args].concat());
     let http = server.log("HTTP on ").rsplit_once(' ').unwrap().1.to_owned();
     let addr = process::bound(&server.log("listening on "));
     (server, addr, http)
@@ -79,6 +85,51 @@ fn peers_networks_and_routes_are_shown_searched_and_followed() {
     );
     browser.picture("changes");
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_token_is_asked_for_shown_with_every_request_and_kept_nowhere() {
+    const LINK: &str = "document.getElementById('link').textContent";
+    const IS_ASKED: &str = "!document.getElementById('enter').hidden";
+    const TOKEN: &str = "a-token-for-the-tests";
+    let Some(browser) = Browser::open(1280, 860, false) else { return };
+    let path = std::env::temp_dir().join(format!("metalbond-page-{}.token", std::process::id()));
+    std::fs::write(&path, TOKEN).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let (_server, addr, http) = server_with(&["--http-token", path.to_str().unwrap()]);
+    let _client = Process::client(&[addr], &["--announce", ROUTES]);
+    let enter = |token: &str| {
+        browser.run(&format!(
+            "document.getElementById('token').value = '{token}'; document.querySelector('#enter button').click()"
+        ));
+    };
+    browser.go(&http);
+    browser.until(IS_ASKED, &json!(true));
+    assert_eq!(browser.run(&format!("return {ROWS}")), 0);
+    browser.until(LINK, &json!("waiting for its token"));
+    browser.picture("token");
+    enter("another-that-is-wrong");
+    browser.until("document.getElementById('wrong').textContent", &json!("It is not this one."));
+    browser.run("location.hash = '#changes'");
+    enter(TOKEN);
+    browser.until("document.getElementById('rows').innerText.includes('following')", &json!(true));
+    let _other = Process::client(&[addr], &["--announce", "9#10.9.0.0/16#2001:db8::9"]);
+    browser.until("document.getElementById('rows').innerText.includes('10.9.0.0/16')", &json!(true));
+    browser.run("location.hash = '#vnis'");
+    browser.until(ROWS, &json!(4));
+    browser.until(LINK, &json!("live"));
+    assert_eq!(browser.run(&format!("return {IS_ASKED}")), false);
+    let kept = "return document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + location.href";
+    assert!(!browser.run(kept).to_string().contains(TOKEN));
+    assert_eq!(browser.run("return document.getElementById('token').value"), "");
+    // The browser notes that the daemon refused it, and nothing else.
+    let complaints = browser.complaints();
+    assert!(complaints.iter().all(|what| what.contains("status of 401")), "{complaints:#?}");
+    std::fs::remove_file(path).unwrap();
+    // One who comes anew is asked anew.
+    browser.go("about:blank");
+    browser.go(&http);
+    browser.until(IS_ASKED, &json!(true));
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Web, get, place};
+use crate::authority::Authority;
+use crate::config::Dir;
+use crate::process::Process;
 
 /// Samples by their name and labels.
 fn samples(text: &str) -> BTreeMap<&str, f64> {
@@ -87,7 +90,13 @@ fn every_family_is_described() {
     let of_client = get(place(&mut client), "/metrics").body;
     web.until_routes(1);
     let of_server = web.get("/metrics").body;
-    let kinds = of_server.lines().chain(of_client.lines()).filter_map(|line| line.strip_prefix("# TYPE metalbond_"));
+    let dir = Dir::new("families");
+    let [cert, key] = dir.put_identity("a", &Authority::new("of the tests").issue("127.0.0.1", 90));
+    let args = ["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let of_tls = get(place(&mut Process::start(&[&args[..], &["--tls-ca", &cert]].concat())), "/metrics").body;
+    assert!(of_tls.contains("metalbond_tls_certificate_not_after_seconds{use=\"peers\"} "), "{of_tls}");
+    let all = of_server.lines().chain(of_client.lines()).chain(of_tls.lines());
+    let kinds = all.filter_map(|line| line.strip_prefix("# TYPE metalbond_"));
     for (name, kind) in kinds.map(|line| line.split_once(' ').unwrap()) {
         let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
         assert!(described.contains(&format!("`{name}`")), "{name}");

@@ -1,5 +1,6 @@
 //! What the daemon tells over HTTP.
 
+mod access;
 mod api;
 mod events;
 mod health;
@@ -71,8 +72,21 @@ fn until(http: SocketAddr, path: &str, is_so: impl Fn(&Value) -> bool) -> Value 
     }
 }
 
+/// Reads `/metrics` again and again until a sample is as expected.
+pub(crate) fn until_metric(http: SocketAddr, name: &str, is_so: impl Fn(f64) -> bool) {
+    let start = Instant::now();
+    loop {
+        let body = get(http, "/metrics").body;
+        let value = body.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        if value.is_some_and(&is_so) {
+            return;
+        }
+        assert!(start.elapsed() < DEADLINE, "{name} is still {value:?} in\n{body}");
+    }
+}
+
 /// Where a process speaks HTTP.
-fn place(process: &mut Process) -> SocketAddr {
+pub(crate) fn place(process: &mut Process) -> SocketAddr {
     let line = process.log("HTTP on http://");
     line.rsplit_once("http://").unwrap().1.trim_end_matches('/').parse().unwrap()
 }
@@ -107,7 +121,7 @@ fn get(http: SocketAddr, path: &str) -> Answer {
 fn ask(http: SocketAddr, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: test\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
     stream
 }
 

@@ -1,0 +1,304 @@
+//! Servers and clients that prove who they are.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::authority::{Authority, Identity, now};
+use crate::config::Dir;
+use crate::http::{place, until_metric};
+use crate::process::{Process, Server, Signal, bound, run};
+
+const ROUTE: &str = "23#10.0.0.1/32#2001:db8::1";
+
+/// An authority, a server's certificate by it, and where files are.
+struct World {
+    dir: Dir,
+    ca: Authority,
+}
+
+impl World {
+    fn new(test: &str) -> Self {
+        let (dir, ca) = (Dir::new(&format!("tls-{test}")), Authority::new(test));
+        dir.put("ca.pem", &ca.cert());
+        Self { dir, ca }
+    }
+
+    /// The arguments of somebody with a certificate.
+    fn args(&self, name: &str, identity: &Identity) -> Vec<String> {
+        let [cert, key] = self.dir.put_identity(name, identity);
+        ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &self.dir.path("ca.pem")].map(str::to_owned).into()
+    }
+
+    fn server(&self, more: &[&str]) -> Server {
+        self.server_as(&self.ca.issue("127.0.0.1", 90), more)
+    }
+
+    fn server_as(&self, identity: &Identity, more: &[&str]) -> Server {
+        let args = self.args("server", identity);
+        let args: Vec<_> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Server::on_loopback(&args)
+    }
+
+    fn client(&self, name: &str, server: SocketAddr, more: &[&str]) -> Process {
+        self.client_as(name, &self.ca.issue(name, 90), server, more)
+    }
+
+    fn client_as(&self, name: &str, identity: &Identity, server: SocketAddr, more: &[&str]) -> Process {
+        let args = self.args(name, identity);
+        let args: Vec<_> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        Process::client(&[server], &args)
+    }
+}
+
+#[test]
+fn who_has_a_good_certificate_is_let_in_and_nobody_else() {
+    let world = World::new("who");
+    let mut server = world.server(&[]);
+    let addr = server.addrs[0];
+    let mut good = world.client("good.example", addr, &["--subscribe", "23"]);
+    good.log("ESTABLISHED");
+    let ca = world.dir.path("ca.pem");
+    let of_other = Authority::new("of others").issue("other.example", 90);
+    for (mut client, at_server, at_client) in [
+        (
+            Process::client(&[addr], &["--tls-ca", &ca]),
+            "TLS: the client has shown no certificate",
+            "TLS: the server refused this node's certificate: none was shown, and one is required",
+        ),
+        (
+            world.client_as("other.example", &of_other, addr, &[]),
+            "TLS: the client's certificate is signed by nobody whom this node trusts",
+            "TLS: the server refused this node's certificate: it is signed by nobody who is trusted there",
+        ),
+        (
+            world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]),
+            "TLS: the client's certificate has expired",
+            "TLS: the server refused this node's certificate: it has expired",
+        ),
+    ] {
+        client.log(at_client);
+        server.process.log(at_server);
+    }
+    let _announcer = world.client("another.example", addr, &["--announce", ROUTE]);
+    assert_eq!(good.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+}
+
+#[test]
+fn a_server_has_to_be_the_one_that_was_asked_for() {
+    let world = World::new("name");
+    let server = world.server_as(&world.ca.issue("other.example", 90), &[]);
+    let mut client = world.client("a.example", server.addrs[0], &[]);
+    client.log("TLS: the server's certificate is not for 127.0.0.1, but for DnsName(\"other.example\")");
+
+    let of_other = World::new("name-of-other");
+    let server = of_other.server(&[]);
+    let mut client = world.client("a.example", server.addrs[0], &[]);
+    client.log("TLS: the server's certificate is signed by nobody whom this node trusts");
+
+    let server = world.server_as(&world.ca.issue("127.0.0.1", -1), &[]);
+    let mut client = world.client("a.example", server.addrs[0], &[]);
+    client.log("TLS: the server's certificate has expired");
+
+    let server = world.server_as(&world.ca.issue("localhost", 90), &[]);
+    let args = world.args("a.example", &world.ca.issue("a.example", 90));
+    let by_name = format!("localhost:{}", server.addrs[0].port());
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let mut client = Process::start(&[&["client", "--server", &by_name], &args[..]].concat());
+    client.log("ESTABLISHED");
+}
+
+#[test]
+fn where_the_other_side_does_not_speak_tls_both_say_so() {
+    let world = World::new("plain");
+    let mut of_tls = world.server(&[]);
+    let mut plain = Process::client(&of_tls.addrs, &[]);
+    of_tls.process.log("TLS: plain MetalBond, where TLS is spoken");
+    plain.log("the far end speaks TLS, and plain MetalBond was spoken to it");
+
+    let mut of_plain = Server::on_loopback(&[]);
+    let mut client = world.client("a.example", of_plain.addrs[0], &[]);
+    of_plain.process.log("TLS, where plain MetalBond is spoken");
+    client.log("TLS: the server");
+}
+
+#[test]
+fn who_has_not_moved_yet_has_a_listener_without_tls() {
+    let world = World::new("migration");
+    let mut server = world.server(&["--listen-plain", "127.0.0.1:0"]);
+    let plain = bound(&server.process.log("listening on "));
+    let mut old = Process::client(&[plain], &["--subscribe", "23"]);
+    old.log("ESTABLISHED");
+    let _new = world.client("new.example", server.addrs[0], &["--announce", ROUTE]);
+    assert_eq!(old.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+}
+
+#[test]
+fn a_server_may_let_in_who_shows_nothing_but_none_who_shows_something_bad() {
+    let world = World::new("anonymous");
+    let mut server = world.server(&["--tls-anonymous"]);
+    let addr = server.addrs[0];
+    let mut without = Process::client(&[addr], &["--tls-ca", &world.dir.path("ca.pem")]);
+    without.log("ESTABLISHED");
+    let _old = world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]);
+    server.process.log("TLS: the client's certificate has expired");
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_and_no_session_is_dropped() {
+    const NAME: &str = "metalbond_tls_certificate_not_after_seconds{use=\"peers\"}";
+    let world = World::new("renewed");
+    let mut process = {
+        let args = world.args("server", &world.ca.issue("127.0.0.1", 10));
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let own = ["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        Process::start(&[&own[..], &args].concat())
+    };
+    process.log("server.crt: expires in ");
+    let http = place(&mut process);
+    let addr = bound(&process.log("listening on "));
+    let is_in = |days: i64| move |end: f64| (end - (now() + days * 86400) as f64).abs() < 3600.0;
+    until_metric(http, NAME, is_in(10));
+    let mut subscriber = world.client("a.example", addr, &["--subscribe", "23"]);
+    subscriber.log("ESTABLISHED");
+
+    // One file after the other, as whoever renews them does. Found without being told.
+    world.args("server", &world.ca.issue("127.0.0.1", 90));
+    until_metric(http, NAME, is_in(90));
+    process.log("server.crt: good until ");
+    let mut next = world.client("b.example", addr, &["--announce", ROUTE]);
+    next.log("ESTABLISHED");
+    assert_eq!(subscriber.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+
+    // A client's, too: the session that it has stays, and shows the old one.
+    world.args("b.example", &world.ca.issue("b.example", 50));
+    next.signal(Signal::HUP);
+    next.log("b.example.crt: good until ");
+    until_metric(http, "metalbond_peers{state=\"ESTABLISHED\"}", |count| count == 2.0);
+    until_metric(http, "metalbond_messages_received_total{type=\"hello\"}", |count| count == 2.0);
+}
+
+#[test]
+fn who_is_revoked_does_not_come_back() {
+    let world = World::new("revoked");
+    let crl = world.dir.put("crl.pem", &world.ca.revoke(&[]));
+    let mut server = world.server(&["--tls-crl", &crl]);
+    let addr = server.addrs[0];
+    let identity = world.ca.issue("a.example", 90);
+    let mut client = world.client_as("a.example", &identity, addr, &[]);
+    client.log("ESTABLISHED");
+    client.signal(Signal::TERM);
+    client.end();
+
+    world.dir.put("crl.pem", &world.ca.revoke(&[&identity]));
+    server.process.signal(Signal::HUP);
+    server.process.log("good until ");
+    let mut client = world.client_as("a.example", &identity, addr, &[]);
+    client.log("TLS: the server refused this node's certificate: it has been revoked");
+    server.process.log("TLS: the client's certificate has been revoked");
+    world.client("b.example", addr, &[]).log("ESTABLISHED");
+}
+
+#[test]
+fn a_broken_file_changes_nothing_and_the_next_good_one_counts() {
+    let world = World::new("broken");
+    let mut server = world.server(&[]);
+    let path = world.dir.put("server.crt", "nothing");
+    server.process.signal(Signal::HUP);
+    server.process.log(&format!("what was read before stays in use: {path}: there is no certificate in it, in PEM"));
+    world.client("a.example", server.addrs[0], &[]).log("ESTABLISHED");
+    // Found by itself, once both fit together.
+    let renewed = world.ca.issue("127.0.0.1", 60);
+    world.dir.put("server.crt", &renewed.cert);
+    server.process.log("server.key: its private key is not that of the certificate in ");
+    world.dir.put_secret("server.key", &renewed.key);
+    server.process.log("server.crt: good until ");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_with_its_name() {
+    let world = World::new("wrong");
+    let [cert, key] = world.dir.put_identity("good", &world.ca.issue("127.0.0.1", 90));
+    let [_, of_other] = world.dir.put_identity("other", &world.ca.issue("127.0.0.1", 90));
+    let open = world.dir.put("open.key", &std::fs::read_to_string(&key).unwrap());
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted = world.dir.put_secret("encrypted.key", encrypted);
+    let strange = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let strange = world.dir.put("strange.pem", strange);
+    let torn = world.dir.put_secret("torn.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n");
+    let ca = world.dir.path("ca.pem");
+    let none = world.dir.path("none");
+    for (cert, key, ca, why) in [
+        (&none, &key, &ca, format!("{none}: No such file or directory (os error 2)")),
+        (&key, &key, &ca, format!("{key}: there is no certificate in it, in PEM")),
+        (&strange, &key, &ca, format!("{strange}: its certificate 1 is no good X.509")),
+        (&cert, &cert, &ca, format!("{cert}: it holds a secret, and others may read it (mode 0644): chmod 600")),
+        (&cert, &open, &ca, format!("{open}: it holds a secret, and others may read it (mode 0644): chmod 600")),
+        (&cert, &of_other, &ca, format!("{of_other}: its private key is not that of the certificate in {cert}")),
+        (
+            &cert,
+            &encrypted,
+            &ca,
+            format!("{encrypted}: its private key is encrypted, and there is nobody to ask for the password"),
+        ),
+        (&cert, &torn, &ca, format!("{torn}: no good PEM: a section has no end")),
+        (&cert, &key, &key, format!("{key}: there is no certificate in it, in PEM")),
+        (&cert, &key, &strange, format!("{strange}: its certificate 1 is no good X.509")),
+    ] {
+        let args = ["server", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca];
+        let ended = run(&args);
+        assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {why}")]));
+    }
+}
+
+#[test]
+fn keys_of_all_kinds_are_taken() {
+    let world = World::new("kinds");
+    let Identity { cert, key, .. } = world.ca.issue("127.0.0.1", 90);
+    let sec1 = sec1(&key);
+    // Nobody uses this one.
+    let (rsa_cert, pkcs1) = (include_str!("keys/rsa.crt"), include_str!("keys/rsa.key"));
+    for (cert, key, kind) in [
+        (&*cert, &*key, "BEGIN PRIVATE KEY"),
+        (&cert, &sec1, "BEGIN EC PRIVATE KEY"),
+        (rsa_cert, pkcs1, "BEGIN RSA PRIVATE KEY"),
+    ] {
+        assert!(key.contains(kind));
+        let (cert, key) = (world.dir.put("a.crt", cert), world.dir.put_secret("a.key", key));
+        Server::on_loopback(&["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &world.dir.path("ca.pem")]);
+    }
+}
+
+/// What is in a PKCS#8 key of P-256: its last part, 109 bytes.
+fn sec1(pkcs8: &str) -> String {
+    let lines: String = pkcs8.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = BASE64_STANDARD.decode(lines).unwrap();
+    let at = der.windows(2).position(|start| start == [0x04, 109]).unwrap() + 2;
+    let inner = BASE64_STANDARD.encode(&der[at..]);
+    format!("-----BEGIN EC PRIVATE KEY-----\n{inner}\n-----END EC PRIVATE KEY-----\n")
+}
+
+#[test]
+fn what_is_incomplete_is_told_before_anything_starts() {
+    let dir = Dir::new("tls-incomplete");
+    let missing = |what: &str, other: &str| format!("{what}: {other} is missing, without which it is of no use");
+    for (args, why) in [
+        (&["server", "--tls-cert", "x"][..], missing("--tls-cert", "--tls-key")),
+        (&["server", "--tls-ca", "x"], missing("--tls-ca", "--tls-cert")),
+        (&["server", "--tls-anonymous"], missing("--tls-anonymous", "--tls-cert")),
+        (
+            &["server", "--listen-plain", ":0"],
+            "--listen-plain '[::]:0': without --tls-cert all is plain, and --listen is it".to_owned(),
+        ),
+        (&["server", "--http-tls-key", "x"], missing("--http-tls-key", "--http-tls-cert")),
+        (&["client", "--server", "[::1]:1", "--tls-crl", "x"], missing("--tls-crl", "--tls-ca")),
+    ] {
+        let ended = run(args);
+        assert_eq!((ended.code, ended.stderr), (Some(2), vec![format!("metalbond: {why}")]), "{args:?}");
+    }
+    let file = dir.put("m.toml", "[server]\nlisten = ':0'\ntls-cert = 'x'\n");
+    let ended = run(&["server", "--config", &file]);
+    let why = missing("--tls-cert", "--tls-key");
+    assert_eq!((ended.code, ended.stderr), (Some(2), vec![format!("metalbond: {file}:3:1: {why}")]));
+}
