@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use metalbond::{ConnId, Instant, PeerName, Refusal};
+use tracing::field::display;
 use tracing::warn;
 
 /// A peer's refusals are mentioned this far apart.
@@ -34,7 +35,7 @@ impl RefusalLog {
         let peer = refusal.remote.map_or_else(|| "a client that has left".to_owned(), |remote| remote.to_string());
         let names = refusal.names.as_deref().map(names_of);
         let held = (held > 0).then_some(held);
-        warn!(peer, names, conn = refusal.conn.map(|conn| conn.to_string()), held, "refused: {refusal}");
+        warn!(peer, names, conn = refusal.conn.map(display), held, "refused: {refusal}");
     }
 
     /// How many were held back, if it is time to say something.

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::ClientConfig;
 use smol::net::TcpStream;
 use socket2::SockRef;
 
-use crate::within;
+use crate::{RawStream, within};
 
 /// HELLO of a client, keepalive 60 s; byte by byte as in the protocol's description, like the others.
 pub const HELLO: &[u8] = &[1, 0, 2, 1, 8, 60];
@@ -21,7 +22,7 @@ pub const SUBSCRIBE: &[u8] = &[1, 0, 2, 3, 8, 23];
 #[derive(Debug)]
 pub struct RawPeer {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: RawStream,
 }
 
 impl RawPeer {
@@ -30,17 +31,21 @@ impl RawPeer {
     /// # Errors
     /// What the system says: nobody listens.
     pub async fn silent(server: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(server).await.map(|stream| Self { stream })
+        TcpStream::connect(server).await.map(|tcp| Self { stream: RawStream::new(tcp) })
     }
 
-    /// Connects as a client, and does its part of the handshake.
-    pub async fn established(server: SocketAddr) -> Self {
-        let mut peer = Self::silent(server).await.expect("the server listens");
-        peer.send(HELLO).await;
-        assert_eq!(peer.frame().await[3], 1, "HELLO");
-        peer.send(KEEPALIVE).await;
-        assert_eq!(peer.frame().await, KEEPALIVE);
-        peer
+    /// Over TLS: hands are shaken when something is read or written.
+    #[must_use]
+    pub fn over(self, config: &Arc<ClientConfig>) -> Self {
+        Self { stream: self.stream.over(config) }
+    }
+
+    /// Does a client's part of the handshake.
+    pub async fn establish(&mut self) {
+        self.send(HELLO).await;
+        assert_eq!(self.frame().await[3], 1, "HELLO");
+        self.send(KEEPALIVE).await;
+        assert_eq!(self.frame().await, KEEPALIVE);
     }
 
     /// Writes.

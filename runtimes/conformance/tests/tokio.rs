@@ -4,6 +4,9 @@ use std::future::Future;
 
 use metalbond_tokio as driver;
 
+/// What is spoken: MetalBond over TCP.
+const TLS: bool = false;
+
 #[path = "behaviours/mod.rs"]
 mod behaviours;
 

@@ -1,30 +1,79 @@
-//! `metalbond check`: says what is wrong with a file of settings, or what it asks for.
+//! `metalbond check`: says what is wrong with a file of settings, or what it asks for; and what a policy allows to whom.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Args;
+use metalbond::{PeerName, Route, Vni};
 
 use crate::announce_file;
 use crate::cli::Command;
 use crate::config::{File, Problem, Settings, Source, command};
+use crate::policy::{self, Question, explain};
+use crate::spec;
 
 /// What is told of one file of announcements at most: it may be anything.
 const ERRORS_MAX: usize = 20;
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The file, as for --config. Files with announcements that it names are checked as well
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The file, as for --config. Files with announcements, and the policy, that it names are checked as well
+    #[arg(value_name = "FILE", required_unless_present = "policy")]
+    file: Option<PathBuf>,
+    /// A file with a policy, as for the server's --policy
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// A name in a peer's certificate, dns:NAME, uri:URI or ip:ADDRESS: say what it may do by --policy; may be given several
+    /// times for one with several names
+    #[arg(long, value_name = "NAME", requires = "policy", conflicts_with = "file")]
+    peer: Vec<PeerName>,
+    /// The address that the peer comes from
+    #[arg(long, value_name = "ADDRESS", requires = "policy", conflicts_with = "file")]
+    from: Option<IpAddr>,
+    /// A route, as for the client's --announce: say whether the peer may announce it. Exit code 1: not all that was asked for
+    /// is allowed
+    #[arg(long, value_name = "SPEC", value_parser = spec::parse, allow_hyphen_values = true, requires = "policy")]
+    #[arg(conflicts_with = "file")]
+    route: Vec<Route>,
+    /// A virtual network: say whether the peer may subscribe to it
+    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true, requires = "policy")]
+    #[arg(conflicts_with = "file")]
+    vni: Vec<Vni>,
 }
 
-/// Prints what the file asks for.
+/// Prints what the files ask for.
 ///
 /// # Errors
 /// All that is wrong.
-pub(crate) fn run(args: &CheckArgs) -> Result<(), Vec<String>> {
-    let path = &args.file;
+pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
+    let mut text = String::new();
+    if let Some(path) = &args.file {
+        text += &settings(path)?;
+    }
+    let mut is_allowed = true;
+    if let Some(path) = &args.policy {
+        let policy = policy::read(path).map_err(|why| vec![why.to_string()])?;
+        let is_asked = !args.peer.is_empty() || args.from.is_some();
+        if !is_asked && !(args.route.is_empty() && args.vni.is_empty()) {
+            return Err(vec!["--route and --vni: of whom? --peer or --from is missing".to_owned()]);
+        }
+        if is_asked {
+            let question = Question { names: &args.peer, from: args.from, routes: &args.route, vnis: &args.vni };
+            let (answer, allowed) = explain(&policy, &question);
+            is_allowed = allowed;
+            text += &answer;
+        } else {
+            text += &format!("{}: ok (policy: {} rules)\n", path.display(), policy.rules().len());
+        }
+    }
+    // A closed pipe is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn settings(path: &Path) -> Result<String, Vec<String>> {
     let file = File::read(path, &command(), None)?;
     if file.roles.is_empty() {
         return Err(vec![format!("{}: there is neither [server] nor [client]", path.display())]);
@@ -51,14 +100,18 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Vec<String>> {
                         args.subscribe.len(),
                     ));
                 }
-                _ => good.push(format!("server: {} settings", from_file.len())),
+                Command::Server(args) => {
+                    if let Some(Err(why)) = args.policy.policy.as_deref().map(policy::read) {
+                        errors.push(why.to_string());
+                    }
+                    good.push(format!("server: {} settings", from_file.len()));
+                }
+                _ => {}
             },
         }
     }
     if !errors.is_empty() {
         return Err(errors);
     }
-    // A closed pipe is no failure.
-    let _ = writeln!(std::io::stdout(), "{}: ok ({})", path.display(), good.join("; "));
-    Ok(())
+    Ok(format!("{}: ok ({})\n", path.display(), good.join("; ")))
 }

@@ -23,6 +23,7 @@ use crate::install::InstallArgs;
 use crate::limits::{ClientLimitArgs, ServerLimitArgs};
 use crate::logging::LogFormat;
 use crate::manual::{CompletionsArgs, ManArgs};
+use crate::policy::PolicyArgs;
 use crate::record::RecordArgs;
 use crate::replay::ReplayArgs;
 use crate::spec;
@@ -62,7 +63,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Load a server, and say how long it takes to tell its clients
     Bench(BenchArgs),
-    /// Check a file with settings, as for --config
+    /// Check a file with settings, as for --config, or with a policy; say what a peer may do by it
     Check(CheckArgs),
     /// Print a script that completes this program's arguments in a shell
     Completions(CompletionsArgs),
@@ -106,6 +107,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_TLS_ANONYMOUS")]
     #[arg(help_heading = "TLS")]
     pub(crate) tls_anonymous: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]

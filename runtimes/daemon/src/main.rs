@@ -20,6 +20,7 @@ mod limits;
 mod logging;
 mod manual;
 mod output;
+mod policy;
 #[cfg(target_os = "linux")]
 mod privileges;
 #[cfg(not(target_os = "linux"))]
@@ -45,6 +46,7 @@ use std::process::ExitCode;
 use announce_file::FileError;
 use cli::Command;
 use config::{Problem, Setting, Settings, Source};
+use policy::BadPolicy;
 use systemd::Sockets;
 use tracing::Level;
 
@@ -72,7 +74,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            let code = if error.is::<FileError>() { 2 } else { 1 };
+            let code = if error.is::<FileError>() || error.is::<BadPolicy>() { 2 } else { 1 };
             usage::complain(code, format_args!("{error:#}"))
         }
     }
@@ -94,9 +96,7 @@ fn run(command: Command, source: Source, from_file: Vec<Setting>, sockets: Socke
         Command::Completions(args) => unless_unread(manual::completions(&args))?,
         Command::Man(args) => unless_unread(manual::man(&args))?,
         Command::Check(args) => {
-            if let Err(lines) = check::run(&args) {
-                return Ok(usage::complain_all(2, lines));
-            }
+            return Ok(check::run(&args).unwrap_or_else(|lines| usage::complain_all(2, lines)));
         }
     }
     Ok(ExitCode::SUCCESS)

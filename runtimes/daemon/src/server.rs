@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::Context as _;
 use metalbond::Config;
-use metalbond_tokio::MetalBond;
+use metalbond_tokio::{Changes, MetalBond};
 use tokio::sync::watch;
 use tracing::info;
 
@@ -13,11 +13,12 @@ use crate::cli::{Listen, ServerArgs};
 use crate::config::{Setting, Source};
 use crate::http::{self, App, Events, Http};
 use crate::limits;
+use crate::policy;
 use crate::privileges;
 use crate::reload::Reload;
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
-use crate::tls::{self, Holder};
+use crate::tls::{self, Files, Holder};
 
 /// Runs a server until SIGTERM or SIGINT.
 pub(crate) async fn run(
@@ -28,14 +29,16 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let secrets = args.secrets();
-    let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect(), secrets.paths())?;
+    let policy = args.policy.policy.clone();
+    let always = secrets.paths().into_iter().chain(policy.clone()).collect();
+    let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect(), always)?;
     limits::raise_descriptors();
     let started = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal} while a file was opened");
             return Ok(());
         }
-        started = async { anyhow::Ok((Holder::read(secrets).await?, args.record.start(Config::from(&args)).await?)) } => started,
+        started = begin(&args, secrets) => started,
     };
     let (secrets, (node, changes)) = started?;
     if let Some(tls) = secrets.held().peers() {
@@ -68,6 +71,11 @@ pub(crate) async fn run(
                         // An error says that the node has ended.
                         let _ = node.set_tls(tls).await;
                     }
+                    if let Some(path) = &policy
+                        && let Some(policy) = policy::read_again(path.clone()).await
+                    {
+                        let _ = node.set_policy(Some(policy)).await;
+                    }
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
                     reload.read().await;
                     systemd::ready().await;
@@ -88,6 +96,16 @@ pub(crate) async fn run(
         http.stop().await;
     }
     Ok(())
+}
+
+/// Reads the files that count from the start, and starts the node.
+async fn begin(args: &ServerArgs, secrets: Files) -> anyhow::Result<(Holder, (MetalBond, Changes))> {
+    let secrets = Holder::read(secrets).await?;
+    let mut config = Config::from(args);
+    if let Some(path) = args.policy.policy.clone() {
+        config.policy = Some(policy::read_first(path).await?);
+    }
+    Ok((secrets, args.record.start(config).await?))
 }
 
 /// Listens everywhere; returns where that is. If sockets were handed over, these stand for the place that is built in. With

@@ -61,6 +61,10 @@
 //! The actor itself writes to a socket as long as it takes everything at once; only what a full socket leaves goes to
 //! a writer task, and until that has said `Written` the node hands out nothing more for the connection. An idle
 //! connection has one task, its reader, which holds no buffer while it waits.
+//!
+//! With TLS, the actor owns that of each connection, too. What comes during a handshake waits in a queue of the actor's, and of each
+//! turn the handshakes get what is left, a millisecond at most: they never delay those who are through. What TLS has to say itself
+//! is written like all else, behind what is under way.
 
 #![forbid(unsafe_code)]
 

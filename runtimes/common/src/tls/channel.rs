@@ -73,7 +73,8 @@ impl Channel {
         false
     }
 
-    /// Goes on with the handshake, with what is kept. Some 100 µs of work, and at most some milliseconds.
+    /// Goes on with the handshake, with what is kept. Some tenths of a millisecond; a chain of certificates that is made to be slow takes some
+    /// milliseconds.
     pub fn step(&mut self) -> Opened {
         with_tls!(&mut self.tls, tls => tls.step());
         Opened { plain: Bytes::new(), end: None }

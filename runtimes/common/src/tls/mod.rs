@@ -7,6 +7,8 @@ mod config;
 mod engine;
 #[cfg(feature = "tls")]
 mod names;
+#[cfg(all(test, feature = "tls"))]
+mod tests;
 #[cfg(feature = "tls")]
 mod words;
 

@@ -49,6 +49,8 @@ fn certificate(error: &CertificateError, side: Side) -> String {
         }
         CertificateError::Revoked => "has been revoked".into(),
         CertificateError::UnknownIssuer => "is signed by nobody whom this node trusts".into(),
+        // An authority that was made anew, under its old name.
+        CertificateError::BadSignature => "is signed with another key than that of the authority of this name".into(),
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented = if presented.is_empty() { "no name".into() } else { presented.join(", ") };
             format!("is not for {}, but for {presented}", expected.to_str())
@@ -72,6 +74,7 @@ fn refused(alert: Alert, side: Side) -> String {
     let far = far(side);
     let problem = match alert {
         Alert::UnknownCA => "it is signed by nobody who is trusted there",
+        Alert::DecryptError => "its signature is wrong; the authority that is trusted there may have another key",
         Alert::CertificateExpired => "it has expired, or the clock there is wrong",
         Alert::CertificateRevoked => "it has been revoked",
         Alert::CertificateRequired => "none was shown, and one is required",

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use metalbond_conformance::{VNI, route, routes, until, within};
 
-use super::support::{Client, config, misuse, node, server};
-use crate::driver::{ApiMisuse, Config, Limit, MetalBond, Notice, Route, TryNotifyError, Vni};
+use super::support::{Client, config, misuse, node, server, start};
+use crate::driver::{ApiMisuse, Config, Limit, Notice, Route, TryNotifyError, Vni};
 use crate::run;
 
 #[test]
 fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
     run(async {
-        let node = node();
+        let node = node().await;
         assert_eq!(node.subscribe(VNI).await, Ok(()));
         assert_eq!(node.subscribe(VNI).await, misuse(ApiMisuse::AlreadySubscribed));
         assert_eq!((node.is_subscribed(VNI).await, node.subscribed_vnis().await), (Ok(true), Ok(vec![VNI])));
@@ -40,7 +40,7 @@ fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
 #[test]
 fn every_turn_is_timed() {
     run(async {
-        let node = node();
+        let node = node().await;
         // A turn that answers is not over yet.
         for turns in 1..=3 {
             until("one turn more", || async { node.turn_times().await.unwrap().count() >= turns }).await;
@@ -53,7 +53,7 @@ fn every_turn_is_timed() {
 fn limits_are_told_and_what_was_there_before_stays() {
     run(async {
         let limits = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 1500, ..config() };
-        let (node, _) = MetalBond::start(limits).unwrap();
+        let (node, _) = start(limits).await;
         node.add_peer("localhost:1".parse().unwrap()).await.unwrap();
         assert_eq!(node.add_peer("localhost:2".parse().unwrap()).await, misuse(ApiMisuse::Limit(Limit::Peers)));
         assert_eq!(node.add_peer("localhost:1".parse().unwrap()).await, misuse(ApiMisuse::PeerExists));
@@ -76,7 +76,7 @@ fn limits_are_told_and_what_was_there_before_stays() {
 #[test]
 fn notices_are_carried_out_in_their_order_and_before_the_question_behind_them() {
     run(async {
-        let node = node();
+        let node = node().await;
         node.notify(Notice::Subscribe(VNI)).await;
         node.notify(Notice::Subscribe(VNI)).await;
         node.notify(Notice::Announce(route(1, 1))).await;
@@ -92,7 +92,7 @@ fn notices_are_carried_out_in_their_order_and_before_the_question_behind_them() 
 #[test]
 fn a_notice_that_cannot_wait_says_when_the_node_is_busy_and_when_it_is_gone() {
     run(async {
-        let node = node();
+        let node = node().await;
         let busy = node.clone();
         // While the node looks, nobody empties its mailbox.
         let (taken, refused) = node

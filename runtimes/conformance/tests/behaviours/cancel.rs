@@ -33,7 +33,7 @@ fn a_wait_for_a_change_that_is_given_up_loses_none() {
 #[test]
 fn a_call_that_is_given_up_is_done_or_not_and_the_node_goes_on() {
     run(async {
-        let node = node();
+        let node = node().await;
         for n in 0..1000 {
             // More than the mailbox holds, where the node has no time in between.
             let _ = poll_once(&mut Box::pin(node.subscribe(Vni(n)))).await;
@@ -53,7 +53,7 @@ fn a_call_that_is_given_up_is_done_or_not_and_the_node_goes_on() {
 #[test]
 fn of_many_announcements_that_are_given_up_the_first_are_made() {
     run(async {
-        let node = node();
+        let node = node().await;
         let many: Vec<_> = (0..20_000).map(|n| route(n, 1)).collect();
         let mut announce = Box::pin(node.announce_routes(many.clone()));
         for _ in 0..4 {

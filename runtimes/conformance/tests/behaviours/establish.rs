@@ -2,8 +2,8 @@
 
 use metalbond_conformance::{VNI, route, routes, until};
 
-use super::support::{Client, config, has_ipv6, nobody, node, server, server_at};
-use crate::driver::{Direction, MetalBond, SessionState};
+use super::support::{Client, config, has_ipv6, listen, nobody, node, server, server_at, start};
+use crate::driver::{Direction, SessionState};
 use crate::run;
 
 #[test]
@@ -47,7 +47,7 @@ fn everything_may_be_wanted_before_a_server_is_there() {
 fn everything_may_be_wanted_before_a_server_is_named() {
     run(async {
         let (_server, addr) = server().await;
-        let (subscriber, announcer) = (MetalBond::start(config()).unwrap(), node());
+        let (subscriber, announcer) = (start(config()).await, node().await);
         subscriber.0.subscribe(VNI).await.unwrap();
         announcer.announce_routes(routes(10, 1)).await.unwrap();
 
@@ -63,7 +63,7 @@ fn a_name_leads_to_whichever_of_its_addresses_answers() {
     run(async {
         // `localhost` may be ::1 and 127.0.0.1; the server has only the latter.
         let (_server, addr) = server().await;
-        let node = node();
+        let node = node().await;
         let peer = node.add_peer(format!("localhost:{}", addr.port()).parse().unwrap()).await.unwrap();
         until("a session", || async { node.peer_state(peer).await == Ok(SessionState::Established) }).await;
     });
@@ -75,8 +75,8 @@ fn one_server_serves_clients_of_both_families() {
         if !has_ipv6() {
             return;
         }
-        let server = node();
-        let port = server.listen("[::]:0".parse().unwrap()).await.unwrap().port();
+        let server = node().await;
+        let port = listen(&server, "[::]:0".parse().unwrap()).await.unwrap().port();
         let v4 = Client::of(([127, 0, 0, 1], port).into()).await;
         let v6 = Client::of(format!("[::1]:{port}").parse().unwrap()).await;
         until("two sessions", || async { v4.is_established().await && v6.is_established().await }).await;

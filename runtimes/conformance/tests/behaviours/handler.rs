@@ -7,7 +7,7 @@ use metalbond_conformance::{VNI, route, routes, until, within};
 use smol::channel::{self, Receiver, Sender};
 use smol::future::zip;
 
-use super::support::{Client, config, server};
+use super::support::{Client, config, server, start};
 use crate::driver::{ApiMisuse, Changes, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
 use crate::run;
 
@@ -181,7 +181,7 @@ fn a_handler_that_fails_all_the_time_does_not_keep_the_node_from_its_work() {
 async fn subscribed() -> (MetalBond, Changes, Client, MetalBond) {
     let (server, addr) = server().await;
     let announcer = Client::of(addr).await;
-    let (node, changes) = MetalBond::start(config()).unwrap();
+    let (node, changes) = start(config()).await;
     node.add_peer(addr.into()).await.unwrap();
     node.subscribe(VNI).await.unwrap();
     (node, changes, announcer, server)

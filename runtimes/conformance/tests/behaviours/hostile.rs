@@ -3,9 +3,8 @@
 use std::net::SocketAddr;
 
 use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes, until};
-use smol::io::AsyncWriteExt;
 
-use super::support::{Client, config, server};
+use super::support::{Client, config, established, server, silent};
 use crate::driver::{Config, MetalBond, SessionInfo};
 use crate::run;
 
@@ -18,7 +17,7 @@ fn a_peer_that_sends_garbage_is_closed_and_others_go_on() {
         announcer.node.announce_route(route(1, 1)).await.unwrap();
         subscriber.table.becomes(&[route(1, 1)].into()).await;
 
-        let mut hostile = RawPeer::established(addr).await;
+        let mut hostile = established(addr).await;
         hostile.send(b"GET / HTTP/1.1\r\n\r\n").await;
         hostile.end().await;
 
@@ -56,7 +55,7 @@ fn two_hundred_hostile_peers_disturb_no_route() {
 
 /// One of six ways to misbehave. Those that the server cannot tell from slowness are left open, and returned.
 async fn attack(server: SocketAddr, n: u8) -> Option<RawPeer> {
-    let mut peer = RawPeer::silent(server).await.unwrap();
+    let mut peer = silent(server).await.unwrap();
     // The server may be quicker to close than we are to write: no error matters.
     match n % 6 {
         // Garbage.
@@ -100,7 +99,7 @@ async fn attack(server: SocketAddr, n: u8) -> Option<RawPeer> {
 fn a_peer_that_falls_silent_is_closed() {
     run(async {
         let (server, addr) = server().await;
-        let mut peer = RawPeer::silent(addr).await.unwrap();
+        let mut peer = silent(addr).await.unwrap();
         // HELLO with a keepalive interval of 1 s.
         peer.send(&[1, 0, 2, 1, 8, 1]).await;
         peer.send(KEEPALIVE).await;

@@ -3,12 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use metalbond_conformance::{KEEPALIVE, RawPeer, VNI, poll_once, routes, until, within};
+use metalbond_conformance::{KEEPALIVE, VNI, poll_once, routes, until, within};
 use smol::future::FutureExt;
-use smol::io::AsyncWriteExt;
 
-use super::support::{ANY, Client, config, node, server};
-use crate::driver::{ApiMisuse, MetalBond};
+use super::support::{ANY, Client, config, established, node, server, silent, start};
+use crate::driver::ApiMisuse;
 use crate::run;
 
 #[test]
@@ -18,7 +17,7 @@ fn a_node_ends_when_its_last_handle_is_gone() {
         let mut client = Client::subscribed(addr).await;
         let view = client.node.route_table();
         until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
-        let mut raw = RawPeer::established(addr).await;
+        let mut raw = established(addr).await;
 
         drop(client.node);
         assert!(view.vnis().await.is_ok(), "a view is a handle");
@@ -28,7 +27,7 @@ fn a_node_ends_when_its_last_handle_is_gone() {
 
         drop(server);
         raw.end().await;
-        until("a free port", || async { RawPeer::silent(addr).await.is_err() }).await;
+        until("a free port", || async { silent(addr).await.is_err() }).await;
     });
 }
 
@@ -37,7 +36,7 @@ fn a_dropped_stream_of_changes_stops_nothing() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
-        let (node, changes) = MetalBond::start(config()).unwrap();
+        let (node, changes) = start(config()).await;
         node.add_peer(addr.into()).await.unwrap();
         node.subscribe(VNI).await.unwrap();
         let table = node.route_table();
@@ -55,7 +54,7 @@ fn a_dropped_stream_of_changes_stops_nothing() {
 fn a_peer_that_half_closes_is_closed() {
     run(async {
         let (server, addr) = server().await;
-        let mut raw = RawPeer::established(addr).await;
+        let mut raw = established(addr).await;
         raw.send(KEEPALIVE).await;
         raw.stream.close().await.unwrap();
         raw.end().await;
@@ -68,7 +67,7 @@ fn every_call_returns_whenever_the_node_ends() {
     run(async {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(1) {
-            let node = node();
+            let node = node().await;
             let callers: Vec<_> = (0..16)
                 .map(|_| {
                     let node = node.clone();
@@ -87,7 +86,7 @@ fn every_call_returns_whenever_the_node_ends() {
 #[test]
 fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
     run(async {
-        let node = node();
+        let node = node().await;
         let mut end = Box::pin(node.shutdown());
         let is_over = poll_once(&mut end).await.is_ready();
         // More than the mailbox holds, asked and then left alone.
@@ -111,7 +110,7 @@ fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
 #[test]
 fn a_look_that_panics_does_so_at_whoever_looks() {
     run(async {
-        let (node, _) = MetalBond::start(config()).unwrap();
+        let (node, _) = start(config()).await;
         let look = AssertUnwindSafe(node.inspect(|node| node.sessions().next().expect("there are none").conn));
         assert!(look.catch_unwind().await.is_err());
         assert_eq!(node.subscribe(VNI).await, Ok(()), "the node goes on");
@@ -124,7 +123,7 @@ fn handles_streams_and_futures_can_be_sent() {
     fn is_send(_: &impl Send) {}
     fn is_shared(_: &(impl Send + Sync)) {}
     run(async {
-        let (node, mut changes) = MetalBond::start(config()).unwrap();
+        let (node, mut changes) = start(config()).await;
         is_shared(&node);
         is_shared(&node.route_table());
         is_send(&node.subscribe(VNI));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use metalbond_conformance::{KEEPALIVE, RawPeer, SUBSCRIBE, route, routes, until};
+use metalbond_conformance::{KEEPALIVE, SUBSCRIBE, route, routes, until};
 use socket2::SockRef;
 
-use super::support::{Client, config, server_with};
+use super::support::{Client, config, established, server_with, silent};
 use crate::driver::{CloseKind, Config, Limits, MetalBond, PeerLimit};
 use crate::run;
 
@@ -18,9 +18,9 @@ fn connections_over_the_limit_are_closed_and_the_open_ones_go_on() {
         let mut subscriber = Client::subscribed(addr).await;
         until("both sessions", || async { announcer.is_established().await && subscriber.is_established().await })
             .await;
-        let mut third = RawPeer::established(addr).await;
+        let mut third = established(addr).await;
         for _ in 0..50 {
-            assert_eq!(RawPeer::silent(addr).await.unwrap().end().await, 0);
+            assert_eq!(silent(addr).await.unwrap().end().await, 0);
         }
         announcer.node.announce_route(route(1, 1)).await.unwrap();
         subscriber.table.becomes(&[route(1, 1)].into()).await;
@@ -30,7 +30,7 @@ fn connections_over_the_limit_are_closed_and_the_open_ones_go_on() {
 
         drop(third);
         until("a place", || async { server.peers().await.unwrap().len() == 2 }).await;
-        RawPeer::established(addr).await;
+        established(addr).await;
     });
 }
 
@@ -60,7 +60,7 @@ fn a_peer_that_does_not_read_is_closed_after_the_send_hold_time() {
         let (server, addr) = server_with(Config { send_hold: Duration::from_secs(1), ..config() }).await;
         let announcer = Client::of(addr).await;
         let mut quick = Client::subscribed(addr).await;
-        let mut deaf = RawPeer::established(addr).await;
+        let mut deaf = established(addr).await;
         // Little room on the way, so that the table doesn't fit.
         SockRef::from(&deaf.stream).set_recv_buffer_size(4096).unwrap();
         deaf.send(SUBSCRIBE).await;

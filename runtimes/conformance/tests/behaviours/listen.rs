@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 
-use metalbond_conformance::{RawPeer, route};
+use metalbond_conformance::route;
 
-use super::support::{ANY, Client, has_ipv6, node, server};
+use super::support::{ANY, Client, established, has_ipv6, listen, listen_on, node, server, silent};
 use crate::driver::ListenError;
 use crate::run;
 
@@ -12,17 +12,17 @@ use crate::run;
 fn a_taken_port_is_an_error_and_the_node_goes_on() {
     run(async {
         let (_first, taken) = server().await;
-        let second = node();
+        let second = node().await;
 
-        match second.listen(taken).await.unwrap_err() {
+        match listen(&second, taken).await.unwrap_err() {
             ListenError::System { addr, source } => {
                 assert_eq!((addr, source.kind()), (taken, ErrorKind::AddrInUse));
             }
             other => panic!("{other}"),
         }
 
-        let addr = second.listen(ANY.parse().unwrap()).await.unwrap();
-        RawPeer::established(addr).await;
+        let addr = listen(&second, ANY.parse().unwrap()).await.unwrap();
+        established(addr).await;
     });
 }
 
@@ -31,7 +31,7 @@ fn clients_of_different_listeners_exchange_routes() {
     run(async {
         let second = if has_ipv6() { "[::1]:0" } else { ANY };
         let (server, first) = server().await;
-        let second = server.listen(second.parse().unwrap()).await.unwrap();
+        let second = listen(&server, second.parse().unwrap()).await.unwrap();
         let announcer = Client::of(first).await;
         let mut subscriber = Client::subscribed(second).await;
 
@@ -44,21 +44,21 @@ fn clients_of_different_listeners_exchange_routes() {
 #[test]
 fn a_socket_that_is_handed_over_is_listened_on() {
     run(async {
-        let node = node();
+        let node = node().await;
         // Bound, and not listening yet.
         let listener = std::net::TcpListener::bind(ANY).unwrap();
         let bound = listener.local_addr().unwrap();
-        assert_eq!(node.listen_on(listener).await.unwrap(), bound);
-        RawPeer::established(bound).await;
+        assert_eq!(listen_on(&node, listener).await.unwrap(), bound);
+        established(bound).await;
 
         let other = std::os::unix::net::UnixListener::bind(socket_path()).unwrap();
         std::fs::remove_file(socket_path()).unwrap();
         let other = std::net::TcpListener::from(std::os::fd::OwnedFd::from(other));
-        assert!(matches!(node.listen_on(other).await, Err(ListenError::Socket(_))));
+        assert!(matches!(listen_on(&node, other).await, Err(ListenError::Socket(_))));
 
         node.shutdown().await;
         let late = std::net::TcpListener::bind(ANY).unwrap();
-        assert!(matches!(node.listen_on(late).await, Err(ListenError::Closed)));
+        assert!(matches!(listen_on(&node, late).await, Err(ListenError::Closed)));
     });
 }
 
@@ -73,8 +73,8 @@ fn a_specific_ipv6_address_does_not_take_ipv4() {
         if !has_ipv6() {
             return;
         }
-        let server = node();
-        let port = server.listen("[::1]:0".parse().unwrap()).await.unwrap().port();
-        assert!(RawPeer::silent(([127, 0, 0, 1], port).into()).await.is_err());
+        let server = node().await;
+        let port = listen(&server, "[::1]:0".parse().unwrap()).await.unwrap().port();
+        assert!(silent(([127, 0, 0, 1], port).into()).await.is_err());
     });
 }

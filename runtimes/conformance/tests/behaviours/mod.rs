@@ -17,4 +17,4 @@ mod routes;
 mod servers;
 mod shutdown;
 mod slow;
-mod support;
+pub(crate) mod support;

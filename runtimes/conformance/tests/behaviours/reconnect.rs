@@ -66,7 +66,7 @@ fn a_connection_that_is_cut_again_and_again_comes_back_and_nothing_flaps() {
 #[test]
 fn a_name_that_does_not_resolve_is_tried_again() {
     run(async {
-        let node = node();
+        let node = node().await;
         // A label has at most 63 characters: no resolver has to be asked.
         node.add_peer(format!("{}:4711", "a".repeat(64)).parse().unwrap()).await.unwrap();
 

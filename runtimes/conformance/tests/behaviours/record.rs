@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::mpsc;
 
-use metalbond_conformance::{RawPeer, VNI, routes, until, within};
+use metalbond_conformance::{VNI, routes, until, within};
 use smol::channel::{Receiver, Sender, unbounded};
 
-use super::support::{ANY, Client, Table, config, node, server};
+use super::support::{ANY, Client, Table, config, established, listen, node, secure, server};
 use crate::driver::{Config, ConfigError, MetalBond, RecordError, Step, Summary, replay};
 use crate::run;
 
@@ -16,9 +16,11 @@ fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
     run(async {
         let (tape, of_server) = tape();
         let (server, _) = MetalBond::start_recording(config(), tape).unwrap();
-        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        secure(&server).await;
+        let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let (tape, of_client) = self::tape();
         let (client, changes) = MetalBond::start_recording(config(), tape).unwrap();
+        secure(&client).await;
         let mut table = Table::new(changes);
         client.add_peer(addr.into()).await.unwrap();
         client.subscribe(VNI).await.unwrap();
@@ -30,8 +32,8 @@ fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
         announcer.node.withdraw_routes(routes(4_000, 1)).await.unwrap();
         table.becomes(&routes(5_000, 1).difference(&routes(4_000, 1)).copied().collect()).await;
         // Ends in all ways: a reset, garbage, and what a server says when it stops.
-        RawPeer::established(addr).await.reset();
-        RawPeer::established(addr).await.send(&[9; 100]).await;
+        established(addr).await.reset();
+        established(addr).await.send(&[9; 100]).await;
         until("only two", || async { server.peers().await.unwrap().len() == 2 }).await;
         announcer.node.shutdown().await;
         within("the end", client.shutdown_with_cleanup()).await;
@@ -52,6 +54,7 @@ fn a_stream_that_nobody_reads_is_the_same_again() {
         let (_server, addr) = server().await;
         let (tape, written) = tape();
         let (client, changes) = MetalBond::start_recording(config(), tape).unwrap();
+        secure(&client).await;
         client.add_peer(addr.into()).await.unwrap();
         client.subscribe(VNI).await.unwrap();
         let announcer = Client::of(addr).await;
@@ -100,7 +103,8 @@ fn a_recording_that_cannot_be_written_harms_nobody() {
 
     run(async {
         let (server, _) = MetalBond::start_recording(config(), Full).unwrap();
-        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        secure(&server).await;
+        let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let (announcer, mut subscriber) = (Client::of(addr).await, Client::subscribed(addr).await);
         announcer.node.announce_routes(routes(1_000, 1)).await.unwrap();
         subscriber.table.becomes(&routes(1_000, 1)).await;
@@ -127,7 +131,8 @@ fn a_recording_that_stands_still_holds_up_nothing_but_the_end_and_that_for_a_bou
     run(async {
         let (_gate, stuck) = mpsc::channel();
         let (server, _) = MetalBond::start_recording(config(), Stuck(stuck)).unwrap();
-        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        secure(&server).await;
+        let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let (announcer, mut subscriber) = (Client::of(addr).await, Client::subscribed(addr).await);
         announcer.node.announce_routes(routes(1_000, 1)).await.unwrap();
         subscriber.table.becomes(&routes(1_000, 1)).await;
@@ -143,7 +148,7 @@ fn a_setting_out_of_its_range_is_refused_and_nothing_is_recorded() {
         assert!(matches!(error, RecordError::Config(ConfigError::Keepalive)), "{error}");
         assert!(written.recv().await.is_err());
         // What is not recorded is not held up by it.
-        within("the end", node().shutdown()).await;
+        within("the end", node().await.shutdown()).await;
     });
 }
 

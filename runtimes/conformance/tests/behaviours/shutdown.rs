@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use metalbond_conformance::{RawPeer, SUBSCRIBE, VNI, route, routes, until, within};
+use metalbond_conformance::{SUBSCRIBE, VNI, route, routes, until, within};
 use smol::future::zip;
 
-use super::support::{Client, node, server};
+use super::support::{Client, established, listen, node, server, silent};
 use crate::driver::{ApiMisuse, ListenError};
 use crate::run;
 
@@ -16,7 +16,7 @@ fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second()
         let announcer = Client::of(addr).await;
         let mut stuck = Vec::new();
         for _ in 0..10 {
-            let mut peer = RawPeer::established(addr).await;
+            let mut peer = established(addr).await;
             peer.send(SUBSCRIBE).await;
             stuck.push(peer);
         }
@@ -29,7 +29,7 @@ fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second()
 
         // One second by design; the rest is for a loaded machine.
         assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
-        assert!(RawPeer::silent(addr).await.is_err());
+        assert!(silent(addr).await.is_err());
         for mut peer in stuck {
             peer.end().await;
         }
@@ -40,9 +40,9 @@ fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second()
 fn the_port_is_free_as_soon_as_the_shutdown_is_over() {
     run(async {
         let (first, addr) = server().await;
-        let client = RawPeer::established(addr).await;
+        let client = established(addr).await;
         within("the end of the server", first.shutdown()).await;
-        node().listen(addr).await.unwrap();
+        listen(&node().await, addr).await.unwrap();
         drop(client);
     });
 }
@@ -59,7 +59,7 @@ fn a_node_that_is_shut_down_says_closed_to_everything() {
         assert_eq!(node.add_peer(addr.into()).await, Err(ApiMisuse::Closed));
         assert_eq!(node.peers().await.map(|peers| peers.len()), Err(ApiMisuse::Closed));
         assert_eq!(node.route_table().vnis().await, Err(ApiMisuse::Closed));
-        assert!(matches!(node.listen(addr).await, Err(ListenError::Closed)));
+        assert!(matches!(listen(&node, addr).await, Err(ListenError::Closed)));
         within("the end of what has ended", node.shutdown()).await;
     });
 }

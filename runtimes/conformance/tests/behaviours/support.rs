@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use metalbond_conformance::{VNI, within};
+use metalbond_conformance::{Authority, Identity, RawPeer, VNI, within};
 
+use crate::TLS;
 use crate::driver::{
-    ApiMisuse, Changes, Config, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState, Vni,
+    ApiMisuse, Changes, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState,
+    TlsConfig, Vni,
 };
 
 /// Any free port of loopback.
@@ -23,8 +26,47 @@ pub(crate) fn config() -> Config {
     }
 }
 
-pub(crate) fn node() -> MetalBond {
-    MetalBond::start(config()).unwrap().0
+/// Over TLS, everybody on this machine is trusted by everybody.
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+static IDENTITY: LazyLock<Identity> = LazyLock::new(|| AUTHORITY.issue(&["127.0.0.1", "::1", "localhost"]));
+
+pub(crate) async fn start(config: Config) -> (MetalBond, Changes) {
+    let (node, changes) = MetalBond::start(config).unwrap();
+    secure(&node).await;
+    (node, changes)
+}
+
+/// Has a node speak TLS, if it is to.
+pub(crate) async fn secure(node: &MetalBond) {
+    if TLS {
+        let (server, client) = (AUTHORITY.server(&IDENTITY), AUTHORITY.client(&IDENTITY));
+        node.set_tls(TlsConfig { server: Some(server), client: Some(client) }).await.unwrap();
+    }
+}
+
+pub(crate) async fn listen(node: &MetalBond, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
+    if TLS { node.listen_tls(addr).await } else { node.listen(addr).await }
+}
+
+pub(crate) async fn listen_on(node: &MetalBond, listener: TcpListener) -> Result<SocketAddr, ListenError> {
+    if TLS { node.listen_tls_on(listener).await } else { node.listen_on(listener).await }
+}
+
+/// Connects, and says nothing.
+pub(crate) async fn silent(server: SocketAddr) -> std::io::Result<RawPeer> {
+    let peer = RawPeer::silent(server).await?;
+    Ok(if TLS { peer.over(&AUTHORITY.client(&IDENTITY)) } else { peer })
+}
+
+/// Connects as a client, and does its part of the handshake.
+pub(crate) async fn established(server: SocketAddr) -> RawPeer {
+    let mut peer = silent(server).await.expect("the server listens");
+    peer.establish().await;
+    peer
+}
+
+pub(crate) async fn node() -> MetalBond {
+    start(config()).await.0
 }
 
 pub(crate) async fn server() -> (MetalBond, SocketAddr) {
@@ -32,8 +74,8 @@ pub(crate) async fn server() -> (MetalBond, SocketAddr) {
 }
 
 pub(crate) async fn server_with(config: Config) -> (MetalBond, SocketAddr) {
-    let (server, _) = MetalBond::start(config).unwrap();
-    let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+    let (server, _) = start(config).await;
+    let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
     (server, addr)
 }
 
@@ -44,8 +86,8 @@ pub(crate) async fn warm_server() -> (MetalBond, SocketAddr) {
 
 /// The same at a given address: a restart.
 pub(crate) async fn server_at(addr: SocketAddr, config: Config) -> MetalBond {
-    let (server, _) = MetalBond::start(config).unwrap();
-    server.listen(addr).await.unwrap();
+    let (server, _) = start(config).await;
+    listen(&server, addr).await.unwrap();
     server
 }
 
@@ -78,7 +120,7 @@ impl Client {
     }
 
     pub(crate) async fn with(config: Config, server: SocketAddr) -> Self {
-        let (node, changes) = MetalBond::start(config).unwrap();
+        let (node, changes) = start(config).await;
         let peer = node.add_peer(server.into()).await.unwrap();
         Self { node, peer, table: Table::new(changes) }
     }

@@ -22,6 +22,10 @@ pub(crate) struct Peer {
     pub(crate) endpoint: Option<String>,
     #[schema(value_type = Option<String>)]
     pub(crate) remote: Option<SocketAddr>,
+    /// The names that its certificate proves; null without one.
+    pub(crate) names: Option<Vec<String>>,
+    /// The rule of the policy that is for it.
+    pub(crate) rule: Option<String>,
     /// Whether it has the capability `ordered`.
     pub(crate) ordered: bool,
     /// Whether it says that it listens.
@@ -50,7 +54,7 @@ pub(crate) struct Peer {
     pub(crate) bytes_out: u64,
     pub(crate) messages_in: Messages,
     pub(crate) messages_out: Messages,
-    /// UPDATEs received and dropped.
+    /// What was received and dropped.
     pub(crate) refused: Refused,
 }
 
@@ -66,11 +70,15 @@ pub(crate) struct Messages {
     pub(crate) unknown: u64,
 }
 
-/// UPDATEs that were dropped, by why.
+/// Messages that were dropped, by why.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Refused {
-    /// They can't be: a prefix of a wrong length, a port over 65535.
+    /// UPDATEs that can't be: a prefix of a wrong length, a port over 65535.
     pub(crate) impossible: u64,
-    /// They are for a VNI that was not asked for.
+    /// UPDATEs for a VNI that was not asked for.
     pub(crate) unasked: u64,
+    /// UPDATEs that the policy refuses.
+    pub(crate) policy: u64,
+    /// SUBSCRIBEs that the policy refuses.
+    pub(crate) subscriptions: u64,
 }

@@ -67,6 +67,10 @@ fn shown(snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
         state_seconds: session.map(|session| ago(session.since)).as_ref().map(Duration::as_secs_f64),
         endpoint: configured.map(|peer| peer.endpoint.to_string()),
         remote: snapshot.remote(),
+        names: session
+            .and_then(|session| session.names.as_deref())
+            .map(|names| names.iter().map(ToString::to_string).collect()),
+        rule: session.and_then(|session| session.rule.as_deref()).map(str::to_owned),
         ordered: session.is_some_and(|session| session.ordered),
         is_server: session.is_some_and(|session| session.is_server),
         warming: session.is_some_and(|session| session.warming),
@@ -83,7 +87,12 @@ fn shown(snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
         bytes_out: counters.bytes_out,
         messages_in: counters.messages_in.into(),
         messages_out: counters.messages_out.into(),
-        refused: Refused { impossible: counters.impossible, unasked: counters.unasked },
+        refused: Refused {
+            impossible: counters.impossible,
+            unasked: counters.unasked,
+            policy: counters.refused_routes,
+            subscriptions: counters.refused_subscriptions,
+        },
     }
 }
 

@@ -133,8 +133,20 @@ fn of_status(status: &Status) -> String {
 }
 
 fn of_peers(peers: &[Peer]) -> String {
-    let columns =
-        ["NAME", "ADDRESS", "STATE", ">SINCE", ">ROUTES", ">STALE", ">SUBSCRIBED", ">LAG", ">HEARD", ">IN", ">OUT"];
+    let columns = [
+        "NAME",
+        "ADDRESS",
+        "STATE",
+        ">SINCE",
+        ">ROUTES",
+        ">STALE",
+        ">SUBSCRIBED",
+        ">LAG",
+        ">HEARD",
+        ">IN",
+        ">OUT",
+        "WHO",
+    ];
     let rows = peers.iter().map(|peer| {
         let remote = peer.remote.map(|remote| remote.to_string());
         let time = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), duration);
@@ -150,6 +162,7 @@ fn of_peers(peers: &[Peer]) -> String {
             time(peer.heard_seconds),
             bytes(peer.bytes_in),
             bytes(peer.bytes_out),
+            peer.names.as_ref().and_then(|names| names.first().cloned()).unwrap_or_default(),
         ]
     });
     table(columns, rows)

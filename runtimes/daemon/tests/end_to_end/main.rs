@@ -13,6 +13,7 @@ mod http;
 mod inspect;
 mod limits;
 mod manual;
+mod policy;
 mod ports;
 mod privileges;
 mod process;

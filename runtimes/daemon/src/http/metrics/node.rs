@@ -66,7 +66,8 @@ impl Process {
     }
 
     pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
-        let Counters { bytes_in, bytes_out, messages_in, messages_out, impossible, unasked, .. } = self.counters;
+        let Counters { bytes_in, bytes_out, messages_in, messages_out, impossible, unasked, refused_routes, .. } =
+            self.counters;
         let role = if self.role == Role::Server { "server" } else { "client" };
         let build = [("version", env!("CARGO_PKG_VERSION")), ("role", role)];
         out.gauges(("build", "The program. Always 1"), None, [(build, 1.0)])?;
@@ -86,8 +87,11 @@ impl Process {
         out.counter(("sent", "Written to peers"), bytes, bytes_out)?;
         out.counters(("messages_received", "Messages from peers by type"), None, messages(&messages_in))?;
         out.counters(("messages_sent", "Messages to peers by type"), None, messages(&messages_out))?;
-        let refused = [([("reason", "impossible")], impossible), ([("reason", "unasked")], unasked)];
+        let refused = [("impossible", impossible), ("unasked", unasked), ("policy", refused_routes)];
+        let refused = refused.map(|(reason, count)| ([("reason", reason)], count));
         out.counters(("updates_refused", "UPDATEs received and dropped"), None, refused)?;
+        let help = "Subscriptions that the policy refused";
+        out.counter(("subscriptions_refused", help), None, self.counters.refused_subscriptions)?;
         let closed = self.closed.iter().map(|(kind, count)| ([("reason", kind.name())], *count));
         out.counters(("connections_closed", "Connections that ended or were refused, by why"), None, closed)?;
         let help = "From a change of a network's routes until a peer that was up to date is up to date again";

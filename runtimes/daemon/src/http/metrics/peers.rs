@@ -95,8 +95,12 @@ impl Peers {
             let sum = move |peer: &Peer| peer.counters.iter().map(value).sum();
             self.0.iter().map(move |(name, peer)| ([("peer", &**name), ("reason", reason)], sum(peer)))
         };
-        let refused = refused("impossible", |c| c.impossible).chain(refused("unasked", |c| c.unasked));
+        let refused = refused("impossible", |c| c.impossible)
+            .chain(refused("unasked", |c| c.unasked))
+            .chain(refused("policy", |c| c.refused_routes));
         out.counters(("peer_updates_refused", "UPDATEs from it that were dropped"), None, refused)?;
+        let help = "Its subscriptions that the policy refused";
+        out.counters(("peer_subscriptions_refused", help), None, sums(|c| c.refused_subscriptions))?;
         let configured = |value: fn((u64, u64)) -> u64| {
             self.0.iter().filter_map(move |(name, peer)| Some(([("peer", &**name)], value(peer.dials?))))
         };

@@ -78,8 +78,10 @@ impl Row for PeerRow {
         parts.extend(peer.warming.then(|| "warming".to_owned()));
         parts.extend(peer.synced.map(|synced| if synced { "synced".to_owned() } else { "not synced".to_owned() }));
         parts.extend((peer.stale > 0).then(|| format!("{} routes stale", peer.stale)));
-        let refused = peer.refused.impossible + peer.refused.unasked;
-        parts.extend((refused > 0).then(|| format!("{refused} updates refused")));
+        parts.extend(peer.names.iter().flatten().cloned());
+        parts.extend(peer.rule.as_ref().map(|rule| format!("rule {rule}")));
+        let refused = peer.refused.impossible + peer.refused.unasked + peer.refused.policy + peer.refused.subscriptions;
+        parts.extend((refused > 0).then(|| format!("{refused} messages refused")));
         parts.push(format!("{} in, {} out", bytes(peer.bytes_in), bytes(peer.bytes_out)));
         parts.extend(peer.dials.map(|dials| format!("dialled {dials}x")));
         parts.extend(peer.last_close.as_ref().map(|why| format!("last: {why}")));

@@ -186,6 +186,8 @@ pub(super) mod tests {
             state_seconds: Some(75.0),
             endpoint: is_server.then(|| "server.example:4711".into()),
             remote: Some("192.0.2.1:50000".parse().unwrap()),
+            names: None,
+            rule: None,
             ordered: true,
             is_server,
             warming: false,

@@ -45,8 +45,13 @@ impl Web {
         self.get(path).json()
     }
 
+    /// The body of an answer.
+    pub(crate) fn text(&self, path: &str) -> String {
+        self.get(path).body
+    }
+
     /// Asks again and again until the answer is as expected.
-    fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         until(self.http, path, is_so)
     }
 

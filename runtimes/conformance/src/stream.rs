@@ -1,0 +1,148 @@
+//! A TCP connection by hand, over TLS if it is wanted.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ClientConnection};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::TcpStream;
+
+/// The connection. Over TLS, hands are shaken by the first that is read or written.
+#[derive(Debug)]
+pub struct RawStream {
+    tcp: TcpStream,
+    tls: Option<ClientConnection>,
+}
+
+impl RawStream {
+    pub(crate) const fn new(tcp: TcpStream) -> Self {
+        Self { tcp, tls: None }
+    }
+
+    pub(crate) fn over(self, config: &Arc<ClientConfig>) -> Self {
+        let server = self.tcp.peer_addr().expect("it is connected").ip().into();
+        let tls = ClientConnection::new(Arc::clone(config), server).expect("the configuration is right");
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Its TLS, to do something odd with.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn tls(&mut self) -> &mut ClientConnection {
+        self.tls.as_mut().expect("it is over TLS")
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// What the system says, or rustls.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if self.tls.is_none() {
+            return self.tcp.write_all(bytes).await;
+        }
+        while self.tls().is_handshaking() {
+            self.flush().await?;
+            if self.tls().is_handshaking() {
+                self.receive().await?;
+            }
+        }
+        while !bytes.is_empty() {
+            let written = self.tls().writer().write(bytes)?;
+            bytes = &bytes[written..];
+            self.flush().await?;
+        }
+        self.flush().await
+    }
+
+    /// Reads some. None: the far end has said that it was all, or has left.
+    ///
+    /// # Errors
+    /// What the system says, or rustls.
+    pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.tls.is_none() {
+            return self.tcp.read(buf).await;
+        }
+        loop {
+            match self.tls().reader().read(buf) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.flush().await?;
+                    self.receive().await?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads until the buffer is full.
+    ///
+    /// # Errors
+    /// What the system says, or rustls; the end.
+    pub async fn read_exact(&mut self, mut buf: &mut [u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            let n = self.read(buf).await?;
+            if n == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            buf = &mut buf[n..];
+        }
+        Ok(())
+    }
+
+    /// Says that no more comes, and can still read.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn close(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            self.flush().await?;
+        }
+        self.tcp.shutdown(Shutdown::Write)
+    }
+
+    /// Whether what is written is sent at once.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.tcp.set_nodelay(nodelay)
+    }
+
+    /// Writes what TLS has ready.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        while self.tls().wants_write() {
+            self.tls().write_tls(&mut bytes)?;
+        }
+        self.tcp.write_all(&bytes).await
+    }
+
+    async fn receive(&mut self) -> io::Result<()> {
+        let mut buf = [0; 4096];
+        let n = self.tcp.read(&mut buf).await?;
+        let tls = self.tls();
+        if n == 0 && tls.is_handshaking() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        // None says to TLS that this is the end.
+        tls.read_tls(&mut &buf[..n])?;
+        let processed = tls.process_new_packets().map_err(io::Error::other);
+        if processed.is_err() {
+            // An alert.
+            let _ = self.flush().await;
+        }
+        processed.map(|_| ())
+    }
+}
+
+impl AsFd for RawStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}

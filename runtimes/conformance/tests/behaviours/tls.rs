@@ -1,0 +1,385 @@
+//! TLS itself: who is let in and what is said of the others, at both ends; and handshakes that delay nobody.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes, until};
+
+use crate::behaviours::support::{ANY, Client, Table, config, established, server, server_with};
+use crate::driver::rustls::ClientConfig;
+use crate::driver::{Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState, TlsConfig};
+use crate::run;
+
+#[test]
+fn each_end_knows_the_names_in_the_others_certificate() {
+    run(async {
+        let authority = Authority::new();
+        let (server, addr) = secure_server(&authority, &["127.0.0.1", "Server.Example.ORG"]).await;
+        let names = ["h7.example.org", "spiffe://example.org/hypervisor/7", "2001:db8::7"];
+        let client = Dialler::to(addr, authority.client(&authority.issue(&names))).await;
+        client.is_established().await;
+
+        let at_client = client.node.peers().await.unwrap()[0].session().unwrap().names.clone().unwrap();
+        assert_eq!(said(&at_client), ["dns:server.example.org", "ip:127.0.0.1"]);
+        let at_server = server.peers().await.unwrap()[0].session().unwrap().names.clone().unwrap();
+        assert_eq!(said(&at_server), ["dns:h7.example.org", "ip:2001:db8::7", "uri:spiffe://example.org/hypervisor/7"]);
+    });
+}
+
+#[test]
+fn a_client_with_a_certificate_that_has_expired_is_refused_and_both_ends_say_why() {
+    run(async {
+        let authority = Authority::new();
+        let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
+        let client = Dialler::to(addr, authority.client(&authority.issue_expired(&["h7"]))).await;
+        client.fails("the server refused this node's certificate: it has expired").await;
+        logged("TLS: the client's certificate has expired").await;
+    });
+}
+
+#[test]
+fn a_client_of_another_authority_is_refused_and_both_ends_say_why() {
+    run(async {
+        let (authority, other) = (Authority::new(), Authority::new());
+        let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
+        let client = Dialler::to(addr, other.client_of(&authority, &other.issue(&["h7"]))).await;
+        client.fails("the server refused this node's certificate: it is signed by nobody who is trusted there").await;
+        logged("TLS: the client's certificate is signed by nobody whom this node trusts").await;
+    });
+}
+
+#[test]
+fn a_client_without_a_certificate_is_refused_and_both_ends_say_why() {
+    run(async {
+        let authority = Authority::new();
+        let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
+        let client = Dialler::to(addr, authority.client_without_certificate()).await;
+        client.fails("the server refused this node's certificate: none was shown, and one is required").await;
+        logged("TLS: the client has shown no certificate").await;
+    });
+}
+
+#[test]
+fn a_server_of_another_authority_is_refused_and_both_ends_say_why() {
+    run(async {
+        let (authority, other) = (Authority::new(), Authority::new());
+        let (_server, addr) = secure_server(&other, &["127.0.0.1"]).await;
+        let client = Dialler::to(addr, authority.client(&authority.issue(&["h7"]))).await;
+        client.fails("TLS: the server's certificate is signed by nobody whom this node trusts").await;
+        logged("TLS: the client refused this node's certificate: it is signed by nobody who is trusted there").await;
+    });
+}
+
+#[test]
+fn a_server_of_another_name_is_refused_and_both_ends_say_why() {
+    run(async {
+        let authority = Authority::new();
+        let (_server, addr) = secure_server(&authority, &["server.example.org", "192.0.2.1"]).await;
+        let client = Dialler::to(addr, authority.client(&authority.issue(&["h7"]))).await;
+        client.fails("TLS: the server's certificate is not for 127.0.0.1, but for").await;
+        logged("TLS: the client refused this node's certificate: it is not valid, or not for the name").await;
+    });
+}
+
+#[test]
+fn a_server_is_asked_for_the_name_by_which_it_is_dialled() {
+    run(async {
+        let authority = Authority::new();
+        let (_server, addr) = secure_server(&authority, &["localhost"]).await;
+        let config = authority.client(&authority.issue(&["h7"]));
+        let by_name: Endpoint = format!("localhost:{}", addr.port()).parse().unwrap();
+        Dialler::to(by_name, Arc::clone(&config)).await.is_established().await;
+        Dialler::to(addr, config).await.fails("not for 127.0.0.1").await;
+    });
+}
+
+#[test]
+fn a_revoked_client_keeps_its_session_and_gets_no_new_one() {
+    run(async {
+        let authority = Authority::new();
+        let (server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
+        let (revoked, other) = (authority.issue(&["revoked.example"]), authority.issue(&["other.example"]));
+        let client = Dialler::to(addr, authority.client(&revoked)).await;
+        client.is_established().await;
+
+        let config = authority.server_without(&authority.issue(&["127.0.0.1"]), &[&revoked]);
+        server.set_tls(TlsConfig { server: Some(config), client: None }).await.unwrap();
+        // The session is still there behind a handshake that went by the new configuration.
+        let other = Dialler::to(addr, authority.client(&other)).await;
+        other.is_established().await;
+        client.node.announce_route(route(1, 1)).await.unwrap();
+        until("its route", || async { server.route_table().routes(route(1, 1).vni).await.unwrap().len() == 1 }).await;
+
+        client.node.reset_peer(client.peer).await.unwrap();
+        client.fails("the server refused this node's certificate: it has been revoked").await;
+        logged("TLS: the client's certificate has been revoked").await;
+    });
+}
+
+#[test]
+fn a_client_that_speaks_plain_where_tls_is_spoken_is_told_so_and_so_is_the_server() {
+    run(async {
+        let (_server, addr) = server().await;
+        let (node, _) = MetalBond::start(config()).unwrap();
+        let client = Dialler { peer: node.add_peer(addr.into()).await.unwrap(), node };
+        client.fails("the far end speaks TLS, and plain MetalBond was spoken to it").await;
+        logged("TLS: plain MetalBond, where TLS is spoken").await;
+    });
+}
+
+#[test]
+fn a_client_that_speaks_tls_where_plain_is_spoken_is_told_so_and_so_is_the_server() {
+    run(async {
+        let (server, _) = MetalBond::start(config()).unwrap();
+        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        let client = Client::of(addr).await;
+        let client = Dialler { node: client.node, peer: client.peer };
+        client.fails("TLS: the server ended the connection during the handshake: it may speak plain MetalBond").await;
+        logged("reason=TLS, where plain MetalBond is spoken").await;
+    });
+}
+
+#[test]
+fn what_is_neither_tls_nor_metalbond_is_closed() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut other = RawPeer::silent(addr).await.unwrap();
+        other.send(b"GET / HTTP/1.1\r\n\r\n").await;
+        // An alert.
+        assert_eq!(other.end().await, 7);
+        logged("TLS: something else than TLS came, where TLS is spoken").await;
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn who_begins_a_handshake_and_goes_no_further_is_closed_in_time() {
+    run(async {
+        let hasty = Config { handshake_timeout: Duration::from_millis(300), ..config() };
+        let (server, addr) = server_with(hasty).await;
+        let mut silent = RawPeer::silent(addr).await.unwrap();
+        let mut halting = RawPeer::silent(addr).await.unwrap();
+        // A record of 512 bytes, of which there are few; and it stays open.
+        halting.send(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).await;
+        until("two", || async { server.peers().await.unwrap().len() == 2 }).await;
+        silent.end().await;
+        halting.end().await;
+        logged("handshake timed out in CONNECTING").await;
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn who_sends_much_before_the_handshake_is_done_is_closed() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut peer = RawPeer::silent(addr).await.unwrap();
+        // A handshake message of 16 MiB, in records of 4 KiB. The server is quicker to close than we are to write.
+        let record = [&[0x16, 3, 1, 0x10, 0][..], &[1, 0xff, 0xff, 0xff], &[0; 4092]].concat();
+        let more = [&[0x16, 3, 1, 0x10, 0][..], &[0; 4096]].concat();
+        let _ = peer.stream.write_all(&record).await;
+        for _ in 0..1000 {
+            let _ = peer.stream.write_all(&more).await;
+        }
+        peer.end().await;
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn handshakes_that_idle_by_the_hundred_delay_no_route() {
+    run(async {
+        let (server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        let mut idle = Vec::new();
+        for n in 0..400 {
+            let mut peer = RawPeer::silent(addr).await.unwrap();
+            if n % 2 == 0 {
+                peer.send(&[0x16, 3, 1, 2, 0]).await;
+            }
+            idle.push(peer);
+        }
+        until("all of them", || async { server.peers().await.unwrap().len() == 402 }).await;
+        for n in 0..50 {
+            announcer.node.announce_route(route(n, 1)).await.unwrap();
+            subscriber.table.becomes(&routes(n + 1, 1)).await;
+        }
+        assert_eq!(server.peers().await.unwrap().len(), 402, "they were there all the time");
+    });
+}
+
+#[test]
+fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
+    run(async {
+        let (server, addr) = server().await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        let crowd: Vec<_> = (0..300).map(|_| smol::spawn(established(addr))).collect();
+        let mut n = 0;
+        while crowd.iter().any(|peer| !peer.is_finished()) {
+            n += 1;
+            announcer.node.announce_route(route(n, 1)).await.unwrap();
+            let wanted = (1..=n).map(|n| route(n, 1)).collect();
+            subscriber.table.becomes(&wanted).await;
+        }
+        let mut peers = Vec::new();
+        for peer in crowd {
+            peers.push(peer.await);
+        }
+        until("all of them", || async { server.peers().await.unwrap().len() == 302 }).await;
+        // A turn has four of the 600 steps that they took. Were they all done first, there would hardly be one.
+        assert!(n > 10, "{n} routes passed meanwhile");
+    });
+}
+
+#[test]
+fn large_tables_pass_both_ways() {
+    run(async {
+        let (_server, addr) = server().await;
+        let mut one = Client::subscribed(addr).await;
+        let mut other = Client::subscribed(addr).await;
+        one.node.announce_routes(routes(50_000, 1)).await.unwrap();
+        other.node.announce_routes(routes(50_000, 2)).await.unwrap();
+        one.table.becomes(&routes(50_000, 2)).await;
+        other.table.becomes(&routes(50_000, 1)).await;
+    });
+}
+
+#[test]
+fn keys_may_change_in_the_middle_of_a_session() {
+    run(async {
+        let (_server, addr) = server().await;
+        let mut peer = established(addr).await;
+        for _ in 0..10 {
+            peer.stream.tls().refresh_traffic_keys().unwrap();
+            peer.send(KEEPALIVE).await;
+            assert_eq!(peer.frame().await, KEEPALIVE);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_says_that_no_more_comes_is_closed_and_told_the_same() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut peer = established(addr).await;
+        peer.stream.tls().send_close_notify();
+        // It stays connected.
+        peer.stream.flush().await.unwrap();
+        assert_eq!(peer.stream.read(&mut [0; 100]).await.unwrap(), 0, "the server's own close_notify");
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn a_stream_that_ends_without_a_word_is_closed_by_the_peer() {
+    run(async {
+        let (server, addr) = server().await;
+        let peer = established(addr).await;
+        until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
+        drop(peer);
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        logged("reason=closed by the peer").await;
+    });
+}
+
+#[test]
+fn one_node_may_listen_for_both() {
+    run(async {
+        let (server, secure) = server().await;
+        let plain = server.listen(ANY.parse().unwrap()).await.unwrap();
+        let announcer = Client::of(secure).await;
+        let (node, changes) = MetalBond::start(config()).unwrap();
+        node.add_peer(plain.into()).await.unwrap();
+        node.subscribe(route(1, 1).vni).await.unwrap();
+        announcer.node.announce_route(route(1, 1)).await.unwrap();
+        Table::new(changes).becomes(&[route(1, 1)].into()).await;
+        let names = |peer: &crate::driver::Peer| peer.session().unwrap().names.is_some();
+        assert_eq!(server.peers().await.unwrap().iter().map(names).filter(|has_names| *has_names).count(), 1);
+    });
+}
+
+#[test]
+fn a_node_without_a_certificate_does_not_listen_for_tls_and_takes_nobody_when_it_has_none_any_more() {
+    run(async {
+        let (node, _) = MetalBond::start(config()).unwrap();
+        assert!(matches!(node.listen_tls(ANY.parse().unwrap()).await, Err(ListenError::NoTls)));
+        let listener = std::net::TcpListener::bind(ANY).unwrap();
+        assert!(matches!(node.listen_tls_on(listener).await, Err(ListenError::NoTls)));
+
+        let (server, addr) = server().await;
+        server.set_tls(TlsConfig::default()).await.unwrap();
+        let mut peer = RawPeer::silent(addr).await.unwrap();
+        let _ = peer.stream.write_all(HELLO).await;
+        assert_eq!(peer.end().await, 0);
+        logged("TLS: this node has no certificate for its listener any more").await;
+    });
+}
+
+/// A server with a certificate for these names.
+async fn secure_server(authority: &Authority, names: &[&str]) -> (MetalBond, SocketAddr) {
+    let (server, _) = MetalBond::start(config()).unwrap();
+    let config = authority.server(&authority.issue(names));
+    server.set_tls(TlsConfig { server: Some(config), client: None }).await.unwrap();
+    let addr = server.listen_tls(ANY.parse().unwrap()).await.unwrap();
+    (server, addr)
+}
+
+/// A client of one server.
+struct Dialler {
+    node: MetalBond,
+    peer: PeerId,
+}
+
+impl Dialler {
+    async fn to(server: impl Into<Endpoint>, config: Arc<ClientConfig>) -> Self {
+        let (node, _) = MetalBond::start(self::config()).unwrap();
+        node.set_tls(TlsConfig { server: None, client: Some(config) }).await.unwrap();
+        let peer = node.add_peer(server.into()).await.unwrap();
+        Self { node, peer }
+    }
+
+    async fn is_established(&self) {
+        until("a session", || async { self.node.peer_state(self.peer).await == Ok(SessionState::Established) }).await;
+    }
+
+    /// No session comes about, for this reason.
+    async fn fails(&self, why: &str) {
+        until(why, || async {
+            let peers = self.node.peers().await.unwrap();
+            let peer = peers[0].configured().unwrap();
+            peer.last_close.as_ref().is_some_and(|reason| reason.to_string().contains(why))
+        })
+        .await;
+        assert_ne!(self.node.peer_state(self.peer).await, Ok(SessionState::Established));
+    }
+}
+
+fn said(names: &[PeerName]) -> Vec<String> {
+    let mut names: Vec<_> = names.iter().map(PeerName::to_string).collect();
+    names.sort();
+    names
+}
+
+/// What this process logs: of all nodes, for they run on threads that are not a test's.
+static LOG: LazyLock<Arc<File>> = LazyLock::new(|| {
+    let path = std::env::temp_dir().join(format!("metalbond-tls-{}.log", std::process::id()));
+    let file = Arc::new(File::options().read(true).append(true).create_new(true).open(&path).unwrap());
+    std::fs::remove_file(path).unwrap();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::clone(&file)).init();
+    file
+});
+
+/// Waits for a line with these words.
+async fn logged(words: &str) {
+    until(words, || async {
+        let mut log = vec![0; LOG.metadata().unwrap().len() as usize];
+        LOG.read_exact_at(&mut log, 0).unwrap();
+        String::from_utf8_lossy(&log).contains(words)
+    })
+    .await;
+}

@@ -1,0 +1,17 @@
+//! The behaviours of the tokio driver over TLS, and those of TLS itself, on a runtime with one thread.
+
+use std::future::Future;
+
+use metalbond_tokio as driver;
+
+/// What is spoken: MetalBond over TLS.
+const TLS: bool = true;
+
+#[path = "behaviours/mod.rs"]
+mod behaviours;
+#[path = "behaviours/tls.rs"]
+mod tls;
+
+fn run(behaviour: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(behaviour);
+}

@@ -1,0 +1,126 @@
+//! The file with the policy: what the peers of a server may do.
+
+mod explain;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use metalbond::Policy;
+use tracing::{error, info};
+
+use crate::secret;
+
+pub(crate) use explain::{Question, explain};
+
+/// Why a file is no policy: with the file, the line and the column where there is one.
+#[derive(PartialEq, Eq, Debug, thiserror::Error)]
+#[error("--policy {0}")]
+pub(crate) struct BadPolicy(String);
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PolicyArgs {
+    /// A TOML file that says what peers may do; whom none of its rules is for is not let in. Without it, everybody may do
+    /// everything. SIGHUP, or a change of the file, has it read again
+    #[arg(long, value_name = "FILE", env = "METALBOND_POLICY", help_heading = "Policy")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// Reads a policy.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn read(path: &Path) -> Result<Policy, BadPolicy> {
+    let bad = |text: String| BadPolicy(text);
+    let bytes = secret::read(path).map_err(|why| bad(why.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| bad(format!("{}: it is not text (UTF-8)", path.display())))?;
+    let policy = toml::from_str::<Policy>(&text).map_err(|error| {
+        let place = error.span().map(|span| place(&text, span.start)).unwrap_or_default();
+        bad(format!("{}{place}: {}", path.display(), error.message().trim().replace('\n', "; ")))
+    })?;
+    check(&policy).map_err(|why| bad(format!("{}: {why}", path.display())))?;
+    Ok(policy)
+}
+
+/// Reads it at the start, elsewhere than on the thread of the sessions.
+pub(crate) async fn read_first(path: PathBuf) -> Result<Policy, BadPolicy> {
+    let read = tokio::task::spawn_blocking(move || read(&path)).await;
+    // It neither panics nor is cancelled before the runtime ends.
+    let policy = read.unwrap_or_else(|error| Err(BadPolicy(error.to_string())))?;
+    info!("policy: {} rules", policy.rules().len());
+    Ok(policy)
+}
+
+/// The same when it may have changed. `None`: it is no good, which has been logged, and what was read before stays.
+pub(crate) async fn read_again(path: PathBuf) -> Option<Policy> {
+    match read_first(path).await {
+        Ok(policy) => Some(policy),
+        Err(why) => {
+            error!("the policy stays as it was: {why}");
+            None
+        }
+    }
+}
+
+/// `:line:column` of a byte, both from 1.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
+    format!(":{line}:{}", before[start..].chars().count() + 1)
+}
+
+/// What can be written and means nothing good.
+fn check(policy: &Policy) -> Result<(), String> {
+    for (at, rule) in policy.rules().iter().enumerate() {
+        if rule.who.is_empty() {
+            return Err(format!("rule '{}': 'who' is empty, so it is for nobody", rule.name));
+        }
+        if policy.rules()[..at].iter().any(|other| other.name == rule.name) {
+            return Err(format!("rule '{}': another one has this name", rule.name));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(text: &str) -> String {
+        let path = std::env::temp_dir().join(format!("metalbond-policy-{}-{}.toml", std::process::id(), text.len()));
+        std::fs::write(&path, text).unwrap();
+        let BadPolicy(error) = read(&path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        error.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, expected) in [
+            ("[[peer]]\nname = 'a'\nwho = ['dns:*']\n", ":3:8: \"dns:*\" is not a peer like"),
+            ("[[peer]]\nname = 'a'\nwho = ['any']\nsubscribe = ['7-5']\n", ":4:13: \"7-5\" is not VNIs like"),
+            ("[[peer]]\nname = 'a'\nwho = ['any']\nsubscripe = 'all'\n", ":4:1: unknown field `subscripe`"),
+            ("[[peer]]\nwho = ['any']\n", ":1:1: missing field `name`"),
+            ("peer = 7\n", ":1:8: invalid type: integer `7`"),
+            ("[[peer]]\nname = 'a'\nwho = ['any']\n[[peer.announce]]\nvnis = 'all'\nprefixes = ['10/8']\n", ":6:12:"),
+            (
+                "[[peer]]\nname = 'a'\nwho = ['any']\n[[peer.announce]]\nprefixes = 'all'\n",
+                ":4:1: missing field `vnis`",
+            ),
+            ("[[peer]]\nname = 'a'\nwho = []\n", ": rule 'a': 'who' is empty"),
+            (
+                "[[peer]]\nname='a'\nwho=['any']\n[[peer]]\nname='a'\nwho=['any']\n",
+                ": rule 'a': another one has this name",
+            ),
+            ("[[peer]\n", ":1:8:"),
+        ] {
+            let error = error_of(text);
+            assert!(error.starts_with(expected), "{text}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_rules_lets_nobody_in() {
+        assert_eq!(toml::from_str::<Policy>("").unwrap(), Policy::default());
+    }
+}

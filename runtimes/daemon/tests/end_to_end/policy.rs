@@ -1,0 +1,155 @@
+//! What peers may do: a server with a policy, its clients, and `metalbond check`.
+
+use crate::config::Dir;
+use crate::http::Web;
+use crate::process::{Process, Server, Signal, run};
+use crate::table::Follower;
+
+/// Clients over IPv4 may announce themselves in network 23; those over IPv6 may read.
+const POLICY: &str = r#"
+[[peer]]
+name = "hypervisors"
+who = ["from:127.0.0.0/8"]
+subscribe = [23]
+[[peer.announce]]
+vnis = [23]
+prefixes = ["10.0.0.0/8"]
+
+[[peer]]
+name = "readers"
+who = ["from:::1"]
+subscribe = "all"
+"#;
+
+/// The same, but for destinations.
+fn with_prefixes(prefixes: &str) -> String {
+    POLICY.replace(r#"["10.0.0.0/8"]"#, prefixes)
+}
+
+#[test]
+fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
+    let dir = Dir::new("policy");
+    let policy = dir.put("policy.toml", POLICY);
+    let mut server = Server::start(&["127.0.0.1:0", "[::1]:0"], &["--policy", &policy]);
+    let mut reader = Follower::new(Process::client(&server.addrs[1..], &["--subscribe", "23,42"]));
+    let hypervisor = &server.addrs[..1];
+    let forbidden = [
+        "--announce=42#10.0.0.1/32#127.0.0.1",
+        "--announce=23#11.0.0.1/32#127.0.0.1",
+        "--announce=23#10.0.0.2/32#2001:db8::2",
+        "--announce=23#10.0.0.3/32#127.0.0.1#42",
+        "--announce=23#10.0.0.4/32#127.0.0.1",
+    ];
+    let mut client = Process::client(hypervisor, &forbidden);
+    let said = server.process.log("refused: announcement of ");
+    assert!(
+        said.contains("WARN") && said.contains("peer=\"127.0.0.1:") && said.contains("rule 'hypervisors'"),
+        "{said}"
+    );
+    reader.until(&["23 10.0.0.4/32 via 127.0.0.1"]);
+    assert!(!client.has_ended());
+
+    // One that may read only. What comes after it shows that it was not taken.
+    let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#::1"]);
+    let said = server.process.log("refused: announcement of ");
+    assert!(said.contains("announcement of 23 10.0.0.9/32 via ::1: rule 'readers' allows no VNI 23"), "{said}");
+    let _other = Process::client(hypervisor, &["--announce", "23#10.0.0.5/32#127.0.0.1"]);
+    reader.until(&["23 10.0.0.4/32 via 127.0.0.1", "23 10.0.0.5/32 via 127.0.0.1"]);
+}
+
+#[test]
+fn a_changed_policy_holds_for_those_who_are_here() {
+    let dir = Dir::new("policy-reload");
+    let policy = dir.put("policy.toml", &with_prefixes(r#"["10.0.0.0/24"]"#));
+    let mut server = Server::start(&["127.0.0.1:0", "[::1]:0"], &["--policy", &policy]);
+    let mut reader = Follower::new(Process::client(&server.addrs[1..], &["--subscribe", "23"]));
+    let both = ["--announce", "23#10.0.0.1/32#127.0.0.1", "--announce", "23#10.1.0.1/32#127.0.0.1"];
+    let mut client = Process::client(&server.addrs[..1], &both);
+    reader.until(&["23 10.0.0.1/32 via 127.0.0.1"]);
+
+    // Newly allowed: it appears, and what stays allowed is not touched. Found by itself.
+    dir.put("policy.toml", &with_prefixes(r#""all""#));
+    server.process.log("the policy changed what this peer may do");
+    client.log("ESTABLISHED");
+    reader.until(&["23 10.0.0.1/32 via 127.0.0.1", "23 10.1.0.1/32 via 127.0.0.1"]);
+
+    // No longer allowed: it goes.
+    dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/16"]"#));
+    server.process.signal(Signal::HUP);
+    reader.until(&["23 10.1.0.1/32 via 127.0.0.1"]);
+
+    // One that is no good changes nothing.
+    dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/33"]"#));
+    server.process.signal(Signal::HUP);
+    let said = server.process.log("the policy stays as it was");
+    assert!(said.contains("policy.toml:8:12: \"10.1.0.0/33\" is not prefixes"), "{said}");
+    assert!(!client.has_ended());
+
+    // Whoever may do nothing is out.
+    dir.put("policy.toml", &POLICY.replace("127.0.0.0/8", "192.0.2.0/24"));
+    server.process.signal(Signal::HUP);
+    let said = server.process.log("the policy has no rule for this peer");
+    assert!(said.contains("peer=\"127.0.0.1:"), "{said}");
+    reader.until::<&str>(&[]);
+}
+
+#[test]
+fn what_is_refused_is_counted_for_the_peer_and_in_all() {
+    let dir = Dir::new("policy-metrics");
+    let policy = dir.put("policy.toml", POLICY);
+    let web = Web::start(&["--policy", &policy]);
+    let _client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1", "--subscribe", "42,23"]);
+    let peers = web.until("/api/v1/peers", |peers| peers["items"][0]["refused"]["policy"] == 1);
+    let peer = &peers["items"][0];
+    assert_eq!((&peer["rule"], &peer["refused"]["subscriptions"]), (&"hypervisors".into(), &1.into()), "{peer}");
+    assert_eq!((&peer["names"], &peer["state"]), (&serde_json::Value::Null, &"ESTABLISHED".into()));
+    let metrics = web.text("/metrics");
+    for line in [
+        "metalbond_updates_refused_total{reason=\"policy\"} 1",
+        "metalbond_subscriptions_refused_total 1",
+        "metalbond_peer_updates_refused_total{peer=\"127.0.0.1\",reason=\"policy\"} 1",
+        "metalbond_peer_subscriptions_refused_total{peer=\"127.0.0.1\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
+#[test]
+fn a_bad_policy_is_told_with_its_place_and_nothing_starts() {
+    let dir = Dir::new("policy-bad");
+    let policy = dir.put("policy.toml", &POLICY.replace("who =", "whom ="));
+    for args in [&["server", "--listen", "127.0.0.1:0", "--policy", &policy][..], &["check", "--policy", &policy]] {
+        let ended = run(args);
+        let expected = format!("metalbond: --policy {policy}:4:1: unknown field `whom`, expected one of");
+        assert_eq!(ended.code, Some(2), "{args:?}");
+        assert!(ended.stderr.last().unwrap().starts_with(&expected), "{:?}", ended.stderr);
+    }
+    let settings = dir.put("m.toml", &format!("[server]\npolicy = '{policy}'\n"));
+    let ended = run(&["check", &settings]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.last().unwrap().contains("policy.toml:4:1: unknown field"), "{:?}", ended.stderr);
+}
+
+#[test]
+fn check_explains_what_a_peer_may_do() {
+    let dir = Dir::new("policy-check");
+    let policy = dir.put("policy.toml", POLICY);
+    let check = |args: &[&str]| {
+        let ended = run(&[&["check", "--policy", &policy], args].concat());
+        (ended.code, ended.stdout)
+    };
+    assert_eq!(check(&[]), (Some(0), vec![format!("{policy}: ok (policy: 2 rules)")]));
+    let all = [
+        "from 127.0.0.1: rule 'hypervisors', number 1 of 2",
+        "  subscribe  23",
+        "  announce   VNIs 23; destinations 10.0.0.0/8; next hops self (self: 127.0.0.1); types all",
+    ];
+    assert_eq!(check(&["--from", "127.0.0.1"]), (Some(0), all.map(str::to_owned).into()));
+    let (code, said) = check(&["--from", "127.0.0.1", "--route", "23#10.0.0.1/32#127.0.0.1", "--vni", "42"]);
+    let asked =
+        ["subscription to 42: refused: rule 'hypervisors' allows no VNI 42", "23 10.0.0.1/32 via 127.0.0.1: allowed"];
+    assert_eq!((code, &said[3..]), (Some(1), &asked.map(str::to_owned)[..]));
+    let stranger = "dns:h1.example.org from 192.0.2.1: no rule is for it, so it is not let in";
+    let asked = ["--peer", "dns:h1.example.org", "--from", "192.0.2.1"];
+    assert_eq!(check(&asked), (Some(1), vec![stranger.to_owned()]));
+}
