@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use super::{Answer, Web, get};
+use super::{Answer, Web};
 use crate::authority::Authority;
 use crate::config::Dir;
 use crate::process::{DEADLINE, Process, Server, run};
