@@ -7,7 +7,7 @@ use metalbond_conformance::{VNI, route, until};
 use super::support::{Client, config, established, server_with};
 use crate::TLS;
 use crate::driver::{
-    CloseReason, Config, Grant, MetalBond, NextHop, NextHopKind, Policy, Route, Rule, SessionInfo, SessionState, Vni,
+    CloseReason, Config, Grant, MetalBond, NextHop, NextHopKind, Policy, Route, Rule, SessionInfo, Vni,
 };
 use crate::run;
 

@@ -34,6 +34,8 @@ mod scale;
 mod stalled;
 #[cfg(target_os = "linux")]
 mod table;
+#[cfg(target_os = "linux")]
+mod tls;
 
 fn main() {
     #[cfg(target_os = "linux")]

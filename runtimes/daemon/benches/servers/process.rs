@@ -42,6 +42,12 @@ impl Subject {
         Self { name, command, is_relay: false }
     }
 
+    /// The same with more arguments.
+    pub(crate) fn with(&self, args: &[String]) -> Self {
+        let command = [&self.command[..], args].concat();
+        Self { command, ..self.clone() }
+    }
+
     /// Starts it, and waits until it listens.
     pub(crate) fn start(&self) -> Process {
         // Free a moment ago; the system hands it out again to nobody who does not name it.

@@ -8,7 +8,7 @@ use crate::fan_out::Line;
 use crate::figure::{Figure, print_head, print_lines};
 use crate::process::Subject;
 use crate::scale::Scale;
-use crate::{client, fan_out, hypervisors, latency, plot, relay, stalled, table};
+use crate::{client, fan_out, hypervisors, latency, plot, relay, stalled, table, tls};
 
 type Measured<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 type Measure = for<'a> fn(&'a Subject, &'a Scale) -> Measured<'a, Vec<Figure>>;
@@ -65,12 +65,13 @@ pub(crate) fn main() {
         "stalled" false stalled::measure;
         "hypervisors" false hypervisors::measure;
         "client" false client::measure;
+        "tls" false tls::measure;
     };
     for Measurement { name, has_relay, measure } in measurements {
         if is_chosen(name) {
-            // The client is ours, whatever the server.
-            let is_measured =
-                |n: usize, subject: &Subject| (has_relay || !subject.is_relay) && (name != "client" || n < 2);
+            // The client is ours, whatever the server; and what others call the files of TLS is not known.
+            let is_ours = matches!(name, "client" | "tls");
+            let is_measured = |n: usize, subject: &Subject| (has_relay || !subject.is_relay) && (!is_ours || n < 2);
             let mut rounds = vec![Vec::new(); subjects.len()];
             for _ in 0..options.scale.rounds {
                 for (n, subject) in subjects.iter().enumerate().filter(|(n, subject)| is_measured(*n, subject)) {
