@@ -63,7 +63,7 @@ pub enum CloseReason {
     },
     /// Refused, because a connection from this address was closed for a limit: for this much longer.
     KeptOut(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
-    /// The [`Policy`](crate::Policy) has no rule that is for the peer.
+    /// The [`Policy`](crate::Policy) has no rule for the peer, or one that allows nothing.
     NotAllowed,
     /// The policy was replaced, and now allows the peer what it had refused to it, or no longer a network that it is subscribed to:
     /// in a new session it says everything again.
@@ -91,7 +91,7 @@ impl fmt::Display for CloseReason {
             Self::NotReading(d) => write!(f, "the peer has not read what was sent {d:?} ago"),
             Self::Limit { limit, max } => write!(f, "more than {max} {limit}"),
             Self::KeptOut(d) => write!(f, "this address went over a limit and is kept out for {d:?} more"),
-            Self::NotAllowed => f.write_str("the policy has no rule for this peer"),
+            Self::NotAllowed => f.write_str("the policy allows this peer nothing"),
             Self::PolicyChanged => f.write_str("the policy changed what this peer may do"),
             Self::Removed => f.write_str("the peer was removed"),
             Self::ResetRequested => f.write_str("a reset was asked for"),

@@ -27,8 +27,8 @@ pub use prefixes::{ParsePrefixSetError, PrefixSet};
 pub use rule::{Grant, Rule};
 pub use vnis::{ParseVniSetError, VniSet};
 
-/// What the peers that a node accepts may do. The first rule that is for a peer says all that it may do; whom no rule is for is
-/// not let in. Without a policy everybody may do everything, as with the reference implementation.
+/// What the peers that a node accepts may do. The first rule that is for a peer says all that it may do; whom no rule is for, or
+/// one that allows nothing, is not let in. Without a policy everybody may do everything, as with the reference implementation.
 ///
 /// A policy decides about what peers announce and subscribe to, never about what this node does itself or what it takes from the
 /// servers that it dials. With the feature `serde` it can be read from TOML, for example.
@@ -71,11 +71,12 @@ impl Policy {
         &self.rules
     }
 
-    /// What a peer may do; `None`: there is no rule for it, and it may do nothing. `names`: what its certificate proves, if it has
+    /// What a peer may do; `None`: there is no rule for it, or one that allows nothing. `names`: what its certificate proves, if it has
     /// shown one; `addr`: where it comes from.
     pub fn permit(&self, names: Option<&[PeerName]>, addr: IpAddr) -> Option<Permit> {
         let is_for = |rule: &&Arc<Rule>| rule.who.iter().any(|pattern| pattern.matches(names, addr));
-        self.rules.iter().find(is_for).map(|rule| Permit::new(rule.clone(), names, addr))
+        let rule = self.rules.iter().find(is_for)?;
+        (!rule.allows_nothing()).then(|| Permit::new(rule.clone(), names, addr))
     }
 }
 

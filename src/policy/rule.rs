@@ -29,6 +29,13 @@ pub struct Rule {
     pub max_vnis: Option<usize>,
 }
 
+impl Rule {
+    /// Whether it is there to keep somebody out.
+    pub fn allows_nothing(&self) -> bool {
+        self.subscribe.is_empty() && self.announce.is_empty()
+    }
+}
+
 /// Routes that may be announced: those for which all of this holds.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

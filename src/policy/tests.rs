@@ -69,7 +69,6 @@ fn the_first_rule_that_is_for_a_peer_is_the_only_one() {
     for (texts, addr, expected) in [
         (Some(&["dns:h7.hyp.example.org"][..]), "2001:db8::7", "hypervisors"),
         (Some(&["dns:other.example.org", "uri:spiffe://hyp/7"]), "2001:db8::7", "hypervisors"),
-        (Some(&["dns:h9.hyp.example.org"]), "2001:db8::7", "stolen"),
         (Some(&["dns:h7.hyp.example.org"]), "192.0.2.7", "hypervisors"),
         (Some(&["dns:other.example.org"]), "192.0.2.7", "gateways"),
         (None, "::ffff:192.0.2.7", "gateways"),
@@ -81,6 +80,14 @@ fn the_first_rule_that_is_for_a_peer_is_the_only_one() {
     let policy = Policy::new(policy.rules()[..3].iter().map(|rule| Rule::clone(rule)));
     assert_eq!(policy.permit(None, H7), None, "whom no rule is for may do nothing");
     assert_eq!(Policy::default().permit(None, H7), None);
+}
+
+#[test]
+fn a_rule_that_allows_nothing_keeps_out_whom_a_later_one_would_let_in() {
+    let names = names(&["dns:h9.hyp.example.org", "ip:2001:db8::9"]);
+    assert_eq!(policy().permit(Some(&names), H7), None);
+    let policy = Policy::new(policy().rules()[1..].iter().map(|rule| Rule::clone(rule)));
+    assert!(policy.permit(Some(&names), H7).is_some());
 }
 
 #[test]

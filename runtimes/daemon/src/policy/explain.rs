@@ -25,7 +25,7 @@ pub(crate) fn explain(policy: &Policy, question: &Question<'_>) -> (String, bool
     who.extend(question.from.map(|addr| format!("from {addr}")));
     let who = who.join(" ");
     let Some(permit) = policy.permit(names, from) else {
-        return (format!("{who}: no rule is for it, so it is not let in\n"), false);
+        return (format!("{who}: no rule allows it anything, so it is not let in\n"), false);
     };
     let mut text = rule(&who, policy, &permit);
     let mut is_allowed = true;

@@ -19,7 +19,7 @@ pub(crate) struct BadPolicy(String);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PolicyArgs {
-    /// A TOML file that says what peers may do; whom none of its rules is for is not let in. Without it, everybody may do
+    /// A TOML file that says what peers may do; whom none of its rules allows anything is not let in. Without it, everybody may do
     /// everything. SIGHUP, or a change of the file, has it read again
     #[arg(long, value_name = "FILE", env = "METALBOND_POLICY", help_heading = "Policy")]
     pub(crate) policy: Option<PathBuf>,

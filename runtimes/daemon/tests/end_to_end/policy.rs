@@ -88,7 +88,7 @@ fn a_changed_policy_holds_for_those_who_are_here() {
     // Whoever may do nothing is out.
     dir.put("policy.toml", &POLICY.replace("127.0.0.0/8", "192.0.2.0/24"));
     server.process.signal(Signal::HUP);
-    let said = server.process.log("the policy has no rule for this peer");
+    let said = server.process.log("the policy allows this peer nothing");
     assert!(said.contains("peer=\"127.0.0.1:"), "{said}");
     reader.until::<&str>(&[]);
 }
@@ -149,7 +149,7 @@ fn check_explains_what_a_peer_may_do() {
     let asked =
         ["subscription to 42: refused: rule 'hypervisors' allows no VNI 42", "23 10.0.0.1/32 via 127.0.0.1: allowed"];
     assert_eq!((code, &said[3..]), (Some(1), &asked.map(str::to_owned)[..]));
-    let stranger = "dns:h1.example.org from 192.0.2.1: no rule is for it, so it is not let in";
+    let stranger = "dns:h1.example.org from 192.0.2.1: no rule allows it anything, so it is not let in";
     let asked = ["--peer", "dns:h1.example.org", "--from", "192.0.2.1"];
     assert_eq!(check(&asked), (Some(1), vec![stranger.to_owned()]));
 }
