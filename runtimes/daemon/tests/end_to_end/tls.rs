@@ -86,6 +86,17 @@ fn who_has_a_good_certificate_is_let_in_and_nobody_else() {
 }
 
 #[test]
+fn a_server_is_loaded_over_tls_too() {
+    let world = World::new("bench");
+    let server = world.server(&[]);
+    let addr = server.addrs[0].to_string();
+    let args = world.args("bench.example", &world.ca.issue("bench.example", 90));
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let ended = run(&[&["bench", "--server", &addr, "--routes", "10", "--subscribers", "1"], &args[..]].concat());
+    assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
+}
+
+#[test]
 fn a_server_has_to_be_the_one_that_was_asked_for() {
     let world = World::new("name");
     let server = world.server_as(&world.ca.issue("other.example", 90), &[]);
@@ -249,6 +260,16 @@ fn what_is_wrong_with_a_file_is_told_with_its_name() {
         let args = ["server", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca];
         let ended = run(&args);
         assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {why}")]));
+    }
+
+    // As openssl makes it, if it isn't told otherwise.
+    let first = world.dir.put("first.crl", include_str!("keys/v1.crl"));
+    for (crl, why) in [
+        (&first, "its revocation list 1 is of version 1, where 2 is needed: it has no extensions"),
+        (&ca, "there is no revocation list in it, in PEM"),
+    ] {
+        let ended = run(&["client", "--server", "127.0.0.1:1", "--tls-ca", &ca, "--tls-crl", crl]);
+        assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {crl}: {why}")]));
     }
 }
 
