@@ -1,6 +1,6 @@
 //! Servers and clients that prove who they are.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,6 +9,7 @@ use crate::authority::{Authority, Identity, now};
 use crate::config::Dir;
 use crate::http::{place, until_metric};
 use crate::process::{Process, Server, Signal, bound, run};
+use crate::systemd::hand_over;
 
 const ROUTE: &str = "23#10.0.0.1/32#2001:db8::1";
 
@@ -154,6 +155,29 @@ fn a_server_may_let_in_who_shows_nothing_but_none_who_shows_something_bad() {
     without.log("ESTABLISHED");
     let _old = world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]);
     server.process.log("TLS: the client's certificate has expired");
+}
+
+#[test]
+fn a_socket_that_is_handed_over_is_one_of_tls() {
+    let world = World::new("socket");
+    let args = world.args("server", &world.ca.issue("127.0.0.1", 90));
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap();
+    let mut server = hand_over(listener, "metalbond", &[&["server"], &args[..]].concat());
+    assert_eq!(bound(&server.log("TLS: listening on ")), own);
+    world.client("a.example", own, &[]).log("ESTABLISHED");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_an_error_in_the_log_and_starts_nevertheless() {
+    let world = World::new("expired");
+    let args = world.args("server", &world.ca.issue("127.0.0.1", -1));
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let mut server = Process::start(&[&["server", "--listen", "127.0.0.1:0"], &args[..]].concat());
+    let line = server.log("server.crt: has expired, at ");
+    assert!(line.contains(" ERROR "), "{line}");
+    server.log("TLS: listening on ");
 }
 
 #[test]
