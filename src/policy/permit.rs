@@ -79,7 +79,8 @@ impl Permit {
             return Err(Denied::Kind(kind));
         }
         let is_own = hops.own && self.own.contains(&addr);
-        if !is_own && !(hops.source && self.source == addr) && !hops.addrs.contains(addr) {
+        let is_source = hops.source && self.source == addr;
+        if !(is_own || is_source || hops.addrs.contains(addr)) {
             return Err(Denied::NextHop(addr));
         }
         let targets = grant.target_vnis.as_ref().unwrap_or(&grant.vnis);

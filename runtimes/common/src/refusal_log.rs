@@ -35,7 +35,8 @@ impl RefusalLog {
         let peer = refusal.remote.map_or_else(|| "a client that has left".to_owned(), |remote| remote.to_string());
         let names = refusal.names.as_deref().map(names_of);
         let held = (held > 0).then_some(held);
-        warn!(peer, names, conn = refusal.conn.map(display), held, "refused: {refusal}");
+        let conn = refusal.conn.map(display);
+        warn!(peer, names, conn, held, "refused: {refusal}");
     }
 
     /// How many were held back, if it is time to say something.

@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod listen;
 mod many;
+mod policy;
 mod reconnect;
 mod record;
 mod routes;

@@ -1,0 +1,145 @@
+//! A policy: a peer that tries everything that is forbidden gets nothing of it, and keeps its session; nobody else notices.
+
+use std::collections::BTreeSet;
+
+use metalbond_conformance::{VNI, route, until};
+
+use super::support::{Client, config, established, server_with};
+use crate::TLS;
+use crate::driver::{
+    CloseReason, Config, Grant, MetalBond, NextHop, NextHopKind, Policy, Route, Rule, SessionInfo, SessionState, Vni,
+};
+use crate::run;
+
+/// 10.0.23.0/24 behind 2001:db8::66, byte by byte as in the protocol's description.
+const FORBIDDEN_ADD: &[u8] = &[
+    1, 0, 0x20, 5, 0x10, 0x17, 0x1a, 8, 0x12, 4, 10, 0, 23, 0, 0x18, 24, 0x22, 0x12, 0x0a, 16, 0x20, 1, 0x0d, 0xb8, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x66,
+];
+
+#[test]
+fn a_peer_that_tries_everything_that_is_forbidden_gets_nothing_of_it_and_keeps_its_session() {
+    run(async {
+        let (server, addr) = server_with(Config { policy: Some(policy(&[1, 2])), ..config() }).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        let hostile = Client::of(addr).await;
+        let allowed = of(1);
+        let hop = allowed.next_hop;
+        let forbidden = [
+            Route { vni: Vni(24), ..allowed },
+            Route { prefix: "0.0.0.0/0".parse().unwrap(), ..allowed },
+            Route { prefix: "11.0.0.0/32".parse().unwrap(), ..allowed },
+            Route { prefix: "2001:db8::/64".parse().unwrap(), ..allowed },
+            of(3),
+            Route { next_hop: NextHop::standard("192.0.2.1".parse().unwrap()), ..allowed },
+            Route { next_hop: NextHop { target_vni: 24, ..hop }, ..allowed },
+            Route { next_hop: NextHop { kind: NextHopKind::Nat { from: 1, to: 9 }, ..hop }, ..allowed },
+            Route { next_hop: NextHop { kind: NextHopKind::LoadBalancer, ..hop }, ..allowed },
+        ];
+        for route in forbidden {
+            hostile.node.announce_route(route).await.unwrap();
+        }
+        hostile.node.subscribe(Vni(24)).await.unwrap();
+        server.announce_route(Route { vni: Vni(24), ..allowed }).await.unwrap();
+        hostile.node.announce_route(allowed).await.unwrap();
+
+        subscriber.table.becomes(&[allowed].into()).await;
+        assert_eq!(subscriber.table.additions, 1);
+        until("all refused", || async { refused(&server).await == (9, 1) }).await;
+        assert_eq!(hostile.node.route_table().learned(Vni(24)).await.unwrap(), []);
+        assert!(hostile.is_established().await);
+        assert_eq!(server.route_table().routes(VNI).await.unwrap(), [allowed]);
+    });
+}
+
+#[test]
+fn a_flood_of_what_is_forbidden_delays_no_route() {
+    run(async {
+        let (server, addr) = server_with(Config { policy: Some(policy(&[1])), ..config() }).await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        let mut hostile = established(addr).await;
+        hostile.send(&FORBIDDEN_ADD.repeat(10_000)).await;
+        announcer.node.announce_route(of(1)).await.unwrap();
+        subscriber.table.becomes(&[of(1)].into()).await;
+        until("all refused", || async { refused(&server).await == (10_000, 0) }).await;
+        assert_eq!(server.route_table().routes(VNI).await.unwrap(), [of(1)]);
+        assert_eq!(server.peers().await.unwrap().len(), 3, "it has kept its session");
+    });
+}
+
+#[test]
+fn whom_the_policy_allows_nothing_is_not_let_in() {
+    run(async {
+        let policy = Policy::new([Rule { who: vec!["from:192.0.2.0/24".parse().unwrap()], ..rule(&[1]) }]);
+        let (server, addr) = server_with(Config { policy: Some(policy), ..config() }).await;
+        let client = Client::of(addr).await;
+        until("several tries", || async { client.dials().await > 3 }).await;
+        let peer = client.node.peers().await.unwrap()[0].configured().unwrap().clone();
+        assert_eq!(peer.sessions, 0);
+        assert!(matches!(peer.last_close, Some(CloseReason::Transport(_))), "{:?}", peer.last_close);
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn a_new_policy_holds_for_those_who_are_here() {
+    run(async {
+        let (server, addr) = server_with(Config { policy: Some(policy(&[1, 2])), ..config() }).await;
+        let announcer = Client::of(addr).await;
+        let mut subscriber = Client::subscribed(addr).await;
+        for hypervisor in 1..=3 {
+            announcer.node.announce_route(of(hypervisor)).await.unwrap();
+        }
+        subscriber.table.becomes(&[of(1), of(2)].into()).await;
+
+        server.set_policy(Some(policy(&[2, 3]))).await.unwrap();
+        subscriber.table.becomes(&[of(2), of(3)].into()).await;
+        assert_eq!(subscriber.table.removals, 1, "what stays allowed was never gone");
+
+        server.set_policy(None).await.unwrap();
+        subscriber.table.becomes(&(1..=3).map(|hypervisor| of(hypervisor)).collect()).await;
+        server.set_policy(Some(Policy::default())).await.unwrap();
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("an empty table", || async { server.route_table().routes(VNI).await.unwrap().is_empty() }).await;
+    });
+}
+
+/// An ordinary route to 10.0.0.6/32.
+fn of(hypervisor: u16) -> Route {
+    route(6, hypervisor)
+}
+
+/// Everybody of this machine may announce ordinary routes within 10.0.0.0/8, in [`VNI`], behind these hypervisors.
+fn policy(hypervisors: &[u16]) -> Policy {
+    Policy::new([rule(hypervisors)])
+}
+
+fn rule(hypervisors: &[u16]) -> Rule {
+    // Over TLS, who they are is in their certificate.
+    let who = if TLS { "dns:localhost" } else { "from:127.0.0.1" };
+    let hops: BTreeSet<_> = hypervisors.iter().map(|n| of(*n).next_hop.addr.to_string()).collect();
+    let grant = Grant {
+        prefixes: "10.0.0.0/8".parse().unwrap(),
+        next_hops: hops.into_iter().collect::<Vec<_>>().join(",").parse().unwrap(),
+        types: "STD".parse().unwrap(),
+        ..Grant::own("23".parse().unwrap())
+    };
+    Rule {
+        name: "these".into(),
+        who: vec![who.parse().unwrap()],
+        subscribe: "23".parse().unwrap(),
+        announce: vec![grant],
+        max_routes: None,
+        max_vnis: None,
+    }
+}
+
+/// Routes and subscriptions that were refused to those who are connected.
+async fn refused(server: &MetalBond) -> (u64, u64) {
+    let peers = server.peers().await.unwrap();
+    let sessions = peers.iter().filter_map(|peer| peer.session());
+    sessions.map(|SessionInfo { counters, .. }| counters).fold((0, 0), |(routes, subscriptions), counters| {
+        (routes + counters.refused_routes, subscriptions + counters.refused_subscriptions)
+    })
+}
