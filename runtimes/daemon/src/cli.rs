@@ -48,7 +48,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Receive routes from clients and pass them on to the others that subscribed to their network
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     /// Announce routes to servers, and print those of others as they come and go
     Client(Box<ClientArgs>),
     /// Run again what was recorded with --record, and compare what comes out with what came out then

@@ -22,7 +22,7 @@ use crate::tls::{self, Files, Holder};
 
 /// Runs a server until SIGTERM or SIGINT.
 pub(crate) async fn run(
-    args: ServerArgs,
+    args: Box<ServerArgs>,
     source: Source,
     from_file: Vec<Setting>,
     sockets: Sockets,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use hdrhistogram::Histogram;
 use metalbond::{PeerInfo, SessionInfo};
-use metalbond_tokio::{Changes, Config, Endpoint, MetalBond};
+use metalbond_tokio::{Changes, Config, Endpoint, MetalBond, TlsConfig};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
@@ -26,6 +26,7 @@ const SESSIONS_LOOK: Duration = Duration::from_millis(500);
 /// All clients of a run.
 pub(super) struct Clients {
     server: Endpoint,
+    tls: Option<TlsConfig>,
     timeout: Duration,
     /// Those that announce, then those that subscribe.
     nodes: Vec<MetalBond>,
@@ -36,10 +37,10 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(args: &BenchArgs) -> Self {
+    pub(super) fn new(args: &BenchArgs, tls: Option<TlsConfig>) -> Self {
         let (nodes, seen, following) = (Vec::new(), Vec::new(), Vec::new());
         let (server, announcers) = (args.server.clone(), args.announcers as usize);
-        Self { server, timeout: args.timeout(), nodes, announcers, seen, following }
+        Self { server, tls, timeout: args.timeout(), nodes, announcers, seen, following }
     }
 
     pub(super) fn announcers(&self) -> &[MetalBond] {
@@ -90,6 +91,9 @@ impl Clients {
     async fn start(&mut self) -> anyhow::Result<(MetalBond, Changes)> {
         let (node, changes) = MetalBond::start(Config { restart_time: 0, ..Config::default() })?;
         self.nodes.push(node.clone());
+        if let Some(tls) = &self.tls {
+            node.set_tls(tls.clone()).await?;
+        }
         node.add_peer(self.server.clone()).await?;
         Ok((node, changes))
     }

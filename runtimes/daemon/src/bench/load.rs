@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metalbond::Route;
+use metalbond_tokio::TlsConfig;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -38,8 +39,8 @@ pub(super) struct Measured {
 }
 
 impl<'a> Load<'a> {
-    pub(super) fn new(args: &'a BenchArgs) -> Self {
-        Self { args, plan: Plan::new(args.vni), start: Instant::now(), clients: Clients::new(args) }
+    pub(super) fn new(args: &'a BenchArgs, tls: Option<TlsConfig>) -> Self {
+        Self { args, plan: Plan::new(args.vni), start: Instant::now(), clients: Clients::new(args, tls) }
     }
 
     /// All phases.

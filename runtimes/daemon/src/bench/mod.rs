@@ -17,7 +17,10 @@ use hdrhistogram::Histogram;
 use metalbond::Vni;
 use metalbond_tokio::Endpoint;
 
+use crate::api::Role;
+use crate::http::HttpArgs;
 use crate::signals::Stop;
+use crate::tls::{Files, Holder, TlsArgs};
 use crate::{inspect, limits, spec};
 use load::{Load, Measured};
 use report::Report;
@@ -72,9 +75,21 @@ pub(crate) struct BenchArgs {
     /// Print the report as one JSON document
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl BenchArgs {
+    /// What is wrong with them beyond what each says alone.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.tls.check()
+    }
+
+    /// The files with certificates.
+    fn secrets(&self) -> Files {
+        Files { role: Role::Client, tls: self.tls.clone(), is_anonymous: false, http: HttpArgs::default() }
+    }
+
     fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout.into())
     }
@@ -103,7 +118,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 /// All that was measured, and how long routes that moved took.
 async fn load(args: &BenchArgs) -> anyhow::Result<(Measured, Histogram<u64>)> {
     let mut stop = Stop::new()?;
-    let mut load = Load::new(args);
+    let tls = Holder::read(args.secrets()).await?.held().peers();
+    let mut load = Load::new(args, tls);
     let measured = tokio::select! {
         signal = stop.signalled() => Err(anyhow!("{signal} before the end; all is withdrawn")),
         measured = load.run() => measured,

@@ -162,6 +162,7 @@ fn check(cli: &Cli) -> Result<(), String> {
     match &cli.command {
         Command::Server(args) => cli::check_server(args),
         Command::Client(args) => cli::check_client(args),
+        Command::Bench(args) => args.check(),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::parse_x509_crl;
+use x509_parser::x509::X509Version;
 
 use super::expiry::Expiry;
 use super::pem;
@@ -46,6 +47,10 @@ fn next_update(path: &Path, lists: &[CertificateRevocationListDer<'_>]) -> Resul
     for (n, list) in lists.iter().enumerate() {
         let (_, parsed) = parse_x509_crl(list)
             .map_err(|_| BadFile::new(path, format!("its revocation list {} is no good X.509", n + 1)))?;
+        if parsed.version() != Some(X509Version::V2) {
+            let why = format!("its revocation list {} is of version 1, where 2 is needed: it has no extensions", n + 1);
+            return Err(BadFile::new(path, why));
+        }
         let next = parsed.next_update().map(|time| time.timestamp());
         first = first.into_iter().chain(next).min();
     }

@@ -100,7 +100,7 @@ fn a_manager_that_does_not_listen_holds_up_nothing() {
 }
 
 /// Standard input is handed over, so often, by these names.
-fn hand_over(socket: impl Into<OwnedFd>, names: &str, args: &[&str]) -> Process {
+pub(crate) fn hand_over(socket: impl Into<OwnedFd>, names: &str, args: &[&str]) -> Process {
     let count = names.split(':').count();
     let redirect: String = (0..count).map(|i| format!(" {}<&0", 3 + i)).collect();
     let script = format!("exec{redirect}; LISTEN_PID=$$ LISTEN_FDS={count} LISTEN_FDNAMES={names} exec \"$0\" \"$@\"");

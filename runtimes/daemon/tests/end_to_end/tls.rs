@@ -1,6 +1,6 @@
 //! Servers and clients that prove who they are.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,6 +9,7 @@ use crate::authority::{Authority, Identity, now};
 use crate::config::Dir;
 use crate::http::{place, until_metric};
 use crate::process::{Process, Server, Signal, bound, run};
+use crate::systemd::hand_over;
 
 const ROUTE: &str = "23#10.0.0.1/32#2001:db8::1";
 
@@ -86,6 +87,17 @@ fn who_has_a_good_certificate_is_let_in_and_nobody_else() {
 }
 
 #[test]
+fn a_server_is_loaded_over_tls_too() {
+    let world = World::new("bench");
+    let server = world.server(&[]);
+    let addr = server.addrs[0].to_string();
+    let args = world.args("bench.example", &world.ca.issue("bench.example", 90));
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let ended = run(&[&["bench", "--server", &addr, "--routes", "10", "--subscribers", "1"], &args[..]].concat());
+    assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
+}
+
+#[test]
 fn a_server_has_to_be_the_one_that_was_asked_for() {
     let world = World::new("name");
     let server = world.server_as(&world.ca.issue("other.example", 90), &[]);
@@ -143,6 +155,29 @@ fn a_server_may_let_in_who_shows_nothing_but_none_who_shows_something_bad() {
     without.log("ESTABLISHED");
     let _old = world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]);
     server.process.log("TLS: the client's certificate has expired");
+}
+
+#[test]
+fn a_socket_that_is_handed_over_is_one_of_tls() {
+    let world = World::new("socket");
+    let args = world.args("server", &world.ca.issue("127.0.0.1", 90));
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap();
+    let mut server = hand_over(listener, "metalbond", &[&["server"], &args[..]].concat());
+    assert_eq!(bound(&server.log("TLS: listening on ")), own);
+    world.client("a.example", own, &[]).log("ESTABLISHED");
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_an_error_in_the_log_and_starts_nevertheless() {
+    let world = World::new("expired");
+    let args = world.args("server", &world.ca.issue("127.0.0.1", -1));
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let mut server = Process::start(&[&["server", "--listen", "127.0.0.1:0"], &args[..]].concat());
+    let line = server.log("server.crt: has expired, at ");
+    assert!(line.contains(" ERROR "), "{line}");
+    server.log("TLS: listening on ");
 }
 
 #[test]
@@ -249,6 +284,16 @@ fn what_is_wrong_with_a_file_is_told_with_its_name() {
         let args = ["server", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--tls-ca", ca];
         let ended = run(&args);
         assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {why}")]));
+    }
+
+    // As openssl makes it, if it isn't told otherwise.
+    let first = world.dir.put("first.crl", include_str!("keys/v1.crl"));
+    for (crl, why) in [
+        (&first, "its revocation list 1 is of version 1, where 2 is needed: it has no extensions"),
+        (&ca, "there is no revocation list in it, in PEM"),
+    ] {
+        let ended = run(&["client", "--server", "127.0.0.1:1", "--tls-ca", &ca, "--tls-crl", crl]);
+        assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {crl}: {why}")]));
     }
 }
 
