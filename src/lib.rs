@@ -94,6 +94,8 @@
 //!   some other peer announces, and not from a server to a server.
 //! - *no gap*: while such a peer's view always holds a next hop for a destination, a peer with the capability `ordered`
 //!   never sees it with none.
+//! - *policy*: with a [`Policy`], whatever it does not allow is told to nobody; and once drained, a new one holds for all that was said
+//!   before.
 //! - *replay*: same seed, same inputs, same outputs, byte for byte.
 //!
 //! # Features
@@ -114,6 +116,8 @@
 //! | [`Instant`] | `"12.345678901"`: seconds, exact to the nanosecond |
 //! | bytes | `"01000002"`: hexadecimal |
 //! | [`Config`] | an object; what is missing when it is read is as by default, an unknown name is an error |
+//! | [`PeerName`], [`PeerPattern`] | `"dns:h7.example.org"`, `"from:10.0.0.0/8"`: as they are printed |
+//! | [`VniSet`], [`PrefixSet`], [`NextHopSet`], [`KindSet`] | `"23, 100-199"`; where people write, also `[23, "100-199"]` and `23` |
 //! | [`SessionInfo`] and other structs | an object with the fields' names |
 //!
 //! What could not be made otherwise is refused, a prefix that is too long for its address for example. In a new minor

@@ -56,7 +56,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
     if let Some(path) = &args.policy {
         let policy = policy::read(path).map_err(|why| vec![why.to_string()])?;
         let is_asked = !args.peer.is_empty() || args.from.is_some();
-        if !is_asked && !(args.route.is_empty() && args.vni.is_empty()) {
+        let has_questions = !args.route.is_empty() || !args.vni.is_empty();
+        if has_questions && !is_asked {
             return Err(vec!["--route and --vni: of whom? --peer or --from is missing".to_owned()]);
         }
         if is_asked {
