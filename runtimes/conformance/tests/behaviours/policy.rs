@@ -98,7 +98,7 @@ fn a_new_policy_holds_for_those_who_are_here() {
         assert_eq!(subscriber.table.removals, 1, "what stays allowed was never gone");
 
         server.set_policy(None).await.unwrap();
-        subscriber.table.becomes(&(1..=3).map(|hypervisor| of(hypervisor)).collect()).await;
+        subscriber.table.becomes(&(1..=3).map(of).collect()).await;
         server.set_policy(Some(Policy::default())).await.unwrap();
         until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
         until("an empty table", || async { server.route_table().routes(VNI).await.unwrap().is_empty() }).await;
