@@ -74,12 +74,9 @@ fn whom_no_rule_is_for_is_closed_at_its_hello_and_told_nothing() {
 #[test]
 fn a_peer_is_who_its_certificate_says_wherever_it_comes_from() {
     let rule = Rule {
-        name: "h1".into(),
-        who: vec!["dns:h1.example.org".parse().unwrap()],
         subscribe: "23".parse().unwrap(),
         announce: vec![Grant::own("23".parse().unwrap())],
-        max_routes: None,
-        max_vnis: None,
+        ..Rule::new("h1", ["dns:h1.example.org".parse().unwrap()])
     };
     let mut rig = unwatched(Some(Policy::new([rule])));
     let (stranger, conn) = (rig.accept_from(host(1)), rig.accept_from(host(9)));

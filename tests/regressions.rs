@@ -103,3 +103,29 @@ fn a_route_that_comes_while_its_vni_is_left_is_dropped() {
     let setup = Setup { clients: [Legacy, Pipelining, Quick, Legacy], seed: 5_562_380_625_539_182_300, ..ONE };
     run(setup, &[Subscribe(3, 2), Pause(3), Unsubscribe(3, 2), Announce(1, 2, 1, 2)]);
 }
+
+/// The first model of policies took an UNSUBSCRIBE of what was never asked for as one of what was refused.
+#[test]
+fn one_of_the_reference_that_leaves_a_vni_it_never_asked_for_keeps_its_routes_whatever_the_policy() {
+    let setup = Setup { servers: 2, clients: [Client, Legacy, Pipelining, Client], pacing: true, ..ONE };
+    run(setup, &[Policy(6, 6), Announce(4, 0, 0, 0), Unsubscribe(4, 0), Subscribe(0, 0), Policy(0, 0)]);
+}
+
+#[test]
+fn policies_that_take_and_give_back_end_with_what_was_said() {
+    let setup = Setup { clients: [Client, Legacy, Quick, Client], ..ONE };
+    let takes = [Policy(0, 1), Policy(0, 2), Policy(0, 3), Policy(0, 4), Policy(0, 5), Policy(0, 6)];
+    for (take, announcer) in takes.into_iter().flat_map(|take| (1..=4).map(move |host| (take, host))) {
+        run(
+            setup,
+            &[
+                Subscribe(2, 0),
+                Announce(announcer, 0, 0, 0),
+                Announce(announcer, 0, 1, 3),
+                take,
+                Advance(3),
+                Policy(0, 0),
+            ],
+        );
+    }
+}

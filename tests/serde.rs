@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metalbond::{
-    Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Input, Instant, Limit,
-    MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerMisbehaved, Prefix, Route,
-    SessionInfo, SessionState, Transition, TransportEnd, Vni,
+    Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Grant, Input, Instant,
+    Limit, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerMisbehaved, PeerName,
+    Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition, TransportEnd, Vni, VniSet,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -194,6 +194,38 @@ fn what_a_node_tells_of_itself_is_objects() {
             "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "counters": counters
         }),
     );
+}
+
+#[test]
+fn a_policy_is_read_as_people_write_it_and_comes_back() {
+    let written = json!({ "peer": [{
+        "name": "hypervisors", "who": ["dns:*.example.org", "from:10.0.0.0/8"], "subscribe": [23, "100-199"], "max-routes": 5,
+        "announce": [{
+            "vnis": "all", "prefixes": ["10.0.0.0/8"], "next-hops": ["self", "2001:db8::7"], "types": ["STD", "LB"], "target-vnis": 7
+        }]
+    }] });
+    let policy: Policy = serde_json::from_value(written).unwrap();
+    let grant = Grant {
+        prefixes: "10.0.0.0/8".parse().unwrap(),
+        next_hops: "self, 2001:db8::7".parse().unwrap(),
+        types: "STD, LB".parse().unwrap(),
+        target_vnis: Some("7".parse().unwrap()),
+        ..Grant::own(VniSet::ALL)
+    };
+    let rule = Rule {
+        subscribe: "23, 100-199".parse().unwrap(),
+        announce: vec![grant],
+        max_routes: Some(5),
+        ..Rule::new("hypervisors", ["dns:*.example.org", "from:10.0.0.0/8"].map(|who| who.parse().unwrap()))
+    };
+    assert_eq!(policy, Policy::new([rule]));
+    comes_back(&policy);
+    let names: std::sync::Arc<[PeerName]> = ["dns:h7", "ip:10.0.0.7"].map(|name| name.parse().unwrap()).into();
+    let conn = ConnId::accepted(1);
+    let json = json!({ "identified": { "conn": "a1", "names": ["dns:h7", "ip:10.0.0.7"] } });
+    looks_like(Input::Identified { conn, names }, json);
+    looks_like(Input::Command(Command::SetPolicy(None)), json!({ "command": { "set_policy": null } }));
+    comes_back(&Input::Command(Command::SetPolicy(Some(policy))));
 }
 
 #[test]

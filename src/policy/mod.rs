@@ -36,14 +36,10 @@ pub use vnis::{ParseVniSetError, VniSet};
 /// ```
 /// use metalbond::{Grant, Policy, Rule, Vni};
 ///
-/// let tenants = "100-199".parse()?;
 /// let hypervisors = Rule {
-///     name: "hypervisors".into(),
-///     who: vec!["dns:*.hypervisors.example.org".parse()?],
 ///     subscribe: "100-199".parse()?,
-///     announce: vec![Grant::own(tenants)],
-///     max_routes: None,
-///     max_vnis: None,
+///     announce: vec![Grant::own("100-199".parse()?)],
+///     ..Rule::new("hypervisors", ["dns:*.hypervisors.example.org".parse()?])
 /// };
 /// let policy = Policy::new([hypervisors]);
 /// let names = ["dns:h7.hypervisors.example.org".parse()?, "ip:2001:db8::7".parse()?];

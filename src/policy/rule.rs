@@ -30,6 +30,19 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// One that is for these, and allows nothing yet.
+    pub fn new(name: impl Into<Arc<str>>, who: impl IntoIterator<Item = PeerPattern>) -> Self {
+        let (subscribe, announce) = (VniSet::default(), Vec::new());
+        Self {
+            name: name.into(),
+            who: who.into_iter().collect(),
+            subscribe,
+            announce,
+            max_routes: None,
+            max_vnis: None,
+        }
+    }
+
     /// Whether it is there to keep somebody out.
     pub fn allows_nothing(&self) -> bool {
         self.subscribe.is_empty() && self.announce.is_empty()

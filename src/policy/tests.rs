@@ -14,12 +14,9 @@ const H8: IpAddr = IpAddr::V6(core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0
 /// Hypervisors by certificate, gateways by address, a stolen certificate, everybody else.
 fn policy() -> Policy {
     let rule = |name: &str, who: &[&str], subscribe: &str, announce: Vec<Grant>| Rule {
-        name: name.into(),
-        who: who.iter().map(|pattern| pattern.parse().unwrap()).collect(),
         subscribe: subscribe.parse().unwrap(),
         announce,
-        max_routes: None,
-        max_vnis: None,
+        ..Rule::new(name, who.iter().map(|pattern| pattern.parse().unwrap()))
     };
     let vnis = |text: &str| text.parse::<VniSet>().unwrap();
     let tenants = Grant { prefixes: "10.0.0.0/8, fd00::/8".parse().unwrap(), ..Grant::own(vnis("100-199")) };
@@ -180,14 +177,7 @@ proptest! {
         addr in prop_oneof![Just(H7), Just(IpAddr::from([192, 0, 2, 7]))],
     ) {
         let everywhere = Grant { target_vnis: Some(VniSet::ALL), ..Grant::own(VniSet::ALL) };
-        let rule = Rule {
-            name: "all".into(),
-            who: [PeerPattern::Any].into(),
-            subscribe: VniSet::default(),
-            announce: vec_of([everywhere]),
-            max_routes: None,
-            max_vnis: None,
-        };
+        let rule = Rule { announce: vec_of([everywhere]), ..Rule::new("all", [PeerPattern::Any]) };
         let permit = Policy::new([rule]).permit(names.as_deref(), addr).unwrap();
         let is_own = match &names {
             Some(names) => names.contains(&PeerName::Ip(route.next_hop.addr)),

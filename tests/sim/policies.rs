@@ -13,12 +13,9 @@ const EVEN_HOSTS: [&str; 4] = ["from:2001:db8::", "from:2001:db8::2", "from:2001
 pub(crate) fn policy(n: u8) -> Option<Policy> {
     let all = || Grant { next_hops: "any".parse().unwrap(), target_vnis: Some(VniSet::ALL), ..Grant::own(VniSet::ALL) };
     let rule = |name: &str, who: &[&str], subscribe: &str, announce: &[Grant]| Rule {
-        name: name.into(),
-        who: who.iter().map(|text| text.parse::<PeerPattern>().unwrap()).collect(),
         subscribe: subscribe.parse().unwrap(),
         announce: announce.to_vec(),
-        max_routes: None,
-        max_vnis: None,
+        ..Rule::new(name, who.iter().map(|text| text.parse::<PeerPattern>().unwrap()))
     };
     let prefixes = |text: &str| text.parse::<PrefixSet>().unwrap();
     let rules = match n % COUNT {

@@ -17,14 +17,7 @@ impl MetalBond {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let (server, _) = MetalBond::start(Config::default())?;
-    /// let readers = Rule {
-    ///     name: "readers".into(),
-    ///     who: vec!["from:10.0.0.0/8".parse()?],
-    ///     subscribe: "100-199".parse()?,
-    ///     announce: vec![],
-    ///     max_routes: None,
-    ///     max_vnis: None,
-    /// };
+    /// let readers = Rule { subscribe: "100-199".parse()?, ..Rule::new("readers", ["from:10.0.0.0/8".parse()?]) };
     /// server.set_policy(Some(Policy::new([readers]))).await?;
     /// # Ok(())
     /// # }

@@ -125,14 +125,7 @@ fn rule(hypervisors: &[u16]) -> Rule {
         types: "STD".parse().unwrap(),
         ..Grant::own("23".parse().unwrap())
     };
-    Rule {
-        name: "these".into(),
-        who: vec![who.parse().unwrap()],
-        subscribe: "23".parse().unwrap(),
-        announce: vec![grant],
-        max_routes: None,
-        max_vnis: None,
-    }
+    Rule { subscribe: "23".parse().unwrap(), announce: vec![grant], ..Rule::new("these", [who.parse().unwrap()]) }
 }
 
 /// Routes and subscriptions that were refused to those who are connected.

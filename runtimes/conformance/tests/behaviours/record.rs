@@ -8,7 +8,7 @@ use metalbond_conformance::{VNI, routes, until, within};
 use smol::channel::{Receiver, Sender, unbounded};
 
 use super::support::{ANY, Client, Table, config, established, listen, node, secure, server};
-use crate::driver::{Config, ConfigError, MetalBond, RecordError, Step, Summary, replay};
+use crate::driver::{Config, ConfigError, MetalBond, Policy, RecordError, Rule, Step, Summary, replay};
 use crate::run;
 
 #[test]
@@ -45,6 +45,28 @@ fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
         let (client, routes_out) = replayed(of_client).await;
         assert_eq!(routes_out, table.additions + table.removals, "as the stream of changes has told");
         assert_eq!((client.changes > 0, client.is_cut), (true, false));
+    });
+}
+
+#[test]
+fn a_server_whose_policy_is_replaced_is_the_same_again() {
+    run(async {
+        let (tape, written) = tape();
+        let readers = Rule { subscribe: "23".parse().unwrap(), ..Rule::new("readers", ["any".parse().unwrap()]) };
+        let policy = Some(Policy::new([readers]));
+        let (server, _) = MetalBond::start_recording(Config { policy: policy.clone(), ..config() }, tape).unwrap();
+        secure(&server).await;
+        let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
+        let mut subscriber = Client::subscribed(addr).await;
+        let announcer = Client::of(addr).await;
+        announcer.node.announce_routes(routes(10, 1)).await.unwrap();
+        server.set_policy(None).await.unwrap();
+        subscriber.table.becomes(&routes(10, 1)).await;
+        server.set_policy(policy).await.unwrap();
+        subscriber.table.becomes(&[].into()).await;
+        within("the end", server.shutdown()).await;
+        let (server, _) = replayed(written).await;
+        assert!(server.inputs > 10 && !server.is_cut, "{server:?}");
     });
 }
 
