@@ -1,5 +1,7 @@
 //! What peers may do: a server with a policy, its clients, and `metalbond check`.
 
+use std::process::{Command, Stdio};
+
 use crate::config::Dir;
 use crate::http::Web;
 use crate::process::{Process, Server, Signal, run};
@@ -152,4 +154,52 @@ fn check_explains_what_a_peer_may_do() {
     let stranger = "dns:h1.example.org from 192.0.2.1: no rule allows it anything, so it is not let in";
     let asked = ["--peer", "dns:h1.example.org", "--from", "192.0.2.1"];
     assert_eq!(check(&asked), (Some(1), vec![stranger.to_owned()]));
+}
+
+#[test]
+fn the_example_of_the_documentation_is_explained_as_it_says() {
+    let text = include_str!("../../../../docs/policy.md");
+    let block = |kind: &str| text.split(kind).nth(1).unwrap().split("```").next().unwrap();
+    let dir = Dir::new("policy-doc");
+    let policy = dir.put("policy.toml", block("```toml\n"));
+    let (command, said) = block("```console\n").split_once("'\n").unwrap();
+    let command = command.replace("\\\n", "").replace('\'', "").replace("policy.toml", &policy);
+    let args: Vec<&str> = command.split_whitespace().skip(2).collect();
+    let ended = run(&args);
+    assert_eq!((ended.code, ended.stdout), (Some(1), said.lines().map(str::to_owned).collect()));
+}
+
+/// The commands that set up an authority for a cluster, as they are written.
+#[test]
+fn the_ten_commands_of_the_documentation_lead_to_a_session() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: there is no openssl");
+        return;
+    }
+    let text = include_str!("../../../../docs/security.md");
+    let commands: Vec<&str> = text.split("```sh\n").nth(1).unwrap().split("```").next().unwrap().lines().collect();
+    let [prepare @ .., server, client] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!(prepare.len() + 2, 10);
+    let dir = Dir::new("ten-commands");
+    let program = env!("CARGO_BIN_EXE_metalbond");
+    let shell = |script: &str| {
+        let mut shell = Command::new("sh");
+        let script = script.replace("metalbond check", &format!("{program} check"));
+        shell.args(["-ec", &script]).current_dir(dir.path("."));
+        shell
+    };
+    let prepared = shell(&prepare.join("\n")).output().unwrap();
+    assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
+    assert!(String::from_utf8_lossy(&prepared.stdout).ends_with("2001:db8::1: allowed\n"));
+
+    let start = |command: &str| {
+        let command = command.trim_end_matches(" &").replacen("metalbond", program, 1);
+        Process::spawn(shell(&format!("exec {command}")), Stdio::piped(), Stdio::piped())
+    };
+    let mut server = start(&server.replace("[::]:4711", "127.0.0.1:0"));
+    let addr = crate::process::bound(&server.log("listening on "));
+    let mut client = start(&client.replace("localhost:4711", &format!("localhost:{}", addr.port())));
+    client.log("new=ESTABLISHED");
+    let said = server.log("new=ESTABLISHED");
+    assert!(said.contains("dns:h1.hypervisors.example.org ip:2001:db8::1"), "{said}");
 }
