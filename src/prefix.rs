@@ -121,6 +121,11 @@ impl Prefix {
         if self.is_v6 { &self.octets } else { &self.octets[..4] }
     }
 
+    /// The address as a number, its first bit the highest, also of IPv4.
+    pub(crate) const fn bits(&self) -> u128 {
+        u128::from_be_bytes(self.octets)
+    }
+
     /// The same as 16: those of IPv4 are the first four.
     pub(crate) const fn padded_octets(&self) -> &[u8; 16] {
         &self.octets

@@ -1,10 +1,11 @@
 //! The cases: the core's hot functions, each on a stage of its own, through the public interface only.
 
 use std::hint::black_box;
+use std::net::Ipv4Addr;
 
 use bytes::{Bytes, BytesMut};
 use metalbond::wire::{Update, UpdateAction, put_update};
-use metalbond::{Command, ConnId, Input, Instant};
+use metalbond::{Command, ConnId, Grant, Input, Instant, PeerPattern, Policy, Prefix, PrefixSet, Rule, VniSet};
 
 use super::frames::{ADD, REMOVE, VNI, adds, decode, reads, removes, update, with_unknown_field};
 use super::server::{ANNOUNCER, Server};
@@ -39,6 +40,7 @@ pub(crate) const CASES: &[Case] = &[
         prepare: |n| receiving(Server::new(0), ANNOUNCER, adds(n), |server| server.announced()),
         expect: |n| n,
     },
+    Case { name: "announce, by a policy of 1,000 prefixes", times: 1, prepare: allowed, expect: |n| n },
     Case {
         name: "announce, one subscriber",
         times: 1,
@@ -90,6 +92,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "ten late joiners together", times: 10, prepare: |n| joining(10, n), expect: |n| 10 * n * ADD },
     Case { name: "behind by ten rewrites", times: 1, prepare: behind, expect: |n| n * ADD },
     Case { name: "compact the table", times: 1, prepare: sparse, expect: |n| n.div_ceil(16) },
+    Case { name: "held to a new policy of 1,000 prefixes", times: 1, prepare: held_to, expect: |n| n },
     Case { name: "the announcer vanishes, one subscriber", times: 1, prepare: vanishing, expect: |n| n * REMOVE },
 ];
 
@@ -185,6 +188,30 @@ fn sparse(routes: usize) -> Work {
     reads(withdrawn).iter().for_each(|read| server.feed(ANNOUNCER, read));
     Box::new(move || {
         server.drain();
+        server.announced()
+    })
+}
+
+/// 1,000 prefixes, one of which has all routes, in networks of which one is that of all routes.
+fn policy() -> Policy {
+    let others = (0..999u32).map(|n| Prefix::new(Ipv4Addr::from(0xc000_0000 + (n << 8)).into(), 24).unwrap());
+    let prefixes: PrefixSet = others.chain(["10.0.0.0/8".parse().unwrap()]).collect();
+    let vnis = (0..100).map(|n| VNI.0 + 2 * n..=VNI.0 + 2 * n).collect();
+    let next_hops = "2001:db8::/32".parse().unwrap();
+    let grant = Grant { prefixes, next_hops, ..Grant::own(vnis) };
+    Policy::new([Rule { announce: vec![grant], subscribe: VniSet::ALL, ..Rule::new("all", [PeerPattern::Any]) }])
+}
+
+fn allowed(routes: usize) -> Work {
+    let mut server = Server::new(0);
+    server.set_policy(policy());
+    receiving(server, ANNOUNCER, adds(routes), |server| server.announced())
+}
+
+fn held_to(routes: usize) -> Work {
+    let (mut server, mut policy) = (announced(0, routes), Some(policy()));
+    Box::new(move || {
+        policy.take().into_iter().for_each(|policy| server.set_policy(policy));
         server.announced()
     })
 }

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use metalbond::wire::{Hello, keepalive, subscription};
-use metalbond::{Command, Config, ConnId, Input, Instant, Node, TransportEnd};
+use metalbond::{Command, Config, ConnId, Input, Instant, Node, Policy, TransportEnd};
 
 use super::frames::VNI;
 
@@ -68,6 +68,12 @@ impl Server {
 
     pub(crate) fn lose_announcer(&mut self) {
         self.node.handle_input(Instant::EPOCH, Input::Closed { conn: ANNOUNCER, end: TransportEnd::Eof });
+        self.settle();
+    }
+
+    /// Until all that is here is held to it.
+    pub(crate) fn set_policy(&mut self, policy: Policy) {
+        self.node.handle_input(Instant::EPOCH, Input::Command(Command::SetPolicy(Some(policy))));
         self.settle();
     }
 

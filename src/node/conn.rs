@@ -12,7 +12,7 @@ use super::{Counters, MessageCounts, Refused};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Denied, Instant, PeerId, PeerName, Permit, Vni};
+use crate::{CloseReason, ConnId, Denied, Instant, PeerId, PeerName, Permit, Route, Vni};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -148,11 +148,8 @@ impl Conn {
                     && rib.is_announced(OriginId::LOCAL, &update.route) => {}
             upstream => match update.action {
                 UpdateAction::Add => {
-                    if let Some(permit) = &self.permit
-                        && let Err(why) = permit.announce(&update.route)
-                    {
-                        self.counters.refused_routes += 1;
-                        return self.refuse(Refused::Announcement(update.route), why);
+                    if self.permit.is_some() && self.is_refused(&update.route) {
+                        return;
                     }
                     rib.announce(origin, &update.route);
                 }
@@ -164,6 +161,15 @@ impl Conn {
                 }
             },
         }
+    }
+
+    /// Whether the policy refuses a route that it announces. By itself, so that it costs nothing where there is no policy.
+    #[inline(never)]
+    fn is_refused(&mut self, route: &Route) -> bool {
+        let Some(Err(why)) = self.permit.as_ref().map(|permit| permit.announce(route)) else { return false };
+        self.counters.refused_routes += 1;
+        self.refuse(Refused::Announcement(*route), why);
+        true
     }
 
     /// The policy refuses something that it said.

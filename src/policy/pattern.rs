@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 
 use super::PeerName;
-use super::prefixes::network;
+use super::prefixes::parse;
 use crate::Prefix;
 
 /// What a peer has to be for a rule to be for it: a name that its certificate proves, or where it comes from.
@@ -115,8 +115,8 @@ impl FromStr for PeerPattern {
             "uri" if value.strip_suffix('*').unwrap_or(value).contains('*') => return Err(ParsePeerPatternError::Star),
             "uri" => Self::Uri(value.into()),
             "ip" | "from" if value.is_empty() => return Err(ParsePeerPatternError::Empty),
-            "ip" => Self::Ip(network(value).ok_or(ParsePeerPatternError::Address)?),
-            "from" => Self::From(network(value).ok_or(ParsePeerPatternError::Address)?),
+            "ip" => Self::Ip(parse(value).ok_or(ParsePeerPatternError::Address)?),
+            "from" => Self::From(parse(value).ok_or(ParsePeerPatternError::Address)?),
             _ => return Err(ParsePeerPatternError::Kind),
         };
         if value.is_empty() || value == "*." { Err(ParsePeerPatternError::Empty) } else { Ok(pattern) }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use core::str::FromStr;
 
 use crate::Prefix;
@@ -19,23 +19,27 @@ use crate::Prefix;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct PrefixSet {
-    /// In order, none within another, host bits cleared.
-    prefixes: Vec<Prefix>,
+    v4: Blocks,
+    v6: Blocks,
 }
+
+/// Prefixes of one family as numbers and their lengths, in order, none within another, host bits cleared.
+type Blocks = Vec<(u128, u8)>;
 
 impl PrefixSet {
     /// Every destination.
     pub fn all() -> Self {
-        let any = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        any.into_iter().filter_map(|addr| Prefix::new(addr, 0).ok()).collect()
+        Self { v4: [(0, 0)].into(), v6: [(0, 0)].into() }
     }
 
     /// Whether a destination lies within one of the prefixes, the whole of it.
     pub fn covers(&self, prefix: &Prefix) -> bool {
+        let blocks = if prefix.is_ipv6() { &self.v6 } else { &self.v4 };
+        let bits = network(prefix.bits(), prefix.prefix_len());
         // No two of them overlap, so that only the last one that does not begin behind it can.
-        let network = prefix.network();
-        let place = self.prefixes.partition_point(|candidate| *candidate <= network);
-        place.checked_sub(1).is_some_and(|before| self.prefixes[before].covers(prefix))
+        let place = blocks.partition_point(|(start, _)| *start <= bits);
+        let before = place.checked_sub(1).map(|before| blocks[before]);
+        before.is_some_and(|(start, len)| len <= prefix.prefix_len() && network(bits, len) == start)
     }
 
     /// The same of an address.
@@ -46,32 +50,43 @@ impl PrefixSet {
     /// Both together.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        self.prefixes.iter().chain(&other.prefixes).copied().collect()
+        self.prefixes().chain(other.prefixes()).collect()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.prefixes.is_empty()
+        self.v4.is_empty() && self.v6.is_empty()
     }
 
     /// The prefixes, IPv4 first, in order, without those that lie within another.
-    pub fn prefixes(&self) -> &[Prefix] {
-        &self.prefixes
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix> + '_ {
+        let v4 = self.v4.iter().map(|&(bits, len)| (IpAddr::from(((bits >> 96) as u32).to_be_bytes()), len));
+        let v6 = self.v6.iter().map(|&(bits, len)| (IpAddr::from(bits.to_be_bytes()), len));
+        v4.chain(v6).filter_map(|(addr, len)| Prefix::new(addr, len.into()).ok())
+    }
+}
+
+/// The first bits of an address.
+const fn network(bits: u128, len: u8) -> u128 {
+    match u128::MAX.checked_shl(128 - len as u32) {
+        Some(mask) => bits & mask,
+        None => 0,
     }
 }
 
 impl FromIterator<Prefix> for PrefixSet {
     fn from_iter<I: IntoIterator<Item = Prefix>>(prefixes: I) -> Self {
-        let mut sorted: Vec<Prefix> = prefixes.into_iter().map(|prefix| prefix.network()).collect();
-        // Those that hold others come before these.
-        sorted.sort_unstable();
-        let mut prefixes: Vec<Prefix> = Vec::with_capacity(sorted.len());
-        for prefix in sorted {
-            if !prefixes.last().is_some_and(|last| last.covers(&prefix)) {
-                prefixes.push(prefix);
-            }
+        let mut set = Self::default();
+        for prefix in prefixes {
+            let blocks = if prefix.is_ipv6() { &mut set.v6 } else { &mut set.v4 };
+            blocks.push((network(prefix.bits(), prefix.prefix_len()), prefix.prefix_len()));
         }
-        Self { prefixes }
+        for blocks in [&mut set.v4, &mut set.v6] {
+            // Those that hold others come before these.
+            blocks.sort_unstable();
+            blocks.dedup_by(|(bits, len), (start, outer)| *outer <= *len && network(*bits, *outer) == *start);
+        }
+        set
     }
 }
 
@@ -84,7 +99,7 @@ impl fmt::Display for PrefixSet {
         if self.is_empty() {
             return f.write_str("none");
         }
-        super::list(f, &self.prefixes)
+        super::list(f, self.prefixes())
     }
 }
 
@@ -114,13 +129,13 @@ impl FromStr for PrefixSet {
         match text.trim() {
             "all" => Ok(Self::all()),
             "none" => Ok(Self::default()),
-            text => text.split(',').map(|entry| network(entry.trim()).ok_or(ParsePrefixSetError(()))).collect(),
+            text => text.split(',').map(|entry| parse(entry.trim()).ok_or(ParsePrefixSetError(()))).collect(),
         }
     }
 }
 
 /// An address or a prefix.
-pub(super) fn network(text: &str) -> Option<Prefix> {
+pub(super) fn parse(text: &str) -> Option<Prefix> {
     text.parse::<IpAddr>().map(Prefix::from).or_else(|_| text.parse()).ok()
 }
 
