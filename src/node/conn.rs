@@ -12,7 +12,7 @@ use super::{Counters, MessageCounts, Refused};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Denied, Instant, PeerId, PeerName, Permit, Route, Vni};
+use crate::{CloseReason, ConnId, Denied, Instant, PeerId, PeerName, Permit, Vni};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -40,6 +40,8 @@ pub(super) struct Conn {
     pub(super) deframer: Deframer,
     /// What it announces. An accepted one's is its own, from ESTABLISHED on; a dialled one's is its peer's.
     pub(super) origin: Option<OriginId>,
+    /// The same, if no policy is in the way.
+    free_origin: Option<OriginId>,
     /// What it is told: accepted, the routes of all; dialled, this node's own. From ESTABLISHED on.
     pub(super) subscriber: Option<SubscriberId>,
     /// Our HELLO is yet to be sent.
@@ -79,6 +81,7 @@ impl Conn {
             timer: Timer::default(),
             deframer: Deframer::default(),
             origin: None,
+            free_origin: None,
             subscriber: None,
             hello_due: false,
             first_answer_due: false,
@@ -136,9 +139,31 @@ impl Conn {
         *count += 1;
     }
 
+    /// Whether a policy is in the way is found out together with whether there is an origin, which has to be known anyway.
     fn update(&mut self, rib: &mut Rib, update: &Update) {
         self.counters.messages_in.update += 1;
+        match self.free_origin {
+            Some(origin) => self.carry_out(rib, origin, update),
+            None => self.update_by_rule(rib, update),
+        }
+    }
+
+    #[inline(never)]
+    fn update_by_rule(&mut self, rib: &mut Rib, update: &Update) {
         let Some(origin) = self.origin else { return };
+        // To withdraw something is always allowed.
+        if update.action == UpdateAction::Add
+            && let Some(Err(why)) = self.permit.as_ref().map(|permit| permit.announce(&update.route))
+        {
+            self.counters.refused_routes += 1;
+            return self.refuse(Refused::Announcement(update.route), why);
+        }
+        self.carry_out(rib, origin, update);
+    }
+
+    /// In both of its places, for one is the hottest of the node.
+    #[inline(always)]
+    fn carry_out(&mut self, rib: &mut Rib, origin: OriginId, update: &Update) {
         match &self.upstream {
             Some(upstream) if !upstream.is_asked_for(update.route.vni) => self.counters.unasked += 1,
             // The reference sends a node its own routes back, and never says when they are gone.
@@ -148,9 +173,6 @@ impl Conn {
                     && rib.is_announced(OriginId::LOCAL, &update.route) => {}
             upstream => match update.action {
                 UpdateAction::Add => {
-                    if self.permit.is_some() && self.is_refused(&update.route) {
-                        return;
-                    }
                     rib.announce(origin, &update.route);
                 }
                 UpdateAction::Remove => {
@@ -163,13 +185,9 @@ impl Conn {
         }
     }
 
-    /// Whether the policy refuses a route that it announces. By itself, so that it costs nothing where there is no policy.
-    #[inline(never)]
-    fn is_refused(&mut self, route: &Route) -> bool {
-        let Some(Err(why)) = self.permit.as_ref().map(|permit| permit.announce(route)) else { return false };
-        self.counters.refused_routes += 1;
-        self.refuse(Refused::Announcement(*route), why);
-        true
+    /// Its origin or what it may do has changed.
+    pub(super) fn steer(&mut self) {
+        self.free_origin = self.origin.filter(|_| self.permit.is_none());
     }
 
     /// The policy refuses something that it said.

@@ -44,6 +44,7 @@ impl Node {
         conn.policy = self.policies;
         conn.permit =
             policy.zip(conn.remote).and_then(|(policy, remote)| policy.permit(conn.names.as_deref(), remote.ip()));
+        conn.steer();
         conn.permit.is_some() || policy.is_none()
     }
 
