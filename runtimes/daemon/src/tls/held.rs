@@ -151,8 +151,9 @@ impl Holder {
     /// The first that is no good.
     pub(crate) async fn read(files: Files) -> anyhow::Result<Self> {
         let read = files.clone();
-        // Not on the thread of the sessions: a file may be far away.
-        let held = spawn_blocking(move || read.read()).await??;
+        // Without files there is no need for a thread; with them, not on that of the sessions: a file may be far away.
+        let held =
+            if files.paths().is_empty() { Held::default() } else { spawn_blocking(move || read.read()).await?? };
         Ok(Self { files, held: watch::Sender::new(held) })
     }
 
