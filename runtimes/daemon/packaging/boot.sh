@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Runs a Debian package where it is meant to run: boots Debian 12 in a container of systemd, without a network, installs the package,
-# starts its units, and looks whether they do what they are there for. As root, with systemd-container, mmdebstrap and
-# openssl:
+# starts its units, and looks whether they do what they are there for. As root, with systemd-container and mmdebstrap:
 #   packaging/boot.sh FILE.deb
 # shellcheck disable=SC2016 # What is in single quotes is for the shell inside.
 set -euo pipefail
@@ -119,27 +118,6 @@ until_true 'an upgrade restarts the client' \
   "[ \$(systemctl show -p MainPID --value metalbond-client) != $old ] && systemctl is-active metalbond-client"
 until_true 'and leaves the device' "[ \$(cat /sys/class/net/overlay-tun/ifindex) = $device ]"
 until_true 'and the routes' "$route"
-
-# A key that nobody but root may read, for two units that are not root; and a policy that knows its owner.
-(
-  cd "$root/etc/metalbond"
-  new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "$@" 2>/dev/null; }
-  new -subj '/CN=boot' -addext keyUsage=critical,keyCertSign -keyout "$work/ca.key" -out ca.pem
-  new -CA ca.pem -CAkey "$work/ca.key" -subj '/CN=here' -addext basicConstraints=critical,CA:FALSE \
-    -addext subjectAltName=DNS:localhost,IP:2001:db8::9 -keyout tls.key -out tls.crt
-  printf '[[peer]]\nname = "here"\nwho = ["dns:localhost"]\nannounce = [{ vnis = [23] }]\nsubscribe = [23]\n' >policy.toml
-  sed -i 's|^\[server\]|&\npolicy = "policy.toml"|; s|^\[.*\]|&\ntls-cert = "tls.crt"\ntls-ca = "ca.pem"|' metalbond.toml
-)
-inside 'for unit in server client; do
-    mkdir -p /run/systemd/system/metalbond-$unit.service.d
-    printf "[Service]\nLoadCredential=tls-key:/etc/metalbond/tls.key\nEnvironment=METALBOND_TLS_KEY=%%d/tls-key\n" \
-      >/run/systemd/system/metalbond-$unit.service.d/tls.conf
-  done
-  systemctl daemon-reload; systemctl restart metalbond-server metalbond-client'
-until_true 'with a key that systemd hands over, both prove who they are' \
-  'metalbond show peers | grep -q "ESTABLISHED.*dns:localhost" && metalbond show peers --json | grep -q "\"rule\": \"here\""'
-until_true 'and the client may announce itself, and nobody else' \
-  'metalbond show routes | grep -q "10.0.23.9/32.*2001:db8::9" && ! metalbond show routes | grep -q 2001:db8::1'
 
 inside 'systemctl enable metalbond-tunnel metalbond-client metalbond-server; dpkg --purge metalbond'
 until_true 'a purge stops everything' '! systemctl is-active --quiet "metalbond*" && [ ! -e /sys/class/net/overlay-tun ]'
