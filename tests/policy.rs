@@ -180,6 +180,18 @@ fn what_a_departed_client_left_is_held_to_the_new_policy_as_well() {
 }
 
 #[test]
+fn one_that_leaves_before_the_node_has_come_to_it_leaves_only_what_it_may() {
+    for (policy, left) in [(OWN, Routes::from([route(1, 1)])), (NOBODY, Routes::new())] {
+        let mut rig = unwatched(None);
+        let peer = join(&mut rig, 1, OURS);
+        rig.say(peer, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 7))]);
+        rig.feed_within_turn(Input::Command(Command::SetPolicy(policies::policy(policy))));
+        rig.end(peer, TransportEnd::Eof);
+        assert_eq!(rig.table(23), left);
+    }
+}
+
+#[test]
 fn an_unsubscribe_of_a_refused_vni_withdraws_what_a_peer_of_the_reference_announces_there() {
     let mut policy = policies::policy(NARROW).unwrap().rules()[0].as_ref().clone();
     policy.subscribe = "0".parse().unwrap();

@@ -313,12 +313,17 @@ impl Node {
         );
         let asked = conn.session.hello().map_or(0, |hello| hello.restart_time);
         let grace = asked.min(self.config.restart_time_max);
-        if host_stands && grace > 0 && self.rib.route_count(origin) > 0 {
+        // It may leave before the node has come to it with a new policy.
+        let held = self.permit_of(conn.names.as_deref(), conn.remote);
+        if host_stands && grace > 0 && self.rib.route_count(origin) > 0 && held.is_ok() {
             self.rib.depart(origin);
             let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), until);
             let (remote, names) = (conn.remote, conn.names.clone());
             self.departed.insert(origin, Departed { until, remote, names });
+            if conn.policy != self.policies {
+                self.filter(origin, held);
+            }
         } else {
             // One that fell silent may be cut off, and others with it: the first who is back must not take the table without the
             // others' routes for the whole.

@@ -1,11 +1,12 @@
 //! The policy at work: who is let in, and what becomes of those who are here when it is replaced.
 
 use alloc::boxed::Box;
+use core::net::SocketAddr;
 
 use super::jobs::Job;
 use super::{Action, Close, Node, Refusal, Refused};
 use crate::rib::{OriginId, Rib};
-use crate::{Announcer, CloseReason, ConnId, Denied, Permit, Policy, Route};
+use crate::{Announcer, CloseReason, ConnId, Denied, PeerName, Permit, Policy, Route};
 
 /// What an origin announces, held to what it may.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ impl Filter {
     }
 }
 
+/// The policy allows nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotAllowed;
+
 impl Node {
     /// A connection's HELLO has come: what it may do. False: nothing.
     pub(super) fn is_admitted(&mut self, id: ConnId) -> bool {
@@ -62,16 +67,32 @@ impl Node {
         }
         let accepted = self.conns.values().filter(|conn| conn.peer.is_none() && conn.session.hello().is_some());
         self.jobs.extend(accepted.map(|conn| Job::Hold(conn.id)));
-        let Some(policy) = &self.config.policy else { return };
-        let permits = self.departed.iter().map(|(&origin, departed)| {
-            let remote = departed.remote.map(|remote| remote.ip());
-            (origin, remote.and_then(|addr| policy.permit(departed.names.as_deref(), addr)))
-        });
+        let permits = self
+            .departed
+            .iter()
+            .map(|(&origin, departed)| (origin, self.permit_of(departed.names.as_deref(), departed.remote)));
         for (origin, permit) in permits.collect::<alloc::vec::Vec<_>>() {
             match permit {
-                Some(permit) => self.jobs.push_back(Job::Filter(Filter::new(origin, permit))),
-                None => self.cut_grace(origin),
+                Err(NotAllowed) => self.cut_grace(origin),
+                permit => self.filter(origin, permit),
             }
+        }
+    }
+
+    /// What somebody may do; `Ok(None)`: everything, for there is no policy.
+    pub(super) fn permit_of(
+        &self,
+        names: Option<&[PeerName]>,
+        remote: Option<SocketAddr>,
+    ) -> Result<Option<Permit>, NotAllowed> {
+        let Some(policy) = &self.config.policy else { return Ok(None) };
+        remote.and_then(|remote| policy.permit(names, remote.ip())).map(Some).ok_or(NotAllowed)
+    }
+
+    /// What an origin announces is to be held to this.
+    pub(super) fn filter(&mut self, origin: OriginId, permit: Result<Option<Permit>, NotAllowed>) {
+        if let Ok(Some(permit)) = permit {
+            self.jobs.push_back(Job::Filter(Filter::new(origin, permit)));
         }
     }
 
