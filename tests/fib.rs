@@ -13,7 +13,8 @@ use metalbond::fib::{Fib, FibReport, FibSettings, FibSettingsError, Leg, Legs, N
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
 
-const VNIS: u8 = 2;
+/// VNIs 0 and 2 share table 100; VNI 1 has table 101 for itself.
+const VNIS: u8 = 3;
 const PREFIXES: [&str; 7] =
     ["10.0.0.0/24", "10.0.0.5/24", "10.0.1.0/24", "10.0.0.1/32", "2001:db8:1::/64", "2001:db8:1::7/64", "::/0"];
 
@@ -42,7 +43,7 @@ fn hops(mask: u8) -> Vec<NextHop> {
 }
 
 fn settings(nexthop_objects: bool) -> FibSettings {
-    let tables = (0..VNIS).map(|n| (Vni(n.into()), 100 + u32::from(n))).collect();
+    let tables = (0..VNIS).map(|n| Vni(n.into())).map(|vni| (vni, World::table(vni))).collect();
     let prefer = vec!["2001:db8:ff::3/128".parse().unwrap()];
     FibSettings { tables, nexthop_objects, prefer, ids: 10..=40, ..FibSettings::default() }
 }
@@ -120,12 +121,17 @@ impl World {
     }
 
     fn table(vni: Vni) -> u32 {
-        vni.0 + 100
+        100 + vni.0 % 2
     }
 
     /// The model: where a kernel route should lead.
     fn legs(&self, key: &Key) -> Legs {
         legs(&self.wanted, &self.own, self.fib.settings(), key)
+    }
+
+    /// The VNIs that want a kernel route, and where each would have it lead.
+    fn claims(&self, key: &Key) -> Vec<(Vni, Legs)> {
+        claims(&self.wanted, &self.own, self.fib.settings(), key)
     }
 
     fn change(&mut self, vni: Vni, prefix: Prefix, hops: Vec<NextHop>) {
@@ -211,7 +217,7 @@ impl World {
     }
 
     fn step(&mut self, step: &Step) {
-        let key = |v: u8, p: u8| (100 + u32::from(v), prefix(p).network());
+        let key = |v: u8, p: u8| (World::table(Vni(v.into())), prefix(p).network());
         match *step {
             Step::Change(v, p, mask) => self.change(Vni(v.into()), prefix(p), hops(mask)),
             Step::Own(v, p, on) => self.own(Vni(v.into()), prefix(p), on),
@@ -320,10 +326,11 @@ impl World {
             }
         }
         let keys = (0..VNIS).flat_map(|v| (0..PREFIXES.len() as u8).map(move |p| (v, p)));
-        let (mut wanted, mut installed, mut conflicts) = (0, 0, 0);
-        let keys: BTreeSet<Key> = keys.map(|(v, p)| (100 + u32::from(v), prefix(p).network())).collect();
+        let (mut wanted, mut installed, mut conflicts, mut vni_conflicts) = (0, 0, 0, 0);
+        let keys: BTreeSet<Key> = keys.map(|(v, p)| (Self::table(Vni(v.into())), prefix(p).network())).collect();
         for key in keys {
             let legs = self.legs(&key);
+            vni_conflicts += self.claims(&key).len().saturating_sub(1);
             if self.kernel.routes.get(&key) == Some(&Installed::Foreign) {
                 conflicts += usize::from(!legs.is_empty());
                 continue;
@@ -336,8 +343,9 @@ impl World {
             assert_eq!(self.kernel.left_over(), [], "objects that nothing uses");
         }
         let stats = self.fib.stats();
-        assert_eq!((stats.installed, stats.conflicts), (installed, conflicts), "{stats:?}");
-        assert!(stats.wanted >= wanted);
+        let counted = (stats.installed, stats.conflicts, stats.vni_conflicts);
+        assert_eq!(counted, (installed, conflicts + vni_conflicts, vni_conflicts), "{stats:?}");
+        assert!(stats.wanted >= wanted + vni_conflicts);
         assert_eq!(self.fib.is_settled(), conflicts == 0);
     }
 }
@@ -346,13 +354,35 @@ fn is_work(step: &Step) -> bool {
     matches!(step, Step::Work(..) | Step::LoseAnswers(_) | Step::Dump(_) | Step::Restart)
 }
 
+/// Of the VNIs that share a table, the lowest has the route.
 fn legs(
     wanted: &BTreeMap<(Vni, Prefix), Vec<NextHop>>,
     own: &BTreeSet<(Vni, Prefix)>,
     settings: &FibSettings,
     key: &Key,
 ) -> Legs {
-    let is_here = |(vni, prefix): &(Vni, Prefix)| (World::table(*vni), prefix.network()) == *key;
+    claims(wanted, own, settings, key).into_iter().next().map_or_else(Legs::new, |(_, legs)| legs)
+}
+
+fn claims(
+    wanted: &BTreeMap<(Vni, Prefix), Vec<NextHop>>,
+    own: &BTreeSet<(Vni, Prefix)>,
+    settings: &FibSettings,
+    key: &Key,
+) -> Vec<(Vni, Legs)> {
+    let vnis = (0..VNIS).map(|n| Vni(n.into())).filter(|vni| World::table(*vni) == key.0);
+    let claims = vnis.map(|vni| (vni, legs_of(wanted, own, settings, vni, key)));
+    claims.filter(|(_, legs)| !legs.is_empty()).collect()
+}
+
+fn legs_of(
+    wanted: &BTreeMap<(Vni, Prefix), Vec<NextHop>>,
+    own: &BTreeSet<(Vni, Prefix)>,
+    settings: &FibSettings,
+    vni: Vni,
+    key: &Key,
+) -> Legs {
+    let is_here = |(other, prefix): &(Vni, Prefix)| (*other, prefix.network()) == (vni, key.1);
     let is_own = own.iter().any(is_here);
     let hops = wanted.iter().filter(|(dest, _)| is_here(dest)).flat_map(|(_, hops)| hops);
     let hops = hops.filter(|hop| !is_own || hop.kind != NextHopKind::Standard);
@@ -425,8 +455,7 @@ fn settings_that_make_no_sense_are_refused() {
     };
     assert_eq!(with(&[(23, 5), (42, 6)], 1..=1), None);
     assert_eq!(with(&[(23, 0)], 1..=1), Some(FibSettingsError::TableZero(Vni(23))));
-    let both = FibSettingsError::SameTable { table: 5, vnis: [Vni(23), Vni(42)] };
-    assert_eq!(with(&[(23, 5), (42, 5)], 1..=1), Some(both));
+    assert_eq!(with(&[(23, 5), (42, 5)], 1..=1), None, "VNIs may share a table");
     assert_eq!(with(&[], 0..=1), Some(FibSettingsError::Ids(0..=1)));
 }
 
@@ -445,6 +474,57 @@ fn a_conflict_is_over_as_soon_as_the_other_route_goes() {
     assert_eq!(world.fib.stats().conflicts, 0);
     assert_eq!(world.kernel.legs(&key), Some(world.legs(&key)));
     assert_eq!(world.fib.poll_report(), Some(FibReport::ConflictOver { table: 100, prefix: prefix(2) }));
+}
+
+#[test]
+fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the_other_takes_its_place() {
+    let mut world = World::new(settings(true));
+    world.dump(true);
+    let (table, prefix, vni) = (100, prefix(2), Vni(2));
+    let key = (table, prefix);
+    let settle = |world: &mut World| while world.work(9, 0) > 0 {};
+    let counted = |world: &World| {
+        let stats = world.fib.stats();
+        (stats.wanted, stats.installed, stats.conflicts, stats.vni_conflicts)
+    };
+    // The higher VNI is first, and alone.
+    world.step(&Step::Change(2, 2, 1));
+    settle(&mut world);
+    assert_eq!((world.kernel.legs(&key), counted(&world)), (Some(world.legs(&key)), (1, 1, 0, 0)));
+    // The lower one comes: a replacement, and a conflict for the other.
+    world.step(&Step::Change(0, 2, 2));
+    settle(&mut world);
+    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(1), weight: 1 }).collect()));
+    assert_eq!(counted(&world), (2, 1, 1, 1));
+    let report = world.fib.poll_report().unwrap();
+    assert_eq!(report, FibReport::VniConflict { table, prefix, vni, installed: Vni(0) });
+    assert!(report.to_string().contains("VNI 2") && report.to_string().contains("the lower VNI counts"), "{report}");
+    assert_eq!(world.fib.poll_report(), None);
+    assert!(world.fib.is_settled(), "nothing is tried again");
+    // It goes. The kernel of this test refuses a removal of what is wanted, so this is a replacement, too.
+    world.step(&Step::Change(0, 2, 0));
+    settle(&mut world);
+    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(0), weight: 1 }).collect()));
+    assert_eq!(counted(&world), (1, 1, 0, 0));
+    assert_eq!(world.fib.poll_report(), Some(FibReport::VniConflictOver { table, prefix, vni }));
+    assert_eq!(world.fib.poll_report(), None);
+}
+
+#[test]
+fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed() {
+    let mut world = World::new(settings(true));
+    world.dump(true);
+    world.step(&Step::Own(0, 2, true));
+    world.step(&Step::Change(0, 2, 1));
+    world.step(&Step::Change(2, 2, 2));
+    while world.work(9, 0) > 0 {}
+    let key = (100, prefix(2));
+    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(1), weight: 1 }).collect()));
+    assert_eq!((world.fib.stats().vni_conflicts, world.fib.poll_report()), (0, None));
+    world.step(&Step::Own(0, 2, false));
+    while world.work(9, 0) > 0 {}
+    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(0), weight: 1 }).collect()));
+    assert_eq!(world.fib.stats().vni_conflicts, 1);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use super::report::FibReport;
 use super::route::Key;
 use super::sets::SetId;
 use super::vias::{ViaId, ViaState, Waiter};
+use super::wanted::Claims;
 use super::{Dump, Fib, Retry, Step};
-use crate::Instant;
+use crate::{Instant, Vni};
 
 impl Fib {
     /// The next operation. Each is to be followed by [`done`](Self::done), in this order; several may be under way.
@@ -65,6 +66,10 @@ impl Fib {
             entry.is_dirty = true;
             return;
         }
+        if self.wanted.is_shared(key.table) {
+            self.find_vni_conflicts(key);
+        }
+        let Some(entry) = self.routes.get_mut(&key) else { return };
         let legs = if self.is_clearing { Legs::new() } else { self.wanted.legs(&key, entry.wanted, &self.settings) };
         if !legs.is_empty() {
             if self.is_device_up {
@@ -83,6 +88,28 @@ impl Fib {
             }
         } else if entry.wanted == SetId::EMPTY || self.is_clearing {
             self.forget(key);
+        }
+    }
+
+    /// Notes for which VNIs a kernel route of a shared table is not installed, and reports what has changed in that.
+    fn find_vni_conflicts(&mut self, key: Key) {
+        let claims = if self.is_clearing { Claims::new() } else { self.wanted.claims(&key, &self.settings) };
+        let mut vnis = claims.iter().map(|(vni, _)| *vni);
+        let installed = vnis.next();
+        let now: SmallVec<[Vni; 1]> = vnis.collect();
+        let before =
+            if now.is_empty() { self.vni_conflicts.remove(&key) } else { self.vni_conflicts.insert(key, now.clone()) };
+        let before = before.unwrap_or_default();
+        for count in [&mut self.stats.conflicts, &mut self.stats.vni_conflicts] {
+            *count = *count + now.len() - before.len();
+        }
+        let Some(installed) = installed else { return };
+        let Key { table, prefix } = key;
+        if before.contains(&installed) {
+            self.report(FibReport::VniConflictOver { table, prefix, vni: installed });
+        }
+        for vni in now.into_iter().filter(|vni| !before.contains(vni)) {
+            self.report(FibReport::VniConflict { table, prefix, vni, installed });
         }
     }
 

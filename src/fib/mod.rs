@@ -10,9 +10,12 @@
 //! It keeps these promises, each with a property test of its name in `tests/fib.rs`:
 //!
 //! - *converges*: whatever fails or is changed by other hands, when that stops the kernel comes to have what is wanted.
+//! - *lowest VNI*: where several VNIs share a table, a destination that several of them have is installed for the lowest; the
+//!   others are reported and counted, and when the lowest loses it, the next one's route takes its place, without a gap.
 //! - *no gap*: a destination that is wanted before and after a change has a route all the time; routes are replaced, and an
 //!   object is there before its first route, and until after its last.
-//! - *adopts*: what is in the kernel at the start and stays wanted is not touched, in whatever order it is told.
+//! - *adopts*: what is in the kernel at the start and stays wanted is not touched, in whatever order it is told. (Except for a
+//!   destination of several VNIs in one table: if the lowest of them is told last, it comes last.)
 //! - *foreign*: a route of another protocol is never replaced or removed.
 
 mod done;
@@ -41,7 +44,6 @@ pub use settings::{ExcludedKinds, FibSettings, FibSettingsError};
 
 use crate::{Instant, NextHopKind, Prefix, Route, RouteChange, Vni};
 use route::{Entry, Key};
-use sets::SetId;
 use vias::{ViaId, Vias};
 use wanted::Wanted;
 
@@ -90,6 +92,8 @@ pub struct Fib {
     ready: VecDeque<Step>,
     under_way: VecDeque<Step>,
     retries: BTreeSet<(Instant, Retry)>,
+    /// In shared tables: the VNIs for which a destination is not installed because a lower VNI has it.
+    vni_conflicts: HashMap<Key, SmallVec<[Vni; 1]>, FixedState>,
     is_device_up: bool,
     /// It was down since the last dump: what is not there any more went with it.
     is_device_lost: bool,
@@ -121,13 +125,14 @@ impl Fib {
         let seed = FixedState::with_seed(settings.seed);
         Ok(Self {
             now: Instant::EPOCH,
-            wanted: Wanted::new(seed.clone()),
+            wanted: Wanted::new(seed.clone(), &settings.tables),
             vias: Vias::new(seed.clone(), settings.ids.clone()),
-            routes: HashMap::with_hasher(seed),
+            routes: HashMap::with_hasher(seed.clone()),
             queue: VecDeque::new(),
             ready: VecDeque::new(),
             under_way: VecDeque::new(),
             retries: BTreeSet::new(),
+            vni_conflicts: HashMap::with_hasher(seed),
             is_device_up,
             is_device_lost: false,
             dump: Dump::Due(Instant::EPOCH),
@@ -163,10 +168,9 @@ impl Fib {
             }
         });
         let entry = self.routes.entry(key).or_default();
-        let before = entry.wanted;
-        entry.wanted = self.wanted.change(&key, change.prefix, sources, before);
-        self.stats.wanted -= usize::from(before != SetId::EMPTY);
-        self.stats.wanted += usize::from(entry.wanted != SetId::EMPTY);
+        self.stats.wanted -= usize::from(self.wanted.wants(&key, change.vni, entry.wanted));
+        entry.wanted = self.wanted.change(&key, change.vni, change.prefix, sources, entry.wanted);
+        self.stats.wanted += usize::from(self.wanted.wants(&key, change.vni, entry.wanted));
         self.enqueue(key);
     }
 
@@ -184,7 +188,7 @@ impl Fib {
         if route.next_hop.kind == NextHopKind::Standard
             && let Some(key) = self.key(route.vni, route.prefix)
         {
-            self.wanted.set_own(key, route.prefix, route.next_hop, is_there);
+            self.wanted.set_own(key, route.vni, route.prefix, route.next_hop, is_there);
             self.enqueue(key);
         }
     }

@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use super::op::{Op, OpError};
-use crate::Prefix;
+use crate::{Prefix, Vni};
 
 /// Something that the operator should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +24,26 @@ pub enum FibReport {
         table: u32,
         /// The destination.
         prefix: Prefix,
+    },
+    /// A destination was not installed for a VNI: a lower VNI in the same table has the same destination.
+    VniConflict {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// The VNI whose route is not installed.
+        vni: Vni,
+        /// The lower VNI, whose route is.
+        installed: Vni,
+    },
+    /// That is over: no lower VNI has the destination any more, and the VNI's own route takes its place.
+    VniConflictOver {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// The VNI.
+        vni: Vni,
     },
     /// An IPv4 next hop can't be the far end of an IPv6 tunnel. Said once for each.
     Ipv4NextHop(Ipv4Addr),
@@ -58,6 +78,16 @@ impl fmt::Display for FibReport {
                 write!(f, "{prefix} in table {table} is not installed: a route of another protocol is there")
             }
             Self::ConflictOver { table, prefix } => write!(f, "{prefix} in table {table} is installed now"),
+            Self::VniConflict { table, prefix, vni, installed } => {
+                write!(
+                    f,
+                    "{prefix} of VNI {vni} in table {table} is not installed: VNI {installed} has the same destination in \
+                     this table, and the lower VNI counts"
+                )
+            }
+            Self::VniConflictOver { table, prefix, vni } => {
+                write!(f, "{prefix} in table {table} is that of VNI {vni} now: no lower VNI has it any more")
+            }
             Self::Ipv4NextHop(addr) => write!(f, "next hop {addr} is not installed: a tunnel needs an IPv6 address"),
             Self::Failed { op, error, retry_in } => write!(f, "{op}: {error}; again in {retry_in:?}"),
             Self::Removed { table, prefix } => {
@@ -73,14 +103,17 @@ impl fmt::Display for FibReport {
 /// Figures of a [`Fib`](super::Fib).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FibStats {
-    /// Destinations that should have a kernel route.
+    /// Destinations that should have a kernel route. One that two VNIs of a table have counts twice.
     pub wanted: usize,
     /// Kernel routes of ours.
     pub installed: usize,
     /// Nexthop objects of ours, groups among them.
     pub objects: usize,
-    /// Routes that are not installed because of one of another protocol.
+    /// Destinations that are not installed because a route of another protocol, or one of a lower VNI in the same table, is
+    /// there.
     pub conflicts: usize,
+    /// Those of them for which it is a lower VNI's.
+    pub vni_conflicts: usize,
     /// Operations that the kernel did.
     pub done: u64,
     /// Operations that failed.

@@ -11,7 +11,10 @@ use crate::{NextHop, NextHopKind, Prefix, Vni};
 /// The settings of a [`Fib`](super::Fib).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FibSettings {
-    /// The kernel's routing table for each VNI: 1 to 2^32-1, each for one VNI. Routes of others are not installed.
+    /// The kernel's routing table for each VNI, from 1 (254 is the main table). Routes of other VNIs are not installed.
+    ///
+    /// Several VNIs may share a table. A destination that several of them have is then installed for the lowest of these
+    /// VNIs; for the others it is a conflict ([`FibReport::VniConflict`](super::FibReport::VniConflict)).
     pub tables: BTreeMap<Vni, u32>,
     /// The ids of the nexthop objects that may be made. Default 2,000,000,000 to 2,099,999,999.
     pub ids: RangeInclusive<u32>,
@@ -75,13 +78,6 @@ impl Default for FibSettings {
 pub enum FibSettingsError {
     /// Table 0 is none.
     TableZero(Vni),
-    /// Two VNIs in one table.
-    SameTable {
-        /// The table.
-        table: u32,
-        /// The two.
-        vnis: [Vni; 2],
-    },
     /// There are no ids in the range, or 0 is in it, which is none.
     Ids(RangeInclusive<u32>),
 }
@@ -90,9 +86,6 @@ impl fmt::Display for FibSettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TableZero(vni) => write!(f, "VNI {vni} can't be in table 0: tables are 1 to 4294967295"),
-            Self::SameTable { table, vnis: [a, b] } => {
-                write!(f, "VNIs {a} and {b} are both to be in table {table}: each needs one of its own")
-            }
             Self::Ids(ids) => write!(f, "no nexthop ids in {}-{}: the first is at least 1", ids.start(), ids.end()),
         }
     }
@@ -102,14 +95,8 @@ impl core::error::Error for FibSettingsError {}
 
 impl FibSettings {
     pub(super) fn check(&self) -> Result<(), FibSettingsError> {
-        let mut vni_of = BTreeMap::new();
-        for (&vni, &table) in &self.tables {
-            if table == 0 {
-                return Err(FibSettingsError::TableZero(vni));
-            }
-            if let Some(other) = vni_of.insert(table, vni) {
-                return Err(FibSettingsError::SameTable { table, vnis: [other, vni] });
-            }
+        if let Some((&vni, _)) = self.tables.iter().find(|(_, table)| **table == 0) {
+            return Err(FibSettingsError::TableZero(vni));
         }
         if self.nexthop_objects && (self.ids.is_empty() || *self.ids.start() == 0) {
             return Err(FibSettingsError::Ids(self.ids.clone()));

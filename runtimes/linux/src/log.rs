@@ -34,7 +34,7 @@ impl Log {
         }
         self.said += 1;
         match report {
-            FibReport::ConflictOver { .. } => info!("{report}"),
+            FibReport::ConflictOver { .. } | FibReport::VniConflictOver { .. } => info!("{report}"),
             FibReport::NoIds => error!("{report}"),
             _ => warn!("{report}"),
         }
