@@ -51,6 +51,8 @@ until_true 'the container is up' 'systemctl is-system-running | grep -Eqx "runni
 inside 'dpkg --install /root/metalbond.deb'
 until_true 'nothing is started by installing it' '! systemctl is-active --quiet "metalbond*"'
 until_true 'the program and its manual are there' 'metalbond --version && man --where metalbond-server'
+until_true 'units of the reference find the program, and the directory that they run in' \
+  '[ "$(readlink -f /usr/sbin/metalbond)" = /usr/bin/metalbond ] && /usr/sbin/metalbond --version && [ -d /usr/share/metalbond ]'
 
 # This kernel may have no ip6tnl: one end of a cable does as well. Everything else of the unit stays.
 inside 'ip link add try0 type ip6tnl external 2>/dev/null && ip link del try0' || {

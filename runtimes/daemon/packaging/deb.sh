@@ -14,7 +14,10 @@ mkdir "$assets/completions"
 for shell in bash zsh fish; do
   "$target/release/metalbond" completions "$shell" >"$assets/completions/$shell"
 done
+# Where the reference's package has it.
+mkdir "$assets/sbin"
+ln -s ../bin/metalbond "$assets/sbin/metalbond"
 # cargo-deb finds assets in its target directory by their place in "target/release".
 rm -rf "$target/release/packaging"
-cp -r "$assets" "$target/release/packaging"
+cp --recursive --no-dereference "$assets" "$target/release/packaging"
 cargo deb --no-build --locked "$@"

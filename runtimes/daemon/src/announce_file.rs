@@ -9,10 +9,13 @@ use std::time::Duration;
 use metalbond::Route;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
 
-use crate::spec;
+use crate::spec::{self, Spec};
 
 /// Far longer than any SPEC. What is longer is not kept, so that input without a line's end costs no memory.
 const LINE_MAX: usize = 1024;
+
+/// How many warnings of one file are given.
+const WARNINGS_MAX: usize = 20;
 
 /// How many lines of standard input are handed on together, at most.
 const BATCH_MAX: usize = 4096;
@@ -46,6 +49,8 @@ impl std::error::Error for FileError {}
 pub(crate) struct Announcements {
     pub(crate) path: PathBuf,
     pub(crate) routes: Vec<Route>,
+    /// What of its lines has no effect.
+    pub(crate) warnings: Vec<String>,
     /// Whether it can be read but once, as a pipe.
     pub(crate) is_gone: bool,
 }
@@ -54,42 +59,60 @@ pub(crate) struct Announcements {
 pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Announcements>, FileError> {
     let read = |path: &PathBuf| {
         let is_gone = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file());
-        let routes = routes(path, &bytes(path)?).collect::<Result<_, _>>()?;
-        Ok(Announcements { path: path.clone(), routes, is_gone })
+        let specs = specs(path, &bytes(path)?).collect::<Result<Vec<_>, _>>()?;
+        let warnings = warnings(path, &specs);
+        let routes = specs.into_iter().map(|(_, spec)| spec.route).collect();
+        Ok(Announcements { path: path.clone(), routes, warnings, is_gone })
     };
     paths.iter().map(read).collect()
 }
 
-/// How many routes a file has, and what is wrong with it.
-pub(crate) fn check(path: &Path) -> (usize, Vec<FileError>) {
+/// How many routes a file has, what is wrong with it, and what of it has no effect.
+pub(crate) fn check(path: &Path) -> (usize, Vec<FileError>, Vec<String>) {
     let bytes = match bytes(path) {
         Ok(bytes) => bytes,
-        Err(error) => return (0, vec![error]),
+        Err(error) => return (0, vec![error], Vec::new()),
     };
-    let (mut count, mut errors) = (0, Vec::new());
-    for route in routes(path, &bytes) {
-        match route {
-            Ok(_) => count += 1,
+    let (mut good, mut errors) = (Vec::new(), Vec::new());
+    for spec in specs(path, &bytes) {
+        match spec {
+            Ok(spec) => good.push(spec),
             Err(error) => errors.push(error),
         }
     }
-    (count, errors)
+    (good.len(), errors, warnings(path, &good))
+}
+
+/// The warnings of a file's lines. It may have any number of lines: of many warnings, only their number is given.
+fn warnings(path: &Path, specs: &[(usize, Spec)]) -> Vec<String> {
+    let path = path.display();
+    let all = specs.iter().filter_map(|(number, spec)| Some((number, spec.warning.as_ref()?)));
+    let mut lines: Vec<_> = all
+        .clone()
+        .take(WARNINGS_MAX)
+        .map(|(number, warning)| format!("--announce-file {path}:{number}: {warning}"))
+        .collect();
+    if let Some(more) = all.count().checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
+        lines.push(format!("--announce-file {path}: {more} more lines like these"));
+    }
+    lines
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))
 }
 
-fn routes(path: &Path, bytes: &[u8]) -> impl Iterator<Item = Result<Route, FileError>> {
+/// The SPECs of a file, with the numbers of their lines.
+fn specs(path: &Path, bytes: &[u8]) -> impl Iterator<Item = Result<(usize, Spec), FileError>> {
     let lines = text(bytes).split(|&b| b == b'\n').enumerate();
     lines.filter_map(move |(index, line)| {
-        let route = match parse_line(line) {
-            Ok(Some(Line::Add(route))) => Ok(route),
-            Ok(Some(Line::Withdraw(_))) => Err("only a line of standard input can withdraw".to_owned()),
+        let spec = match parse_line(line) {
+            Ok(Some((Line::Add(route), warning))) => Ok((index + 1, Spec { route, warning })),
+            Ok(Some((Line::Withdraw(_), _))) => Err("only a line of standard input can withdraw".to_owned()),
             Ok(None) => return None,
             Err(why) => Err(why),
         };
-        Some(route.map_err(|why| FileError::Line(path.to_owned(), index + 1, why)))
+        Some(spec.map_err(|why| FileError::Line(path.to_owned(), index + 1, why)))
     })
 }
 
@@ -105,12 +128,13 @@ enum Line {
     Withdraw(Route),
 }
 
-fn parse_line(line: &[u8]) -> Result<Option<Line>, String> {
+/// What a line asks for, and what of it has no effect.
+fn parse_line(line: &[u8]) -> Result<Option<(Line, Option<String>)>, String> {
     let line = str::from_utf8(line).map_err(|_| "not UTF-8")?.trim();
     match line.strip_prefix('-') {
         _ if line.is_empty() || line.starts_with('#') => Ok(None),
-        Some(spec) => spec::parse(spec.trim_start()).map(|route| Some(Line::Withdraw(route))),
-        None => spec::parse(line).map(|route| Some(Line::Add(route))),
+        Some(text) => spec::parse_spec(text.trim_start()).map(|spec| Some((Line::Withdraw(spec.route), spec.warning))),
+        None => spec::parse_spec(line).map(|spec| Some((Line::Add(spec.route), spec.warning))),
     }
 }
 
@@ -128,6 +152,8 @@ pub(crate) struct Lines<R> {
     number: usize,
     /// Belongs to the next batch: it asks for something else than the lines before.
     ahead: Option<Line>,
+    /// What of the last batch's lines has no effect, with the numbers of the lines.
+    pub(crate) warnings: Vec<(usize, String)>,
 }
 
 impl Lines<Stdin> {
@@ -138,7 +164,7 @@ impl Lines<Stdin> {
 
 impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
     fn new(input: R) -> Self {
-        Self { input: BufReader::with_capacity(64 * 1024, input), number: 0, ahead: None }
+        Self { input: BufReader::with_capacity(64 * 1024, input), number: 0, ahead: None, warnings: Vec::new() }
     }
 
     /// The next batch, or `None` at the end of the input. Calls `bad` with the number of each line that is no SPEC, and
@@ -176,7 +202,10 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
             }
             let line = if self.number == 1 { text(&bytes) } else { &bytes };
             match parse_line(line) {
-                Ok(Some(line)) => return Ok(Some(line)),
+                Ok(Some((line, warning))) => {
+                    self.warnings.extend(warning.map(|warning| (self.number, warning)));
+                    return Ok(Some(line));
+                }
                 Ok(None) => {}
                 Err(why) => bad(self.number, &why),
             }
@@ -257,8 +286,8 @@ mod tests {
 
     #[test]
     fn a_line_is_a_spec_a_withdrawal_or_nothing() {
-        let add = |text| Ok(Some(Line::Add(route(text))));
-        let withdraw = |text| Ok(Some(Line::Withdraw(route(text))));
+        let add = |text| Ok(Some((Line::Add(route(text)), None)));
+        let withdraw = |text| Ok(Some((Line::Withdraw(route(text)), None)));
         assert_eq!(parse_line(A.as_bytes()), add(A));
         assert_eq!(parse_line(format!("  {A}\t\r").as_bytes()), add(A));
         assert_eq!(parse_line(format!("-{A}\r").as_bytes()), withdraw(A));

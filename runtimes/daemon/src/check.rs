@@ -13,6 +13,7 @@ use crate::cli::Command;
 use crate::config::{File, Problem, Settings, Source, command};
 use crate::policy::{self, Question, explain};
 use crate::spec;
+use crate::usage;
 
 /// What is told of one file of announcements at most: it may be anything.
 const ERRORS_MAX: usize = 20;
@@ -38,7 +39,7 @@ pub(crate) struct CheckArgs {
     #[arg(conflicts_with = "file")]
     route: Vec<Route>,
     /// A virtual network: say whether the peer may subscribe to it
-    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true, requires = "policy")]
+    #[arg(long, value_name = "VNI", value_parser = spec::parse_any_vni, allow_negative_numbers = true, requires = "policy")]
     #[arg(conflicts_with = "file")]
     vni: Vec<Vni>,
 }
@@ -79,37 +80,44 @@ fn settings(path: &Path) -> Result<String, Vec<String>> {
     if file.roles.is_empty() {
         return Err(vec![format!("{}: there is neither [server] nor [client]", path.display())]);
     }
-    let (mut errors, mut good) = (Vec::new(), Vec::new());
+    let (mut errors, mut warnings, mut good) = (Vec::new(), Vec::new(), Vec::new());
     for role in &file.roles {
         match Source::of_file(role, path).read() {
             Err(Problem::Text(lines)) => errors.extend(lines),
             Err(problem) => errors.push(format!("{}: [{role}]: {problem}", path.display())),
-            Ok(Settings { cli, from_file }) => match &cli.command {
-                Command::Client(args) => {
-                    let mut announcements = args.announce.len();
-                    for path in args.files() {
-                        let (count, wrong) = announce_file::check(&path);
-                        announcements += count;
-                        errors.extend(wrong.iter().take(ERRORS_MAX).map(ToString::to_string));
-                        if let Some(more) = wrong.len().checked_sub(ERRORS_MAX).filter(|more| *more > 0) {
-                            errors.push(format!("--announce-file {}: {more} more lines are wrong", path.display()));
+            Ok(Settings { cli, from_file, warnings: more }) => {
+                warnings.extend(more);
+                match &cli.command {
+                    Command::Client(args) => {
+                        let mut announcements = args.announce.len();
+                        for path in args.files() {
+                            let (count, wrong, more) = announce_file::check(&path);
+                            warnings.extend(more);
+                            announcements += count;
+                            errors.extend(wrong.iter().take(ERRORS_MAX).map(ToString::to_string));
+                            if let Some(more) = wrong.len().checked_sub(ERRORS_MAX).filter(|more| *more > 0) {
+                                errors.push(format!("--announce-file {}: {more} more lines are wrong", path.display()));
+                            }
                         }
+                        good.push(format!(
+                            "client: {} servers, {} subscriptions, {announcements} announcements",
+                            args.server.len(),
+                            args.subscribe.len(),
+                        ));
                     }
-                    good.push(format!(
-                        "client: {} servers, {} subscriptions, {announcements} announcements",
-                        args.server.len(),
-                        args.subscribe.len(),
-                    ));
-                }
-                Command::Server(args) => {
-                    if let Some(Err(why)) = args.policy.policy.as_deref().map(policy::read) {
-                        errors.push(why.to_string());
+                    Command::Server(args) => {
+                        if let Some(Err(why)) = args.policy.policy.as_deref().map(policy::read) {
+                            errors.push(why.to_string());
+                        }
+                        good.push(format!("server: {} settings", from_file.len()));
                     }
-                    good.push(format!("server: {} settings", from_file.len()));
+                    _ => {}
                 }
-                _ => {}
-            },
+            }
         }
+    }
+    for warning in warnings {
+        usage::complain(0, format_args!("warning: {warning}"));
     }
     if !errors.is_empty() {
         return Err(errors);

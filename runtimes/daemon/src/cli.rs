@@ -5,18 +5,18 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use metalbond::{Config, Pacing, Route, Vni};
+use metalbond::{Config, Pacing, Vni};
 use metalbond_tokio::{Endpoint, EndpointError};
 
 use crate::api::Role;
 use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
+use crate::go_flags;
 use crate::http::HttpArgs;
 use crate::inspect::{DiffArgs, ShowArgs, TopArgs, WatchArgs};
 use crate::install::InstallArgs;
@@ -26,7 +26,7 @@ use crate::manual::{CompletionsArgs, ManArgs};
 use crate::policy::PolicyArgs;
 use crate::record::RecordArgs;
 use crate::replay::ReplayArgs;
-use crate::spec;
+use crate::spec::{self, Spec};
 use crate::tls::{Files, TlsArgs};
 
 /// Route distribution for virtual networks, by the MetalBond v1 protocol.
@@ -37,8 +37,10 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
     /// Log each try to connect and each handshake, too (-vv: also what libraries have to say). Otherwise as RUST_LOG
     /// says, or info
-    #[arg(short, long, global = true, action = ArgAction::Count, env = "METALBOND_VERBOSE", display_order = 100)]
-    pub(crate) verbose: u8,
+    #[arg(short, long, global = true, action = ArgAction::Append, value_name = "LEVEL", value_parser = parse_verbosity)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    #[arg(env = "METALBOND_VERBOSE", display_order = 100)]
+    pub(crate) verbose: Vec<u8>,
     /// How log lines look, on standard error
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     #[arg(env = "METALBOND_LOG_FORMAT", display_order = 101)]
@@ -84,7 +86,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
     #[arg(env = "METALBOND_LISTEN_PLAIN")]
     pub(crate) listen_plain: Vec<Listen>,
-    /// The interval of keepalives; the lower of the two ends' holds. A peer silent for 2.5 intervals is gone
+    /// The interval of keepalives; the lower of the two ends' holds. A peer silent for 2.5 intervals is gone. 0 is the default
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
@@ -131,21 +133,22 @@ impl ServerArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ClientArgs {
     /// A server to connect to; may be given several times
-    #[arg(long, value_name = "HOST:PORT", value_parser = Endpoint::from_str, value_delimiter = ',')]
-    #[arg(required = true, env = "METALBOND_SERVER")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_server, value_delimiter = ',')]
+    #[arg(env = "METALBOND_SERVER")]
     pub(crate) server: Vec<Endpoint>,
     /// Virtual networks whose routes to receive; may be given several times
-    #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, value_delimiter = ',')]
+    #[arg(long, value_name = "VNI", value_parser = spec::parse_any_vni, value_delimiter = ',')]
     #[arg(allow_negative_numbers = true, env = "METALBOND_SUBSCRIBE")]
     pub(crate) subscribe: Vec<Vni>,
     /// A route to announce, vni#prefix#nexthop[#STD|LB|NAT|<target VNI>][#from#to]; may be given several times
-    #[arg(long, value_name = "SPEC", value_parser = spec::parse, value_delimiter = ',')]
+    #[arg(long, value_name = "SPEC", value_parser = spec::parse_spec, value_delimiter = ',')]
     #[arg(allow_hyphen_values = true, env = "METALBOND_ANNOUNCE")]
-    pub(crate) announce: Vec<Route>,
+    pub(crate) announce: Vec<Spec>,
     /// A file with one SPEC a line; `-` reads standard input as it comes, where a leading `-` withdraws
     #[arg(long, value_name = "FILE", env = "METALBOND_ANNOUNCE_FILE")]
     pub(crate) announce_file: Vec<PathBuf>,
-    /// The interval of keepalives; the lower of the two ends' holds. A server silent for 2.5 intervals is gone
+    /// The interval of keepalives; the lower of the two ends' holds. A server silent for 2.5 intervals is gone. 0 is the
+    /// default
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
@@ -273,7 +276,7 @@ pub(crate) fn check_server(args: &ServerArgs) -> Result<(), String> {
 pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
     once("--server", &args.server)?;
     once("--subscribe", &args.subscribe)?;
-    once("--announce", &args.announce)?;
+    once("--announce", &args.announce.iter().map(|spec| spec.route).collect::<Vec<_>>())?;
     if let Some(path) = duplicate(&args.announce_file) {
         return Err(format!("--announce-file '{}': given twice", path.display()));
     }
@@ -281,8 +284,19 @@ pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
     args.tls.check()?;
     args.http.check()?;
     at_most("--server", args.server.len(), most.peers_max)?;
-    at_most("--subscribe", args.subscribe.len(), most.subscriptions_max)?;
-    args.install.check(&args.subscribe)
+    at_most("--subscribe", args.subscribe.len(), most.subscriptions_max)
+}
+
+/// What of a client's arguments is accepted and has no effect, a line each.
+pub(crate) fn client_warnings(args: &ClientArgs) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if args.server.is_empty() {
+        warnings.push("--server is not given: routes are neither announced nor received".to_owned());
+    }
+    let specs = args.announce.iter().filter_map(|spec| spec.warning.as_ref());
+    warnings.extend(specs.map(|warning| format!("--announce {warning}")));
+    warnings.extend(args.install.warnings(&args.subscribe));
+    warnings
 }
 
 fn at_most(argument: &str, count: usize, most: usize) -> Result<(), String> {
@@ -302,8 +316,25 @@ fn duplicate<T: Eq + Hash>(values: &[T]) -> Option<&T> {
     values.iter().find(|value| !seen.insert(*value))
 }
 
+/// 0 is the default, as in the reference.
 fn parse_keepalive(text: &str) -> Result<u32, String> {
-    spec::number(text, 1, u32::MAX)
+    let seconds = go_flags::number(text, 0, u32::MAX)?;
+    Ok(if seconds == 0 { Config::default().keepalive } else { seconds })
+}
+
+/// How often -v is given, or as a switch whether it is.
+fn parse_verbosity(text: &str) -> Result<u8, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" => Ok(1),
+        "false" | "no" => Ok(0),
+        number => number.parse().map_err(|_| "not a number from 0 to 255".to_owned()),
+    }
+}
+
+/// A name or an address, and a port. Only a port, as in `:4711`, is that of this machine, as in the reference.
+fn parse_server(text: &str) -> Result<Endpoint, EndpointError> {
+    let text = go_flags::with_scope_number(text);
+    if text.starts_with(':') { format!("localhost{text}").parse() } else { text.parse() }
 }
 
 fn parse_pace(text: &str) -> Result<u32, String> {
@@ -320,8 +351,7 @@ fn parse_seconds(text: &str) -> Result<u32, String> {
 /// An address, whose port may be 0 for any; a name and a port; or only a port, as in `:4711`, for every address of this
 /// machine.
 pub(crate) fn parse_listen(text: &str) -> Result<Listen, EndpointError> {
-    let every = if text.starts_with(':') { Some(format!("[::]{text}")) } else { None };
-    let text = every.as_deref().unwrap_or(text);
+    let text = if text.starts_with(':') { format!("[::]{text}") } else { go_flags::with_scope_number(text) };
     match text.parse() {
         Ok(addr) => Ok(Listen::Addr(addr)),
         Err(_) => text.parse().map(Listen::Name),

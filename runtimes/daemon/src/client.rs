@@ -177,6 +177,9 @@ impl Client {
         let mut lines = Lines::of_stdin();
         loop {
             let batch = lines.next(|number, why| error!("standard input:{number}: {why}; the line is skipped")).await;
+            for (number, warning) in lines.warnings.drain(..) {
+                warn!("standard input:{number}: {warning}");
+            }
             match batch.context("cannot read standard input")? {
                 Some(Batch::Add(routes)) => self.announce(routes).await?,
                 Some(Batch::Withdraw(routes)) => self.withdraw(routes).await?,

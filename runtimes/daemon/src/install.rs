@@ -25,41 +25,56 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Changes that go to the thread in one message at most.
 const BATCH: usize = 256;
 
+/// The table that is used where no rule says otherwise (RT_TABLE_MAIN). The reference's library calls it 0.
+const MAIN_TABLE: u32 = 254;
+/// What is built in.
+const PROTOCOL: u8 = 254;
+const IDS: &str = "2000000000-2099999999";
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Kernel routes")]
 pub(crate) struct InstallArgs {
     /// Install the routes of a virtual network in a routing table of the kernel, as tunnels over IPv6; may be given several
-    /// times, with a table of its own for each network. Those that are there stay while servers are away or this program
-    /// is restarted. Needs CAP_NET_ADMIN
+    /// times. Table 0 is the main table. Of a destination that several networks of a table have, that of the lowest VNI is
+    /// installed. Routes that are there stay while servers are away or this program is restarted. Needs CAP_NET_ADMIN
     #[arg(long, value_name = "VNI#TABLE", value_parser = parse_mapping, value_delimiter = ',')]
     #[arg(requires = "tun", env = "METALBOND_INSTALL_ROUTES")]
-    pub(crate) install_routes: Vec<(Vni, u32)>,
+    pub(crate) install_routes: Vec<Mapping>,
     /// The tunnel device that kernel routes lead through
-    #[arg(long, value_name = "DEVICE", requires = "install_routes", env = "METALBOND_TUN")]
+    #[arg(long, value_name = "DEVICE", env = "METALBOND_TUN")]
     pub(crate) tun: Option<String>,
     /// Install IPv4 destinations only
-    #[arg(long, requires = "install_routes", value_parser = BoolishValueParser::new(), env = "METALBOND_IPV4_ONLY")]
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_IPV4_ONLY")]
     pub(crate) ipv4_only: bool,
     /// The protocol number by which our kernel routes are known, and adopted after a restart
     #[arg(long, value_name = "NUMBER", value_parser = parse_protocol, allow_negative_numbers = true)]
-    #[arg(default_value = "254", requires = "install_routes", env = "METALBOND_RT_PROTO")]
+    #[arg(default_value_t = PROTOCOL, env = "METALBOND_RT_PROTO")]
     pub(crate) rt_proto: u8,
     /// Don't install next hops of a type; may be given several times
     #[arg(long, value_name = "TYPE", value_enum, value_delimiter = ',', ignore_case = true)]
-    #[arg(requires = "install_routes", env = "METALBOND_EXCLUDE_TYPE")]
+    #[arg(alias = "exclude-route-type", env = "METALBOND_EXCLUDE_TYPE")]
     pub(crate) exclude_type: Vec<Kind>,
     /// Give next hops in a network 99 times the weight of a destination's others; may be given several times
     #[arg(long, value_name = "CIDR", value_parser = parse_network, value_delimiter = ',')]
-    #[arg(requires = "install_routes", env = "METALBOND_PREFER_NETWORK")]
+    #[arg(env = "METALBOND_PREFER_NETWORK")]
     pub(crate) prefer_network: Vec<Prefix>,
     /// Ids for the kernel's nexthop objects; each hypervisor and each set of them needs one
-    #[arg(long, value_name = "FIRST-LAST", value_parser = parse_ids, requires = "install_routes")]
-    #[arg(default_value = "2000000000-2099999999", env = "METALBOND_NEXTHOP_IDS")]
+    #[arg(long, value_name = "FIRST-LAST", value_parser = parse_ids)]
+    #[arg(default_value = IDS, env = "METALBOND_NEXTHOP_IDS")]
     pub(crate) nexthop_ids: Ids,
     /// Do without nexthop objects, as on kernels before 5.3: of several next hops, IPv6 routes lead to one only
-    #[arg(long, requires = "install_routes", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = BoolishValueParser::new())]
     #[arg(env = "METALBOND_NO_NEXTHOP_OBJECTS")]
     pub(crate) no_nexthop_objects: bool,
+}
+
+/// A VNI and its routing table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mapping {
+    vni: Vni,
+    table: u32,
+    /// As it was given.
+    text: Box<str>,
 }
 
 /// A range of ids.
@@ -69,9 +84,9 @@ pub(crate) struct Ids(RangeInclusive<u32>);
 /// A type of next hops, by the names of SPEC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Kind {
-    #[value(name = "STD")]
+    #[value(name = "STD", alias = "STANDARD")]
     Std,
-    #[value(name = "LB")]
+    #[value(name = "LB", alias = "LOADBALANCER_TARGET")]
     Lb,
     #[value(name = "NAT")]
     Nat,
@@ -83,34 +98,60 @@ impl InstallArgs {
         !self.install_routes.is_empty()
     }
 
-    /// What is wrong with them beyond what each says alone.
-    pub(crate) fn check(&self, subscribed: &[Vni]) -> Result<(), String> {
-        let mut tables = BTreeMap::new();
-        for (vni, table) in &self.install_routes {
-            if let Some(other) = tables.insert(table, vni) {
-                return Err(match other == vni {
-                    true => format!("--install-routes '{vni}#{table}': given twice"),
-                    false => format!("--install-routes: VNIs {other} and {vni} are both to be in table {table}"),
-                });
+    /// The VNIs that have a table.
+    pub(crate) fn mapped(&self) -> impl Iterator<Item = Vni> {
+        self.install_routes.iter().map(|mapping| mapping.vni)
+    }
+
+    /// The table of each VNI: of several, the last that was given.
+    fn tables(&self) -> BTreeMap<Vni, u32> {
+        self.install_routes.iter().map(|mapping| (mapping.vni, mapping.table)).collect()
+    }
+
+    /// What of them has no effect, a line each.
+    pub(crate) fn warnings(&self, subscribed: &[Vni]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.is_wanted() {
+            let mut unused = |flag: String| {
+                warnings.push(format!("{flag}: has no effect without --install-routes, as no route is installed"));
+            };
+            self.tun.iter().for_each(|device| unused(format!("--tun '{device}'")));
+            for (flag, is_on) in [("--ipv4-only", self.ipv4_only), ("--no-nexthop-objects", self.no_nexthop_objects)] {
+                if is_on {
+                    unused(flag.to_owned());
+                }
             }
-            if !subscribed.contains(vni) {
-                return Err(format!(
-                    "--install-routes '{vni}#{table}': {vni} is not subscribed to (--subscribe {vni})"
+            if self.rt_proto != PROTOCOL {
+                unused(format!("--rt-proto '{}'", self.rt_proto));
+            }
+            for kind in self.exclude_type.iter().filter_map(ValueEnum::to_possible_value) {
+                unused(format!("--exclude-type '{}'", kind.get_name()));
+            }
+            self.prefer_network.iter().for_each(|network| unused(format!("--prefer-network '{network}'")));
+            if Ok(&self.nexthop_ids) != parse_ids(IDS).as_ref() {
+                let Ids(ids) = &self.nexthop_ids;
+                unused(format!("--nexthop-ids '{}-{}'", ids.start(), ids.end()));
+            }
+            return warnings;
+        }
+        let tables = self.tables();
+        for Mapping { vni, table, text } in &self.install_routes {
+            if tables.get(vni) != Some(table) {
+                warnings
+                    .push(format!("--install-routes '{text}': VNI {vni} has another table further on, which counts"));
+            } else if !subscribed.contains(vni) {
+                warnings.push(format!(
+                    "--install-routes '{text}': VNI {vni} is not subscribed to (--subscribe {vni}), so none of its routes \
+                     are received or installed"
                 ));
             }
         }
-        let mut mapped = BTreeMap::new();
-        for (vni, table) in &self.install_routes {
-            if let Some(other) = mapped.insert(vni, table) {
-                return Err(format!("--install-routes: VNI {vni} is to be in tables {other} and {table}"));
-            }
+        for vni in subscribed.iter().filter(|vni| !tables.contains_key(vni)) {
+            let hint = if vni.is_24_bit() { format!(" (--install-routes {vni}#TABLE)") } else { String::new() };
+            warnings
+                .push(format!("--subscribe '{vni}': VNI {vni} has no table{hint}, so its routes are not installed"));
         }
-        match subscribed.iter().find(|vni| !mapped.contains_key(vni)) {
-            Some(vni) if !mapped.is_empty() => {
-                Err(format!("--subscribe '{vni}': no table for it (--install-routes {vni}#TABLE)"))
-            }
-            _ => Ok(()),
-        }
+        warnings
     }
 
     /// Starts to install, if that is asked for.
@@ -121,7 +162,7 @@ impl InstallArgs {
             device,
             protocol: self.rt_proto,
             ids: ids.clone(),
-            tables: self.install_routes.iter().map(|(_, table)| *table).collect(),
+            tables: self.tables().into_values().collect(),
             nexthop_objects: !self.no_nexthop_objects,
         };
         let kernel = Kernel::open(settings).context("cannot install routes")?;
@@ -132,7 +173,7 @@ impl InstallArgs {
         }
         let is = |kind| self.exclude_type.contains(&kind);
         let settings = FibSettings {
-            tables: self.install_routes.iter().copied().collect(),
+            tables: self.tables(),
             ids,
             nexthop_objects: kernel.has_nexthop_objects(),
             ipv4_only: self.ipv4_only,
@@ -213,7 +254,10 @@ async fn waiting(changes: &mut Changes, mut batch: Vec<RouteChange>) -> Vec<Rout
 async fn is_told(node: &MetalBond) -> anyhow::Result<bool> {
     let is_told = |node: &Node| {
         let is_complete = |session: SessionInfo| session.peer.is_none() || !session.warming;
-        node.peers().all(|peer| peer.synced) && node.sessions().all(is_complete) && !node.has_changes()
+        node.peers().next().is_some()
+            && node.peers().all(|peer| peer.synced)
+            && node.sessions().all(is_complete)
+            && !node.has_changes()
     };
     Ok(node.inspect(is_told).await?)
 }
@@ -242,10 +286,11 @@ pub(crate) async fn stop(routes: &KernelRoutes, cleanup: bool) {
     }
 }
 
-fn parse_mapping(text: &str) -> Result<(Vni, u32), String> {
+fn parse_mapping(text: &str) -> Result<Mapping, String> {
     let (vni, table) = text.split_once('#').ok_or("not of the form VNI#TABLE")?;
-    let table = spec::number(table, 1, u32::MAX).map_err(|why| format!("table '{table}' is {why}"))?;
-    Ok((spec::parse_vni(vni)?, table))
+    let table = spec::number(table, 0, u32::MAX).map_err(|why| format!("table '{table}' is {why}"))?;
+    let table = if table == 0 { MAIN_TABLE } else { table };
+    Ok(Mapping { vni: spec::parse_vni(vni)?, table, text: text.into() })
 }
 
 fn parse_protocol(text: &str) -> Result<u8, String> {

@@ -17,8 +17,16 @@ pub(crate) struct InstallArgs {}
 pub(crate) enum KernelRoutes {}
 
 impl InstallArgs {
-    pub(crate) fn check(&self, _: &[Vni]) -> Result<(), String> {
-        Ok(())
+    pub(crate) fn is_wanted(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn mapped(&self) -> impl Iterator<Item = Vni> {
+        std::iter::empty()
+    }
+
+    pub(crate) fn warnings(&self, _: &[Vni]) -> Vec<String> {
+        Vec::new()
     }
 
     pub(crate) fn start(&self) -> anyhow::Result<Option<KernelRoutes>> {

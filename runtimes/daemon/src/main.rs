@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod config;
 mod demo;
+mod go_flags;
 mod http;
 mod inspect;
 #[cfg(target_os = "linux")]
@@ -53,8 +54,8 @@ use tracing::Level;
 fn main() -> ExitCode {
     // First: it changes the environment.
     let sockets = Sockets::take();
-    let source = Source::of_process();
-    let Settings { cli, from_file } = match source.read() {
+    let mut source = Source::of_process();
+    let Settings { cli, from_file, warnings } = match source.read() {
         Ok(settings) => settings,
         Err(Problem::Arguments(error)) => return usage::from_clap(&error),
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
@@ -67,7 +68,9 @@ fn main() -> ExitCode {
     }
     // The demonstration and the benchmark speak for themselves.
     let level = if matches!(cli.command, Command::Demo | Command::Bench(_)) { Level::WARN } else { Level::INFO };
-    let logs = logging::start(cli.verbose, level, cli.log_format);
+    let verbosity = cli.verbose.iter().fold(0, |sum: u8, more| sum.saturating_add(*more));
+    let logs = logging::start(verbosity, level, cli.log_format);
+    source.warn(warnings);
     let result = sockets.and_then(|sockets| run(cli.command, source, from_file, sockets));
     // First the last lines of the log, then the error.
     drop(logs);

@@ -83,7 +83,8 @@ impl Reload {
             return None;
         };
         match read {
-            Ok(Settings { cli, from_file }) => {
+            Ok(Settings { cli, from_file, warnings }) => {
+                self.source.warn(warnings);
                 self.tell_what_waits(&from_file);
                 Some(cli)
             }

@@ -5,11 +5,26 @@ use std::net::IpAddr;
 
 use metalbond::{NextHop, NextHopKind, ParsePrefixError, Prefix, Route, Vni};
 
-/// The largest VNI: 24 bits.
+use crate::go_flags;
+
+/// The largest VNI of an announcement or of a kernel route: 24 bits.
 const VNI_MAX: u32 = (1 << 24) - 1;
 
-/// Parses a SPEC.
+/// A SPEC that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Spec {
+    pub(crate) route: Route,
+    /// What of it has no effect.
+    pub(crate) warning: Option<String>,
+}
+
+/// Parses a SPEC, of which only the route matters.
 pub(crate) fn parse(text: &str) -> Result<Route, String> {
+    parse_spec(text).map(|spec| spec.route)
+}
+
+/// Parses a SPEC.
+pub(crate) fn parse_spec(text: &str) -> Result<Spec, String> {
     let parts: Vec<&str> = text.split('#').collect();
     let (vni, prefix, addr, kind, ports) = match parts[..] {
         [vni, prefix, addr] => (vni, prefix, addr, "", None),
@@ -31,13 +46,19 @@ pub(crate) fn parse(text: &str) -> Result<Route, String> {
             (parse_range(from, to)?, 0)
         }
     };
-    if let (NextHopKind::Standard | NextHopKind::LoadBalancer, Some((from, to))) = (kind, ports) {
+    let warning = match (kind, ports) {
         // Scripts write all six parts for every type; then no port has to be meant.
-        if !matches!((from, to), ("" | "0", "" | "0")) {
-            return Err(format!("ports {from} to {to}: only NAT has ports"));
+        (_, None | Some(("" | "0", "" | "0"))) | (NextHopKind::Nat { .. }, _) => None,
+        (_, Some((from, to))) => {
+            Some(format!("'{text}': ports '{from}' and '{to}' are ignored, as only NAT has ports"))
         }
-    }
-    Ok(Route { vni, prefix, next_hop: NextHop { addr, target_vni, kind } })
+    };
+    Ok(Spec { route: Route { vni, prefix, next_hop: NextHop { addr, target_vni, kind } }, warning })
+}
+
+/// Parses a VNI of 32 bits, in any base: what can be subscribed to, and shown.
+pub(crate) fn parse_any_vni(text: &str) -> Result<Vni, String> {
+    go_flags::number(text, 0, u32::MAX).map(Vni).map_err(|why| format!("VNI '{text}' is {why}"))
 }
 
 /// Parses a VNI of 24 bits.
@@ -149,12 +170,25 @@ mod tests {
             ("23#10.0.0.0/8#::1#NAT#-1#2", "port '-1' is not a number from 0 to 65535"),
             ("23#10.0.0.0/8#::1#NAT#1#65536", "port '65536' is not a number from 0 to 65535"),
             ("23#10.0.0.0/8#::1#NAT#2#1", "the range of ports from 2 to 1 is empty"),
-            ("23#10.0.0.0/8#::1#LB#1#2", "ports 1 to 2: only NAT has ports"),
-            ("23#10.0.0.0/8#::1#42#1#2", "ports 1 to 2: only NAT has ports"),
         ];
         for (spec, why) in table {
             assert_eq!(parse(spec), Err(why.to_owned()), "{spec}");
         }
+    }
+
+    #[test]
+    fn ports_of_a_type_that_has_none_are_ignored_with_a_warning() {
+        for kind in ["STD", "LB", "42", ""] {
+            let text = format!("23#10.0.0.0/8#2001:db8::1#{kind}");
+            let with_ports = format!("{text}#1#x");
+            let spec = parse_spec(&with_ports).unwrap();
+            let warning = format!("'{with_ports}': ports '1' and 'x' are ignored, as only NAT has ports");
+            assert_eq!((Ok(spec.route), spec.warning), (parse(&text), Some(warning)));
+            for nothing in ["##", "#0#0"] {
+                assert_eq!(parse_spec(&format!("{text}{nothing}")).unwrap().warning, None);
+            }
+        }
+        assert_eq!(parse_spec("23#10.0.0.0/8#2001:db8::1#NAT#1#2").unwrap().warning, None);
     }
 
     proptest! {

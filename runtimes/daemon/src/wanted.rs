@@ -23,19 +23,22 @@ pub(crate) struct Wanted {
     pub(crate) announcements: BTreeSet<Route>,
     /// Files that were there to be read once.
     gone: Vec<Announcements>,
-    /// The networks whose routes can be installed: those that have a table of the kernel.
+    /// The VNIs that have a table of the kernel.
     installable: BTreeSet<Vni>,
 }
 
 impl Wanted {
     pub(crate) fn of(args: &mut ClientArgs, files: Vec<Announcements>) -> Self {
+        for warning in files.iter().flat_map(|file| &file.warnings) {
+            warn!("{warning}");
+        }
         let from_files = files.iter().flat_map(|file| &file.routes).copied();
         Self {
             servers: args.server.iter().map(|server| (server.clone(), None)).collect(),
             subscriptions: args.subscribe.iter().copied().collect(),
-            announcements: mem::take(&mut args.announce).into_iter().chain(from_files).collect(),
+            announcements: mem::take(&mut args.announce).into_iter().map(|spec| spec.route).chain(from_files).collect(),
             gone: files.into_iter().filter(|file| file.is_gone).collect(),
-            installable: args.install.install_routes.iter().map(|(vni, _)| *vni).collect(),
+            installable: args.install.mapped().collect(),
         }
     }
 }
@@ -68,12 +71,15 @@ impl Client {
         read.extend(kept);
         let mut new = Wanted::of(&mut args, read);
         if self.kernel.is_some() {
-            // Each network has a table of the kernel, which is given at the start.
-            new.installable.clone_from(&wanted.installable);
-            let without: Vec<_> = new.subscriptions.difference(&wanted.installable).copied().collect();
-            for vni in without {
-                warn!("subscription to {vni}: waits for a restart, as its routes are to be installed");
-                new.subscriptions.remove(&vni);
+            // Which VNI has which table of the kernel is given at the start. (One that has none in the new settings either has a
+            // warning of its own.)
+            let mapped = mem::replace(&mut new.installable, wanted.installable.clone());
+            let come = new.subscriptions.difference(&wanted.subscriptions);
+            for vni in come.filter(|vni| mapped.contains(vni) && !wanted.installable.contains(vni)) {
+                warn!(
+                    "--subscribe '{vni}': VNI {vni} had no table at the start, so its routes are not installed; \
+                     its --install-routes waits for a restart"
+                );
             }
         }
 

@@ -108,6 +108,25 @@ fn what_the_debian_package_is_made_from_is_there() {
     assert_eq!(services, Vec::<PathBuf>::new());
 }
 
+#[test]
+fn the_program_is_where_units_of_the_reference_start_it() {
+    let text = |name: &str| std::fs::read_to_string(packaging().join(name)).unwrap();
+    let link = "../bin/metalbond";
+    assert!(text("Dockerfile").lines().any(|line| line == format!("RUN ln -s {link} /usr/sbin/metalbond")));
+    // What deb.sh makes is what the package has, and stays a link there.
+    assert!(text("deb.sh").lines().any(|line| line == format!("ln -s {link} \"$assets/sbin/metalbond\"")));
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let manifest: Value = toml::from_str(&manifest).unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    assert_eq!(deb["preserve-symlinks"], true);
+    let assets = deb["assets"].as_array().unwrap();
+    let from = |to: &str| assets.iter().find(|asset| asset[1] == to).map(|asset| &asset[0]);
+    assert_eq!(from("usr/sbin/metalbond").unwrap(), "target/release/packaging/sbin/metalbond");
+    assert_eq!(from("usr/bin/").unwrap(), "target/release/metalbond");
+    // The directory that these units run in.
+    assert!(assets.iter().any(|asset| asset[1].as_str().unwrap().starts_with("usr/share/metalbond/")));
+}
+
 /// Runs `metalbond check`.
 fn check(path: &Path) {
     let done = Command::new(env!("CARGO_BIN_EXE_metalbond")).arg("check").arg(path).output().unwrap();

@@ -47,8 +47,8 @@ pub(crate) struct Status {
 
 impl From<FibStats> for Kernel {
     fn from(stats: FibStats) -> Self {
-        let FibStats { wanted, installed, objects, conflicts, failed, .. } = stats;
-        Self { wanted, installed, objects, conflicts, failed }
+        let FibStats { wanted, installed, objects, conflicts, vni_conflicts, failed, .. } = stats;
+        Self { wanted, installed, objects, conflicts, vni_conflicts, failed }
     }
 }
 
@@ -61,8 +61,11 @@ pub(crate) struct Kernel {
     pub(crate) installed: usize,
     /// Nexthop objects and groups.
     pub(crate) objects: usize,
-    /// Destinations that somebody else's route holds.
+    /// Destinations that are not installed because a route of another protocol, or one of a lower VNI in the same table, is there.
     pub(crate) conflicts: usize,
+    /// Those of them for which it is a lower VNI's.
+    #[serde(default)]
+    pub(crate) vni_conflicts: usize,
     /// Operations that the kernel refused, since the start. Each is tried again.
     pub(crate) failed: u64,
 }

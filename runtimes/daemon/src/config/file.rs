@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::usage;
+use crate::{go_flags, usage};
 
 /// The tables that a file may have.
 const ROLES: [&str; 2] = ["server", "client"];
@@ -169,15 +169,12 @@ impl Reader<'_> {
     ) -> Result<Vec<OsString>, (Range<usize>, String)> {
         let flag = format!("--{name}");
         match (arg.get_action(), value.get_ref()) {
-            (ArgAction::SetTrue, DeValue::Boolean(true)) => Ok(vec![flag.into()]),
-            (ArgAction::SetTrue, DeValue::Boolean(false)) => Ok(Vec::new()),
-            (ArgAction::SetTrue, other) => {
+            (_, DeValue::Boolean(is_on)) if go_flags::may_stand_alone(arg) => {
+                Ok(vec![format!("{flag}={is_on}").into()])
+            }
+            (_, other) if go_flags::is_switch(arg) => {
                 Err((value.span(), format!("{name}: {} where true or false is to be", other.type_str())))
             }
-            (ArgAction::Count, DeValue::Integer(number)) => match u8::from_str_radix(number.as_str(), number.radix()) {
-                Ok(count) => Ok(vec![flag.into(); count.into()]),
-                Err(_) => Err((value.span(), format!("{name}: '{number}' is not a number from 0 to 255"))),
-            },
             (ArgAction::Append, DeValue::Array(values))
                 if values.is_empty() && !arg.get_default_values().is_empty() =>
             {

@@ -4,6 +4,7 @@
 
 mod file;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -12,8 +13,10 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 
+use tracing::warn;
+
 use crate::cli::{self, Cli, Command};
-use crate::usage;
+use crate::{go_flags, usage};
 pub(crate) use file::{File, Setting};
 
 #[derive(Args, Clone, Debug)]
@@ -53,6 +56,10 @@ impl From<clap::Error> for Problem {
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     args: Vec<OsString>,
+    /// What is wrong with them and has no effect.
+    warnings: Vec<String>,
+    /// What was logged: nothing is twice.
+    warned: BTreeSet<String>,
 }
 
 /// What was read.
@@ -61,17 +68,31 @@ pub(crate) struct Settings {
     pub(crate) cli: Cli,
     /// Those of a file that count.
     pub(crate) from_file: Vec<Setting>,
+    /// What was accepted and has no effect, a line each.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Source {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
-        Self { args: std::env::args_os().collect() }
+        let (args, warnings) = go_flags::without_empty(std::env::args_os().collect());
+        Self { args, warnings, warned: BTreeSet::new() }
     }
 
     /// As if the program were started with a file only.
     pub(crate) fn of_file(role: &str, path: &std::path::Path) -> Self {
-        Self { args: vec!["metalbond".into(), role.into(), "--config".into(), path.into()] }
+        let args = vec!["metalbond".into(), role.into(), "--config".into(), path.into()];
+        Self { args, warnings: Vec::new(), warned: BTreeSet::new() }
+    }
+
+    /// Logs warnings, each of them once.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warned.contains(&warning) {
+                warn!("{warning}");
+                self.warned.insert(warning);
+            }
+        }
     }
 
     /// Reads the command line, the environment and the file that they name.
@@ -89,7 +110,8 @@ impl Source {
         let (Some((role, given)), Some(path)) = (role, path) else {
             let cli = Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)?;
             check(&cli).map_err(|why| Problem::Text(vec![why]))?;
-            return Ok(Settings { cli, from_file: Vec::new() });
+            let warnings = self.warnings.iter().cloned().chain(warnings(&cli)).collect();
+            return Ok(Settings { cli, from_file: Vec::new(), warnings });
         };
         let file = File::read(path, &command, Some(role)).map_err(Problem::Text)?;
         let is_given = |setting: &Setting| {
@@ -102,18 +124,20 @@ impl Source {
             Ok(cli)
         });
         // What is wrong between several settings names a flag: if it is the file's, so is the fault.
+        let with_place = |text: &str| {
+            let named = from_file.iter().filter_map(|setting| Some((setting.named_at(text)?, setting)));
+            named.min_by_key(|(at, _)| *at).map(|(_, setting)| format!("{}: {text}", setting.place))
+        };
         let cli = cli.map_err(|problem| match &problem {
             Problem::Arguments(error) if !error.use_stderr() => problem,
-            _ => {
-                let text = problem.to_string();
-                let named = from_file.iter().filter_map(|setting| Some((setting.named_at(&text)?, setting)));
-                match named.min_by_key(|(at, _)| *at) {
-                    Some((_, setting)) => Problem::Text(vec![format!("{}: {problem}", setting.place)]),
-                    None => problem,
-                }
-            }
+            _ => match with_place(&problem.to_string()) {
+                Some(text) => Problem::Text(vec![text]),
+                None => problem,
+            },
         })?;
-        Ok(Settings { cli, from_file })
+        let warnings = warnings(&cli).into_iter().map(|warning| with_place(&warning).unwrap_or(warning));
+        let warnings = self.warnings.iter().cloned().chain(warnings).collect();
+        Ok(Settings { cli, from_file, warnings })
     }
 
     /// The same, when the process has read them before.
@@ -154,7 +178,16 @@ pub(crate) fn command() -> clap::Command {
     let is_empty =
         |arg: &clap::Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
     let unset = move |arg: clap::Arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg };
-    Cli::command().mut_args(unset).mut_subcommands(move |command| command.mut_args(unset))
+    let command = Cli::command().mut_args(unset).mut_subcommands(move |command| command.mut_args(unset));
+    go_flags::accept(command)
+}
+
+/// What has no effect.
+fn warnings(cli: &Cli) -> Vec<String> {
+    match &cli.command {
+        Command::Client(args) => cli::client_warnings(args),
+        _ => Vec::new(),
+    }
 }
 
 /// What is wrong between several arguments.
@@ -181,9 +214,10 @@ mod tests {
             let (long, env) = (arg.get_long().unwrap(), arg.get_env().unwrap_or_default().to_string_lossy());
             let built_in: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
             // No switch has a default that is worth a word.
-            let built_in = if arg.get_action().takes_values() { built_in.join(" ") } else { String::new() };
+            let takes_value = !go_flags::may_stand_alone(arg);
+            let built_in = if takes_value { built_in.join(" ") } else { String::new() };
             let quoted = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-            let names = arg.get_value_names().filter(|_| arg.get_action().takes_values());
+            let names = arg.get_value_names().filter(|_| takes_value);
             let value = names.map_or(String::new(), |names| format!(" {}", names[0]));
             let help =
                 arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|").replace('\n', " ");

@@ -44,7 +44,7 @@ enum What {
         #[command(flatten)]
         how: How,
         /// Only this one
-        #[arg(long, value_parser = spec::parse_vni, allow_negative_numbers = true)]
+        #[arg(long, value_parser = spec::parse_any_vni, allow_negative_numbers = true)]
         vni: Option<metalbond::Vni>,
     },
     /// Routes, and who announces them
@@ -52,7 +52,7 @@ enum What {
         #[command(flatten)]
         how: How,
         /// Of this virtual network
-        #[arg(long, value_parser = spec::parse_vni, allow_negative_numbers = true)]
+        #[arg(long, value_parser = spec::parse_any_vni, allow_negative_numbers = true)]
         vni: Option<metalbond::Vni>,
         /// This destination, and those that lie in it
         #[arg(long, value_name = "CIDR")]
@@ -126,7 +126,12 @@ fn of_status(status: &Status) -> String {
     line("own", format!("{} routes announced, {} networks subscribed to", status.announced, status.subscriptions));
     if let Some(kernel) = &status.kernel {
         let (wanted, installed) = (kernel.wanted, kernel.installed);
-        let more = format!("{} conflicts, {} failures so far", kernel.conflicts, kernel.failed);
+        let (conflicts, failed) = (kernel.conflicts, kernel.failed);
+        let with_vnis = match kernel.vni_conflicts {
+            0 => String::new(),
+            count => format!(" ({count} with a lower VNI in the same table)"),
+        };
+        let more = format!("{conflicts} conflicts{with_vnis}, {failed} failures so far");
         line("kernel routes", format!("{installed} of {wanted}, {} nexthop objects, {more}", kernel.objects));
     }
     text

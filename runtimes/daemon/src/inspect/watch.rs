@@ -29,7 +29,7 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     place: HttpPlace,
     /// Routes of this virtual network only
-    #[arg(long, value_parser = spec::parse_vni, allow_negative_numbers = true)]
+    #[arg(long, value_parser = spec::parse_any_vni, allow_negative_numbers = true)]
     vni: Option<metalbond::Vni>,
     /// Print one JSON object a line: {"event":"route","data":{...}}
     #[arg(long)]

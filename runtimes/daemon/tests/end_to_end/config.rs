@@ -61,7 +61,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     let dir = Dir::new("wrong");
     let cases = [
         ("keepalive = 1\n", "FILE:1:1: there is no setting 'keepalive' outside of the tables"),
-        ("[server]\nkeepalive = 0\n", "FILE:2:13: keepalive '0': not a number from 1 to 4294967295"),
+        ("[server]\nkeepalive = -1\n", "FILE:2:13: keepalive '-1': not a number from 0 to 4294967295"),
         (
             "[server]\n  keepalives = 5",
             "FILE:2:3: there is no setting 'keepalives' in [server]; did you mean 'keepalive'?",
@@ -74,11 +74,11 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
         ("[server]\nkeepalive 5", "FILE:2:11: key with no value, expected `=`"),
         ("[sever]\n", "FILE:1:2: there is no table [sever]; there are [server] and [client]"),
         ("server = 5", "FILE:1:1: 'server' is to be a table: [server]"),
-        ("verbose = 256\n[server]", "FILE:1:11: verbose: '256' is not a number from 0 to 255"),
+        ("verbose = 256\n[server]", "FILE:1:11: verbose '256': not a number from 0 to 255"),
         ("log-format = 'xml'\n[server]", "FILE:1:14: log-format 'xml': not one of text, json"),
         ("[server]\nverbose = 1", "FILE:2:1: there is no setting 'verbose' in [server]; it stands before the tables"),
         // In a base of its own it is the number that it is.
-        ("[server]\nkeepalive = 0x1_0000_0000", "FILE:2:13: keepalive '4294967296': not a number from 1 to 4294967295"),
+        ("[server]\nkeepalive = 0x1_0000_0000", "FILE:2:13: keepalive '4294967296': not a number from 0 to 4294967295"),
         ("[server]\nlisten = []", "FILE:2:10: listen: an empty array"),
         (
             "[server]\nrecord = ''",
@@ -108,13 +108,7 @@ fn what_is_wrong_between_settings_is_told_with_the_place_of_one() {
     let cases = [
         ("[client]\nserver = 'a:1'\ninstall-routes = '23#100'", ": [client]: ", "--tun <DEVICE>"),
         ("[client]\nserver = ['a:1', 'a:1']\n", ":2:1: ", "--server 'a:1': given twice"),
-        ("[client]\nsubscribe = 23\n", "", "--server <HOST:PORT>"),
-        ("[client]\nserver = []\n", ":2:1: ", "--server <HOST:PORT>"),
-        (
-            "[client]\nserver = 'a:1'\ntun = 't'\ninstall-routes = '1#1'\nsubscribe = [1, 2]\n",
-            ":5:1: ",
-            "--subscribe '2': no table for it",
-        ),
+        ("[client]\nsubscribe = 23\nserver = ['b:1', 'a:1', 'b:1']\n", ":3:1: ", "--server 'b:1': given twice"),
     ];
     for (text, place, expected) in cases {
         let file = dir.put("m.toml", text);
@@ -135,7 +129,7 @@ fn what_is_wrong_elsewhere_is_not_the_files_fault() {
         assert_eq!(ended.code, Some(2), "{:?}", ended.stderr);
         ended.stderr
     };
-    let bad = ["metalbond: --keepalive 'x': not a number from 1 to 4294967295"];
+    let bad = ["metalbond: --keepalive 'x': not a number from 0 to 4294967295"];
     assert_eq!(stderr("", &["--keepalive", "x"]), bad);
     assert_eq!(stderr("x", &[]), bad);
     // The hint names a flag that the file has.

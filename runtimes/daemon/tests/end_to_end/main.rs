@@ -20,6 +20,7 @@ mod process;
 mod raw;
 mod readme;
 mod record;
+mod reference;
 mod reload;
 mod restarts;
 mod signals;

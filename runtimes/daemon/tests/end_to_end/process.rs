@@ -93,6 +93,19 @@ impl Process {
         panic!("no {text:?} in the log:\n{}", others.join("\n"));
     }
 
+    /// The lines of standard error up to one that contains a text, which is the last.
+    pub(crate) fn log_until(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.stderr.next() {
+            let is_last = line.contains(text);
+            lines.push(line);
+            if is_last {
+                return lines;
+            }
+        }
+        panic!("no {text:?} in the log:\n{}", lines.join("\n"));
+    }
+
     /// Writes to standard input.
     pub(crate) fn write(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().unwrap();

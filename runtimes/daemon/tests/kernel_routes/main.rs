@@ -15,6 +15,7 @@ mod options;
 mod own;
 mod picture;
 mod readme;
+mod reference;
 mod restarts;
 mod routes;
 mod scene;

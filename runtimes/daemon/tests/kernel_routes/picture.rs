@@ -50,14 +50,20 @@ pub(crate) fn objects(namespace: &Namespace) -> BTreeMap<u32, Object> {
 /// The routes of both families in our table, but for markers. Of a route through an object, `ip` shows the next hops as
 /// well if the kernel tells them (nexthop_compat_mode): they must be those of the object.
 pub(crate) fn routes(namespace: &Namespace) -> Table {
+    routes_in(namespace, TABLE)
+}
+
+/// The same of another table. (Link-local networks don't count.)
+pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
     let objects = objects(namespace);
     let mut all = Table::new();
     for family in ["-4", "-6"] {
         // Of a table that is not there yet it says so, and fails.
-        let text = namespace.try_ip(&format!("{family} route show table {TABLE}")).unwrap_or_default();
+        let text = namespace.try_ip(&format!("{family} route show table {table}")).unwrap_or_default();
         for route in text.replace("\n\t", "\t").lines() {
             let (destination, rest) = route.split_once(' ').unwrap();
-            if destination.starts_with(MARKER_DESTINATIONS) {
+            // In the main table, each device has its link-local network.
+            if destination.starts_with(MARKER_DESTINATIONS) || destination == "fe80::/64" {
                 continue;
             }
             let own = legs(rest);

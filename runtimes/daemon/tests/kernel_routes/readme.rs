@@ -1,6 +1,9 @@
-//! The README's way to see kernel routes, as it is written there.
+//! The README's ways to see kernel routes, and to look inside, as they are written there.
 
+use std::path::Path;
 use std::process::Command;
+
+use crate::namespace;
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -29,4 +32,38 @@ fn what_the_readme_says_to_see_kernel_routes_shows_one() {
         assert!(line.contains(part), "{part}: {shown:?} {:?}", String::from_utf8_lossy(&output.stderr));
     }
     assert!(output.status.success(), "{:?}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// In a namespace, for its ports.
+#[test]
+fn what_the_readme_says_to_look_inside_runs_as_it_is_written() {
+    let chapter = README.split("### Look inside").nth(1).unwrap();
+    let script = chapter.split("```").nth(1).unwrap().strip_prefix("sh\n").unwrap();
+    // What `cargo build` makes has the name that is called then.
+    let program = Path::new(env!("CARGO_BIN_EXE_metalbond"));
+    assert_eq!(program.file_name().unwrap(), "metalbond");
+    let script = script.strip_prefix("cargo build --release\nPATH=$PWD/target/release:$PATH\n").unwrap();
+    // Seconds are for people.
+    let is_up = "until metalbond show status; do sleep 0.1; done";
+    let has_route = "until metalbond show routes | grep -q 10.0.23.1; do sleep 0.1; done";
+    let script = script.replacen("sleep 1", is_up, 1).replacen("sleep 1", has_route, 1);
+    let script = script.replace("timeout 2 ", "timeout 0.5 ");
+    let script = script.replace("metalbond bench ", "metalbond bench --routes 100 ");
+    let told = |line: &str| match line.ends_with('&') {
+        true => line.to_owned(),
+        false => format!("{line} >/dev/null; echo \"$? {line}\""),
+    };
+    let lines: Vec<String> = script.lines().map(told).collect();
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    namespace::run(|_| {
+        let output =
+            Command::new("timeout").args(["60", "bash", "-c", &lines.join("\n")]).env("PATH", &path).output().unwrap();
+        let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        for line in said.lines() {
+            // The one that would go on for ever is ended.
+            let code = if line.contains("timeout") { "124 " } else { "0 " };
+            assert!(line.starts_with(code), "{line}\n{said}\n{log}");
+        }
+        assert_eq!(said.lines().count(), lines.len() - 2, "{said}\n{log}");
+    });
 }

@@ -25,11 +25,13 @@ fn a_subscription_that_goes_and_comes_back_is_installed_again() {
         client.signal(Signal::HUP);
         client.log("subscriptions +0 -1");
         scene.until::<&str, &str>([]);
-        // A network without a table waits; one that has had it since the start does not.
-        put("23, 24, 25", "'23#1000', '24#1001', '25#1002'");
+        // A VNI that had no table at the start is subscribed to, and not installed. One that had one is installed.
+        put("23, 24, 25, 26", "'23#1000', '24#1001', '25#1002'");
         client.signal(Signal::HUP);
-        client.log("subscription to 25: waits for a restart");
-        client.log("subscriptions +1 -0");
+        assert!(client.log("--subscribe '26': VNI 26 has no table").contains(" WARN "));
+        let said = client.log("--subscribe '25': VNI 25 had no table at the start, so its routes are not installed");
+        assert!(said.contains(" WARN ") && said.contains("waits for a restart"), "{said}");
+        client.log("subscriptions +3 -0");
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         fs::remove_file(file).unwrap();
     });

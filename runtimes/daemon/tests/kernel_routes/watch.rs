@@ -36,6 +36,7 @@ const NEXTHOP: usize = 8;
 /// `- 10.0.0.0/24`; `+ nexthop 7`, `~ nexthop 7` and `- nexthop 7`. Of routes, those in our table count.
 pub(crate) struct Watch {
     socket: netlink_sys::Socket,
+    table: u32,
     seen: Vec<String>,
     /// The objects of markers, which are no events.
     markers: BTreeSet<u32>,
@@ -43,6 +44,11 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new() -> Self {
+        Self::of_table(TABLE)
+    }
+
+    /// The same for another table.
+    pub(crate) fn of_table(table: u32) -> Self {
         let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
         socket.bind_auto().unwrap();
         socket.set_non_blocking(true).unwrap();
@@ -50,7 +56,7 @@ impl Watch {
         for group in [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEXTHOP] {
             socket.add_membership(group).unwrap();
         }
-        Self { socket, seen: Vec::new(), markers: BTreeSet::new() }
+        Self { socket, table, seen: Vec::new(), markers: BTreeSet::new() }
     }
 
     /// All events up to now that were not taken yet.
@@ -107,7 +113,7 @@ impl Watch {
             };
             match kind {
                 RTM_NEWROUTE | RTM_DELROUTE => {
-                    if let Some(destination) = destination(message) {
+                    if let Some(destination) = destination(message, self.table) {
                         self.seen.push(format!("{sign} {destination}"));
                     }
                 }
@@ -127,8 +133,8 @@ impl Watch {
     }
 }
 
-/// Of a route in our table.
-fn destination(message: &[u8]) -> Option<String> {
+/// Of a route in a table.
+fn destination(message: &[u8], wanted: u32) -> Option<String> {
     let (family, length) = (message[0], message[1]);
     let attributes = &message[ROUTE..];
     let table = attribute(attributes, RTA_TABLE).map_or_else(|| message[4].into(), |table| u32_at(table, 0));
@@ -137,7 +143,7 @@ fn destination(message: &[u8]) -> Option<String> {
         2 => Ipv4Addr::from(<[u8; 4]>::try_from(&bytes[..4]).unwrap()).into(),
         _ => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).unwrap()).into(),
     };
-    (table == TABLE).then(|| format!("{addr}/{length}"))
+    (table == wanted).then(|| format!("{addr}/{length}"))
 }
 
 fn is_marker(message: &[u8]) -> bool {

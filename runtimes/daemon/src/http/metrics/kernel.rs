@@ -20,8 +20,10 @@ impl Kernel {
         out.gauge(("kernel_routes_wanted", "Destinations that should have a kernel route"), stats.wanted)?;
         out.gauge(("kernel_routes_installed", "Kernel routes of ours"), stats.installed)?;
         out.gauge(("kernel_nexthop_objects", "Nexthop objects of ours, groups among them"), stats.objects)?;
-        let help = "Destinations that have another protocol's route, and so none of ours";
+        let help = "Destinations not installed because a route of another protocol, or one of a lower VNI in the same table, is there";
         out.gauge(("kernel_route_conflicts", help), stats.conflicts)?;
+        let help = "Destinations not installed because one of a lower VNI in the same table is there; also in kernel_route_conflicts";
+        out.gauge(("kernel_route_vni_conflicts", help), stats.vni_conflicts)?;
         let operations = [([("result", "done")], stats.done), ([("result", "failed")], stats.failed)];
         out.counters(("kernel_operations", "Changes that the kernel made or refused"), None, operations)?;
         let help = "Kernel routes of ours that another hand removed";
