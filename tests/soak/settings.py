@@ -70,7 +70,7 @@ def parse(arguments: list[str] | None) -> Settings:
     parser.add_argument("--keep", action="store_true", help="keep the work directory even if all is well")
     options = parser.parse_args(arguments)
     if not options.binary.is_file():
-        parser.error(f"no {options.binary}: cargo build --release -p metalbond-daemon")
+        parser.error(f"no {options.binary}: cargo build --release")
     return Settings(
         minutes=options.minutes,
         seed=random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed,

@@ -15,7 +15,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     let [build, server, first, second, first_learns, first_loses, fed, first_sees] = &blocks[..] else {
         panic!("the walk-through has {} blocks", blocks.len());
     };
-    assert_eq!(build.command, "cargo build --release -p metalbond-daemon");
+    assert_eq!(build.command, "cargo build --release");
 
     let run = |block: &Block| {
         let command = block.command.replace("127.0.0.1:4711", &addr.to_string());
@@ -53,6 +53,23 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     first_process.log("ESTABLISHED");
     first_process.signal(Signal::TERM);
     assert_eq!(first_process.end().0.stdout, [""; 0]);
+}
+
+/// Not built here, for that takes minutes.
+#[test]
+fn cargo_build_and_cargo_run_in_the_projects_directory_are_about_the_program() {
+    for command in ["cargo run --release -- demo", "cargo build --release"] {
+        assert!(README.lines().any(|line| line == command), "{command}");
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let args = ["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"];
+    let output = Command::new(env!("CARGO")).args(args).current_dir(root).output().unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let default = metadata["workspace_default_members"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter().filter(|package| default.contains(&package["id"]));
+    let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
+    let programs: Vec<_> = targets.filter(|target| target["kind"][0] == "bin").map(|target| &target["name"]).collect();
+    assert_eq!(programs, ["metalbond"], "`cargo run` has to know which one");
 }
 
 #[test]
