@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use crate::namespace::{self, Namespace};
 use crate::picture::{self, Table, table};
 use crate::process::{Process, Server, Signal, run};
-use crate::scene::end;
+use crate::scene::{BOTH, SERVER, Scene, both, end};
 use crate::watch::Watch;
 
 /// The kernel's main table, which the reference's library calls 0.
@@ -142,6 +142,32 @@ fn a_client_without_a_server_runs_and_installs_nothing() {
             "{said:?}"
         );
         assert_eq!(main_table(namespace), before);
+    });
+}
+
+#[test]
+fn a_client_whose_server_is_yet_to_be_named_keeps_the_kernel_routes_that_it_has_found() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::1"));
+        let client = scene.client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        client.kill();
+        scene.watch.take();
+        let file = std::env::temp_dir().join(format!("metalbond-no-server-{}.toml", std::process::id()));
+        let settings = "[client]\nsubscribe = 23\ninstall-routes = '23#1000'\ntun = 't0'\n";
+        std::fs::write(&file, settings).unwrap();
+        let mut client = Process::start(&["client", "--config", file.to_str().unwrap(), "--http", "127.0.0.1:0"]);
+        client.log("--server is not given");
+        client.log("HTTP on ");
+        std::fs::write(&file, format!("{settings}server = '{SERVER}'\n")).unwrap();
+        client.signal(Signal::HUP);
+        client.log("servers +1 -0");
+        client.log("ESTABLISHED");
+        // By then it has done all that it was to do before.
+        let events = scene.settle();
+        assert!(!events.iter().any(|event| BOTH.contains(&&event[2..])), "{events:?}");
+        std::fs::remove_file(file).unwrap();
     });
 }
 
