@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::{Limits, Policy};
+use crate::{Limits, PeerLimit, Policy};
 
 /// The settings of a [`Node`](crate::Node).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -13,7 +13,7 @@ pub struct Config {
     /// The interval of KEEPALIVE in seconds that this node proposes in its HELLO; the lower of the two ends' proposals
     /// holds for a session. At least 1. Default 5.
     pub keepalive: u32,
-    /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Default 10 s.
+    /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Over zero. Default 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub handshake_timeout: Duration,
     /// How long bytes that were handed to a connection may stay unwritten: the send hold time (RFC 9687). A peer that says it
@@ -26,7 +26,8 @@ pub struct Config {
     /// The longest wait before a server is dialled again. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_max: Duration,
-    /// How long a session has to have been ESTABLISHED for the back-off to start anew. Default 5 s.
+    /// How long a session has to have been ESTABLISHED for the back-off to start anew. Zero: the back-off starts anew with each
+    /// session. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_reset: Duration,
     /// How long routes learned from a server stay after its session is lost. Zero: not at all, as the reference does. They go
@@ -40,7 +41,7 @@ pub struct Config {
     pub restart_time_max: u32,
     /// How long after its start a listening node says in its HELLO that its table may still be incomplete
     /// (`warming`); and after the loss of a client that fell silent, as it may be cut off, and others with it.
-    /// Default 60 s.
+    /// Zero: it never says so. Default 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub warming: Duration,
     /// How fast routes are sent to a client without the capability `ordered`; `None`: as fast as it takes them.
@@ -49,21 +50,25 @@ pub struct Config {
     /// The most bytes sent to a server without the capability `ordered` before it has answered a KEEPALIVE: its
     /// answer proves that it has read them. Default 48 KiB; at least 4 KiB.
     pub unproven_max: usize,
-    /// How many servers may be configured at once. Default 1,024.
+    /// How many servers the application may configure at once. Zero: none, for a node that only listens. Default 1,024.
     pub peers_max: usize,
-    /// How many VNIs may be subscribed to at once. Default 1,048,576.
+    /// How many VNIs the application may subscribe to at once. Zero: none. Default 1,048,576.
     pub subscriptions_max: usize,
-    /// How many routes may be announced at once. Default 16,777,216.
+    /// How many routes the application may announce at once. Zero: none. Default 16,777,216.
     pub announcements_max: usize,
-    /// How much peers may ask of this node.
+    /// How much peers may ask of this node. Each number is at least 1.
     pub limits: Limits,
     /// What the peers that this node accepts may do; `None`: everything. [`Command::SetPolicy`](crate::Command::SetPolicy) replaces
     /// it. Default `None`.
     pub policy: Option<Policy>,
-    /// How long a shutdown may take before sessions are cut. Default 800 ms.
+    /// How long a shutdown may take before sessions are cut. Zero: they are cut at once. Default 800 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub shutdown_timeout: Duration,
-    /// Seeds hash maps (against flooding) and the jitter of the back-off. Same seed, same inputs, same outputs.
+    /// Seeds hash maps and the jitter of the back-off. Same seed, same inputs, same outputs.
+    ///
+    /// The default, 0, is a seed that everybody knows. It is right for tests, simulations and replays only: whoever knows the seed
+    /// can choose routes that fall together in the hash maps and make the node slow (hash flooding). A node that strangers reach needs
+    /// a random seed. The drivers draw one from the operating system where it is 0; a driver of your own has to do the same.
     pub seed: u64,
 }
 
@@ -128,6 +133,8 @@ impl Default for Pacing {
 pub enum ConfigError {
     /// [`Config::keepalive`] is 0.
     Keepalive,
+    /// [`Config::handshake_timeout`] is zero.
+    HandshakeTimeout,
     /// [`Config::send_hold`] is under 1 s.
     SendHold,
     /// [`Config::backoff_min`] is 0 or over [`Config::backoff_max`].
@@ -136,12 +143,16 @@ pub enum ConfigError {
     Pacing,
     /// [`Config::unproven_max`] is under 4 KiB.
     Unproven,
+    /// One of [`Config::limits`] is 0.
+    Limit(PeerLimit),
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Limit(limit) => return write!(f, "the limit {} must be at least 1", limit.name()),
             Self::Keepalive => "the keepalive interval must be at least 1 second",
+            Self::HandshakeTimeout => "the handshake timeout must be over 0: no session would ever open",
             Self::SendHold => "the send hold time must be at least 1 second",
             Self::Backoff => "the shortest back-off must be over 0 and not over the longest",
             Self::Pacing => "rate and burst of the pacing must be at least 1,208 bytes",
@@ -161,6 +172,9 @@ impl Config {
         if self.keepalive == 0 {
             return Err(ConfigError::Keepalive);
         }
+        if self.handshake_timeout.is_zero() {
+            return Err(ConfigError::HandshakeTimeout);
+        }
         if self.send_hold < Duration::from_secs(1) {
             return Err(ConfigError::SendHold);
         }
@@ -173,6 +187,9 @@ impl Config {
         if self.unproven_max < 4096 {
             return Err(ConfigError::Unproven);
         }
-        Ok(())
+        match PeerLimit::ALL.into_iter().find(|limit| self.limits.get(*limit) == 0) {
+            Some(limit) => Err(ConfigError::Limit(limit)),
+            None => Ok(()),
+        }
     }
 }

@@ -13,6 +13,9 @@ use core::time::Duration;
 /// A node checks them once for each [`Input::Received`](crate::Input::Received) (next hops: when nothing is being swept). What
 /// came together with the first one too many is still in the table, for a moment, before it goes with the rest.
 ///
+/// Each number is at least 1: a node that lets nobody in, or no route, is of no use. What a peer may not do at all is said by a
+/// [`Policy`](crate::Policy).
+///
 /// They hold for the peers that a node accepts. Of a server that it dials it takes at most [`routes`](Self::routes) in a
 /// session, and keeps at most twice as many with those from before.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -109,6 +112,19 @@ pub enum PeerLimit {
 }
 
 impl PeerLimit {
+    /// All of them, in the order of the settings.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Connections,
+        Self::ConnectionsPerAddress,
+        Self::ConnectionsPerSecond,
+        Self::Routes,
+        Self::RoutesPerPeer,
+        Self::NextHops,
+        Self::Subscriptions,
+        Self::Vnis,
+        Self::VnisPerPeer,
+    ];
+
     /// Whether it is on what a peer has said, rather than on its coming.
     pub(crate) const fn is_on_content(self) -> bool {
         !matches!(self, Self::Connections | Self::ConnectionsPerAddress | Self::ConnectionsPerSecond)

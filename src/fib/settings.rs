@@ -31,7 +31,8 @@ pub struct FibSettings {
     pub retry_min: Duration,
     /// The longest. Default 30 s.
     pub retry_max: Duration,
-    /// Seeds hash maps. Default 0: to be set where routes come from strangers.
+    /// Seeds hash maps. The default, 0, is a seed that everybody knows: set a random one where routes come from strangers, as for
+    /// [`Config::seed`](crate::Config::seed).
     pub seed: u64,
 }
 
@@ -80,6 +81,8 @@ pub enum FibSettingsError {
     TableZero(Vni),
     /// There are no ids in the range, or 0 is in it, which is none.
     Ids(RangeInclusive<u32>),
+    /// [`FibSettings::retry_min`] is 0 or over [`FibSettings::retry_max`].
+    Retry,
 }
 
 impl fmt::Display for FibSettingsError {
@@ -87,6 +90,7 @@ impl fmt::Display for FibSettingsError {
         match self {
             Self::TableZero(vni) => write!(f, "VNI {vni} can't be in table 0: tables are 1 to 4294967295"),
             Self::Ids(ids) => write!(f, "no nexthop ids in {}-{}: the first is at least 1", ids.start(), ids.end()),
+            Self::Retry => f.write_str("the shortest wait before a retry must be over 0 and not over the longest"),
         }
     }
 }
@@ -100,6 +104,9 @@ impl FibSettings {
         }
         if self.nexthop_objects && (self.ids.is_empty() || *self.ids.start() == 0) {
             return Err(FibSettingsError::Ids(self.ids.clone()));
+        }
+        if self.retry_min.is_zero() || self.retry_min > self.retry_max {
+            return Err(FibSettingsError::Retry);
         }
         Ok(())
     }

@@ -48,8 +48,6 @@ impl Sources {
             if source.connections >= limits.connections_per_address {
                 return over(PeerLimit::ConnectionsPerAddress);
             }
-        } else if limits.connections_per_address == 0 {
-            return over(PeerLimit::ConnectionsPerAddress);
         }
         // Last: whoever is refused anyway uses up nobody's turn.
         if self.arrivals.tokens(now) == 0 {

@@ -58,7 +58,7 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
         config.limits = SMALL;
     }
     config.keepalive = [5, 1, 60, u32::MAX][usize::from(times % 4)];
-    config.handshake_timeout = Duration::from_millis([10_000, 0, 1, 600_000][usize::from(times / 4 % 4)]);
+    config.handshake_timeout = Duration::from_millis([10_000, 2, 1, 600_000][usize::from(times / 4 % 4)]);
     match times >> 6 {
         1 => config.hold = Duration::MAX,
         2 => config.handshake_timeout = Duration::MAX,
