@@ -129,6 +129,8 @@ pub enum ApiMisuse {
     NoSuchPeer,
     /// There are as many as there may be.
     Limit(Limit),
+    /// A driver's node can replace this, but neither add it nor take it away: whether it is there was said at the start.
+    FixedAtStart,
     /// The node is shut down, or about to be.
     Closed,
 }
@@ -168,7 +170,7 @@ impl ApiMisuse {
             | Self::NoSuchRoute
             | Self::PeerExists
             | Self::NoSuchPeer => true,
-            Self::Limit(_) | Self::Closed => false,
+            Self::Limit(_) | Self::FixedAtStart | Self::Closed => false,
         }
     }
 
@@ -191,6 +193,7 @@ impl fmt::Display for ApiMisuse {
             Self::NoSuchRoute => "no such route",
             Self::PeerExists => "there is a peer with this endpoint",
             Self::NoSuchPeer => "no such peer",
+            Self::FixedAtStart => "it can be replaced, but neither added nor taken away: it belongs to the start",
             Self::Closed => "the node is shut down",
         })
     }

@@ -24,6 +24,7 @@ mod seed;
 #[cfg(feature = "serde")]
 mod serde;
 mod socket;
+mod start;
 mod tls;
 mod turn;
 mod unwritten;
@@ -38,12 +39,13 @@ pub use message::{Answer, Message};
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, PeerSnapshot, peer_snapshots};
 #[cfg(feature = "record")]
-pub use record::{RecordError, ReplayError, Step, Summary, replay};
+pub use record::{ReplayError, Step, Summary, replay};
 pub use recorded::Recorded;
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use seed::seeded;
 pub use socket::{accept_pause, adopt, listen, prepare, receive, remote, transport_end};
+pub use start::{StartError, StartOptions, make_node};
 pub use tls::{Channel, Opened, TlsConfig, Transport};
 pub use turn::{
     ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, DRAINS, HANDSHAKES, LAST_LINES, MAILBOX, READ,

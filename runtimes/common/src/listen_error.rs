@@ -18,8 +18,8 @@ pub enum ListenError {
     /// A socket that was handed over can't be listened on.
     #[error("cannot listen on the socket that was given: {0}")]
     Socket(io::Error),
-    /// There is no certificate to show: no server configuration was set.
-    #[error("cannot listen for TLS: the node was given no server configuration for it")]
+    /// There is no certificate to show: the node was started without a server configuration.
+    #[error("cannot listen for TLS: the node was started without a server configuration for it")]
     NoTls,
     /// The node is shut down, or about to be.
     #[error("the node is shut down")]

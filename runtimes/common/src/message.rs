@@ -77,12 +77,12 @@ pub enum Message<S> {
         /// Its address.
         answer: Answer<Result<SocketAddr, ListenError>>,
     },
-    /// A handle says how TLS is spoken from now on.
+    /// A handle replaces the configuration of TLS.
     SetTls {
         /// So.
         config: TlsConfig,
-        /// It is so.
-        answer: Answer<()>,
+        /// It is so; or the node speaks otherwise since its start.
+        answer: Answer<Result<(), ApiMisuse>>,
     },
     /// A handle wants something of the node.
     Command {

@@ -5,7 +5,9 @@ use std::ops::Deref;
 use metalbond::{Actions, Config, ConfigError, Input, Instant, Node, RouteChange, Transmit};
 
 #[cfg(feature = "record")]
-use crate::record::{RecordError, Recorder};
+use crate::StartError;
+#[cfg(feature = "record")]
+use crate::record::Recorder;
 
 /// A node, and the recording of it if there is to be one. The calls are the node's own, and its getters are had through
 /// `Deref`; only the end of a turn has to be said.
@@ -42,7 +44,7 @@ impl Recorded {
         config: Config,
         now: Instant,
         out: impl std::io::Write + Send + 'static,
-    ) -> Result<Self, RecordError> {
+    ) -> Result<Self, StartError> {
         let node = Node::new(config, now)?;
         let recorder = Recorder::start(node.config(), now, out)?;
         Ok(Self { node, recorder: Some(recorder) })

@@ -1,4 +1,4 @@
-//! The node's seed: from the operating system's randomness, unless the embedder chose one.
+//! The node's seed: from the operating system's randomness, unless the application chose one.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -7,9 +7,9 @@ use metalbond::Config;
 /// The configuration with a random seed in place of 0, so that nobody can foresee how its hash maps fill or when it
 /// dials again.
 pub fn seeded(mut config: Config) -> Config {
-    if config.seed == 0 {
-        // The standard library's hash keys are random; this saves a dependency.
-        config.seed = RandomState::new().hash_one(0);
+    while config.seed == 0 {
+        // Without the system's randomness, the standard library's hash keys are the best there is.
+        config.seed = getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(0));
     }
     config
 }
@@ -21,6 +21,7 @@ mod tests {
     #[test]
     fn a_chosen_seed_stays_and_a_missing_one_is_drawn() {
         assert_eq!(seeded(Config { seed: 7, ..Config::default() }).seed, 7);
-        assert_ne!(seeded(Config::default()).seed, seeded(Config::default()).seed);
+        let (one, other) = (seeded(Config::default()).seed, seeded(Config::default()).seed);
+        assert!(one != other && one != 0 && other != 0);
     }
 }

@@ -37,7 +37,8 @@ pub(crate) async fn run(
     let start = async {
         let routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await??;
         let secrets = Holder::read(secrets).await?;
-        anyhow::Ok((routes, secrets, args.record.start(Config::from(&*args)).await?))
+        let node = args.record.start(Config::from(&*args), secrets.held().peers()).await?;
+        anyhow::Ok((routes, secrets, node))
     };
     let kernel = args.install.start()?;
     // A file may be anything, a pipe in which nothing comes for example.
@@ -52,9 +53,6 @@ pub(crate) async fn run(
         started = start => started?,
     };
     let wanted = Wanted::of(&mut args, from_files);
-    if let Some(tls) = secrets.held().peers() {
-        node.set_tls(tls).await?;
-    }
     tokio::spawn(tls::remind(secrets.watch()));
     let client = Client { node, kernel, secrets, events: Events::new() };
     if !sockets.listen.is_empty() {

@@ -1,7 +1,6 @@
 //! `--install-routes`: what a client learns goes into the kernel.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -179,7 +178,7 @@ impl InstallArgs {
             ipv4_only: self.ipv4_only,
             exclude: ExcludedKinds { standard: is(Kind::Std), nat: is(Kind::Nat), load_balancer: is(Kind::Lb) },
             prefer: self.prefer_network.clone(),
-            seed: RandomState::new().hash_one(0),
+            seed: getrandom::u64().context("cannot install routes: the system has no randomness")?,
             ..FibSettings::default()
         };
         let fib = Fib::new(settings, kernel.is_device_up()).context("cannot install routes")?;

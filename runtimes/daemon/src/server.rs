@@ -41,9 +41,6 @@ pub(crate) async fn run(
         started = begin(&args, secrets) => started,
     };
     let (secrets, (node, changes)) = started?;
-    if let Some(tls) = secrets.held().peers() {
-        node.set_tls(tls).await?;
-    }
     tokio::spawn(tls::remind(secrets.watch()));
     let (bound, listening) = watch::channel(Vec::new());
     let serve = async {
@@ -105,7 +102,8 @@ async fn begin(args: &ServerArgs, secrets: Files) -> anyhow::Result<(Holder, (Me
     if let Some(path) = args.policy.policy.clone() {
         config.policy = Some(policy::read_first(path).await?);
     }
-    Ok((secrets, args.record.start(config).await?))
+    let node = args.record.start(config, secrets.held().peers()).await?;
+    Ok((secrets, node))
 }
 
 /// Listens everywhere; returns where that is. If sockets were handed over, these stand for the place that is built in. With

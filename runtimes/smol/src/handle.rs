@@ -8,8 +8,8 @@ use metalbond::{
     ApiMisuse, Command, Config, ConfigError, Histogram, Instant, Node, PeerId, Reply, Route, SessionState, Vni,
 };
 use metalbond_common::{
-    BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, Transport,
-    TryNotifyError, peer_snapshots, seeded,
+    BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, StartError, StartOptions,
+    TlsConfig, Transport, TryNotifyError, make_node, peer_snapshots, seeded,
 };
 use smol::channel::{self, Receiver, Sender, TrySendError};
 
@@ -37,7 +37,7 @@ pub struct MetalBond {
 
 impl MetalBond {
     /// Starts a node on smol's global executor. A [`Config::seed`] of 0 is
-    /// replaced by a random one.
+    /// replaced by a random one. It speaks plain MetalBond and is not recorded: see [`start_with`](Self::start_with).
     ///
     /// # Errors
     /// A setting that is out of its range.
@@ -54,26 +54,24 @@ impl MetalBond {
     pub fn start(config: Config) -> Result<(Self, Changes), ConfigError> {
         let clock = Clock::start();
         let node = Recorded::new(seeded(config), clock.now())?;
-        Ok(Self::run(node, clock))
+        Ok(Self::run((node, TlsConfig::default()), clock))
     }
 
-    /// Starts a node like [`start`](Self::start), and records to `out` what goes into it: bytes, commands, time; with its
-    /// settings, the seed that protects its hash maps among them. [`replay`](crate::replay) runs it again and compares what comes
-    /// out.
-    ///
-    /// A thread of its own writes, within a second of what happens, and nothing waits for it but
-    /// [`shutdown`](Self::shutdown), for a second at most. If it fails, or can't keep up, an error is logged and the recording
-    /// ends there; the node goes on.
+    /// Starts a node like [`start`](Self::start), with what it has to have before it listens or dials for the first time: how it
+    /// speaks TLS, and where it is recorded to. The [policy](Config::policy) is one of the settings.
     ///
     /// # Errors
-    /// A setting that is out of its range; no thread to be had.
+    /// A setting that is out of its range; no thread to be had for the recording.
     ///
     /// ```
-    /// # use metalbond_smol::{Config, MetalBond, Vni, replay};
+    /// # #[cfg(feature = "record")]
     /// # #[macro_rules_attribute::apply(smol_macros::main!)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use metalbond_smol::{Config, MetalBond, StartOptions, Vni, replay};
+    ///
     /// # let path = std::env::temp_dir().join(format!("metalbond-smol-{}.jsonl", std::process::id()));
-    /// let (node, _) = MetalBond::start_recording(Config::default(), std::fs::File::create(&path)?)?;
+    /// let options = StartOptions::default().record(std::fs::File::create(&path)?);
+    /// let (node, _) = MetalBond::start_with(Config::default(), options)?;
     /// node.subscribe(Vni(23)).await?;
     /// node.shutdown().await;
     ///
@@ -83,18 +81,16 @@ impl MetalBond {
     /// # std::fs::remove_file(path)?;
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(feature = "record"))]
+    /// # fn main() {}
     /// ```
-    #[cfg(feature = "record")]
-    pub fn start_recording(
-        config: Config,
-        out: impl std::io::Write + Send + 'static,
-    ) -> Result<(Self, Changes), crate::RecordError> {
+    pub fn start_with(config: Config, options: StartOptions) -> Result<(Self, Changes), StartError> {
         let clock = Clock::start();
-        let node = Recorded::recording(seeded(config), clock.now(), out)?;
+        let node = make_node(config, options, clock.now())?;
         Ok(Self::run(node, clock))
     }
 
-    fn run(node: Recorded, clock: Clock) -> (Self, Changes) {
+    fn run(node: (Recorded, TlsConfig), clock: Clock) -> (Self, Changes) {
         let (mailbox, inbox) = task::mailbox(MAILBOX);
         let (sender, changes) = changes::channel();
         let (alive, last) = channel::bounded(1);

@@ -55,7 +55,13 @@ struct Shutdown {
 }
 
 impl Actor {
-    pub(crate) fn new(node: Recorded, clock: Clock, mailbox: Inbox, changes: ChangesSender, tasks: Tasks) -> Self {
+    pub(crate) fn new(
+        (node, tls): (Recorded, TlsConfig),
+        clock: Clock,
+        mailbox: Inbox,
+        changes: ChangesSender,
+        tasks: Tasks,
+    ) -> Self {
         Self {
             node,
             clock,
@@ -66,7 +72,7 @@ impl Actor {
             links: HashMap::new(),
             handshakes: VecDeque::new(),
             draining: 0,
-            tls: TlsConfig::default(),
+            tls,
             listeners: Vec::new(),
             accepted: 0,
             log: SessionLog::default(),
@@ -166,10 +172,7 @@ impl Actor {
                 let bound = listener::take_over(listener).map_err(ListenError::Socket);
                 answer(bound.map(|(listener, local)| self.listen(listener, local, transport)));
             }
-            Message::SetTls { config, answer } => {
-                self.tls = config;
-                answer(());
-            }
+            Message::SetTls { config, answer } => answer(self.tls.replace(config)),
             Message::Command { command, answer } => {
                 let reply = self.command(command);
                 if let Some(answer) = answer {

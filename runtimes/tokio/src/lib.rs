@@ -94,10 +94,10 @@ pub use metalbond::{
 pub use metalbond_common::embedding;
 pub use metalbond_common::{
     Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
-    TryNotifyError, peer_snapshots,
+    StartError, StartOptions, TryNotifyError, peer_snapshots,
 };
 #[cfg(feature = "record")]
-pub use metalbond_common::{RecordError, ReplayError, Step, Summary, replay};
+pub use metalbond_common::{ReplayError, Step, Summary, replay};
 #[cfg(feature = "tls")]
 pub use metalbond_common::{TlsConfig, rustls};
 pub use peer::Peer;

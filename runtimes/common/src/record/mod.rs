@@ -11,6 +11,5 @@ mod recorder;
 mod replay;
 mod writer;
 
-pub use recorder::RecordError;
 pub(crate) use recorder::Recorder;
 pub use replay::{ReplayError, Step, Summary, replay};

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use metalbond::{Action, Config, ConfigError, Input, Instant, RouteChange, Transmit};
+use metalbond::{Action, Config, Input, Instant, RouteChange, Transmit};
 use tracing::error;
 
 use super::digest::Sent;
 use super::line::{FORMAT, Header};
 use super::writer::Writer;
+use crate::StartError;
 
 /// Notes that wait for the writer at most, in bytes: about a million routes may come while a disk pauses.
 const WAITING_MAX: usize = 64 * 1024 * 1024;
@@ -40,18 +41,6 @@ pub(crate) enum Order {
     End(Box<dyn Send>),
 }
 
-/// Why a node does not start that was to be recorded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// A setting is out of its range.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The system has no thread for the writer.
-    #[error("cannot start a thread for the recording: {0}")]
-    Thread(io::Error),
-}
-
 /// Notes what is called. See the module's documentation for what becomes of it.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -74,7 +63,7 @@ impl Recorder {
         config: &Config,
         start: Instant,
         out: impl io::Write + Send + 'static,
-    ) -> Result<Self, RecordError> {
+    ) -> Result<Self, StartError> {
         let header = Header {
             metalbond_recording: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -85,7 +74,7 @@ impl Recorder {
         let (done, written) = channel();
         let work = move || Writer::new(out, start).run(&header, &ordered, &done);
         // It ends by itself when the recorder is gone and all is written.
-        thread::Builder::new().name("recording".to_owned()).spawn(work).map_err(RecordError::Thread)?;
+        thread::Builder::new().name("recording".to_owned()).spawn(work).map_err(StartError::Thread)?;
         Ok(Self { notes: Vec::new(), weight: 0, waiting: 0, orders, written, is_over: false })
     }
 

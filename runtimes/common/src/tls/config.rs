@@ -10,6 +10,8 @@ use rustls::pki_types::ServerName;
 #[cfg(feature = "tls")]
 use rustls::{ClientConfig, ServerConfig};
 
+use metalbond::ApiMisuse;
+
 use crate::Channel;
 #[cfg(feature = "tls")]
 use crate::tls::engine::Tls;
@@ -52,12 +54,13 @@ impl TlsConfig {
     /// The channel of a connection that was accepted.
     ///
     /// # Errors
-    /// If it should be TLS, and there is no configuration (any more); what rustls finds wrong with it.
+    /// If it should be TLS, and there is no configuration; what rustls finds wrong with it.
     pub fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
         match (transport, &self.server) {
             (Transport::Plain, _) => Ok(Channel::plain()),
             (Transport::Tls, Some(config)) => Tls::server(Arc::clone(config)).map(Channel::tls),
-            (Transport::Tls, None) => Err("TLS: this node has no certificate for its listener any more".into()),
+            // Not of a node of ours: it listens for TLS only with a configuration, which stays.
+            (Transport::Tls, None) => Err("TLS: this node has no certificate for its listener".into()),
         }
     }
 
@@ -70,6 +73,22 @@ impl TlsConfig {
         let Some(config) = &self.client else { return Ok(Channel::plain()) };
         let name = server_name(endpoint).ok_or_else(|| format!("TLS: no certificate can be for {endpoint}"))?;
         Tls::client(Arc::clone(config), name).map(Channel::tls)
+    }
+}
+
+impl TlsConfig {
+    /// Takes a new configuration in place of the one that the node was started with.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::FixedAtStart`] if the new one has another half than the old one: a half that came later would turn dials from plain
+    /// to TLS without a word, and one that went would turn them back. Nothing is changed then.
+    pub fn replace(&mut self, new: Self) -> Result<(), ApiMisuse> {
+        #[cfg(feature = "tls")]
+        if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
+            return Err(ApiMisuse::FixedAtStart);
+        }
+        *self = new;
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use metalbond_conformance::{Authority, Identity, RawPeer, VNI, within};
 use crate::TLS;
 use crate::driver::{
     ApiMisuse, Changes, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState,
-    TlsConfig, Vni,
+    StartOptions, TlsConfig, Vni,
 };
 
 /// Any free port of loopback.
@@ -31,17 +31,17 @@ static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| AUTHORITY.issue(&["127.0.0.1", "::1", "localhost"]));
 
 pub(crate) async fn start(config: Config) -> (MetalBond, Changes) {
-    let (node, changes) = MetalBond::start(config).unwrap();
-    secure(&node).await;
-    (node, changes)
+    MetalBond::start_with(config, options()).unwrap()
 }
 
 /// Has a node speak TLS, if it is to.
-pub(crate) async fn secure(node: &MetalBond) {
-    if TLS {
-        let (server, client) = (AUTHORITY.server(&IDENTITY), AUTHORITY.client(&IDENTITY));
-        node.set_tls(TlsConfig { server: Some(server), client: Some(client) }).await.unwrap();
-    }
+pub(crate) fn options() -> StartOptions {
+    if TLS { StartOptions::default().tls(tls()) } else { StartOptions::default() }
+}
+
+/// What each node of a test over TLS shows and believes.
+pub(crate) fn tls() -> TlsConfig {
+    TlsConfig { server: Some(AUTHORITY.server(&IDENTITY)), client: Some(AUTHORITY.client(&IDENTITY)) }
 }
 
 pub(crate) async fn listen(node: &MetalBond, addr: SocketAddr) -> Result<SocketAddr, ListenError> {

@@ -6,11 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes, until};
+use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes, until, within};
+use smol::io::AsyncReadExt as _;
 
-use crate::behaviours::support::{ANY, Client, Table, config, established, server, server_with};
+use crate::behaviours::support::{self, ANY, Client, Table, config, established, options, server, server_with};
 use crate::driver::rustls::ClientConfig;
-use crate::driver::{Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState, TlsConfig};
+use crate::driver::{
+    ApiMisuse, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState, StartOptions, TlsConfig,
+};
 use crate::run;
 
 #[test]
@@ -304,27 +307,75 @@ fn one_node_may_listen_for_both() {
 }
 
 #[test]
-fn a_node_without_a_certificate_does_not_listen_for_tls_and_takes_nobody_when_it_has_none_any_more() {
+fn a_node_that_is_started_with_tls_never_dials_in_plain_text() {
+    run(async {
+        let listener = smol::net::TcpListener::bind(ANY).await.unwrap();
+        let (node, _) = MetalBond::start_with(config(), options()).unwrap();
+        node.add_peer(listener.local_addr().unwrap().into()).await.unwrap();
+        for _ in 0..5 {
+            let (mut stream, _) = within("a dial", listener.accept()).await.unwrap();
+            let mut first = [0; 2];
+            within("its first bytes", stream.read_exact(&mut first)).await.unwrap();
+            assert_eq!(first, [0x16, 3], "a record of TLS with a handshake message");
+        }
+    });
+}
+
+#[test]
+fn tls_can_be_replaced_while_a_node_runs_and_neither_added_nor_taken_away() {
+    run(async {
+        let tls = support::tls();
+        let server = TlsConfig { client: None, ..tls.clone() };
+        let client = TlsConfig { server: None, ..tls.clone() };
+        let halves = [TlsConfig::default(), server, client, tls];
+        for (at_start, first) in halves.iter().enumerate() {
+            let options = StartOptions::default().tls(first.clone());
+            let (node, _) = MetalBond::start_with(config(), options).unwrap();
+            for (later, other) in halves.iter().enumerate() {
+                let expected = if later == at_start { Ok(()) } else { Err(ApiMisuse::FixedAtStart) };
+                assert_eq!(node.set_tls(other.clone()).await, expected, "{at_start} {later}");
+            }
+        }
+        // The refusals have left it as it was: in plain text, both ways.
+        let (server, _) = MetalBond::start(config()).unwrap();
+        let (client, _) = MetalBond::start(config()).unwrap();
+        for node in [&server, &client] {
+            node.set_tls(support::tls()).await.unwrap_err();
+        }
+        let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
+        let client = Dialler { peer: client.add_peer(addr.into()).await.unwrap(), node: client };
+        client.is_established().await;
+    });
+}
+
+#[test]
+fn a_node_without_a_certificate_does_not_listen_for_tls() {
     run(async {
         let (node, _) = MetalBond::start(config()).unwrap();
         assert!(matches!(node.listen_tls(ANY.parse().unwrap()).await, Err(ListenError::NoTls)));
         let listener = std::net::TcpListener::bind(ANY).unwrap();
         assert!(matches!(node.listen_tls_on(listener).await, Err(ListenError::NoTls)));
+    });
+}
 
+#[test]
+fn a_server_whose_tls_was_not_taken_away_takes_nobody_in_plain_text() {
+    run(async {
         let (server, addr) = server().await;
-        server.set_tls(TlsConfig::default()).await.unwrap();
+        assert_eq!(server.set_tls(TlsConfig::default()).await, Err(ApiMisuse::FixedAtStart));
         let mut peer = RawPeer::silent(addr).await.unwrap();
         let _ = peer.stream.write_all(HELLO).await;
-        assert_eq!(peer.end().await, 0);
-        logged("TLS: this node has no certificate for its listener any more").await;
+        // An alert.
+        assert_eq!(peer.end().await, 7);
+        logged("TLS: plain MetalBond, where TLS is spoken").await;
+        established(addr).await;
     });
 }
 
 /// A server with a certificate for these names.
 async fn secure_server(authority: &Authority, names: &[&str]) -> (MetalBond, SocketAddr) {
-    let (server, _) = MetalBond::start(config()).unwrap();
-    let config = authority.server(&authority.issue(names));
-    server.set_tls(TlsConfig { server: Some(config), client: None }).await.unwrap();
+    let tls = TlsConfig { server: Some(authority.server(&authority.issue(names))), client: None };
+    let (server, _) = MetalBond::start_with(config(), StartOptions::default().tls(tls)).unwrap();
     let addr = server.listen_tls(ANY.parse().unwrap()).await.unwrap();
     (server, addr)
 }
@@ -337,8 +388,8 @@ struct Dialler {
 
 impl Dialler {
     async fn to(server: impl Into<Endpoint>, config: Arc<ClientConfig>) -> Self {
-        let (node, _) = MetalBond::start(self::config()).unwrap();
-        node.set_tls(TlsConfig { server: None, client: Some(config) }).await.unwrap();
+        let tls = TlsConfig { server: None, client: Some(config) };
+        let (node, _) = MetalBond::start_with(self::config(), StartOptions::default().tls(tls)).unwrap();
         let peer = node.add_peer(server.into()).await.unwrap();
         Self { node, peer }
     }
