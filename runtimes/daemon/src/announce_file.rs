@@ -9,6 +9,7 @@ use std::time::Duration;
 use metalbond::Route;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Stdin};
 
+use crate::reading::Reading;
 use crate::spec::{self, Spec};
 
 /// Far longer than any SPEC. What is longer is not kept, so that input without a line's end costs no memory.
@@ -56,21 +57,21 @@ pub(crate) struct Announcements {
 }
 
 /// Reads whole files.
-pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Announcements>, FileError> {
+pub(crate) fn read_all(paths: &[PathBuf], reading: &mut Reading) -> Result<Vec<Announcements>, FileError> {
     let read = |path: &PathBuf| {
-        let is_gone = std::fs::metadata(path).is_ok_and(|meta| !meta.is_file());
-        let specs = specs(path, &bytes(path)?).collect::<Result<Vec<_>, _>>()?;
+        let (bytes, is_regular) = bytes(path, reading)?;
+        let specs = specs(path, &bytes).collect::<Result<Vec<_>, _>>()?;
         let warnings = warnings(path, &specs);
         let routes = specs.into_iter().map(|(_, spec)| spec.route).collect();
-        Ok(Announcements { path: path.clone(), routes, warnings, is_gone })
+        Ok(Announcements { path: path.clone(), routes, warnings, is_gone: !is_regular })
     };
     paths.iter().map(read).collect()
 }
 
 /// How many routes a file has, what is wrong with it, and what of it has no effect.
 pub(crate) fn check(path: &Path) -> (usize, Vec<FileError>, Vec<String>) {
-    let bytes = match bytes(path) {
-        Ok(bytes) => bytes,
+    let bytes = match bytes(path, &mut Reading::default()) {
+        Ok((bytes, _)) => bytes,
         Err(error) => return (0, vec![error], Vec::new()),
     };
     let (mut good, mut errors) = (Vec::new(), Vec::new());
@@ -98,8 +99,8 @@ fn warnings(path: &Path, specs: &[(usize, Spec)]) -> Vec<String> {
     lines
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, FileError> {
-    std::fs::read(path).map_err(|error| FileError::Read(path.to_owned(), error))
+fn bytes(path: &Path, reading: &mut Reading) -> Result<(Vec<u8>, bool), FileError> {
+    reading.read(path).map_err(|error| FileError::Read(path.to_owned(), error))
 }
 
 /// The SPECs of a file, with the numbers of their lines.

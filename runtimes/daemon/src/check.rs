@@ -12,6 +12,7 @@ use crate::announce_file;
 use crate::cli::Command;
 use crate::config::{File, Problem, Settings, Source, command};
 use crate::policy::{self, Question, explain};
+use crate::reading::Reading;
 use crate::spec;
 use crate::usage;
 
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
     }
     let mut is_allowed = true;
     if let Some(path) = &args.policy {
-        let policy = policy::read(path).map_err(|why| vec![why.to_string()])?;
+        let policy = policy::read(path, &mut Reading::default()).map_err(|why| vec![why.to_string()])?;
         let is_asked = !args.peer.is_empty() || args.from.is_some();
         let has_questions = !args.route.is_empty() || !args.vni.is_empty();
         if has_questions && !is_asked {
@@ -76,13 +77,13 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
 }
 
 fn settings(path: &Path) -> Result<String, Vec<String>> {
-    let file = File::read(path, &command(), None)?;
+    let file = File::read(path, &mut Reading::default(), &command(), None)?;
     if file.roles.is_empty() {
         return Err(vec![format!("{}: there is neither [server] nor [client]", path.display())]);
     }
     let (mut errors, mut warnings, mut good) = (Vec::new(), Vec::new(), Vec::new());
     for role in &file.roles {
-        match Source::of_file(role, path).read() {
+        match Source::of_file(role, path).read(&mut Reading::default()) {
             Err(Problem::Text(lines)) => errors.extend(lines),
             Err(problem) => errors.push(format!("{}: [{role}]: {problem}", path.display())),
             Ok(Settings { cli, from_file, warnings: more }) => {
@@ -106,7 +107,8 @@ fn settings(path: &Path) -> Result<String, Vec<String>> {
                         ));
                     }
                     Command::Server(args) => {
-                        if let Some(Err(why)) = args.policy.policy.as_deref().map(policy::read) {
+                        let read = |path: &Path| policy::read(path, &mut Reading::default());
+                        if let Some(Err(why)) = args.policy.policy.as_deref().map(read) {
                             errors.push(why.to_string());
                         }
                         good.push(format!("server: {} settings", from_file.len()));

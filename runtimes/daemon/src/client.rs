@@ -1,42 +1,40 @@
 //! `metalbond client`: announces routes, and prints those of others, until it is told to stop.
 
-use std::io::ErrorKind;
+use std::future::pending;
+use std::io::{self, ErrorKind};
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::pin::pin;
 
 use anyhow::Context as _;
-use metalbond::{Config, PeerId, Route};
-use metalbond_tokio::{Changes, Endpoint, MetalBond};
+use metalbond::{ApiMisuse, Config, PeerId, Route};
+use metalbond_tokio::{Changes, Endpoint, MetalBond, TlsConfig};
+use tokio::io::Stdin;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::announce_file::{self, Batch, Lines};
+use crate::announce_file::{self, Announcements, Batch, Lines};
 use crate::api::Role;
 use crate::cli::{Cli, ClientArgs, Command};
-use crate::config::{Setting, Source};
-use crate::http::{self, App, Events, Http, HttpArgs};
+use crate::http::{self, App, Events, Http, HttpArgs, Seen};
 use crate::install::{self, KernelRoutes};
 use crate::output;
 use crate::privileges;
-use crate::reload::Reload;
+use crate::reload::{Origin, Outcomes, Reload, Round};
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
 use crate::tls::{self, Holder};
-use crate::wanted::{Wanted, watched};
+use crate::wanted::{Asked, OverLimit, Wanted};
 
 /// Runs a client until SIGTERM or SIGINT, or until nobody reads its standard output any more.
-pub(crate) async fn run(
-    mut args: Box<ClientArgs>,
-    source: Source,
-    from_file: Vec<Setting>,
-    sockets: Sockets,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sockets) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let secrets = args.secrets();
-    let mut reload = Reload::new(source, from_file, watched(&args), secrets.paths())?;
+    let (mut reload, mut reading) = Reload::new(origin)?;
     let files = args.files();
     let start = async {
-        let routes = tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await??;
-        let secrets = Holder::read(secrets).await?;
+        let routes = reading.on_a_thread(move |reading| announce_file::read_all(&files, reading)).await?;
+        let secrets = Holder::read(secrets, &mut reading).await?;
         let node = args.record.start(Config::from(&*args), secrets.held().peers()).await?;
         anyhow::Ok((routes, secrets, node))
     };
@@ -52,21 +50,24 @@ pub(crate) async fn run(
         }
         started = start => started?,
     };
-    let wanted = Wanted::of(&mut args, from_files);
+    reload.started(reading);
+    let asked = Asked::of(&mut args, &from_files);
+    let pipes = from_files.into_iter().filter(|file| file.is_gone).collect();
+    let reloads = reload.outcomes();
     tokio::spawn(tls::remind(secrets.watch()));
     let client = Client { node, kernel, secrets, events: Events::new() };
     if !sockets.listen.is_empty() {
         let unused = sockets.listen.len();
         warn!("{unused} sockets that were handed over are of no use: a client listens for HTTP only");
     }
-    let http = client.start_http(&args.http, sockets.http).await?;
+    let http = client.start_http(&args.http, sockets.http, reloads).await?;
     privileges::settle(args.install.is_wanted());
     let result = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal}: closing all sessions");
             Ok(())
         }
-        result = client.serve(&args, wanted, &mut changes, &mut reload) => result,
+        result = client.serve(&args, asked, &mut changes, Inputs { reload, pipes }) => result,
     };
     systemd::stopping().await;
     client.end(args.cleanup).await;
@@ -87,10 +88,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    async fn start_http(&self, args: &HttpArgs, socket: Option<TcpListener>) -> anyhow::Result<Option<Http>> {
+    async fn start_http(
+        &self,
+        args: &HttpArgs,
+        socket: Option<TcpListener>,
+        reloads: watch::Receiver<Outcomes>,
+    ) -> anyhow::Result<Option<Http>> {
         let Self { node, kernel, secrets, events } = self;
         let (_, nowhere) = watch::channel(Vec::new());
-        let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), secrets.watch(), args);
+        let seen = Seen { held: secrets.watch(), reloads };
+        let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), seen, args);
         let http = Http::start(args.http.as_ref(), socket, app).await?;
         if http.is_some() {
             tokio::spawn(http::watch_peers(node.clone(), events.clone()));
@@ -103,47 +110,22 @@ impl Client {
     async fn serve(
         &self,
         args: &ClientArgs,
-        mut wanted: Wanted,
+        asked: Asked,
         changes: &mut Changes,
-        reload: &mut Reload,
+        inputs: Inputs,
     ) -> anyhow::Result<()> {
-        let Self { node, kernel, secrets, events } = self;
-        for &vni in &wanted.subscriptions {
-            node.subscribe(vni).await.with_context(|| format!("cannot subscribe to {vni}"))?;
-        }
-        // One that is announced twice, by a file and another, is announced.
-        self.announce(wanted.announcements.iter().copied().collect()).await?;
-        // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server
-        // that is away once, and then rarely.
-        for (server, id) in &mut wanted.servers {
-            *id = Some(self.add_server(server).await?);
-        }
+        let Self { node, kernel, events, .. } = self;
+        let config = Config::from(args);
+        let mut wanted = Wanted::none(&config);
+        wanted.start(self, asked).await?;
         tokio::spawn(systemd::report(node.clone()));
         systemd::ready().await;
-        let change = async {
-            loop {
-                reload.wait().await;
-                systemd::reloading().await;
-                if let Some(tls) = secrets.read_again().await {
-                    node.set_tls(tls).await?;
-                }
-                if let Some(Cli { command: Command::Client(args), .. }) = reload.read().await {
-                    self.change(&mut wanted, args, reload).await?;
-                }
-                systemd::ready().await;
-            }
-        };
-        let feed = async {
-            if args.reads_stdin() {
-                self.feed().await?;
-            }
-            // What was announced stands; now there is nothing more to come.
-            std::future::pending().await
-        };
+        let want = self.want(wanted, inputs, args.reads_stdin().then(Lines::of_stdin));
         let listen = async {
             if let Some(kernel) = kernel {
-                let hold = Config::from(args).hold;
-                return install::install(node, changes, kernel, hold, events).await.context("cannot install routes");
+                return install::install(node, changes, kernel, config.hold, events)
+                    .await
+                    .context("cannot install routes");
             }
             match output::print(changes, args.output, events).await {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -152,9 +134,59 @@ impl Client {
         };
         tokio::select! {
             listened = listen => listened,
-            fed = feed => fed,
-            changed = change => changed,
+            wanted = want => wanted,
         }
+    }
+
+    /// Changes what is wanted as settings that are read again and standard input say. Both are waited for at the same time, and one
+    /// after the other is done. Ends by an error only.
+    async fn want(&self, mut wanted: Wanted, inputs: Inputs, lines: Option<Lines<Stdin>>) -> anyhow::Result<()> {
+        // Each goes on where it was when the other one has come: a file may be long, or a line may not be whole.
+        let (mut fresh, mut batch) = (pin!(inputs.next(&self.secrets)), pin!(next_batch(lines)));
+        loop {
+            tokio::select! {
+                (inputs, read) = &mut fresh => {
+                    let inputs = self.take(&mut wanted, inputs, read).await?;
+                    fresh.set(inputs.next(&self.secrets));
+                }
+                (lines, next) = &mut batch => {
+                    match next.context("cannot read standard input")? {
+                        Some(next) => {
+                            wanted.feed(self, next).await?;
+                            batch.set(next_batch(Some(lines)));
+                        }
+                        None => {
+                            info!("standard input has ended; what was announced stands");
+                            batch.set(next_batch(None));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what was read again, as far as it is good.
+    async fn take(&self, wanted: &mut Wanted, mut inputs: Inputs, fresh: Fresh) -> anyhow::Result<Inputs> {
+        let Fresh { mut round, tls, asked } = fresh;
+        if let Some(tls) = tls {
+            self.node.set_tls(tls).await?;
+        }
+        if let Some(FreshAsked { asked, pipes, files }) = asked {
+            inputs.pipes.extend(pipes);
+            match wanted.change(self, asked).await {
+                Ok(()) => inputs.pipes.retain(|pipe| files.contains(&pipe.path)),
+                Err(error) if error.is::<OverLimit>() => {
+                    round.fail(format_args!("settings stay as they were: {error}"));
+                }
+                Err(error) if matches!(error.downcast_ref(), Some(ApiMisuse::Limit(_))) => {
+                    round.fail(format_args!("settings are carried out in part: {error:#}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        inputs.reload.end(round);
+        systemd::ready().await;
+        Ok(inputs)
     }
 
     pub(crate) async fn add_server(&self, server: &Endpoint) -> anyhow::Result<PeerId> {
@@ -163,41 +195,18 @@ impl Client {
     }
 
     pub(crate) async fn announce(&self, routes: Vec<Route>) -> anyhow::Result<()> {
-        if let Some(kernel) = &self.kernel {
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| !routes.is_empty()) {
             kernel.announced(routes.clone()).await?;
         }
         self.node.announce_routes(routes).await.context("cannot announce")?;
         Ok(())
     }
 
-    /// Announces and withdraws what standard input says, until its end.
-    async fn feed(&self) -> anyhow::Result<()> {
-        let mut lines = Lines::of_stdin();
-        loop {
-            let batch = lines.next(|number, why| error!("standard input:{number}: {why}; the line is skipped")).await;
-            for (number, warning) in lines.warnings.drain(..) {
-                warn!("standard input:{number}: {warning}");
-            }
-            match batch.context("cannot read standard input")? {
-                Some(Batch::Add(routes)) => self.announce(routes).await?,
-                Some(Batch::Withdraw(routes)) => self.withdraw(routes).await?,
-                None => {
-                    info!("standard input has ended; what was announced stands");
-                    return Ok(());
-                }
-            }
-        }
-    }
-
     pub(crate) async fn withdraw(&self, routes: Vec<Route>) -> anyhow::Result<()> {
-        if let Some(kernel) = &self.kernel {
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| !routes.is_empty()) {
             kernel.withdrawn(routes.clone()).await?;
         }
-        let wanted = routes.len();
-        let gone = self.node.withdraw_routes(routes).await.context("cannot withdraw")?;
-        if gone < wanted {
-            warn!("{} of {wanted} routes to withdraw were not announced", wanted - gone);
-        }
+        self.node.withdraw_routes(routes).await.context("cannot withdraw")?;
         Ok(())
     }
 
@@ -211,5 +220,84 @@ impl Client {
         if let Some(kernel) = &self.kernel {
             install::stop(kernel, cleanup).await;
         }
+    }
+}
+
+/// Where settings come from while the program runs.
+struct Inputs {
+    reload: Reload,
+    /// Files with announcements that can be read but once.
+    pipes: Vec<Announcements>,
+}
+
+/// What was read again.
+struct Fresh {
+    round: Round,
+    tls: Option<TlsConfig>,
+    /// `None`: it is no good.
+    asked: Option<FreshAsked>,
+}
+
+/// What settings ask for now.
+struct FreshAsked {
+    asked: Asked,
+    /// Of these files, those that can't be read again.
+    pipes: Vec<Announcements>,
+    files: Vec<PathBuf>,
+}
+
+impl Inputs {
+    /// Waits until there is a reason to read again, and reads all.
+    async fn next(mut self, secrets: &Holder) -> (Self, Fresh) {
+        self.reload.wait().await;
+        systemd::reloading().await;
+        let mut round = Round::default();
+        let tls = secrets.read_again(&mut round).await;
+        let asked = match self.reload.read(&mut round).await {
+            Some(Cli { command: Command::Client(args), .. }) => self.asked(args, &mut round).await,
+            _ => None,
+        };
+        (self, Fresh { round, tls, asked })
+    }
+
+    /// Reads the files that settings name.
+    async fn asked(&self, mut args: Box<ClientArgs>, round: &mut Round) -> Option<FreshAsked> {
+        let files = args.files();
+        // What came through a pipe stands, as long as the pipe is named.
+        let (kept, unread): (Vec<_>, Vec<_>) =
+            files.iter().cloned().partition(|path| self.pipes.iter().any(|pipe| pipe.path == *path));
+        let read = round.reading.on_a_thread(move |reading| announce_file::read_all(&unread, reading)).await;
+        match read {
+            Ok(mut read) => {
+                let pipes = read.iter().filter(|file| file.is_gone).cloned().collect();
+                read.extend(self.pipes.iter().filter(|pipe| kept.contains(&pipe.path)).cloned());
+                Some(FreshAsked { asked: Asked::of(&mut args, &read), pipes, files })
+            }
+            Err(why) => {
+                round.fail(format_args!("settings stay as they were: {why}"));
+                None
+            }
+        }
+    }
+}
+
+/// The next batch of standard input, if that is read; otherwise it never comes.
+async fn next_batch(lines: Option<Lines<Stdin>>) -> (Lines<Stdin>, io::Result<Option<Batch>>) {
+    let Some(mut lines) = lines else { return pending().await };
+    let next = lines.next(|number, why| error!("standard input:{number}: {why}; the line is skipped")).await;
+    for (number, warning) in lines.warnings.drain(..) {
+        warn!("standard input:{number}: {warning}");
+    }
+    (lines, next)
+}
+
+#[cfg(test)]
+impl Client {
+    /// One that installs nothing, and has no files.
+    pub(crate) async fn of_a_test(node: MetalBond) -> Self {
+        let (tls, http) = (crate::tls::TlsArgs::default(), HttpArgs::default());
+        let files = crate::tls::Files { role: Role::Client, tls, is_anonymous: false, http };
+        let secrets = Holder::read(files, &mut crate::reading::Reading::default()).await.unwrap();
+        Self { node, kernel: None, secrets, events: Events::new() }
     }
 }

@@ -27,6 +27,7 @@ mod privileges;
 #[cfg(not(target_os = "linux"))]
 #[path = "privileges_nothing.rs"]
 mod privileges;
+mod reading;
 mod record;
 mod reload;
 mod replay;
@@ -46,19 +47,24 @@ use std::process::ExitCode;
 
 use announce_file::FileError;
 use cli::Command;
-use config::{Problem, Setting, Settings, Source};
+use config::{Problem, Settings, Source};
 use policy::BadPolicy;
+use reading::Reading;
+use reload::Origin;
 use systemd::Sockets;
 use tracing::Level;
+use wanted::OverLimit;
 
 fn main() -> ExitCode {
     // First: it changes the environment.
     let sockets = Sockets::take();
     let mut source = Source::of_process();
-    let Settings { cli, from_file, warnings } = match source.read() {
+    let mut reading = Reading::default();
+    let Settings { cli, from_file, warnings } = match source.read(&mut reading) {
         Ok(settings) => settings,
         Err(Problem::Arguments(error)) => return usage::from_clap(&error),
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
+        Err(problem @ Problem::ReadOnce(_)) => return usage::complain(2, format_args!("{problem}")),
     };
     // Before there is another thread.
     match &cli.command {
@@ -71,13 +77,14 @@ fn main() -> ExitCode {
     let verbosity = cli.verbose.iter().fold(0, |sum: u8, more| sum.saturating_add(*more));
     let logs = logging::start(verbosity, level, cli.log_format);
     source.warn(warnings);
-    let result = sockets.and_then(|sockets| run(cli.command, source, from_file, sockets));
+    let result = sockets.and_then(|sockets| run(cli.command, Origin { source, from_file, reading }, sockets));
     // First the last lines of the log, then the error.
     drop(logs);
     match result {
         Ok(code) => code,
         Err(error) => {
-            let code = if error.is::<FileError>() || error.is::<BadPolicy>() { 2 } else { 1 };
+            let code =
+                if error.is::<FileError>() || error.is::<BadPolicy>() || error.is::<OverLimit>() { 2 } else { 1 };
             usage::complain(code, format_args!("{error:#}"))
         }
     }
@@ -85,10 +92,10 @@ fn main() -> ExitCode {
 
 /// Runs the subcommand to its end. A server or client runs on this thread; only reads of standard input, writes to
 /// standard output, those of logs, and HTTP have threads of their own, so that none can hold up a session.
-fn run(command: Command, source: Source, from_file: Vec<Setting>, sockets: Sockets) -> anyhow::Result<ExitCode> {
+fn run(command: Command, origin: Origin, sockets: Sockets) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Server(args) => on_runtime(server::run(args, source, from_file, sockets))?,
-        Command::Client(args) => on_runtime(client::run(args, source, from_file, sockets))?,
+        Command::Server(args) => on_runtime(server::run(args, origin, sockets))?,
+        Command::Client(args) => on_runtime(client::run(args, origin, sockets))?,
         Command::Demo => on_runtime(demo::run())?,
         Command::Replay(args) => replay::run(&args)?,
         Command::Show(args) => inspect::show(&args)?,

@@ -1,23 +1,31 @@
 //! Settings that are read again: when SIGHUP asks for it, or when a file that they came from has changed.
 
-use std::fs::Metadata;
+use std::fmt;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use crate::cli::Cli;
-use crate::config::{Setting, Settings, Source};
+use crate::config::{Problem, Setting, Settings, Source};
+use crate::reading::{Reading, Watched};
 
 /// How often files are looked at. Not watched: so it doesn't matter by what they are replaced, and on which file system they are.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What tells whether a file is another one, or has been written to; `None`: there is none that can be read again.
-type Stamp = Option<(u64, u64, i64, i64, u64)>;
+/// Where the settings of this process come from, and what was read for them.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) source: Source,
+    /// The settings of the file that counted.
+    pub(crate) from_file: Vec<Setting>,
+    pub(crate) reading: Reading,
+}
 
 /// Where settings came from, and what was there.
 #[derive(Debug)]
@@ -27,28 +35,56 @@ pub(crate) struct Reload {
     at_start: Vec<Setting>,
     hangup: Signal,
     look: Interval,
-    files: Vec<PathBuf>,
-    /// Those that are looked at from the start to the end.
-    always: Vec<PathBuf>,
-    /// What was read, and what was seen last.
-    read: Vec<Stamp>,
-    seen: Vec<Stamp>,
+    watched: Watched,
+    outcomes: watch::Sender<Outcomes>,
+}
+
+/// How reloads went so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcomes {
+    pub(crate) done: u64,
+    pub(crate) failed: u64,
+    pub(crate) is_last_good: bool,
+    /// When all that is in use was read without an error: at the start, or by the last reload that didn't fail.
+    pub(crate) last_success: Timestamp,
+}
+
+/// One reload: what is read, and whether any of it was no good.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) reading: Reading,
+    has_failed: bool,
+    /// Not all files that count were read.
+    is_partial: bool,
+}
+
+impl Round {
+    /// A part of it is no good: says what is wrong, and what stays.
+    pub(crate) fn fail(&mut self, why: impl fmt::Display) {
+        error!("{why}");
+        (self.has_failed, self.is_partial) = (true, true);
+    }
 }
 
 impl Reload {
-    /// From its creation on, SIGHUP doesn't kill the process.
-    pub(crate) fn new(
-        source: Source,
-        at_start: Vec<Setting>,
-        mut files: Vec<PathBuf>,
-        always: Vec<PathBuf>,
-    ) -> io::Result<Self> {
-        files.extend(always.iter().cloned());
+    /// From its creation on, SIGHUP doesn't kill the process. Also returns the reading of the start, to be gone on with.
+    pub(crate) fn new(Origin { source, from_file, reading }: Origin) -> io::Result<(Self, Reading)> {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let read: Vec<_> = files.iter().map(stamp).collect();
-        let (hangup, seen) = (signal(SignalKind::hangup())?, read.clone());
-        Ok(Self { source, at_start, hangup, look, files, always, read, seen })
+        let outcomes = Outcomes { done: 0, failed: 0, is_last_good: true, last_success: Timestamp::now() };
+        let (hangup, outcomes) = (signal(SignalKind::hangup())?, watch::Sender::new(outcomes));
+        let watched = Watched::default();
+        Ok((Self { source, at_start: from_file, hangup, look, watched, outcomes }, reading))
+    }
+
+    /// All that is read at the start has been read, and is in use.
+    pub(crate) fn started(&mut self, reading: Reading) {
+        self.watched.update(reading, true, Instant::now());
+    }
+
+    /// How reloads go.
+    pub(crate) fn outcomes(&self) -> watch::Receiver<Outcomes> {
+        self.outcomes.subscribe()
     }
 
     /// Waits until there is a reason to read again. Can be cancelled.
@@ -60,11 +96,7 @@ impl Reload {
                     return;
                 }
                 _ = self.look.tick() => {
-                    let now: Vec<_> = self.files.iter().map(stamp).collect();
-                    // Not while somebody is still writing.
-                    let has_settled = now == self.seen;
-                    self.seen = now;
-                    if has_settled && self.seen != self.read {
+                    if self.watched.has_changed() || self.has_hidden_change().await {
                         info!("a file has changed: settings are read again");
                         return;
                     }
@@ -73,36 +105,54 @@ impl Reload {
         }
     }
 
-    /// Reads again. `None`: what is there is no good, which has been logged.
-    pub(crate) async fn read(&mut self) -> Option<Cli> {
-        self.read = self.files.iter().map(stamp).collect();
+    /// Whether a file was written to a second time without its time stamps having changed.
+    async fn has_hidden_change(&mut self) -> bool {
+        let doubtful = self.watched.doubtful(Instant::now());
+        if doubtful.is_empty() {
+            return false;
+        }
+        let files = doubtful.clone();
+        // An error says that the runtime ends.
+        let has_changed = spawn_blocking(move || files.has_changed()).await.unwrap_or(false);
+        self.watched.compared(&doubtful);
+        has_changed
+    }
+
+    /// Reads the settings again. `None`: what is there is no good.
+    pub(crate) async fn read(&mut self, round: &mut Round) -> Option<Cli> {
         // Not on the thread of the sessions: a file may be long, or far away.
         let source = self.source.clone();
-        let Ok(read) = tokio::task::spawn_blocking(move || source.read_again()).await else {
-            // Only when the runtime ends.
-            return None;
-        };
-        match read {
+        match round.reading.on_a_thread(move |reading| source.read_again(reading)).await {
             Ok(Settings { cli, from_file, warnings }) => {
                 self.source.warn(warnings);
                 self.tell_what_waits(&from_file);
                 Some(cli)
             }
+            Err(problem @ Problem::ReadOnce(_)) => {
+                warn!("settings stay as they were: {problem}");
+                round.is_partial = true;
+                None
+            }
             Err(problem) => {
-                error!("settings stay as they were: {problem}");
+                round.fail(format_args!("settings stay as they were: {problem}"));
                 None
             }
         }
     }
 
-    /// Looks at these files from now on. Before they are read: so no change is missed.
-    pub(crate) fn look_at(&mut self, mut files: Vec<PathBuf>) {
-        files.extend(self.always.iter().cloned());
-        if files != self.files {
-            let known = |path| self.files.iter().position(|file| file == path).and_then(|at| self.read.get(at));
-            self.read = files.iter().map(|path| known(path).copied().unwrap_or_else(|| stamp(path))).collect();
-            (self.seen, self.files) = (self.read.clone(), files);
-        }
+    /// A reload is over.
+    pub(crate) fn end(&mut self, round: Round) {
+        let is_good = !round.has_failed;
+        self.watched.update(round.reading, !round.is_partial, Instant::now());
+        self.outcomes.send_modify(|outcomes| {
+            outcomes.is_last_good = is_good;
+            if is_good {
+                outcomes.done += 1;
+                outcomes.last_success = Timestamp::now();
+            } else {
+                outcomes.failed += 1;
+            }
+        });
     }
 
     /// Says which settings have changed and are not carried out now.
@@ -119,9 +169,4 @@ impl Reload {
             warn!("changed settings that wait for a restart: {}", names.join(", "));
         }
     }
-}
-
-fn stamp(path: &PathBuf) -> Stamp {
-    let meta = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
-    Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len()))
 }

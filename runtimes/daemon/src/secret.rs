@@ -2,7 +2,7 @@
 //! what was opened, not what has the name by then.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 use crate::privileges;
+use crate::reading::Reading;
 
 /// Far more than a bundle of certificates has, or a list of revoked ones.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
@@ -29,20 +30,20 @@ impl BadFile {
 }
 
 /// Reads a file.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, BadFile> {
-    read_if(path, |_| Ok(()))
+pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Vec<u8>, BadFile> {
+    read_if(path, reading, |_| Ok(()))
 }
 
 /// Reads a file that only its owner may read. What the service manager hands over (below CREDENTIALS_DIRECTORY) may also be read
 /// by its group, and so may root's, where this process is not root: that is how Kubernetes gives secrets to a pod.
 ///
 /// From then on, this process's memory is not for others, either.
-pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, BadFile> {
+pub(crate) fn read_secret(path: &Path, reading: &mut Reading) -> Result<Vec<u8>, BadFile> {
     privileges::hide_memory();
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
     let is_handed_over = credentials.is_some_and(|dir| path.starts_with(dir));
     let is_root = geteuid().is_root();
-    read_if(path, |meta| check_mode(meta.mode(), is_handed_over || (meta.uid() == 0 && !is_root)))
+    read_if(path, reading, |meta| check_mode(meta.mode(), is_handed_over || (meta.uid() == 0 && !is_root)))
 }
 
 fn check_mode(mode: u32, may_group: bool) -> Result<(), String> {
@@ -53,19 +54,22 @@ fn check_mode(mode: u32, may_group: bool) -> Result<(), String> {
     }
 }
 
-fn read_if(path: &Path, check: impl FnOnce(&Metadata) -> Result<(), String>) -> Result<Vec<u8>, BadFile> {
+fn read_if(
+    path: &Path,
+    reading: &mut Reading,
+    check: impl FnOnce(&Metadata) -> Result<(), String>,
+) -> Result<Vec<u8>, BadFile> {
     let bad = |why: String| BadFile::new(path, why);
     let io = |error: io::Error| bad(error.to_string());
     // A pipe doesn't block, to be refused.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path).map_err(io)?;
+    let file = reading.open(path, File::options().read(true).custom_flags(flags)).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
     if !meta.is_file() {
         return Err(bad("no regular file, so it can't be read again".to_owned()));
     }
     check(&meta).map_err(bad)?;
-    let mut bytes = Vec::new();
-    file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
+    let bytes = file.bytes(SIZE_MAX + 1).map_err(io)?;
     if bytes.len() as u64 > SIZE_MAX {
         return Err(bad(format!("more than {SIZE_MAX} bytes")));
     }

@@ -10,42 +10,38 @@ use tracing::info;
 
 use crate::api::Role;
 use crate::cli::{Listen, ServerArgs};
-use crate::config::{Setting, Source};
-use crate::http::{self, App, Events, Http};
+use crate::http::{self, App, Events, Http, Seen};
 use crate::limits;
 use crate::policy;
 use crate::privileges;
-use crate::reload::Reload;
+use crate::reading::Reading;
+use crate::reload::{Origin, Reload, Round};
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
 use crate::tls::{self, Files, Holder};
 
 /// Runs a server until SIGTERM or SIGINT.
-pub(crate) async fn run(
-    args: Box<ServerArgs>,
-    source: Source,
-    from_file: Vec<Setting>,
-    sockets: Sockets,
-) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let secrets = args.secrets();
     let policy = args.policy.policy.clone();
-    let always = secrets.paths().into_iter().chain(policy.clone()).collect();
-    let mut reload = Reload::new(source, from_file, args.config.config.iter().cloned().collect(), always)?;
+    let (mut reload, mut reading) = Reload::new(origin)?;
     limits::raise_descriptors();
     let started = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal} while a file was opened");
             return Ok(());
         }
-        started = begin(&args, secrets) => started,
+        started = begin(&args, secrets, &mut reading) => started,
     };
     let (secrets, (node, changes)) = started?;
+    reload.started(reading);
     tokio::spawn(tls::remind(secrets.watch()));
     let (bound, listening) = watch::channel(Vec::new());
     let serve = async {
         let events = Events::new();
-        let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), secrets.watch(), &args.http);
+        let seen = Seen { held: secrets.watch(), reloads: reload.outcomes() };
+        let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), seen, &args.http);
         let http = Http::start(args.http.http.as_ref(), sockets.http, app).await?;
         if http.is_some() {
             tokio::spawn(http::watch_all(node.clone(), changes, events));
@@ -64,17 +60,20 @@ pub(crate) async fn run(
                 loop {
                     reload.wait().await;
                     systemd::reloading().await;
-                    if let Some(tls) = secrets.read_again().await {
-                        // An error says that the node has ended.
+                    // Each part counts as soon as it is good: a revocation does not wait for another file to be repaired.
+                    let mut round = Round::default();
+                    if let Some(tls) = secrets.read_again(&mut round).await {
+                        // An error says that the node has ended: what it speaks was said at its start.
                         let _ = node.set_tls(tls).await;
                     }
                     if let Some(path) = &policy
-                        && let Some(policy) = policy::read_again(path.clone()).await
+                        && let Some(policy) = policy::read_again(path.clone(), &mut round).await
                     {
                         let _ = node.set_policy(Some(policy)).await;
                     }
                     // What it has to say, it says; there is nothing yet that a server changes while it runs.
-                    reload.read().await;
+                    reload.read(&mut round).await;
+                    reload.end(round);
                     systemd::ready().await;
                 }
             };
@@ -96,11 +95,15 @@ pub(crate) async fn run(
 }
 
 /// Reads the files that count from the start, and starts the node.
-async fn begin(args: &ServerArgs, secrets: Files) -> anyhow::Result<(Holder, (MetalBond, Changes))> {
-    let secrets = Holder::read(secrets).await?;
+async fn begin(
+    args: &ServerArgs,
+    secrets: Files,
+    reading: &mut Reading,
+) -> anyhow::Result<(Holder, (MetalBond, Changes))> {
+    let secrets = Holder::read(secrets, reading).await?;
     let mut config = Config::from(args);
     if let Some(path) = args.policy.policy.clone() {
-        config.policy = Some(policy::read_first(path).await?);
+        config.policy = Some(policy::read_first(path, reading).await?);
     }
     let node = args.record.start(config, secrets.held().peers()).await?;
     Ok((secrets, node))

@@ -6,6 +6,7 @@ use std::path::Path;
 use axum::http::HeaderValue;
 use subtle::ConstantTimeEq as _;
 
+use crate::reading::Reading;
 use crate::secret::{self, BadFile};
 
 /// The shortest that is taken: 96 bits, if it is random and in base64.
@@ -25,8 +26,8 @@ impl fmt::Debug for Token {
 
 impl Token {
     /// Reads a file with a token, alone on its line.
-    pub(crate) fn read(path: &Path) -> Result<Self, BadFile> {
-        Self::parse(&secret::read_secret(path)?).map_err(|why| BadFile::new(path, why))
+    pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Self, BadFile> {
+        Self::parse(&secret::read_secret(path, reading)?).map_err(|why| BadFile::new(path, why))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {

@@ -1,132 +1,416 @@
-//! What a client is to want, by its settings; and the way from what it wanted before to that.
+//! What a client is to want: what its settings ask for, and what standard input adds; and the way from what it wanted before to that.
+//! The one owner of it: what is announced, and for whom, is said here alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
 use std::hash::Hash;
 use std::mem;
-use std::path::PathBuf;
 
-use metalbond::{PeerId, Route, Vni};
+use metalbond::{ApiMisuse, Config, PeerId, Route, Vni};
 use metalbond_tokio::Endpoint;
 use tracing::{error, info, warn};
 
-use crate::announce_file::{self, Announcements};
+use crate::announce_file::{Announcements, Batch};
 use crate::cli::ClientArgs;
 use crate::client::Client;
-use crate::reload::Reload;
 
-/// Servers, subscriptions and announcements.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    /// In their order, each with its id once it has been added.
-    pub(crate) servers: Vec<(Endpoint, Option<PeerId>)>,
-    pub(crate) subscriptions: BTreeSet<Vni>,
-    pub(crate) announcements: BTreeSet<Route>,
-    /// Files that were there to be read once.
-    gone: Vec<Announcements>,
+/// Servers, subscriptions and announcements, as settings ask for them.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// In their order.
+    servers: Vec<Endpoint>,
+    subscriptions: BTreeSet<Vni>,
+    announcements: BTreeSet<Route>,
+    /// How many announcements each file has.
+    counts: Vec<(String, usize)>,
     /// The VNIs that have a table of the kernel.
     installable: BTreeSet<Vni>,
 }
 
-impl Wanted {
-    pub(crate) fn of(args: &mut ClientArgs, files: Vec<Announcements>) -> Self {
+impl Asked {
+    pub(crate) fn of(args: &mut ClientArgs, files: &[Announcements]) -> Self {
         for warning in files.iter().flat_map(|file| &file.warnings) {
             warn!("{warning}");
         }
         let from_files = files.iter().flat_map(|file| &file.routes).copied();
         Self {
-            servers: args.server.iter().map(|server| (server.clone(), None)).collect(),
+            servers: args.server.clone(),
             subscriptions: args.subscribe.iter().copied().collect(),
             announcements: mem::take(&mut args.announce).into_iter().map(|spec| spec.route).chain(from_files).collect(),
-            gone: files.into_iter().filter(|file| file.is_gone).collect(),
+            counts: files.iter().map(|file| (file.path.display().to_string(), file.routes.len())).collect(),
             installable: args.install.mapped().collect(),
         }
     }
 }
 
-/// The files whose changes count.
-pub(crate) fn watched(args: &ClientArgs) -> Vec<PathBuf> {
-    args.config.config.iter().cloned().chain(args.files()).collect()
+/// More than the node takes. Nothing has been done.
+#[derive(PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OverLimit(String);
+
+/// How much the node takes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    peers: usize,
+    subscriptions: usize,
+    announcements: usize,
 }
 
-impl Client {
-    /// Wants what new settings say. What is in both is not touched.
-    pub(crate) async fn change(
-        &self,
-        wanted: &mut Wanted,
-        mut args: Box<ClientArgs>,
-        reload: &mut Reload,
-    ) -> anyhow::Result<()> {
-        reload.look_at(watched(&args));
-        let mut files = args.files();
-        // What came through a pipe stands, as long as the pipe is named.
-        let kept: Vec<_> = wanted.gone.iter().filter(|file| files.contains(&file.path)).cloned().collect();
-        files.retain(|path| kept.iter().all(|file| file.path != *path));
-        let mut read = match tokio::task::spawn_blocking(move || announce_file::read_all(&files)).await? {
-            Ok(read) => read,
-            Err(why) => {
-                error!("settings stay as they were: {why}");
-                return Ok(());
-            }
-        };
-        read.extend(kept);
-        let mut new = Wanted::of(&mut args, read);
-        if self.kernel.is_some() {
+impl From<&Config> for Most {
+    fn from(config: &Config) -> Self {
+        let Config { peers_max, subscriptions_max, announcements_max, .. } = *config;
+        Self { peers: peers_max, subscriptions: subscriptions_max, announcements: announcements_max }
+    }
+}
+
+/// Who wants a route to be announced. It is announced until the last of them has let go.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Owners {
+    /// The settings: --announce, a file.
+    settings: bool,
+    /// Standard input.
+    input: bool,
+}
+
+/// What is wanted.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    most: Most,
+    /// In their order, each with its id once it has been added.
+    servers: Vec<(Endpoint, Option<PeerId>)>,
+    subscriptions: BTreeSet<Vni>,
+    announcements: BTreeMap<Route, Owners>,
+    installable: BTreeSet<Vni>,
+}
+
+/// What new settings change.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Difference {
+    servers: (usize, usize),
+    subscriptions: (usize, usize),
+    announcements: (usize, usize),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { servers, subscriptions, announcements } = self;
+        write!(f, "servers +{} -{}, ", servers.0, servers.1)?;
+        write!(f, "subscriptions +{} -{}, ", subscriptions.0, subscriptions.1)?;
+        write!(f, "announcements +{} -{}", announcements.0, announcements.1)
+    }
+}
+
+impl Wanted {
+    /// Nothing yet, of a node with these settings.
+    pub(crate) fn none(config: &Config) -> Self {
+        Self {
+            most: config.into(),
+            servers: Vec::new(),
+            subscriptions: BTreeSet::new(),
+            announcements: BTreeMap::new(),
+            installable: BTreeSet::new(),
+        }
+    }
+
+    /// Wants what the settings of the start ask for.
+    ///
+    /// # Errors
+    /// If it is over a limit; if the node has ended.
+    pub(crate) async fn start(&mut self, client: &Client, asked: Asked) -> anyhow::Result<()> {
+        self.check(&asked)?;
+        self.installable = asked.installable.clone();
+        self.apply(client, asked).await.map(|_| ())
+    }
+
+    /// Wants what new settings ask for. What is in both is not touched. Logs what has changed.
+    ///
+    /// # Errors
+    /// [`OverLimit`]: nothing has been changed. Otherwise the node has ended.
+    pub(crate) async fn change(&mut self, client: &Client, asked: Asked) -> anyhow::Result<()> {
+        if client.kernel.is_some() {
             // Which VNI has which table of the kernel is given at the start. (One that has none in the new settings either has a
             // warning of its own.)
-            let mapped = mem::replace(&mut new.installable, wanted.installable.clone());
-            let come = new.subscriptions.difference(&wanted.subscriptions);
-            for vni in come.filter(|vni| mapped.contains(vni) && !wanted.installable.contains(vni)) {
+            let come = asked.subscriptions.difference(&self.subscriptions);
+            for vni in come.filter(|vni| asked.installable.contains(vni) && !self.installable.contains(vni)) {
                 warn!(
                     "--subscribe '{vni}': VNI {vni} had no table at the start, so its routes are not installed; \
                      its --install-routes waits for a restart"
                 );
             }
         }
+        self.check(&asked)?;
+        let difference = self.apply(client, asked).await?;
+        info!("settings are read: {difference}");
+        Ok(())
+    }
 
-        let (gone, come) = difference(&wanted.subscriptions, &new.subscriptions);
-        let subscriptions = (come.len(), gone.len());
+    /// Whether the node takes as much as that. Each refusal of the node is foreseen here, so that nothing is done by half.
+    fn check(&self, asked: &Asked) -> Result<(), OverLimit> {
+        let Most { peers, subscriptions, announcements } = self.most;
+        let over = |what: &str, count: usize, most: usize| {
+            if count > most { Err(OverLimit(format!("{what}: {count} of them, {most} is the most"))) } else { Ok(()) }
+        };
+        over("--server", asked.servers.len(), peers)?;
+        over("--subscribe", asked.subscriptions.len(), subscriptions)?;
+        let of_input = self.announcements.iter().filter(|(_, owners)| owners.input);
+        let of_input = of_input.filter(|(route, _)| !asked.announcements.contains(route)).count();
+        let mut what = "--announce and --announce-file".to_owned();
+        for (path, count) in &asked.counts {
+            let _ = write!(what, ", {path} with {count}");
+        }
+        if of_input > 0 {
+            let _ = write!(what, ", standard input with {of_input}");
+        }
+        over(&what, asked.announcements.len() + of_input, announcements)
+    }
+
+    /// Does what makes the difference.
+    async fn apply(&mut self, client: &Client, asked: Asked) -> anyhow::Result<Difference> {
+        let Asked { servers, subscriptions, announcements, .. } = asked;
+        let mut made = Difference::default();
+
+        let (gone, come) = difference(&self.subscriptions, &subscriptions);
+        made.subscriptions = (come.len(), gone.len());
         for vni in gone {
-            self.node.unsubscribe(vni).await.or_else(metalbond::ApiMisuse::ok_if_no_change)?;
+            client.node.unsubscribe(vni).await.or_else(ApiMisuse::ok_if_no_change)?;
         }
         for vni in come {
-            self.node.subscribe(vni).await.or_else(metalbond::ApiMisuse::ok_if_no_change)?;
+            client.node.subscribe(vni).await.or_else(ApiMisuse::ok_if_no_change)?;
         }
+        self.subscriptions = subscriptions;
 
-        let (gone, come) = difference(&wanted.announcements, &new.announcements);
-        let announcements = (come.len(), gone.len());
-        // First what is new: a destination that moves is never without a next hop.
-        self.announce(come).await?;
-        self.withdraw(gone).await?;
+        made.announcements = self.announce_what_settings_say(client, &announcements).await?;
 
         let mut ids: BTreeMap<String, PeerId> = BTreeMap::new();
-        let (mut added, mut removed) = (0, 0);
-        for (server, id) in mem::take(&mut wanted.servers) {
+        for (server, id) in mem::take(&mut self.servers) {
             let Some(id) = id else { continue };
-            if new.servers.iter().any(|(other, _)| *other == server) {
+            if servers.contains(&server) {
                 ids.insert(server.as_str().to_owned(), id);
             } else {
-                removed += 1;
-                self.node.remove_peer(id).await.or_else(metalbond::ApiMisuse::ok_if_no_change)?;
+                made.servers.1 += 1;
+                client.node.remove_peer(id).await.or_else(ApiMisuse::ok_if_no_change)?;
             }
         }
-        for (server, id) in &mut new.servers {
-            *id = ids.get(server.as_str()).copied();
-            if id.is_none() {
-                added += 1;
-                *id = Some(self.add_server(server).await?);
+        // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server
+        // that is away once, and then rarely.
+        let known = servers.into_iter().map(|server| {
+            let id = ids.get(server.as_str()).copied();
+            (server, id)
+        });
+        self.servers = known.collect();
+        for (server, id) in self.servers.iter_mut().filter(|(_, id)| id.is_none()) {
+            made.servers.0 += 1;
+            *id = Some(client.add_server(server).await?);
+        }
+        Ok(made)
+    }
+
+    /// Announces and withdraws what settings say now. Returns how many routes came and went.
+    async fn announce_what_settings_say(
+        &mut self,
+        client: &Client,
+        new: &BTreeSet<Route>,
+    ) -> anyhow::Result<(usize, usize)> {
+        let come: Vec<_> = new.iter().filter(|route| !self.announcements.contains_key(*route)).copied().collect();
+        let mut gone = Vec::new();
+        self.announcements.retain(|route, owners| {
+            owners.settings = new.contains(route);
+            let stays = owners.settings || owners.input;
+            if !stays {
+                gone.push(*route);
+            }
+            stays
+        });
+        let counts = (come.len(), gone.len());
+        // First what is new: a destination that moves is never without a next hop. Before it goes only what is in its way.
+        let all = self.announcements.len() + gone.len() + come.len();
+        let rest = gone.split_off(all.saturating_sub(self.most.announcements).min(gone.len()));
+        self.announcements.extend(come.iter().map(|route| (*route, Owners { settings: true, input: false })));
+        client.withdraw(gone).await?;
+        client.announce(come).await?;
+        client.withdraw(rest).await?;
+        Ok(counts)
+    }
+
+    /// Announces or withdraws what standard input says.
+    ///
+    /// # Errors
+    /// If the node has ended.
+    pub(crate) async fn feed(&mut self, client: &Client, batch: Batch) -> anyhow::Result<()> {
+        match batch {
+            Batch::Add(routes) => {
+                let (mut come, mut refused) = (Vec::new(), 0);
+                for route in routes {
+                    if let Some(owners) = self.announcements.get_mut(&route) {
+                        owners.input = true;
+                    } else if self.announcements.len() < self.most.announcements {
+                        self.announcements.insert(route, Owners { settings: false, input: true });
+                        come.push(route);
+                    } else {
+                        refused += 1;
+                    }
+                }
+                if refused > 0 {
+                    let most = self.most.announcements;
+                    error!("standard input: {refused} routes are not announced: {most} announcements are the most");
+                }
+                client.announce(come).await
+            }
+            Batch::Withdraw(routes) => {
+                let (count, mut gone, mut kept) = (routes.len(), Vec::new(), 0);
+                for route in routes {
+                    match self.announcements.get_mut(&route) {
+                        Some(owners) if owners.settings => {
+                            owners.input = false;
+                            kept += 1;
+                        }
+                        Some(_) => {
+                            self.announcements.remove(&route);
+                            gone.push(route);
+                        }
+                        None => {}
+                    }
+                }
+                if kept > 0 {
+                    warn!("{kept} of {count} routes to withdraw stay, because --announce or a file announces them too");
+                }
+                if gone.len() + kept < count {
+                    warn!("{} of {count} routes to withdraw were not announced", count - gone.len() - kept);
+                }
+                client.withdraw(gone).await
             }
         }
-        let ((subscribed, unsubscribed), (announced, withdrawn)) = (subscriptions, announcements);
-        info!(
-            "settings are read: servers +{added} -{removed}, subscriptions +{subscribed} -{unsubscribed}, \
-             announcements +{announced} -{withdrawn}"
-        );
-        *wanted = new;
-        Ok(())
     }
 }
 
 /// What is only in the one, and only in the other.
 fn difference<T: Copy + Ord + Hash>(old: &BTreeSet<T>, new: &BTreeSet<T>) -> (Vec<T>, Vec<T>) {
     (old.difference(new).copied().collect(), new.difference(old).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use metalbond_tokio::{Changes, MetalBond};
+
+    use super::*;
+    use crate::spec;
+
+    /// A client of a node with small limits, and what it is to want.
+    struct World {
+        client: Client,
+        wanted: Wanted,
+        _changes: Changes,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let config = Config { peers_max: 2, subscriptions_max: 2, announcements_max: 3, ..Config::default() };
+            let (node, changes) = MetalBond::start(config.clone()).unwrap();
+            Self { client: Client::of_a_test(node).await, wanted: Wanted::none(&config), _changes: changes }
+        }
+
+        async fn change(&mut self, asked: Asked) -> Result<(), OverLimit> {
+            self.wanted.change(&self.client, asked).await.map_err(|error| error.downcast().expect("the client goes on"))
+        }
+
+        async fn add(&mut self, numbers: &[u8]) {
+            let batch = Batch::Add(numbers.iter().copied().map(route).collect());
+            self.wanted.feed(&self.client, batch).await.unwrap();
+        }
+
+        async fn withdraw(&mut self, numbers: &[u8]) {
+            let batch = Batch::Withdraw(numbers.iter().copied().map(route).collect());
+            self.wanted.feed(&self.client, batch).await.unwrap();
+        }
+
+        /// What the node itself says.
+        async fn announced(&self) -> BTreeSet<Route> {
+            self.client.node.announced_routes().await.unwrap().into_iter().collect()
+        }
+
+        async fn all(&self) -> (usize, Vec<Vni>, BTreeSet<Route>) {
+            let node = &self.client.node;
+            (node.peers().await.unwrap().len(), node.subscribed_vnis().await.unwrap(), self.announced().await)
+        }
+    }
+
+    fn route(n: u8) -> Route {
+        spec::parse(&format!("23#10.0.0.{n}/32#2001:db8::1")).unwrap()
+    }
+
+    fn routes(numbers: &[u8]) -> BTreeSet<Route> {
+        numbers.iter().copied().map(route).collect()
+    }
+
+    fn asked(servers: &[u16], subscriptions: &[u32], announcements: &[u8]) -> Asked {
+        Asked {
+            servers: servers.iter().map(|port| format!("127.0.0.1:{port}").parse().unwrap()).collect(),
+            subscriptions: subscriptions.iter().copied().map(Vni).collect(),
+            announcements: routes(announcements),
+            counts: vec![("a.routes".to_owned(), announcements.len())],
+            installable: BTreeSet::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_over_a_limit_change_nothing_and_the_next_good_ones_count() {
+        let mut world = World::new().await;
+        world.change(asked(&[1], &[1], &[1])).await.unwrap();
+        let before = world.all().await;
+        for (too_much, why) in [
+            (asked(&[2, 3, 4], &[2], &[2]), "--server: 3 of them, 2 is the most"),
+            (asked(&[2], &[2, 3, 4], &[2]), "--subscribe: 3 of them, 2 is the most"),
+            (
+                asked(&[2], &[2], &[2, 3, 4, 5]),
+                "--announce and --announce-file, a.routes with 4: 4 of them, 3 is the most",
+            ),
+        ] {
+            assert_eq!(world.change(too_much).await, Err(OverLimit(why.to_owned())));
+            assert_eq!(world.all().await, before);
+        }
+        // All else, though it is never more than may be.
+        world.change(asked(&[2, 3], &[2, 3], &[2, 3, 4])).await.unwrap();
+        assert_eq!(world.all().await, (2, vec![Vni(2), Vni(3)], routes(&[2, 3, 4])));
+        world.change(asked(&[4, 5], &[4, 5], &[5, 6, 7])).await.unwrap();
+        assert_eq!(world.all().await, (2, vec![Vni(4), Vni(5)], routes(&[5, 6, 7])));
+    }
+
+    #[tokio::test]
+    async fn routes_of_standard_input_count_towards_the_limit_and_those_too_many_are_not_announced() {
+        let mut world = World::new().await;
+        world.add(&[1, 2]).await;
+        let why = "--announce and --announce-file, a.routes with 2, standard input with 2: 4 of them, 3 is the most";
+        assert_eq!(world.change(asked(&[1], &[], &[3, 4])).await, Err(OverLimit(why.to_owned())));
+        assert_eq!(world.all().await, (0, vec![], routes(&[1, 2])));
+        // One that both have counts once.
+        world.change(asked(&[], &[], &[2, 3])).await.unwrap();
+        assert_eq!(world.announced().await, routes(&[1, 2, 3]));
+        world.add(&[3, 4]).await;
+        assert_eq!(world.announced().await, routes(&[1, 2, 3]));
+        world.withdraw(&[1]).await;
+        world.add(&[4]).await;
+        assert_eq!(world.announced().await, routes(&[2, 3, 4]));
+    }
+
+    #[tokio::test]
+    async fn a_route_of_standard_input_stays_when_the_settings_let_go_of_it() {
+        let mut world = World::new().await;
+        world.change(asked(&[], &[], &[1, 2])).await.unwrap();
+        world.add(&[1, 3]).await;
+        world.change(asked(&[], &[], &[])).await.unwrap();
+        assert_eq!(world.announced().await, routes(&[1, 3]));
+        world.withdraw(&[1, 3]).await;
+        assert_eq!(world.announced().await, routes(&[]));
+    }
+
+    #[tokio::test]
+    async fn a_route_of_the_settings_stays_when_standard_input_lets_go_of_it() {
+        let mut world = World::new().await;
+        world.add(&[1]).await;
+        world.change(asked(&[], &[], &[1, 2])).await.unwrap();
+        world.withdraw(&[1, 2]).await;
+        assert_eq!(world.announced().await, routes(&[1, 2]));
+        world.change(asked(&[], &[], &[2])).await.unwrap();
+        assert_eq!(world.announced().await, routes(&[2]));
+    }
 }

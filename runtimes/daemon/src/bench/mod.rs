@@ -19,6 +19,7 @@ use metalbond_tokio::Endpoint;
 
 use crate::api::Role;
 use crate::http::HttpArgs;
+use crate::reading::Reading;
 use crate::signals::Stop;
 use crate::tls::{Files, Holder, TlsArgs};
 use crate::{inspect, limits, spec};
@@ -118,7 +119,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 /// All that was measured, and how long routes that moved took.
 async fn load(args: &BenchArgs) -> anyhow::Result<(Measured, Histogram<u64>)> {
     let mut stop = Stop::new()?;
-    let tls = Holder::read(args.secrets()).await?.held().peers();
+    let tls = Holder::read(args.secrets(), &mut Reading::default()).await?.held().peers();
     let mut load = Load::new(args, tls);
     let measured = tokio::select! {
         signal = stop.signalled() => Err(anyhow!("{signal} before the end; all is withdrawn")),

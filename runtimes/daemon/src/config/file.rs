@@ -3,7 +3,6 @@
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::reading::Reading;
 use crate::{go_flags, usage};
 
 /// The tables that a file may have.
@@ -67,8 +67,13 @@ pub(crate) struct File {
 
 impl File {
     /// Reads a file and checks each of its settings alone. `only`: the table of one role counts, the other must be TOML.
-    pub(crate) fn read(path: &Path, command: &Command, only: Option<&str>) -> Result<Self, Vec<String>> {
-        let bytes = fs::read(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
+    pub(crate) fn read(
+        path: &Path,
+        reading: &mut Reading,
+        command: &Command,
+        only: Option<&str>,
+    ) -> Result<Self, Vec<String>> {
+        let (bytes, _) = reading.read(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
         let text = str::from_utf8(&bytes).map_err(|error| {
             // Up to there it is.
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);

@@ -16,6 +16,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
 use tracing::warn;
 
 use crate::cli::{self, Cli, Command};
+use crate::reading::Reading;
 use crate::{go_flags, usage};
 pub(crate) use file::{File, Setting};
 
@@ -35,6 +36,8 @@ pub(crate) enum Problem {
     Arguments(clap::Error),
     /// A file does: lines for people, one for each thing that is wrong.
     Text(Vec<String>),
+    /// The file is a pipe or the like, which was read at the start and can't be read again.
+    ReadOnce(PathBuf),
 }
 
 impl fmt::Display for Problem {
@@ -42,6 +45,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Arguments(error) => f.write_str(&usage::one_line(error)),
             Self::Text(lines) => f.write_str(&lines.join("; ")),
+            Self::ReadOnce(path) => write!(f, "{}: no regular file, so it is read once", path.display()),
         }
     }
 }
@@ -96,7 +100,7 @@ impl Source {
     }
 
     /// Reads the command line, the environment and the file that they name.
-    pub(crate) fn read(&self) -> Result<Settings, Problem> {
+    pub(crate) fn read(&self, reading: &mut Reading) -> Result<Settings, Problem> {
         let command = command();
         // What is wrong before the file comes to it is not the file's fault. It may give what is missing.
         if let Err(error) = command.clone().try_get_matches_from(&self.args)
@@ -113,7 +117,7 @@ impl Source {
             let warnings = self.warnings.iter().cloned().chain(warnings(&cli)).collect();
             return Ok(Settings { cli, from_file: Vec::new(), warnings });
         };
-        let file = File::read(path, &command, Some(role)).map_err(Problem::Text)?;
+        let file = File::read(path, reading, &command, Some(role)).map_err(Problem::Text)?;
         let is_given = |setting: &Setting| {
             let source = given.value_source(&setting.id);
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
@@ -141,13 +145,13 @@ impl Source {
     }
 
     /// The same, when the process has read them before.
-    pub(crate) fn read_again(&self) -> Result<Settings, Problem> {
+    pub(crate) fn read_again(&self, reading: &mut Reading) -> Result<Settings, Problem> {
         if let Some(path) = self.file()
             && std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file())
         {
-            return Err(Problem::Text(vec![format!("{}: no regular file, so it is read once", path.display())]));
+            return Err(Problem::ReadOnce(path));
         }
-        self.read()
+        self.read(reading)
     }
 
     /// The file that is named.

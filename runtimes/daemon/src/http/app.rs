@@ -12,10 +12,18 @@ use super::refusal::{Fault, Result};
 use super::{Events, HttpArgs};
 use crate::api::Role;
 use crate::install::KernelRoutes;
+use crate::reload::Outcomes;
 use crate::tls::Held;
 
 /// How long the node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the daemon's files say, and how it goes to read them again.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) held: watch::Receiver<Held>,
+    pub(crate) reloads: watch::Receiver<Outcomes>,
+}
 
 /// Of one daemon.
 #[derive(Debug)]
@@ -29,6 +37,7 @@ pub(crate) struct App {
     pub(super) kernel: Option<KernelRoutes>,
     pub(super) events: Events,
     pub(super) held: watch::Receiver<Held>,
+    pub(super) reloads: watch::Receiver<Outcomes>,
     pub(super) peer_metrics: bool,
     pub(super) vni_metrics: bool,
     /// Whoever looks at a piece of the node has it: so one piece at a time waits for the node, however many ask.
@@ -42,7 +51,7 @@ impl App {
         listening: watch::Receiver<Vec<SocketAddr>>,
         kernel: Option<KernelRoutes>,
         events: Events,
-        held: watch::Receiver<Held>,
+        Seen { held, reloads }: Seen,
         args: &HttpArgs,
     ) -> Self {
         Self {
@@ -54,6 +63,7 @@ impl App {
             kernel,
             events,
             held,
+            reloads,
             peer_metrics: !args.no_peer_metrics,
             vni_metrics: !args.no_vni_metrics,
             turn: Semaphore::new(1),

@@ -141,6 +141,7 @@ mod tests {
     use super::*;
     use crate::api::Role;
     use crate::http::HttpArgs;
+    use crate::reading::Reading;
     use crate::tls::{Files, Holder, TlsArgs};
 
     async fn listen() -> Connections {
@@ -233,7 +234,7 @@ mod tests {
         let client = rustls::ClientConfig::builder_with_provider(crate::tls::provider());
         let client = client.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
         let client = client.with_root_certificates(roots).with_no_client_auth();
-        (Holder::read(files).await.unwrap().watch(), Arc::new(client).into())
+        (Holder::read(files, &mut Reading::default()).await.unwrap().watch(), Arc::new(client).into())
     }
 
     impl Connection {

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-pub(crate) use app::App;
+pub(crate) use app::{App, Seen};
 pub(crate) use events::{Events, watch_all, watch_peers};
 pub(crate) use server::Http;
 

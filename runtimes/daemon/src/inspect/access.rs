@@ -10,6 +10,7 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::Daemon;
+use crate::reading::Reading;
 use crate::tls;
 use crate::token::Token;
 
@@ -67,8 +68,19 @@ impl AccessArgs {
         if place.is_tls && self.ca.is_none() {
             bail!("{place}/: --ca is missing, the certificates of those who may have signed that of the daemon");
         }
-        let token = self.token.as_deref().map(Token::read).transpose().context("--token")?;
-        let cas = self.ca.as_deref().map(tls::cas).transpose().context("--ca")?.unwrap_or_default();
+        let token = self
+            .token
+            .as_deref()
+            .map(|path| Token::read(path, &mut Reading::default()))
+            .transpose()
+            .context("--token")?;
+        let cas = self
+            .ca
+            .as_deref()
+            .map(|path| tls::cas(path, &mut Reading::default()))
+            .transpose()
+            .context("--ca")?
+            .unwrap_or_default();
         let cas: Vec<_> = cas.iter().map(|ca| Certificate::from_der(ca).to_owned()).collect();
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&cas));
         let tls = tls.unversioned_rustls_crypto_provider(tls::provider()).build();

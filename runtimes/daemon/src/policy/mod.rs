@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use metalbond::Policy;
-use tracing::{error, info};
+use tracing::info;
 
+use crate::reading::Reading;
+use crate::reload::Round;
 use crate::secret;
 
 pub(crate) use explain::{Question, explain};
@@ -29,9 +31,9 @@ pub(crate) struct PolicyArgs {
 ///
 /// # Errors
 /// What is wrong.
-pub(crate) fn read(path: &Path) -> Result<Policy, BadPolicy> {
+pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Policy, BadPolicy> {
     let bad = |text: String| BadPolicy(text);
-    let bytes = secret::read(path).map_err(|why| bad(why.to_string()))?;
+    let bytes = secret::read(path, reading).map_err(|why| bad(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| bad(format!("{}: it is not text (UTF-8)", path.display())))?;
     let policy = toml::from_str::<Policy>(&text).map_err(|error| {
         let place = error.span().map(|span| place(&text, span.start)).unwrap_or_default();
@@ -42,20 +44,18 @@ pub(crate) fn read(path: &Path) -> Result<Policy, BadPolicy> {
 }
 
 /// Reads it at the start, elsewhere than on the thread of the sessions.
-pub(crate) async fn read_first(path: PathBuf) -> Result<Policy, BadPolicy> {
-    let read = tokio::task::spawn_blocking(move || read(&path)).await;
-    // It neither panics nor is cancelled before the runtime ends.
-    let policy = read.unwrap_or_else(|error| Err(BadPolicy(error.to_string())))?;
+pub(crate) async fn read_first(path: PathBuf, reading: &mut Reading) -> Result<Policy, BadPolicy> {
+    let policy = reading.on_a_thread(move |reading| read(&path, reading)).await?;
     info!("policy: {} rules", policy.rules().len());
     Ok(policy)
 }
 
-/// The same when it may have changed. `None`: it is no good, which has been logged, and what was read before stays.
-pub(crate) async fn read_again(path: PathBuf) -> Option<Policy> {
-    match read_first(path).await {
+/// The same when it may have changed. `None`: it is no good, and what was read before stays.
+pub(crate) async fn read_again(path: PathBuf, round: &mut Round) -> Option<Policy> {
+    match read_first(path, &mut round.reading).await {
         Ok(policy) => Some(policy),
         Err(why) => {
-            error!("the policy stays as it was: {why}");
+            round.fail(format_args!("the policy stays as it was: {why}"));
             None
         }
     }
@@ -88,7 +88,7 @@ mod tests {
     fn error_of(text: &str) -> String {
         let path = std::env::temp_dir().join(format!("metalbond-policy-{}-{}.toml", std::process::id(), text.len()));
         std::fs::write(&path, text).unwrap();
-        let BadPolicy(error) = read(&path).unwrap_err();
+        let BadPolicy(error) = read(&path, &mut Reading::default()).unwrap_err();
         std::fs::remove_file(&path).unwrap();
         error.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()
     }

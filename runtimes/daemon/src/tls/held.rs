@@ -1,14 +1,12 @@
 //! What a daemon holds of its files: read at the start, and again when they change. One has it, and sends the others what is new;
 //! a file that is no good changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use metalbond_tokio::TlsConfig;
 use rustls::ServerConfig;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
-use tracing::error;
 
 use super::TlsArgs;
 use super::config;
@@ -17,6 +15,8 @@ use super::own::Own;
 use super::trust::Trust;
 use crate::api::Role;
 use crate::http::HttpArgs;
+use crate::reading::Reading;
+use crate::reload::Round;
 use crate::secret::BadFile;
 use crate::token::Token;
 
@@ -77,18 +77,16 @@ impl Held {
 }
 
 impl Files {
-    /// Those whose changes count.
-    pub(crate) fn paths(&self) -> Vec<PathBuf> {
-        let Self { tls, http, .. } = self;
-        let all = [&tls.tls_cert, &tls.tls_key, &tls.tls_ca, &tls.tls_crl];
-        let all = all.into_iter().chain([&http.http_tls_cert, &http.http_tls_key, &http.http_token]);
-        all.flatten().cloned().collect()
+    /// Whether there are any.
+    fn are_there(&self) -> bool {
+        self.tls.is_on() || self.http.http_tls_cert.is_some() || self.http.http_token.is_some()
     }
 
-    fn peers(&self) -> Result<Option<Peers>, BadFile> {
+    fn peers(&self, reading: &mut Reading) -> Result<Option<Peers>, BadFile> {
         let TlsArgs { tls_cert, tls_key, tls_ca: Some(ca), tls_crl } = &self.tls else { return Ok(None) };
-        let own = tls_cert.as_deref().zip(tls_key.as_deref()).map(|(cert, key)| Own::read(cert, key)).transpose()?;
-        let trust = Trust::read(ca, tls_crl.as_deref())?;
+        let own = tls_cert.as_deref().zip(tls_key.as_deref()).map(|(cert, key)| Own::read(cert, key, reading));
+        let own = own.transpose()?;
+        let trust = Trust::read(ca, tls_crl.as_deref(), reading)?;
         let of_lists = |why: String| BadFile::new(tls_crl.as_deref().unwrap_or(ca), why);
         let config = match (self.role, &own) {
             (Role::Server, Some(own)) => {
@@ -104,28 +102,28 @@ impl Files {
         Ok(Some(Peers { config, own: own.map(|own| own.expiry), revocation: trust.expiry }))
     }
 
-    fn web(&self) -> Result<Option<Web>, BadFile> {
+    fn web(&self, reading: &mut Reading) -> Result<Option<Web>, BadFile> {
         let Some((cert, key)) = self.http.http_tls_cert.as_deref().zip(self.http.http_tls_key.as_deref()) else {
             return Ok(None);
         };
-        let own = Own::read(cert, key)?;
+        let own = Own::read(cert, key, reading)?;
         Ok(Some(Web { config: config::web(&own), own: own.expiry }))
     }
 
-    fn token(&self) -> Result<Option<Arc<Token>>, BadFile> {
-        self.http.http_token.as_deref().map(|path: &Path| Token::read(path).map(Arc::new)).transpose()
+    fn token(&self, reading: &mut Reading) -> Result<Option<Arc<Token>>, BadFile> {
+        self.http.http_token.as_deref().map(|path: &Path| Token::read(path, reading).map(Arc::new)).transpose()
     }
 
-    fn read(&self) -> Result<Held, BadFile> {
-        Ok(Held { peers: self.peers()?, web: self.web()?, token: self.token()? })
+    fn read(&self, reading: &mut Reading) -> Result<Held, BadFile> {
+        Ok(Held { peers: self.peers(reading)?, web: self.web(reading)?, token: self.token(reading)? })
     }
 
     /// What is good of it is new, the rest as before; and what is wrong.
-    fn read_over(&self, mut held: Held) -> (Held, Vec<BadFile>) {
+    fn read_over(&self, mut held: Held, reading: &mut Reading) -> (Held, Vec<BadFile>) {
         let mut errors = Vec::new();
-        keep(&mut held.peers, self.peers(), &mut errors);
-        keep(&mut held.web, self.web(), &mut errors);
-        keep(&mut held.token, self.token(), &mut errors);
+        keep(&mut held.peers, self.peers(reading), &mut errors);
+        keep(&mut held.web, self.web(reading), &mut errors);
+        keep(&mut held.token, self.token(reading), &mut errors);
         (held, errors)
     }
 }
@@ -149,24 +147,25 @@ impl Holder {
     ///
     /// # Errors
     /// The first that is no good.
-    pub(crate) async fn read(files: Files) -> anyhow::Result<Self> {
+    pub(crate) async fn read(files: Files, reading: &mut Reading) -> Result<Self, BadFile> {
         let read = files.clone();
         // Without files there is no need for a thread; with them, not on that of the sessions: a file may be far away.
-        let held =
-            if files.paths().is_empty() { Held::default() } else { spawn_blocking(move || read.read()).await?? };
+        let held = match files.are_there() {
+            true => reading.on_a_thread(move |reading| read.read(reading)).await?,
+            false => Held::default(),
+        };
         Ok(Self { files, held: watch::Sender::new(held) })
     }
 
-    /// Reads them again. What is no good is logged. Returns what the node is to be told.
-    pub(crate) async fn read_again(&self) -> Option<TlsConfig> {
-        if self.files.paths().is_empty() {
+    /// Reads them again. What is no good stays as it was. Returns what the node is to be told.
+    pub(crate) async fn read_again(&self, round: &mut Round) -> Option<TlsConfig> {
+        if !self.files.are_there() {
             return None;
         }
         let (files, held) = (self.files.clone(), self.held.borrow().clone());
-        // An error says that the runtime ends.
-        let (held, errors) = spawn_blocking(move || files.read_over(held)).await.ok()?;
+        let (held, errors) = round.reading.on_a_thread(move |reading| files.read_over(held, reading)).await;
         for error in errors {
-            error!("what was read before stays in use: {error}");
+            round.fail(format_args!("what was read before stays in use: {error}"));
         }
         let peers = held.peers();
         self.held.send_replace(held);

@@ -9,6 +9,7 @@ use x509_parser::parse_x509_certificate;
 
 use super::expiry::Expiry;
 use super::{pem, provider};
+use crate::reading::Reading;
 use crate::secret::BadFile;
 
 /// A certificate and its key, which belong together.
@@ -19,15 +20,15 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn read(cert: &Path, key: &Path) -> Result<Self, BadFile> {
-        let chain: Vec<CertificateDer<'static>> = pem::items(cert, "certificate")?;
+    pub(super) fn read(cert: &Path, key: &Path, reading: &mut Reading) -> Result<Self, BadFile> {
+        let chain: Vec<CertificateDer<'static>> = pem::items(cert, reading, "certificate")?;
         let mut not_after = i64::MAX;
         for (n, one) in chain.iter().enumerate() {
             let (_, parsed) = parse_x509_certificate(one)
                 .map_err(|_| BadFile::new(cert, format!("its certificate {} is no good X.509", n + 1)))?;
             not_after = not_after.min(parsed.validity().not_after.timestamp());
         }
-        let signing = provider().key_provider.load_private_key(pem::key(key)?);
+        let signing = provider().key_provider.load_private_key(pem::key(key, reading)?);
         let signing = signing.map_err(|_| BadFile::new(key, "its private key is of no kind that TLS 1.3 takes"))?;
         let certified = CertifiedKey::new(chain, signing);
         match certified.keys_match() {

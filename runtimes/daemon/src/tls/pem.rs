@@ -5,11 +5,12 @@ use std::path::Path;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::{Error, PemObject};
 
+use crate::reading::Reading;
 use crate::secret::{self, BadFile};
 
 /// All items of a file. `what`: what they are called.
-pub(super) fn items<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, BadFile> {
-    let bytes = secret::read(path)?;
+pub(super) fn items<T: PemObject>(path: &Path, reading: &mut Reading, what: &str) -> Result<Vec<T>, BadFile> {
+    let bytes = secret::read(path, reading)?;
     let items = T::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>().map_err(|error| bad(path, error))?;
     if items.is_empty() {
         return Err(BadFile::new(path, format!("there is no {what} in it, in PEM")));
@@ -18,8 +19,8 @@ pub(super) fn items<T: PemObject>(path: &Path, what: &str) -> Result<Vec<T>, Bad
 }
 
 /// The first private key of a file: in PKCS#8, SEC1 or PKCS#1.
-pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, BadFile> {
-    let bytes = secret::read_secret(path)?;
+pub(super) fn key(path: &Path, reading: &mut Reading) -> Result<PrivateKeyDer<'static>, BadFile> {
+    let bytes = secret::read_secret(path, reading)?;
     let is_encrypted = || bytes.windows(9).any(|window| window == b"ENCRYPTED");
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         Error::NoItemsFound if is_encrypted() => {

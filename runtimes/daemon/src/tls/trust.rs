@@ -10,6 +10,7 @@ use x509_parser::x509::X509Version;
 
 use super::expiry::Expiry;
 use super::pem;
+use crate::reading::Reading;
 use crate::secret::BadFile;
 
 /// Of one side.
@@ -22,14 +23,14 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    pub(super) fn read(ca: &Path, crl: Option<&Path>) -> Result<Self, BadFile> {
+    pub(super) fn read(ca: &Path, crl: Option<&Path>, reading: &mut Reading) -> Result<Self, BadFile> {
         let mut roots = RootCertStore::empty();
-        for (n, cert) in cas(ca)?.into_iter().enumerate() {
+        for (n, cert) in cas(ca, reading)?.into_iter().enumerate() {
             roots.add(cert).map_err(|_| BadFile::new(ca, format!("its certificate {} is no good X.509", n + 1)))?;
         }
         let (mut revoked, mut expiry) = (Vec::new(), None);
         if let Some(crl) = crl {
-            revoked = pem::items(crl, "revocation list")?;
+            revoked = pem::items(crl, reading, "revocation list")?;
             expiry = next_update(crl, &revoked)?.map(|not_after| Expiry { path: crl.to_owned(), not_after });
         }
         Ok(Self { roots: Arc::new(roots), revoked, expiry })
@@ -37,8 +38,8 @@ impl Trust {
 }
 
 /// The certificates of a file with CAs.
-pub(crate) fn cas(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadFile> {
-    pem::items(path, "certificate")
+pub(crate) fn cas(path: &Path, reading: &mut Reading) -> Result<Vec<CertificateDer<'static>>, BadFile> {
+    pem::items(path, reading, "certificate")
 }
 
 /// When the first of the lists is out of date, since 1970.

@@ -62,6 +62,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     let cases = [
         ("keepalive = 1\n", "FILE:1:1: there is no setting 'keepalive' outside of the tables"),
         ("[server]\nkeepalive = -1\n", "FILE:2:13: keepalive '-1': not a number from 0 to 4294967295"),
+        ("[server]\n\nmax-routes = 0\n", "FILE:3:14: max-routes '0': not a number from 1 to 4294967295"),
+        ("[server]\nhandshake-timeout = 0", "FILE:2:21: handshake-timeout '0': not a number from 1 to 4294967295"),
         (
             "[server]\n  keepalives = 5",
             "FILE:2:3: there is no setting 'keepalives' in [server]; did you mean 'keepalive'?",

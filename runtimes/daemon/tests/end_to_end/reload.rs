@@ -1,9 +1,12 @@
 //! Settings that change while a program runs.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use crate::config::Dir;
+use crate::http::{place, until_metric};
 use crate::process::{Process, Server, Signal};
 use crate::raw::{Raw, UPDATE};
 use crate::table::Follower;
@@ -157,4 +160,96 @@ fn more_servers_than_there_can_be_change_nothing() {
     let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
     drop(announcer);
+}
+
+#[test]
+fn a_reload_that_fails_is_counted_until_one_succeeds_and_the_log_says_where() {
+    let dir = Dir::new("counted");
+    let server = Server::on_loopback(&[]);
+    let routes = dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
+    let mut client = Process::client(&server.addrs, &["--http", "127.0.0.1:0", "--announce-file", &routes]);
+    let policy = dir.put("policy.toml", "[[peer]]\nname = 'all'\nwho = ['any']\n");
+    let mut other =
+        Process::start(&["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--policy", &policy]);
+    let (of_client, of_server) = (place(&mut client), place(&mut other));
+    client.log("ESTABLISHED");
+    for http in [of_client, of_server] {
+        until_metric(http, "metalbond_reload_last_successful", |value| value == 1.0);
+        until_metric(http, "metalbond_reloads_total{result=\"failed\"}", |count| count == 0.0);
+    }
+
+    dir.put("a.routes", "23#10.0.0.2/32#2001:db8::1\nnonsense\n");
+    let said = client.log("settings stay as they were");
+    assert!(said.contains("ERROR") && said.contains("a.routes:2: not of the form"), "{said}");
+    dir.put("policy.toml", "[[peer]]\nname = 'all'\n");
+    let said = other.log("the policy stays as it was");
+    assert!(said.contains("ERROR") && said.contains("policy.toml:1:1: missing field `who`"), "{said}");
+    for http in [of_client, of_server] {
+        until_metric(http, "metalbond_reload_last_successful", |value| value == 0.0);
+        until_metric(http, "metalbond_reloads_total{result=\"failed\"}", |count| count == 1.0);
+        until_metric(http, "metalbond_reloads_total{result=\"done\"}", |count| count == 0.0);
+    }
+
+    dir.put("a.routes", "23#10.0.0.3/32#2001:db8::1\n");
+    dir.put("policy.toml", "[[peer]]\nname = 'all'\nwho = ['any']\nsubscribe = 'all'\n");
+    for http in [of_client, of_server] {
+        until_metric(http, "metalbond_reload_last_successful", |value| value == 1.0);
+        until_metric(http, "metalbond_reloads_total{result=\"done\"}", |count| count == 1.0);
+    }
+    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    follower.until(&["23 10.0.0.3/32 via 2001:db8::1"]);
+}
+
+#[test]
+fn a_route_is_announced_until_both_standard_input_and_the_file_have_let_go_of_it() {
+    let dir = Dir::new("owners");
+    let server = Server::on_loopback(&[]);
+    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    let line = |n: u8| format!("23#10.0.0.{n}/32#2001:db8::1\n");
+    let printed = |n: u8| format!("23 10.0.0.{n}/32 via 2001:db8::1");
+    let routes = dir.put("a.routes", &(line(1) + &line(2)));
+    let mut client = Process::client(&server.addrs, &["--announce-file", "-", "--announce-file", &routes]);
+    client.write(&(line(1) + &line(2) + &line(3)));
+    follower.until(&[printed(1), printed(2), printed(3)]);
+
+    // The file lets go of the first, and standard input of the second.
+    client.write(&format!("-{}", line(2)));
+    let said = client.log("routes to withdraw stay");
+    assert!(said.contains("WARN"), "{said}");
+    dir.put("a.routes", &(line(2) + &line(4)));
+    client.log("settings are read: ");
+    follower.until(&[printed(1), printed(2), printed(3), printed(4)]);
+    // And then the other way round.
+    client.write(&format!("-{}", line(1)));
+    dir.put("a.routes", &line(4));
+    client.log("settings are read: ");
+    follower.until(&[printed(3), printed(4)]);
+}
+
+#[test]
+fn a_change_while_the_program_starts_is_found() {
+    let dir = Dir::new("start");
+    let server = Server::on_loopback(&[]);
+    let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
+    let pipe = dir.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let text = |more: &str| {
+        let server = format!("[client]\nserver = '{}'\n", server.addrs[0]);
+        format!("{server}announce-file = ['a.routes', 'pipe']\n{more}")
+    };
+    let file = dir.put("m.toml", &text(""));
+    dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
+    let mut client = Process::start(&["client", "--config", &file]);
+    // When the pipe is opened, the other two have been read; the client waits for its end.
+    let mut writer = fs::File::options().write(true).open(&pipe).unwrap();
+    dir.put("m.toml", &text("announce = '23#10.0.0.3/32#2001:db8::1'\n"));
+    dir.put("a.routes", "23#10.0.0.4/32#2001:db8::1\n");
+    writer.write_all(b"23#10.0.0.2/32#2001:db8::1\n").unwrap();
+    drop(writer);
+    client.log("a file has changed");
+    follower.until(&[
+        "23 10.0.0.2/32 via 2001:db8::1",
+        "23 10.0.0.3/32 via 2001:db8::1",
+        "23 10.0.0.4/32 via 2001:db8::1",
+    ]);
 }

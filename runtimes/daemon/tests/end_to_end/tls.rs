@@ -236,6 +236,29 @@ fn who_is_revoked_does_not_come_back() {
 }
 
 #[test]
+fn a_revocation_that_comes_while_files_are_read_again_is_found() {
+    let world = World::new("meanwhile");
+    let crl = world.dir.put("crl.pem", &world.ca.revoke(&[]));
+    // Behind the list, the policy is read, which takes a while.
+    let mut policy = "[[peer]]\nname = 'all'\nwho = ['any']\n".to_owned();
+    for n in 0..5000 {
+        policy += &format!("[[peer]]\nname = 'none-{n}'\nwho = ['ip:192.0.2.1']\n");
+    }
+    let policy = world.dir.put("policy.toml", &policy);
+    let mut server = world.server(&["--tls-crl", &crl, "--policy", &policy]);
+    let identity = world.ca.issue("a.example", 90);
+    server.process.signal(Signal::HUP);
+    server.process.log("SIGHUP");
+    // The certificate and the list have been read again.
+    server.process.log("server.crt: good until ");
+    world.dir.put("crl.pem", &world.ca.revoke(&[&identity]));
+    server.process.log("a file has changed");
+    server.process.log("server.crt: good until ");
+    let mut client = world.client_as("a.example", &identity, server.addrs[0], &[]);
+    client.log("TLS: the server refused this node's certificate: it has been revoked");
+}
+
+#[test]
 fn a_broken_file_changes_nothing_and_the_next_good_one_counts() {
     let world = World::new("broken");
     let mut server = world.server(&[]);

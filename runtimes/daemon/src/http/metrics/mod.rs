@@ -5,6 +5,7 @@ mod kernel;
 mod node;
 mod out;
 mod peers;
+mod reloads;
 mod tables;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use self::certificates::Certificates;
 use self::kernel::Kernel;
 use self::node::Process;
 use self::peers::Peers;
+use self::reloads::Reloads;
 use self::tables::Tables;
 use super::App;
 use super::refusal::{Fault, Result};
@@ -32,6 +34,7 @@ struct Snapshot {
     tables: Option<Tables>,
     kernel: Option<Kernel>,
     certificates: Certificates,
+    reloads: Reloads,
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse> {
@@ -41,6 +44,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
         tables: if app.vni_metrics { Some(Tables::of(&app).await?) } else { None },
         kernel: Kernel::of(&app).await,
         certificates: Certificates::of(&app),
+        reloads: Reloads::of(&app),
     };
     let mut registry = Registry::with_prefix("metalbond");
     registry.register_collector(Box::new(snapshot));
@@ -56,6 +60,7 @@ impl Collector for Snapshot {
         self.peers.as_ref().map_or(Ok(()), |peers| peers.encode(&mut out))?;
         self.tables.as_ref().map_or(Ok(()), |tables| tables.encode(&mut out))?;
         self.kernel.as_ref().map_or(Ok(()), |kernel| kernel.encode(&mut out))?;
-        self.certificates.encode(&mut out)
+        self.certificates.encode(&mut out)?;
+        self.reloads.encode(&mut out)
     }
 }
