@@ -30,10 +30,16 @@ pub struct Config {
     /// session. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_reset: Duration,
-    /// How long routes learned from a server stay after its session is lost. Zero: not at all, as the reference does. They go
-    /// sooner if the server is back, tells that it has told all, and is not `warming` any more. Default 60 s.
+    /// How long the routes of a server whose session was lost stay while the server has no session (the *stale time*). Zero: not
+    /// at all, as the reference does. `None`: for as long as no server has a session, for an application whose routes are to
+    /// outlive its servers; with a session to another server, for [`session_stale_time`](Self::session_stale_time). They go sooner at the
+    /// End-of-RIB of a server that has `ordered` and is not `warming`. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_seconds"))]
+    pub hold: Option<Duration>,
+    /// How long such routes stay, after the server's first new session was established, if that session cannot tell which of them
+    /// are gone: the server is `warming`, or lacks `ordered`. A sync that is in progress extends it. Default 120 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
-    pub hold: Duration,
+    pub session_stale_time: Duration,
     /// Seconds for which this node asks its servers to keep its routes when its process goes away (HELLO's
     /// `restartTime`). Default 10.
     pub restart_time: u32,
@@ -81,7 +87,8 @@ impl Default for Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             backoff_reset: Duration::from_secs(5),
-            hold: Duration::from_secs(60),
+            hold: Some(Duration::from_secs(60)),
+            session_stale_time: Duration::from_secs(120),
             restart_time: 10,
             restart_time_max: 60,
             warming: Duration::from_secs(60),

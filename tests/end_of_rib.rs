@@ -3,7 +3,7 @@
 
 mod sim;
 
-use metalbond::{Config, Vni};
+use metalbond::{Command, Config, Input, TransportEnd, Vni};
 use sim::model::Routes;
 use sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
 use sim::wire::Msg;
@@ -85,16 +85,81 @@ fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_behind_it() {
     rig.unsubscribe(23);
     assert_eq!(rig.learned(23), Routes::new());
     assert_eq!(rig.heard(conn), [Msg::Unsubscribe(VNI), Msg::Keepalive]);
+    assert!(is_synced(&rig), "nothing is wanted");
     rig.subscribe(23);
     assert_eq!(rig.heard(conn), [], "not before the answer");
+    assert!(!is_synced(&rig), "the new subscription is yet to be sent");
     // Sent by the server before it read the UNSUBSCRIBE.
     rig.say(conn, &[Msg::Add(route(2, 1))]);
     assert_eq!(rig.learned(23), Routes::new());
+    assert!(!is_synced(&rig));
     rig.say(conn, &[Msg::Keepalive]);
     assert_eq!(rig.heard(conn), [Msg::Subscribe(VNI), Msg::Keepalive]);
-    rig.say(conn, &[Msg::Add(route(3, 1)), Msg::Keepalive]);
+    assert!(!is_synced(&rig), "this answer was for the UNSUBSCRIBE");
+    rig.say(conn, &[Msg::Add(route(3, 1))]);
+    assert!(!is_synced(&rig));
+    rig.say(conn, &[Msg::Keepalive]);
     assert_eq!(rig.learned(23), Routes::from([route(3, 1)]));
-    assert!(rig.seat.node.peers().all(|p| p.synced));
+    assert!(is_synced(&rig));
+}
+
+#[test]
+fn a_vni_that_is_left_and_wanted_again_in_one_turn_is_not_synced_before_its_new_subscription() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Keepalive]);
+    assert!(is_synced(&rig));
+    rig.feed_within_turn(Input::Command(Command::Unsubscribe(VNI)));
+    rig.subscribe(23);
+    assert_eq!(rig.heard(conn), [Msg::Unsubscribe(VNI), Msg::Keepalive]);
+    assert!(!is_synced(&rig));
+    rig.say(conn, &[Msg::Keepalive]);
+    assert_eq!(rig.heard(conn), [Msg::Subscribe(VNI), Msg::Keepalive]);
+    assert!(!is_synced(&rig));
+    rig.say(conn, &[Msg::Keepalive]);
+    assert!(is_synced(&rig));
+}
+
+#[test]
+fn another_vni_that_is_synced_meanwhile_does_not_hide_one_that_is_wanted_again() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    let (conn, _) = rig.reach(OUR_SERVER);
+    rig.say(conn, &[Msg::Keepalive]);
+    rig.unsubscribe(23);
+    rig.subscribe(7);
+    rig.subscribe(23);
+    assert_eq!(rig.heard(conn), [Msg::Unsubscribe(VNI), Msg::Keepalive, Msg::Subscribe(Vni(7)), Msg::Keepalive],);
+    // The first answer ends the old subscription to 23, the second one the sync of 7, the third one that of 23.
+    for is_last in [false, false, true] {
+        assert!(!is_synced(&rig));
+        rig.say(conn, &[Msg::Keepalive]);
+        assert_eq!(is_synced(&rig), is_last);
+    }
+}
+
+#[test]
+fn stale_copies_in_a_vni_that_was_left_and_is_wanted_again_go_at_the_end_of_its_new_sync() {
+    let mut rig = Rig::client(Config::default());
+    rig.add_peer("s1");
+    rig.subscribe(23);
+    let ((lost, _), (live, _)) = (rig.reach(OUR_SERVER), rig.reach(OUR_SERVER));
+    for conn in [lost, live] {
+        rig.say(conn, &[Msg::Keepalive]);
+    }
+    rig.unsubscribe(23);
+    rig.subscribe(23);
+    for conn in [lost, live] {
+        rig.heard(conn);
+        rig.say(conn, &[Msg::Keepalive]);
+        assert_eq!(rig.heard(conn), [Msg::Subscribe(VNI), Msg::Keepalive]);
+    }
+    rig.say(lost, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(lost, TransportEnd::Reset);
+    assert_eq!(rig.learned(23), Routes::from([route(1, 1)]));
+    rig.say(live, &[Msg::Keepalive]);
+    assert_eq!(rig.learned(23), Routes::new());
 }
 
 #[test]
@@ -114,16 +179,15 @@ fn a_peer_is_synced_once_its_answer_is_there() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
-    let synced = |rig: &Rig| rig.seat.node.peers().all(|p| p.synced);
-    assert!(!synced(&rig));
+    assert!(!is_synced(&rig));
     rig.say(conn, &[Msg::Add(route(1, 1))]);
-    assert!(!synced(&rig));
+    assert!(!is_synced(&rig));
     rig.say(conn, &[Msg::Keepalive]);
-    assert!(synced(&rig));
+    assert!(is_synced(&rig));
     rig.subscribe(7);
-    assert!(!synced(&rig));
+    assert!(!is_synced(&rig));
     rig.say(conn, &[Msg::Keepalive]);
-    assert!(synced(&rig));
+    assert!(is_synced(&rig));
 }
 
 #[test]
@@ -202,6 +266,10 @@ fn what_a_node_learns_from_one_server_it_does_not_tell_another() {
     rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
     assert_eq!(rig.learned(23).len(), 1);
     assert_eq!(rig.heard(other), []);
+}
+
+fn is_synced(rig: &Rig) -> bool {
+    rig.seat.node.peers().all(|peer| peer.synced)
 }
 
 fn big_server(routes: u16) -> Rig {

@@ -61,12 +61,22 @@ fn a_hold_time_that_is_not_kept_is_noticed() {
     let files = files("session");
     for secs in [0, 59, 61] {
         let is_noticed = |file: &PathBuf| {
-            let other = |config| Config { hold: Duration::from_secs(secs), ..config };
+            let other = |config| Config { hold: Some(Duration::from_secs(secs)), ..config };
             let case = || session::run_with(&fs::read(file).unwrap(), None, other);
             quietly(|| catch_unwind(AssertUnwindSafe(case))).is_err()
         };
         assert!(files.iter().any(is_noticed), "{secs} s: nothing noticed");
     }
+}
+
+#[test]
+fn stale_routes_that_do_not_stay_with_a_session_are_noticed() {
+    let is_noticed = |file: &PathBuf| {
+        let other = |config| Config { session_stale_time: Duration::ZERO, ..config };
+        let case = || session::run_with(&fs::read(file).unwrap(), None, other);
+        quietly(|| catch_unwind(AssertUnwindSafe(case))).is_err()
+    };
+    assert!(files("session").iter().any(is_noticed), "nothing noticed");
 }
 
 #[test]

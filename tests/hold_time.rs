@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metalbond::{Command, Config, TransportEnd};
 use sim::model::Routes;
-use sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route};
+use sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
 use sim::wire::{Hello, Msg, ORDERED, WARMING};
 
 const WARMING_SERVER: Hello = Hello { capabilities: ORDERED | WARMING, ..OUR_SERVER };
@@ -75,16 +75,138 @@ fn the_hold_time_waits_for_a_sync_that_is_under_way() {
 }
 
 #[test]
-fn a_warming_server_prunes_nothing() {
+fn the_end_of_rib_of_a_converging_server_removes_nothing_and_stale_routes_stay_120_s_from_its_first_session_on() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(50);
+    rig.await_dial();
+    let (again, _) = rig.reach(WARMING_SERVER);
+    rig.say(again, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.serve(119, &[again]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(1, &[again]);
+    assert_eq!(rig.changes(), [(false, route(2, 1))]);
+}
+
+#[test]
+fn a_second_session_with_a_converging_server_that_has_announced_nothing_new_does_not_begin_the_120_s_again() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(1);
+    let (first, _) = rig.reach(WARMING_SERVER);
+    let opened = rig.now;
+    rig.say(first, &[Msg::Keepalive]);
+    rig.serve(60, &[first]);
+    rig.end(first, TransportEnd::Eof);
+    rig.await_dial();
+    let (second, _) = rig.reach(WARMING_SERVER);
+    rig.say(second, &[Msg::Keepalive]);
+    while rig.now + Duration::from_secs(1) < opened + Duration::from_secs(120) {
+        rig.serve(1, &[second]);
+    }
+    assert_eq!(rig.changes(), []);
+    rig.serve(1, &[second]);
+    assert_eq!(rig.changes().len(), 2);
+}
+
+#[test]
+fn a_sync_with_a_converging_server_that_takes_longer_than_120_s_extends_the_time() {
     let mut rig = client_with_two_routes();
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(1);
     let (again, _) = rig.reach(WARMING_SERVER);
-    rig.say(again, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
-    rig.serve(55, &[again]);
+    for _ in 0..30 {
+        rig.advance_secs(5);
+        rig.say(again, &[Msg::Add(route(3, 1))]);
+    }
+    assert_eq!(rig.changes(), [(true, route(3, 1))], "after 150 s the sync is still in progress");
+    rig.say(again, &[Msg::Keepalive]);
+    assert_eq!(rig.learned(23), Routes::from([route(3, 1)]));
+}
+
+#[test]
+fn a_new_subscription_extends_the_time_too() {
+    let mut rig = client_with_two_routes();
+    rig.end(conn(&rig), TransportEnd::Eof);
+    rig.advance_secs(1);
+    let (again, _) = rig.reach(WARMING_SERVER);
+    rig.say(again, &[Msg::Keepalive]);
+    rig.serve(110, &[again]);
+    rig.subscribe(0);
+    for _ in 0..4 {
+        rig.advance_secs(5);
+        rig.say(again, &[Msg::Add(route_in(0, 1, 1))]);
+    }
+    assert_eq!(rig.learned(23).len(), 2, "after 130 s");
+    rig.answer(again);
+    assert_eq!(rig.learned(23).len(), 0);
+}
+
+#[test]
+fn without_a_session_nothing_expires_if_there_is_no_stale_time() {
+    let mut rig = client_with(None, 1);
+    let (first, _) = rig.reach(OUR_SERVER);
+    rig.say(first, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(first, TransportEnd::Eof);
+    rig.changes();
+    rig.advance_secs(7 * 24 * 3600);
     assert_eq!(rig.changes(), []);
-    rig.serve(15, &[again]);
-    assert_eq!(rig.changes(), [(false, route(2, 1))], "by the hold time");
+    // From the opening of the first new session on.
+    rig.await_dial();
+    let (again, _) = rig.reach(WARMING_SERVER);
+    rig.say(again, &[Msg::Keepalive]);
+    rig.serve(119, &[again]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(1, &[again]);
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
+}
+
+#[test]
+fn a_server_that_has_told_all_ends_what_has_no_stale_time_at_once() {
+    let mut rig = client_with(None, 1);
+    let (first, _) = rig.reach(OUR_SERVER);
+    rig.say(first, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(first, TransportEnd::Eof);
+    rig.changes();
+    rig.advance_secs(3600);
+    rig.await_dial();
+    let (again, _) = rig.reach(OUR_SERVER);
+    assert_eq!(rig.changes(), []);
+    rig.say(again, &[Msg::Keepalive]);
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
+}
+
+#[test]
+fn stale_routes_without_a_stale_time_stay_120_s_if_another_server_is_there() {
+    let mut rig = client_with(None, 2);
+    let ((one, _), (two, _)) = (rig.reach(OUR_SERVER), rig.reach(OUR_SERVER));
+    rig.say(two, &[Msg::Keepalive]);
+    rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(one, TransportEnd::Reset);
+    rig.changes();
+    rig.serve(119, &[two]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(1, &[two]);
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
+}
+
+#[test]
+fn the_120_s_with_another_server_begin_with_its_first_session_if_both_were_away() {
+    let mut rig = client_with(None, 2);
+    let ((one, _), (two, _)) = (rig.reach(OUR_SERVER), rig.reach(OUR_SERVER));
+    rig.say(two, &[Msg::Keepalive]);
+    rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
+    rig.end(one, TransportEnd::Reset);
+    rig.end(two, TransportEnd::Reset);
+    rig.changes();
+    // Which of the two is dialled first is left to chance; neither takes the place of the other here.
+    rig.advance_secs(600);
+    rig.await_dial();
+    let (back, _) = rig.reach(LEGACY_SERVER);
+    rig.serve(119, &[back]);
+    assert_eq!(rig.changes(), []);
+    rig.serve(1, &[back]);
+    assert_eq!(rig.changes(), [(false, route(1, 1))]);
 }
 
 #[test]
@@ -97,9 +219,9 @@ fn of_a_server_without_the_capability_no_sync_end_is_known() {
     rig.changes();
     let (again, _) = rig.reach(LEGACY_SERVER);
     rig.say(again, &[Msg::Keepalive, Msg::Add(route(1, 1))]);
-    rig.serve(55, &[again]);
+    rig.serve(119, &[again]);
     assert_eq!(rig.changes(), []);
-    rig.serve(15, &[again]);
+    rig.serve(1, &[again]);
     assert_eq!(rig.changes(), [(false, route(2, 1))]);
 }
 
@@ -230,6 +352,10 @@ fn a_route_that_this_node_announces_itself_is_not_learned() {
 }
 
 fn client(hold: Duration, servers: u32) -> Rig {
+    client_with(Some(hold), servers)
+}
+
+fn client_with(hold: Option<Duration>, servers: u32) -> Rig {
     let mut rig = Rig::new(Config { hold, ..Config::default() });
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));

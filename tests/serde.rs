@@ -94,7 +94,7 @@ fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
 fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
         "keepalive": 5, "handshake_timeout": 10, "send_hold": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "hold": 60,
-        "restart_time": 10, "restart_time_max": 60, "warming": 60, "pacing": { "rate": 180000, "burst": 9000 },
+        "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "warming": 60, "pacing": { "rate": 180000, "burst": 9000 },
         "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
         "announcements_max": 16777216,
         "limits": {
@@ -107,16 +107,19 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     });
     looks_like(Config::default(), json);
     let read: Config = serde_json::from_value(json!({ "hold": 0.25, "pacing": null, "warming": 1 })).unwrap();
-    let hold = Duration::from_millis(250);
+    let hold = Some(Duration::from_millis(250));
     let expected = Config { hold, pacing: None, warming: Duration::from_secs(1), ..Config::default() };
     assert_eq!(read, expected);
+    let never: Config = serde_json::from_value(json!({ "hold": null })).unwrap();
+    assert_eq!(never, Config { hold: None, ..Config::default() });
+    assert_eq!(serde_json::to_value(&never).unwrap()["hold"], json!(null));
     looks_like(Pacing { rate: 5000, burst: 2000 }, json!({ "rate": 5000, "burst": 2000 }));
 }
 
 #[test]
 fn the_longest_durations_of_a_config_come_back() {
     for hold in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::new(1 << 22, 999_999_999)] {
-        let config = Config { hold, ..Config::default() };
+        let config = Config { hold: Some(hold), ..Config::default() };
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config, "{json}");
     }
@@ -305,7 +308,8 @@ proptest! {
     // As far as a double is exact to the nanosecond: 52 days, with serde_json's fast way to read one.
     #[test]
     fn every_setting_in_seconds_comes_back(secs in 0..4_500_000u64, nanos in 0..1_000_000_000u32) {
-        comes_back(&Config { hold: Duration::new(secs, nanos), ..Config::default() });
+        comes_back(&Config { hold: Some(Duration::new(secs, nanos)), ..Config::default() });
+        comes_back(&Config { hold: None, ..Config::default() });
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::jobs::Job;
 use super::peer::Peer;
+use super::stale::StaleTime;
 use super::timers::TimerKey;
 use super::upstream::Wire;
 use super::{Action, Close, Command, Node, Reply, Shutdown};
@@ -63,7 +64,8 @@ impl Node {
         let id = PeerId(self.next_peer);
         self.next_peer += 1;
         let origin = self.rib.add_dialled_origin(id);
-        self.peers.insert(id, Peer::new(endpoint, origin));
+        let stale_time = StaleTime::of_new_peer(self.clock.now(), &self.config, self.open_sessions());
+        self.peers.insert(id, Peer::new(endpoint, origin, stale_time));
         self.dial(id, SessionState::Closed);
         Ok(id)
     }
@@ -128,6 +130,8 @@ impl Node {
             }
             conn.mark_ready(&mut self.ready);
         }
+        // A sync that begins stops the time of stale routes.
+        self.set_peer_timers();
         for conn in locked {
             self.close(conn, CloseReason::Resubscribe, Some(Close::Now));
         }

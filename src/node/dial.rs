@@ -1,26 +1,31 @@
 //! The servers that a node dials: connecting, losing, dialling again; and what becomes of their routes meanwhile.
 
-use alloc::collections::BTreeSet;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::SocketAddr;
 
 use super::conn::Conn;
 use super::jobs::Job;
-use super::peer::Hold;
+use super::peer::Peer;
+use super::stale::{Phase, Sessions, StaleTime};
 use super::timers::{TimerKey, Timers};
 use super::{Action, Close, Node, Shutdown, Transition};
 use crate::rib::OriginId;
 use crate::session::Role;
-use crate::{CloseReason, ConnId, PeerId, SessionState, Vni};
+use crate::{CloseReason, Config, ConnId, Instant, PeerId, SessionState, Vni};
 
 impl Node {
-    /// A peer's next dial, or its hold time, may be due.
+    /// A peer's next dial, or the end of its stale time, may be due.
     pub(super) fn peer_due(&mut self, id: PeerId) {
-        let now = self.clock.now();
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let (now, sessions) = (self.clock.now(), self.open_sessions());
+        let Self { peers, conns, config, rib, jobs, .. } = self;
+        let Some(peer) = peers.get_mut(&id) else { return };
         Timers::fired(&mut peer.timer);
-        if matches!(peer.hold, Hold::Until(at) if at <= now) {
-            peer.hold = Hold::None;
-            self.jobs.push_back(Job::Sweep { origin: peer.origin, release: false });
+        if stale_time_end(peer, phase(peer, conns), sessions, config).is_some_and(|at| at <= now) {
+            peer.stale_time = None;
+            if rib.stale_count(peer.origin) > 0 {
+                jobs.push_back(Job::Sweep { origin: peer.origin, release: false });
+            }
         }
         if peer.dial_at.is_some_and(|at| at <= now) {
             self.dial(id, SessionState::Retry);
@@ -29,10 +34,51 @@ impl Node {
     }
 
     pub(super) fn set_peer_timer(&mut self, id: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&id) {
-            let next = peer.next();
-            self.timers.set(&mut peer.timer, TimerKey::Peer(id), next);
+        let sessions = self.open_sessions();
+        let Self { peers, conns, config, timers, .. } = self;
+        if let Some(peer) = peers.get_mut(&id) {
+            let stale = stale_time_end(peer, phase(peer, conns), sessions, config);
+            let next = peer.dial_at.into_iter().chain(stale).min();
+            timers.set(&mut peer.timer, TimerKey::Peer(id), next);
         }
+    }
+
+    /// Sets the timers of all peers: how long stale routes of one stay may depend on another's session.
+    pub(super) fn set_peer_timers(&mut self) {
+        let sessions = self.open_sessions();
+        let Self { peers, conns, config, timers, .. } = self;
+        for (id, peer) in peers {
+            let stale = stale_time_end(peer, phase(peer, conns), sessions, config);
+            let next = peer.dial_at.into_iter().chain(stale).min();
+            timers.set(&mut peer.timer, TimerKey::Peer(*id), next);
+        }
+    }
+
+    /// The sessions with configured servers that are open.
+    pub(super) fn open_sessions(&self) -> Sessions {
+        Sessions::of(self.peers.values().map(|peer| phase(peer, &self.conns)))
+    }
+
+    /// Whether the application may remove what it had installed before this node began and no server has announced to the node
+    /// since: routes in a kernel, say, that it *adopted* from an earlier process.
+    ///
+    /// It may as soon as a server that has `ordered` and is not `warming` has sent all routes, and every other server has either
+    /// sent what it has, or has no session and its first dial has failed; or when the time is over for which stale routes of each
+    /// server would stay ([`Config::hold`](crate::Config::hold), [`Config::session_stale_time`](crate::Config::session_stale_time)). Never
+    /// without a server. What is true may become false again, with a new subscription for example: an application that has
+    /// removed what it adopted need not ask again. It subscribes before it adds servers.
+    pub fn may_remove_adopted(&self) -> bool {
+        // One that was warming has converged when its time is over.
+        let is_complete = |peer: &Peer| peer.synced && peer.stale_time.is_none();
+        let has_complete = self.peers.values().any(is_complete);
+        let may = |peer: &Peer| match (peer.stale_time, phase(peer, &self.conns)) {
+            (_, Phase::Syncing) => false,
+            (None, _) => true,
+            // It has sent all that it has, and the other one all that there is.
+            (Some(_), Phase::Settled) => has_complete && peer.synced,
+            (Some(time), Phase::Away) => has_complete && !time.is_first_dial(),
+        };
+        !self.peers.is_empty() && self.peers.values().all(may)
     }
 
     pub(super) fn dial(&mut self, id: PeerId, old: SessionState) {
@@ -70,8 +116,11 @@ impl Node {
     /// A peer's connection is over. Its state from now on.
     pub(super) fn lost(&mut self, id: PeerId, conn: &Conn, reason: &CloseReason) -> SessionState {
         let (now, chance, shutdown) = (self.clock.now(), self.next_random(), self.shutdown);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.conn = None;
+        }
+        let sessions = self.open_sessions();
         let Some(peer) = self.peers.get_mut(&id) else { return SessionState::Closed };
-        peer.conn = None;
         peer.last_close = Some(reason.clone());
         if conn.session.is_established() {
             let origin = peer.origin;
@@ -80,13 +129,15 @@ impl Node {
             // What was to be swept until now is not what is stale from now on.
             self.jobs.retain(|job| !matches!(job, Job::Sweep { origin: o, release: false } if *o == origin));
             peer.synced = false;
-            peer.hold = match peer.hold {
-                _ if self.rib.route_count(origin) == 0 => Hold::None,
-                _ if is_fresh => Hold::Until(now + self.config.hold),
-                Hold::Suspended(left) => Hold::Until(now + left),
-                Hold::Until(at) => Hold::Until(at),
-                Hold::None => Hold::Until(now),
-            };
+            match &mut peer.stale_time {
+                time if is_fresh => *time = Some(StaleTime::of_lost_session(now, &self.config, sessions)),
+                Some(time) => time.loses(now),
+                // They were about to be swept.
+                time if self.rib.route_count(origin) > 0 => *time = Some(StaleTime::over(now)),
+                _ => {}
+            }
+        } else if let Some(time) = &mut peer.stale_time {
+            time.dial_failed();
         }
         let state = if shutdown == Shutdown::No && !peer.is_removed {
             let at_once = matches!(reason, CloseReason::ResetRequested | CloseReason::Resubscribe);
@@ -99,33 +150,34 @@ impl Node {
         } else {
             SessionState::Closed
         };
-        self.set_peer_timer(id);
+        if conn.session.is_established() {
+            self.set_peer_timers()
+        } else {
+            self.set_peer_timer(id)
+        }
         state
     }
 
     /// A server has sent all that was asked of it.
     pub(super) fn check_synced(&mut self, id: ConnId) {
-        let now = self.clock.now();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (Some(upstream), Some(peer_id), Some(hello)) = (&mut conn.upstream, conn.peer, conn.session.hello()) else {
             return;
         };
         let Some(peer) = self.peers.get_mut(&peer_id) else { return };
-        if !hello.ordered || peer.synced || !upstream.is_synced() {
+        if !hello.ordered || peer.synced || !upstream.is_synced(|vni| self.rib.is_wanted(vni)) {
             return;
         }
         peer.synced = true;
         let synced = upstream.take_synced();
-        if hello.warming {
-            // Its table may still be incomplete: what is stale goes by the hold time only.
-            peer.resume_hold(now);
-        } else {
+        // The table of one that is warming may still be incomplete: what is stale goes when its time is over.
+        if !hello.warming {
             let by = peer.origin;
-            peer.hold = Hold::None;
+            peer.stale_time = None;
             self.jobs.push_back(Job::Sweep { origin: by, release: false });
             self.contradict_others(by, &synced);
         }
-        self.set_peer_timer(peer_id);
+        self.set_peer_timers();
     }
 
     /// A live server is believed: what it doesn't have, of the VNIs that it has just sent in full, is not kept on the word
@@ -169,4 +221,19 @@ impl Node {
         self.jobs.push_back(Job::Sweep { origin, release: true });
         true
     }
+}
+
+/// Where the session with a peer stands.
+fn phase(peer: &Peer, conns: &BTreeMap<ConnId, Box<Conn>>) -> Phase {
+    match peer.conn.and_then(|conn| conns.get(&conn)) {
+        Some(conn) if !conn.session.is_established() => Phase::Away,
+        Some(conn) if conn.session.is_ordered() && !peer.synced => Phase::Syncing,
+        Some(_) => Phase::Settled,
+        None => Phase::Away,
+    }
+}
+
+/// When the stale time of a peer is over, as things stand.
+fn stale_time_end(peer: &Peer, phase: Phase, sessions: Sessions, config: &Config) -> Option<Instant> {
+    peer.stale_time.as_ref()?.end(phase, sessions, config)
 }

@@ -17,6 +17,7 @@ mod permits;
 mod receive;
 mod shared;
 mod sources;
+mod stale;
 mod timers;
 mod transmit;
 mod upstream;

@@ -4,20 +4,10 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use super::offences::Offences;
+use super::stale::StaleTime;
 use super::timers::Timer;
 use crate::rib::OriginId;
 use crate::{CloseReason, Config, ConnId, Instant};
-
-/// How long the routes of lost sessions stay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Hold {
-    /// There are none.
-    None,
-    /// Until then.
-    Until(Instant),
-    /// A new session is syncing; if it doesn't say what is there, for this much longer.
-    Suspended(Duration),
-}
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -37,7 +27,8 @@ pub(super) struct Peer {
     pub(super) established_at: Option<Instant>,
     /// Everything subscribed to has been received since the session opened.
     pub(super) synced: bool,
-    pub(super) hold: Hold,
+    /// How long what it announced in earlier sessions stays; `None`: nothing of it is left, or it may go.
+    pub(super) stale_time: Option<StaleTime>,
     pub(super) dials: u64,
     pub(super) sessions: u64,
     pub(super) last_close: Option<CloseReason>,
@@ -46,7 +37,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(endpoint: Arc<str>, origin: OriginId) -> Self {
+    pub(super) fn new(endpoint: Arc<str>, origin: OriginId, stale_time: StaleTime) -> Self {
         Self {
             endpoint,
             origin,
@@ -58,21 +49,12 @@ impl Peer {
             offences: Offences::default(),
             established_at: None,
             synced: false,
-            hold: Hold::None,
+            stale_time: Some(stale_time),
             dials: 0,
             sessions: 0,
             last_close: None,
             is_removed: false,
         }
-    }
-
-    /// When to look at it next.
-    pub(super) fn next(&self) -> Option<Instant> {
-        let hold = match self.hold {
-            Hold::Until(at) => Some(at),
-            Hold::None | Hold::Suspended(_) => None,
-        };
-        self.dial_at.into_iter().chain(hold).min()
     }
 
     /// A dial failed, or a session ended: how long to wait before the next dial. The first is tried at once; from then on the
@@ -87,19 +69,5 @@ impl Peer {
         let wait = config.backoff_min.saturating_mul(factor).min(config.backoff_max);
         let spared = wait.as_nanos() as u64 / 2;
         wait - Duration::from_nanos(if spared == 0 { 0 } else { chance % spared })
-    }
-
-    /// The hold time runs on, if a new session suspended it.
-    pub(super) fn resume_hold(&mut self, now: Instant) {
-        if let Hold::Suspended(left) = self.hold {
-            self.hold = Hold::Until(now + left);
-        }
-    }
-
-    /// A new session is about to say what is there.
-    pub(super) fn suspend_hold(&mut self, now: Instant) {
-        if let Hold::Until(at) = self.hold {
-            self.hold = Hold::Suspended(at.saturating_since(now));
-        }
     }
 }

@@ -96,12 +96,15 @@ impl Node {
                     self.own.subscribe(subscriber, vni);
                 }
                 conn.subscriber = Some(subscriber);
+                for stale_time in self.peers.values_mut().filter_map(|peer| peer.stale_time.as_mut()) {
+                    stale_time.any_opens(now);
+                }
                 if let Some(peer) = self.peers.get_mut(&peer) {
                     conn.origin = Some(peer.origin);
                     peer.established_at = Some(now);
                     peer.sessions += 1;
-                    if hello.ordered {
-                        peer.suspend_hold(now);
+                    if let Some(stale_time) = &mut peer.stale_time {
+                        stale_time.opens(now);
                     }
                 }
             }
@@ -111,8 +114,8 @@ impl Node {
         self.transition(id, old);
         self.set_conn_timer(id);
         self.check_synced(id);
-        if let Some(peer) = self.conns.get(&id).and_then(|conn| conn.peer) {
-            self.set_peer_timer(peer);
+        if id.is_dialled() {
+            self.set_peer_timers();
         }
     }
 

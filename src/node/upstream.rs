@@ -103,9 +103,14 @@ impl Upstream {
         self.vnis.iter().filter(|(_, wire)| is_new(wire)).map(|(vni, _)| *vni).collect()
     }
 
-    /// Whether everything asked for has been received in full.
-    pub(super) fn is_synced(&self) -> bool {
-        let pending = |wire: &Wire| matches!(wire, Wire::Subscribed { sync } if *sync > self.answered);
-        self.todo.is_empty() && !self.vnis.values().any(pending)
+    /// Whether everything that is wanted has been received in full. A VNI that is unsubscribed from and wanted again is
+    /// not: its new subscription is yet to be sent.
+    pub(super) fn is_synced(&self, is_wanted: impl Fn(Vni) -> bool) -> bool {
+        let is_pending = |(vni, wire): (&Vni, &Wire)| match wire {
+            Wire::Subscribed { sync } => *sync > self.answered,
+            Wire::Unwanted | Wire::Unsubscribing { .. } | Wire::Spent => is_wanted(*vni),
+            Wire::Filtered => false,
+        };
+        self.todo.is_empty() && !self.vnis.iter().any(is_pending)
     }
 }

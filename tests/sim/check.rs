@@ -366,6 +366,24 @@ impl Watch {
         self.installed.extend(has);
     }
 
+    /// At every step: the node holds a server to be synced only if that has sent all routes of the VNIs that are wanted.
+    pub(crate) fn check_synced(&self, node: &Node) {
+        for peer in node.peers().filter(|peer| peer.synced && !self.is_closing()) {
+            let dialled = peer.conn.and_then(|conn| self.dialled.get(&conn));
+            let has_sent_all = dialled.is_some_and(|dialled| dialled.has_sent_all(&self.wants));
+            assert!(has_sent_all, "synced too early: {peer:?}, {dialled:?}");
+        }
+    }
+
+    /// The same the other way round, for one to which nothing is left to be said.
+    fn check_unsynced(&self, node: &Node, credit: impl Fn(ConnId) -> bool) {
+        for peer in node.peers().filter(|peer| !peer.synced) {
+            let dialled = peer.conn.filter(|conn| credit(*conn)).and_then(|conn| self.dialled.get(&conn));
+            let has_sent_all = dialled.is_some_and(|dialled| dialled.has_sent_all(&self.wants));
+            assert!(!has_sent_all, "synced, and not noticed: {peer:?}, {dialled:?}");
+        }
+    }
+
     /// The node has drained, and no timeout is due. `credit`: connections that a transmit is not under way to.
     pub(crate) fn turn_ended(&mut self, now: Instant, node: &Node, deaf: bool, credit: impl Fn(ConnId) -> bool) {
         self.leaving.clear();
@@ -389,6 +407,7 @@ impl Watch {
                 dialled.drained(&self.own, &self.wants);
             }
         }
+        self.check_unsynced(node, credit);
         self.check_learned(node);
         if !deaf {
             assert_eq!(self.installed, self.learned, "what the changes make (left) is not what is learned (right)");
@@ -411,7 +430,7 @@ impl Watch {
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));
-        if !self.config.hold.is_zero() {
+        if self.config.hold.is_none_or(|hold| !hold.is_zero()) {
             // Stale routes may stay; what own ones hid may show again.
             let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).copied();
             possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));

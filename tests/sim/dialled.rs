@@ -14,6 +14,8 @@ pub(crate) struct Dialled {
     pub(crate) input: Frames,
     pub(crate) hello: Option<Hello>,
     answers: u32,
+    /// Answers to KEEPALIVEs: those that came before there was one to answer are none.
+    proven: u32,
     said_hello: bool,
     keepalives: u32,
     pub(crate) told: Routes,
@@ -23,6 +25,8 @@ pub(crate) struct Dialled {
     ever_subscribed: BTreeSet<Vni>,
     /// Unsubscribed; how many KEEPALIVEs were sent before that.
     barred: BTreeMap<Vni, u32>,
+    /// The number of the KEEPALIVE behind each SUBSCRIBE: its answer is the End-of-RIB.
+    syncs: BTreeMap<Vni, u32>,
     /// VNIs that the embedder left since they were subscribed on the wire.
     uncertain: BTreeSet<Vni>,
     /// A SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE behind it.
@@ -45,6 +49,7 @@ impl Dialled {
             Msg::Hello(hello) => self.hello = Some(*hello),
             Msg::Keepalive => {
                 self.answers += 1;
+                self.proven = (self.proven + 1).min(self.keepalives);
                 let answers = self.answers;
                 self.barred.retain(|_, before| *before >= answers);
             }
@@ -61,6 +66,12 @@ impl Dialled {
     /// The node's own announcements changed.
     pub(crate) fn touched(&mut self, route: &Route) {
         *self.changes.entry(*route).or_default() += 1;
+    }
+
+    /// Whether the server has sent all routes of these VNIs, and has said so.
+    pub(crate) fn has_sent_all(&self, wants: &BTreeSet<Vni>) -> bool {
+        let has_sent = |vni| self.subscribed.contains(vni) && self.syncs.get(vni).is_some_and(|n| *n <= self.proven);
+        self.is_established() && self.is_ordered() && wants.iter().all(has_sent)
     }
 
     pub(crate) fn left(&mut self, vni: Vni) {
@@ -138,6 +149,7 @@ impl Dialled {
             assert!(!again, "SUBSCRIBE to {vni} twice in a session with a server that locks up");
         }
         self.uncertain.remove(&vni);
+        self.syncs.insert(vni, self.keepalives + 1);
         self.owes_keepalive = true;
     }
 

@@ -88,7 +88,7 @@ fn config(kind: Kind) -> Config {
         Kind::Quick => (0, 0),
         _ => (60, 10),
     };
-    Config { hold: Duration::from_secs(hold), restart_time, send_hold: SEND_HOLD, ..Config::default() }
+    Config { hold: Some(Duration::from_secs(hold)), restart_time, send_hold: SEND_HOLD, ..Config::default() }
 }
 
 impl World {

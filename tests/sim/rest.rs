@@ -13,7 +13,7 @@ use super::seat::Seat;
 use super::world::{Conn, World};
 
 impl World {
-    /// Runs on until every timer for something lost has run out: silence, hold time, grace, warming.
+    /// Runs on until every timer for something lost has run out: silence, stale time with and without a session, grace, warming.
     pub(crate) fn come_to_rest(&mut self) {
         for path in self.paths.values_mut() {
             path.window = 1 << 20;
@@ -31,7 +31,7 @@ impl World {
                 seat.inbox.push_back(Input::Command(Command::SetPolicy(None)));
             }
         }
-        self.advance(Duration::from_secs(150));
+        self.advance(Duration::from_secs(240));
     }
 
     pub(crate) fn check_at_rest(&self) {

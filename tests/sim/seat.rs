@@ -103,6 +103,7 @@ impl Seat {
         }
         if self.is_watched {
             self.watch.input(now, due, &input, &actions);
+            self.watch.check_synced(&self.node);
         }
         self.recording.events.push(Event::Input(said, input, Box::new(actions.clone())));
         actions
@@ -156,6 +157,7 @@ impl Seat {
             return transmits;
         }
         transmits.iter().for_each(|t| self.watch.transmit(t));
+        self.watch.check_synced(&self.node);
         changes.iter().for_each(|c| self.watch.change(c));
         if timeout.is_none_or(|t| t > now) {
             let busy = &self.busy;

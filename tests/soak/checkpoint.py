@@ -19,8 +19,8 @@ from .wire import NotCanonical
 if TYPE_CHECKING:
     from .world import World
 
-# Until all is equal: a hold time, the longest back-off, and then time enough.
-TABLES_DEADLINE = HOLD + 5 + 30
+# Until all is equal: the stale time without a session, the longest back-off, the stale time with a session, and then time enough.
+TABLES_DEADLINE = HOLD + 5 + HOLD + 30
 FRESH_DEADLINE = 30.0
 # Half-open connections are closed after 10 s, and idle threads end after as long.
 PROCESSES_DEADLINE = 25.0

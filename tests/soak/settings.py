@@ -21,6 +21,8 @@ CLIENT_ARGUMENTS = (
     "1",
     "--hold",
     str(HOLD),
+    "--session-stale-time",
+    str(HOLD),
     "--restart-time",
     str(RESTART_TIME),
     "--log-format",

@@ -152,10 +152,16 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
-    /// How long to keep the routes of a server that is lost
+    /// How long to keep the routes of a server while it has no session. Not given: 60, and with --install-routes for as long as
+    /// no server has a session
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
-    #[arg(default_value = "60", env = "METALBOND_HOLD")]
-    pub(crate) hold: u32,
+    #[arg(env = "METALBOND_HOLD")]
+    pub(crate) hold: Option<u32>,
+    /// How long to keep such routes with a session to a server that cannot say which of them are gone: it has just started
+    /// itself, or is of the reference implementation
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "120", env = "METALBOND_SESSION_STALE_TIME")]
+    pub(crate) session_stale_time: u32,
     /// How long servers shall keep this client's routes when its process goes away, so that it can come back
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "10", env = "METALBOND_RESTART_TIME")]
@@ -207,8 +213,11 @@ impl From<&ServerArgs> for Config {
 
 impl From<&ClientArgs> for Config {
     fn from(args: &ClientArgs) -> Self {
-        let (hold, restart_time) = (seconds(args.hold), args.restart_time);
-        args.limits.apply(Self { keepalive: args.keepalive, hold, restart_time, ..Self::default() })
+        let (restart_time, session_stale_time) = (args.restart_time, seconds(args.session_stale_time));
+        let config = Self { keepalive: args.keepalive, restart_time, session_stale_time, ..Self::default() };
+        // What is in the kernel outlives the servers, unless told otherwise.
+        let default = if args.install.is_wanted() { None } else { config.hold };
+        args.limits.apply(Self { hold: args.hold.map(seconds).or(default), ..config })
     }
 }
 

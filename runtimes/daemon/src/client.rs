@@ -123,9 +123,7 @@ impl Client {
         let want = self.want(wanted, inputs, args.reads_stdin().then(Lines::of_stdin));
         let listen = async {
             if let Some(kernel) = kernel {
-                return install::install(node, changes, kernel, config.hold, events)
-                    .await
-                    .context("cannot install routes");
+                return install::install(node, changes, kernel, events).await.context("cannot install routes");
             }
             match output::print(changes, args.output, events).await {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

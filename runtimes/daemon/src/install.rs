@@ -9,17 +9,17 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 pub(crate) use metalbond::fib::FibStats;
 use metalbond::fib::{ExcludedKinds, Fib, FibSettings};
-use metalbond::{Node, Prefix, RouteChange, SessionInfo, Vni};
+use metalbond::{Node, Prefix, RouteChange, Vni};
 pub(crate) use metalbond_linux::KernelRoutes;
 use metalbond_linux::{Kernel, Settings, is_nexthop_compat_mode};
 use metalbond_tokio::{Changes, MetalBond};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::http::Events;
 use crate::spec;
 
-/// How often it is seen whether all servers have told all.
+/// How often the node is asked whether adopted routes may be removed.
 const LOOK: Duration = Duration::from_millis(100);
 /// Changes that go to the thread in one message at most.
 const BATCH: usize = 256;
@@ -186,46 +186,37 @@ impl InstallArgs {
     }
 }
 
-/// Passes changes on to the kernel until the node ends. What was found in the kernel at the start is let go when it is
-/// known to be left over: all servers have told all, and that has been passed on; or after the hold time.
+/// Passes changes on to the kernel until the node ends. The routes that were adopted from the kernel at the start and that no
+/// server has announced are removed when the node says so, and all its changes up to then are passed on.
 pub(crate) async fn install(
     node: &MetalBond,
     changes: &mut Changes,
     routes: &KernelRoutes,
-    hold: Duration,
     events: &Events,
 ) -> anyhow::Result<()> {
-    let now = Instant::now();
-    // Never, or as good as that.
-    let hold_ends = now.checked_add(hold).unwrap_or_else(|| now + Duration::from_secs(3_000_000_000));
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_adopting = true;
     loop {
-        let why = tokio::select! {
+        tokio::select! {
             biased;
             change = changes.next() => {
                 let Some(change) = change else { return Ok(()) };
                 pass_on(waiting(changes, vec![change]).await, routes, events).await?;
-                continue;
             }
-            () = sleep_until(hold_ends), if is_adopting => "the hold time has passed",
             _ = look.tick(), if is_adopting => {
-                if !is_told(node).await? {
-                    continue;
-                }
-                // What the node has told is in the stream, if not yet here.
+                let Some(why) = why_remove_adopted(node).await? else { continue };
+                // What the node has reported is in the stream, if not yet here.
                 let mut batch = waiting(changes, Vec::new()).await;
                 while !batch.is_empty() {
                     pass_on(batch, routes, events).await?;
                     batch = waiting(changes, Vec::new()).await;
                 }
-                "all servers have told all"
+                info!("{why}: kernel routes that nobody announces are removed");
+                is_adopting = false;
+                routes.release_adopted().await?;
             }
-        };
-        info!("{why}: kernel routes that nobody announces are removed");
-        is_adopting = false;
-        routes.release_adopted().await?;
+        }
     }
 }
 
@@ -249,16 +240,18 @@ async fn waiting(changes: &mut Changes, mut batch: Vec<RouteChange>) -> Vec<Rout
     batch
 }
 
-/// Whether all servers have told all, as far as they know all themselves, and the node has passed that on.
-async fn is_told(node: &MetalBond) -> anyhow::Result<bool> {
-    let is_told = |node: &Node| {
-        let is_complete = |session: SessionInfo| session.peer.is_none() || !session.warming;
-        node.peers().next().is_some()
-            && node.peers().all(|peer| peer.synced)
-            && node.sessions().all(is_complete)
-            && !node.has_changes()
+/// Why adopted routes that no server has announced may be removed; `None`: they may not, or the node has changes to report first.
+async fn why_remove_adopted(node: &MetalBond) -> anyhow::Result<Option<&'static str>> {
+    let why = |node: &Node| {
+        let may = node.may_remove_adopted() && !node.has_changes();
+        let has_synced = node.peers().any(|peer| peer.synced);
+        may.then_some(if has_synced {
+            "a server has sent all its routes"
+        } else {
+            "no server has announced them in time"
+        })
     };
-    Ok(node.inspect(is_told).await?)
+    Ok(node.inspect(why).await?)
 }
 
 /// How the kernel's routes stand; `None`: the thread has ended.
@@ -313,4 +306,35 @@ fn parse_ids(text: &str) -> Result<Ids, String> {
         return Err(format!("the range from {first} to {last} is empty"));
     }
     Ok(Ids(first..=last))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use clap::Parser as _;
+    use metalbond::Config;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn hold(args: &[&str]) -> Option<Duration> {
+        let args = [&["metalbond", "client", "--server", "h:1", "--subscribe", "23"], args].concat();
+        match Cli::try_parse_from(args.iter().map(OsStr::new)).unwrap().command {
+            Command::Client(args) => Config::from(&*args).hold,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn routes_in_a_kernel_have_no_stale_time_unless_it_is_given() {
+        let install = ["--install-routes", "23#1000", "--tun", "t0"];
+        assert_eq!(hold(&[]), Some(Duration::from_secs(60)));
+        assert_eq!(hold(&install), None);
+        for secs in ["0", "60"] {
+            let given = Some(Duration::from_secs(secs.parse().unwrap()));
+            assert_eq!(hold(&["--hold", secs]), given);
+            assert_eq!(hold(&[&install[..], &["--hold", secs]].concat()), given);
+        }
+    }
 }

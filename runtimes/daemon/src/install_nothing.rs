@@ -1,7 +1,5 @@
 //! Where there are no kernel routes: no arguments, and nothing to do.
 
-use std::time::Duration;
-
 use clap::Args;
 pub(crate) use metalbond::fib::FibStats;
 use metalbond::{Route, Vni};
@@ -44,13 +42,7 @@ impl KernelRoutes {
     }
 }
 
-pub(crate) async fn install(
-    _: &MetalBond,
-    _: &mut Changes,
-    routes: &KernelRoutes,
-    _: Duration,
-    _: &Events,
-) -> anyhow::Result<()> {
+pub(crate) async fn install(_: &MetalBond, _: &mut Changes, routes: &KernelRoutes, _: &Events) -> anyhow::Result<()> {
     match *routes {}
 }
 

@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::pin::pin;
 use std::time::Duration;
 
-use metalbond_tokio::{ApiMisuse, Changes, Config, MetalBond, NextHop, Prefix, Route, RouteChange, Vni};
+use metalbond_tokio::{ApiMisuse, Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Vni};
 use tokio::time::{Instant, sleep_until};
 
 /// How long changes are collected for one write.
@@ -69,8 +69,6 @@ fn parse(text: &str) -> Result<Route, Box<dyn Error>> {
 /// Keeps the file up to date until the stream of changes ends.
 async fn follow(node: &MetalBond, mut changes: Changes, file: &str) {
     let mut table = Table::default();
-    // At the latest when the routes of an earlier run would have to go.
-    let patience = Instant::now() + Config::default().hold;
     let mut write_at = Some(Instant::now() + BURST);
     let mut is_whole = false;
     loop {
@@ -79,7 +77,7 @@ async fn follow(node: &MetalBond, mut changes: Changes, file: &str) {
             Some(at) => tokio::select! {
                 biased;
                 () = sleep_until(at) => {
-                    is_whole = is_whole || Instant::now() >= patience || has_all(node).await;
+                    is_whole = is_whole || has_all(node).await;
                     if !is_whole {
                         write_at = Some(Instant::now() + BURST);
                         continue;
@@ -105,10 +103,11 @@ async fn follow(node: &MetalBond, mut changes: Changes, file: &str) {
     }
 }
 
-/// Whether the servers have told all that they have. Before, the file of an earlier run is better than a half.
+/// Whether the servers have told all that they have, or have been away for so long that the routes of an earlier run go.
+/// Before, the file of an earlier run is better than a half.
 async fn has_all(node: &MetalBond) -> bool {
-    let peers = node.peers().await.unwrap_or_default();
-    peers.iter().filter_map(|peer| peer.configured()).all(|server| server.synced)
+    let has_all = |node: &Node| node.peers().all(|server| server.synced) || node.may_remove_adopted();
+    node.inspect(has_all).await.unwrap_or_default()
 }
 
 /// What the file shall say.

@@ -51,7 +51,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(runs_with: Config, config: Config, saboteur: Option<Saboteur>) -> Self {
-        let holds = Holds::new(config.hold);
+        let holds = Holds::new(&config);
         let mut rig = Rig::new(runs_with);
         // Its peers may send garbage.
         rig.seat.is_watched = false;
@@ -162,7 +162,9 @@ impl Bench {
         if let Some(far) = self.fars.iter().find(|far| far.conn == t.conn && far.is_open()) {
             match t.new {
                 SessionState::Established => self.holds.opened(far, &self.rig.seat.node),
-                _ => self.holds.lost(far, &self.own, &self.rig.seat.node),
+                _ if t.old == SessionState::Established => self.holds.lost(far, &self.own, &self.rig.seat.node),
+                // What it said before its session opened came in one read with what opens it.
+                _ => {}
             }
         }
         if let Some(reason) = &t.reason {
@@ -246,7 +248,7 @@ impl Bench {
     fn outlive_hold(&mut self) {
         self.check_held();
         let now = self.rig.now;
-        let Some(end) = now.checked_add(self.config.hold) else { return };
+        let Some(end) = self.config.hold.and_then(|hold| now.checked_add(hold)) else { return };
         for at in [end.saturating_sub(Duration::from_nanos(1)).max(now), end] {
             // All at once: a dial a moment would only cost time.
             self.rig.now = at;

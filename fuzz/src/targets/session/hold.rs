@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use metalbond::{Announcer, Instant, Node, PeerId, Route, Vni};
+use metalbond::{Announcer, Config, Instant, Node, PeerId, Route, Vni};
 
 use super::far::Far;
 use crate::sim::model::Routes;
 
 #[derive(Debug)]
 pub(super) struct Holds {
-    /// The hold time.
-    time: Duration,
+    /// How long stale routes stay without a session, and with one that cannot tell which of them are gone.
+    away: Option<Duration>,
+    in_session: Duration,
     peers: BTreeMap<PeerId, Hold>,
     /// Whose sync has ended since the node was last at rest: what that contradicts may still be being withdrawn.
     sweeping: BTreeSet<PeerId>,
@@ -21,49 +22,111 @@ pub(super) struct Holds {
 /// Of one configured peer.
 #[derive(Debug, Default)]
 struct Hold {
-    /// What it announced in sessions that are over and nobody has contradicted since, and until when it stays.
-    kept: BTreeMap<Route, Instant>,
+    /// What it announced in sessions that are over and nobody has contradicted since, and how long it stays.
+    kept: BTreeMap<Route, Clock>,
     /// When everything stale has to be gone.
-    gone_by: Option<Instant>,
-    /// Since then a session is syncing, and for so long these times stand still.
-    suspended: Option<Instant>,
+    gone_by: Option<Clock>,
     was_synced: bool,
+    phase: Phase,
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Phase {
+    #[default]
+    Away,
+    Syncing,
+    Settled,
+}
+
+/// How long routes of a session stay after its loss.
+#[derive(Clone, Copy, Default, Debug)]
+struct Clock {
+    is_over: bool,
+    /// What is left of the time without a session, and since when it passes.
+    left: Option<Duration>,
+    passes_since: Option<Instant>,
+    /// The first session since the loss, with this server and with any.
+    opened: Option<Instant>,
+    any_opened: Option<Instant>,
+}
+
+impl Clock {
+    fn opens(&mut self, now: Instant) {
+        self.opened.get_or_insert(now);
+        if let (Some(since), Some(left)) = (self.passes_since.take(), &mut self.left) {
+            *left = left.saturating_sub(now.saturating_since(since));
+        }
+    }
+
+    fn is_over(&self, now: Instant, phase: Phase, others: &[Phase], in_session: Duration) -> bool {
+        let end = match (phase, self.left) {
+            (Phase::Syncing, _) => None,
+            (Phase::Settled, _) => self.opened.map(|at| at + in_session),
+            (Phase::Away, Some(left)) => self.passes_since.map(|at| at + left),
+            (Phase::Away, None) if others.contains(&Phase::Syncing) || !others.contains(&Phase::Settled) => None,
+            (Phase::Away, None) => self.any_opened.map(|at| at + in_session),
+        };
+        self.is_over || end.is_some_and(|at| at <= now)
+    }
 }
 
 impl Hold {
-    fn resume(&mut self, now: Instant) {
-        if let Some(since) = self.suspended.take() {
-            let times = self.kept.values_mut().chain(&mut self.gone_by);
-            times.for_each(|at| *at = *at + now.saturating_since(since));
-        }
+    fn clocks(&mut self) -> impl Iterator<Item = &mut Clock> {
+        self.kept.values_mut().chain(&mut self.gone_by)
     }
 }
 
 impl Holds {
-    pub(super) fn new(time: Duration) -> Self {
-        Self { time, peers: BTreeMap::new(), sweeping: BTreeSet::new() }
+    pub(super) fn new(config: &Config) -> Self {
+        let (away, in_session) = (config.hold, config.session_stale_time);
+        Self { away, in_session, peers: BTreeMap::new(), sweeping: BTreeSet::new() }
+    }
+
+    fn phases(&self) -> Vec<Phase> {
+        self.peers.values().map(|hold| hold.phase).collect()
+    }
+
+    /// What has not to be kept any more, as things stood until now.
+    fn expire(&mut self, now: Instant) {
+        let (phases, in_session) = (self.phases(), self.in_session);
+        for hold in self.peers.values_mut() {
+            let phase = hold.phase;
+            hold.kept.retain(|_, clock| !clock.is_over(now, phase, &phases, in_session));
+        }
     }
 
     /// A session is open.
     pub(super) fn opened(&mut self, far: &Far, node: &Node) {
-        // Others never say when they have told all.
-        if let Some(peer) = far.peer.filter(|_| far.is_ordered) {
-            self.peers.entry(peer).or_default().suspended = Some(node.now());
+        let (Some(peer), now) = (far.peer, node.now()) else { return };
+        self.expire(now);
+        let hold = self.peers.entry(peer).or_default();
+        let is_synced = node.peers().any(|info| info.id == peer && info.synced);
+        hold.phase = if far.is_ordered && !is_synced { Phase::Syncing } else { Phase::Settled };
+        hold.clocks().for_each(|clock| clock.opens(now));
+        for clock in self.peers.values_mut().flat_map(Hold::clocks) {
+            clock.any_opened.get_or_insert(now);
         }
     }
 
     /// A session that was open is over. `own`: what the node ever announced.
     pub(super) fn lost(&mut self, far: &Far, own: &Routes, node: &Node) {
         let (Some(peer), now) = (far.peer, node.now()) else { return };
+        self.expire(now);
         let hold = self.peers.entry(peer).or_default();
-        hold.resume(now);
-        // Only what is new begins a new hold time for all: a server that says nothing of what it said keeps nothing alive.
+        hold.phase = Phase::Away;
+        hold.clocks().for_each(|clock| clock.passes_since = Some(now));
+        let any_open = self.phases().iter().any(|phase| *phase != Phase::Away);
+        let any_opened = any_open.then_some(now);
+        let clock = Clock { left: self.away, passes_since: Some(now), any_opened, ..Clock::default() };
+        let hold = self.peers.entry(peer).or_default();
+        // Only what is new begins a new time for all: a server that says nothing of what it said keeps nothing alive.
         if !far.live.is_empty() || !far.uncertain.is_empty() {
-            hold.gone_by = Some(now + self.time);
+            hold.gone_by = Some(clock);
         }
         if self.sweeping.iter().all(|by| *by == peer) {
             let kept = far.live.iter().filter(|r| node.is_subscribed(r.vni) && far.is_taken(r, own));
-            hold.kept.extend(kept.map(|route| (*route, now + self.time)));
+            hold.kept.extend(kept.map(|route| (*route, clock)));
         }
     }
 
@@ -87,22 +150,28 @@ impl Holds {
 
     /// Follows which peers there are, and whose sync has ended: with an answer, or as nothing is left to be asked for.
     pub(super) fn follow(&mut self, node: &Node, fars: &[Far]) {
+        self.expire(node.now());
         self.peers.retain(|id, _| node.peer_state(*id).is_some());
         for peer in node.peers() {
             let hold = self.peers.entry(peer.id).or_default();
             let was_synced = std::mem::replace(&mut hold.was_synced, peer.synced);
-            if peer.synced
-                && !was_synced
-                && let Some(far) = fars.iter().find(|far| Some(far.conn) == peer.conn)
-            {
-                hold.resume(node.now());
+            if let Some(far) = fars.iter().find(|far| Some(far.conn) == peer.conn && far.is_ordered) {
+                if hold.phase != Phase::Away {
+                    hold.phase = if peer.synced { Phase::Settled } else { Phase::Syncing };
+                }
                 // The table of one that is warming may be incomplete: what is stale stays for the rest of its time.
-                if !far.is_warming {
-                    hold.gone_by = Some(node.now());
-                    self.contradict(far.peer, &far.live);
+                if peer.synced && !was_synced && !far.is_warming {
+                    self.told_all(far);
                 }
             }
         }
+    }
+
+    fn told_all(&mut self, far: &Far) {
+        if let Some(hold) = far.peer.and_then(|peer| self.peers.get_mut(&peer)) {
+            hold.gone_by = Some(Clock { is_over: true, ..Clock::default() });
+        }
+        self.contradict(far.peer, &far.live);
     }
 
     /// The node has nothing left to do.
@@ -112,17 +181,18 @@ impl Holds {
 
     /// Compares with the node at rest. Returns how many routes stay.
     pub(super) fn check(&self, node: &Node) -> usize {
+        let (now, phases) = (node.now(), self.phases());
+        let is_over = |hold: &Hold, clock: &Clock| clock.is_over(now, hold.phase, &phases, self.in_session);
         let mut staying = 0;
         for peer in node.peers() {
             let Some(hold) = self.peers.get(&peer.id) else { continue };
-            let now = hold.suspended.unwrap_or(node.now());
             let there: Routes = node.announced_by(Announcer::Peer(peer.id)).collect();
-            for (route, _) in hold.kept.iter().filter(|(_, until)| **until > now) {
-                assert!(there.contains(route), "not kept for the hold time: {route} of {}, {hold:?}", peer.endpoint);
+            for (route, _) in hold.kept.iter().filter(|(_, clock)| !is_over(hold, clock)) {
+                assert!(there.contains(route), "not kept for its time: {route} of {}, {hold:?}", peer.endpoint);
                 staying += 1;
             }
-            let is_over = hold.gone_by.is_some_and(|at| at <= now);
-            assert!(!is_over || peer.stale == 0, "kept beyond the hold time: {peer:?}, {hold:?}");
+            let has_to_be_gone = hold.gone_by.is_some_and(|clock| is_over(hold, &clock));
+            assert!(!has_to_be_gone || peer.stale == 0, "kept beyond its time: {peer:?}, {hold:?}");
         }
         staying
     }

@@ -22,7 +22,7 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     let mut config = Config { seed: seed.into(), ..Config::default() };
     let is = |bit: u8| flags & 1 << bit != 0;
     if is(0) {
-        config.hold = Duration::ZERO;
+        config.hold = Some(Duration::ZERO);
     }
     if is(1) {
         config.pacing = Some(Pacing { rate: 2000, burst: Pacing::MIN });
@@ -60,7 +60,7 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     config.keepalive = [5, 1, 60, u32::MAX][usize::from(times % 4)];
     config.handshake_timeout = Duration::from_millis([10_000, 2, 1, 600_000][usize::from(times / 4 % 4)]);
     match times >> 6 {
-        1 => config.hold = Duration::MAX,
+        1 => config.hold = None,
         2 => config.handshake_timeout = Duration::MAX,
         3 => (config.warming, config.shutdown_timeout) = (Duration::MAX, Duration::MAX),
         _ => {}

@@ -14,7 +14,7 @@ fn routes_stay_for_the_hold_time_and_go_then() {
         let hold = Duration::from_millis(300);
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
-        let mut subscriber = Client::subscribed_with(Config { hold, ..config() }, addr).await;
+        let mut subscriber = Client::subscribed_with(Config { hold: Some(hold), ..config() }, addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();
         subscriber.table.becomes(&routes(10, 1)).await;
 
@@ -30,7 +30,7 @@ fn without_a_hold_time_routes_go_with_their_session() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
-        let mut subscriber = Client::subscribed_with(Config { hold: Duration::ZERO, ..config() }, addr).await;
+        let mut subscriber = Client::subscribed_with(Config { hold: Some(Duration::ZERO), ..config() }, addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();
         subscriber.table.becomes(&routes(10, 1)).await;
 

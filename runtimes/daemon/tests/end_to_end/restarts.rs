@@ -18,7 +18,7 @@ const LATER_PRINTED: &str = "+ 23 10.0.0.3/32 via 2001:db8::1";
 fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
     let addr = ports::fixed(0).to_string();
     let server = Server::start(&[&addr], &[]);
-    let args = ["--subscribe", "23", "--hold", "10", "--announce-file", "-"];
+    let args = ["--subscribe", "23", "--session-stale-time", "5", "--announce-file", "-"];
     let mut owner = Follower::new(Process::client(&server.addrs, &args));
     let mut watcher = Follower::new(Process::client(&server.addrs, &args));
     let leaver = Process::client(&server.addrs, &["--announce", SECOND]);
@@ -29,7 +29,7 @@ fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
     server.process.kill();
     leaver.kill();
     let _server = Server::start(&[&addr], &[]);
-    // What nobody announces again goes when the hold time is over, and nothing else does.
+    // The server is converging: what nobody announces again goes when its time is over, and nothing else does.
     watcher.expect(&format!("- {SECOND_PRINTED}"));
     owner.expect(&format!("- {SECOND_PRINTED}"));
     owner.process.write(LATER);

@@ -2,7 +2,7 @@
 
 use crate::namespace;
 use crate::picture::{after, table};
-use crate::scene::{BOTH, Scene, both, end, installer};
+use crate::scene::{BOTH, HAS_SENT_ALL, Scene, both, end, installer};
 
 #[test]
 fn without_nexthop_objects_ipv4_routes_have_all_next_hops_and_ipv6_routes_the_best() {
@@ -12,7 +12,7 @@ fn without_nexthop_objects_ipv4_routes_have_all_next_hops_and_ipv6_routes_the_be
         let args = ["--no-nexthop-objects", "--prefer-network", "fd01::/64"];
         let mut client = installer(&args);
         client.log("no nexthop objects: IPv6 routes lead to one next hop only");
-        client.log("all servers have told all");
+        client.log(HAS_SENT_ALL);
         let all = [(BOTH[0], "fd00::1 fd00::2 fd01::1*99"), (BOTH[1], "fd01::1")];
         scene.until(all);
         scene.settle();

@@ -1,11 +1,12 @@
 //! The client is killed, and started again.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::namespace;
 use crate::picture::Table;
 use crate::process::{Process, Server, Signal};
-use crate::scene::{BOTH, Scene, announcer, both, feed};
+use crate::scene::{BOTH, HAS_SENT_ALL, NOT_IN_TIME, Scene, announcer, both, feed, installer};
 
 /// 100 routes, each fifth by two announcers. In three parts: of the feeder, of the other, and what is to be installed.
 struct Hundred {
@@ -38,6 +39,17 @@ fn reader() -> Process {
 
 fn read_until(reader: &mut Process, line: &str) {
     while reader.line() != line {}
+}
+
+/// Waits until a reader has seen a route to each next hop of a table.
+fn read_all(reader: &mut Process, table: &Table) {
+    let each = |(destination, legs): (&String, &String)| {
+        legs.split(' ').map(|hop| format!("+ 23 {destination} via {hop}")).collect::<Vec<_>>()
+    };
+    let mut missing: BTreeSet<String> = table.iter().flat_map(each).collect();
+    while !missing.is_empty() {
+        missing.remove(&reader.line());
+    }
 }
 
 #[test]
@@ -81,7 +93,7 @@ fn a_route_some_of_whose_next_hops_are_told_late_is_not_touched_meanwhile() {
         // The first server has told all, and the other one nothing.
         assert_eq!(scene.settle(), [""; 0]);
         other.process.signal(Signal::CONT);
-        client.log("all servers have told all");
+        client.log(HAS_SENT_ALL);
         assert_eq!(scene.settle(), [""; 0]);
     });
 }
@@ -149,8 +161,8 @@ fn objects_that_nobody_needs_any_more_go_after_a_restart() {
 }
 
 #[test]
-fn with_a_server_that_does_not_know_all_yet_what_is_missing_stays_for_the_hold_time() {
-    const HOLD: Duration = Duration::from_secs(2);
+fn with_a_server_that_is_converging_what_is_missing_stays_for_the_time_that_is_set_for_its_session() {
+    const SESSION_STALE_TIME: Duration = Duration::from_secs(2);
     namespace::run(|namespace| {
         let mut scene = Scene::with_server(namespace, &["--warming", "3600"]);
         let mut reader = reader();
@@ -165,16 +177,123 @@ fn with_a_server_that_does_not_know_all_yet_what_is_missing_stays_for_the_hold_t
         read_until(&mut reader, "- 23 fd10:1::/64 via fd00::1");
 
         let started = Instant::now();
-        let mut client = scene.client(&["--hold", "2"]);
+        let mut client = scene.client(&["--hold", "0", "--session-stale-time", "2"]);
         scene.watch.until(&format!("- {}", BOTH[1]));
         scene.watch.until(&format!("- {}", BOTH[0]));
-        assert!(started.elapsed() >= HOLD, "{:?}", started.elapsed());
-        client.log("the hold time has passed");
+        assert!(started.elapsed() >= SESSION_STALE_TIME, "{:?}", started.elapsed());
+        client.log(HAS_SENT_ALL);
         // Nothing went before them, or with them.
         let mut events = scene.settle();
         events.sort();
         assert_eq!(events, BOTH.map(|destination| format!("- {destination}")));
         assert_eq!(scene.routes(), crate::picture::table(stays));
+        // Without a session, and with a stale time of zero, the others go at once.
+        scene.kill_server();
+        scene.until::<&str, &str>([]);
+    });
+}
+
+#[test]
+fn a_stale_time_of_zero_costs_no_route_that_a_live_server_knows() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let hundred = hundred();
+        scene.announce([&hundred.first[..], &hundred.second[..]].concat());
+        let mut client = scene.synced_client(&["--hold", "0"]);
+        scene.until(&hundred.table);
+        scene.settle();
+        for _ in 0..3 {
+            client.kill();
+            client = scene.synced_client(&["--hold", "0"]);
+            assert_eq!(scene.settle(), [""; 0]);
+        }
+        assert_eq!(scene.routes(), hundred.table);
+    });
+}
+
+#[test]
+fn nor_does_it_if_the_server_is_slow_to_answer_the_first_dial() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::1"));
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        scene.settle();
+        client.kill();
+        scene.signal_server(Signal::STOP);
+        let mut client = installer(&["--hold", "0"]);
+        // The system has taken the connection; the server has not.
+        client.log("connecting to");
+        scene.signal_server(Signal::CONT);
+        client.log(HAS_SENT_ALL);
+        assert_eq!(scene.settle(), [""; 0]);
+    });
+}
+
+#[test]
+fn while_the_server_is_away_adopted_routes_stay_until_it_is_back() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let hundred = hundred();
+        scene.announce([&hundred.first[..], &hundred.second[..]].concat());
+        let client = scene.synced_client(&[]);
+        scene.until(&hundred.table);
+        scene.settle();
+        client.kill();
+        scene.kill_server();
+        let mut client = installer(&[]);
+        client.log("cannot connect");
+        scene.feeder.log("RETRY");
+        // The client under test comes second, so that the server has all routes when it says that these are all.
+        client.signal(Signal::STOP);
+        scene.restart_server();
+        scene.feeder.log("ESTABLISHED");
+        let mut reader = reader();
+        read_all(&mut reader, &hundred.table);
+        client.signal(Signal::CONT);
+        client.log(HAS_SENT_ALL);
+        assert_eq!(scene.settle(), [""; 0]);
+        assert_eq!(scene.routes(), hundred.table);
+    });
+}
+
+#[test]
+fn with_a_stale_time_and_without_a_server_adopted_routes_go_after_it() {
+    const STALE_TIME: Duration = Duration::from_secs(1);
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::1"));
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        scene.settle();
+        client.kill();
+        scene.kill_server();
+        let started = Instant::now();
+        let mut client = installer(&["--hold", "1"]);
+        scene.until::<&str, &str>([]);
+        assert!(started.elapsed() >= STALE_TIME, "{:?}", started.elapsed());
+        client.log(NOT_IN_TIME);
+    });
+}
+
+#[test]
+fn a_second_server_that_is_away_does_not_keep_what_the_first_one_does_not_know() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::1"));
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        scene.settle();
+        client.kill();
+        let mut reader = reader();
+        read_until(&mut reader, "+ 23 fd10:1::/64 via fd00::1");
+        scene.withdraw(["fd10:1::/64#fd00::1"]);
+        read_until(&mut reader, "- 23 fd10:1::/64 via fd00::1");
+        let mut client = installer(&["--server", "127.0.0.1:4712"]);
+        client.log(HAS_SENT_ALL);
+        scene.watch.until("- fd10:1::/64");
+        assert_eq!(scene.settle().iter().filter(|event| !event.contains("nexthop")).count(), 1);
+        assert_eq!(scene.routes(), crate::picture::table([(BOTH[0], "fd00::1")]));
     });
 }
 

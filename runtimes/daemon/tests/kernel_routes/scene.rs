@@ -17,6 +17,13 @@ pub(crate) const MARKER_HOPS: u16 = 0xfdff;
 /// One destination of each family.
 pub(crate) const BOTH: [&str; 2] = ["10.1.0.0/24", "fd10:1::/64"];
 
+/// What a client logs when it removes adopted routes because of an End-of-RIB.
+pub(crate) const HAS_SENT_ALL: &str =
+    "a server has sent all its routes: kernel routes that nobody announces are removed";
+/// What it logs when it removes them because their time is over.
+pub(crate) const NOT_IN_TIME: &str =
+    "no server has announced them in time: kernel routes that nobody announces are removed";
+
 /// The namespace is the server's alone: its port is free.
 pub(crate) const SERVER: &str = "127.0.0.1:4711";
 
@@ -54,6 +61,15 @@ impl<'a> Scene<'a> {
         self.server = Some(Server::start(&[SERVER], &args).process);
     }
 
+    pub(crate) fn restart_server_with(&mut self, args: &[&str]) {
+        self.server_args = args.iter().map(ToString::to_string).collect();
+        self.restart_server();
+    }
+
+    pub(crate) fn signal_server(&self, signal: Signal) {
+        self.server.as_ref().unwrap().signal(signal);
+    }
+
     /// Announces routes by the feeder, each `PREFIX#NEXTHOP` and so on.
     pub(crate) fn announce<S: AsRef<str>>(&mut self, specs: impl IntoIterator<Item = S>) {
         feed(&mut self.feeder, "", specs);
@@ -73,7 +89,7 @@ impl<'a> Scene<'a> {
     /// Starts the client under test, and waits until it has let go of what nobody announces.
     pub(crate) fn synced_client(&self, args: &[&str]) -> Process {
         let mut client = installer(args);
-        client.log("all servers have told all");
+        client.log(HAS_SENT_ALL);
         client
     }
 

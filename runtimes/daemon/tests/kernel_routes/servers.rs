@@ -1,7 +1,10 @@
 //! The only server goes, and comes back.
 
+use std::collections::BTreeSet;
+
 use crate::namespace;
-use crate::scene::{BOTH, Scene, announcer, both, feed};
+use crate::process::{Process, Signal};
+use crate::scene::{BOTH, SERVER, Scene, announcer, both, feed};
 
 #[test]
 fn a_server_that_is_killed_and_comes_back_within_the_hold_time_changes_nothing() {
@@ -30,14 +33,14 @@ fn a_server_that_is_killed_and_comes_back_within_the_hold_time_changes_nothing()
 }
 
 #[test]
-fn what_nobody_announces_any_more_goes_at_the_end_of_the_hold_time_and_nothing_else() {
+fn what_nobody_announces_any_more_stays_with_a_converging_server_and_goes_with_one_that_has_sent_all() {
     namespace::run(|namespace| {
         let mut scene = Scene::with_server(namespace, &[]);
         let mut second = announcer(&[]);
         scene.announce(both("fd00::1").into_iter().chain(["10.2.0.0/24#fd00::1".to_owned()]));
         feed(&mut second, "", both("fd00::2"));
         feed(&mut second, "", ["fd10:2::/64#fd00::2"]);
-        let mut client = scene.client(&["--hold", "4"]);
+        let mut client = scene.client(&[]);
         let ecmp = "fd00::1 fd00::2";
         scene.until([(BOTH[0], ecmp), (BOTH[1], ecmp), ("10.2.0.0/24", "fd00::1"), ("fd10:2::/64", "fd00::2")]);
         scene.settle();
@@ -45,10 +48,25 @@ fn what_nobody_announces_any_more_goes_at_the_end_of_the_hold_time_and_nothing_e
         second.kill();
         scene.kill_server();
         client.log("RETRY");
+        scene.feeder.log("RETRY");
         scene.restart_server();
         client.log("ESTABLISHED");
         scene.feeder.log("ESTABLISHED");
         assert_eq!(scene.settle(), [""; 0]);
+
+        // The client under test comes last, so that the server has all routes when it says that these are all.
+        client.signal(Signal::STOP);
+        scene.kill_server();
+        scene.feeder.log("RETRY");
+        scene.restart_server_with(&["--warming", "0"]);
+        scene.feeder.log("ESTABLISHED");
+        let mut reader = Process::client(&[SERVER.parse().unwrap()], &["--subscribe", "23"]);
+        let mut missing: BTreeSet<_> = [BOTH[0], BOTH[1], "10.2.0.0/24"].into();
+        while !missing.is_empty() {
+            let line = reader.line();
+            missing.retain(|destination| line != format!("+ 23 {destination} via fd00::1"));
+        }
+        client.signal(Signal::CONT);
         scene.until([(BOTH[0], "fd00::1"), (BOTH[1], "fd00::1"), ("10.2.0.0/24", "fd00::1")]);
         scene.until_legs(&["fd00::1"]);
         let mut events = scene.settle();
