@@ -66,8 +66,8 @@ pub struct PeerInfo {
     pub state: SessionState,
     /// Its connection, or the dial that is under way.
     pub conn: Option<ConnId>,
-    /// Whether everything subscribed to has been received in full since the session opened. Always false for a server
-    /// without the capability `ordered`, which cannot say so.
+    /// Whether everything that is subscribed to now has been received in full since the session opened: false again from a new
+    /// subscription until its End-of-RIB. Always false for a server without the capability `ordered`, which cannot say so.
     pub synced: bool,
     /// How many routes it announces, stale ones included.
     pub routes: usize,

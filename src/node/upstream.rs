@@ -104,7 +104,7 @@ impl Upstream {
     }
 
     /// Whether everything that is wanted has been received in full. A VNI that is unsubscribed from and wanted again is
-    /// not: its new subscription is yet to be sent.
+    /// not: its new subscription has yet to be sent.
     pub(super) fn is_synced(&self, is_wanted: impl Fn(Vni) -> bool) -> bool {
         let is_pending = |(vni, wire): (&Vni, &Wire)| match wire {
             Wire::Subscribed { sync } => *sync > self.answered,
