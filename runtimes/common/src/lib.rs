@@ -1,6 +1,6 @@
 //! The vocabulary that the drivers of `metalbond` share, whatever their runtime: messages to the actor, the bounds of
 //! its turns, its clock, sockets, errors, logs, recordings. Synchronous: nothing here waits (but an [`Applier`] for its
-//! handler).
+//! handler, and [`connect_any`] for its attempts).
 //!
 //! An embedder does not use this crate; a driver (`metalbond-tokio`) exports what it needs of it.
 
@@ -8,6 +8,7 @@
 
 mod applier;
 mod clock;
+mod dial;
 pub mod embedding;
 mod endpoint;
 mod handler;
@@ -31,6 +32,7 @@ mod unwritten;
 
 pub use applier::Applier;
 pub use clock::Clock;
+pub use dial::{DialOrder, DialOrders, connect_any};
 pub use endpoint::{Endpoint, EndpointError};
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
@@ -48,8 +50,8 @@ pub use socket::{accept_pause, adopt, listen, prepare, receive, remote, transpor
 pub use start::{StartError, StartOptions, make_node};
 pub use tls::{Channel, Opened, TlsConfig, Transport};
 pub use turn::{
-    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DIAL_EACH, DRAIN, DRAINS, HANDSHAKES, LAST_LINES, MAILBOX, READ,
-    SHUTDOWN_MARGIN, SHUTDOWN_MAX, change_batch,
+    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DRAIN, DRAINS, HANDSHAKES, LAST_LINES, MAILBOX, READ, SHUTDOWN_MARGIN,
+    SHUTDOWN_MAX, change_batch,
 };
 pub use unwritten::Unwritten;
 

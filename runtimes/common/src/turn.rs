@@ -39,9 +39,6 @@ pub const LAST_LINES: Duration = Duration::from_secs(1);
 /// The longest [`shutdown_timeout`](metalbond::Config::shutdown_timeout) that counts: a day.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long one address of a name may take to connect, if there is another one to try.
-pub const DIAL_EACH: Duration = Duration::from_secs(3);
-
 /// How long a listener waits when the system cannot accept (out of descriptors, say): the backlog stays in the kernel.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -5,41 +5,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use metalbond::ConnId;
-use metalbond_common::DIAL_EACH;
+use metalbond_common::{DialOrder, connect_any};
 use smol::net::resolve;
 
 use crate::task::{Mailbox, Message, TcpStream};
-use crate::time::timeout;
+use crate::time::sleep;
 
-/// Resolves the name anew, tries its addresses in order, and tells the actor. How long it may take in all is the
-/// node's business, which ends the task when it has waited enough.
-pub(crate) async fn dial(conn: ConnId, endpoint: Arc<str>, mailbox: Mailbox) {
-    let result = reach(&endpoint).await.map_err(|e| e.to_string().into());
+/// Resolves the name anew, tries its addresses in this dial's order, and reports the result to the actor. The node limits the time of the
+/// whole dial: it ends the task after the handshake timeout.
+pub(crate) async fn dial(conn: ConnId, endpoint: Arc<str>, order: DialOrder, mailbox: Mailbox) {
+    let result = reach(&endpoint, order).await.map_err(|e| e.to_string().into());
     // Without an actor nobody wants the connection.
     let _ = mailbox.send(Message::Dialled { conn, result }).await;
 }
 
-async fn reach(endpoint: &str) -> io::Result<(TcpStream, SocketAddr)> {
-    connect(resolve(endpoint).await?).await
+async fn reach(endpoint: &str, order: DialOrder) -> io::Result<(TcpStream, SocketAddr)> {
+    connect(order.arrange(resolve(endpoint).await?)).await
 }
 
-async fn connect(addrs: impl IntoIterator<Item = SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut addrs = addrs.into_iter().peekable();
-    while let Some(addr) = addrs.next() {
-        let connecting = TcpStream::connect(addr);
-        let result = if addrs.peek().is_some() {
-            // A dead address must not use up the time of those behind it.
-            timeout(DIAL_EACH, connecting).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
-        } else {
-            connecting.await
-        };
-        match result {
-            Ok(stream) => return Ok((stream, addr)),
-            Err(e) => last = io::Error::new(e.kind(), format!("{addr}: {e}")),
-        }
-    }
-    Err(last)
+async fn connect(addrs: Vec<SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
+    connect_any(addrs, TcpStream::connect, sleep).await
 }
 
 #[cfg(test)]
@@ -54,7 +39,7 @@ mod tests {
     async fn a_server_that_is_reached_is_named_by_its_address() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let (stream, reached) = reach(&addr.to_string()).await.unwrap();
+        let (stream, reached) = reach(&addr.to_string(), DialOrder::default()).await.unwrap();
         assert_eq!((reached, stream.get_ref().peer_addr().unwrap()), (addr, addr));
     }
 
@@ -63,14 +48,14 @@ mod tests {
         let placeholder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = placeholder.local_addr().unwrap();
         drop(placeholder);
-        let error = reach(&addr.to_string()).await.unwrap_err();
+        let error = reach(&addr.to_string(), DialOrder::default()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         assert!(error.to_string().starts_with(&format!("{addr}: ")), "{error}");
     }
 
     #[apply(test!)]
     async fn a_name_that_cannot_exist_is_an_error() {
-        assert!(reach(&format!("{}:4711", "a".repeat(64))).await.is_err());
+        assert!(reach(&format!("{}:4711", "a".repeat(64)), DialOrder::default()).await.is_err());
     }
 
     #[apply(test!)]
@@ -80,7 +65,30 @@ mod tests {
         drop(placeholder);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let alive = listener.local_addr().unwrap();
-        assert_eq!(connect([dead, dead, alive, dead]).await.unwrap().1, alive);
-        assert_eq!(connect([]).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(connect(vec![dead, dead, alive, dead]).await.unwrap().1, alive);
+        assert_eq!(connect(Vec::new()).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    /// The backlog of the first address is full, so no attempt to connect to it is answered.
+    #[cfg(target_os = "linux")]
+    #[apply(test!)]
+    async fn four_addresses_that_do_not_answer_leave_the_fifth_its_time() {
+        use socket2::{Domain, Socket, Type};
+
+        let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let (full, waiting, refused) = (new(), new(), new());
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap();
+        for socket in [&waiting, &refused] {
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&silent);
+        }
+        let silent = silent.as_socket().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = listener.local_addr().unwrap();
+        let begin = std::time::Instant::now();
+        assert_eq!(connect(vec![silent, silent, silent, silent, alive]).await.unwrap().1, alive);
+        assert!(begin.elapsed() < metalbond::Config::default().handshake_timeout, "the dial ends then");
     }
 }

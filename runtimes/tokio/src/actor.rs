@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use metalbond::{Action, ApiMisuse, Command, ConnId, Histogram, Input, Instant, Reply, Transmit};
 use metalbond_common::{
-    Answer, Budget, Clock, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog, TlsConfig,
-    Transport,
+    Answer, Budget, Clock, DialOrders, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
+    TlsConfig, Transport,
 };
 use tokio::task::yield_now;
 
@@ -32,6 +32,8 @@ pub(crate) struct Actor {
     changes: ChangesSender,
     tasks: Tasks,
     links: HashMap<ConnId, Link>,
+    /// With which address of a server's name its next dial begins.
+    dials: DialOrders,
     /// Of these handshakes something has come that is not looked at yet. Some are over.
     handshakes: VecDeque<ConnId>,
     /// How many links are draining.
@@ -70,6 +72,7 @@ impl Actor {
             changes,
             tasks,
             links: HashMap::new(),
+            dials: DialOrders::default(),
             handshakes: VecDeque::new(),
             draining: 0,
             tls,
@@ -221,12 +224,16 @@ impl Actor {
         let mut answer = None;
         for action in self.node.handle_input(self.now, input) {
             match action {
-                Action::Dial { conn, peer: _, endpoint } => {
-                    let dial = dialler::dial(conn, endpoint.clone(), self.tasks.mailbox());
-                    self.links.insert(conn, Link::Dialling { endpoint, _task: self.tasks.spawn(dial) });
+                Action::Dial { conn, peer, endpoint } => {
+                    let order = self.dials.begin(peer);
+                    let dial = dialler::dial(conn, endpoint.clone(), order, self.tasks.mailbox());
+                    self.links.insert(conn, Link::Dialling { peer, endpoint, _task: self.tasks.spawn(dial) });
                 }
                 Action::Close { conn, how } => self.close(conn, how),
-                Action::State(transition) => self.log.transition(self.now, &transition),
+                Action::State(transition) => {
+                    self.dials.transition(&transition);
+                    self.log.transition(self.now, &transition);
+                }
                 Action::Refused(refusal) => self.log.refused(self.now, &refusal),
                 Action::Reply(reply) => answer = Some(reply),
                 Action::Terminated => self.terminated = true,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use metalbond::{Close, ConnId, Input, TransportEnd};
+use metalbond::{Close, ConnId, Input, PeerId, TransportEnd};
 use metalbond_common::{Budget, Channel, DRAINS, HANDSHAKES, Opened, Transport};
 
 use super::Actor;
@@ -16,6 +16,7 @@ use crate::task::{Task, TcpStream};
 /// A connection in one of its ages. The node knows of the first three.
 pub(super) enum Link {
     Dialling {
+        peer: PeerId,
         endpoint: Arc<str>,
         _task: Task,
     },
@@ -44,7 +45,10 @@ impl Actor {
 
     pub(super) fn dialled(&mut self, conn: ConnId, result: Result<(TcpStream, SocketAddr), Box<str>>) {
         // Given up meanwhile?
-        let Some(Link::Dialling { endpoint, .. }) = self.links.remove(&conn) else { return };
+        let Some(Link::Dialling { peer, endpoint, .. }) = self.links.remove(&conn) else { return };
+        if let Ok((_, remote)) = &result {
+            self.dials.reached(peer, *remote);
+        }
         let reached = result.and_then(|(stream, remote)| Ok((stream, remote, self.tls.connect(&endpoint)?)));
         match reached {
             Ok((stream, remote, channel)) => {

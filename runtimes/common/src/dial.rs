@@ -1,0 +1,302 @@
+//! Dialling a name that has several addresses: in which order they are tried, and several at a time (Happy Eyeballs, RFC 8305).
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use metalbond::{PeerId, SessionState, Transition};
+
+/// How long the attempt at one address goes on alone until the next address is tried beside it. RFC 8305 recommends this.
+const STAGGER: Duration = Duration::from_millis(250);
+/// The most attempts at a time. The oldest is given up for the next address, so each has 3 s: one lost SYN is sent again in that time.
+const ATTEMPTS: usize = 12;
+/// The number of addresses that a dial tries at least, even with a handshake timeout of 1 s.
+const TRIED: usize = 3;
+
+/// Where the next dial begins among the addresses of a server's name. With the address at which a session opened last; else with the
+/// one after the address that was reached last, because what answers there may be no server, or a broken one; and three addresses
+/// further after each dial that reached none. So every address has its turn, however many there are.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct DialOrder {
+    reached: Option<SocketAddr>,
+    /// A session opened at the address that was reached last.
+    has_opened: bool,
+    /// The last dial has reached no address yet.
+    is_dialling: bool,
+    /// Dials in a row that reached no address.
+    failed: usize,
+}
+
+impl DialOrder {
+    /// Notes that a dial begins.
+    fn begin(&mut self) {
+        self.failed = if self.is_dialling { self.failed.wrapping_add(1) } else { 0 };
+        self.is_dialling = true;
+    }
+
+    /// Notes the address that a dial has reached.
+    fn reached(&mut self, addr: SocketAddr) {
+        *self = Self { reached: Some(addr), ..Self::default() };
+    }
+
+    /// Puts the addresses of the name, in the resolver's order, into the order in which this dial tries them.
+    pub fn arrange(&self, mut addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let known = self.reached.and_then(|reached| addrs.iter().position(|addr| *addr == reached));
+        let first = known.map_or(0, |at| at + usize::from(!self.has_opened));
+        if let Some(start) = first.wrapping_add(self.failed.wrapping_mul(TRIED)).checked_rem(addrs.len()) {
+            addrs.rotate_left(start);
+        }
+        addrs
+    }
+}
+
+/// The [`DialOrder`]s of the servers that a node dials.
+#[derive(Default, Debug)]
+pub struct DialOrders(HashMap<PeerId, DialOrder>);
+
+impl DialOrders {
+    /// Notes that a dial of a server begins. Returns the order for it.
+    pub fn begin(&mut self, peer: PeerId) -> DialOrder {
+        let order = self.0.entry(peer).or_default();
+        order.begin();
+        *order
+    }
+
+    /// Notes the address at which a server was reached.
+    pub fn reached(&mut self, peer: PeerId, addr: SocketAddr) {
+        if let Some(order) = self.0.get_mut(&peer) {
+            order.reached(addr);
+        }
+    }
+
+    /// Notes that a session opened, or that a server was removed.
+    pub fn transition(&mut self, transition: &Transition) {
+        let Some(peer) = &transition.peer else { return };
+        match transition.new {
+            SessionState::Established => {
+                if let Some(order) = self.0.get_mut(&peer.id) {
+                    order.has_opened = true;
+                }
+            }
+            SessionState::Closed => {
+                self.0.remove(&peer.id);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Connects to one of several addresses: tries them in order, the next whenever an attempt has failed or 250 ms have passed, and returns
+/// the first connection that opens, with its address. `delay` is the runtime's sleep.
+///
+/// # Errors
+/// The error of the last attempt, with its address, if all have failed; `NotFound` without an address.
+pub async fn connect_any<S, C, D>(
+    addrs: Vec<SocketAddr>,
+    connect: impl Fn(SocketAddr) -> C,
+    delay: impl Fn(Duration) -> D,
+) -> io::Result<(S, SocketAddr)>
+where
+    C: Future<Output = io::Result<S>>,
+    D: Future<Output = ()>,
+{
+    let mut waiting = addrs.into_iter();
+    let mut attempts: VecDeque<(SocketAddr, Pin<Box<C>>)> = VecDeque::new();
+    let mut timer: Option<Pin<Box<D>>> = None;
+    let mut is_next_due = true;
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    let of = |addr: SocketAddr, error: &io::Error| io::Error::new(error.kind(), format!("{addr}: {error}"));
+    poll_fn(move |cx| {
+        loop {
+            let mut at = 0;
+            while let Some((addr, attempt)) = attempts.get_mut(at) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok((stream, *addr))),
+                    Poll::Ready(Err(error)) => {
+                        last = of(*addr, &error);
+                        is_next_due = true;
+                        attempts.remove(at);
+                    }
+                    Poll::Pending => at += 1,
+                }
+            }
+            if timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+                timer = None;
+                is_next_due = true;
+            }
+            if !is_next_due {
+                return Poll::Pending;
+            }
+            let Some(addr) = waiting.next() else {
+                timer = None;
+                if attempts.is_empty() {
+                    return Poll::Ready(Err(std::mem::replace(&mut last, ErrorKind::Other.into())));
+                }
+                return Poll::Pending;
+            };
+            if attempts.len() == ATTEMPTS
+                && let Some((given_up, _)) = attempts.pop_front()
+            {
+                last = of(given_up, &ErrorKind::TimedOut.into());
+            }
+            attempts.push_back((addr, Box::pin(connect(addr))));
+            timer = Some(Box::pin(delay(STAGGER)));
+            is_next_due = false;
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::collections::BTreeSet;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn addr(n: usize) -> SocketAddr {
+        ([192, 0, 2, n as u8], 4711).into()
+    }
+
+    fn addrs(count: usize) -> Vec<SocketAddr> {
+        (0..count).map(addr).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn dials_that_reach_nothing_try_every_address_within_a_third_as_many_dials(
+            count in 1..60_usize,
+            before in 0..60_usize,
+            has_opened: bool,
+        ) {
+            let mut order = DialOrder { reached: Some(addr(before)), has_opened, ..DialOrder::default() };
+            let mut tried = BTreeSet::new();
+            for _ in 0..count.div_ceil(TRIED) {
+                order.begin();
+                tried.extend(order.arrange(addrs(count)).into_iter().take(TRIED));
+            }
+            prop_assert_eq!(tried.len(), count);
+        }
+
+        #[test]
+        fn addresses_that_are_reached_and_open_no_session_have_each_a_turn(count in 1..60_usize) {
+            let mut order = DialOrder::default();
+            let mut reached = BTreeSet::new();
+            for _ in 0..count {
+                order.begin();
+                let first = order.arrange(addrs(count))[0];
+                order.reached(first);
+                reached.insert(first);
+            }
+            prop_assert_eq!(reached.len(), count);
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_last_session_is_tried_first_until_it_opens_none() {
+        let mut order = DialOrder::default();
+        order.begin();
+        order.reached(addr(2));
+        order.has_opened = true;
+        order.begin();
+        assert_eq!(order.arrange(addrs(5))[0], addr(2));
+        order.reached(addr(2));
+        order.begin();
+        assert_eq!(order.arrange(addrs(5))[0], addr(3));
+    }
+
+    #[test]
+    fn an_address_that_the_name_no_longer_has_and_a_name_without_addresses_are_no_trouble() {
+        let mut order = DialOrder::default();
+        order.reached(addr(9));
+        assert_eq!(order.arrange(addrs(3)), addrs(3));
+        assert_eq!(order.arrange(Vec::new()), []);
+    }
+
+    /// What became of a dial in virtual time: the result, at which millisecond, and when each address was tried.
+    struct Outcome {
+        result: io::Result<SocketAddr>,
+        at: u128,
+        tried: Vec<(u128, SocketAddr)>,
+    }
+
+    /// Dials addresses of which each answers as `answer` says: after so many milliseconds, and whether it connects. Gives up after 10 s.
+    fn dial(addrs: Vec<SocketAddr>, answer: impl Fn(SocketAddr) -> (u128, bool)) -> Outcome {
+        let now = Cell::new(0);
+        let tried = RefCell::new(Vec::new());
+        let until = |at: u128| {
+            poll_fn({
+                let now = &now;
+                move |_| if now.get() >= at { Poll::Ready(()) } else { Poll::Pending }
+            })
+        };
+        let connect = |addr| {
+            tried.borrow_mut().push((now.get(), addr));
+            let (after, connects) = answer(addr);
+            let answered = until(now.get() + after);
+            async move {
+                answered.await;
+                if connects { Ok(()) } else { Err(ErrorKind::ConnectionRefused.into()) }
+            }
+        };
+        let delay = |time: Duration| until(now.get() + time.as_millis());
+        let result = {
+            let mut dial = pin!(connect_any(addrs, connect, delay));
+            loop {
+                match dial.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(result) => break result.map(|((), addr)| addr),
+                    Poll::Pending if now.get() == 10_000 => break Err(ErrorKind::TimedOut.into()),
+                    Poll::Pending => now.set(now.get() + 1),
+                }
+            }
+        };
+        Outcome { result, at: now.get(), tried: tried.into_inner() }
+    }
+
+    const NEVER: (u128, bool) = (u128::MAX / 2, false);
+
+    #[test]
+    fn addresses_that_do_not_answer_cost_a_quarter_of_a_second_each() {
+        let outcome = dial(addrs(5), |tried| if tried == addr(4) { (10, true) } else { NEVER });
+        assert_eq!(outcome.result.unwrap(), addr(4));
+        assert_eq!(outcome.at, 4 * 250 + 10);
+    }
+
+    #[test]
+    fn an_address_that_refuses_costs_nothing() {
+        let outcome = dial(addrs(40), |tried| if tried == addr(39) { (10, true) } else { (0, false) });
+        assert_eq!((outcome.result.unwrap(), outcome.at), (addr(39), 10));
+    }
+
+    #[test]
+    fn an_address_that_answers_slowly_is_waited_for() {
+        let outcome = dial(addrs(2), |tried| if tried == addr(0) { (600, true) } else { NEVER });
+        assert_eq!((outcome.result.unwrap(), outcome.at), (addr(0), 600));
+    }
+
+    #[test]
+    fn a_dial_of_ten_seconds_tries_forty_addresses_and_gives_each_three_seconds() {
+        let outcome = dial(addrs(50), |tried| if tried == addr(7) { (2_990, false) } else { NEVER });
+        assert_eq!(outcome.result.unwrap_err().kind(), ErrorKind::TimedOut);
+        assert!(outcome.tried.len() >= 40, "{}", outcome.tried.len());
+        let late = dial(addrs(50), |tried| if tried == addr(7) { (2_990, true) } else { NEVER });
+        assert_eq!(late.result.unwrap(), addr(7), "it had its three seconds");
+    }
+
+    #[test]
+    fn the_last_error_is_told_with_its_address() {
+        let outcome = dial(addrs(3), |_| (0, false));
+        let error = outcome.result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert!(error.to_string().starts_with("192.0.2.2:4711: "), "{error}");
+        assert_eq!(dial(Vec::new(), |_| NEVER).result.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
