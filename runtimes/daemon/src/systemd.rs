@@ -89,11 +89,12 @@ pub(crate) async fn report(node: MetalBond) {
     let period = watchdog.map_or(STATUS, |within| STATUS.min(within / 2));
     let mut look = interval(period.max(Duration::from_millis(1)));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_broken = false;
     loop {
         look.tick().await;
         match timeout(period, node.inspect(status)).await {
             // However long that takes: there is never more than one that waits.
-            Ok(Ok(status)) => on_a_thread(move || say(&status, watchdog.is_some())).await,
+            Ok(Ok(status)) => on_a_thread(move || say(&status, watchdog.is_some()), &mut is_broken).await,
             Ok(Err(ApiMisuse::Closed)) => return,
             // No sign of life is what the watchdog is for.
             Ok(Err(_)) | Err(_) => {}
@@ -116,15 +117,20 @@ fn say(status: &str, lives: bool) -> io::Result<()> {
 
 /// Says something to a manager, if there is one; goes on if it doesn't listen.
 async fn tell(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
-    if std::env::var_os("NOTIFY_SOCKET").is_some() && timeout(PATIENCE, on_a_thread(say)).await.is_err() {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() && timeout(PATIENCE, on_a_thread(say, &mut false)).await.is_err() {
         warn!("the service manager doesn't listen");
     }
 }
 
-/// On a thread that may wait, for this one has sessions.
-async fn on_a_thread(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
-    // Otherwise it is told, or the program has ended.
-    if let Ok(Err(error)) = spawn_blocking(say).await {
-        warn!("the service manager can't be told: {error}");
+/// On a thread that may wait, for this one has sessions. Logs the first failure of a row: `is_broken` says whether there was one.
+async fn on_a_thread(say: impl FnOnce() -> io::Result<()> + Send + 'static, is_broken: &mut bool) {
+    // Otherwise the program has ended.
+    if let Ok(said) = spawn_blocking(say).await {
+        let was_broken = std::mem::replace(is_broken, said.is_err());
+        if let Err(error) = said
+            && !was_broken
+        {
+            warn!("the service manager can't be told: {error}");
+        }
     }
 }

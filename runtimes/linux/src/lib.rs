@@ -19,6 +19,7 @@ mod message;
 mod nexthop;
 mod operation;
 mod requests;
+mod retry;
 mod route;
 mod settings;
 mod socket;

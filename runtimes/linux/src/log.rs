@@ -1,5 +1,6 @@
 //! What the thread says in the log: trouble, but not more of it than anybody reads.
 
+use std::fmt;
 use std::time::Duration;
 
 use metalbond::Instant;
@@ -24,20 +25,37 @@ impl Log {
             FibReport::DeviceDown => return warn!("{report}"),
             _ => {}
         }
+        if !self.has_room(now) {
+            return;
+        }
+        match report {
+            FibReport::ConflictOver { .. } | FibReport::VniConflictOver { .. } => info!("{report}"),
+            FibReport::NoIds => error!("{report}"),
+            _ => warn!("{report}"),
+        }
+    }
+
+    /// Logs that something could not be read from the kernel, after so many tries. It counts as a report, because it may happen at every
+    /// iteration of the thread.
+    pub(crate) fn trouble(&mut self, now: Instant, what: &str, error: &dyn fmt::Display, tries: u32) {
+        if self.has_room(now) {
+            let tries = (tries > 1).then_some(tries);
+            warn!(%error, tries, "{what}");
+        }
+    }
+
+    /// Counts one more report. Returns whether it is to be logged.
+    fn has_room(&mut self, now: Instant) -> bool {
         self.tick(now);
         if self.since.is_none_or(|since| now.saturating_since(since) >= WINDOW) {
             (self.since, self.said) = (Some(now), 0);
         }
         if self.said == SAID {
             self.held += 1;
-            return;
+            return false;
         }
         self.said += 1;
-        match report {
-            FibReport::ConflictOver { .. } | FibReport::VniConflictOver { .. } => info!("{report}"),
-            FibReport::NoIds => error!("{report}"),
-            _ => warn!("{report}"),
-        }
+        true
     }
 
     /// When [`tick`](Self::tick) has something to say.
@@ -58,5 +76,23 @@ impl Log {
         if held > 0 {
             warn!(held, "more reports about kernel routes");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_at_every_iteration_is_logged_ten_times_in_ten_seconds_and_then_counted() {
+        let mut log = Log::default();
+        let at = |millis| Instant::EPOCH + Duration::from_millis(millis);
+        for millis in 0..9_999 {
+            log.trouble(at(millis), "cannot read", &"broken", 1);
+        }
+        assert_eq!((log.said, log.held), (SAID, 9_999 - u64::from(SAID)));
+        assert_eq!(log.poll_timeout(), Some(at(10_000)));
+        log.tick(at(10_000));
+        assert_eq!(log.held, 0, "the count was logged");
     }
 }

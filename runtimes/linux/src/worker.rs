@@ -10,10 +10,10 @@ use async_channel::{Receiver, Sender};
 use metalbond::fib::{Fib, FibStats, Notice};
 use metalbond::{Instant, Route, RouteChange};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use tracing::warn;
 
 use crate::Kernel;
 use crate::log::Log;
+use crate::retry::Retry;
 
 /// Messages that wait for the thread at most; then whoever sends them waits.
 const WAITING: usize = 64;
@@ -142,6 +142,8 @@ struct Worker {
     wake: Arc<OwnedFd>,
     started: Clock,
     log: Log,
+    /// When the kernel's notices are read again after they could not be read.
+    notices: Retry,
     /// A cleanup is under way: who waits for its end, and when something was done last.
     cleanup: Option<(Sender<FibStats>, Instant)>,
 }
@@ -156,7 +158,8 @@ enum Turn {
 
 impl Worker {
     fn new(fib: Fib, kernel: Kernel, messages: Receiver<Message>, wake: Arc<OwnedFd>) -> Self {
-        Self { fib, kernel, messages, wake, started: Clock::now(), log: Log::default(), cleanup: None }
+        let (started, log, notices) = (Clock::now(), Log::default(), Retry::default());
+        Self { fib, kernel, messages, wake, started, log, notices, cleanup: None }
     }
 
     fn now(&self) -> Instant {
@@ -193,11 +196,7 @@ impl Worker {
             is_busy = true;
         }
         let now = self.now();
-        let Self { fib, kernel, .. } = self;
-        if let Err(error) = kernel.notices(|notice| fib.notice(now, notice)) {
-            warn!(%error, "cannot read the kernel's notices; its state is read instead");
-            self.fib.notice(now, Notice::Anything);
-        }
+        self.read_notices(now);
         if self.fib.needs_dump(now) {
             self.dump();
             is_busy = true;
@@ -212,6 +211,20 @@ impl Worker {
             Some((_, since)) if self.fib.is_settled() || now.saturating_since(*since) > STUCK => Turn::End,
             _ if is_busy => Turn::Busy,
             _ => Turn::Idle,
+        }
+    }
+
+    /// Reads what others did to the kernel's routes. If that fails, the kernel's state is read instead, and the next attempt waits longer
+    /// each time: a socket that stays broken costs neither the processor nor the log.
+    fn read_notices(&mut self, now: Instant) {
+        let Self { fib, kernel, notices, log, .. } = self;
+        if let Some(Err(error)) = notices.attempt(now, || kernel.notices(|notice| fib.notice(now, notice))) {
+            // The 1st, 2nd, 4th, 8th failure in a row, and so on.
+            if notices.failures().is_power_of_two() {
+                let tries = notices.failures();
+                log.trouble(now, "cannot read the kernel's notices; its state is read instead", &error, tries);
+            }
+            fib.notice(now, Notice::Anything);
         }
     }
 
@@ -234,7 +247,7 @@ impl Worker {
         let fib = &mut self.fib;
         let result = self.kernel.dump(|found| fib.found(found));
         if let Err(error) = &result {
-            warn!(%error, "cannot read the kernel's routes; again soon");
+            self.log.trouble(self.now(), "cannot read the kernel's routes; they are read again soon", error, 1);
         }
         self.fib.dump_ends(self.now(), result.is_ok());
     }
@@ -262,8 +275,9 @@ impl Worker {
                 results.into_iter().for_each(|result| self.fib.done(now, result));
             }
             Err(error) => {
-                warn!(%error, "the kernel's answers are lost; its state is read again");
-                self.fib.lost(self.now());
+                let now = self.now();
+                self.log.trouble(now, "the kernel's answers are lost; its state is read again", &error, 1);
+                self.fib.lost(now);
             }
         }
         true
@@ -272,13 +286,16 @@ impl Worker {
     /// Until something is to be done.
     fn wait(&self) {
         let stuck = self.cleanup.as_ref().map(|(_, since)| *since + STUCK + Duration::from_millis(1));
-        let deadline = self.fib.poll_timeout().into_iter().chain(self.log.poll_timeout()).chain(stuck).min();
-        let timeout = deadline.map(|at| at.saturating_since(self.now()));
+        let again = self.notices.poll_timeout();
+        let deadlines = [self.fib.poll_timeout(), self.log.poll_timeout(), stuck, again];
+        let timeout = deadlines.into_iter().flatten().min().map(|at| at.saturating_since(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let notices = self.kernel.fd();
         let mut fds = [PollFd::new(&*self.wake, PollFlags::IN), PollFd::new(&notices, PollFlags::IN)];
+        // A socket that could not be read may say at once, and each time, that it is readable.
+        let watched = if again.is_none() { &mut fds[..] } else { &mut fds[..1] };
         // Interrupted: whoever looks again finds nothing, and waits again.
-        let _ = poll(&mut fds, timeout.as_ref());
+        let _ = poll(watched, timeout.as_ref());
         let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
     }
 }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use super::stream::Stream;
 use crate::tls::Held;
@@ -26,6 +25,8 @@ const QUIET: Duration = Duration::from_secs(75);
 /// Connections at a time that agree on TLS, and how long that may take.
 const HANDSHAKES_MAX: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long the listener waits after the system could not accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A listener that has so many connections at most.
 #[derive(Debug)]
@@ -35,11 +36,14 @@ pub(super) struct Connections {
     held: watch::Receiver<Held>,
     /// `None`: it has failed.
     handshakes: JoinSet<Option<Stream>>,
+    /// The last attempt to accept a connection failed, which has been logged.
+    has_failed: bool,
 }
 
 impl Connections {
     pub(super) fn of(listener: TcpListener, held: watch::Receiver<Held>) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(MAX)), held, handshakes: JoinSet::new() }
+        let (room, handshakes) = (Arc::new(Semaphore::new(MAX)), JoinSet::new());
+        Self { listener, room, held, handshakes, has_failed: false }
     }
 
     /// The next that can be spoken with. Can be cancelled.
@@ -53,8 +57,7 @@ impl Connections {
                         break stream;
                     }
                 }
-                // Logs and waits out what the system can't do, a lack of descriptors for example.
-                (stream, _) = Listener::accept(&mut self.listener), if has_room => {
+                stream = take(&self.listener, &mut self.has_failed), if has_room => {
                     // What is held now, for it may have been renewed.
                     let Some(tls) = self.held.borrow().web() else { break Stream::Plain(stream) };
                     self.handshakes.spawn(shake(TlsAcceptor::from(tls), stream));
@@ -62,6 +65,29 @@ impl Connections {
             }
         };
         Connection { stream, quiet: Box::pin(sleep(QUIET)), _permit: permit }
+    }
+}
+
+/// Accepts a connection, and waits out what the system can't do: a lack of descriptors, for example. Logs the first such error of a row.
+async fn take(listener: &TcpListener, has_failed: &mut bool) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if std::mem::take(has_failed) {
+                    info!("HTTP: accepting connections again");
+                }
+                return stream;
+            }
+            // Only that connection is broken.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
+            Err(error) => {
+                if !std::mem::replace(has_failed, true) {
+                    warn!("HTTP: cannot accept connections: {error}; tried again each second");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
