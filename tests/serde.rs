@@ -172,15 +172,6 @@ fn what_a_node_tells_of_itself_is_objects() {
             "old": "CONNECTING", "new": "RETRY", "reason": { "dial_failed": "no route" }
         }),
     );
-    let peer: PeerInfo = node.peers().next().unwrap();
-    looks_like(
-        peer,
-        json!({
-            "id": 0, "endpoint": "server:4711", "state": "RETRY", "conn": null, "synced": false, "routes": 0,
-            "stale": 0, "dials": 1, "sessions": 0, "last_close": { "dial_failed": "no route" }
-        }),
-    );
-    let session: SessionInfo = node.sessions().next().unwrap();
     let messages = json!({
         "hello": 0, "keepalive": 0, "subscribe": 0, "unsubscribe": 0, "update": 0, "unknown": 0
     });
@@ -188,6 +179,16 @@ fn what_a_node_tells_of_itself_is_objects() {
         "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "impossible": 0, "unasked": 0,
         "refused_routes": 0, "refused_subscriptions": 0
     });
+    let peer: PeerInfo = node.peers().next().unwrap();
+    looks_like(
+        peer,
+        json!({
+            "id": 0, "endpoint": "server:4711", "state": "RETRY", "conn": null, "synced": false, "routes": 0,
+            "stale": 0, "dials": 1, "sessions": 0, "last_close": { "dial_failed": "no route" },
+            "counters": counters
+        }),
+    );
+    let session: SessionInfo = node.sessions().next().unwrap();
     looks_like(Counters::default(), counters.clone());
     looks_like(
         session,

@@ -276,3 +276,45 @@ fn a_shutdown_closes_every_session_and_nothing_follows() {
     assert!(conns.iter().all(|c| rig.closed.contains_key(c)));
     assert_eq!(rig.seat.timeout(), None);
 }
+
+/// What a peer's counters say in total: of an address, and of a configured server.
+fn received(rig: &Rig, addr: &str) -> u64 {
+    let open = rig.seat.node.sessions().filter(|session| session.peer.is_none());
+    let open: u64 = open.map(|session| session.counters.bytes_in).sum();
+    open + rig.seat.node.past_counters(addr.parse().unwrap()).bytes_in
+}
+
+#[test]
+fn what_an_address_has_sent_is_counted_on_when_one_of_its_connections_ends() {
+    const ADDR: &str = "2001:db8::9";
+    let mut rig = Rig::server();
+    let (one, other) = (rig.join(OURS), rig.join(OURS));
+    rig.say(one, &[Msg::Subscribe(Vni(1)), Msg::Subscribe(Vni(2))]);
+    let before = received(&rig, ADDR);
+    rig.end(one, TransportEnd::Eof);
+    assert_eq!(received(&rig, ADDR), before);
+    rig.end(other, TransportEnd::Eof);
+    rig.advance_secs(300);
+    rig.join(OURS);
+    assert!(received(&rig, ADDR) > before, "it is back within ten minutes");
+    assert_eq!(rig.seat.node.past_counters("2001:db8::8".parse().unwrap()).bytes_in, 0);
+}
+
+#[test]
+fn what_a_configured_server_has_sent_is_counted_over_sessions_and_removals() {
+    let mut rig = Rig::client(Config::default());
+    let (conn, _) = rig.reach(OUR_SERVER);
+    let peer = |rig: &Rig| rig.seat.node.peers().next().unwrap();
+    let first = peer(&rig);
+    assert_eq!((first.dials, first.sessions), (1, 1));
+    rig.end(conn, TransportEnd::Reset);
+    assert_eq!(peer(&rig).counters, first.counters);
+    rig.await_dial();
+    rig.reach(OUR_SERVER);
+    let second = peer(&rig);
+    assert_eq!(second.counters.bytes_in, 2 * first.counters.bytes_in);
+    rig.command(Command::RemovePeer(second.id)).unwrap();
+    rig.add_peer("s0");
+    let third = peer(&rig);
+    assert_eq!((third.counters, third.dials, third.sessions), (second.counters, 3, 2));
+}

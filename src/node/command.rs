@@ -65,7 +65,8 @@ impl Node {
         self.next_peer += 1;
         let origin = self.rib.add_dialled_origin(id);
         let stale_time = StaleTime::of_new_peer(self.clock.now(), &self.config, self.open_sessions());
-        self.peers.insert(id, Peer::new(endpoint, origin, stale_time));
+        let total = self.removed.enter(&endpoint);
+        self.peers.insert(id, Peer::new(endpoint, origin, stale_time, total));
         self.dial(id, SessionState::Closed);
         Ok(id)
     }

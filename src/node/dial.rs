@@ -121,6 +121,7 @@ impl Node {
         }
         let sessions = self.open_sessions();
         let Some(peer) = self.peers.get_mut(&id) else { return SessionState::Closed };
+        peer.past.add(&conn.counters);
         peer.last_close = Some(reason.clone());
         if conn.session.is_established() {
             let origin = peer.origin;
@@ -214,6 +215,7 @@ impl Node {
         }
         if let Some(mut peer) = self.peers.remove(&id) {
             self.timers.set(&mut peer.timer, TimerKey::Peer(id), None);
+            self.removed.keep(peer.endpoint.clone(), peer.total(), self.clock.now());
         }
         self.jobs.retain(|job| !job.concerns(origin));
         self.rib.mark_stale(origin);

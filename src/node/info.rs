@@ -80,6 +80,10 @@ pub struct PeerInfo {
     pub sessions: u64,
     /// Why the last session, or the last dial, ended.
     pub last_close: Option<CloseReason>,
+    /// What came and went on all connections with it. Like `dials` and `sessions`, it goes on if the peer is removed and added again
+    /// within ten minutes.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub counters: Counters,
 }
 
 /// Who announces a route.

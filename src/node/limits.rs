@@ -52,6 +52,7 @@ impl Node {
             self.actions.push(Action::State(refused));
             return;
         }
+        self.totals.enter(&remote.ip().to_canonical());
         let mut conn = self.new_conn(id, Role::Acceptor);
         conn.remote = Some(remote);
         self.conns.insert(id, conn);
@@ -181,7 +182,8 @@ impl Node {
         if matches!(reason, CloseReason::Limit { limit, .. } if limit.is_on_content()) {
             self.sources.offend(addr, limits, now);
         }
-        self.sources.leave(addr, now);
+        let is_last = self.sources.leave(addr, now);
+        self.totals.leave(addr, &conn.counters, is_last, now);
     }
 
     /// A departed client's restart time ends before its time.

@@ -19,6 +19,7 @@ mod shared;
 mod sources;
 mod stale;
 mod timers;
+mod totals;
 mod transmit;
 mod upstream;
 mod view;
@@ -26,7 +27,7 @@ mod view;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 pub use info::{Announcer, Counters, Destination, MessageCounts, PeerInfo, SessionInfo, TableInfo};
 pub use input::{Command, Input};
@@ -45,6 +46,7 @@ use jobs::Job;
 use shared::Shared;
 use sources::Sources;
 use timers::{TimerKey, Timers};
+use totals::Totals;
 
 /// A node of the route distribution system: a server, a client, or both.
 ///
@@ -88,6 +90,9 @@ pub struct Node {
     convergence: Histogram,
     /// What came and went on connections that ended.
     past: Counters,
+    /// The same by the address of an accepted peer, and by the endpoint of a configured peer that was removed.
+    totals: Totals<IpAddr>,
+    removed: Totals<Arc<str>>,
     /// How many connections ended, by why.
     closed: BTreeMap<CloseKind, u64>,
     shared: Shared,
@@ -128,6 +133,7 @@ impl Node {
         config.validate()?;
         let rib = Rib::new(config.seed, config.limits.next_hops);
         let own = Rib::new(config.seed.rotate_left(32), usize::MAX);
+        let (totals, removed) = (Totals::new(config.limits.connections), Totals::new(config.peers_max));
         Ok(Self {
             clock: Clock::new(now),
             random: config.seed,
@@ -147,6 +153,8 @@ impl Node {
             dirty_since: None,
             convergence: Histogram::default(),
             past: Counters::default(),
+            totals,
+            removed,
             closed: BTreeMap::new(),
             shared: Shared::default(),
             actions: Actions::new(),

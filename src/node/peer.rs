@@ -3,9 +3,11 @@
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use super::Counters;
 use super::offences::Offences;
 use super::stale::StaleTime;
 use super::timers::Timer;
+use super::totals::Total;
 use crate::rib::OriginId;
 use crate::{CloseReason, Config, ConnId, Instant};
 
@@ -31,13 +33,16 @@ pub(super) struct Peer {
     pub(super) stale_time: Option<StaleTime>,
     pub(super) dials: u64,
     pub(super) sessions: u64,
+    /// What came and went on its connections that have ended.
+    pub(super) past: Counters,
     pub(super) last_close: Option<CloseReason>,
     /// It is about to be forgotten.
     pub(super) is_removed: bool,
 }
 
 impl Peer {
-    pub(super) fn new(endpoint: Arc<str>, origin: OriginId, stale_time: StaleTime) -> Self {
+    /// A peer that counts on from a total.
+    pub(super) fn new(endpoint: Arc<str>, origin: OriginId, stale_time: StaleTime, total: Total) -> Self {
         Self {
             endpoint,
             origin,
@@ -50,8 +55,9 @@ impl Peer {
             established_at: None,
             synced: false,
             stale_time: Some(stale_time),
-            dials: 0,
-            sessions: 0,
+            dials: total.dials,
+            sessions: total.sessions,
+            past: total.counters,
             last_close: None,
             is_removed: false,
         }
@@ -69,5 +75,10 @@ impl Peer {
         let wait = config.backoff_min.saturating_mul(factor).min(config.backoff_max);
         let spared = wait.as_nanos() as u64 / 2;
         wait - Duration::from_nanos(if spared == 0 { 0 } else { chance % spared })
+    }
+
+    /// What it has counted until now.
+    pub(super) fn total(&self) -> Total {
+        Total::new(self.past, self.dials, self.sessions)
     }
 }

@@ -59,15 +59,16 @@ impl Sources {
         Ok(())
     }
 
-    /// A connection that was let in is over.
-    pub(super) fn leave(&mut self, addr: IpAddr, now: Instant) {
+    /// Notes that a connection that was let in is over. Returns whether it was the last one of its address.
+    pub(super) fn leave(&mut self, addr: IpAddr, now: Instant) -> bool {
         self.connections -= 1;
-        if let Some(source) = self.by_addr.get_mut(&addr) {
-            source.connections -= 1;
-            if source.connections == 0 && source.offences.are_forgotten(now) {
-                self.by_addr.remove(&addr);
-            }
+        let Some(source) = self.by_addr.get_mut(&addr) else { return true };
+        source.connections -= 1;
+        let is_last = source.connections == 0;
+        if is_last && source.offences.are_forgotten(now) {
+            self.by_addr.remove(&addr);
         }
+        is_last
     }
 
     /// A connection from here went over a limit.

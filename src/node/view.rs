@@ -1,5 +1,7 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
+use core::net::IpAddr;
+
 use super::{Announcer, Bookmark, Counters, Destination, Entry, Moved, Node, PeerInfo, SessionInfo, TableInfo};
 use crate::rib::{OriginId, Viewer};
 use crate::{CloseKind, Config, Histogram, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
@@ -39,17 +41,24 @@ impl Node {
 
     /// The configured peers, in the order of their ids.
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
-        self.peers.iter().map(|(&id, peer)| PeerInfo {
-            id,
-            endpoint: peer.endpoint.clone(),
-            state: self.peer_state(id).unwrap_or(SessionState::Closed),
-            conn: peer.conn,
-            synced: peer.synced,
-            routes: self.rib.route_count(peer.origin),
-            stale: self.rib.stale_count(peer.origin),
-            dials: peer.dials,
-            sessions: peer.sessions,
-            last_close: peer.last_close.clone(),
+        self.peers.iter().map(|(&id, peer)| {
+            let mut counters = peer.past;
+            if let Some(conn) = peer.conn.and_then(|conn| self.conns.get(&conn)) {
+                counters.add(&conn.counters);
+            }
+            PeerInfo {
+                id,
+                endpoint: peer.endpoint.clone(),
+                state: self.peer_state(id).unwrap_or(SessionState::Closed),
+                conn: peer.conn,
+                synced: peer.synced,
+                routes: self.rib.route_count(peer.origin),
+                stale: self.rib.stale_count(peer.origin),
+                dials: peer.dials,
+                sessions: peer.sessions,
+                last_close: peer.last_close.clone(),
+                counters,
+            }
         })
     }
 
@@ -88,6 +97,13 @@ impl Node {
             sum.add(&conn.counters);
             sum
         })
+    }
+
+    /// What came and went on the connections from an address that have ended. Together with those that are open ([`sessions`](Self::sessions)) it
+    /// never falls while one is open, and for ten minutes after that; then it begins anew. It begins anew earlier if as many other
+    /// addresses have left since then as there may be connections ([`Limits::connections`](crate::Limits::connections)).
+    pub fn past_counters(&self, remote: IpAddr) -> Counters {
+        self.totals.get(&remote.to_canonical())
     }
 
     /// How long it took from a change of a VNI's routes until a peer that is subscribed to it, and had been told everything before,

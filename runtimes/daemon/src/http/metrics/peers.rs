@@ -1,7 +1,9 @@
 //! Metrics of each peer. A configured server goes by its endpoint, a client by its address without the port, so that a client
-//! that reconnects is no new one; what several connections from one address have is put together.
+//! that reconnects is no new one; what several connections from one address have is put together. A counter never falls when one of
+//! them ends: the node remembers what it had counted.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,11 +26,19 @@ struct Peer {
     stale: usize,
     subscriptions: usize,
     lag: u64,
+    /// Of its connections, those that have ended included.
     counters: Vec<Counters>,
     /// How long ago something was received.
     heard: Option<Duration>,
     /// Of configured servers only.
     dials: Option<(u64, u64)>,
+}
+
+impl Peer {
+    /// A peer that counts on from these.
+    fn counting(past: Counters) -> Self {
+        Self { counters: vec![past], ..Self::default() }
+    }
 }
 
 impl Peers {
@@ -38,19 +48,29 @@ impl Peers {
             let mut peers = BTreeMap::<String, Peer>::new();
             for snapshot in peer_snapshots(node) {
                 let (configured, session) = (snapshot.configured(), snapshot.session());
-                let endpoint = configured.map(|peer| peer.endpoint.to_string());
-                let host = || snapshot.remote().map(|remote| remote.ip().to_canonical().to_string());
-                let peer = peers.entry(endpoint.or_else(host).unwrap_or_default()).or_default();
+                let host = snapshot.remote().map(|remote| remote.ip().to_canonical());
+                let name = match (configured, host) {
+                    (Some(configured), _) => configured.endpoint.to_string(),
+                    (None, host) => host.map(|host| host.to_string()).unwrap_or_default(),
+                };
+                let peer = match (peers.entry(name), configured, host) {
+                    (Entry::Occupied(known), ..) => known.into_mut(),
+                    (Entry::Vacant(new), Some(configured), _) => new.insert(Peer::counting(configured.counters)),
+                    (Entry::Vacant(new), None, Some(host)) => new.insert(Peer::counting(node.past_counters(host))),
+                    (Entry::Vacant(new), None, None) => new.insert(Peer::default()),
+                };
                 peer.established += usize::from(snapshot.state() == SessionState::Established);
                 if let Some(configured) = configured {
                     (peer.routes, peer.stale) = (configured.routes, configured.stale);
                     peer.dials = Some((configured.dials, configured.sessions));
                 }
                 let Some(session) = session else { continue };
-                peer.routes += if configured.is_none() { session.routes } else { 0 };
                 peer.subscriptions += session.subscriptions;
                 peer.lag += session.lag;
-                peer.counters.push(session.counters);
+                if configured.is_none() {
+                    peer.routes += session.routes;
+                    peer.counters.push(session.counters);
+                }
                 let heard = now.saturating_since(session.heard);
                 peer.heard = Some(peer.heard.map_or(heard, |other| other.min(heard)));
             }
@@ -78,8 +98,8 @@ impl Peers {
         let sums = |value: fn(&Counters) -> u64| {
             self.0.iter().map(move |(name, peer)| ([("peer", &**name)], peer.counters.iter().map(value).sum()))
         };
-        out.counters(("peer_received", "Received from it, by its present connections"), bytes, sums(|c| c.bytes_in))?;
-        out.counters(("peer_sent", "Written to it, on its present connections"), bytes, sums(|c| c.bytes_out))?;
+        out.counters(("peer_received", "Received from it, by all its connections"), bytes, sums(|c| c.bytes_in))?;
+        out.counters(("peer_sent", "Written to it, on all its connections"), bytes, sums(|c| c.bytes_out))?;
         let messages = |which: fn(&Counters) -> &MessageCounts| {
             self.0.iter().flat_map(move |(name, peer)| {
                 let mut sums = by_type(&MessageCounts::default());

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Web, get, place};
+use super::{Web, assert_no_counter_falls, get, place, until_metric};
 use crate::authority::Authority;
 use crate::config::Dir;
 use crate::process::Process;
+use crate::raw::Raw;
 
 /// Samples by their name and labels.
 fn samples(text: &str) -> BTreeMap<&str, f64> {
@@ -19,7 +20,7 @@ fn what_happened_is_counted() {
     let web = Web::start(&[]);
     let mut watcher = web.client(&["--subscribe", "23"]);
     watcher.log("ESTABLISHED");
-    let _client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1,23#10.0.0.2/32#2001:db8::1"]);
+    let client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1,23#10.0.0.2/32#2001:db8::1"]);
     watcher.line();
     watcher.line();
     let answer = web.get("/metrics");
@@ -52,6 +53,48 @@ fn what_happened_is_counted() {
     assert!(turns > 2.0);
     assert_eq!(samples[r#"metalbond_turn_seconds_bucket{le="+Inf"}"#], turns);
     assert!(samples["metalbond_convergence_seconds_count"] >= 1.0);
+    client.kill();
+    web.until("/api/v1/peers", |peers| peers["items"].as_array().unwrap().len() == 1);
+    assert_no_counter_falls(&answer.body, &web.get("/metrics").body);
+}
+
+#[test]
+fn no_counter_falls_when_one_of_an_addresss_connections_ends_or_comes_back() {
+    let web = Web::start(&[]);
+    let mut one = Raw::connect(web.server.addrs[0]);
+    let mut other = Raw::connect(web.server.addrs[0]);
+    (1..100).for_each(|vni| one.subscribe(vni));
+    other.subscribe(1);
+    let subscribed = r#"metalbond_peer_messages_received_total{peer="127.0.0.1",type="subscribe"}"#;
+    until_metric(web.http, subscribed, |count| count == 100.0);
+    let both = web.get("/metrics").body;
+    drop(one);
+    web.until("/api/v1/peers", |peers| peers["items"].as_array().unwrap().len() == 1);
+    let left = web.get("/metrics").body;
+    assert_no_counter_falls(&both, &left);
+    drop(other);
+    web.until("/api/v1/peers", |peers| peers["items"].as_array().unwrap().is_empty());
+    // Without a connection there is no series; it goes on when there is one again.
+    assert!(!web.get("/metrics").body.contains(subscribed));
+    let _again = Raw::connect(web.server.addrs[0]);
+    let back = web.get("/metrics").body;
+    assert!(back.contains(&format!("{subscribed} 100\n")), "{back}");
+    assert_no_counter_falls(&left, &back);
+}
+
+#[test]
+fn no_counter_of_a_configured_server_falls_with_its_sessions() {
+    let web = Web::start(&[]);
+    let mut client = web.client(&["--subscribe", "23", "--http", "127.0.0.1:0"]);
+    let http = place(&mut client);
+    super::until(http, "/api/v1/status", |status| status["ready"] == true);
+    let before = get(http, "/metrics").body;
+    web.server.process.kill();
+    super::until(http, "/api/v1/status", |status| status["ready"] == false);
+    let after = get(http, "/metrics").body;
+    let received = format!("metalbond_peer_received_bytes_total{{peer=\"{}\"}}", web.server.addrs[0]);
+    assert!(samples(&after)[&*received] > 0.0, "{after}");
+    assert_no_counter_falls(&before, &after);
 }
 
 #[test]

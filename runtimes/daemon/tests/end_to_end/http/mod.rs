@@ -8,6 +8,7 @@ mod large;
 mod metrics;
 mod reference;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
@@ -82,6 +83,27 @@ pub(crate) fn until_metric(http: SocketAddr, name: &str, is_so: impl Fn(f64) -> 
             return;
         }
         assert!(start.elapsed() < DEADLINE, "{name} is still {value:?} in\n{body}");
+    }
+}
+
+/// Panics if a counter, or a part of a histogram, is lower in the later of two scrapes. One that is in one of them only is no matter.
+pub(crate) fn assert_no_counter_falls(before: &str, after: &str) {
+    let counters = |text: &str| -> BTreeMap<String, f64> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let samples = lines.map(|line| line.rsplit_once(' ').unwrap());
+        let is_counter = |name: &str| {
+            let family = name.split('{').next().unwrap();
+            ["_total", "_count", "_sum", "_bucket"].iter().any(|end| family.ends_with(end))
+        };
+        samples
+            .filter(|(name, _)| is_counter(name))
+            .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+            .collect()
+    };
+    let (before, after) = (counters(before), counters(after));
+    assert!(!before.is_empty() && !after.is_empty());
+    for (name, was) in before {
+        assert!(after.get(&name).is_none_or(|is| *is >= was), "{name} fell from {was} to {}", after[&name]);
     }
 }
 
