@@ -207,7 +207,10 @@ impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
         let warming = seconds(args.warming);
-        args.limits.apply(Self { keepalive: args.keepalive, warming, pacing, ..Self::default() })
+        // A server subscribes to nothing but for those who follow its events, and then wherever its clients announce something: the limits
+        // on what clients announce bound it.
+        let subscriptions_max = usize::MAX;
+        args.limits.apply(Self { keepalive: args.keepalive, warming, pacing, subscriptions_max, ..Self::default() })
     }
 }
 

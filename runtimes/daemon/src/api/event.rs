@@ -1,5 +1,6 @@
 //! What `GET /api/v1/events` streams, as server-sent events: `following` when it begins to tell, `route` ([`RouteEvent`]), `peer`
-//! ([`PeerEvent`]), and `missed` when a reader is too slow, with the number of events that it did not get.
+//! ([`PeerEvent`]), `missed` when a reader is too slow, with the number of events that it did not get, and `incomplete` when changes of
+//! some networks cannot be reported.
 
 use metalbond::{NextHop, Prefix, SessionState};
 use serde::{Deserialize, Serialize};

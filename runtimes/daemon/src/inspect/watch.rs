@@ -170,6 +170,10 @@ fn as_text(event: &str, data: &str) -> serde_json::Result<String> {
             let missed: Value = serde_json::from_str(data)?;
             Ok(format!("! {} changes were not told: they are read too slowly\n", missed["missed"]))
         }
+        "incomplete" => {
+            let incomplete: Value = serde_json::from_str(data)?;
+            Ok(format!("! {}\n", incomplete["why"].as_str().unwrap_or_default()))
+        }
         _ => Ok(String::new()),
     }
 }
@@ -193,6 +197,8 @@ mod tests {
         assert_eq!(as_text("peer", &peer("null")).unwrap(), "~ peer a7 [::1]:1 gone\n");
         let missed = as_text("missed", r#"{"missed":7}"#).unwrap();
         assert_eq!(missed, "! 7 changes were not told: they are read too slowly\n");
+        let incomplete = as_text("incomplete", r#"{"why":"some networks are missing"}"#).unwrap();
+        assert_eq!(incomplete, "! some networks are missing\n");
         assert_eq!(as_text("something new", "{}").unwrap(), "");
         assert!(as_text("route", "{").is_err());
     }

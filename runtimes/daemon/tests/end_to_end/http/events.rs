@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{Followed, Web, place};
+use super::{Followed, Web, place, until_metric};
 use crate::process::Signal;
+use crate::raw::Raw;
 
 #[test]
 fn a_servers_changes_are_told_of_every_network_from_then_on() {
@@ -70,4 +71,38 @@ fn a_client_tells_of_its_routes_while_it_prints_them() {
     let _one = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(followed.next_of("route")["prefix"], "10.0.0.1/32");
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
+}
+
+/// As many VNIs as each connection may subscribe to, and more of them together than a node subscribes to by default.
+#[test]
+fn strangers_who_subscribe_to_a_million_vnis_end_no_events() {
+    const EACH: u32 = 16_384;
+    const STRANGERS: u32 = 65;
+    // They say nothing more, and stay.
+    let web = Web::start(&["--no-peer-metrics", "--no-vni-metrics", "--keepalive", "100"]);
+    let mut followed = Followed::at(web.http, "/api/v1/events");
+    let strangers: Vec<Raw> = (0..STRANGERS)
+        .map(|n| {
+            let mut raw = Raw::connect(web.server.addrs[0]);
+            raw.send(&(n * EACH..(n + 1) * EACH).flat_map(subscribe).collect::<Vec<_>>());
+            raw
+        })
+        .collect();
+    let all = f64::from(EACH * STRANGERS);
+    until_metric(web.http, r#"metalbond_messages_received_total{type="subscribe"}"#, |count| count == all);
+    let _client = web.client(&["--announce", "16777215#10.0.0.1/32#2001:db8::1"]);
+    assert_eq!(followed.next_of("route")["vni"], 16_777_215);
+    drop(strangers);
+}
+
+/// The frame of SUBSCRIBE: the VNI is a number of protobuf, 7 bits a byte.
+fn subscribe(vni: u32) -> Vec<u8> {
+    let mut payload = vec![0x08];
+    let mut rest = vni;
+    while rest >= 0x80 {
+        payload.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    payload.push(rest as u8);
+    [&[1, 0, payload.len() as u8, 3], &payload[..]].concat()
 }
