@@ -98,7 +98,7 @@ impl Client {
         let (_, nowhere) = watch::channel(Vec::new());
         let seen = Seen { held: secrets.watch(), reloads };
         let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), seen, args);
-        let http = Http::start(args.http.as_ref(), socket, app).await?;
+        let http = Http::start(args, socket, app).await?;
         if http.is_some() {
             tokio::spawn(http::watch_peers(node.clone(), events.clone()));
         }

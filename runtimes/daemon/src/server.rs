@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets)
         let events = Events::new();
         let seen = Seen { held: secrets.watch(), reloads: reload.outcomes() };
         let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), seen, &args.http);
-        let http = Http::start(args.http.http.as_ref(), sockets.http, app).await?;
+        let http = Http::start(&args.http, sockets.http, app).await?;
         if http.is_some() {
             tokio::spawn(http::watch_all(node.clone(), changes, events));
         }

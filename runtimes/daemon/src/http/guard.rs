@@ -1,7 +1,6 @@
 //! What every request has to pass, and what every answer says of itself: nothing but reading, no way in from other sites, and, if
 //! there is a token, only for those who show it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -9,17 +8,21 @@ use axum::http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::watch;
 
+use super::host::{Host, HostPattern, Site};
 use super::refusal::Fault;
 use crate::cli::Listen;
 use crate::tls::Held;
 
 /// Where nobody has to show a token: what machines ask before they know anything, and the page, which asks for it.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/"];
+
+/// Where a request may name the daemon as it likes: probes send whatever name they are configured with, and the answer is a word.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// For what is no page. The page has a policy of its own.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -28,55 +31,90 @@ const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-
 #[derive(Debug)]
 pub(super) struct Guard {
     held: watch::Receiver<Held>,
-    /// On loopback: the one name, besides `localhost`, by which it may be asked. A name that leads here though nobody here has given
-    /// it is another site's, which would read with its visitors' browsers.
-    only: Option<Option<Box<str>>>,
+    /// The names by which the daemon may be asked, besides `localhost` and every address. Any other name that leads here may be another
+    /// site's, whose page would read with its visitor's browser (DNS rebinding): wherever the daemon listens, because the browser of
+    /// somebody inside reaches what is not reached from outside.
+    names: Box<[HostPattern]>,
 }
 
 impl Guard {
-    pub(super) fn new(held: watch::Receiver<Held>, bound: SocketAddr, place: Option<&Listen>) -> Self {
-        let name = match place {
-            Some(Listen::Name(name)) => Some(name.as_str()),
-            Some(Listen::Addr(_)) | None => None,
-        };
-        let only = bound.ip().to_canonical().is_loopback().then(|| name.map(|name| host(name).into()));
-        Self { held, only }
+    /// The names are those in `--http` and `--http-host`, and that of this machine with and without its domain.
+    pub(super) fn new(held: watch::Receiver<Held>, place: Option<&Listen>, allowed: &[HostPattern]) -> Self {
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { held, names: names(place, allowed, &machine) }
     }
 
     fn check(&self, request: &Request) -> Result<(), Fault> {
         let refused = |status, why: &str| Err(Fault { status, why: why.to_owned() });
-        let headers = request.headers();
+        let (headers, path) = (request.headers(), request.uri().path());
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return refused(StatusCode::METHOD_NOT_ALLOWED, "everything here is only read: GET or HEAD");
         }
-        let named = headers.get(HOST).map(HeaderValue::as_bytes);
-        if named.is_some_and(|named| !self.is_own(named)) || headers.get_all(HOST).iter().count() > 1 {
-            let why = "this daemon is asked by its address, by localhost, or by the name of its --http";
-            return refused(StatusCode::MISDIRECTED_REQUEST, why);
+        let held = self.held.borrow();
+        let shown = headers.get(AUTHORIZATION);
+        let has_token =
+            held.token.as_ref().zip(shown).is_some_and(|(token, shown)| token.is_shown_by(shown.as_bytes()));
+        let site = site(request)?;
+        // Another site's page has no token, so a request with one may use any name.
+        if !has_token
+            && !HEALTH.contains(&path)
+            && let Some(name) = site.as_ref().and_then(|site| self.foreign(&site.host))
+        {
+            let why = format!(
+                "{name} is no name of this daemon: ask by its address, by localhost, or allow the name with --http-host {name}"
+            );
+            return refused(StatusCode::MISDIRECTED_REQUEST, &why);
         }
-        if headers.get_all(ORIGIN).iter().any(|origin| !is_same(origin.as_bytes(), named)) {
+        let is_from_here = |origin: &HeaderValue| site.as_ref().is_some_and(|site| site.is_origin(origin.as_bytes()));
+        if !headers.get_all(ORIGIN).iter().all(is_from_here) {
             return refused(StatusCode::FORBIDDEN, "other sites have no access");
         }
-        let held = self.held.borrow();
-        if let Some(token) = &held.token
-            && !OPEN.contains(&request.uri().path())
-            && !headers.get(AUTHORIZATION).is_some_and(|shown| token.is_shown_by(shown.as_bytes()))
-        {
+        if held.token.is_some() && !has_token && !OPEN.contains(&path) {
             return refused(StatusCode::UNAUTHORIZED, "a token is to be shown (Authorization: Bearer)");
         }
         Ok(())
     }
 
-    fn is_own(&self, named: &[u8]) -> bool {
-        let Some(only) = &self.only else { return true };
-        let Ok(named) = str::from_utf8(named) else { return false };
-        let named = host(named);
-        let is_address = match named.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(bare) => bare.parse::<Ipv6Addr>().is_ok(),
-            None => named.parse::<Ipv4Addr>().is_ok(),
-        };
-        let is = |name: &str| named.eq_ignore_ascii_case(name);
-        is_address || is("localhost") || only.as_deref().is_some_and(is)
+    /// The name, if it is none of this daemon.
+    fn foreign<'a>(&self, host: &'a Host) -> Option<&'a str> {
+        let Host::Name(name) = host else { return None };
+        let is_own = name == "localhost" || self.names.iter().any(|pattern| pattern.matches(name));
+        (!is_own).then_some(name)
+    }
+}
+
+fn names(place: Option<&Listen>, allowed: &[HostPattern], machine: &str) -> Box<[HostPattern]> {
+    let listen = match place {
+        Some(Listen::Name(name)) => Site::parse(name.as_str().as_bytes()).map(|site| site.host.to_string()),
+        Some(Listen::Addr(_)) | None => None,
+    };
+    let short = machine.split('.').next().unwrap_or_default();
+    let own = listen.iter().map(String::as_str).chain([machine, short]);
+    own.filter_map(|name| name.parse().ok()).chain(allowed.iter().cloned()).collect()
+}
+
+/// The site that a request is for: as its `Host` says, and its target, if that is a whole URI. `None`: it says nothing, as HTTP/1.0 may.
+fn site(request: &Request) -> Result<Option<Site>, Fault> {
+    let misdirected = |why: &str| Fault { status: StatusCode::MISDIRECTED_REQUEST, why: why.to_owned() };
+    let mut named = request.headers().get_all(HOST).iter();
+    let host = match (named.next(), named.next()) {
+        (_, Some(_)) => return Err(misdirected("more than one Host")),
+        (Some(host), None) => {
+            Some(Site::parse(host.as_bytes()).ok_or_else(|| misdirected("Host is no host with or without a port"))?)
+        }
+        (None, None) => None,
+    };
+    let target = match request.uri().authority() {
+        Some(target) => {
+            let site = Site::parse(target.as_str().as_bytes());
+            Some(site.ok_or_else(|| misdirected("the target is at no host with or without a port"))?)
+        }
+        None => None,
+    };
+    match (host, target) {
+        (Some(host), Some(target)) if host.host != target.host => Err(misdirected("the target is not at the Host")),
+        (None, None) if request.version() == Version::HTTP_11 => Err(Fault::bad("HTTP/1.1 without a Host")),
+        (host, target) => Ok(host.or(target)),
     }
 }
 
@@ -117,56 +155,128 @@ fn close(headers: &mut HeaderMap) {
     }
 }
 
-/// Without its port.
-fn host(place: &str) -> &str {
-    match place.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
-        _ => place,
-    }
-}
-
-/// Whether a page that was loaded from here asks.
-fn is_same(origin: &[u8], named: Option<&[u8]>) -> bool {
-    let of_here = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| origin.strip_prefix(scheme));
-    of_here.zip(named).is_some_and(|(of_here, named)| of_here.eq_ignore_ascii_case(named))
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
-    fn guard(bound: &str, place: &str) -> Guard {
+    fn guard(place: &str, allowed: &[&str]) -> Guard {
         let place = crate::cli::parse_listen(place).unwrap();
-        Guard::new(watch::channel(Held::default()).1, bound.parse().unwrap(), Some(&place))
+        let allowed: Vec<_> = allowed.iter().map(|name| name.parse().unwrap()).collect();
+        let names = names(Some(&place), &allowed, "server-a.corp.example");
+        Guard { held: watch::channel(Held::default()).1, names }
+    }
+
+    fn status(guard: &Guard, uri: &str, headers: &[(&str, &str)]) -> u16 {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let checked = guard.check(&request.body(Body::empty()).unwrap());
+        checked.map_or_else(|fault| fault.status.as_u16(), |()| 200)
     }
 
     #[test]
-    fn on_loopback_nobody_else_gives_it_a_name() {
-        let guard = guard("127.0.0.1:4712", "routes.example:4712");
-        for named in ["127.0.0.1:4712", "[::1]:4712", "[::1]", "localhost", "LOCALHOST:1", "routes.example:4712"] {
-            assert!(guard.is_own(named.as_bytes()), "{named}");
+    fn wherever_it_listens_it_is_asked_by_its_own_names_only() {
+        for place in ["127.0.0.1:4712", "[::]:4712", "192.0.2.1:4712", "routes.example:4712"] {
+            let guard = guard(place, &["*.svc.example", "other.example"]);
+            let status = |host: &str| status(&guard, "/metrics", &[("host", host)]);
+            for host in [
+                "127.0.0.1:4712",
+                "192.0.2.7",
+                "[::1]:4712",
+                "[::1]",
+                "[fe80::1%25eth0]:4712",
+                "localhost",
+                "localhost.:4712",
+                "LOCALHOST:1",
+                "server-a:4712",
+                "server-a.corp.example",
+                "Server-A.Corp.Example.:4712",
+                "other.example",
+                "a.svc.example",
+                "a.b.svc.example:1",
+            ] {
+                assert_eq!(status(host), 200, "{place}: {host}");
+            }
+            for host in [
+                "evil.example:4712",
+                "localhost.evil.example",
+                "127.0.0.1.evil.example",
+                "server-a.evil.example",
+                "corp.example",
+                "svc.example",
+                "evilsvc.example",
+                "a.other.example",
+                "",
+                "a b",
+                "[::1",
+                ":1",
+                "localhost@evil.example",
+                "evil.example@localhost",
+                "evil.example#localhost",
+                "evil.example/localhost",
+                "localhost,evil.example",
+            ] {
+                assert_eq!(status(host), 421, "{place}: {host}");
+            }
+            assert_eq!(status("routes.example:1") == 200, place.starts_with("routes"), "{place}");
         }
-        for named in ["evil.example:4712", "localhost.evil.example", "127.0.0.1.evil.example", "", "a b", "[::1", ":1"]
-        {
-            assert!(!guard.is_own(named.as_bytes()), "{named}");
-        }
-        assert!(!guard.is_own(b"\xff"));
     }
 
     #[test]
-    fn elsewhere_names_are_the_networks() {
-        assert!(guard("[::]:4712", "[::]:4712").is_own(b"server-a.example:4712"));
-        assert!(!guard("[::ffff:127.0.0.1]:4712", "[::ffff:127.0.0.1]:4712").is_own(b"server-a.example:4712"));
+    fn health_is_told_by_every_name() {
+        for path in HEALTH {
+            assert_eq!(status(&guard("[::]:4712", &[]), path, &[("host", "balancer.example")]), 200);
+        }
+    }
+
+    #[test]
+    fn a_whole_uri_as_the_target_is_held_to_the_same() {
+        let guard = guard("[::]:4712", &[]);
+        let status = |uri: &str, headers: &[(&str, &str)]| status(&guard, uri, headers);
+        assert_eq!(status("http://localhost:4712/metrics", &[("host", "localhost:4712")]), 200);
+        assert_eq!(status("http://localhost:4712/metrics", &[]), 200);
+        assert_eq!(status("http://evil.example/metrics", &[]), 421);
+        assert_eq!(status("http://evil.example/metrics", &[("host", "localhost")]), 421);
+        assert_eq!(status("http://localhost/metrics", &[("host", "evil.example")]), 421);
+    }
+
+    #[test]
+    fn a_request_without_a_host_is_of_http_1_0() {
+        let guard = guard("[::]:4712", &[]);
+        assert_eq!(status(&guard, "/metrics", &[]), 400);
+        let request = Request::builder().version(Version::HTTP_10).uri("/metrics").body(Body::empty()).unwrap();
+        assert!(guard.check(&request).is_ok());
     }
 
     #[test]
     fn only_a_page_from_here_is_of_here() {
-        let named = Some(&b"localhost:4712"[..]);
-        assert!(is_same(b"http://localhost:4712", named) && is_same(b"https://LOCALHOST:4712", named));
-        for origin in ["null", "", "http://localhost", "http://evil.example", "localhost:4712", "ftp://localhost:4712"]
-        {
-            assert!(!is_same(origin.as_bytes(), named), "{origin}");
+        let guard = guard("[::]:4712", &["routes.example"]);
+        let status = |host: &str, origin: &str| status(&guard, "/metrics", &[("host", host), ("origin", origin)]);
+        for (host, origin) in [
+            ("localhost:4712", "http://localhost:4712"),
+            ("localhost:4712", "https://LOCALHOST:4712"),
+            ("[::1]:4712", "http://[0:0::1]:4712"),
+            ("routes.example", "https://routes.example"),
+            ("routes.example:443", "https://routes.example"),
+        ] {
+            assert_eq!(status(host, origin), 200, "{host} {origin}");
         }
-        assert!(!is_same(b"http://", None));
+        for origin in [
+            "null",
+            "",
+            "http://",
+            "http://localhost",
+            "http://localhost:4713",
+            "http://evil.example",
+            "http://localhost:4712@evil.example",
+            "http://localhost:4712/",
+            "localhost:4712",
+            "ftp://localhost:4712",
+        ] {
+            assert_eq!(status("localhost:4712", origin), 403, "{origin}");
+        }
     }
 }

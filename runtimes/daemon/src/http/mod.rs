@@ -7,6 +7,7 @@ mod events;
 mod filter;
 mod guard;
 mod health;
+mod host;
 mod metrics;
 mod openapi;
 mod page;
@@ -27,6 +28,7 @@ use clap::builder::BoolishValueParser;
 
 pub(crate) use app::{App, Seen};
 pub(crate) use events::{Events, watch_all, watch_peers};
+pub(crate) use host::HostPattern;
 pub(crate) use server::Http;
 
 use crate::cli::Listen;
@@ -50,6 +52,11 @@ pub(crate) struct HttpArgs {
     /// who shows it (Authorization: Bearer TOKEN)
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TOKEN")]
     pub(crate) http_token: Option<PathBuf>,
+    /// A name by which HTTP may be asked, besides addresses, localhost, this machine's name and the one in --http; with '.' or '*.' before it, all
+    /// names below it; or several, separated by commas. Requests for other names are refused, so that no website can read with a visitor's
+    /// browser; those with the token are not, nor /healthz and /readyz. Can be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "METALBOND_HTTP_HOST")]
+    pub(crate) http_host: Vec<HostPattern>,
     /// Leave out what /metrics says of each peer: some twenty lines
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_PEER_METRICS")]
     pub(crate) no_peer_metrics: bool,

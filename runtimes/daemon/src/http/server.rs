@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use super::connections::{Connection, Connections};
 use super::guard::{Guard, guard};
-use super::{App, events, health, metrics, openapi, page, peers, reference, refusal, routes, status, tables};
+use super::{App, HttpArgs, events, health, metrics, openapi, page, peers, reference, refusal, routes, status, tables};
 use crate::cli::Listen;
 use crate::privileges;
 
@@ -41,10 +41,11 @@ pub(crate) struct Http {
 impl Http {
     /// Listens where a socket was handed over, or else at a place, and answers from then on. Neither: there is no HTTP.
     pub(crate) async fn start(
-        place: Option<&Listen>,
+        args: &HttpArgs,
         socket: Option<std::net::TcpListener>,
         app: App,
     ) -> anyhow::Result<Option<Self>> {
+        let place = args.http.as_ref();
         let listener = match (socket, place) {
             (Some(socket), _) => socket,
             (None, Some(place)) => bind(place).await?,
@@ -54,7 +55,7 @@ impl Http {
         let addr = listener.local_addr()?;
         let held = app.held.clone();
         let (is_tls, has_token) = (held.borrow().web().is_some(), held.borrow().token.is_some());
-        let checks = Arc::new(Guard::new(held.clone(), addr, place));
+        let checks = Arc::new(Guard::new(held.clone(), place, &args.http_host));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (closing, closed) = watch::channel(false);
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {

@@ -88,6 +88,48 @@ fn other_sites_are_not_let_in_by_a_name_that_leads_here() {
 }
 
 #[test]
+fn wherever_it_listens_other_sites_are_not_let_in_unless_their_name_is_allowed() {
+    let dir = Dir::new("hosts");
+    let token = dir.put_secret("token", TOKEN);
+    let start = |more: &[&str]| {
+        let own = ["server", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"];
+        let mut process = Process::start(&[&own[..], more].concat());
+        (super::place(&mut process), process)
+    };
+    let get = |http, path: &str, headers: &str| asked(http, "GET", path, headers);
+    let (http, _open) = start(&["--http-host", "routes.example,*.svc.example"]);
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    for host in ["localhost:4712", "192.0.2.1:4712", "[2001:db8::1]", "routes.example:4712", "a.svc.example", &machine]
+    {
+        assert_eq!(get(http, "/metrics", &format!("host: {host}\r\n")).status, 200, "{host}");
+    }
+    for path in ["/", "/metrics", "/routes.json", "/api/v1/routes", "/api/v1/events"] {
+        let refused = get(http, path, "host: evil.example:4712\r\n").error();
+        let why = "evil.example is no name of this daemon: ask by its address, by localhost, or allow the name with --http-host evil.example";
+        assert_eq!(refused, (421, why.to_owned()), "{path}");
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(http, path, "host: balancer.example\r\n").status, 200, "{path}");
+    }
+    assert_eq!(get(http, "http://evil.example/metrics", "host: localhost\r\n").status, 421);
+    assert_eq!(get(http, "http://routes.example/metrics", "host: routes.example\r\n").status, 200);
+    assert_eq!(get(http, "/metrics", "").status, 400);
+
+    // A page of another site has no token; whoever shows it may use any name.
+    let (http, _closed) = start(&["--http-token", &token]);
+    let shown = format!("host: server-a.example:4712\r\nauthorization: Bearer {TOKEN}\r\n");
+    assert_eq!(get(http, "/metrics", &shown).status, 200);
+    for headers in ["", "authorization: Bearer another-token-than-that\r\n"] {
+        let headers = format!("host: server-a.example:4712\r\n{headers}");
+        assert_eq!((get(http, "/metrics", &headers).status, get(http, "/", &headers).status), (421, 421));
+    }
+
+    let ended = run(&["server", "--http-host", "routes.example:4712"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr[0].contains("it is no name: without a port"), "{:?}", ended.stderr);
+}
+
+#[test]
 fn everything_is_only_read() {
     let web = Web::start(&[]);
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
