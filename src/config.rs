@@ -41,9 +41,10 @@ pub struct Config {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub session_stale_time: Duration,
     /// Seconds for which this node asks its servers to keep its routes when its process goes away (HELLO's
-    /// `restartTime`). Default 10.
+    /// `restartTime`). A server may grant fewer: [`SessionInfo::restart_time`](crate::SessionInfo::restart_time). Default 10.
     pub restart_time: u32,
-    /// The most seconds that this node, as a server, grants a client's `restartTime`. Default 60.
+    /// The most seconds for which this node, as a server, retains the routes of a client whose process went away, whatever the
+    /// client asked for. Its HELLO says so to a client that asked. Zero: it retains no routes. Default 60.
     pub restart_time_max: u32,
     /// How long after its start a listening node says in its HELLO that its table may still be incomplete
     /// (`warming`); and after the loss of a client that fell silent, as it may be cut off, and others with it.
@@ -67,7 +68,8 @@ pub struct Config {
     /// What the peers that this node accepts may do; `None`: everything. [`Command::SetPolicy`](crate::Command::SetPolicy) replaces
     /// it. Default `None`.
     pub policy: Option<Policy>,
-    /// How long a shutdown may take before sessions are cut. Zero: they are cut at once. Default 800 ms.
+    /// How long a shutdown may take before sessions are cut. Zero: they are cut at once. Default 800 ms. Drivers wait for a day at
+    /// most.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub shutdown_timeout: Duration,
     /// Seeds hash maps and the jitter of the back-off. Same seed, same inputs, same outputs.
@@ -171,6 +173,11 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 impl Config {
+    /// Seconds for which the routes of a client are retained that asked for this many.
+    pub(crate) fn grant_restart_time(&self, asked: u32) -> u32 {
+        asked.min(self.restart_time_max)
+    }
+
     /// Checks every setting's range.
     ///
     /// # Errors

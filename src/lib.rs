@@ -139,6 +139,7 @@ mod config;
 mod error;
 pub mod fib;
 mod histogram;
+mod host;
 mod limits;
 mod node;
 mod policy;
@@ -156,11 +157,12 @@ pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
 pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
 pub use histogram::Histogram;
+pub use host::HostAddr;
 pub use limits::{Limits, PeerLimit};
 pub use node::{
     Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
-    Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, TableInfo, Transition, Transmit,
-    TransmitMode,
+    Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, ShortRestartTime, TableInfo,
+    Transition, Transmit, TransmitMode,
 };
 pub use policy::{
     Denied, Grant, KindSet, NextHopSet, ParseKindSetError, ParsePeerNameError, ParsePeerPatternError,

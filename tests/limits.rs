@@ -108,6 +108,40 @@ fn who_went_over_a_limit_is_kept_out_for_longer_each_time_and_nobody_else() {
     assert_eq!(closed(&rig, CloseKind::KeptOut), 8);
 }
 
+/// Two hosts on two links may have the same link-local address.
+#[test]
+fn link_local_peers_on_different_links_have_their_own_limits_and_bans() {
+    let limits = Limits { connections_per_address: 1, routes_per_peer: 1, ..Limits::default() };
+    let mut rig = server(limits);
+    let [here, there] = ["[fe80::1%2]:1025", "[fe80::1%3]:1025"].map(|remote| remote.parse().unwrap());
+    let first = rig.accept_at(here);
+    let second = rig.accept_at(there);
+    assert_eq!(rig.reason(second), None, "the first connection of its host");
+    let again = rig.accept_at(here);
+    assert_eq!(rig.reason(again), over(&rig, PeerLimit::ConnectionsPerAddress));
+
+    rig.open(first, OURS);
+    rig.say(first, &adds(0..2));
+    assert_eq!(rig.reason(first), over(&rig, PeerLimit::RoutesPerPeer));
+    rig.end(second, TransportEnd::Eof);
+    let (banned, neighbour) = (rig.accept_at(here), rig.accept_at(there));
+    assert!(matches!(rig.reason(banned), Some(CloseReason::KeptOut(_))));
+    assert_eq!(rig.reason(neighbour), None);
+}
+
+#[test]
+fn a_link_local_peer_does_not_pay_for_its_namesake_on_another_link() {
+    let mut rig = server(Limits { routes: 6, ..Limits::default() });
+    // Together they would have the most.
+    let namesakes = ["[fe80::1%2]:1025", "[fe80::1%3]:1025"].map(|remote| rig.join_named(remote, None, OURS));
+    let greedy = rig.join_from(addr(1), OURS);
+    rig.say(namesakes[0], &adds(0..2));
+    rig.say(namesakes[1], &adds(10..12));
+    rig.say(greedy, &adds(20..23));
+    assert_eq!(rig.reason(greedy), over(&rig, PeerLimit::Routes));
+    assert!(namesakes.into_iter().all(|conn| rig.is_open(conn)));
+}
+
 #[test]
 fn when_all_have_too_many_routes_the_address_with_the_most_pays_whoever_came_last() {
     let mut rig = server(Limits { routes: 10, ..Limits::default() });

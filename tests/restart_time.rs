@@ -4,7 +4,7 @@ mod sim;
 
 use std::time::Duration;
 
-use metalbond::{Close, Command, Config, ConnId, TransportEnd, Vni};
+use metalbond::{Close, Command, Config, ConnId, SessionState, ShortRestartTime, TransportEnd, Vni};
 use sim::model::Routes;
 use sim::rig::{LEGACY, LEGACY_SERVER, NO_GRACE, OUR_SERVER, OURS, Rig, route};
 use sim::wire::{Hello, Msg, hex};
@@ -54,6 +54,89 @@ fn a_stranger_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
     assert_eq!(rig.heard_routes(third), []);
 }
 
+/// Behind one address, a NAT for example, there may be many clients: the names in their certificates tell them apart.
+#[test]
+fn a_client_of_another_name_at_the_same_address_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
+    let addr = "[2001:db8::9]:1025";
+    for names in
+        [&["dns:h8.example.org"][..], &["dns:h7.example.org", "uri:spiffe://cluster"], &["uri:spiffe://cluster"]]
+    {
+        let (mut rig, client, third) = server_with_a_named_client(addr, &["dns:h7.example.org"]);
+        rig.end(client, TransportEnd::Reset);
+        let other = rig.join_named(addr, Some(names), OURS);
+        take_over_and_withdraw(&mut rig, other);
+        assert_eq!(rig.table(23), Routes::from([route(1, 1), route(2, 1)]), "{names:?}");
+        live(&mut rig, 9, third);
+        assert_eq!(rig.heard_routes(third), [], "{names:?}");
+        live(&mut rig, 1, third);
+        assert_eq!(rig.heard_routes(third).len(), 2, "the restart time is over");
+    }
+}
+
+#[test]
+fn a_session_without_a_name_takes_nothing_over_from_a_client_that_had_one() {
+    let addr = "[2001:db8::9]:1025";
+    let (mut rig, client, third) = server_with_a_named_client(addr, &["dns:h7.example.org"]);
+    rig.end(client, TransportEnd::Reset);
+    for other in [rig.join(OURS), rig.join_named(addr, Some(&[]), OURS)] {
+        take_over_and_withdraw(&mut rig, other);
+    }
+    live(&mut rig, 9, third);
+    assert_eq!(rig.heard_routes(third), []);
+    assert_eq!(rig.table(23), Routes::from([route(1, 1), route(2, 1)]));
+}
+
+/// A pod that is started again on another host, or a host that has another address now.
+#[test]
+fn a_client_with_the_same_names_takes_its_routes_over_wherever_it_comes_from() {
+    let (mut rig, client, third) =
+        server_with_a_named_client("[2001:db8::9]:1025", &["dns:h7.example.org", "uri:spiffe://cluster"]);
+    rig.end(client, TransportEnd::Reset);
+    let names = ["uri:spiffe://cluster", "dns:h7.example.org", "dns:h7.example.org"];
+    let again = rig.join_named("192.0.2.77:4000", Some(&names), OURS);
+    rig.say(again, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.live(11, &[again, third]);
+    assert_eq!(rig.heard_routes(third), []);
+    rig.say(again, &[Msg::Remove(route(1, 1))]);
+    assert_eq!(rig.heard_routes(third), [Msg::Remove(route(1, 1))], "it is the only announcer");
+}
+
+/// The usual upgrade: the process that comes back has a certificate, the one that went away had none.
+#[test]
+fn a_client_without_a_name_is_taken_over_by_one_with_a_name_at_the_same_address() {
+    for had_certificate in [false, true] {
+        let mut rig = Rig::server();
+        let addr = "[2001:db8::9]:1025";
+        let third = rig.join_from("2001:db8::3".parse().unwrap(), OURS);
+        rig.say(third, &[Msg::Subscribe(VNI)]);
+        // A certificate without a name that counts is like none.
+        let client = if had_certificate { rig.join_named(addr, Some(&[]), OURS) } else { rig.join(OURS) };
+        rig.say(client, &[Msg::Add(route(1, 1))]);
+        rig.end(client, TransportEnd::Eof);
+        let again = rig.join_named(addr, Some(&["dns:h7.example.org"]), OURS);
+        rig.say(again, &[Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))]);
+        let told = [Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))];
+        assert_eq!(rig.heard_routes(third), told, "had a certificate: {had_certificate}");
+    }
+}
+
+#[test]
+fn a_link_local_address_is_another_host_on_another_link() {
+    let mut rig = Rig::server();
+    let third = rig.join_from("2001:db8::3".parse().unwrap(), OURS);
+    rig.say(third, &[Msg::Subscribe(VNI)]);
+    let client = rig.join_named("[fe80::1%2]:1025", None, OURS);
+    rig.say(client, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.heard(third);
+    rig.end(client, TransportEnd::Reset);
+    let other = rig.join_named("[fe80::1%3]:1025", None, OURS);
+    take_over_and_withdraw(&mut rig, other);
+    assert_eq!(rig.heard_routes(third), []);
+    let again = rig.join_named("[fe80::1%2]:1026", None, OURS);
+    take_over_and_withdraw(&mut rig, again);
+    assert_eq!(rig.heard_routes(third), [Msg::Remove(route(1, 1)), Msg::Remove(route(2, 1))]);
+}
+
 #[test]
 fn without_a_restart_time_the_routes_go_at_once() {
     for hello in [NO_GRACE, LEGACY] {
@@ -71,6 +154,47 @@ fn the_server_caps_the_restart_time() {
     assert_eq!(rig.heard_routes(third), []);
     live(&mut rig, 1, third);
     assert_eq!(rig.heard_routes(third).len(), 2);
+}
+
+#[test]
+fn a_server_says_to_a_client_that_asks_for_how_long_it_retains_its_routes() {
+    for (asked, max, granted) in
+        [(10, 60, 10), (120, 60, 60), (120, 300, 120), (10, 0, 0), (0, 60, 0), (u32::MAX, 7, 7)]
+    {
+        let mut rig = Rig::server_with(Config { restart_time_max: max, ..Config::default() });
+        let conn = rig.accept();
+        rig.say(conn, &[Msg::Hello(Hello { restart_time: asked, ..OURS })]);
+        let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
+        assert_eq!(hello.restart_time, granted, "{asked} s asked for, {max} s at most");
+        assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, Some(granted));
+    }
+}
+
+#[test]
+fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_asked() {
+    let short = |granted| Some(ShortRestartTime { asked: 120, granted });
+    for (server, shown, noticed) in [
+        (Hello { restart_time: 120, ..OUR_SERVER }, Some(120), None),
+        (Hello { restart_time: 300, ..OUR_SERVER }, Some(300), None),
+        (Hello { restart_time: 60, ..OUR_SERVER }, Some(60), short(Some(60))),
+        // One of version 0.1, and the reference's: no answer is no promise.
+        (OUR_SERVER, None, short(None)),
+        (LEGACY_SERVER, None, short(None)),
+    ] {
+        let mut rig = Rig::client(Config { restart_time: 120, ..Config::default() });
+        rig.reach(server);
+        assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, shown, "{server:?}");
+        let (last, before) = rig.transitions.split_last().unwrap();
+        assert_eq!((last.new, last.restart_time), (SessionState::Established, noticed), "{server:?}");
+        assert!(before.iter().all(|transition| transition.restart_time.is_none()), "once for each session");
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_no_restart_time_misses_none() {
+    let mut rig = Rig::client(Config { restart_time: 0, ..Config::default() });
+    rig.reach(LEGACY_SERVER);
+    assert!(rig.transitions.iter().all(|transition| transition.restart_time.is_none()));
 }
 
 #[test]
@@ -217,6 +341,24 @@ fn server_with_a_client_and_a_third_party(hello: Hello) -> (Rig, ConnId, ConnId)
     rig.say(third, &[Msg::Subscribe(VNI)]);
     assert_eq!(rig.heard(third), [Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
     (rig, client, third)
+}
+
+/// The same with a client whose certificate has these names.
+fn server_with_a_named_client(addr: &str, names: &[&str]) -> (Rig, ConnId, ConnId) {
+    let mut rig = Rig::server();
+    let client = rig.join_named(addr, Some(names), OURS);
+    let third = rig.join_from("2001:db8::3".parse().unwrap(), OURS);
+    rig.say(client, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.say(third, &[Msg::Subscribe(VNI)]);
+    assert_eq!(rig.heard_routes(third), [Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    (rig, client, third)
+}
+
+/// A session announces both routes, and withdraws them.
+fn take_over_and_withdraw(rig: &mut Rig, conn: ConnId) {
+    let both = [route(1, 1), route(2, 1)];
+    rig.say(conn, &both.map(Msg::Add));
+    rig.say(conn, &both.map(Msg::Remove));
 }
 
 fn live(rig: &mut Rig, secs: u64, conn: ConnId) {

@@ -169,7 +169,7 @@ fn what_a_node_tells_of_itself_is_objects() {
         transition,
         json!({
             "conn": "d0", "peer": { "id": 0, "endpoint": "server:4711" }, "remote": null, "names": null,
-            "old": "CONNECTING", "new": "RETRY", "reason": { "dial_failed": "no route" }
+            "old": "CONNECTING", "new": "RETRY", "reason": { "dial_failed": "no route" }, "restart_time": null
         }),
     );
     let messages = json!({
@@ -195,7 +195,7 @@ fn what_a_node_tells_of_itself_is_objects() {
         json!({
             "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "names": null, "rule": null, "state": "CONNECTING", "ordered": false,
             "is_server": false, "warming": false, "routes": 0, "subscriptions": 0, "lag": 0,
-            "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "counters": counters
+            "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "restart_time": null, "counters": counters
         }),
     );
 }

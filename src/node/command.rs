@@ -61,8 +61,9 @@ impl Node {
         if self.peers.len() >= self.config.peers_max {
             return Err(ApiMisuse::Limit(Limit::Peers));
         }
+        // An id is never used twice: after 2^32 peers there are none left.
         let id = PeerId(self.next_peer);
-        self.next_peer += 1;
+        self.next_peer = self.next_peer.checked_add(1).ok_or(ApiMisuse::Limit(Limit::Peers))?;
         let origin = self.rib.add_dialled_origin(id);
         let stale_time = StaleTime::of_new_peer(self.clock.now(), &self.config, self.open_sessions());
         let total = self.removed.enter(&endpoint);

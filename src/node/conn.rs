@@ -12,7 +12,7 @@ use super::{Counters, MessageCounts, Refused};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Denied, Instant, PeerId, PeerName, Permit, Vni};
+use crate::{CloseReason, ConnId, Denied, HostAddr, Instant, PeerId, PeerName, Permit, Vni};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -95,6 +95,11 @@ impl Conn {
             heard: now,
             counters: Counters::default(),
         }
+    }
+
+    /// Where it comes from, once it is connected.
+    pub(super) fn host(&self) -> Option<HostAddr> {
+        self.remote.map(HostAddr::from)
     }
 
     /// There may be something to send: puts it in the queue, unless something is under way.

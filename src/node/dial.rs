@@ -210,6 +210,7 @@ impl Node {
                     old,
                     new,
                     reason,
+                    restart_time: None,
                 }));
             }
         }

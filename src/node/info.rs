@@ -49,6 +49,11 @@ pub struct SessionInfo {
     /// The interval of KEEPALIVEs that was agreed on, in seconds; `None` before the peer's HELLO.
     #[cfg_attr(feature = "serde", serde(default))]
     pub keepalive: Option<u32>,
+    /// Seconds for which the end that accepted the connection retains the routes of the end that dialled it, when that one's
+    /// process goes away: as many as were asked for, or as many as it grants at most. `None` before the peer's HELLO, and where
+    /// a server does not say: it retains nothing, or is of version 0.1.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub restart_time: Option<u32>,
     /// What came and went.
     pub counters: Counters,
 }

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use super::conn::Conn;
 use super::jobs::Job;
@@ -10,7 +10,7 @@ use super::timers::TimerKey;
 use super::{Action, Close, Node, Transition};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::Role;
-use crate::{CloseReason, ConnId, PeerLimit, SessionState};
+use crate::{CloseReason, ConnId, HostAddr, PeerLimit, SessionState};
 
 /// Somebody who has a part of what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,16 +43,17 @@ impl Node {
             self.actions.push(Action::Close { conn: id, how: Close::Now });
             return;
         }
-        let entered = self.sources.enter(remote.ip().to_canonical(), &self.config.limits, self.clock.now());
+        let entered = self.sources.enter(remote.into(), &self.config.limits, self.clock.now());
         if let Err(reason) = entered {
             self.count(&reason);
             self.actions.push(Action::Close { conn: id, how: Close::Now });
             let (remote, old, new) = (Some(remote), SessionState::Connecting, SessionState::Closed);
-            let refused = Transition { conn: id, peer: None, remote, names: None, old, new, reason: Some(reason) };
+            let mut refused = Transition::new(id, old, new);
+            (refused.remote, refused.reason) = (remote, Some(reason));
             self.actions.push(Action::State(refused));
             return;
         }
-        self.totals.enter(&remote.ip().to_canonical());
+        self.totals.enter(&remote.into());
         let mut conn = self.new_conn(id, Role::Acceptor);
         conn.remote = Some(remote);
         self.conns.insert(id, conn);
@@ -121,31 +122,31 @@ impl Node {
         if whole(&self.rib) <= max {
             return;
         }
-        let mut shares = BTreeMap::<IpAddr, Share>::new();
+        let mut shares = BTreeMap::<HostAddr, Share>::new();
         for conn in self.conns.values().filter(|conn| conn.peer.is_none()) {
-            if let Some(remote) = conn.remote {
+            if let Some(host) = conn.host() {
                 let part = part(&self.rib, conn.origin, conn.subscriber);
-                shares.entry(remote.ip().to_canonical()).or_default().add(Holder::Conn(conn.id), part);
+                shares.entry(host).or_default().add(Holder::Conn(conn.id), part);
             }
         }
-        for &origin in self.departed.keys() {
-            if let Some(addr) = self.rib.host(origin) {
-                shares.entry(addr).or_default().add(Holder::Departed(origin), part(&self.rib, Some(origin), None));
+        for (origin, _) in self.departed.iter() {
+            if let Some(host) = self.rib.host(origin) {
+                shares.entry(host).or_default().add(Holder::Departed(origin), part(&self.rib, Some(origin), None));
             }
         }
-        let mut heaviest_first: BinaryHeap<(usize, IpAddr)> = BinaryHeap::with_capacity(shares.len());
-        for (addr, share) in &mut shares {
+        let mut heaviest_first: BinaryHeap<(usize, HostAddr)> = BinaryHeap::with_capacity(shares.len());
+        for (host, share) in &mut shares {
             share.holders.retain(|&(_, part, _)| part > 0);
             share.holders.sort_unstable();
-            heaviest_first.push((share.whole, *addr));
+            heaviest_first.push((share.whole, *host));
         }
         // Some room, so that this long look at everybody is rare.
         while whole(&self.rib) > max - max / 64
-            && let Some((left, addr)) = heaviest_first.pop()
+            && let Some((left, host)) = heaviest_first.pop()
         {
-            if let Some((_, part, holder)) = shares.get_mut(&addr).and_then(|share| share.holders.pop()) {
+            if let Some((_, part, holder)) = shares.get_mut(&host).and_then(|share| share.holders.pop()) {
                 self.dismiss(holder, limit);
-                heaviest_first.push((left - part, addr));
+                heaviest_first.push((left - part, host));
             }
         }
     }
@@ -157,9 +158,9 @@ impl Node {
         }
         let crowders = self.rib.crowders();
         let conns = self.conns.values().filter(|conn| conn.origin.is_some_and(|origin| crowders.contains(&origin)));
-        let departed = self.departed.keys().filter(|origin| crowders.contains(origin));
+        let departed = self.departed.iter().map(|(origin, _)| origin).filter(|origin| crowders.contains(origin));
         let conns = conns.map(|conn| Holder::Conn(conn.id));
-        let holders: Vec<Holder> = departed.map(|&origin| Holder::Departed(origin)).chain(conns).collect();
+        let holders: Vec<Holder> = departed.map(Holder::Departed).chain(conns).collect();
         for holder in holders {
             self.dismiss(holder, PeerLimit::NextHops);
         }
@@ -177,18 +178,18 @@ impl Node {
 
     /// An accepted connection is over.
     pub(super) fn left(&mut self, conn: &Conn, reason: &CloseReason) {
-        let Some(addr) = conn.remote.map(|remote| remote.ip().to_canonical()) else { return };
+        let Some(host) = conn.host() else { return };
         let (limits, now) = (&self.config.limits, self.clock.now());
         if matches!(reason, CloseReason::Limit { limit, .. } if limit.is_on_content()) {
-            self.sources.offend(addr, limits, now);
+            self.sources.offend(host, limits, now);
         }
-        let is_last = self.sources.leave(addr, now);
-        self.totals.leave(addr, &conn.counters, is_last, now);
+        let is_last = self.sources.leave(host, now);
+        self.totals.leave(host, &conn.counters, is_last, now);
     }
 
     /// A departed client's restart time ends before its time.
     pub(super) fn cut_grace(&mut self, origin: OriginId) {
-        if let Some(departed) = self.departed.get(&origin) {
+        if let Some(departed) = self.departed.get(origin) {
             self.timers.cancel(TimerKey::Grace(origin), departed.until);
         }
         self.end_grace(origin);
@@ -196,7 +197,7 @@ impl Node {
 
     /// A departed client's restart time is over.
     pub(super) fn end_grace(&mut self, origin: OriginId) {
-        self.departed.remove(&origin);
+        self.departed.remove(origin);
         self.leave(origin);
     }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod command;
 mod conn;
+mod departed;
 mod dial;
 mod info;
 mod input;
@@ -26,22 +27,23 @@ mod view;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
-use core::net::{IpAddr, SocketAddr};
 
 pub use info::{Announcer, Counters, Destination, MessageCounts, PeerInfo, SessionInfo, TableInfo};
 pub use input::{Command, Input};
-pub use output::{Action, Actions, Close, Peer, Refusal, Refused, Reply, Transition, Transmit, TransmitMode};
+pub use output::{
+    Action, Actions, Close, Peer, Refusal, Refused, Reply, ShortRestartTime, Transition, Transmit, TransmitMode,
+};
 
+use crate::rib::Rib;
 pub use crate::rib::{Bookmark, Entry, Moved, ParseBookmarkError};
-use crate::rib::{OriginId, Rib};
 use crate::session::Role;
 use crate::{
-    CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, Instant, PeerId, PeerName, SessionState,
+    CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, HostAddr, Instant, PeerId, SessionState,
     TransportEnd,
 };
 use clock::Clock;
 use conn::Conn;
+use departed::{Departed, DepartedClients};
 use jobs::Job;
 use shared::Shared;
 use sources::Sources;
@@ -82,8 +84,7 @@ pub struct Node {
     sources: Sources,
     /// How often the policy was replaced.
     policies: u32,
-    /// Clients that went away leaving their routes, and until when these stay.
-    departed: BTreeMap<OriginId, Departed>,
+    departed: DepartedClients,
     /// Since when tables have changed that nobody was woken for.
     dirty_since: Option<Instant>,
     /// From a change to when each subscriber was told.
@@ -91,7 +92,7 @@ pub struct Node {
     /// What came and went on connections that ended.
     past: Counters,
     /// The same by the address of an accepted peer, and by the endpoint of a configured peer that was removed.
-    totals: Totals<IpAddr>,
+    totals: Totals<HostAddr>,
     removed: Totals<Arc<str>>,
     /// How many connections ended, by why.
     closed: BTreeMap<CloseKind, u64>,
@@ -105,14 +106,6 @@ pub struct Node {
     /// The time of `warming` counts from here: since it began to listen, or last lost a client that may be back.
     warming_since: Option<Instant>,
     shutdown: Shutdown,
-}
-
-/// A client that went away leaving its routes: until when these stay, and who it was.
-#[derive(Debug)]
-struct Departed {
-    until: Instant,
-    remote: Option<SocketAddr>,
-    names: Option<Arc<[PeerName]>>,
 }
 
 /// How far the end has come.
@@ -149,7 +142,7 @@ impl Node {
             jobs: VecDeque::new(),
             received: 0,
             policies: 0,
-            departed: BTreeMap::new(),
+            departed: DepartedClients::default(),
             dirty_since: None,
             convergence: Histogram::default(),
             past: Counters::default(),
@@ -236,7 +229,7 @@ impl Node {
             return self.close(id, reason, Some(Close::Now));
         }
         if conn.timers.keepalive_due(now) {
-            conn.keepalives_due += 1;
+            conn.keepalives_due = conn.keepalives_due.saturating_add(1);
         }
         self.mark_ready(id);
         self.set_conn_timer(id);
@@ -269,8 +262,18 @@ impl Node {
         conn.since = now;
         let (peer, remote, new) = (conn.peer, conn.remote, conn.session.state());
         let names = conn.names.clone();
+        let restart_time = self.short_restart_time(id);
         let peer = peer.and_then(|peer| self.named(peer));
-        self.actions.push(Action::State(Transition { conn: id, peer, remote, names, old, new, reason: None }));
+        let transition = Transition { conn: id, peer, remote, names, old, new, reason: None, restart_time };
+        self.actions.push(Action::State(transition));
+    }
+
+    /// Says whether the server at the other end of a session that has just opened retains this node's routes for a shorter time
+    /// than it was asked to, or does not say for how long.
+    fn short_restart_time(&self, id: ConnId) -> Option<ShortRestartTime> {
+        let conn = self.conns.get(&id).filter(|conn| conn.peer.is_some() && conn.session.is_established())?;
+        let (asked, granted) = (self.config.restart_time, conn.session.hello()?.restart_time);
+        (granted < asked).then_some(ShortRestartTime { asked, granted: (granted > 0).then_some(granted) })
     }
 
     fn named(&self, id: PeerId) -> Option<Peer> {
@@ -300,7 +303,8 @@ impl Node {
             }
         };
         let (remote, names) = (conn.remote, conn.names);
-        let transition = Transition { conn: id, peer, remote, names, old, new, reason: Some(reason) };
+        let reason = Some(reason);
+        let transition = Transition { conn: id, peer, remote, names, old, new, reason, restart_time: None };
         self.actions.push(Action::State(transition));
         if self.shutdown == Shutdown::Cleanup && self.conns.is_empty() {
             self.terminate();
@@ -320,16 +324,15 @@ impl Node {
                 | CloseReason::ResetRequested
                 | CloseReason::PolicyChanged
         );
-        let asked = conn.session.hello().map_or(0, |hello| hello.restart_time);
-        let grace = asked.min(self.config.restart_time_max);
+        let grace = conn.session.hello().map_or(0, |hello| self.config.grant_restart_time(hello.restart_time));
         // It may leave before the node has come to it with a new policy.
         let held = self.permit_of(conn.names.as_deref(), conn.remote);
         if host_stands && grace > 0 && self.rib.route_count(origin) > 0 && held.is_ok() {
-            self.rib.depart(origin);
             let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), until);
             let (remote, names) = (conn.remote, conn.names.clone());
-            self.departed.insert(origin, Departed { until, remote, names });
+            let client = self.departed.insert(origin, Departed { until, remote, names });
+            self.rib.depart(origin, client);
             if conn.policy != self.policies {
                 self.filter(origin, held);
             }

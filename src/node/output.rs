@@ -131,12 +131,27 @@ pub struct Transition {
     pub new: SessionState,
     /// Why, where it is the end of something.
     pub reason: Option<CloseReason>,
+    /// Where a session with a server has just opened: whether that server retains this node's routes for a shorter time than it
+    /// was asked to. Worth a line in the log when it changes. `None`: as long as it was asked to.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub restart_time: Option<ShortRestartTime>,
+}
+
+/// A server retains this node's routes for a shorter time than it was asked to when this node's process goes away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ShortRestartTime {
+    /// The seconds that it was asked for: [`Config::restart_time`](crate::Config::restart_time).
+    pub asked: u32,
+    /// The seconds that it grants. `None`: it does not say. It retains nothing, or is of version 0.1, which retains routes for
+    /// 60 s at most; the reference's servers retain nothing.
+    pub granted: Option<u32>,
 }
 
 impl Transition {
     /// A change of which nothing more is known. A node makes its own; this is for whoever tests what becomes of them.
     pub const fn new(conn: ConnId, old: SessionState, new: SessionState) -> Self {
-        Self { conn, peer: None, remote: None, names: None, old, new, reason: None }
+        Self { conn, peer: None, remote: None, names: None, old, new, reason: None, restart_time: None }
     }
 }
 

@@ -70,7 +70,7 @@ impl Node {
         let permits = self
             .departed
             .iter()
-            .map(|(&origin, departed)| (origin, self.permit_of(departed.names.as_deref(), departed.remote)));
+            .map(|(origin, departed)| (origin, self.permit_of(departed.names.as_deref(), departed.remote)));
         for (origin, permit) in permits.collect::<alloc::vec::Vec<_>>() {
             match permit {
                 Err(NotAllowed) => self.cut_grace(origin),
@@ -129,7 +129,7 @@ impl Node {
         };
         let id = conn.as_ref().map(|conn| conn.id);
         if let Some((route, why, count)) = filter.out {
-            let (remote, names) = match (conn, self.departed.get(&filter.origin)) {
+            let (remote, names) = match (conn, self.departed.get(filter.origin)) {
                 (Some(conn), _) => {
                     conn.was_refused = true;
                     conn.counters.refused_routes += count;

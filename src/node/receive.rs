@@ -74,8 +74,8 @@ impl Node {
         conn.timers.step(now, uptime, &conn.session, self.config.keepalive.min(hello.keepalive));
         match conn.peer {
             None => {
-                let host = conn.remote.map(|remote| remote.ip().to_canonical());
-                let origin = self.rib.add_origin(hello.is_server, id, host);
+                let successor_of = self.departed.keys_of(conn.names.as_deref(), conn.remote);
+                let origin = self.rib.add_origin(hello.is_server, id, conn.host(), successor_of);
                 let viewer = if hello.is_server { Viewer::Server } else { Viewer::Client(self.rib.key(origin)) };
                 conn.origin = Some(origin);
                 conn.subscriber = Some(self.rib.add_subscriber(viewer, Some(id)));

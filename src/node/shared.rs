@@ -7,7 +7,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::rib::{Order, Position, TableId, Viewer, Walked};
+use crate::rib::{Order, Position, TableVersion, Viewer, Walked};
 
 /// At most this many bytes of encodings are kept.
 const CAPACITY: usize = 2 << 20;
@@ -15,8 +15,7 @@ const CAPACITY: usize = 2 << 20;
 /// Equal keys, equal bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
-    pub(super) table: TableId,
-    pub(super) version: u64,
+    pub(super) version: TableVersion,
     pub(super) position: Position,
     pub(super) viewer: Viewer,
     pub(super) order: Order,

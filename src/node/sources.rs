@@ -2,15 +2,14 @@
 //! out for a time.
 
 use alloc::collections::BTreeMap;
-use core::net::IpAddr;
 
 use super::offences::Offences;
 use super::pace::Bucket;
-use crate::{CloseReason, Instant, Limits, Pacing, PeerLimit};
+use crate::{CloseReason, HostAddr, Instant, Limits, Pacing, PeerLimit};
 
 #[derive(Debug)]
 pub(super) struct Sources {
-    by_addr: BTreeMap<IpAddr, Source>,
+    by_addr: BTreeMap<HostAddr, Source>,
     /// At this many addresses, those are looked for that can be forgotten.
     tidy_at: usize,
     connections: usize,
@@ -35,7 +34,7 @@ impl Sources {
     ///
     /// # Errors
     /// Why it is not let in.
-    pub(super) fn enter(&mut self, addr: IpAddr, limits: &Limits, now: Instant) -> Result<(), CloseReason> {
+    pub(super) fn enter(&mut self, addr: HostAddr, limits: &Limits, now: Instant) -> Result<(), CloseReason> {
         let over = |limit| Err(CloseReason::Limit { limit, max: limits.get(limit) });
         if self.connections >= limits.connections {
             return over(PeerLimit::Connections);
@@ -59,8 +58,8 @@ impl Sources {
         Ok(())
     }
 
-    /// Notes that a connection that was let in is over. Returns whether it was the last one of its address.
-    pub(super) fn leave(&mut self, addr: IpAddr, now: Instant) -> bool {
+    /// Notes that a connection that was let in is over. Returns whether it was the last one of its host.
+    pub(super) fn leave(&mut self, addr: HostAddr, now: Instant) -> bool {
         self.connections -= 1;
         let Some(source) = self.by_addr.get_mut(&addr) else { return true };
         source.connections -= 1;
@@ -72,7 +71,7 @@ impl Sources {
     }
 
     /// A connection from here went over a limit.
-    pub(super) fn offend(&mut self, addr: IpAddr, limits: &Limits, now: Instant) {
+    pub(super) fn offend(&mut self, addr: HostAddr, limits: &Limits, now: Instant) {
         if limits.keep_out.is_zero() {
             return;
         }
@@ -87,13 +86,13 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+    use core::net::{Ipv4Addr, SocketAddr};
     use core::time::Duration;
 
     const NOW: Instant = Instant::EPOCH;
 
-    fn addr(n: u8) -> IpAddr {
-        Ipv4Addr::new(192, 0, 2, n).into()
+    fn addr(n: u8) -> HostAddr {
+        SocketAddr::from((Ipv4Addr::new(192, 0, 2, n), 1025)).into()
     }
 
     fn over(limits: &Limits, limit: PeerLimit) -> Result<(), CloseReason> {
@@ -145,7 +144,7 @@ mod tests {
         sources.leave(addr(1), later);
         let much_later = NOW + Duration::from_secs(600);
         for n in 0..64u8 {
-            sources.offend(Ipv4Addr::new(192, 0, 3, n).into(), &limits, much_later);
+            sources.offend(SocketAddr::from((Ipv4Addr::new(192, 0, 3, n), 1025)).into(), &limits, much_later);
         }
         assert!(!sources.by_addr.contains_key(&addr(1)), "forgotten");
     }

@@ -149,13 +149,17 @@ impl Node {
         let mut frames = Frames::new(mode);
         if core::mem::take(&mut conn.hello_due) {
             let is_dialler = conn.session.role() == Role::Dialler;
-            let asked = conn.session.hello().map_or(u32::MAX, |hello| hello.keepalive);
+            let theirs = conn.session.hello();
             let hello = Hello {
-                keepalive: self.config.keepalive.min(asked),
+                keepalive: self.config.keepalive.min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
                 is_server: is_listening || !is_dialler,
                 ordered: true,
                 warming: is_warming,
-                restart_time: if is_dialler { self.config.restart_time } else { 0 },
+                restart_time: if is_dialler {
+                    self.config.restart_time
+                } else {
+                    theirs.map_or(0, |hello| self.config.grant_restart_time(hello.restart_time))
+                },
             };
             frames.messages.hello += 1;
             frames.put(|out| out.extend_from_slice(&hello.encode()), 32);
@@ -362,9 +366,8 @@ impl Routes<'_> {
             let chunk = match sharing {
                 None => encode(rib, viewer),
                 Some(shared) => {
-                    let (table, version) = (pending.table, rib.version(pending.table));
-                    let viewers = viewer.anybody();
-                    let key = Key { table, version, position: position.clone(), viewer: viewers, order, limit };
+                    let (version, viewers) = (rib.version(pending.table), viewer.anybody());
+                    let key = Key { version, position: position.clone(), viewer: viewers, order, limit };
                     let chunk = shared.get_or_insert(key, || encode(rib, viewers));
                     if chunk.walked.is_exception(viewer) { encode(rib, viewer) } else { chunk.cut(viewer) }
                 }

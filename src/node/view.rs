@@ -1,10 +1,9 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
-use core::net::IpAddr;
-
 use super::{Announcer, Bookmark, Counters, Destination, Entry, Moved, Node, PeerInfo, SessionInfo, TableInfo};
 use crate::rib::{OriginId, Viewer};
-use crate::{CloseKind, Config, Histogram, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
+use crate::session::Role;
+use crate::{CloseKind, Config, Histogram, HostAddr, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
 
 impl Node {
     /// The settings.
@@ -86,6 +85,10 @@ impl Node {
                 since: conn.since,
                 heard: conn.heard,
                 keepalive: hello.map(|hello| self.config.keepalive.min(hello.keepalive)),
+                restart_time: match conn.session.role() {
+                    Role::Acceptor => hello.map(|hello| self.config.grant_restart_time(hello.restart_time)),
+                    Role::Dialler => hello.map(|hello| hello.restart_time).filter(|granted| *granted > 0),
+                },
                 counters: conn.counters,
             }
         })
@@ -99,11 +102,11 @@ impl Node {
         })
     }
 
-    /// What came and went on the connections from an address that have ended. Together with those that are open ([`sessions`](Self::sessions)) it
+    /// What came and went on the connections from a host that have ended. Together with those that are open ([`sessions`](Self::sessions)) it
     /// never falls while one is open, and for ten minutes after that; then it begins anew. It begins anew earlier if as many other
     /// addresses have left since then as there may be connections ([`Limits::connections`](crate::Limits::connections)).
-    pub fn past_counters(&self, remote: IpAddr) -> Counters {
-        self.totals.get(&remote.to_canonical())
+    pub fn past_counters(&self, host: HostAddr) -> Counters {
+        self.totals.get(&host)
     }
 
     /// How long it took from a change of a VNI's routes until a peer that is subscribed to it, and had been told everything before,

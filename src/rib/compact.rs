@@ -30,6 +30,7 @@ impl Rib {
             }
         });
         table.cut();
+        // With it the table's version is another one: walks that were kept to be shared know the hops by their old numbers.
         table.layout = *next_layout;
         *next_layout += 1;
     }
@@ -49,8 +50,6 @@ impl Table {
     fn compact_hops(&mut self, mut renamed: impl FnMut(&[Announced], u32, u32)) {
         let places = 0..self.cursors.places();
         let ahead: Vec<u32> = places.filter(|&id| !self.cursors[id].position.is_sharable()).collect();
-        // Walks that were kept to be shared know the hops by their old numbers.
-        self.version += 1;
         for (from, to) in self.hops.moves() {
             self.hops.swap(from, to);
             self.relink(from, to);

@@ -1,11 +1,11 @@
 //! What accepted peers put on the table together, and whose it is: for the limits on that.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::net::IpAddr;
 
 use super::announcers::Announced;
 use super::table::TableId;
 use super::{OriginId, Rib};
+use crate::HostAddr;
 
 /// Announcers of a route that are looked at when a destination has too many: any of them will do, and there may be thousands.
 const SAMPLE: usize = 4;
@@ -113,7 +113,7 @@ impl Rib {
                 let peers = all.filter(|id| self.origins[id.0].standing == Standing::Peer);
                 peers.take(SAMPLE).collect::<smallvec::SmallVec<[OriginId; SAMPLE]>>()
             };
-            let mut by_host = BTreeMap::<Option<IpAddr>, usize>::new();
+            let mut by_host = BTreeMap::<Option<HostAddr>, usize>::new();
             let mut held = 0;
             for announcers in hops() {
                 steps += 1;

@@ -2,7 +2,8 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::net::IpAddr;
+
+use smallvec::SmallVec;
 
 use super::Rib;
 use super::announcers::has_local;
@@ -11,7 +12,7 @@ use super::digest;
 use super::load::Standing;
 use super::table::{Hop, TableId};
 use super::visibility::{self, Visibility};
-use crate::{Announcer, ConnId, PeerId, Route, Vni};
+use crate::{Announcer, ConnId, HostAddr, PeerId, Route, Vni};
 
 /// An origin's number, while it has routes or a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,6 +21,24 @@ pub(crate) struct OriginId(pub(super) u32);
 impl OriginId {
     /// This node.
     pub(crate) const LOCAL: Self = Self(0);
+
+    #[cfg(test)]
+    pub(crate) const fn from_number(n: u32) -> Self {
+        Self(n)
+    }
+}
+
+/// The number of a departed client's identity. Its meaning is the caller's business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ClientKey(pub(crate) u64);
+
+/// An origin that went away while its routes are retained.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    /// Which client it was.
+    pub(super) client: ClientKey,
+    /// The key of the next origin at that time: earlier sessions are older than the departure.
+    pub(super) at: u64,
 }
 
 /// A route, by its place in the tables.
@@ -41,7 +60,9 @@ pub(super) struct Origin {
     pub(super) is_dialled: bool,
     pub(super) standing: Standing,
     /// The address that it comes from, if it was accepted.
-    pub(super) host: Option<IpAddr>,
+    pub(super) host: Option<HostAddr>,
+    /// The departed clients that it may be: it takes a retained route of theirs over when it announces it.
+    pub(super) successor_of: SmallVec<[ClientKey; 2]>,
     /// The first `stale` of them are left from a session that is over.
     pub(super) routes: Vec<RouteRef>,
     pub(super) stale: usize,
@@ -51,20 +72,27 @@ pub(super) struct Origin {
     /// withdrawn so.
     pub(super) by_table: Option<ByTable>,
     pub(super) taken: ByTable,
-    /// Set when it went away leaving its routes: sessions of its host with this key or a later one take them over.
-    pub(super) departed: Option<u64>,
+    /// Set when it went away while its routes are retained.
+    pub(super) departed: Option<Departure>,
 }
 
 impl Rib {
-    /// A session that announces. `is_server`: it listens itself.
-    pub(crate) fn add_origin(&mut self, is_server: bool, conn: ConnId, host: Option<IpAddr>) -> OriginId {
+    /// Adds a session that announces. `is_server`: it listens itself. `successor_of`: the departed clients that it may be.
+    pub(crate) fn add_origin(
+        &mut self,
+        is_server: bool,
+        conn: ConnId,
+        host: Option<HostAddr>,
+        successor_of: SmallVec<[ClientKey; 2]>,
+    ) -> OriginId {
         let id = self.insert_origin(is_server, Announcer::Conn(conn), Standing::Peer);
-        self.origins[id.0].host = host;
+        let origin = &mut self.origins[id.0];
+        (origin.host, origin.successor_of) = (host, successor_of);
         id
     }
 
     /// Where an accepted peer comes from.
-    pub(crate) fn host(&self, id: OriginId) -> Option<IpAddr> {
+    pub(crate) fn host(&self, id: OriginId) -> Option<HostAddr> {
         self.origins[id.0].host
     }
 
@@ -87,6 +115,7 @@ impl Rib {
             is_dialled: matches!(owner, Announcer::Peer(_)),
             standing,
             host: None,
+            successor_of: SmallVec::new(),
             routes: Vec::new(),
             stale: 0,
             vnis: BTreeMap::new(),
@@ -134,11 +163,11 @@ impl Rib {
         self.stale_dialled += if origin.is_dialled { fresh } else { 0 };
     }
 
-    /// Like `mark_stale`, and sessions from now on that announce one of the routes take it over.
-    pub(crate) fn depart(&mut self, id: OriginId) {
+    /// Like `mark_stale`, and sessions of this client from now on that announce one of the routes take it over.
+    pub(crate) fn depart(&mut self, id: OriginId, client: ClientKey) {
         self.mark_stale(id);
         self.orphan(id);
-        self.origins[id.0].departed = Some(self.next_key);
+        self.origins[id.0].departed = Some(Departure { client, at: self.next_key });
         self.departed.insert(id);
     }
 

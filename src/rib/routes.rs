@@ -43,11 +43,15 @@ impl Rib {
 
     /// The departed among a route's announcers from whom `origin` takes it over, with its places in their lists.
     fn departed_with(&self, announcers: &[Announced], origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
-        let Origin { key, host, .. } = self.origins[origin.0];
-        // Only what comes from the same host can be the same client: another's routes are not a stranger's to withdraw.
+        let Origin { key, ref successor_of, .. } = self.origins[origin.0];
+        if successor_of.is_empty() {
+            return SmallVec::new();
+        }
+        // Only the same client: another's routes are not a stranger's to withdraw.
         let is_older = |id: OriginId| {
-            let departed = &self.origins[id.0];
-            departed.host == host && departed.departed.is_some_and(|at| at <= key)
+            self.origins[id.0]
+                .departed
+                .is_some_and(|departed| departed.at <= key && successor_of.contains(&departed.client))
         };
         // Through the shorter of the two lists; mostly, nobody has departed.
         if self.departed.len() <= announcers.len() {

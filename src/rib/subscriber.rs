@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Rib;
 use super::cursor::Position;
-use super::table::{NIL, TableId};
+use super::table::{NIL, TableId, TableVersion};
 use super::visibility::Viewer;
 use super::walk::Walked;
 use crate::{ConnId, Instant, Vni};
@@ -218,9 +218,9 @@ impl Rib {
         self.tables[table.0].cursors.len() == 1
     }
 
-    /// What the table's walks tell has changed if this has.
-    pub(crate) fn version(&self, table: TableId) -> u64 {
-        self.tables[table.0].version
+    /// The version of what the table's walks tell.
+    pub(crate) fn version(&self, table: TableId) -> TableVersion {
+        self.tables[table.0].version()
     }
 
     /// The walk is done, as far as `walked`. Other VNIs of the subscriber come first now. Since when that was to be told of which

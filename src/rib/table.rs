@@ -22,6 +22,18 @@ use crate::{Prefix, Vni};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct TableId(pub(super) u32);
 
+/// The state of a table's contents. It is never the same for two tables, even if the second one has the first one's number or
+/// VNI, nor for one table before and after a change that a walk would tell. Equal versions and equal positions therefore mean
+/// equal walks.
+///
+/// It is a pair because no single counter would do: a counter of the table alone would start anew with the next table, and a
+/// range for each table would run out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct TableVersion {
+    layout: u64,
+    changes: u64,
+}
+
 /// No hop.
 pub(super) const NIL: u32 = u32::MAX;
 /// Destinations with more next hops than this have them in the table's hash index; a list is quicker below.
@@ -124,8 +136,8 @@ pub(super) struct Table {
     pub(super) layout: u64,
     /// Of the routes that somebody announces.
     pub(super) digest: u64,
-    /// Changes with every change of what a walk would tell.
-    pub(super) version: u64,
+    /// How often what a walk would tell has changed; the places of hops are a matter of `layout`.
+    changes: u64,
     /// Hops that somebody announces.
     pub(super) live: usize,
     /// Hops that are tombstones.
@@ -152,10 +164,14 @@ impl Table {
             is_dirty: false,
             layout: 0,
             digest: 0,
-            version: 0,
+            changes: 0,
             live: 0,
             dead: 0,
         }
+    }
+
+    pub(super) fn version(&self) -> TableVersion {
+        TableVersion { layout: self.layout, changes: self.changes }
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -329,7 +345,7 @@ impl Table {
         if was == now {
             return None;
         }
-        self.version += 1;
+        self.changes += 1;
         self.live += usize::from(was == Visibility::NONE);
         self.live -= usize::from(now == Visibility::NONE);
         if was.is_visible_to(Viewer::Local) != now.is_visible_to(Viewer::Local) {
@@ -384,7 +400,7 @@ impl Table {
     /// The announcers of a hop changed, and those who would see a difference do not subscribe.
     pub(super) fn set_unnoticed(&mut self, id: u32, now: Visibility) {
         self.hops[id].now = now;
-        self.version += 1;
+        self.changes += 1;
     }
 
     fn bury(&mut self) {

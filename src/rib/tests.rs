@@ -10,8 +10,10 @@ extern crate std;
 
 mod pieces;
 mod sinks;
+mod versions;
 
 use proptest::prelude::*;
+use smallvec::SmallVec;
 
 use super::*;
 use crate::{Announcer, ConnId, Instant, NextHop, Prefix, Route};
@@ -320,7 +322,7 @@ fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, or
 }
 
 fn add_origin(rib: &mut Rib, peer: usize) -> OriginId {
-    let id = rib.add_origin(SERVERS[peer], ConnId::accepted(peer as u64), None);
+    let id = rib.add_origin(SERVERS[peer], ConnId::accepted(peer as u64), None, SmallVec::new());
     if IS_LEGACY[peer] {
         rib.keep_by_table(id);
     }

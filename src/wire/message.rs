@@ -37,7 +37,8 @@ pub struct Hello {
     pub ordered: bool,
     /// Capability bit 1, `warming`: its table may still be incomplete.
     pub warming: bool,
-    /// Seconds for which its routes are to be kept when its process goes away.
+    /// From the dialling end: seconds for which its routes are to be retained when its process goes away. From the accepting
+    /// end: seconds for which it will retain them, as many as were asked for or fewer. 0: nothing is asked, or said.
     pub restart_time: u32,
 }
 

@@ -86,10 +86,10 @@ impl Watch {
             Input::Tick => self.end_graces(now),
             Input::Accepted { conn, remote } => {
                 self.accepted.insert(*conn, Accepted::new(*conn));
-                self.model.join(*conn, remote.ip());
+                self.model.join(*conn, *remote);
                 self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
             }
-            Input::Identified { .. } => {}
+            Input::Identified { conn, names } => self.model.identify(*conn, names),
             Input::Connected { conn, .. } => {
                 if let Some(dialled) = self.dialled.get_mut(conn) {
                     dialled.is_connected = true;
@@ -339,6 +339,16 @@ impl Watch {
             dialled.hello
         } else if let Some(accepted) = self.accepted.get_mut(&transmit.conn) {
             accepted.transmit(&self.model, &self.leaving, &msgs, self.strict);
+            let asked = accepted.hello.map_or(0, |hello| hello.restart_time);
+            for msg in &msgs {
+                if let Msg::Hello(hello) = msg {
+                    assert_eq!(
+                        hello.restart_time,
+                        asked.min(self.config.restart_time_max),
+                        "the restart time's answer"
+                    );
+                }
+            }
             accepted.hello
         } else {
             panic!("bytes for {}, which is over", transmit.conn);

@@ -1,9 +1,9 @@
 //! What should be: protocol.md's A(p), S(p) and View(s) as plain sets, for one node. Pure; no bytes, no time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use metalbond::{ConnId, Prefix, Route, Vni};
+use metalbond::{ConnId, HostAddr, PeerName, Prefix, Route, Vni};
 
 use super::policies;
 
@@ -29,6 +29,9 @@ struct Peer {
     asked: BTreeSet<Vni>,
     is_server: bool,
     host: Option<IpAddr>,
+    /// Where it comes from, with its link, and the names that it proves: that is what it is recognised by.
+    from: Option<HostAddr>,
+    names: BTreeSet<PeerName>,
     /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
     since: u64,
 }
@@ -43,6 +46,11 @@ pub(crate) struct Model {
 }
 
 impl Peer {
+    /// Whether it is the same client as one that has departed.
+    fn is_again(&self, departed: &Self) -> bool {
+        if departed.names.is_empty() { self.from == departed.from } else { self.names == departed.names }
+    }
+
     fn may_announce(&self, policy: u8, route: &Route) -> bool {
         self.host.is_none_or(|host| policies::may_announce(policy, host, route))
     }
@@ -59,8 +67,16 @@ impl Model {
     }
 
     /// From this address.
-    pub(crate) fn join(&mut self, conn: ConnId, host: IpAddr) {
-        self.peers.insert(Who::Live(conn), Peer { host: Some(host), ..Peer::default() });
+    pub(crate) fn join(&mut self, conn: ConnId, remote: SocketAddr) {
+        let (host, from) = (Some(remote.ip()), Some(remote.into()));
+        self.peers.insert(Who::Live(conn), Peer { host, from, ..Peer::default() });
+    }
+
+    /// With these names in its certificate.
+    pub(crate) fn identify(&mut self, conn: ConnId, names: &[PeerName]) {
+        if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
+            peer.names = names.iter().cloned().collect();
+        }
     }
 
     pub(crate) fn set_server(&mut self, conn: ConnId, is_server: bool) {
@@ -100,9 +116,9 @@ impl Model {
             return;
         }
         peer.announces.insert(route);
-        let (since, host) = (peer.since, peer.host);
+        let announcer = Peer { since: peer.since, from: peer.from, names: peer.names.clone(), ..Peer::default() };
         for (departed, peer) in &mut self.peers {
-            if matches!(departed, Who::Departed(_)) && peer.since < since && peer.host == host {
+            if matches!(departed, Who::Departed(_)) && peer.since < announcer.since && announcer.is_again(peer) {
                 peer.announces.remove(&route);
             }
         }

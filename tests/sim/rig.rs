@@ -2,7 +2,7 @@
 //! says so; what the node sends is written at once, except to peers that stall.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,8 +120,12 @@ impl Rig {
     }
 
     pub(crate) fn accept_from(&mut self, addr: IpAddr) -> ConnId {
+        self.accept_at((addr, 1025).into())
+    }
+
+    pub(crate) fn accept_at(&mut self, remote: SocketAddr) -> ConnId {
         let conn = self.seat.next_conn();
-        self.feed(Input::Accepted { conn, remote: (addr, 1025).into() });
+        self.feed(Input::Accepted { conn, remote });
         conn
     }
 
@@ -132,11 +136,27 @@ impl Rig {
 
     pub(crate) fn join_from(&mut self, addr: IpAddr, hello: Hello) -> ConnId {
         let conn = self.accept_from(addr);
+        self.open(conn, hello);
+        conn
+    }
+
+    /// A client comes in from this address and port, shows a certificate with these names, if any, and opens its session.
+    pub(crate) fn join_named(&mut self, remote: &str, names: Option<&[&str]>, hello: Hello) -> ConnId {
+        let conn = self.accept_at(remote.parse().unwrap());
+        if let Some(names) = names {
+            let names = names.iter().map(|name| name.parse().unwrap()).collect();
+            self.feed(Input::Identified { conn, names });
+        }
+        self.open(conn, hello);
+        conn
+    }
+
+    /// A client opens its session.
+    pub(crate) fn open(&mut self, conn: ConnId, hello: Hello) {
         self.say(conn, &[Msg::Hello(hello)]);
         self.say(conn, &[Msg::Keepalive]);
         let heard = self.heard(conn);
         assert!(matches!(heard[..], [Msg::Hello(_), Msg::Keepalive]), "{heard:?}");
-        conn
     }
 
     /// Time passes until a dial is under way.

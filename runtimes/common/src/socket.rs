@@ -1,7 +1,7 @@
 //! Sockets: how they are made and set up, and what their errors mean. System calls that do not wait.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,9 +62,13 @@ pub fn prepare(socket: SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The address of the far end as people write it: IPv4 on an IPv6 socket is IPv4.
+/// The address of the far end as people write it: IPv4 on an IPv6 socket is IPv4. A link-local address keeps its scope id,
+/// without which it says nothing.
 pub fn remote(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+    match addr.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
+        IpAddr::V6(_) => addr,
+    }
 }
 
 /// Reads what a non-blocking socket has now, at most [`READ`] bytes; none at the end of the stream. The bytes are in no
@@ -112,6 +116,14 @@ mod tests {
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         let (_, addr) = listener.accept().unwrap();
         assert_eq!(remote(addr), client.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_link_local_address_keeps_its_link() {
+        for addr in ["[fe80::1%2]:1", "[2001:db8::1]:1", "192.0.2.1:1"] {
+            assert_eq!(remote(addr.parse().unwrap()).to_string(), addr);
+        }
+        assert_eq!(remote("[::ffff:192.0.2.1]:1".parse().unwrap()).to_string(), "192.0.2.1:1");
     }
 
     #[test]

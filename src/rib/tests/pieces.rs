@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_table_is_looked_at_in_pieces_until_it_is_rearranged() {
     let mut rib = Rib::new(7, usize::MAX);
-    let origin = rib.add_origin(false, ConnId::accepted(0), None);
+    let origin = rib.add_origin(false, ConnId::accepted(0), None, SmallVec::new());
     let routes: Vec<_> = (0..100).map(|dest| route(1, dest, 0)).collect();
     for route in &routes {
         rib.announce(origin, route);

@@ -105,7 +105,7 @@ impl Bench {
         let conn = self.rig.seat.next_conn();
         if !self.closing {
             self.fars.push(Far::new(conn, None));
-            self.model.join(conn, host.into());
+            self.model.join(conn, (host, 1025).into());
         }
         self.feed(Input::Accepted { conn, remote: (host, 1025).into() }, goes_on);
         Some(conn)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes, until, within};
 use smol::io::AsyncReadExt as _;
@@ -12,7 +12,8 @@ use smol::io::AsyncReadExt as _;
 use crate::behaviours::support::{self, ANY, Client, Table, config, established, options, server, server_with};
 use crate::driver::rustls::ClientConfig;
 use crate::driver::{
-    ApiMisuse, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState, StartOptions, TlsConfig,
+    Announcer, ApiMisuse, Changes, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState,
+    StartOptions, TlsConfig,
 };
 use crate::run;
 
@@ -120,6 +121,62 @@ fn a_revoked_client_keeps_its_session_and_gets_no_new_one() {
         client.fails("the server refused this node's certificate: it has been revoked").await;
         logged("TLS: the client's certificate has been revoked").await;
     });
+}
+
+/// There may be many clients behind one address: names tell them apart.
+#[test]
+fn only_a_client_with_the_same_names_takes_over_the_routes_that_a_departed_client_left() {
+    run(async {
+        let authority = Authority::new();
+        let (server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
+        let [h7, h8, third] = ["h7.example.org", "h8.example.org", "third"].map(|name| authority.issue(&[name]));
+        let (third, changes) = Dialler::with(config(), addr, authority.client(&third)).await;
+        third.node.subscribe(route(1, 1).vni).await.unwrap();
+        let mut told = Table::new(changes);
+        let announces = |restart_time, identity| {
+            let client = Dialler::with(Config { restart_time, ..config() }, addr, authority.client(identity));
+            async {
+                let (client, _) = client.await;
+                client.node.announce_route(route(1, 1)).await.unwrap();
+                client
+            }
+        };
+        let client = announces(30, &h7).await;
+        told.becomes(&[route(1, 1)].into()).await;
+        client.node.shutdown().await;
+        is_announced_by(&server, |all| all == [Announcer::Departed]).await;
+
+        let other = announces(30, &h8).await;
+        is_announced_by(&server, |all| all.iter().any(|announcer| *announcer != Announcer::Departed)).await;
+        other.node.withdraw_route(route(1, 1)).await.unwrap();
+        other.node.announce_route(route(2, 1)).await.unwrap();
+        told.becomes(&[route(1, 1), route(2, 1)].into()).await;
+        is_announced_by(&server, |all| all == [Announcer::Departed]).await;
+
+        let again = announces(1, &h7).await;
+        is_announced_by(&server, |all| matches!(all, [Announcer::Conn(_)])).await;
+        again.node.announce_route(route(3, 1)).await.unwrap();
+        told.becomes(&[route(1, 1), route(2, 1), route(3, 1)].into()).await;
+        assert_eq!((told.additions, told.removals), (3, 0), "of the takeover, nobody is told");
+
+        let before = Instant::now();
+        again.node.shutdown().await;
+        is_announced_by(&server, |all| all == [Announcer::Departed]).await;
+        other.node.announce_route(route(1, 1)).await.unwrap();
+        is_announced_by(&server, |all| all.len() == 2).await;
+        other.node.withdraw_route(route(1, 1)).await.unwrap();
+        told.becomes(&[route(2, 1)].into()).await;
+        assert!(before.elapsed() >= Duration::from_secs(1), "{:?}", before.elapsed());
+    });
+}
+
+/// Waits until these announce `route(1, 1)`.
+async fn is_announced_by(server: &MetalBond, expected: impl Fn(&[Announcer]) -> bool) {
+    until("these announcers", || async {
+        let all = server.route_table().announcers(route(1, 1)).await.unwrap();
+        expected(&all)
+    })
+    .await;
 }
 
 #[test]
@@ -388,10 +445,15 @@ struct Dialler {
 
 impl Dialler {
     async fn to(server: impl Into<Endpoint>, config: Arc<ClientConfig>) -> Self {
-        let tls = TlsConfig { server: None, client: Some(config) };
-        let (node, _) = MetalBond::start_with(self::config(), StartOptions::default().tls(tls)).unwrap();
+        Self::with(self::config(), server, config).await.0
+    }
+
+    /// With these settings; and its changes.
+    async fn with(config: Config, server: impl Into<Endpoint>, tls: Arc<ClientConfig>) -> (Self, Changes) {
+        let tls = TlsConfig { server: None, client: Some(tls) };
+        let (node, changes) = MetalBond::start_with(config, StartOptions::default().tls(tls)).unwrap();
         let peer = node.add_peer(server.into()).await.unwrap();
-        Self { node, peer }
+        (Self { node, peer }, changes)
     }
 
     async fn is_established(&self) {

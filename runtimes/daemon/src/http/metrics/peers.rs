@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use metalbond::HostAddr;
 use metalbond_tokio::{Counters, MessageCounts, Node, SessionState, peer_snapshots};
 use prometheus_client::registry::Unit;
 
@@ -48,7 +49,7 @@ impl Peers {
             let mut peers = BTreeMap::<String, Peer>::new();
             for snapshot in peer_snapshots(node) {
                 let (configured, session) = (snapshot.configured(), snapshot.session());
-                let host = snapshot.remote().map(|remote| remote.ip().to_canonical());
+                let host = snapshot.remote().map(HostAddr::from);
                 let name = match (configured, host) {
                     (Some(configured), _) => configured.endpoint.to_string(),
                     (None, host) => host.map(|host| host.to_string()).unwrap_or_default(),
