@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metalbond::{CloseReason, Instant, PeerId, Refusal, SessionState, Transition};
+use metalbond::{CloseReason, Instant, PeerId, Refusal, SessionState, ShortRestartTime, Transition};
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
@@ -29,6 +29,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct SessionLog {
     /// Tries in a row without a session.
     failed: HashMap<PeerId, u32>,
+    /// The servers that retain this node's routes for a shorter time than they were asked to, as they said last.
+    short_restart_times: HashMap<PeerId, ShortRestartTime>,
     strangers: Strangers,
     refusals: RefusalLog,
 }
@@ -73,6 +75,38 @@ impl SessionLog {
             Loudness::Debug => say!(debug),
             Loudness::Info => say!(info),
             Loudness::Warn => say!(warn),
+        }
+        if self.is_restart_time_news(t)
+            && let Some(ShortRestartTime { asked, granted }) = t.restart_time
+        {
+            match granted {
+                Some(granted) => warn!(
+                    peer,
+                    asked,
+                    granted,
+                    "the server retains this client's routes for fewer seconds than asked when the client's process goes away: \
+                     raise --restart-time-max at the server, or lower --restart-time here"
+                ),
+                None => info!(
+                    peer,
+                    asked,
+                    "the server does not say for how long it retains this client's routes when the client's process goes away: \
+                     it may withdraw them at once"
+                ),
+            }
+        }
+    }
+
+    /// Whether a server that has just opened a session says something else of the restart time than it said last.
+    fn is_restart_time_news(&mut self, t: &Transition) -> bool {
+        let Some(server) = t.peer.as_ref().map(|peer| peer.id) else { return false };
+        match (t.new, t.restart_time) {
+            (SessionState::Established, Some(short)) => self.short_restart_times.insert(server, short) != Some(short),
+            (SessionState::Established | SessionState::Closed, None) => {
+                self.short_restart_times.remove(&server);
+                false
+            }
+            _ => false,
         }
     }
 
@@ -232,6 +266,26 @@ mod tests {
             assert_eq!(log.loudness(NOW, &dialled(Established, Retry, Some(why()))), level);
             assert_eq!(log.loudness(NOW, &dialled(Retry, Connecting, None)), Loudness::Info);
         }
+    }
+
+    #[test]
+    fn a_short_restart_time_is_mentioned_once_for_each_server_and_again_when_it_changes() {
+        let mut log = SessionLog::default();
+        let mut opens = |server, granted: Option<Option<u32>>| {
+            log.is_restart_time_news(&dialled(Connecting, HelloSent, None));
+            let mut transition = dialled(HelloReceived, Established, None);
+            transition.peer = Some(Peer { id: PeerId(server), endpoint: "server:4711".into() });
+            transition.restart_time = granted.map(|granted| ShortRestartTime { asked: 120, granted });
+            log.is_restart_time_news(&transition)
+        };
+        assert!(!opens(1, None), "it grants all that was asked for");
+        let news = [Some(60), Some(60), Some(30), None, None].map(|granted| opens(1, Some(granted)));
+        assert_eq!(news, [true, false, true, true, false]);
+        assert!(opens(2, Some(None)), "another server");
+        assert!(!opens(1, None) && opens(1, Some(Some(60))), "it was long enough in between");
+        assert!(!log.is_restart_time_news(&accepted(HelloReceived, Established, None)));
+        assert!(!log.is_restart_time_news(&dialled(Established, Closed, None)));
+        assert_eq!(log.short_restart_times.len(), 1, "a server that is left is forgotten");
     }
 
     #[test]

@@ -94,6 +94,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_WARMING")]
     pub(crate) warming: u32,
+    /// The longest time for which the routes of a client are retained when its process goes away, whatever it asks for with
+    /// --restart-time; 0: not at all
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(default_value = "60", env = "METALBOND_RESTART_TIME_MAX")]
+    pub(crate) restart_time_max: u32,
     /// How fast routes are sent to clients of the reference implementation, which die of more than they can work off;
     /// 0: as fast as they take them
     #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
@@ -206,11 +211,12 @@ impl ClientArgs {
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
-        let warming = seconds(args.warming);
+        let (warming, restart_time_max) = (seconds(args.warming), args.restart_time_max);
         // A server subscribes to nothing but for those who follow its events, and then wherever its clients announce something: the limits
         // on what clients announce bound it.
         let subscriptions_max = usize::MAX;
-        args.limits.apply(Self { keepalive: args.keepalive, warming, pacing, subscriptions_max, ..Self::default() })
+        let keepalive = args.keepalive;
+        args.limits.apply(Self { keepalive, warming, restart_time_max, pacing, subscriptions_max, ..Self::default() })
     }
 }
 

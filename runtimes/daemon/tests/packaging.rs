@@ -138,6 +138,21 @@ fn the_settings_that_are_installed_are_good() {
     check(&packaging().join("metalbond.toml"));
 }
 
+#[test]
+fn servers_retain_routes_for_as_long_as_the_clients_ask() {
+    let clients = objects("client.yaml");
+    let settings = of_kind(&clients, "ConfigMap")[0]["data"]["metalbond.toml"].as_str().unwrap().to_owned();
+    let settings: Value = toml::from_str(&settings).unwrap();
+    let asked = settings["client"]["restart-time"].as_u64().unwrap();
+    let servers = objects("server.yaml");
+    for deployment in of_kind(&servers, "Deployment") {
+        let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let at = args.iter().position(|arg| arg == "--restart-time-max").expect("the default is lower");
+        let granted: u64 = args[at + 1].as_str().unwrap().parse().unwrap();
+        assert!(granted >= asked, "{granted} s are granted, {asked} s asked for");
+    }
+}
+
 fn objects(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(packaging().join("kubernetes").join(file)).unwrap();
     serde_saphyr::from_multiple(&text).unwrap()
@@ -163,7 +178,7 @@ fn each_server_has_an_address_of_its_own_and_clients_name_them_all() {
         assert_eq!(ports, [4711, 4712]);
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let args: Vec<_> = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-        assert_eq!(args, ["server", "--listen", "[::]:4711", "--http", "[::]:4712"]);
+        assert_eq!(args[..5], ["server", "--listen", "[::]:4711", "--http", "[::]:4712"]);
         assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
         for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
             assert_eq!(container[probe]["httpGet"]["path"], path);

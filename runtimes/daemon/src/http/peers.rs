@@ -80,6 +80,7 @@ fn shown(snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
         subscriptions: session.map_or(0, |session| session.subscriptions),
         lag: session.map_or(0, |session| session.lag),
         keepalive_seconds: session.and_then(|session| session.keepalive),
+        restart_time_seconds: session.and_then(|session| session.restart_time),
         heard_seconds: session.map(|session| ago(session.heard)).as_ref().map(Duration::as_secs_f64),
         dials: configured.map(|peer| peer.dials),
         last_close: configured.and_then(|peer| peer.last_close.as_ref()).map(ToString::to_string),

@@ -114,3 +114,30 @@ fn a_client_that_ends_to_be_restarted_leaves_its_routes_standing() {
     let _marker = Process::client(&server.addrs, &["--announce", "23#10.0.0.3/32#2001:db8::3"]);
     watcher.expect("+ 23 10.0.0.3/32 via 2001:db8::3");
 }
+
+#[test]
+fn a_client_that_is_granted_less_than_its_restart_time_says_so() {
+    let server = Server::on_loopback(&["--restart-time-max", "1", "--http", "127.0.0.1:0"]);
+    let mut client = Process::client(&server.addrs, &["--announce", ROUTE, "--restart-time", "30"]);
+    let said = client.log("retains this client's routes for fewer seconds than asked");
+    let what = [&format!("peer=\"{}\"", server.addrs[0]), "asked=30", "granted=1", "--restart-time-max", " WARN "];
+    assert!(what.iter().all(|part| said.contains(part)), "{said}");
+
+    let mut watcher = watcher(&server);
+    watcher.expect(&format!("+ {PRINTED}"));
+    client.kill();
+    // Not after the 30 seconds, nor the 60 of the default: the test would take too long.
+    let before = Instant::now();
+    watcher.expect(&format!("- {PRINTED}"));
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+}
+
+#[test]
+fn a_client_that_is_granted_its_restart_time_has_nothing_to_say_about_it() {
+    let server = Server::on_loopback(&[]);
+    let mut client = Process::client(&server.addrs, &["--announce", ROUTE, "--restart-time", "60"]);
+    client.log("ESTABLISHED");
+    client.signal(Signal::TERM);
+    let (ended, _) = client.end();
+    assert!(!ended.stderr.iter().any(|line| line.contains("retains this client's routes")), "{:?}", ended.stderr);
+}

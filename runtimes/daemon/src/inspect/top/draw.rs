@@ -136,7 +136,7 @@ mod tests {
             "NAME▲   ADDRESS                STATE             ROUTES      LAG  UPD IN/S",
             "p0      server.example:4711    ESTABLISHED            5        0         0",
             "a7      192.0.2.1:50000        ESTABLISHED            5        0         0",
-            "peers: 2; p0 dialled, keepalive 5 s, server, synced, 1.0 kB in, 2.0 MB out, dial",
+            "peers: 2; p0 dialled, keepalive 5 s, restart time 10 s, server, synced, 1.0 kB i",
             "q quit  p peers  v networks  s sort  r reverse  / filter  arrows, j, k move",
         ];
         assert_eq!(drawn(&mut screen, 80, 9), expected);

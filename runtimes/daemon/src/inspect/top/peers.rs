@@ -74,6 +74,7 @@ impl Row for PeerRow {
         let peer = &self.peer;
         let mut parts = vec![format!("{} {}", peer.name, peer.direction)];
         parts.extend(peer.keepalive_seconds.map(|seconds| format!("keepalive {seconds} s")));
+        parts.extend(peer.restart_time_seconds.map(|seconds| format!("restart time {seconds} s")));
         parts.extend(peer.is_server.then(|| "server".to_owned()));
         parts.extend(peer.warming.then(|| "warming".to_owned()));
         parts.extend(peer.synced.map(|synced| if synced { "synced".to_owned() } else { "not synced".to_owned() }));
