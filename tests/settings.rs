@@ -42,7 +42,8 @@ fn each_limit_of_zero_is_refused_by_its_name() {
 fn zeros_that_mean_something_are_taken() {
     let config = Config {
         backoff_reset: Duration::ZERO,
-        hold: Duration::ZERO,
+        hold: Some(Duration::ZERO),
+        session_stale_time: Duration::ZERO,
         restart_time: 0,
         restart_time_max: 0,
         warming: Duration::ZERO,
@@ -66,7 +67,8 @@ fn the_largest_settings_are_taken_and_no_sum_with_them_overflows() {
         backoff_min: max,
         backoff_max: max,
         backoff_reset: max,
-        hold: max,
+        hold: Some(max),
+        session_stale_time: max,
         restart_time: u32::MAX,
         restart_time_max: u32::MAX,
         warming: max,

@@ -28,8 +28,11 @@ pub(super) struct Wanted {
     /// shared table always.
     variants: HashMap<Key, BTreeMap<(Vni, Prefix), SetId>, FixedState>,
     /// Our own STANDARD routes.
-    own: HashMap<Key, SmallVec<[(Vni, Prefix, NextHop); 1]>, FixedState>,
+    own: HashMap<Key, Own, FixedState>,
 }
+
+/// Our own STANDARD routes that belong to one kernel route: a VNI's prefix with its next hop.
+type Own = SmallVec<[(Vni, Prefix, NextHop); 1]>;
 
 /// The VNIs that want a kernel route, the lowest first, each with its legs. The first one's are to be installed.
 pub(super) type Claims = SmallVec<[(Vni, Legs); 2]>;

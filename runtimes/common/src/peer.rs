@@ -30,8 +30,8 @@ impl fmt::Display for Direction {
 /// A peer, as it was when the owner was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PeerSnapshot {
-    /// A configured server, and its session unless there is none now.
-    Dialled(PeerInfo, Option<SessionInfo>),
+    /// A configured server, and its session unless there is none now. In a box, because most peers of a server are clients.
+    Dialled(Box<PeerInfo>, Option<SessionInfo>),
     /// A client that connected.
     Accepted(SessionInfo),
 }
@@ -46,7 +46,7 @@ impl PeerSnapshot {
     }
 
     /// Where the session stands; RETRY for a configured server between two of them.
-    pub const fn state(&self) -> SessionState {
+    pub fn state(&self) -> SessionState {
         match self {
             Self::Dialled(peer, _) => peer.state,
             Self::Accepted(session) => session.state,
@@ -67,7 +67,7 @@ impl PeerSnapshot {
     }
 
     /// What is known of a configured server over all its sessions; `None` for an accepted one.
-    pub const fn configured(&self) -> Option<&PeerInfo> {
+    pub fn configured(&self) -> Option<&PeerInfo> {
         match self {
             Self::Dialled(peer, _) => Some(peer),
             Self::Accepted(_) => None,
@@ -75,7 +75,7 @@ impl PeerSnapshot {
     }
 
     /// Its name as the announcer of routes.
-    pub const fn announcer(&self) -> Announcer {
+    pub fn announcer(&self) -> Announcer {
         match self {
             Self::Dialled(peer, _) => Announcer::Peer(peer.id),
             Self::Accepted(session) => Announcer::Conn(session.conn),
@@ -83,7 +83,7 @@ impl PeerSnapshot {
     }
 
     /// The notice that ends its session: a configured server is dialled again at once, an accepted one may come back.
-    pub const fn reset(&self) -> Notice {
+    pub fn reset(&self) -> Notice {
         match self {
             Self::Dialled(peer, _) => Notice::ResetPeer(peer.id),
             Self::Accepted(session) => Notice::ResetConn(session.conn),
@@ -96,7 +96,7 @@ pub fn peer_snapshots(node: &Node) -> Vec<PeerSnapshot> {
     let (dialled, accepted): (Vec<_>, Vec<_>) = node.sessions().partition(|session| session.conn.is_dialled());
     let configured = node.peers().map(|peer| {
         let session = dialled.iter().find(|session| peer.conn == Some(session.conn)).cloned();
-        PeerSnapshot::Dialled(peer, session)
+        PeerSnapshot::Dialled(Box::new(peer), session)
     });
     configured.chain(accepted.into_iter().map(PeerSnapshot::Accepted)).collect()
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::process::DEADLINE;
 
 const HELLO: u8 = 1;
-const KEEPALIVE: u8 = 2;
+pub(crate) const KEEPALIVE: u8 = 2;
 pub(crate) const UPDATE: u8 = 5;
 
 /// A frame: its type and its payload.
