@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use crate::Martian;
+
 /// Bytes that are not the protocol. The connection they came on is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -133,6 +135,8 @@ pub enum ApiMisuse {
     FixedAtStart,
     /// The node is shut down, or about to be.
     Closed,
+    /// The route's next hop is an address to which no packet can be sent.
+    MartianNextHop(Martian),
 }
 
 /// How much one node's embedder may want. The numbers are settings.
@@ -170,7 +174,7 @@ impl ApiMisuse {
             | Self::NoSuchRoute
             | Self::PeerExists
             | Self::NoSuchPeer => true,
-            Self::Limit(_) | Self::FixedAtStart | Self::Closed => false,
+            Self::Limit(_) | Self::FixedAtStart | Self::Closed | Self::MartianNextHop(_) => false,
         }
     }
 
@@ -187,6 +191,7 @@ impl fmt::Display for ApiMisuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Limit(limit) => return write!(f, "there can be no more {limit}"),
+            Self::MartianNextHop(why) => return write!(f, "no packet can be sent to the next hop: it is {why}"),
             Self::AlreadySubscribed => "already subscribed",
             Self::NotSubscribed => "not subscribed",
             Self::AlreadyAnnounced => "already announced",

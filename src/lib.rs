@@ -170,4 +170,4 @@ pub use policy::{
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use time::Instant;
-pub use types::{ConnId, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};
+pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};

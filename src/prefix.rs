@@ -116,6 +116,15 @@ impl Prefix {
         self.len <= other.len && self.contains(other.addr())
     }
 
+    /// The prefix of IPv4 addresses that these IPv4-mapped IPv6 addresses stand for (RFC 4291, section 2.5.5.2); any other
+    /// prefix as it is.
+    pub(crate) fn to_canonical(self) -> Self {
+        match (self.addr().to_canonical(), self.len.checked_sub(96)) {
+            (IpAddr::V4(addr), Some(len)) if self.is_v6 => Self { len, ..addr.into() },
+            _ => self,
+        }
+    }
+
     /// The address as it goes on the wire: 4 or 16 bytes.
     pub(crate) fn octets(&self) -> &[u8] {
         if self.is_v6 { &self.octets } else { &self.octets[..4] }
@@ -281,6 +290,22 @@ mod tests {
         let net: Prefix = "10.1.0.0/16".parse().unwrap();
         assert!(net.contains([10, 1, 255, 255].into()) && !net.contains([10, 2, 0, 0].into()));
         assert!(!net.contains("::a01:1".parse().unwrap()), "families are apart");
+    }
+
+    #[test]
+    fn a_canonical_prefix_of_ipv4_mapped_addresses_is_one_of_ipv4() {
+        for (text, canonical) in [
+            ("::ffff:10.0.0.9/128", "10.0.0.9/32"),
+            ("::ffff:10.0.0.9/104", "10.0.0.9/8"),
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+            ("::ffff:0.0.0.0/95", "::ffff:0.0.0.0/95"),
+            ("::10.0.0.9/128", "::10.0.0.9/128"),
+            ("2001:db8::/104", "2001:db8::/104"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(text.parse::<Prefix>().unwrap().to_canonical(), canonical.parse().unwrap(), "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use core::time::Duration;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{ConnId, Instant, PeerName, Prefix};
+use crate::{ConnId, Instant, PeerName, PeerPattern, Prefix};
 
 impl Serialize for Prefix {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -41,6 +41,19 @@ impl Serialize for PeerName {
 impl<'de> Deserialize<'de> for PeerName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parse(deserializer, "a name like dns:h7.example.org")
+    }
+}
+
+impl Serialize for PeerPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+// One text, unlike a set: joined by commas, a list of patterns could be read as one URI, which no peer has.
+impl<'de> Deserialize<'de> for PeerPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse(deserializer, r#"a peer like "dns:*.example.org" or "from:10.0.0.0/8""#)
     }
 }
 

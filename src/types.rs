@@ -2,7 +2,7 @@
 //! Values are valid by construction; what a peer sends is checked once, where it is decoded.
 
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 use crate::Prefix;
@@ -91,6 +91,12 @@ impl NextHop {
     pub const fn standard(addr: IpAddr) -> Self {
         Self { addr, target_vni: 0, kind: NextHopKind::Standard }
     }
+
+    /// Returns why no packet can be sent to this next hop, if that is so.
+    #[inline]
+    pub const fn martian(&self) -> Option<Martian> {
+        Martian::of(self.addr)
+    }
 }
 
 impl fmt::Display for NextHop {
@@ -103,6 +109,86 @@ impl fmt::Display for NextHop {
             write!(f, " {}", self.kind)?;
         }
         Ok(())
+    }
+}
+
+/// Why an address is a martian: an address to which another host can't send a packet, so that it can't be a next hop. A route
+/// with such a next hop is impossible: a node drops it when it receives it, and does not announce it.
+///
+/// ```
+/// use metalbond::Martian;
+///
+/// assert_eq!(Martian::of("127.0.0.1".parse()?), Some(Martian::Loopback));
+/// assert_eq!(Martian::of("::ffff:127.0.0.1".parse()?), Some(Martian::Loopback));
+/// assert_eq!(Martian::of("2001:db8::1".parse()?), None);
+/// # Ok::<_, core::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Martian {
+    /// `0.0.0.0` (RFC 1122, section 3.2.1.3) or `::` (RFC 4291, section 2.5.2).
+    Unspecified,
+    /// An address in `127.0.0.0/8` (RFC 1122, section 3.2.1.3), or `::1` (RFC 4291, section 2.5.3).
+    Loopback,
+    /// An address in `169.254.0.0/16` (RFC 3927) or `fe80::/10` (RFC 4291, section 2.5.6). It is valid on one link only, and a
+    /// route does not say on which.
+    LinkLocal,
+    /// An address in `224.0.0.0/4` (RFC 1112, section 4) or `ff00::/8` (RFC 4291, section 2.7).
+    Multicast,
+    /// `255.255.255.255`, the limited broadcast (RFC 919, section 7).
+    Broadcast,
+}
+
+impl Martian {
+    /// Returns why an address is a martian, if it is one. An IPv4-mapped IPv6 address is judged as its IPv4 address. RFC 6890
+    /// lists these addresses, multicast ones excepted, with 'Forwardable: False'.
+    #[inline]
+    pub const fn of(addr: IpAddr) -> Option<Self> {
+        match addr {
+            IpAddr::V4(addr) => Self::of_v4(addr),
+            // No martian begins with such a byte, and no IPv4-mapped address: one comparison decides about nearly every next hop.
+            IpAddr::V6(addr) if matches!(addr.octets()[0], 1..=0xfd) => None,
+            IpAddr::V6(addr) => Self::of_v6(addr),
+        }
+    }
+
+    const fn of_v4(addr: Ipv4Addr) -> Option<Self> {
+        match addr.octets() {
+            [0, 0, 0, 0] => Some(Self::Unspecified),
+            [127, ..] => Some(Self::Loopback),
+            [169, 254, ..] => Some(Self::LinkLocal),
+            [224..=239, ..] => Some(Self::Multicast),
+            [255, 255, 255, 255] => Some(Self::Broadcast),
+            _ => None,
+        }
+    }
+
+    const fn of_v6(addr: Ipv6Addr) -> Option<Self> {
+        if let Some(addr) = addr.to_ipv4_mapped() {
+            return Self::of_v4(addr);
+        }
+        match addr.segments() {
+            [0, 0, 0, 0, 0, 0, 0, 0] => Some(Self::Unspecified),
+            [0, 0, 0, 0, 0, 0, 0, 1] => Some(Self::Loopback),
+            [0xfe80..=0xfebf, ..] => Some(Self::LinkLocal),
+            [0xff00..=0xffff, ..] => Some(Self::Multicast),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Martian {
+    /// What the address is: `a loopback address` and the like.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unspecified => "the unspecified address",
+            Self::Loopback => "a loopback address",
+            Self::LinkLocal => "a link-local address",
+            Self::Multicast => "a multicast address",
+            Self::Broadcast => "the broadcast address",
+        })
     }
 }
 
@@ -219,7 +305,70 @@ impl fmt::Display for PeerId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_kind_of_martian_is_told_at_its_first_and_last_address_and_not_beside_them() {
+        use Martian::{Broadcast, LinkLocal, Loopback, Multicast, Unspecified};
+        let v4 = [
+            ("0.0.0.0", Some(Unspecified)),
+            ("0.0.0.1", None),
+            ("126.255.255.255", None),
+            ("127.0.0.0", Some(Loopback)),
+            ("127.255.255.255", Some(Loopback)),
+            ("128.0.0.0", None),
+            ("169.253.255.255", None),
+            ("169.254.0.0", Some(LinkLocal)),
+            ("169.254.255.255", Some(LinkLocal)),
+            ("169.255.0.0", None),
+            ("223.255.255.255", None),
+            ("224.0.0.0", Some(Multicast)),
+            ("239.255.255.255", Some(Multicast)),
+            ("240.0.0.0", None),
+            ("255.255.255.254", None),
+            ("255.255.255.255", Some(Broadcast)),
+        ];
+        let v6 = [
+            ("::", Some(Unspecified)),
+            ("::1", Some(Loopback)),
+            ("::2", None),
+            // IPv4-compatible addresses (RFC 4291, section 2.5.5.1) are not IPv4-mapped.
+            ("::127.0.0.1", None),
+            ("100::", None),
+            ("fdff::1", None),
+            ("fe7f:ffff::", None),
+            ("fe80::", Some(LinkLocal)),
+            ("febf:ffff::1", Some(LinkLocal)),
+            ("fec0::", None),
+            ("feff::1", None),
+            ("ff00::", Some(Multicast)),
+            ("ffff::1", Some(Multicast)),
+        ];
+        let mapped = v4.map(|(addr, martian)| (format!("::ffff:{addr}"), martian));
+        let plain = v4.into_iter().chain(v6).map(|(addr, martian)| (addr.to_string(), martian));
+        for (addr, martian) in plain.chain(mapped) {
+            assert_eq!(Martian::of(addr.parse().unwrap()), martian, "{addr}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_martian_is_what_the_standard_library_calls_by_one_of_these_names(
+            v4 in prop_oneof![any::<u32>(), (any::<u8>(), 0..2u32).prop_map(|(first, rest)| u32::from(first) << 24 | rest)],
+            v6 in prop_oneof![any::<u128>(), (any::<u16>(), 0..2u128).prop_map(|(first, rest)| u128::from(first) << 112 | rest)],
+        ) {
+            let (v4, v6) = (Ipv4Addr::from(v4), Ipv6Addr::from(v6));
+            let is_martian =
+                v4.is_unspecified() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast();
+            prop_assert_eq!(Martian::of(v4.into()).is_some(), is_martian);
+            prop_assert_eq!(Martian::of(v4.to_ipv6_mapped().into()).is_some(), is_martian);
+            let is_martian =
+                v6.is_unspecified() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast();
+            prop_assert_eq!(Martian::of(v6.into()).is_some(), is_martian);
+        }
+    }
 
     #[test]
     fn a_connection_is_read_as_it_is_printed() {

@@ -2,9 +2,12 @@
 
 mod sim;
 
-use metalbond::{CloseReason, ConnId, Counters, DecodeError, MessageType, PeerMisbehaved};
+use metalbond::{
+    ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Martian, MessageType, NextHop,
+    PeerMisbehaved, Route,
+};
 use proptest::prelude::*;
-use sim::rig::{LEGACY, OURS, Rig, route};
+use sim::rig::{LEGACY, OUR_SERVER, OURS, Rig, route};
 use sim::wire::{Hello, Msg, encode, encode_all, frame, hex, put_bytes, put_uint};
 
 #[test]
@@ -138,6 +141,107 @@ fn an_impossible_update_is_dropped_and_counted_and_never_passed_on() {
         // The session goes on.
         rig.say(announcer, &[Msg::Add(route(1, 1))]);
         assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{what}");
+    }
+}
+
+/// The addresses of next hops to which no packet can be sent, as bytes: IPv4, IPv6 and IPv4-mapped.
+const MARTIANS: [&str; 20] = [
+    "0.0.0.0",
+    "127.0.0.1",
+    "127.255.255.255",
+    "169.254.0.1",
+    "224.0.0.1",
+    "239.255.255.255",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "febf::1",
+    "ff00::",
+    "ff02::1",
+    "ffff::1",
+    "::ffff:0.0.0.0",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.1.1",
+    "::ffff:224.0.0.1",
+    "::ffff:239.1.1.1",
+    "::ffff:255.255.255.255",
+];
+
+#[test]
+fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
+    for text in MARTIANS {
+        let octets = match text.parse().unwrap() {
+            std::net::IpAddr::V4(addr) => addr.octets().to_vec(),
+            std::net::IpAddr::V6(addr) => addr.octets().to_vec(),
+        };
+        // An ordinary route; a default route, which only prost reads; one with a VNI on the far side; NAT; LB; a removal.
+        let prefix = &[10, 0, 0, 1];
+        let cases = [
+            update(0, prefix, 32, &octets, &[]),
+            update(0, &[0; 4], 0, &octets, &[]),
+            update(0, &[1; 16], 64, &octets, &[(2, 42)]),
+            update(0, prefix, 32, &octets, &[(3, 1), (4, 1), (5, 9)]),
+            update(0, prefix, 32, &octets, &[(3, 2)]),
+            update(1, prefix, 32, &octets, &[]),
+        ];
+        let mut rig = Rig::unwatched();
+        let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+        rig.say(subscriber, &[Msg::Subscribe(route(1, 1).vni)]);
+        for bytes in &cases {
+            rig.say_bytes(announcer, bytes);
+        }
+        assert!(rig.is_open(announcer), "{text}");
+        let Counters { impossible, messages_in, .. } = counters(&rig, announcer);
+        assert_eq!((impossible, messages_in.update), (cases.len() as u64, cases.len() as u64), "{text}");
+        assert_eq!((rig.heard(subscriber), rig.table(23).len()), (vec![], 0), "{text}");
+        // The session goes on.
+        rig.say(announcer, &[Msg::Add(route(1, 1))]);
+        assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{text}");
+    }
+}
+
+#[test]
+fn a_client_takes_no_martian_next_hop_from_its_server() {
+    let mut rig = Rig::client(Config::default());
+    rig.seat.is_watched = false;
+    rig.subscribe(23);
+    let conn = rig.connect();
+    rig.say(conn, &[Msg::Hello(OUR_SERVER), Msg::Keepalive]);
+    let martian = update(0, &[10, 0, 0, 1], 32, &[127, 0, 0, 1], &[]);
+    rig.say_bytes(conn, &[martian, encode(&Msg::Add(route(1, 1)))].concat());
+    assert_eq!(rig.seat.node.learned(route(1, 1).vni).collect::<Vec<_>>(), [route(1, 1)]);
+    assert_eq!((counters(&rig, conn).impossible, rig.is_open(conn)), (1, true));
+}
+
+#[test]
+fn a_node_announces_no_martian_next_hop_itself() {
+    let mut rig = Rig::client(Config::default());
+    let conn = rig.connect();
+    rig.say(conn, &[Msg::Hello(OUR_SERVER), Msg::Keepalive]);
+    rig.heard(conn);
+    for text in MARTIANS {
+        let next_hop = NextHop::standard(text.parse().unwrap());
+        let martian = Route { next_hop, ..route(1, 1) };
+        let reply = rig.command(Command::Announce(martian));
+        assert!(matches!(reply, Err(ApiMisuse::MartianNextHop(_))), "{text}: {reply:?}");
+        assert_eq!(rig.command(Command::Withdraw(martian)), Err(ApiMisuse::NoSuchRoute), "{text}");
+    }
+    assert_eq!((rig.heard(conn), rig.seat.node.announcements().count()), (vec![], 0));
+    let said = ApiMisuse::MartianNextHop(Martian::Loopback).to_string();
+    assert_eq!(said, "no packet can be sent to the next hop: it is a loopback address");
+}
+
+#[test]
+fn an_ipv4_mapped_next_hop_is_passed_on_as_it_is() {
+    let mut rig = Rig::unwatched();
+    let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
+    rig.say(subscriber, &[Msg::Subscribe(route(1, 1).vni)]);
+    let mapped = "::ffff:192.0.2.1".parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let both = [&mapped[..], &[192, 0, 2, 1]].map(|addr| update(0, &[10, 0, 0, 1], 32, addr, &[]));
+    for bytes in both {
+        rig.say_bytes(announcer, &bytes);
+        assert_eq!(rig.heard_bytes(subscriber), bytes, "each is a route of its own");
     }
 }
 

@@ -26,7 +26,8 @@ fn addr(n: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, n + 1)
 }
 
-/// Three hypervisors, of which the last is preferred; the first by three kinds of routes; and an IPv4 one.
+/// Three hypervisors, of which the last is preferred; the first by three kinds of routes; an IPv4 one, and the
+/// same as an IPv4-mapped IPv6 address.
 fn hops(mask: u8) -> Vec<NextHop> {
     let standard = |n| NextHop::standard(addr(n).into());
     let of_kind = |kind| NextHop { kind, ..standard(0) };
@@ -38,8 +39,9 @@ fn hops(mask: u8) -> Vec<NextHop> {
         of_kind(NextHopKind::Nat { from: 1, to: 2 }),
         of_kind(NextHopKind::Nat { from: 3, to: 4 }),
         NextHop::standard(IpAddr::from([192, 0, 2, 1])),
+        NextHop::standard("::ffff:192.0.2.1".parse().unwrap()),
     ];
-    (0..7).filter(|n| mask & 1 << n != 0).map(|n| all[n]).collect()
+    (0..8).filter(|n| mask & 1 << n != 0).map(|n| all[n]).collect()
 }
 
 fn settings(nexthop_objects: bool) -> FibSettings {
@@ -387,7 +389,7 @@ fn legs_of(
     let hops = wanted.iter().filter(|(dest, _)| is_here(dest)).flat_map(|(_, hops)| hops);
     let hops = hops.filter(|hop| !is_own || hop.kind != NextHopKind::Standard);
     let addrs: BTreeSet<Ipv6Addr> =
-        hops.filter_map(|hop| if let IpAddr::V6(addr) = hop.addr { Some(addr) } else { None }).collect();
+        hops.filter_map(|hop| if let IpAddr::V6(addr) = hop.addr.to_canonical() { Some(addr) } else { None }).collect();
     let is_mixed = addrs.contains(&addr(2)) && addrs.len() > 1;
     let weight = |a| if is_mixed && a == addr(2) { 99 } else { 1 };
     let legs: Legs = addrs.into_iter().map(|addr| Leg { addr, weight: weight(addr) }).collect();
@@ -531,10 +533,11 @@ fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed
 fn an_ipv4_next_hop_is_said_once_and_counted_each_time() {
     let mut world = World::new(settings(true));
     world.dump(true);
-    for n in [0, 2, 4] {
-        world.step(&Step::Change(0, n, 64));
+    // As an IPv4-mapped address it is the same one.
+    for (n, mask) in [(0, 64), (2, 128), (4, 64)] {
+        world.step(&Step::Change(0, n, mask));
     }
-    assert!(matches!(world.fib.poll_report(), Some(FibReport::Ipv4NextHop(_))));
+    assert_eq!(world.fib.poll_report(), Some(FibReport::Ipv4NextHop([192, 0, 2, 1].into())));
     assert_eq!((world.fib.poll_report(), world.fib.stats().ipv4_next_hops), (None, 3));
     assert_eq!(world.work(9, 0), 0);
 }

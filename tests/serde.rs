@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use metalbond::{
     Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Grant, Input, Instant,
-    Limit, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerMisbehaved, PeerName,
-    Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition, TransportEnd, Vni, VniSet,
+    Limit, Martian, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerMisbehaved,
+    PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition, TransportEnd, Vni, VniSet,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -141,6 +141,7 @@ fn who_announces_and_what_was_asked_in_vain_are_words_or_objects_of_one() {
     looks_like(Announcer::Departed, json!("departed"));
     looks_like(ApiMisuse::AlreadySubscribed, json!("already_subscribed"));
     looks_like(ApiMisuse::Limit(Limit::Peers), json!({ "limit": "peers" }));
+    looks_like(ApiMisuse::MartianNextHop(Martian::LinkLocal), json!({ "martian_next_hop": "link_local" }));
 }
 
 #[test]
@@ -230,6 +231,35 @@ fn a_policy_is_read_as_people_write_it_and_comes_back() {
     looks_like(Input::Identified { conn, names }, json);
     looks_like(Input::Command(Command::SetPolicy(None)), json!({ "command": { "set_policy": null } }));
     comes_back(&Input::Command(Command::SetPolicy(Some(policy))));
+}
+
+#[test]
+fn a_policy_that_would_match_nobody_or_nothing_is_refused_with_the_text_that_is_wrong() {
+    let refused = |who: serde_json::Value, prefixes: serde_json::Value| {
+        let announce = json!([{ "vnis": "all", "prefixes": prefixes }]);
+        let rule = json!({ "name": "these", "who": [who], "announce": announce });
+        serde_json::from_value::<Policy>(json!({ "peer": [rule] })).unwrap_err().to_string()
+    };
+    let pattern = r#"is not a peer like "dns:*.example.org" or "from:10.0.0.0/8": "#;
+    for (who, why) in [
+        ("dns:h7..org", "a DNS name consists of labels"),
+        ("dns:a.org, dns:b.org", "a DNS name consists of labels"),
+        ("from:fe80::1%eth0", "an address in a policy has no scope"),
+        ("from:::ffff:10.0.0.0/8", "a prefix of IPv4-mapped addresses (::ffff:...) has at least 96 bits"),
+    ] {
+        let error = refused(json!(who), json!("all"));
+        assert!(error.starts_with(&format!("{who:?} {pattern}{why}")), "{error}");
+    }
+    // Two patterns in one, which would be read as one URI.
+    assert!(
+        refused(json!(["uri:a", "uri:b"]), json!("all")).starts_with("invalid type: sequence, expected a peer like")
+    );
+    let prefixes = r#"is not prefixes like ["10.0.0.0/8", "2001:db8::/32"] or "all": neither an address nor a prefix"#;
+    for (list, text) in
+        [(json!([""]), ""), (json!(["", "10.0.0.0/8"]), ",10.0.0.0/8"), (json!(["10.0.0.0/8", ""]), "10.0.0.0/8,")]
+    {
+        assert_eq!(refused(json!("any"), list), format!("{text:?} {prefixes}"));
+    }
 }
 
 #[test]

@@ -163,11 +163,11 @@ fn legs(key: &Key, sources: &[Source], is_own: bool, settings: &FibSettings) -> 
 }
 
 /// The hypervisors among next hops that are to be installed. `refused` is told of IPv4 ones: they can't be the far end of a
-/// tunnel over IPv6.
+/// tunnel over IPv6. An IPv4-mapped IPv6 address is its IPv4 address.
 pub(super) fn sources(hops: &[NextHop], settings: &FibSettings, mut refused: impl FnMut(Ipv4Addr)) -> Sources {
     let mut sources = Sources::new();
     for hop in hops.iter().filter(|hop| !settings.exclude.contains(hop)) {
-        match hop.addr {
+        match hop.addr.to_canonical() {
             IpAddr::V6(addr) => {
                 let is_standard = hop.kind == NextHopKind::Standard;
                 sets::add(&mut sources, Source { addr, is_standard, is_other: !is_standard });

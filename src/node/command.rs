@@ -140,6 +140,10 @@ impl Node {
     }
 
     fn announce(&mut self, route: &Route) -> Result<(), ApiMisuse> {
+        // Peers would drop it, and other implementations would try to install it.
+        if let Some(why) = route.next_hop.martian() {
+            return Err(ApiMisuse::MartianNextHop(why));
+        }
         if self.own.route_count(OriginId::LOCAL) >= self.config.announcements_max
             && !self.own.is_announced(OriginId::LOCAL, route)
         {

@@ -100,7 +100,7 @@ pub enum Command {
     /// Be told of all destinations of a VNI again, each with its whole set of next hops as added. Fails with
     /// `NotSubscribed`.
     Resync(Vni),
-    /// Announce a route of this node's own. Fails with `AlreadyAnnounced` or `Limit`.
+    /// Announce a route of this node's own. Fails with `AlreadyAnnounced`, `Limit` or `MartianNextHop`.
     Announce(Route),
     /// Withdraw it. Fails with `NoSuchRoute`.
     Withdraw(Route),

@@ -57,9 +57,16 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A policy of these rules, in this order.
+    /// A policy of these rules, in this order. IPv4-mapped prefixes among their next hops become the IPv4 prefixes that they stand
+    /// for.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
-        Self { rules: rules.into_iter().map(Arc::new).collect() }
+        let canonical = |mut rule: Rule| {
+            for grant in &mut rule.announce {
+                grant.next_hops = grant.next_hops.to_canonical();
+            }
+            Arc::new(rule)
+        };
+        Self { rules: rules.into_iter().map(canonical).collect() }
     }
 
     /// Its rules, in order.

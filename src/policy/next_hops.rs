@@ -4,8 +4,10 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::{ParsePrefixSetError, PrefixSet};
+use crate::Prefix;
 
-/// Next hops that may be named: `self`, `source`, addresses and prefixes; or `any`.
+/// Next hops that may be named: `self`, `source`, addresses and prefixes; or `any`. An IPv4-mapped IPv6 address is its IPv4
+/// address here, in the set as well as in a route.
 ///
 /// ```
 /// use metalbond::NextHopSet;
@@ -37,6 +39,15 @@ impl NextHopSet {
     pub fn any() -> Self {
         Self { own: false, source: false, addrs: PrefixSet::all() }
     }
+
+    /// Returns the same set with IPv4-mapped prefixes as the IPv4 prefixes that they stand for.
+    pub(super) fn to_canonical(&self) -> Self {
+        Self { addrs: canonical(&self.addrs), ..*self }
+    }
+}
+
+fn canonical(addrs: &PrefixSet) -> PrefixSet {
+    addrs.prefixes().map(Prefix::to_canonical).collect()
 }
 
 impl fmt::Display for NextHopSet {
@@ -70,7 +81,7 @@ impl FromStr for NextHopSet {
                 "self" => own = true,
                 "source" => source = true,
                 "any" => addrs = PrefixSet::all(),
-                entry => addrs = addrs.union(&entry.parse()?),
+                entry => addrs = addrs.union(&canonical(&entry.parse()?)),
             }
         }
         Ok(Self { own, source, addrs })
@@ -90,8 +101,19 @@ mod tests {
             assert_eq!(text.parse::<NextHopSet>().unwrap().to_string(), text);
         }
         assert_eq!("10.0.0.7, self".parse::<NextHopSet>().unwrap().to_string(), "self, 10.0.0.7/32");
-        for text in ["", "me", "self,", "10.0.0.0/33"] {
+        for text in ["", "me", "self,", "10.0.0.0/33", "Self", "fe80::1%eth0", "::ffff:10.0.0.0/24"] {
             assert!(text.parse::<NextHopSet>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ipv4_mapped_next_hops_are_those_of_ipv4() {
+        for (mapped, text) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.9, self", "self, 10.0.0.9/32"),
+            ("::ffff:0.0.0.0/96, ::/0", "any"),
+        ] {
+            assert_eq!(mapped.parse::<NextHopSet>().unwrap().to_string(), text);
         }
     }
 }

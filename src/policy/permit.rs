@@ -13,7 +13,7 @@ use crate::{NextHop, NextHopKind, Prefix, Route, Vni};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Permit {
     rule: Arc<Rule>,
-    /// The addresses that `self` stands for.
+    /// The addresses that `self` stands for, canonical as `source` is: none is IPv4-mapped.
     own: SmallVec<[IpAddr; 1]>,
     source: IpAddr,
 }
@@ -24,9 +24,9 @@ impl Permit {
         let own = match names {
             None => [source].into_iter().collect(),
             Some(names) => {
-                let addrs =
-                    names.iter().filter_map(|name| if let PeerName::Ip(addr) = name { Some(*addr) } else { None });
-                addrs.collect()
+                let addr =
+                    |name: &PeerName| if let PeerName::Ip(addr) = name { Some(addr.to_canonical()) } else { None };
+                names.iter().filter_map(addr).collect()
             }
         };
         Self { rule, own, source }
@@ -78,9 +78,10 @@ impl Permit {
         if !grant.types.contains(kind) {
             return Err(Denied::Kind(kind));
         }
-        let is_own = hops.own && self.own.contains(&addr);
-        let is_source = hops.source && self.source == addr;
-        if !(is_own || is_source || hops.addrs.contains(addr)) {
+        let canonical = addr.to_canonical();
+        let is_own = hops.own && self.own.contains(&canonical);
+        let is_source = hops.source && self.source == canonical;
+        if !(is_own || is_source || hops.addrs.contains(canonical)) {
             return Err(Denied::NextHop(addr));
         }
         let targets = grant.target_vnis.as_ref().unwrap_or(&grant.vnis);

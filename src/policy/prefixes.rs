@@ -8,7 +8,8 @@ use core::str::FromStr;
 use crate::Prefix;
 
 /// All destinations that lie within one of some prefixes. What holds of a prefix holds of each address and each longer prefix
-/// in it; bits behind its length don't count.
+/// in it; bits behind its length don't count. IPv4 and IPv6 are apart: an IPv4-mapped IPv6 prefix is one of IPv6, as it is on the
+/// wire.
 ///
 /// ```
 /// use metalbond::PrefixSet;
@@ -111,11 +112,11 @@ impl fmt::Debug for PrefixSet {
 
 /// A text that is no set of prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ParsePrefixSetError(());
+pub struct ParsePrefixSetError(BadAddress);
 
 impl fmt::Display for ParsePrefixSetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("neither an address nor a prefix")
+        self.0.fmt(f)
     }
 }
 
@@ -129,14 +130,43 @@ impl FromStr for PrefixSet {
         match text.trim() {
             "all" => Ok(Self::all()),
             "none" => Ok(Self::default()),
-            text => text.split(',').map(|entry| parse(entry.trim()).ok_or(ParsePrefixSetError(()))).collect(),
+            text => text.split(',').map(|entry| parse_addresses(entry.trim()).map_err(ParsePrefixSetError)).collect(),
         }
     }
 }
 
-/// An address or a prefix.
-pub(super) fn parse(text: &str) -> Option<Prefix> {
-    text.parse::<IpAddr>().map(Prefix::from).or_else(|_| text.parse()).ok()
+/// Why a text is neither an address nor a prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum BadAddress {
+    Form,
+    Scope,
+    MappedLength,
+}
+
+impl fmt::Display for BadAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "neither an address nor a prefix",
+            Self::Scope => "an address in a policy has no scope: leave out the '%' and what follows it",
+            Self::MappedLength => {
+                "a prefix of IPv4-mapped addresses (::ffff:...) has at least 96 bits: write the IPv4 prefix instead"
+            }
+        })
+    }
+}
+
+/// Reads an address, as the prefix of it alone, or a prefix.
+pub(super) fn parse_addresses(text: &str) -> Result<Prefix, BadAddress> {
+    let prefix = text.parse::<IpAddr>().map(Prefix::from).or_else(|_| text.parse::<Prefix>());
+    match prefix {
+        // Bits behind the length don't count: `::ffff:10.0.0.0/24` would be `::/24`, which is hardly meant.
+        Ok(prefix) if prefix.is_ipv6() && prefix.addr().to_canonical().is_ipv4() && prefix.prefix_len() < 96 => {
+            Err(BadAddress::MappedLength)
+        }
+        Ok(prefix) => Ok(prefix),
+        Err(_) if text.contains('%') => Err(BadAddress::Scope),
+        Err(_) => Err(BadAddress::Form),
+    }
 }
 
 #[cfg(test)]
@@ -185,9 +215,20 @@ mod tests {
             assert_eq!(text.parse::<PrefixSet>().unwrap().to_string(), text);
         }
         assert_eq!("2001:db8::7,10.0.0.7".parse::<PrefixSet>().unwrap().to_string(), "10.0.0.7/32, 2001:db8::7/128");
-        for text in ["", "10.0.0.0/33", "10.0.0.0/8,", "h7"] {
-            assert_eq!(text.parse::<PrefixSet>(), Err(ParsePrefixSetError(())), "{text}");
+        for text in ["", "10.0.0.0/33", "10.0.0.0/8,", "h7", "010.0.0.0/8", "10.0.0.0/+8", "10.0.0.0 /8", "10/8"] {
+            assert_eq!(text.parse::<PrefixSet>(), Err(ParsePrefixSetError(BadAddress::Form)), "{text}");
         }
+        assert_eq!("fe80::1%eth0".parse::<PrefixSet>(), Err(ParsePrefixSetError(BadAddress::Scope)));
+        for text in ["::ffff:10.0.0.0/24", "::ffff:0.0.0.0/95"] {
+            assert_eq!(text.parse::<PrefixSet>(), Err(ParsePrefixSetError(BadAddress::MappedLength)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_mapped_destination_is_one_of_ipv6_as_it_is_on_the_wire() {
+        let set: PrefixSet = "::ffff:10.0.0.0/104".parse().unwrap();
+        assert!(set.covers(&"::ffff:10.0.0.9/128".parse().unwrap()));
+        assert!(!set.covers(&"10.0.0.9/32".parse().unwrap()));
     }
 
     fn any_prefix() -> impl Strategy<Value = Prefix> {

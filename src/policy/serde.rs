@@ -1,4 +1,4 @@
-//! Sets and patterns as they are written in files: a text, a number, or a list of them.
+//! Sets as they are written in files: a text, a number, or a list of them.
 
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -8,7 +8,7 @@ use core::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{KindSet, NextHopSet, PeerPattern, PrefixSet, VniSet};
+use super::{KindSet, NextHopSet, PrefixSet, VniSet};
 
 macro_rules! as_text {
     ($($set:ty: $expected:literal,)*) => {$(
@@ -35,7 +35,6 @@ as_text! {
     PrefixSet: r#"prefixes like ["10.0.0.0/8", "2001:db8::/32"] or "all""#,
     NextHopSet: r#"next hops like ["self", "2001:db8::/64"] or "any""#,
     KindSet: r#"types of routes like ["STD", "LB"]"#,
-    PeerPattern: r#"a peer like "dns:*.example.org" or "from:10.0.0.0/8""#,
 }
 
 struct Entries<T>(&'static str, PhantomData<T>);
@@ -60,12 +59,12 @@ impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for Entries<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<T, A::Error> {
-        let mut text = String::new();
+        let Some(Entry(mut text)) = entries.next_element()? else { return self.visit_str("none") };
         while let Some(Entry(entry)) = entries.next_element()? {
-            text.push_str(if text.is_empty() { "" } else { "," });
+            text.push(',');
             text.push_str(&entry);
         }
-        self.visit_str(if text.is_empty() { "none" } else { &text })
+        self.visit_str(&text)
     }
 }
 

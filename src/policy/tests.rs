@@ -10,6 +10,9 @@ use crate::{NextHop, NextHopKind, Route, Vni};
 
 const H7: IpAddr = IpAddr::V6(core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
 const H8: IpAddr = IpAddr::V6(core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 8));
+const V4: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 7));
+/// The same address as an IPv6 one.
+const MAPPED: IpAddr = IpAddr::V6(core::net::Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
 
 /// Hypervisors by certificate, gateways by address, a stolen certificate, everybody else.
 fn policy() -> Policy {
@@ -139,6 +142,36 @@ fn one_whose_certificate_has_no_address_has_none_of_its_own_but_may_be_given_its
 }
 
 #[test]
+fn an_ipv4_mapped_next_hop_is_its_ipv4_address_to_a_rule() {
+    let permit = |next_hops: NextHopSet, names: Option<&[PeerName]>, addr| {
+        let grant = Grant { next_hops, ..Grant::own(VniSet::ALL) };
+        let rule = Rule { announce: vec_of([grant]), ..Rule::new("all", [PeerPattern::Any]) };
+        Policy::new([rule]).permit(names, addr).unwrap()
+    };
+    let set = |text: &str| text.parse::<NextHopSet>().unwrap();
+    let mapped_set = NextHopSet { own: false, source: false, addrs: "::ffff:192.0.2.0/120".parse().unwrap() };
+    let certified = names(&["ip:::ffff:192.0.2.7"]);
+    for permit in [
+        permit(set("self"), None, V4),
+        permit(set("self"), None, MAPPED),
+        permit(set("self"), Some(&certified), H7),
+        permit(set("source"), Some(&[]), MAPPED),
+        permit(set("192.0.2.0/24"), None, H7),
+        permit(set("::ffff:192.0.2.0/120"), None, H7),
+        permit(set("::/0, ::ffff:192.0.2.7"), None, H7),
+        permit(mapped_set, None, H7),
+    ] {
+        for (addr, is_fine) in [("192.0.2.7", true), ("::ffff:192.0.2.7", true), ("::ffff:198.51.100.7", false)] {
+            let route = route(1, "10.0.0.1/32", addr.parse().unwrap());
+            let expected = if is_fine { Ok(()) } else { Err(Denied::NextHop(route.next_hop.addr)) };
+            assert_eq!(permit.announce(&route), expected, "{:?}: {addr}", permit.rule());
+        }
+    }
+    let only_v6 = permit(set("::/0"), None, H7);
+    assert!(only_v6.announce(&route(1, "10.0.0.1/32", MAPPED)).is_err());
+}
+
+#[test]
 fn of_several_reasons_the_one_that_is_closest_to_yes_is_told() {
     let permit = policy().permit(Some(&names(&["dns:h7.hyp.example.org"])), H7).unwrap();
     let said: Vec<String> = [route(1, "10.0.0.1/32", H7), route(500, "10.0.0.1/32", H7), route(100, "10.0.0.1/32", H8)]
@@ -155,7 +188,7 @@ fn any_route() -> impl Strategy<Value = Route> {
         Just(NextHopKind::LoadBalancer)
     ];
     let prefixes = prop_oneof![Just("10.0.0.1/32"), Just("0.0.0.0/0"), Just("203.0.113.9/32"), Just("fd00::1/128")];
-    let addrs = prop_oneof![Just(H7), Just(H8), Just(IpAddr::from([192, 0, 2, 7]))];
+    let addrs = prop_oneof![Just(H7), Just(H8), Just(V4), Just(MAPPED)];
     let vnis = prop_oneof![Just(0u32), Just(7), Just(100), Just(500)];
     (vnis.clone(), prefixes, addrs, kinds, vnis).prop_map(|(vni, prefix, addr, kind, target_vni)| Route {
         next_hop: NextHop { addr, target_vni, kind },
@@ -164,8 +197,13 @@ fn any_route() -> impl Strategy<Value = Route> {
 }
 
 fn any_names() -> impl Strategy<Value = Option<Vec<PeerName>>> {
-    let texts =
-        ["dns:h7.hyp.example.org", "dns:h9.hyp.example.org", "uri:spiffe://hyp/7", "ip:2001:db8::7", "ip:2001:db8::8"];
+    let texts = [
+        "dns:h7.hyp.example.org",
+        "dns:h9.hyp.example.org",
+        "uri:spiffe://hyp/7",
+        "ip:2001:db8::7",
+        "ip:::ffff:192.0.2.7",
+    ];
     prop::option::of(prop::sample::subsequence(texts.to_vec(), 0..=texts.len()).prop_map(|texts| names(&texts)))
 }
 
@@ -174,14 +212,16 @@ proptest! {
     fn by_default_a_next_hop_is_the_announcers_own(
         route in any_route(),
         names in any_names(),
-        addr in prop_oneof![Just(H7), Just(IpAddr::from([192, 0, 2, 7]))],
+        addr in prop_oneof![Just(H7), Just(V4), Just(MAPPED)],
     ) {
         let everywhere = Grant { target_vnis: Some(VniSet::ALL), ..Grant::own(VniSet::ALL) };
         let rule = Rule { announce: vec_of([everywhere]), ..Rule::new("all", [PeerPattern::Any]) };
         let permit = Policy::new([rule]).permit(names.as_deref(), addr).unwrap();
+        let plain = |addr: IpAddr| if addr == MAPPED { V4 } else { addr };
+        let is = |own: IpAddr| plain(own) == plain(route.next_hop.addr);
         let is_own = match &names {
-            Some(names) => names.contains(&PeerName::Ip(route.next_hop.addr)),
-            None => addr == route.next_hop.addr,
+            Some(names) => names.iter().any(|name| matches!(name, PeerName::Ip(own) if is(*own))),
+            None => is(addr),
         };
         prop_assert_eq!(permit.announce(&route).is_ok(), is_own);
     }

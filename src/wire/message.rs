@@ -2,13 +2,14 @@
 //! dropped, and what ends the session (protocol.md, 'input | what we do').
 
 use core::fmt;
+use core::net::IpAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 
 use super::update::{self, Update};
 use super::{Frame, HEADER_LEN, VERSION, proto};
-use crate::{DecodeError, MessageType, Vni};
+use crate::{DecodeError, Martian, MessageType, Vni};
 
 /// A message of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +70,8 @@ pub enum Impossible {
     Kind(i32),
     /// A port over 65,535.
     Port(u32),
+    /// A next hop to which no packet can be sent, and why.
+    Martian(IpAddr, Martian),
 }
 
 impl fmt::Display for Impossible {
@@ -80,6 +83,7 @@ impl fmt::Display for Impossible {
             Self::AddressBytes(n) => write!(f, "next hop of {n} bytes"),
             Self::Kind(n) => write!(f, "next hop of type {n}"),
             Self::Port(n) => write!(f, "port {n}"),
+            Self::Martian(addr, why) => write!(f, "next hop {addr}, {why}"),
         }
     }
 }

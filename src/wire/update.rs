@@ -48,6 +48,9 @@ fn canonical(payload: &[u8]) -> Option<Update> {
     let (prefix, rest) = destination(rest)?;
     let (addr, mut rest) = address(rest)?;
     let mut next_hop = NextHop::standard(addr);
+    if next_hop.martian().is_some() {
+        return None;
+    }
     if !rest.is_empty() {
         next_hop.target_vni = optional(&mut rest, 0x10)?;
         next_hop.kind = kind(rest)?;
@@ -129,7 +132,8 @@ fn with_prost(payload: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// The rules of protocol.md: the byte length decides the family, ports count for NAT only.
+/// The rules of protocol.md: the byte length decides the family, ports count for NAT only, and a next hop is an address to which
+/// packets can be sent.
 fn possible(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, Impossible> {
     let action = match update.action {
         0 => UpdateAction::Add,
@@ -147,6 +151,9 @@ fn possible(update: &proto::Update, dest: &proto::Destination, hop: &proto::Next
         n => return Err(Impossible::Kind(n)),
     };
     let next_hop = NextHop { addr, target_vni: hop.target_vni, kind };
+    if let Some(why) = next_hop.martian() {
+        return Err(Impossible::Martian(addr, why));
+    }
     Ok(Update { action, route: Route { vni: Vni(update.vni), prefix, next_hop } })
 }
 

@@ -8,6 +8,7 @@ use super::link::{DOWN, UP};
 use super::ops::{self, Cut, Op, Way};
 use super::policies;
 use super::rng::Rng;
+use super::wire::is_martian;
 use super::world::{Setup, World};
 use metalbond::{Command, TransportEnd};
 
@@ -153,7 +154,9 @@ impl World {
         if let Life::Raw(raw) = &mut self.hosts[host].life {
             raw.announce(route);
         }
-        self.hosts[host].announces.insert(route);
+        if !is_martian(&route) {
+            self.hosts[host].announces.insert(route);
+        }
         self.command(host, Command::Announce(route));
     }
 

@@ -15,7 +15,7 @@ use super::model::{Model, Routes, Who};
 use super::ops;
 use super::policies;
 use super::silence::{For, Silence};
-use super::wire::{Msg, decode_all, encode_all};
+use super::wire::{Msg, decode_all, encode_all, is_martian};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
@@ -192,6 +192,8 @@ impl Watch {
                     self.left(&routes);
                 }
             }
+            // Impossible: as if it had not been said.
+            Msg::Add(route) | Msg::Remove(route) if is_martian(&route) => {}
             Msg::Add(route) => {
                 self.model.announce(who, route);
                 self.touched(&Routes::from([route]));
@@ -284,6 +286,9 @@ impl Watch {
                     self.resyncing.insert(*vni);
                 }
             }
+            Command::Announce(route) if is_martian(route) => {
+                assert!(matches!(reply, Some(Err(ApiMisuse::MartianNextHop(_)))), "{reply:?} to {command:?}");
+            }
             Command::Announce(route) => {
                 let fresh = self.own.insert(*route);
                 assert_eq!(reply, done(fresh, ApiMisuse::AlreadyAnnounced));
@@ -332,6 +337,10 @@ impl Watch {
             assert!(!segment || chunk.len() <= 1208, "a segment of {} bytes", chunk.len());
             let decoded = decode_all(chunk);
             assert_eq!(encode_all(&decoded), chunk[..], "bytes that are not the canonical ones of {decoded:?}");
+            for msg in &decoded {
+                let (Msg::Add(route) | Msg::Remove(route)) = msg else { continue };
+                assert!(!is_martian(route), "{msg:?}: no packet can be sent to this next hop");
+            }
             msgs.extend(decoded);
         }
         let hello = if let Some(dialled) = self.dialled.get_mut(&transmit.conn) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use metalbond::{Route, Vni};
 
 use super::model::Routes;
-use super::wire::{Frames, Hello, Msg};
+use super::wire::{Frames, Hello, Msg, is_martian};
 
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Dialled {
@@ -53,6 +53,7 @@ impl Dialled {
                 let answers = self.answers;
                 self.barred.retain(|_, before| *before >= answers);
             }
+            Msg::Add(route) | Msg::Remove(route) if is_martian(route) => {}
             Msg::Add(route) if self.subscribed.contains(&route.vni) => {
                 self.live.insert(*route);
             }

@@ -141,6 +141,11 @@ pub(crate) fn jump_ms(n: u8) -> i64 {
     JUMPS_MS[usize::from(n) % JUMPS_MS.len()]
 }
 
+/// The number of a next hop that is an IPv4-mapped address.
+const MAPPED: u8 = 254;
+/// The number of a next hop to which no packet can be sent.
+const MARTIAN: u8 = 255;
+
 /// A route of the tiny domain: IPv4 with host bits, IPv6, a default route; next hops of all kinds.
 pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
     let prefix = match p % 3 {
@@ -149,7 +154,10 @@ pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
         _ => Prefix::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
     };
     let v6 = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+    let mapped = |addr: Ipv4Addr| NextHop::standard(addr.to_ipv6_mapped().into());
     let next_hop = match n % 4 {
+        _ if n == MAPPED => mapped(Ipv4Addr::new(192, 0, 2, 1)),
+        _ if n == MARTIAN => mapped(Ipv4Addr::LOCALHOST),
         0 => NextHop::standard(v6),
         1 => NextHop { addr: v6, target_vni: 0, kind: NextHopKind::Nat { from: 0, to: 2000 } },
         2 => NextHop { addr: v6, target_vni: 0, kind: NextHopKind::LoadBalancer },
@@ -161,6 +169,7 @@ pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
 /// Mostly route work, with trouble in between.
 pub(crate) fn op() -> impl Strategy<Value = Op> {
     let (h, s, v, p, n) = (0..6u8, 0..3u8, 0..3u8, 0..3u8, 0..4u8);
+    let hop = prop_oneof![14 => n.clone(), 1 => Just(MAPPED), 1 => Just(MARTIAN)];
     let cut = prop_oneof![
         Just(Cut::Fin),
         Just(Cut::Reset),
@@ -175,8 +184,8 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         10 => (h.clone(), v.clone()).prop_map(|(h, v)| Subscribe(h, v)),
         4 => (h.clone(), v.clone()).prop_map(|(h, v)| Unsubscribe(h, v)),
         1 => (h.clone(), v.clone()).prop_map(|(h, v)| Resync(h, v)),
-        20 => (h.clone(), v.clone(), p.clone(), n.clone()).prop_map(|(h, v, p, n)| Announce(h, v, p, n)),
-        12 => (h.clone(), v, p, n.clone()).prop_map(|(h, v, p, n)| Withdraw(h, v, p, n)),
+        20 => (h.clone(), v.clone(), p.clone(), hop.clone()).prop_map(|(h, v, p, n)| Announce(h, v, p, n)),
+        12 => (h.clone(), v, p, hop).prop_map(|(h, v, p, n)| Withdraw(h, v, p, n)),
         14 => (0..8u8).prop_map(Advance),
         2 => h.clone().prop_map(Kill),
         1 => h.clone().prop_map(Vanish),

@@ -71,7 +71,7 @@ pub(crate) fn may_subscribe(n: u8, host: IpAddr, vni: Vni) -> bool {
 
 pub(crate) fn may_announce(n: u8, host: IpAddr, route: &Route) -> bool {
     let hop = route.next_hop;
-    let is_v6 = |addr: IpAddr| addr.is_ipv6();
+    let is_v6 = |addr: IpAddr| addr.to_canonical().is_ipv6();
     admits(n, host)
         && match n {
             2 => is_even(host),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metalbond::{Route, Vni};
 
 use super::model::Routes;
-use super::wire::{Frames, Hello, Msg, decode_all, encode};
+use super::wire::{Frames, Hello, Msg, decode_all, encode, is_martian};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const REDIAL: Duration = Duration::from_secs(1);
@@ -132,7 +132,11 @@ impl RawClient {
         self.say_if_up(Msg::Unsubscribe(vni));
     }
 
+    /// A route with a martian next hop is said once, and not kept: no server takes it.
     pub(crate) fn announce(&mut self, route: Route) {
+        if is_martian(&route) {
+            return self.say_if_up(Msg::Add(route));
+        }
         self.announces.insert(route);
         self.say_if_up(Msg::Add(route));
     }

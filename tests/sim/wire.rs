@@ -41,6 +41,24 @@ pub(crate) enum Msg {
     Unknown(u8),
 }
 
+/// Whether no packet can be sent to a route's next hop: no node passes such a route on. By the prefixes in the RFCs, apart from
+/// the core's own judgement.
+pub(crate) fn is_martian(route: &Route) -> bool {
+    const MARTIANS: [&str; 9] = [
+        "0.0.0.0/32",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "224.0.0.0/4",
+        "255.255.255.255/32",
+        "::/128",
+        "::1/128",
+        "fe80::/10",
+        "ff00::/8",
+    ];
+    let addr = route.next_hop.addr.to_canonical();
+    MARTIANS.iter().any(|text| text.parse::<Prefix>().unwrap().contains(addr))
+}
+
 /// The canonical bytes of a message.
 pub(crate) fn encode(msg: &Msg) -> Vec<u8> {
     let mut p = Vec::new();

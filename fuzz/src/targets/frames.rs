@@ -3,10 +3,10 @@
 
 use bytes::BytesMut;
 use metalbond::wire::{
-    Decoded, Deframer, Frame, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message, keepalive, put_update,
-    subscription,
+    Decoded, Deframer, Frame, Impossible, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message, keepalive,
+    put_update, subscription,
 };
-use metalbond::{DecodeError, MessageType};
+use metalbond::{DecodeError, MessageType, NextHop, Prefix, Route, Vni};
 
 use super::source::Source;
 use crate::sim::rng::Rng;
@@ -74,12 +74,20 @@ fn decode(frame: Frame<'_>) {
     match decoded {
         Decoded::Message(message) => {
             assert_eq!(message.kind() as u8, frame.kind);
+            if let Message::Update(update) = &message {
+                assert!(!wire::is_martian(&update.route), "{message:?}: no packet can be sent to this next hop");
+            }
             encode(message);
         }
         Decoded::Unknown(kind) => assert!(kind == frame.kind && !(1..=5).contains(&kind)),
         Decoded::Impossible(why) => {
             assert_eq!(frame.kind, MessageType::Update as u8);
             assert!(!why.to_string().is_empty());
+            if let Impossible::Martian(addr, _) = why {
+                let next_hop = NextHop::standard(addr);
+                let prefix = Prefix::from(addr);
+                assert!(wire::is_martian(&Route { vni: Vni(0), prefix, next_hop }), "{addr} can be a next hop");
+            }
         }
     }
     // A field that nobody knows makes prost the judge where the decoder by hand was: it has to say the same.

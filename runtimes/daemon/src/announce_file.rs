@@ -323,7 +323,8 @@ mod tests {
     #[tokio::test]
     async fn a_bad_line_is_reported_with_its_number_and_costs_only_itself() {
         let long = "x".repeat(300_000);
-        let (got, bad) = batches(format!("{A}\nnonsense\n{long}\n\n{B}\n23#10.0.0.0/33#::1\n").as_bytes()).await;
+        let (got, bad) =
+            batches(format!("{A}\nnonsense\n{long}\n\n{B}\n23#10.0.0.0/33#2001:db8::1\n").as_bytes()).await;
         assert_eq!(got.iter().map(Batch::len).sum::<usize>(), 2);
         let form = "not of the form vni#prefix#nexthop[#type][#from#to]";
         let expected = [(2, form), (3, "too long"), (6, "prefix length 33 is over 32")];

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use metalbond::{PeerName, Route, Vni};
+use metalbond::{PeerName, PeerPattern, Policy, Route, Vni};
 
 use crate::announce_file;
 use crate::cli::Command;
 use crate::config::{File, Problem, Settings, Source, command};
-use crate::policy::{self, Question, explain};
+use crate::policy::{self, BadPolicy, Question, explain};
 use crate::reading::Reading;
 use crate::spec;
 use crate::usage;
@@ -29,7 +29,7 @@ pub(crate) struct CheckArgs {
     policy: Option<PathBuf>,
     /// A name in a peer's certificate, dns:NAME, uri:URI or ip:ADDRESS: say what it may do by --policy; may be given several
     /// times for one with several names
-    #[arg(long, value_name = "NAME", requires = "policy", conflicts_with = "file")]
+    #[arg(long, value_name = "NAME", value_parser = parse_peer, requires = "policy", conflicts_with = "file")]
     peer: Vec<PeerName>,
     /// The address that the peer comes from
     #[arg(long, value_name = "ADDRESS", requires = "policy", conflicts_with = "file")]
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
     }
     let mut is_allowed = true;
     if let Some(path) = &args.policy {
-        let policy = policy::read(path, &mut Reading::default()).map_err(|why| vec![why.to_string()])?;
+        let policy = read_policy(path).map_err(|why| vec![why.to_string()])?;
         let is_asked = !args.peer.is_empty() || args.from.is_some();
         let has_questions = !args.route.is_empty() || !args.vni.is_empty();
         if has_questions && !is_asked {
@@ -74,6 +74,22 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
     // A closed pipe is no failure.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads a policy, and warns of what in it has no effect.
+fn read_policy(path: &Path) -> Result<Policy, BadPolicy> {
+    let policy = policy::read(path, &mut Reading::default())?;
+    for warning in policy::warnings(&policy) {
+        usage::warn(format_args!("--policy {}: {warning}", path.display()));
+    }
+    Ok(policy)
+}
+
+/// Parses a name of a peer. A certificate may hold others, but those that no pattern of a policy can name are slips here.
+fn parse_peer(text: &str) -> Result<PeerName, String> {
+    let name = text.parse::<PeerName>().map_err(|why| why.to_string())?;
+    text.parse::<PeerPattern>().map_err(|why| why.to_string())?;
+    Ok(name)
 }
 
 fn settings(path: &Path) -> Result<String, Vec<String>> {
@@ -107,8 +123,7 @@ fn settings(path: &Path) -> Result<String, Vec<String>> {
                         ));
                     }
                     Command::Server(args) => {
-                        let read = |path: &Path| policy::read(path, &mut Reading::default());
-                        if let Some(Err(why)) = args.policy.policy.as_deref().map(read) {
+                        if let Some(Err(why)) = args.policy.policy.as_deref().map(read_policy) {
                             errors.push(why.to_string());
                         }
                         good.push(format!("server: {} settings", from_file.len()));
@@ -119,7 +134,7 @@ fn settings(path: &Path) -> Result<String, Vec<String>> {
         }
     }
     for warning in warnings {
-        usage::complain(0, format_args!("warning: {warning}"));
+        usage::warn(warning);
     }
     if !errors.is_empty() {
         return Err(errors);

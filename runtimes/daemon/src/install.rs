@@ -293,7 +293,8 @@ fn parse_protocol(text: &str) -> Result<u8, String> {
 
 fn parse_network(text: &str) -> Result<Prefix, String> {
     match text.parse::<Prefix>() {
-        Ok(prefix) if prefix.is_ipv6() => Ok(prefix),
+        // An IPv4-mapped next hop is an IPv4 one, which is not installed.
+        Ok(prefix) if prefix.is_ipv6() && prefix.addr().to_canonical().is_ipv6() => Ok(prefix),
         Ok(_) => Err("not an IPv6 network, as next hops are in".to_owned()),
         Err(why) => Err(why.to_string()),
     }

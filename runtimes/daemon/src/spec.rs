@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use metalbond::{NextHop, NextHopKind, ParsePrefixError, Prefix, Route, Vni};
+use metalbond::{Martian, NextHop, NextHopKind, ParsePrefixError, Prefix, Route, Vni};
 
 use crate::go_flags;
 
@@ -37,7 +37,7 @@ pub(crate) fn parse_spec(text: &str) -> Result<Spec, String> {
         ParsePrefixError::Range(error) => error.to_string(),
         _ => format!("prefix '{prefix}': {error}"),
     })?;
-    let addr = addr.parse::<IpAddr>().map_err(|_| format!("next hop '{addr}' is not an IP address"))?;
+    let addr = parse_next_hop(addr)?;
     let (kind, target_vni) = match parse_type(kind)? {
         Type::Standard(target_vni) => (NextHopKind::Standard, target_vni),
         Type::LoadBalancer => (NextHopKind::LoadBalancer, 0),
@@ -59,6 +59,15 @@ pub(crate) fn parse_spec(text: &str) -> Result<Spec, String> {
 /// Parses a VNI of 32 bits, in any base: what can be subscribed to, and shown.
 pub(crate) fn parse_any_vni(text: &str) -> Result<Vni, String> {
     go_flags::number(text, 0, u32::MAX).map(Vni).map_err(|why| format!("VNI '{text}' is {why}"))
+}
+
+/// Parses an address to which packets can be sent.
+fn parse_next_hop(text: &str) -> Result<IpAddr, String> {
+    let addr = text.parse::<IpAddr>().map_err(|_| format!("next hop '{text}' is not an IP address"))?;
+    match Martian::of(addr) {
+        None => Ok(addr),
+        Some(why) => Err(format!("next hop '{text}' is {why}: no packet from another host can be sent there")),
+    }
 }
 
 /// Parses a VNI of 24 bits.
@@ -142,34 +151,61 @@ mod tests {
             ("", "not of the form vni#prefix#nexthop[#type][#from#to]"),
             ("23", "not of the form vni#prefix#nexthop[#type][#from#to]"),
             ("23#10.0.0.0/8", "not of the form vni#prefix#nexthop[#type][#from#to]"),
-            ("23#10.0.0.0/8#::1#NAT#1", "not of the form vni#prefix#nexthop[#type][#from#to]"),
-            ("23#10.0.0.0/8#::1#NAT#1#2#3", "not of the form vni#prefix#nexthop[#type][#from#to]"),
-            ("#10.0.0.0/8#::1", "VNI '' is not a number from 0 to 16777215"),
-            ("-1#10.0.0.0/8#::1", "VNI '-1' is not a number from 0 to 16777215"),
-            ("0x17#10.0.0.0/8#::1", "VNI '0x17' is not a number from 0 to 16777215"),
-            (" 23#10.0.0.0/8#::1", "VNI ' 23' is not a number from 0 to 16777215"),
-            ("16777216#10.0.0.0/8#::1", "VNI '16777216' is not a number from 0 to 16777215"),
-            ("99999999999999999999#10.0.0.0/8#::1", "VNI '99999999999999999999' is not a number from 0 to 16777215"),
-            ("23##::1", "prefix '': no '/' between address and length"),
-            ("23#10.0.0.0#::1", "prefix '10.0.0.0': no '/' between address and length"),
-            ("23#10.0.0/8#::1", "prefix '10.0.0/8': not an IP address before the '/'"),
-            ("23#10.0.0.256/8#::1", "prefix '10.0.0.256/8': not an IP address before the '/'"),
-            ("23#10.0.0.0/#::1", "prefix '10.0.0.0/': not a number behind the '/'"),
-            ("23#10.0.0.0/-8#::1", "prefix '10.0.0.0/-8': not a number behind the '/'"),
-            ("23#10.0.0.0/33#::1", "prefix length 33 is over 32"),
-            ("23#2001:db8::/129#::1", "prefix length 129 is over 128"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT#1", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT#1#2#3", "not of the form vni#prefix#nexthop[#type][#from#to]"),
+            ("#10.0.0.0/8#2001:db8::1", "VNI '' is not a number from 0 to 16777215"),
+            ("-1#10.0.0.0/8#2001:db8::1", "VNI '-1' is not a number from 0 to 16777215"),
+            ("0x17#10.0.0.0/8#2001:db8::1", "VNI '0x17' is not a number from 0 to 16777215"),
+            (" 23#10.0.0.0/8#2001:db8::1", "VNI ' 23' is not a number from 0 to 16777215"),
+            ("16777216#10.0.0.0/8#2001:db8::1", "VNI '16777216' is not a number from 0 to 16777215"),
+            (
+                "99999999999999999999#10.0.0.0/8#2001:db8::1",
+                "VNI '99999999999999999999' is not a number from 0 to 16777215",
+            ),
+            ("23##2001:db8::1", "prefix '': no '/' between address and length"),
+            ("23#10.0.0.0#2001:db8::1", "prefix '10.0.0.0': no '/' between address and length"),
+            ("23#10.0.0/8#2001:db8::1", "prefix '10.0.0/8': not an IP address before the '/'"),
+            ("23#10.0.0.256/8#2001:db8::1", "prefix '10.0.0.256/8': not an IP address before the '/'"),
+            ("23#10.0.0.0/#2001:db8::1", "prefix '10.0.0.0/': not a number behind the '/'"),
+            ("23#10.0.0.0/-8#2001:db8::1", "prefix '10.0.0.0/-8': not a number behind the '/'"),
+            ("23#10.0.0.0/33#2001:db8::1", "prefix length 33 is over 32"),
+            ("23#2001:db8::/129#2001:db8::1", "prefix length 129 is over 128"),
             ("23#10.0.0.0/8#", "next hop '' is not an IP address"),
             ("23#10.0.0.0/8#host", "next hop 'host' is not an IP address"),
-            ("23#10.0.0.0/8#[::1]", "next hop '[::1]' is not an IP address"),
+            ("23#10.0.0.0/8#[2001:db8::1]", "next hop '[::1]' is not an IP address"),
             ("23#10.0.0.0/8#fe80::1%eth0", "next hop 'fe80::1%eth0' is not an IP address"),
-            ("23#10.0.0.0/8#::1#STT", "type 'STT' is not STD, LB, NAT or a target VNI"),
-            ("23#10.0.0.0/8#::1#-1", "type '-1' is not STD, LB, NAT or a target VNI"),
-            ("23#10.0.0.0/8#::1#16777216", "target VNI '16777216' is not a number from 0 to 16777215"),
-            ("23#10.0.0.0/8#::1#NAT", "NAT needs a range of ports: ...#NAT#FROM#TO"),
-            ("23#10.0.0.0/8#::1#NAT##", "port '' is not a number from 0 to 65535"),
-            ("23#10.0.0.0/8#::1#NAT#-1#2", "port '-1' is not a number from 0 to 65535"),
-            ("23#10.0.0.0/8#::1#NAT#1#65536", "port '65536' is not a number from 0 to 65535"),
-            ("23#10.0.0.0/8#::1#NAT#2#1", "the range of ports from 2 to 1 is empty"),
+            (
+                "23#10.0.0.0/8#127.0.0.1",
+                "next hop '127.0.0.1' is a loopback address: no packet from another host can be sent there",
+            ),
+            (
+                "23#10.0.0.0/8#::ffff:127.0.0.1#LB",
+                "next hop '::ffff:127.0.0.1' is a loopback address: no packet from another host can be sent there",
+            ),
+            (
+                "23#10.0.0.0/8#::",
+                "next hop '::' is the unspecified address: no packet from another host can be sent there",
+            ),
+            (
+                "23#10.0.0.0/8#fe80::1#NAT#1#2",
+                "next hop 'fe80::1' is a link-local address: no packet from another host can be sent there",
+            ),
+            (
+                "23#10.0.0.0/8#224.0.0.1",
+                "next hop '224.0.0.1' is a multicast address: no packet from another host can be sent there",
+            ),
+            (
+                "23#10.0.0.0/8#255.255.255.255",
+                "next hop '255.255.255.255' is the broadcast address: no packet from another host can be sent there",
+            ),
+            ("23#10.0.0.0/8#2001:db8::1#STT", "type 'STT' is not STD, LB, NAT or a target VNI"),
+            ("23#10.0.0.0/8#2001:db8::1#-1", "type '-1' is not STD, LB, NAT or a target VNI"),
+            ("23#10.0.0.0/8#2001:db8::1#16777216", "target VNI '16777216' is not a number from 0 to 16777215"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT", "NAT needs a range of ports: ...#NAT#FROM#TO"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT##", "port '' is not a number from 0 to 65535"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT#-1#2", "port '-1' is not a number from 0 to 65535"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT#1#65536", "port '65536' is not a number from 0 to 65535"),
+            ("23#10.0.0.0/8#2001:db8::1#NAT#2#1", "the range of ports from 2 to 1 is empty"),
         ];
         for (spec, why) in table {
             assert_eq!(parse(spec), Err(why.to_owned()), "{spec}");
@@ -202,7 +238,8 @@ mod tests {
             vni in 0..1u32 << 25, addr: std::net::Ipv6Addr, len in 0..150u32, from in 0..70_000u32, to in 0..70_000u32,
         ) {
             let text = format!("{vni}#{addr}/{len}#{addr}#NAT#{from}#{to}");
-            let good = vni < 1 << 24 && len <= 128 && from <= to && to <= 65535;
+            let can_be_reached = Martian::of(addr.into()).is_none();
+            let good = vni < 1 << 24 && len <= 128 && can_be_reached && from <= to && to <= 65535;
             let expected = good.then(|| format!("{vni} {addr}/{len} via {addr} NAT {from}-{to}"));
             prop_assert_eq!(parse(&text).ok().map(|route| route.to_string()), expected);
         }

@@ -27,6 +27,11 @@ pub(crate) fn complain(code: u8, what: impl Display) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Says what a user should know though it is no error, in one line on standard error.
+pub(crate) fn warn(what: impl Display) {
+    complain(0, format_args!("warning: {what}"));
+}
+
 /// Says all that is wrong, one line each.
 pub(crate) fn complain_all(code: u8, lines: Vec<String>) -> ExitCode {
     for line in lines {
@@ -52,7 +57,7 @@ pub(crate) fn from_clap(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// `--announce '23#10.0.0.0/33#::1': prefix length 33 is over 32` for a value, and clap's own words for the rest.
+/// `--announce '23#10.0.0.0/33#2001:db8::1': prefix length 33 is over 32` for a value, and clap's own words for the rest.
 pub(crate) fn one_line(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::InvalidUtf8
         && let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none())

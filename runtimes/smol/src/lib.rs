@@ -86,9 +86,9 @@ pub use changes::Changes;
 pub use handle::MetalBond;
 pub use metalbond::{
     Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Denied, Destination,
-    Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, MessageCounts, Moved, NextHop, NextHopKind, NextHopSet,
-    Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix, PrefixSet, Route,
-    RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
+    Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts, Moved, NextHop, NextHopKind,
+    NextHopSet, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix, PrefixSet,
+    Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
 };
 #[doc(inline)]
 pub use metalbond_common::embedding;

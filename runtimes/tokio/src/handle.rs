@@ -281,7 +281,8 @@ impl MetalBond {
     /// Announces a route of this node's own.
     ///
     /// # Errors
-    /// [`ApiMisuse::AlreadyAnnounced`], [`ApiMisuse::Limit`], [`ApiMisuse::Closed`].
+    /// [`ApiMisuse::AlreadyAnnounced`], [`ApiMisuse::Limit`], [`ApiMisuse::Closed`], and [`ApiMisuse::MartianNextHop`] if no
+    /// packet can be sent to the next hop.
     ///
     /// ```
     /// # use metalbond_tokio::{ApiMisuse, Config, MetalBond, NextHop, Route, Vni};

@@ -1,18 +1,20 @@
 //! The file with the policy: what the peers of a server may do.
 
 mod explain;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use metalbond::Policy;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::reading::Reading;
 use crate::reload::Round;
 use crate::secret;
 
 pub(crate) use explain::{Question, explain};
+pub(crate) use warnings::warnings;
 
 /// Why a file is no policy: with the file, the line and the column where there is one.
 #[derive(PartialEq, Eq, Debug, thiserror::Error)]
@@ -47,6 +49,9 @@ pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Policy, BadPoli
 pub(crate) async fn read_first(path: PathBuf, reading: &mut Reading) -> Result<Policy, BadPolicy> {
     let policy = reading.on_a_thread(move |reading| read(&path, reading)).await?;
     info!("policy: {} rules", policy.rules().len());
+    for warning in warnings(&policy) {
+        warn!("policy: {warning}");
+    }
     Ok(policy)
 }
 

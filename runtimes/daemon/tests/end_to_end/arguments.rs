@@ -12,15 +12,21 @@ fn a_bad_argument_ends_with_code_2_and_one_line_that_names_it() {
     let client = |args: &[&'static str]| [&["client", "--server", "127.0.0.1:1"], args].concat();
     let table: &[(Vec<&str>, &str, &str)] = &[
         (client(&["--announce", "23#10.0.0.0/33#2001:db8::1"]), "--announce", "prefix length 33 is over 32"),
+        (client(&["--announce", "23#10.0.0.0/8#127.0.0.1"]), "--announce", "'127.0.0.1' is a loopback address"),
+        (client(&["--announce", "23#10.0.0.0/8#::ffff:169.254.0.1"]), "--announce", "is a link-local address"),
         (client(&["--announce", "23"]), "--announce", "not of the form"),
-        (client(&["--announce", "-1#10.0.0.0/8#::1"]), "--announce", "VNI '-1'"),
-        (client(&["--announce", "16777216#10.0.0.0/8#::1"]), "--announce", "VNI '16777216'"),
-        (client(&["--announce", "23#10.0.0.0/8#::1#FOO"]), "--announce", "type 'FOO'"),
-        (client(&["--announce", "23#10.0.0.0/8#::1#NAT"]), "--announce", "NAT needs"),
-        (client(&["--announce", "23#10.0.0.0/8#::1#NAT#2#1"]), "--announce", "2 to 1"),
-        (client(&["--announce", "23#10.0.0.0/8#::1#NAT#1#65536"]), "--announce", "port '65536'"),
-        (client(&["--announce", "1#::/0#::1", "--announce", "1#::/0#::1"]), "--announce", "given twice"),
-        (client(&["--announce", "23#a\nb/8#::1"]), "--announce", "not an IP address"),
+        (client(&["--announce", "-1#10.0.0.0/8#2001:db8::1"]), "--announce", "VNI '-1'"),
+        (client(&["--announce", "16777216#10.0.0.0/8#2001:db8::1"]), "--announce", "VNI '16777216'"),
+        (client(&["--announce", "23#10.0.0.0/8#2001:db8::1#FOO"]), "--announce", "type 'FOO'"),
+        (client(&["--announce", "23#10.0.0.0/8#2001:db8::1#NAT"]), "--announce", "NAT needs"),
+        (client(&["--announce", "23#10.0.0.0/8#2001:db8::1#NAT#2#1"]), "--announce", "2 to 1"),
+        (client(&["--announce", "23#10.0.0.0/8#2001:db8::1#NAT#1#65536"]), "--announce", "port '65536'"),
+        (
+            client(&["--announce", "1#::/0#2001:db8::1", "--announce", "1#::/0#2001:db8::1"]),
+            "--announce",
+            "given twice",
+        ),
+        (client(&["--announce", "23#a\nb/8#2001:db8::1"]), "--announce", "not an IP address"),
         (client(&["--subscribe", "-1"]), "--subscribe", "'-1'"),
         (client(&["--subscribe", "1,,2"]), "--subscribe", "''"),
         (client(&["--subscribe", "4294967296"]), "--subscribe", "from 0 to 4294967295"),
@@ -95,6 +101,7 @@ fn a_bad_argument_about_kernel_routes_is_named_too() {
         (install(&["--exclude-type", "FOO"]), "--exclude-type", "STD, LB, NAT"),
         (install(&["--prefer-network", "fd00::"]), "--prefer-network", "no '/'"),
         (install(&["--prefer-network", "10.0.0.0/8"]), "--prefer-network", "not an IPv6 network"),
+        (install(&["--prefer-network", "::ffff:10.0.0.0/104"]), "--prefer-network", "not an IPv6 network"),
         (install(&["--nexthop-ids", "5-4"]), "--nexthop-ids", "5 to 4 is empty"),
         (install(&["--nexthop-ids", "0-4"]), "--nexthop-ids", "from 1"),
         (install(&["--nexthop-ids", "5"]), "--nexthop-ids", "FIRST-LAST"),
@@ -129,9 +136,15 @@ fn an_argument_that_is_not_utf8_is_named() {
 
 #[test]
 fn a_bad_line_of_a_file_is_named_by_file_and_number() {
-    let file = scratch("bad", "23#10.0.0.1/32#::1\n\n# fine\n23#10.0.0.2/32#::1#NAT#9#1\n");
-    let withdraws = scratch("withdraws", "-23#10.0.0.1/32#::1\n");
-    for (file, number, why) in [(&file, 4, "from 9 to 1"), (&withdraws, 1, "standard input")] {
+    let fine = "23#10.0.0.1/32#2001:db8::1\n\n# fine\n";
+    let file = scratch("bad", &format!("{fine}23#10.0.0.2/32#2001:db8::1#NAT#9#1\n"));
+    let withdraws = scratch("withdraws", "-23#10.0.0.1/32#2001:db8::1\n");
+    let martian = scratch("martian", &format!("{fine}23#10.0.0.2/32#::1\n"));
+    for (file, number, why) in [
+        (&file, 4, "from 9 to 1"),
+        (&withdraws, 1, "standard input"),
+        (&martian, 4, "next hop '::1' is a loopback address: no packet from another host can be sent there"),
+    ] {
         let ended = run(&["client", "--server", "127.0.0.1:1", "--announce-file", file]);
         assert_eq!((ended.code, ended.stderr.len()), (Some(2), 1));
         let line = &ended.stderr[0];

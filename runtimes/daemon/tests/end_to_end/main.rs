@@ -1,4 +1,5 @@
-//! The real binary, end to end: servers and clients as processes on loopback, started, fed, stopped and killed.
+//! The real binary, end to end: servers and clients as processes on loopback (or in a
+//! network namespace), started, fed, stopped and killed.
 //! Nothing here waits for a time to pass: a test waits for what it expects, and where it expects nothing, for a later
 //! event that would have come behind it.
 
@@ -13,6 +14,12 @@ mod http;
 mod inspect;
 mod limits;
 mod manual;
+#[cfg(target_os = "linux")]
+#[path = "../../../linux/tests/netns/namespace.rs"]
+#[allow(dead_code, reason = "others use the rest")]
+mod namespace;
+#[cfg(target_os = "linux")]
+mod own_addresses;
 mod policy;
 mod ports;
 mod privileges;

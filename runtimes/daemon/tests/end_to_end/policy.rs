@@ -7,7 +7,7 @@ use crate::http::Web;
 use crate::process::{Process, Server, Signal, run};
 use crate::table::Follower;
 
-/// Clients over IPv4 may announce themselves in network 23; those over IPv6 may read.
+/// Clients over IPv4 may announce what is behind 192.0.2.1 in network 23; those over IPv6 may read.
 const POLICY: &str = r#"
 [[peer]]
 name = "hypervisors"
@@ -16,6 +16,7 @@ subscribe = [23]
 [[peer.announce]]
 vnis = [23]
 prefixes = ["10.0.0.0/8"]
+next-hops = ["192.0.2.1"]
 
 [[peer]]
 name = "readers"
@@ -36,11 +37,11 @@ fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
     let mut reader = Follower::new(Process::client(&server.addrs[1..], &["--subscribe", "23,42"]));
     let hypervisor = &server.addrs[..1];
     let forbidden = [
-        "--announce=42#10.0.0.1/32#127.0.0.1",
-        "--announce=23#11.0.0.1/32#127.0.0.1",
+        "--announce=42#10.0.0.1/32#192.0.2.1",
+        "--announce=23#11.0.0.1/32#192.0.2.1",
         "--announce=23#10.0.0.2/32#2001:db8::2",
-        "--announce=23#10.0.0.3/32#127.0.0.1#42",
-        "--announce=23#10.0.0.4/32#127.0.0.1",
+        "--announce=23#10.0.0.3/32#192.0.2.1#42",
+        "--announce=23#10.0.0.4/32#192.0.2.1",
     ];
     let mut client = Process::client(hypervisor, &forbidden);
     let said = server.process.log("refused: announcement of ");
@@ -48,15 +49,15 @@ fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
         said.contains("WARN") && said.contains("peer=\"127.0.0.1:") && said.contains("rule 'hypervisors'"),
         "{said}"
     );
-    reader.until(&["23 10.0.0.4/32 via 127.0.0.1"]);
+    reader.until(&["23 10.0.0.4/32 via 192.0.2.1"]);
     assert!(!client.has_ended());
 
     // One that may read only. What comes after it shows that it was not taken.
-    let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#::1"]);
+    let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
     let said = server.process.log("refused: announcement of ");
-    assert!(said.contains("announcement of 23 10.0.0.9/32 via ::1: rule 'readers' allows no VNI 23"), "{said}");
-    let _other = Process::client(hypervisor, &["--announce", "23#10.0.0.5/32#127.0.0.1"]);
-    reader.until(&["23 10.0.0.4/32 via 127.0.0.1", "23 10.0.0.5/32 via 127.0.0.1"]);
+    assert!(said.contains("announcement of 23 10.0.0.9/32 via 192.0.2.1: rule 'readers' allows no VNI 23"), "{said}");
+    let _other = Process::client(hypervisor, &["--announce", "23#10.0.0.5/32#192.0.2.1"]);
+    reader.until(&["23 10.0.0.4/32 via 192.0.2.1", "23 10.0.0.5/32 via 192.0.2.1"]);
 }
 
 #[test]
@@ -65,20 +66,20 @@ fn a_changed_policy_holds_for_those_who_are_here() {
     let policy = dir.put("policy.toml", &with_prefixes(r#"["10.0.0.0/24"]"#));
     let mut server = Server::start(&["127.0.0.1:0", "[::1]:0"], &["--policy", &policy]);
     let mut reader = Follower::new(Process::client(&server.addrs[1..], &["--subscribe", "23"]));
-    let both = ["--announce", "23#10.0.0.1/32#127.0.0.1", "--announce", "23#10.1.0.1/32#127.0.0.1"];
+    let both = ["--announce", "23#10.0.0.1/32#192.0.2.1", "--announce", "23#10.1.0.1/32#192.0.2.1"];
     let mut client = Process::client(&server.addrs[..1], &both);
-    reader.until(&["23 10.0.0.1/32 via 127.0.0.1"]);
+    reader.until(&["23 10.0.0.1/32 via 192.0.2.1"]);
 
     // Newly allowed: it appears, and what stays allowed is not touched. Found by itself.
     dir.put("policy.toml", &with_prefixes(r#""all""#));
     server.process.log("the policy changed what this peer may do");
     client.log("ESTABLISHED");
-    reader.until(&["23 10.0.0.1/32 via 127.0.0.1", "23 10.1.0.1/32 via 127.0.0.1"]);
+    reader.until(&["23 10.0.0.1/32 via 192.0.2.1", "23 10.1.0.1/32 via 192.0.2.1"]);
 
     // No longer allowed: it goes.
     dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/16"]"#));
     server.process.signal(Signal::HUP);
-    reader.until(&["23 10.1.0.1/32 via 127.0.0.1"]);
+    reader.until(&["23 10.1.0.1/32 via 192.0.2.1"]);
 
     // One that is no good changes nothing.
     dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/33"]"#));
@@ -144,16 +145,85 @@ fn check_explains_what_a_peer_may_do() {
     let all = [
         "from 127.0.0.1: rule 'hypervisors', number 1 of 2",
         "  subscribe  23",
-        "  announce   VNIs 23; destinations 10.0.0.0/8; next hops self (self: 127.0.0.1); types all",
+        "  announce   VNIs 23; destinations 10.0.0.0/8; next hops 192.0.2.1/32; types all",
     ];
     assert_eq!(check(&["--from", "127.0.0.1"]), (Some(0), all.map(str::to_owned).into()));
-    let (code, said) = check(&["--from", "127.0.0.1", "--route", "23#10.0.0.1/32#127.0.0.1", "--vni", "42"]);
+    let (code, said) = check(&["--from", "127.0.0.1", "--route", "23#10.0.0.1/32#192.0.2.1", "--vni", "42"]);
     let asked =
-        ["subscription to 42: refused: rule 'hypervisors' allows no VNI 42", "23 10.0.0.1/32 via 127.0.0.1: allowed"];
+        ["subscription to 42: refused: rule 'hypervisors' allows no VNI 42", "23 10.0.0.1/32 via 192.0.2.1: allowed"];
     assert_eq!((code, &said[3..]), (Some(1), &asked.map(str::to_owned)[..]));
+    // An IPv4-mapped address is its IPv4 address, wherever it is written.
+    let (code, said) = check(&["--from", "::ffff:127.0.0.1", "--route", "23#10.0.0.1/32#::ffff:192.0.2.1"]);
+    assert_eq!(
+        (code, &said[1..3], said[3].as_str()),
+        (Some(0), &all.map(str::to_owned)[1..], "23 10.0.0.1/32 via ::ffff:192.0.2.1: allowed")
+    );
+    let ended = run(&["check", "--policy", &policy, "--from", "127.0.0.1", "--route", "23#10.0.0.1/32#127.0.0.1"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr[0].contains("'127.0.0.1' is a loopback address"), "{:?}", ended.stderr);
     let stranger = "dns:h1.example.org from 192.0.2.1: no rule allows it anything, so it is not let in";
     let asked = ["--peer", "dns:h1.example.org", "--from", "192.0.2.1"];
     assert_eq!(check(&asked), (Some(1), vec![stranger.to_owned()]));
+}
+
+#[test]
+fn check_reads_what_a_peer_is_as_a_policy_does() {
+    let dir = Dir::new("policy-spellings");
+    let policy = dir.put(
+        "policy.toml",
+        "[[peer]]\nname = 'stolen'\nwho = ['dns:H9.Example.org.', 'from:::ffff:192.0.2.9', 'uri:SPIFFE://Example.org/*']\n\
+         [[peer]]\nname = 'all'\nwho = ['any']\nsubscribe = 'all'\n[[peer.announce]]\nvnis = 'all'\n",
+    );
+    let check = |args: &[&str]| run(&[&["check", "--policy", &policy], args].concat());
+    for stolen in [
+        ["--peer", "dns:h9.example.org"],
+        ["--peer", "dns:H9.example.org."],
+        ["--peer", "uri:spiffe://EXAMPLE.org/h/9"],
+        ["--from", "192.0.2.9"],
+        ["--from", "::ffff:192.0.2.9"],
+    ] {
+        let ended = check(&stolen);
+        assert_eq!(ended.code, Some(1), "{stolen:?}: {:?}", ended.stdout);
+        assert!(ended.stdout[0].contains("no rule allows it anything"), "{stolen:?}: {:?}", ended.stdout);
+    }
+    let ended =
+        check(&["--peer", "dns:h8.example.org", "--peer", "ip:::ffff:192.0.2.8", "--route", "7#::/0#192.0.2.8"]);
+    assert_eq!((ended.code, ended.stdout.last().unwrap().as_str()), (Some(0), "7 ::/0 via 192.0.2.8: allowed"));
+    for name in ["dns:h9.example.org ", "dns:h9..org", "uri:a b", "h9.example.org", "ip:fe80::1%2"] {
+        let ended = check(&["--peer", name]);
+        assert_eq!(ended.code, Some(2), "{name}");
+        assert!(ended.stderr[0].contains(&format!("--peer '{name}'")), "{:?}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_of_a_policy_has_no_effect_is_a_warning() {
+    let dir = Dir::new("policy-warnings");
+    let text = "\
+        [[peer]]\nname = 'a'\nwho = ['dns:*.example.org', 'from:10.0.0.0/8']\nsubscribe = 'all'\n\
+        [[peer]]\nname = 'b'\nwho = ['dns:h9.example.org.', 'dns:h9.example.com']\n\
+        [[peer]]\nname = 'c'\nwho = ['any']\n[[peer.announce]]\nvnis = 'all'\nnext-hops = ['127.0.0.0/8', 'self']\n\
+        [[peer.announce]]\nvnis = []\n\
+        [[peer]]\nname = 'd'\nwho = ['from:::ffff:10.9.0.0/112', 'uri:x']\n";
+    let policy = dir.put("policy.toml", text);
+    let expected = [
+        "rule 'b': 'dns:h9.example.org' has no effect: rule 'a' is before it, and is for 'dns:*.example.org'",
+        "rule 'c': next hop 127.0.0.0/8 has no effect: it is a loopback address, and no route with such a next hop is taken",
+        "rule 'c': its announcement table 2 allows nothing: 'vnis' is empty",
+        "rule 'd': 'from:10.9.0.0/16' has no effect: rule 'a' is before it, and is for 'from:10.0.0.0/8'",
+        "rule 'd': 'uri:x' has no effect: rule 'c' is before it, and is for 'any'",
+    ];
+    let warnings = expected.map(|warning| format!("metalbond: warning: --policy {policy}: {warning}"));
+    let ended = run(&["check", "--policy", &policy]);
+    assert_eq!((ended.code, &ended.stderr[..]), (Some(0), &warnings[..]));
+    assert_eq!(ended.stdout, [format!("{policy}: ok (policy: 4 rules)")]);
+    let settings = dir.put("m.toml", &format!("[server]\npolicy = '{policy}'\n"));
+    assert_eq!(run(&["check", &settings]).stderr, warnings);
+    let mut server = Process::start(&["server", "--listen", "127.0.0.1:0", "--policy", &policy]);
+    for warning in expected {
+        let said = server.log(&format!("policy: {warning}"));
+        assert!(said.contains("WARN"), "{said}");
+    }
 }
 
 #[test]

@@ -43,11 +43,14 @@ fn a_line_that_comes_in_pieces_is_one_line() {
 #[test]
 fn a_bad_line_is_reported_with_its_number_and_the_others_count() {
     let (_server, mut feeder, mut watcher) = setup();
-    feeder.write(&format!("{A}\nnonsense\n\n23#10.0.0.0/33#2001:db8::1\n{B}\n-23#10.9.9.9/32#2001:db8::1\n"));
+    feeder.write(&format!(
+        "{A}\nnonsense\n\n23#10.0.0.0/33#2001:db8::1\n{B}\n-23#10.9.9.9/32#2001:db8::1\n23#10.0.0.0/8#fe80::1\n"
+    ));
     watcher.until(&[A_PRINTED, B_PRINTED]);
     assert!(feeder.log("standard input:2: ").contains("not of the form"));
     assert!(feeder.log("standard input:4: ").contains("prefix length 33 is over 32"));
-    feeder.log("were not announced");
+    let said = feeder.log("standard input:7: ");
+    assert!(said.contains("next hop 'fe80::1' is a link-local address"), "{said}");
 }
 
 #[test]
