@@ -169,7 +169,11 @@ pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
 /// Mostly route work, with trouble in between.
 pub(crate) fn op() -> impl Strategy<Value = Op> {
     let (h, s, v, p, n) = (0..6u8, 0..3u8, 0..3u8, 0..3u8, 0..4u8);
-    let hop = prop_oneof![14 => n.clone(), 1 => Just(MAPPED), 1 => Just(MARTIAN)];
+    let hop = (0..64u8).prop_map(|n| match n {
+        0..60 => n % 4,
+        60..62 => MAPPED,
+        _ => MARTIAN,
+    });
     let cut = prop_oneof![
         Just(Cut::Fin),
         Just(Cut::Reset),

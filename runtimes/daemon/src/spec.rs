@@ -172,7 +172,7 @@ mod tests {
             ("23#2001:db8::/129#2001:db8::1", "prefix length 129 is over 128"),
             ("23#10.0.0.0/8#", "next hop '' is not an IP address"),
             ("23#10.0.0.0/8#host", "next hop 'host' is not an IP address"),
-            ("23#10.0.0.0/8#[2001:db8::1]", "next hop '[::1]' is not an IP address"),
+            ("23#10.0.0.0/8#[2001:db8::1]", "next hop '[2001:db8::1]' is not an IP address"),
             ("23#10.0.0.0/8#fe80::1%eth0", "next hop 'fe80::1%eth0' is not an IP address"),
             (
                 "23#10.0.0.0/8#127.0.0.1",
