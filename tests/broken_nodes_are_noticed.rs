@@ -1,9 +1,8 @@
-//! Checks the checkers: a server that is broken on purpose is noticed within a second.
+//! Checks the checkers: a server that is broken on purpose is noticed in one of a few worlds, however busy the machine is.
 
 mod sim;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -14,6 +13,9 @@ use sim::ops;
 use sim::quiet::quietly;
 use sim::sabotage::{Sabotage, Saboteur};
 use sim::world::{Setup, World};
+
+/// The number of worlds in which a fault has to be noticed. The slowest to be noticed took 28.
+const WORLDS: u64 = 64;
 
 const SETUP: Setup =
     Setup { servers: 1, clients: [Client, Quick, Legacy, Client], pacing: false, prompt: true, seed: 0 };
@@ -59,20 +61,17 @@ fn one_that_gives_peers_up_too_soon_is_noticed() {
 }
 
 fn notices(how: Sabotage) {
-    let begin = Instant::now();
     let strategy = proptest::collection::vec(ops::op(), 20..40);
     let mut runner = TestRunner::deterministic();
-    let mut cases = 0;
     // Panics are what is wanted.
-    while begin.elapsed() < Duration::from_secs(1) {
+    for seed in 0..WORLDS {
         let ops = strategy.new_tree(&mut runner).unwrap().current();
         let is_late = matches!(how, Sabotage::Delay | Sabotage::Trust | Sabotage::Hurry);
-        let setup = Setup { seed: cases, prompt: !is_late, ..SETUP };
+        let setup = Setup { seed, prompt: !is_late, ..SETUP };
         let world = || run_in(World::sabotaged(setup, Some(Saboteur::new(how, 3))), &ops);
         if quietly(|| catch_unwind(AssertUnwindSafe(world))).is_err() {
             return;
         }
-        cases += 1;
     }
-    panic!("{how:?}: nothing noticed in {cases} cases");
+    panic!("{how:?}: nothing noticed in {WORLDS} worlds");
 }
