@@ -321,6 +321,26 @@ local function address_text(bytes)
     return table.concat(groups, ":", 1, first - 1) .. "::" .. table.concat(groups, ":", last + 1)
 end
 
+-- Why no packet can be sent to an address of 4 or 16 bytes, if that is so (RFC 1122, RFC 3927, RFC 4291); an IPv4-mapped address is
+-- judged as its IPv4 address.
+local function martian(bytes)
+    if #bytes == 16 and bytes:sub(1, 12) == ("\0"):rep(10) .. "\255\255" then
+        return martian(bytes:sub(13))
+    end
+    local a, b = bytes:byte(1, 2)
+    if bytes == ("\0"):rep(#bytes) then
+        return "the unspecified address"
+    elseif #bytes == 4 and a == 127 or bytes == ("\0"):rep(15) .. "\1" then
+        return "a loopback address"
+    elseif #bytes == 4 and a == 169 and b == 254 or #bytes == 16 and a == 0xfe and b >= 0x80 and b <= 0xbf then
+        return "a link-local address"
+    elseif #bytes == 4 and a >= 224 and a <= 239 or #bytes == 16 and a == 0xff then
+        return "a multicast address"
+    elseif bytes == "\255\255\255\255" then
+        return "the broadcast address"
+    end
+end
+
 local function hello_text(values)
     local capabilities = values.capabilities.value
     local text = ("HELLO keepalive %d"):format(values.keepalive.value)
@@ -379,8 +399,8 @@ local function judge_update(values, tree)
         return first
     end
 
-    local function drop(field, format, value)
-        local text = format:format(value)
+    local function drop(field, format, ...)
+        local text = format:format(...)
         field.item:add_proto_expert_info(impossible, "Impossible: " .. text)
         first = first or "impossible UPDATE: " .. text
     end
@@ -407,6 +427,12 @@ local function judge_update(values, tree)
             drop(port, "port %d", port.value)
         elseif hop.kind.value ~= NAT and port.value > 0 then
             port.item:add_proto_expert_info(odd, "Counts for NAT only")
+        end
+    end
+    if #hop.address.value == 4 or #hop.address.value == 16 then
+        local why = martian(hop.address.value)
+        if why then
+            drop(hop.address, "next hop %s, %s", address_text(hop.address.value), why)
         end
     end
     return first

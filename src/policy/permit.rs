@@ -78,11 +78,13 @@ impl Permit {
         if !grant.types.contains(kind) {
             return Err(Denied::Kind(kind));
         }
-        let canonical = addr.to_canonical();
-        let is_own = hops.own && self.own.contains(&canonical);
-        let is_source = hops.source && self.source == canonical;
-        if !(is_own || is_source || hops.addrs.contains(canonical)) {
-            return Err(Denied::NextHop(addr));
+        // What a policy names is canonical. An address that is found as it is needs no other form.
+        let is_own = |addr: &IpAddr| (hops.own && self.own.contains(addr)) || (hops.source && self.source == *addr);
+        if !is_own(&addr) {
+            let canonical = addr.to_canonical();
+            if !(hops.addrs.contains(canonical) || is_own(&canonical)) {
+                return Err(Denied::NextHop(addr));
+            }
         }
         let targets = grant.target_vnis.as_ref().unwrap_or(&grant.vnis);
         if target_vni != 0 && !targets.contains(Vni(target_vni)) {

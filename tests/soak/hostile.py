@@ -4,6 +4,7 @@ Each kind is a card of a deck, which is dealt again and again. Some have to be t
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
 import socket
 import time
@@ -255,7 +256,10 @@ class Hostile:
 
     async def _impossible_updates(self, server: Server) -> None:
         """In the networks of all: whoever is told of one of these notices."""
-        dest, hop = self._destination(), self._next_hop()
+        dest, hop, v4 = self._destination(), self._next_hop(), bytes((192, 0, 2, 1))
+        martians = ("0.0.0.0", "127.0.0.1", "169.254.0.1", "224.0.0.1", "255.255.255.255")
+        martians += ("::", "::1", "fe80::1", "ff02::1")
+        martians += tuple(f"::ffff:{address}" for address in martians if "." in address)
         bad = [
             (0, wire.destination(b"\x0a\x00\x00", 24), hop),
             (0, wire.destination(b"", 0), hop),
@@ -264,11 +268,13 @@ class Hostile:
             (0, wire.destination(bytes(16), 129), hop),
             (0, dest, wire.next_hop(b"")),
             (0, dest, wire.next_hop(bytes(5))),
-            (0, dest, wire.next_hop(bytes(4), kind=1, ports=(65536, 70000))),
-            (0, dest, wire.next_hop(bytes(4), kind=3)),
+            (0, dest, wire.next_hop(v4, kind=1, ports=(65536, 70000))),
+            (0, dest, wire.next_hop(v4, kind=3)),
             (2, dest, hop),
             (1, wire.destination(bytes(4), 33), hop),
         ]
+        packed = [wire.next_hop(ipaddress.ip_address(address).packed) for address in martians]
+        bad += [(action, dest, hop) for action in (0, 1) for hop in packed]
         updates = [wire.update(action, vni, dest, hop) for action, dest, hop in bad for vni in VNIS]
         self._dice.shuffle(updates)
         await self._odd("impossible updates", server, b"".join(updates), ordered=self._dice.random() < 0.5)

@@ -309,7 +309,8 @@ impl MetalBond {
     /// were.
     ///
     /// # Errors
-    /// [`ApiMisuse::Limit`], [`ApiMisuse::Closed`]. Routes before the one that met the limit are announced.
+    /// [`ApiMisuse::Limit`], [`ApiMisuse::MartianNextHop`], [`ApiMisuse::Closed`]. Routes before the one that met the limit, or has
+    /// such a next hop, are announced.
     pub async fn announce_routes(&self, routes: impl IntoIterator<Item = Route>) -> Result<usize, ApiMisuse> {
         self.batches(routes.into_iter().map(Command::Announce)).await
     }

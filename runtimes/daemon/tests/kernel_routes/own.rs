@@ -2,6 +2,7 @@
 
 use crate::namespace;
 use crate::picture::table;
+use crate::process::Signal;
 use crate::scene::{BOTH, Scene, both, feed};
 
 #[test]
@@ -9,18 +10,25 @@ fn a_standard_route_to_our_own_destination_is_installed_when_ours_is_withdrawn()
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(both("fd00::2"));
-        let own = both("fd00::1").map(|spec| format!("23#{spec}"));
-        let args = ["--announce", &own[0], "--announce", &own[1], "--announce-file", "-"];
-        let mut client = scene.synced_client(&args);
+        let own = both("fd00::1").map(|spec| format!("23#{spec}\n")).concat();
+        let file = std::env::temp_dir().join(format!("metalbond-own-{}", std::process::id()));
+        let put = |text: &str| std::fs::write(&file, text).unwrap();
+        put(&own);
+        let mut client = scene.synced_client(&["--announce-file", file.to_str().unwrap()]);
         let mut events = scene.settle();
         events.retain(|event| !event.contains("nexthop"));
         assert_eq!((events, scene.routes(), scene.legs()), (vec![], table([("", ""); 0]), vec![]));
-        feed(&mut client, "-", both("fd00::1"));
+        put("");
+        client.signal(Signal::HUP);
+        client.log("announcements +0 -2");
         scene.until(BOTH.map(|destination| (destination, "fd00::2")));
         // And the other way.
-        feed(&mut client, "", both("fd00::1"));
+        put(&own);
+        client.signal(Signal::HUP);
+        client.log("announcements +2 -0");
         scene.until::<&str, &str>([]);
         scene.until_legs(&[]);
+        std::fs::remove_file(file).unwrap();
     });
 }
 
