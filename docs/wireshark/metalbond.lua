@@ -470,11 +470,17 @@ local function add_payload(tvb, bytes, at, stop, kind, tree)
     return ("%s %d"):format(name, values.vni.value)
 end
 
+-- What begins with another byte than the version, and is known all the same: TLS records (RFC 8446, section 5.1).
+local TLS = {
+    [0x15] = "a TLS alert: the far end speaks TLS, and plain MetalBond was spoken to it",
+    [0x16] = "TLS, where plain MetalBond is spoken",
+}
+
 -- How many bytes the frame at `at` has, if its header is there to tell; and what is wrong with what is there of the header.
 local function frame_len(bytes, at, left)
     local version, high, low = bytes:byte(at + 1, at + 3)
     if version ~= VERSION then
-        return nil, ("frame of protocol version %d, not %d"):format(version, VERSION)
+        return nil, TLS[version] or ("frame of protocol version %d, not %d"):format(version, VERSION)
     elseif left < 3 then
         return nil
     end
