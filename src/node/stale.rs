@@ -1,5 +1,5 @@
-//! How long the routes of a server's earlier sessions stay: a timer for each configured server. Pure: it is told what
-//! happens and says when the time is over. Stale routes and what the application adopted at its start share this rule
+//! How long the routes of a server's earlier sessions stay: a timer for each configured server. Pure: the node passes in
+//! what happens, and the timer says when the time is over. Stale routes and what the application adopted at its start share this rule
 //! ([`Node::may_remove_adopted`](super::Node::may_remove_adopted)).
 
 use core::time::Duration;
@@ -104,7 +104,7 @@ impl StaleTime {
                 let since = self.running_since?;
                 match self.left {
                     Some(left) => Some(since + left),
-                    // Another server that is there, and has told what it knows, ends it.
+                    // A session with another server, which has sent what it has, ends it.
                     None if sessions.any_syncing || !sessions.any_open => None,
                     None => self.any_opened.map(|at| at + config.session_stale_time),
                 }

@@ -261,7 +261,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The node refuses a subscription: the log and the followers are told once.
+    /// The node refuses a subscription: it is logged, and sent to the followers, once.
     fn refused(&mut self, why: &ApiMisuse) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
             let why = format!("changes of some networks are not reported: {why}");
