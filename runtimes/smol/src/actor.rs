@@ -6,7 +6,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 
 use metalbond::{Action, ApiMisuse, Command, ConnId, Histogram, Input, Instant, Reply, Transmit};
-use metalbond_common::{
+use metalbond_driver::{
     Answer, Budget, Clock, DialOrders, LAST_LINES, ListenError, Recorded, SHUTDOWN_MARGIN, SHUTDOWN_MAX, SessionLog,
     TlsConfig, Transport,
 };

@@ -7,7 +7,7 @@ use std::vec;
 
 use futures_core::{Stream, ready};
 use metalbond::RouteChange;
-use metalbond_common::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
+use metalbond_driver::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
 use smol::channel::{self, Receiver, Sender, TryRecvError};
 
 use crate::time::{sleep_until, timeout_at};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use metalbond::{ConnId, PeerName, Transmit, TransportEnd};
-use metalbond_common::{Channel, DRAIN, Opened, Unwritten, prepare, receive, transport_end};
+use metalbond_driver::{Channel, DRAIN, Opened, Unwritten, prepare, receive, transport_end};
 use socket2::SockRef;
 
 use crate::task::{Mailbox, Message, Task, Tasks, TcpStream};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use metalbond::ConnId;
-use metalbond_common::{DialOrder, connect_any};
+use metalbond_driver::{DialOrder, connect_any};
 use smol::net::resolve;
 
 use crate::task::{Mailbox, Message, TcpStream};

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use metalbond::{
     ApiMisuse, Command, Config, ConfigError, Histogram, Instant, Node, PeerId, Reply, Route, SessionState, Vni,
 };
-use metalbond_common::{
+use metalbond_driver::{
     BATCH, Clock, Endpoint, ListenError, MAILBOX, Message as CommonMessage, Notice, Recorded, StartError, StartOptions,
     TlsConfig, Transport, TryNotifyError, make_node, peer_snapshots, seeded,
 };
@@ -465,7 +465,7 @@ impl MetalBond {
     /// Sends a message that holds the way for its answer, and waits for that.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        message: impl FnOnce(metalbond_common::Answer<T>) -> Message,
+        message: impl FnOnce(metalbond_driver::Answer<T>) -> Message,
     ) -> Result<T, ApiMisuse> {
         let (sender, receiver) = channel::bounded(1);
         let answer = Box::new(move |value| {

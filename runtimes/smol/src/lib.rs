@@ -91,15 +91,15 @@ pub use metalbond::{
     Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
 };
 #[doc(inline)]
-pub use metalbond_common::embedding;
-pub use metalbond_common::{
+pub use metalbond_driver::embedding;
+pub use metalbond_driver::{
     Applied, Direction, Endpoint, EndpointError, Failure, ListenError, Notice, Operation, PeerSnapshot, RouteHandler,
     StartError, StartOptions, TryNotifyError, peer_snapshots,
 };
 #[cfg(feature = "record")]
-pub use metalbond_common::{ReplayError, Step, Summary, replay};
+pub use metalbond_driver::{ReplayError, Step, Summary, replay};
 #[cfg(feature = "tls")]
-pub use metalbond_common::{TlsConfig, rustls};
+pub use metalbond_driver::{TlsConfig, rustls};
 pub use peer::Peer;
 pub use table::RouteTable;
 

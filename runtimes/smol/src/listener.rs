@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::task::{Mailbox, Message, TcpListener};
 use crate::time::{sleep, timeout_at};
-use metalbond_common::{AcceptLog, Clock, Transport, accept_pause, adopt, listen, remote};
+use metalbond_driver::{AcceptLog, Clock, Transport, accept_pause, adopt, listen, remote};
 
 /// A listener on the address, and the address with the port that it got.
 pub(crate) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {

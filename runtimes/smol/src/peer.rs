@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use metalbond_common::PeerSnapshot;
+use metalbond_driver::PeerSnapshot;
 
 use crate::MetalBond;
 

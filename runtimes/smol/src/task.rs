@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
-use metalbond_common::Message as CommonMessage;
+use metalbond_driver::Message as CommonMessage;
 use smol::Async;
 use smol::channel::{self, Receiver, Sender, TryRecvError};
 use smol::future::FutureExt;

@@ -7,7 +7,7 @@ use std::vec;
 
 use futures_core::Stream;
 use metalbond::RouteChange;
-use metalbond_common::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
+use metalbond_driver::{Applied, Applier, Budget, CHANGES, Clock, RouteHandler, change_batch};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 

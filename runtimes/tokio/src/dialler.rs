@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use metalbond::ConnId;
-use metalbond_common::{DialOrder, connect_any};
+use metalbond_driver::{DialOrder, connect_any};
 use tokio::net::{TcpStream, lookup_host};
 
 use crate::task::{Mailbox, Message};

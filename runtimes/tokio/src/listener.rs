@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use metalbond_common::{AcceptLog, Clock, Transport, accept_pause, adopt, listen, remote};
+use metalbond_driver::{AcceptLog, Clock, Transport, accept_pause, adopt, listen, remote};
 use tokio::net::TcpListener;
 
 use crate::task::{Mailbox, Message};

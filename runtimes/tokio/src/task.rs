@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 
-use metalbond_common::Message as CommonMessage;
+use metalbond_driver::Message as CommonMessage;
 pub(crate) use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

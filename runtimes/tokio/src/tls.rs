@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use metalbond::ApiMisuse;
-use metalbond_common::{ListenError, Message as CommonMessage, TlsConfig, Transport};
+use metalbond_driver::{ListenError, Message as CommonMessage, TlsConfig, Transport};
 
 use crate::MetalBond;
 

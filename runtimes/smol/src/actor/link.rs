@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use metalbond::{Close, ConnId, Input, PeerId, TransportEnd};
-use metalbond_common::{Budget, Channel, DRAINS, HANDSHAKES, Opened, Transport};
+use metalbond_driver::{Budget, Channel, DRAINS, HANDSHAKES, Opened, Transport};
 
 use super::Actor;
 use crate::connection::{Connection, Write};

@@ -18,7 +18,7 @@ use metalbond::Route;
 /// ```
 /// use std::collections::BTreeSet;
 /// use metalbond::Route;
-/// use metalbond_common::RouteHandler;
+/// use metalbond_driver::RouteHandler;
 ///
 /// struct Table(BTreeSet<Route>);
 ///

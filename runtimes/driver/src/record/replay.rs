@@ -32,7 +32,7 @@ pub enum Step<'a> {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The version of `metalbond-common` that recorded it.
+    /// The version of `metalbond-driver` that recorded it.
     pub version: String,
     /// Inputs, time's included.
     pub inputs: u64,

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use metalbond::{Instant, Transmit, TransportEnd};
-use metalbond_common::{Unwritten, prepare, transport_end};
+use metalbond_driver::{Unwritten, prepare, transport_end};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use metalbond::wire::{Update, UpdateAction, put_update};
 use metalbond::{Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
-use metalbond_common::{Recorded, ReplayError, Summary, replay, seeded};
+use metalbond_driver::{Recorded, ReplayError, Summary, replay, seeded};
 
 /// Far more than anything takes.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use metalbond::wire::{Decoded, Deframer, Message, UpdateAction};
 use metalbond::{ConnId, Input, NextHop, NextHopKind, Prefix, Route, Transmit, Vni};
-use metalbond_common::{ReplayError, Step, Summary, replay};
+use metalbond_driver::{ReplayError, Step, Summary, replay};
 
 /// A client of the Go reference, v0.5, and one of ours. Both subscribe to VNI 23. Theirs announces three routes and
 /// withdraws two, one of which ours announces meanwhile as well; then it ends.

@@ -1,9 +1,9 @@
 //! A driver of one's own: a readiness loop on poll(2), in one thread, with nothing asynchronous. What is particular to it
-//! is here; what every driver needs is metalbond-common's.
+//! is here; what every driver needs is metalbond-driver's.
 //!
-//! - `cargo run -p metalbond-common --example event_loop`: a server and a client in one loop exchange routes, and end.
-//! - `cargo run -p metalbond-common --example event_loop -- server 127.0.0.1:4711`
-//! - `cargo run -p metalbond-common --example event_loop -- client 127.0.0.1:4711 23 [10.0.23.1/32 2001:db8::1]`
+//! - `cargo run -p metalbond-driver --example event_loop`: a server and a client in one loop exchange routes, and end.
+//! - `cargo run -p metalbond-driver --example event_loop -- server 127.0.0.1:4711`
+//! - `cargo run -p metalbond-driver --example event_loop -- client 127.0.0.1:4711 23 [10.0.23.1/32 2001:db8::1]`
 
 mod driver;
 mod link;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metalbond::{Action, ApiMisuse, Close, Command, Config, ConfigError, ConnId, Input, Instant, NextHop, Node, Reply};
-use metalbond_common::{
+use metalbond_driver::{
     AcceptLog, Budget, Clock, DRAIN, READ, SessionLog, accept_pause, change_batch, listen, remote, seeded,
 };
 use rustix::event::{PollFd, PollFlags};
