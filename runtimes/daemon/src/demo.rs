@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use comfy_table::{Table, presets};
 use metalbond::{Config, Route, Vni};
-use metalbond_tokio::{Changes, MetalBond};
+use metalbond_tokio::{Changes, MetalBond, start};
 
 use crate::output::{self, Action};
 use crate::spec;
@@ -46,7 +46,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 }
 
 async fn demonstrate() -> anyhow::Result<()> {
-    let (server, _changes) = MetalBond::start(Config::default())?;
+    let (server, _changes) = start(Config::default())?;
     let addr = server.listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.context("cannot listen on 127.0.0.1")?;
     say(&format!(
         "A server listens on {addr}. Three hypervisors connect to it, announce which addresses\n\
@@ -87,7 +87,7 @@ struct Hypervisor {
 impl Hypervisor {
     async fn start(name: &'static str, specs: &[&str], server: SocketAddr) -> anyhow::Result<Self> {
         // Restart time 0: when it goes away, its routes do so at once.
-        let (node, changes) = MetalBond::start(Config { restart_time: 0, ..Config::default() })?;
+        let (node, changes) = start(Config { restart_time: 0, ..Config::default() })?;
         node.subscribe(NETWORK).await?;
         let mut hypervisor = Self { name, node, changes, own: BTreeSet::new(), table: BTreeSet::new() };
         for spec in specs {

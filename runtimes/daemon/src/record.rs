@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use clap::Args;
 use metalbond::Config;
-use metalbond_tokio::{Changes, MetalBond, StartOptions, TlsConfig};
+use metalbond_tokio::{Changes, MetalBond, StartOptions, TlsConfig, start_with};
 use tracing::info;
 
 #[derive(Args, Debug)]
@@ -25,7 +25,7 @@ impl RecordArgs {
     /// Starts a node that speaks TLS if there is a configuration for it, recorded if that is wanted.
     pub(crate) async fn start(&self, config: Config, tls: Option<TlsConfig>) -> anyhow::Result<(MetalBond, Changes)> {
         let options = StartOptions::default().tls(tls.unwrap_or_default());
-        let Some(path) = self.record.clone() else { return Ok(MetalBond::start_with(config, options)?) };
+        let Some(path) = self.record.clone() else { return Ok(start_with(config, options)?) };
         // A pipe is opened when somebody reads it.
         let (file, path) = tokio::task::spawn_blocking(move || {
             let opened = open(&path);
@@ -33,7 +33,7 @@ impl RecordArgs {
         })
         .await??;
         info!("recording to {}", path.display());
-        Ok(MetalBond::start_with(config, options.record(file))?)
+        Ok(start_with(config, options.record(file))?)
     }
 }
 

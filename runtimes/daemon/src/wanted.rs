@@ -290,7 +290,7 @@ fn difference<T: Copy + Ord + Hash>(old: &BTreeSet<T>, new: &BTreeSet<T>) -> (Ve
 
 #[cfg(test)]
 mod tests {
-    use metalbond_tokio::{Changes, MetalBond};
+    use metalbond_tokio::{Changes, start};
 
     use super::*;
     use crate::spec;
@@ -305,7 +305,7 @@ mod tests {
     impl World {
         async fn new() -> Self {
             let config = Config { peers_max: 2, subscriptions_max: 2, announcements_max: 3, ..Config::default() };
-            let (node, changes) = MetalBond::start(config.clone()).unwrap();
+            let (node, changes) = start(config.clone()).unwrap();
             Self { client: Client::of_a_test(node).await, wanted: Wanted::none(&config), _changes: changes }
         }
 

@@ -22,7 +22,7 @@ const LOG: Duration = Duration::from_secs(10);
 
 /// The calls that a handler still owes.
 #[derive(Debug)]
-pub struct Applier<H> {
+pub(crate) struct Applier<H> {
     handler: H,
     /// Of the change that came last.
     calls: VecDeque<(Operation, Route)>,
@@ -40,19 +40,19 @@ struct Retry {
 
 impl<H: RouteHandler> Applier<H> {
     /// One that owes nothing.
-    pub fn new(handler: H) -> Self {
+    pub(crate) fn new(handler: H) -> Self {
         let (calls, failed, due) = Default::default();
         Self { handler, calls, failed, due, logged: None }
     }
 
     /// When to call [`work`](Self::work), if no change comes before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// Carries a change out, and makes one of the calls again that are due. Other tasks have their turn between the calls:
     /// the node may be one of them, on the same thread.
-    pub async fn work(&mut self, now: &impl Fn() -> Instant, change: Option<RouteChange>) {
+    pub(crate) async fn work(&mut self, now: &impl Fn() -> Instant, change: Option<RouteChange>) {
         if let Some(change) = change {
             self.plan(&change);
         }
@@ -70,12 +70,12 @@ impl<H: RouteHandler> Applier<H> {
     }
 
     /// Whether so much is owed that no change should be fetched: it merges with others where it is.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.failed.len() >= OWED
     }
 
     /// The node is gone.
-    pub fn finish(self) -> Applied<H> {
+    pub(crate) fn finish(self) -> Applied<H> {
         let undone: Vec<_> = self.failed.into_iter().map(|(route, retry)| (retry.operation, route)).collect();
         if !undone.is_empty() {
             warn!(routes = undone.len(), "the node is gone, and some of its last changes could not be carried out");

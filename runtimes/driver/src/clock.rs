@@ -1,45 +1,79 @@
-//! The driver's clock: the operating system's monotonic one, counted from the driver's start as the core wants it.
+//! The clock of a node: that of its runtime, counted from the node's start, which is how the core counts time.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
 use metalbond::Instant;
 
-/// Tells the core's time.
+use crate::Runtime;
+
+/// The clock and the timers of a node.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(crate) struct Clock<R> {
+    runtime: R,
     start: std::time::Instant,
 }
 
-impl Clock {
-    /// A clock whose epoch is now.
-    pub fn start() -> Self {
-        Self { start: std::time::Instant::now() }
+impl<R: Runtime> Clock<R> {
+    /// Makes a clock whose epoch is now.
+    pub(crate) fn start(runtime: R) -> Self {
+        let start = runtime.now();
+        Self { runtime, start }
     }
 
-    /// The time.
-    pub fn now(&self) -> Instant {
-        Instant::from_epoch(self.start.elapsed())
+    pub(crate) const fn runtime(&self) -> &R {
+        &self.runtime
     }
 
-    /// The system's name for a point in time; `None` if it is too far away to have one.
-    pub fn system(&self, at: Instant) -> Option<std::time::Instant> {
-        self.start.checked_add(at.since_epoch())
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_epoch(self.runtime.now().saturating_duration_since(self.start))
+    }
+
+    /// Waits until `at`. For ever, if that is too far away for the system's clock.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        match self.start.checked_add(at.since_epoch()) {
+            Some(at) => self.runtime.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration).await;
+    }
+
+    /// Returns the output of `work`, or `None` if it is not ready at `at`.
+    pub(crate) async fn timeout_at<T>(&self, at: Instant, work: impl Future<Output = T>) -> Option<T> {
+        until(work, self.sleep_until(at)).await
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+/// Returns the output of `work`, or `None` if `end` is ready before it. `work` goes first where both are ready.
+pub(crate) async fn until<T>(work: impl Future<Output = T>, end: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut end) = (pin!(work), pin!(end));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => end.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
 
-    use super::*;
+/// A [`Clock`] without its runtime's type, for the handles: they are the same type under any runtime.
+pub(crate) trait Timer: Send + Sync {
+    /// [`Clock::now`].
+    fn now(&self) -> Instant;
 
-    #[test]
-    fn a_point_in_time_is_the_same_to_the_core_and_to_the_system() {
-        let clock = Clock::start();
-        let later = Instant::EPOCH + Duration::from_secs(5);
-        assert_eq!(clock.system(later), Some(clock.start + Duration::from_secs(5)));
+    /// [`Clock::sleep_until`].
+    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl<R: Runtime> Timer for Clock<R> {
+    fn now(&self) -> Instant {
+        self.now()
     }
 
-    #[test]
-    fn the_end_of_time_has_no_name() {
-        assert_eq!(Clock::start().system(Instant::from_epoch(Duration::MAX)), None);
+    fn sleep_until(&self, at: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.sleep_until(at))
     }
 }

@@ -1,14 +1,18 @@
-//! Dialling a name that has several addresses: in which order they are tried, and several at a time (Happy Eyeballs, RFC 8305).
+//! A dial: an attempt to reach a server at one of the addresses of its name, several at a time (Happy Eyeballs, RFC 8305); and the
+//! order in which the next dial tries them.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use metalbond::{PeerId, SessionState, Transition};
+use metalbond::{ConnId, PeerId, SessionState, Transition};
+
+use crate::Runtime;
+use crate::mailbox::{Event, Events};
 
 /// How long the attempt at one address goes on alone until the next address is tried beside it. RFC 8305 recommends this.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -21,7 +25,7 @@ const TRIED: usize = 3;
 /// one after the address that was reached last, because what answers there may be no server, or a broken one; and three addresses
 /// further after each dial that reached none. So every address has its turn, however many there are.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct DialOrder {
+pub(crate) struct DialOrder {
     reached: Option<SocketAddr>,
     /// A session opened at the address that was reached last.
     has_opened: bool,
@@ -44,7 +48,7 @@ impl DialOrder {
     }
 
     /// Puts the addresses of the name, in the resolver's order, into the order in which this dial tries them.
-    pub fn arrange(&self, mut addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    pub(crate) fn arrange(&self, mut addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let known = self.reached.and_then(|reached| addrs.iter().position(|addr| *addr == reached));
         let first = known.map_or(0, |at| at + usize::from(!self.has_opened));
         if let Some(start) = first.wrapping_add(self.failed.wrapping_mul(TRIED)).checked_rem(addrs.len()) {
@@ -56,25 +60,25 @@ impl DialOrder {
 
 /// The [`DialOrder`]s of the servers that a node dials.
 #[derive(Default, Debug)]
-pub struct DialOrders(HashMap<PeerId, DialOrder>);
+pub(crate) struct DialOrders(HashMap<PeerId, DialOrder>);
 
 impl DialOrders {
     /// Notes that a dial of a server begins. Returns the order for it.
-    pub fn begin(&mut self, peer: PeerId) -> DialOrder {
+    pub(crate) fn begin(&mut self, peer: PeerId) -> DialOrder {
         let order = self.0.entry(peer).or_default();
         order.begin();
         *order
     }
 
     /// Notes the address at which a server was reached.
-    pub fn reached(&mut self, peer: PeerId, addr: SocketAddr) {
+    pub(crate) fn reached(&mut self, peer: PeerId, addr: SocketAddr) {
         if let Some(order) = self.0.get_mut(&peer) {
             order.reached(addr);
         }
     }
 
     /// Notes that a session opened, or that a server was removed.
-    pub fn transition(&mut self, transition: &Transition) {
+    pub(crate) fn transition(&mut self, transition: &Transition) {
         let Some(peer) = &transition.peer else { return };
         match transition.new {
             SessionState::Established => {
@@ -90,12 +94,31 @@ impl DialOrders {
     }
 }
 
+/// Tries the addresses in their order, and reports the result to the actor. The node limits the time: it ends the task after the handshake
+/// timeout. Connections come from the address `local`, where it is of the same family.
+pub(crate) async fn dial<R: Runtime>(
+    conn: ConnId,
+    addresses: Vec<SocketAddr>,
+    local: Option<IpAddr>,
+    runtime: R,
+    events: Events<R>,
+) {
+    let connect = |remote: SocketAddr| {
+        let local = local.filter(|local| local.is_ipv4() == remote.is_ipv4());
+        runtime.connect(remote, local.map(|local| SocketAddr::new(local, 0)))
+    };
+    let delay = |time| runtime.sleep_until(runtime.now() + time);
+    let result = connect_any(addresses, connect, delay).await.map_err(|e| e.to_string().into());
+    // An actor that has ended needs no connection.
+    let _ = events.send(Event::Dialled { conn, result }).await;
+}
+
 /// Connects to one of several addresses: tries them in order, the next whenever an attempt has failed or 250 ms have passed, and returns
 /// the first connection that opens, with its address. `delay` is the runtime's sleep.
 ///
 /// # Errors
 /// The error of the last attempt, with its address, if all have failed; `NotFound` without an address.
-pub async fn connect_any<S, C, D>(
+async fn connect_any<S, C, D>(
     addrs: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> C,
     delay: impl Fn(Duration) -> D,
@@ -155,12 +178,14 @@ where
 mod tests {
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeSet;
+    use std::net::TcpListener;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::testing::Tokio;
 
     fn addr(n: usize) -> SocketAddr {
         ([192, 0, 2, n as u8], 4711).into()
@@ -298,5 +323,49 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(error.to_string().starts_with("192.0.2.2:4711: "), "{error}");
         assert_eq!(dial(Vec::new(), |_| NEVER).result.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    /// Dials addresses over real sockets.
+    async fn reach(addresses: Vec<SocketAddr>) -> io::Result<SocketAddr> {
+        let runtime = Tokio::current();
+        let connect = |address| runtime.connect(address, None);
+        let delay = |time| runtime.sleep_until(runtime.now() + time);
+        Ok(connect_any(addresses, connect, delay).await?.1)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_passed_over_and_named_if_it_is_the_last() {
+        let placeholder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dead = placeholder.local_addr().unwrap();
+        drop(placeholder);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let alive = listener.local_addr().unwrap();
+        assert_eq!(reach(vec![dead, dead, alive, dead]).await.unwrap(), alive);
+        let error = reach(vec![dead]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert!(error.to_string().starts_with(&format!("{dead}: ")), "{error}");
+    }
+
+    /// The backlog of the first address is full, so no attempt to connect to it is answered.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn four_addresses_that_do_not_answer_leave_the_fifth_its_time() {
+        use socket2::{Domain, Socket, Type};
+
+        let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let (full, waiting, refused) = (new(), new(), new());
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap();
+        for socket in [&waiting, &refused] {
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&silent);
+        }
+        let silent = silent.as_socket().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let alive = listener.local_addr().unwrap();
+        let begin = std::time::Instant::now();
+        assert_eq!(reach(vec![silent, silent, silent, silent, alive]).await.unwrap(), alive);
+        assert!(begin.elapsed() < metalbond::Config::default().handshake_timeout, "the dial ends then");
     }
 }

@@ -1,59 +1,121 @@
-//! The vocabulary that the drivers of `metalbond` share, whatever their runtime: messages to the actor, the bounds of
-//! its turns, its clock, sockets, errors, logs, recordings. Synchronous: nothing here waits (but an [`Applier`] for its
-//! handler, and [`connect_any`] for its attempts).
+//! Runs a [`metalbond`] node on an asynchronous runtime: an actor that owns the node, and tasks for sockets around it.
 //!
-//! An embedder does not use this crate; a driver (`metalbond-tokio`) exports what it needs of it.
+//! Applications use the package of their runtime, `metalbond-tokio` or `metalbond-smol`, which starts nodes and exports everything
+//! else from here. This package is for a runtime of your own: implement [`Runtime`], and call [`start`]. The example `own_runtime` does that
+//! with threads and `poll`.
+//!
+//! What there is to know about a node inside of an application is in [`embedding`].
+//!
+//! # Tasks
+//!
+//! Every arrow is a task that waits for the actor to take its message, and points at the actor. The actor waits for
+//! its mailboxes, its timer, and room in the stream of changes, all at once, and for no task: so there is no deadlock.
+//!
+//! ```text
+//!   +-------------+    +--------+ one per    +----------+ +--------+ +---------+
+//!   | application |    | reader | connection | listener | |  dial  | | lookup  | one per
+//!   +------+------+    +---+----+            +----+-----+ +---+----+ +----+----+ name
+//!          | Command,      | Received,            | Accepted  | Dialled   | Resolved
+//!          | Listen,       | Ended                |           |           |
+//!          | Inspect, ...  |                      |           |           |
+//!          v               v                      v           v           v
+//!   +----------------+ +-------------------------------------------------------+
+//!   |    requests    | |   events      Both are bounded. When a mailbox is     |
+//!   |                | |   full, its senders wait, and a reader that waits     |
+//!   |                | |   lets TCP stop the peer.                             |
+//!   +-------+--------+ +---------------------------+---------------------------+
+//!           v                                      v
+//!   +--------------------------------------------------------------------------+
+//!   |   actor: owns the node, the clock, the table of connections              |
+//!   |   an iteration: messages, Tick if due, writes, handshakes, changes       |
+//!   +--------------------------------------+-----------------------------------+
+//!          ^                 ^             | RouteChange
+//!          | Written         | Drained     | if there is room
+//!   +------+------+   +------+------+      v
+//!   |   writer,   |   | drain: for  |  (application)
+//!   | while the   |   | 1 s after   |
+//!   | connection  |   | a close     |
+//!   | is full     |   | with care   |
+//!   +-------------+   +-------------+
+//! ```
+//!
+//! The actor itself writes to a connection as long as that takes everything at once; a writer task gets only the rest. Until the rest is
+//! `Written`, the node hands out nothing more for the connection. An idle connection has one task, its reader, which holds no buffer while it
+//! waits.
+//!
+//! With TLS, the actor also owns the TLS state of each connection. What is received during a handshake waits in the actor, and
+//! handshakes get at most a millisecond of each iteration, after everything else: they never delay open sessions.
+//!
+//! # Channels
+//!
+//! The mailboxes are channels of `async-channel`: bounded whatever the number of senders, safe to cancel at both ends, and tied to no
+//! runtime. A request has one answer, by the oneshot channel of `futures-channel`. The stream of changes is its `mpsc` channel, whose
+//! single sender can wait for room without a message in hand, so that changes stay in the node, and merge, until they are read.
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as metalbond_driver;
+
+mod actor;
 mod applier;
+mod budget;
+mod changes;
 mod clock;
+mod connection;
 mod dial;
 pub mod embedding;
 mod endpoint;
+mod handle;
 mod handler;
 mod listen_error;
+mod listener;
 mod log;
-mod message;
+mod lookup;
+mod mailbox;
 mod notice;
 mod peer;
 #[cfg(feature = "record")]
 mod record;
 mod recorded;
 mod refusal_log;
+mod runtime;
 mod seed;
 #[cfg(feature = "serde")]
 mod serde;
-mod socket;
+pub mod socket;
 mod start;
+mod table;
+mod tasks;
+#[cfg(test)]
+mod testing;
 mod tls;
-mod turn;
 mod unwritten;
 
-pub use applier::Applier;
-pub use clock::Clock;
-pub use dial::{DialOrder, DialOrders, connect_any};
+pub use changes::Changes;
 pub use endpoint::{Endpoint, EndpointError};
+pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
-pub use log::{AcceptLog, SessionLog};
-pub use message::{Answer, Message};
+pub use metalbond::{
+    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Denied, Destination,
+    Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts, Moved, NextHop, NextHopKind,
+    NextHopSet, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix, PrefixSet,
+    Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
+};
 pub use notice::{Notice, TryNotifyError};
-pub use peer::{Direction, PeerSnapshot, peer_snapshots};
+pub use peer::{Direction, Peer, PeerSnapshot, peer_snapshots};
 #[cfg(feature = "record")]
 pub use record::{ReplayError, Step, Summary, replay};
-pub use recorded::Recorded;
+pub use runtime::{Runtime, Stream, Task};
 #[cfg(feature = "tls")]
 pub use rustls;
-pub use seed::seeded;
-pub use socket::{accept_pause, adopt, listen, prepare, receive, remote, transport_end};
-pub use start::{StartError, StartOptions, make_node};
-pub use tls::{Channel, Opened, TlsConfig, Transport};
-pub use turn::{
-    ACCEPT_PAUSE, BATCH, Budget, CHANGES, DRAIN, DRAINS, HANDSHAKES, LAST_LINES, MAILBOX, READ, SHUTDOWN_MARGIN,
-    SHUTDOWN_MAX, change_batch,
-};
-pub use unwritten::Unwritten;
+pub use start::{StartError, StartOptions, start, start_with};
+pub use table::RouteTable;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfig;
+#[cfg(not(feature = "tls"))]
+use tls::TlsConfig;
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Logs the changes of sessions' states. Remembers with which servers no session opens, so as not to say so at each
 /// try.
 #[derive(Debug, Default)]
-pub struct SessionLog {
+pub(crate) struct SessionLog {
     /// Tries in a row without a session.
     failed: HashMap<PeerId, u32>,
     /// The servers that retain this node's routes for a shorter time than they were asked to, as they said last.
@@ -53,7 +53,7 @@ enum Loudness {
 impl SessionLog {
     /// Logs one change: at info level; at warn level if the peer is to blame; at debug level if it is one more try with
     /// a server that is known to be in trouble, or one of too many strangers.
-    pub fn transition(&mut self, now: Instant, t: &Transition) {
+    pub(crate) fn transition(&mut self, now: Instant, t: &Transition) {
         let peer = match (&t.peer, t.remote) {
             (Some(peer), _) => peer.endpoint.to_string(),
             (None, Some(remote)) => remote.to_string(),
@@ -111,24 +111,24 @@ impl SessionLog {
     }
 
     /// Logs what the policy refused to a peer, at warn level: the first at once, the next after ten seconds.
-    pub fn refused(&mut self, now: Instant, refusal: &Refusal) {
+    pub(crate) fn refused(&mut self, now: Instant, refusal: &Refusal) {
         self.refusals.refused(now, refusal);
     }
 
     /// When [`tick`](Self::tick) has something to say.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.strangers.since.filter(|_| self.strangers.held > 0).map(|since| since + WINDOW)
     }
 
     /// Says what was held back, if it is time.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             self.finish();
         }
     }
 
     /// Says what was held back.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let Strangers { held, .. } = std::mem::take(&mut self.strangers);
         if held > 0 {
             info!(held, "more connections ended without a session");
@@ -186,7 +186,7 @@ impl Strangers {
 
 /// Logs a listener's errors: the first of a streak, and its end, which is a quiet second.
 #[derive(Debug)]
-pub struct AcceptLog {
+pub(crate) struct AcceptLog {
     local: SocketAddr,
     failed: u64,
     last: Instant,
@@ -196,12 +196,12 @@ pub struct AcceptLog {
 
 impl AcceptLog {
     /// For the listener at this address.
-    pub const fn new(local: SocketAddr) -> Self {
+    pub(crate) const fn new(local: SocketAddr) -> Self {
         Self { local, failed: 0, last: Instant::EPOCH, works: false }
     }
 
     /// Nothing could be accepted.
-    pub fn failed(&mut self, now: Instant, error: &io::Error) {
+    pub(crate) fn failed(&mut self, now: Instant, error: &io::Error) {
         self.tick(now);
         if self.failed == 0 {
             warn!(local = %self.local, %error, "cannot accept connections; trying again");
@@ -212,17 +212,17 @@ impl AcceptLog {
     }
 
     /// A connection was accepted.
-    pub const fn succeeded(&mut self) {
+    pub(crate) const fn succeeded(&mut self) {
         self.works = true;
     }
 
     /// When [`tick`](Self::tick) has something to say.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         (self.works && self.failed > 0).then(|| self.last + QUIET)
     }
 
     /// Says that it works again, if it is time.
-    pub fn tick(&mut self, now: Instant) {
+    pub(crate) fn tick(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             info!(local = %self.local, tries = self.failed, "accepting connections again");
             self.failed = 0;

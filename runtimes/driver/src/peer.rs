@@ -1,13 +1,14 @@
-//! The peers of a node as an embedder sees them: configured ones and those that came by themselves, in one list.
+//! The peers of a node as an application sees them: configured servers and accepted clients, in one list.
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use metalbond::{Announcer, Node, PeerInfo, SessionInfo, SessionState};
 
-use crate::Notice;
+use crate::{MetalBond, Notice};
 
-/// Who opened the connection.
+/// Which end opened the connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -27,17 +28,17 @@ impl fmt::Display for Direction {
     }
 }
 
-/// A peer, as it was when the owner was asked.
+/// A peer, as it was when the node was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PeerSnapshot {
-    /// A configured server, and its session unless there is none now. In a box, because most peers of a server are clients.
+    /// A configured server, and its session if there is one. In a box, because most peers of a server are clients.
     Dialled(Box<PeerInfo>, Option<SessionInfo>),
     /// A client that connected.
     Accepted(SessionInfo),
 }
 
 impl PeerSnapshot {
-    /// Who opened the connection.
+    /// Returns which end opened the connection.
     pub const fn direction(&self) -> Direction {
         match self {
             Self::Dialled(..) => Direction::Dialled,
@@ -45,7 +46,7 @@ impl PeerSnapshot {
         }
     }
 
-    /// Where the session stands; RETRY for a configured server between two of them.
+    /// Returns the session's state; RETRY for a configured server between two sessions.
     pub fn state(&self) -> SessionState {
         match self {
             Self::Dialled(peer, _) => peer.state,
@@ -53,12 +54,12 @@ impl PeerSnapshot {
         }
     }
 
-    /// The far end's address, while connected.
+    /// Returns the peer's address, while it is connected.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.session()?.remote
     }
 
-    /// The session and its figures, if there is one.
+    /// Returns the session and its counters, if there is one.
     pub const fn session(&self) -> Option<&SessionInfo> {
         match self {
             Self::Dialled(_, session) => session.as_ref(),
@@ -66,7 +67,7 @@ impl PeerSnapshot {
         }
     }
 
-    /// What is known of a configured server over all its sessions; `None` for an accepted one.
+    /// Returns what is known of a configured server over all its sessions; `None` for a client.
     pub fn configured(&self) -> Option<&PeerInfo> {
         match self {
             Self::Dialled(peer, _) => Some(peer),
@@ -74,7 +75,7 @@ impl PeerSnapshot {
         }
     }
 
-    /// Its name as the announcer of routes.
+    /// Returns the peer's id as the announcer of routes.
     pub fn announcer(&self) -> Announcer {
         match self {
             Self::Dialled(peer, _) => Announcer::Peer(peer.id),
@@ -82,7 +83,7 @@ impl PeerSnapshot {
         }
     }
 
-    /// The notice that ends its session: a configured server is dialled again at once, an accepted one may come back.
+    /// Returns the notice that ends the session: a configured server is dialled again at once, a client may come back.
     pub fn reset(&self) -> Notice {
         match self {
             Self::Dialled(peer, _) => Notice::ResetPeer(peer.id),
@@ -91,7 +92,7 @@ impl PeerSnapshot {
     }
 }
 
-/// All peers of a node: the configured ones first, each with its session, then the accepted ones.
+/// Returns all peers of a node: the configured servers first, each with its session, then the clients.
 pub fn peer_snapshots(node: &Node) -> Vec<PeerSnapshot> {
     let (dialled, accepted): (Vec<_>, Vec<_>) = node.sessions().partition(|session| session.conn.is_dialled());
     let configured = node.peers().map(|peer| {
@@ -99,4 +100,40 @@ pub fn peer_snapshots(node: &Node) -> Vec<PeerSnapshot> {
         PeerSnapshot::Dialled(Box::new(peer), session)
     });
     configured.chain(accepted.into_iter().map(PeerSnapshot::Accepted)).collect()
+}
+
+/// A peer: its address, direction, state and counters as they were when the node was asked ([`PeerSnapshot`], to which it
+/// dereferences), and a handle to reset it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    snapshot: PeerSnapshot,
+    handle: MetalBond,
+}
+
+impl Peer {
+    pub(crate) const fn new(snapshot: PeerSnapshot, handle: MetalBond) -> Self {
+        Self { snapshot, handle }
+    }
+
+    /// Ends the session: a configured server is dialled again at once, a client may come back. It is a notice: the call does not wait for
+    /// the effect, and has none if the session has ended. A future that is dropped before it is ready has sent nothing.
+    pub async fn reset(&self) {
+        self.handle.notify(self.snapshot.reset()).await;
+    }
+}
+
+impl Deref for Peer {
+    type Target = PeerSnapshot;
+
+    fn deref(&self) -> &PeerSnapshot {
+        &self.snapshot
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Peer {
+    /// As [`PeerSnapshot`].
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.snapshot.serialize(serializer)
+    }
 }

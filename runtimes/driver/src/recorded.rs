@@ -12,7 +12,7 @@ use crate::record::Recorder;
 /// A node, and the recording of it if there is to be one. The calls are the node's own, and its getters are had through
 /// `Deref`; only the end of a turn has to be said.
 #[derive(Debug)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     node: Node,
     #[cfg(feature = "record")]
     recorder: Option<Recorder>,
@@ -23,7 +23,7 @@ impl Recorded {
     ///
     /// # Errors
     /// If a setting is out of its range.
-    pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         let node = Node::new(config, now)?;
         Ok(Self {
             node,
@@ -40,7 +40,7 @@ impl Recorded {
     /// # Errors
     /// If a setting is out of its range; if there can be no thread.
     #[cfg(feature = "record")]
-    pub fn recording(
+    pub(crate) fn recording(
         config: Config,
         now: Instant,
         out: impl std::io::Write + Send + 'static,
@@ -51,7 +51,7 @@ impl Recorded {
     }
 
     /// [`Node::handle_input`].
-    pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
+    pub(crate) fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder {
             let actions = self.node.handle_input(now, input.clone());
@@ -62,7 +62,7 @@ impl Recorded {
     }
 
     /// [`Node::poll_transmit`].
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.node.poll_transmit();
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder {
@@ -72,7 +72,7 @@ impl Recorded {
     }
 
     /// [`Node::poll_change`].
-    pub fn poll_change(&mut self) -> Option<RouteChange> {
+    pub(crate) fn poll_change(&mut self) -> Option<RouteChange> {
         let change = self.node.poll_change();
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder {
@@ -82,7 +82,7 @@ impl Recorded {
     }
 
     /// To be called when a turn's calls are done. Never waits.
-    pub fn end_turn(&mut self) {
+    pub(crate) fn end_turn(&mut self) {
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder
             && recorder.end_turn(self.node.poll_timeout()).is_break()
@@ -92,7 +92,7 @@ impl Recorded {
     }
 
     /// The end of the node. `token` is dropped when all of the recording is written; at once without one.
-    pub fn finish(self, token: impl Send + 'static) {
+    pub(crate) fn finish(self, token: impl Send + 'static) {
         #[cfg(feature = "record")]
         if let Some(recorder) = self.recorder {
             return recorder.finish(Box::new(token));

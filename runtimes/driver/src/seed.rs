@@ -6,7 +6,7 @@ use metalbond::Config;
 
 /// The configuration with a random seed in place of 0, so that nobody can foresee how its hash maps fill or when it
 /// dials again.
-pub fn seeded(mut config: Config) -> Config {
+pub(crate) fn seeded(mut config: Config) -> Config {
     while config.seed == 0 {
         // Without the system's randomness, the standard library's hash keys are the best there is.
         config.seed = getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(0));

@@ -1,180 +1,213 @@
-//! Sockets: how they are made and set up, and what their errors mean. System calls that do not wait.
+//! TCP sockets of the operating system, for runtimes that use them: how they are made and set up, and the system calls behind
+//! [`Stream`](crate::Stream). Nothing here waits: the sockets are non-blocking.
 
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::time::Duration;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{SocketAddr, TcpListener};
 
-use bytes::Bytes;
-use metalbond::TransportEnd;
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::{ACCEPT_PAUSE, READ};
-
 /// Connections that wait in the kernel to be accepted. The system lowers it to its own limit.
 const BACKLOG: i32 = 1024;
 
-/// Unsent bytes that the kernel holds for a peer: more would be history, where our table could still merge it.
+/// Unsent bytes that the kernel holds for a peer: of what waits here instead, later changes of the same route replace earlier ones.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// A non-blocking listener. `[::]` takes IPv4 as well.
+/// A broken connection is an error, never a signal to the process.
+#[cfg(target_os = "linux")]
+const STREAM: std::ffi::c_int = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const STREAM: std::ffi::c_int = 0;
+
+/// What is written later does not join this segment. TCP knows that on Linux only.
+#[cfg(target_os = "linux")]
+const RECORD: std::ffi::c_int = STREAM | libc::MSG_EOR;
+#[cfg(not(target_os = "linux"))]
+const RECORD: std::ffi::c_int = STREAM;
+
+/// Makes a non-blocking listener. `[::]` accepts IPv4 as well. A port on which connections of an earlier process linger can be used again.
 ///
 /// # Errors
-/// What the system says: the port is taken, the address is not of this host, and so on.
-pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    if let SocketAddr::V6(v6) = addr {
+/// The port is in use, the address is not one of this host, and so on.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if let SocketAddr::V6(v6) = address {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
-    // So that a restarted server gets its port back while old connections linger. On Windows it means something else.
+    // On Windows this option would let two servers share the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Takes a socket that somebody else has bound (a service manager, say), and has it listen.
+/// Makes a socket that another program has bound non-blocking, and listens on it.
 ///
 /// # Errors
-/// If it is no TCP socket that can listen.
+/// It is not a socket of TCP, or cannot listen.
 pub fn adopt(listener: TcpListener) -> io::Result<TcpListener> {
     let socket = Socket::from(listener);
     if socket.r#type()? != Type::STREAM || socket.local_addr()?.as_socket().is_none() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no TCP socket"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a TCP socket"));
     }
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Sets a new connection up: what is written is sent at once, and little is held back in the kernel.
+/// Begins a connection, from the address `local` if there is one. The socket is non-blocking; when it is writable,
+/// [`connected`] tells the result.
 ///
 /// # Errors
-/// What the system says; it does so if the connection is already broken.
-pub fn prepare(socket: SockRef<'_>) -> io::Result<()> {
+/// The system knows at once that it will fail: the network is unreachable, `local` is not an address of this host, and so on.
+pub fn connect(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<std::net::TcpStream> {
+    let socket = Socket::new(Domain::for_address(remote), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if let Some(local) = local {
+        socket.bind(&local.into())?;
+    }
+    match socket.connect(&remote.into()) {
+        Err(e) if !is_under_way(&e) => Err(e),
+        _ => Ok(socket.into()),
+    }
+}
+
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS) {
+        return true;
+    }
+    error.kind() == ErrorKind::WouldBlock
+}
+
+/// Returns the result of [`connect`], when the socket is writable.
+///
+/// # Errors
+/// The connection is refused, the host is unreachable, and so on.
+pub fn connected<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    socket.into().take_error()?.map_or(Ok(()), Err)
+}
+
+/// Does [`Stream::set_options`](crate::Stream::set_options).
+///
+/// # Errors
+/// The connection is already broken.
+pub fn set_options<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
     socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT)?;
     Ok(())
 }
 
-/// The address of the far end as people write it: IPv4 on an IPv6 socket is IPv4. A link-local address keeps its scope id,
-/// without which it says nothing.
-pub fn remote(addr: SocketAddr) -> SocketAddr {
-    match addr.ip().to_canonical() {
-        ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
-        IpAddr::V6(_) => addr,
-    }
-}
-
-/// Reads what a non-blocking socket has now, at most [`READ`] bytes; none at the end of the stream. The bytes are in no
-/// more memory than they need: they may wait, and most reads are small.
+/// Does [`Stream::try_read`](crate::Stream::try_read).
 ///
 /// # Errors
-/// `WouldBlock` if there is nothing yet: to be called again when the socket is readable. Else what broke the connection.
-pub fn receive(socket: &Socket) -> io::Result<Bytes> {
-    // Only now, so that a connection that waits holds no buffer.
-    let mut buf = Vec::with_capacity(READ);
-    recv(socket, spare_capacity(&mut buf), RecvFlags::empty())?;
-    Ok(if buf.len() >= READ / 2 { buf.into() } else { Bytes::copy_from_slice(&buf) })
+/// See there.
+pub fn try_read<'s>(socket: impl Into<SockRef<'s>>, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let (read, _) = recv(&*socket.into(), spare_capacity(buffer), RecvFlags::empty())?;
+    Ok(read)
 }
 
-/// What an error of a connection says of its end.
-pub fn transport_end(error: &io::Error) -> TransportEnd {
-    match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => TransportEnd::Reset,
-        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => TransportEnd::TimedOut,
-        _ => TransportEnd::Error(error.to_string().into()),
-    }
+/// Does [`Stream::try_write`](crate::Stream::try_write).
+///
+/// # Errors
+/// See there.
+pub fn try_write<'s>(socket: impl Into<SockRef<'s>>, slices: &[IoSlice<'_>], end_of_record: bool) -> io::Result<usize> {
+    socket.into().send_vectored_with_flags(slices, if end_of_record { RECORD } else { STREAM })
 }
 
-/// How long a listener should wait after an error. Zero where only the connection that it would have accepted is
-/// broken.
-pub fn accept_pause(error: &io::Error) -> Duration {
-    match error.kind() {
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted => Duration::ZERO,
-        _ => ACCEPT_PAUSE,
-    }
+/// Does [`Stream::shutdown`](crate::Stream::shutdown).
+///
+/// # Errors
+/// The connection is already broken.
+pub fn shutdown<'s>(socket: impl Into<SockRef<'s>>, how: std::net::Shutdown) -> io::Result<()> {
+    socket.into().shutdown(how)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+    use std::thread::yield_now;
 
     use super::*;
 
     #[test]
-    fn the_ipv6_wildcard_takes_ipv4_and_names_it_so() {
+    fn the_ipv6_wildcard_accepts_ipv4() {
         let listener = listen((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
         listener.set_nonblocking(false).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let (_, addr) = listener.accept().unwrap();
-        assert_eq!(remote(addr), client.local_addr().unwrap());
+        let (_, address) = listener.accept().unwrap();
+        assert_eq!(address.ip().to_canonical(), client.local_addr().unwrap().ip());
     }
 
     #[test]
-    fn a_link_local_address_keeps_its_link() {
-        for addr in ["[fe80::1%2]:1", "[2001:db8::1]:1", "192.0.2.1:1"] {
-            assert_eq!(remote(addr.parse().unwrap()).to_string(), addr);
-        }
-        assert_eq!(remote("[::ffff:192.0.2.1]:1".parse().unwrap()).to_string(), "192.0.2.1:1");
-    }
-
-    #[test]
-    fn a_taken_port_is_an_error() {
+    fn a_port_in_use_is_an_error() {
         let first = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let error = listen(first.local_addr().unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
     }
 
     #[test]
+    fn a_connection_comes_from_the_local_address_that_was_chosen() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let remote = listener.local_addr().unwrap();
+        let local = SocketAddr::from(([127, 0, 0, 2], 0));
+        let _client = connect(remote, Some(local)).unwrap();
+        assert_eq!(listener.accept().unwrap().1.ip(), local.ip());
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+        assert_eq!(connect(remote, Some(elsewhere)).unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+    }
+
+    #[test]
+    fn a_connection_that_is_refused_says_so_when_it_is_writable() {
+        let placeholder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = placeholder.local_addr().unwrap();
+        drop(placeholder);
+        let client = connect(address, None).unwrap();
+        let error = loop {
+            match connected(&client) {
+                Ok(()) => yield_now(),
+                Err(e) => break e,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
     fn a_connection_sends_at_once_and_keeps_little_unsent() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        prepare(SockRef::from(&client)).unwrap();
+        set_options(&client).unwrap();
         assert!(client.nodelay().unwrap());
         #[cfg(target_os = "linux")]
         assert_eq!(SockRef::from(&client).tcp_notsent_lowat().unwrap(), UNSENT);
     }
 
     #[test]
-    fn errors_tell_a_reset_from_a_host_that_is_gone() {
-        let end = |kind: ErrorKind| transport_end(&kind.into());
-        assert_eq!(end(ErrorKind::ConnectionReset), TransportEnd::Reset);
-        assert_eq!(end(ErrorKind::BrokenPipe), TransportEnd::Reset);
-        assert_eq!(end(ErrorKind::TimedOut), TransportEnd::TimedOut);
-        assert_eq!(end(ErrorKind::HostUnreachable), TransportEnd::TimedOut);
-        assert!(matches!(end(ErrorKind::OutOfMemory), TransportEnd::Error(_)));
-    }
-
-    #[test]
-    fn a_small_read_does_not_hold_a_large_buffer() {
+    fn a_read_appends_what_fits_and_tells_nothing_yet_from_the_end() {
         let (ours, mut theirs) = pair();
-        theirs.write_all(b"small").unwrap();
-        let received = received(&ours);
-        assert_eq!(&received[..], b"small");
-        // Alone in its memory, which can be had back: as large as it has to be.
-        assert_eq!(Vec::from(received).capacity(), 5);
-    }
-
-    #[test]
-    fn a_read_says_when_there_is_nothing_yet_and_when_there_will_be_nothing_more() {
-        let (ours, theirs) = pair();
-        assert_eq!(receive(&SockRef::from(&ours)).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let mut buffer = Vec::with_capacity(8);
+        assert_eq!(try_read(&ours, &mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        theirs.write_all(b"0123456789").unwrap();
         drop(theirs);
-        assert!(received(&ours).is_empty());
+        buffer.extend_from_slice(b"ab");
+        assert_eq!((read(&ours, &mut buffer), &buffer[..]), (6, &b"ab012345"[..]));
+        buffer.clear();
+        assert_eq!((read(&ours, &mut buffer), &buffer[..]), (4, &b"6789"[..]));
+        assert_eq!(read(&ours, &mut buffer), 0);
     }
 
-    fn received(stream: &TcpStream) -> Bytes {
+    fn read(stream: &TcpStream, buffer: &mut Vec<u8>) -> usize {
         loop {
-            match receive(&SockRef::from(stream)) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+            match try_read(stream, buffer) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => yield_now(),
                 result => return result.unwrap(),
             }
         }

@@ -1,34 +1,132 @@
-//! The start of a node: what it is given besides its settings.
+//! The start of a node: what it is given besides its settings, and its first task.
+
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use metalbond::{Config, ConfigError, Instant};
 
-use crate::{Recorded, TlsConfig, seeded};
+use crate::actor::Actor;
+use crate::clock::Clock;
+use crate::mailbox::mailboxes;
+use crate::recorded::Recorded;
+use crate::seed::seeded;
+use crate::tasks::{Tasks, token};
+use crate::{Changes, MetalBond, Runtime, Task, TlsConfig, changes};
 
-/// What a node is given at its start, besides its [`Config`]: what has to be there before it listens or dials for the first time.
+/// Starts a node on a runtime. A [`Config::seed`] of 0 is
+/// replaced by a random one. The node speaks plain MetalBond and is not recorded: see [`start_with`].
 ///
-/// By default nothing: the node speaks plain MetalBond and is not recorded.
+/// Applications call the `start` of their runtime's package, `metalbond_tokio::start` for example.
+///
+/// # Errors
+/// A setting is out of its range.
+pub fn start(runtime: impl Runtime, config: Config) -> Result<(MetalBond, Changes), ConfigError> {
+    let clock = Clock::start(runtime);
+    let node = Recorded::new(seeded(config), clock.now())?;
+    Ok(run(clock, node, TlsConfig::default(), None))
+}
+
+/// Starts a node like [`start`], with what it needs before it listens or dials for the first time: its configuration of
+/// TLS, the address that it dials from, and where it is recorded to. The [policy](Config::policy) is one of the settings.
+///
+/// # Errors
+/// A setting is out of its range; the system has no thread for the recording.
+pub fn start_with(
+    runtime: impl Runtime,
+    config: Config,
+    options: StartOptions,
+) -> Result<(MetalBond, Changes), StartError> {
+    let clock = Clock::start(runtime);
+    let StartOptions { tls, local_address, .. } = options;
+    #[cfg(feature = "record")]
+    let record = options.record;
+    #[cfg(not(feature = "record"))]
+    let record = None;
+    let node = make_node(config, record, clock.now())?;
+    Ok(run(clock, node, tls, local_address))
+}
+
+#[cfg(feature = "record")]
+type Record = Box<dyn std::io::Write + Send>;
+#[cfg(not(feature = "record"))]
+type Record = std::convert::Infallible;
+
+fn make_node(config: Config, record: Option<Record>, now: Instant) -> Result<Recorded, StartError> {
+    let config = seeded(config);
+    match record {
+        None => Ok(Recorded::new(config, now)?),
+        #[cfg(feature = "record")]
+        Some(out) => Recorded::recording(config, now, out),
+    }
+}
+
+fn run<R: Runtime>(
+    clock: Clock<R>,
+    node: Recorded,
+    tls: TlsConfig,
+    local_address: Option<IpAddr>,
+) -> (MetalBond, Changes) {
+    let (requests, events, inbox) = mailboxes();
+    let (alive, ended) = token();
+    let timer: Arc<Clock<R>> = Arc::new(clock.clone());
+    let (sender, changes) = changes::channel(ended.clone(), Arc::clone(&timer) as _);
+    let runtime = clock.runtime().clone();
+    let tasks = Tasks::new(runtime.clone(), events);
+    runtime.spawn(Actor::new(node, tls, local_address, clock, inbox, sender, tasks, alive).run()).detach();
+    (MetalBond::new(requests, ended, timer), changes)
+}
+
+/// What a node is given at its start, besides its [`Config`]: what it needs before it listens or dials for the first time.
+///
+/// By default nothing: the node speaks plain MetalBond, dials from any address and is not recorded.
 #[derive(Default)]
 #[must_use = "it is for the start of a node"]
 pub struct StartOptions {
     tls: TlsConfig,
+    local_address: Option<IpAddr>,
     #[cfg(feature = "record")]
-    record: Option<Box<dyn std::io::Write + Send>>,
+    record: Option<Record>,
 }
 
 impl StartOptions {
-    /// Has the node speak TLS: each half of the configuration that is there counts from the start to the end. Later on, a half can be
-    /// replaced, but neither added nor taken away: so no connection is plain that should not be.
+    /// Makes the node speak TLS: by the configuration for a server where it listens with `listen_tls`, and by that for a client
+    /// whenever it dials. Each can be replaced later, but neither added nor removed: so no connection is plain that should not be.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Has the node recorded: what goes into it (bytes, commands, time) is written to `out`, with its settings, the seed that protects
-    /// its hash maps among them. [`replay`](crate::replay) runs it again and compares what comes out.
+    /// Makes the node dial servers of the address's family from this address of the host. Without it, the system chooses the address.
+    pub const fn local_address(mut self, address: IpAddr) -> Self {
+        self.local_address = Some(address);
+        self
+    }
+
+    /// Records the node: what goes into it (bytes, commands, time) is written to `out`, with its settings, among them the seed that protects
+    /// its hash maps. [`replay`](crate::replay) runs it again and compares what comes out.
     ///
-    /// A thread of its own writes, within a second of what happens, and nothing waits for it but the node's shutdown, for a second at
-    /// most. If it fails, or can't keep up, an error is logged and the recording ends there; the node goes on.
+    /// A thread of its own writes, within a second of what happens. Nothing waits for it but the node's shutdown, for a second at
+    /// most. If the recording cannot be written, or not as fast as it grows, an error is logged and the recording ends; the node goes on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use metalbond_tokio::{Config, StartOptions, Vni, replay};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("metalbond-record-{}.jsonl", std::process::id()));
+    /// let options = StartOptions::default().record(std::fs::File::create(&path)?);
+    /// let (node, _) = metalbond_tokio::start_with(Config::default(), options)?;
+    /// node.subscribe(Vni(23)).await?;
+    /// node.shutdown().await;
+    ///
+    /// let recording = std::io::BufReader::new(std::fs::File::open(&path)?);
+    /// let summary = replay(recording, |line, step| Ok(println!("{line}: {step:?}")))?;
+    /// assert!(summary.inputs >= 2, "the subscription, and the end");
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "record")]
     pub fn record(mut self, out: impl std::io::Write + Send + 'static) -> Self {
         self.record = Some(Box::new(out));
@@ -39,7 +137,7 @@ impl StartOptions {
 impl std::fmt::Debug for StartOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut options = f.debug_struct("StartOptions");
-        options.field("tls", &self.tls);
+        options.field("tls", &self.tls).field("local_address", &self.local_address);
         #[cfg(feature = "record")]
         options.field("record", &self.record.is_some());
         options.finish()
@@ -56,17 +154,4 @@ pub enum StartError {
     /// The system has no thread for the writer of the recording.
     #[error("cannot start a thread for the recording: {0}")]
     Thread(std::io::Error),
-}
-
-/// Makes the node of a driver, with a random seed where none was chosen; and returns how it speaks TLS.
-///
-/// # Errors
-/// A setting is out of its range; there is no thread for the recording.
-pub fn make_node(config: Config, options: StartOptions, now: Instant) -> Result<(Recorded, TlsConfig), StartError> {
-    let config = seeded(config);
-    #[cfg(feature = "record")]
-    if let Some(out) = options.record {
-        return Ok((Recorded::recording(config, now, out)?, options.tls));
-    }
-    Ok((Recorded::new(config, now)?, options.tls))
 }

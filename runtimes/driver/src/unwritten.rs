@@ -1,31 +1,19 @@
-//! A transmit on its way into a socket: what of it is still to be written, and how.
+//! Bytes on their way into a connection: what is still to be written of them, and how.
 
-use std::ffi::c_int;
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::{Buf, Bytes};
 use metalbond::{Transmit, TransmitMode};
 use smallvec::SmallVec;
-use socket2::Socket;
 
-/// A broken connection is an error to us, and never a signal to the process.
-#[cfg(target_os = "linux")]
-const PLAIN: c_int = libc::MSG_NOSIGNAL;
-#[cfg(not(target_os = "linux"))]
-const PLAIN: c_int = 0;
+use crate::Stream;
 
-/// Nothing that is written later joins this segment. Elsewhere than on Linux, TCP does not know it.
-#[cfg(target_os = "linux")]
-const RECORD: c_int = PLAIN | libc::MSG_EOR;
-#[cfg(not(target_os = "linux"))]
-const RECORD: c_int = PLAIN;
-
-/// Chunks of one system call: more than a node ever hands out.
+/// The most chunks of one system call: more than a node ever hands out.
 const SLICES: usize = 64;
 
-/// The part of a [`Transmit`] that is not yet written.
+/// The part of a [`Transmit`] that is not written yet.
 #[derive(Debug)]
-pub struct Unwritten {
+pub(crate) struct Unwritten {
     chunks: SmallVec<[Bytes; 4]>,
     /// The chunks before this one are written.
     first: usize,
@@ -45,15 +33,19 @@ impl From<Bytes> for Unwritten {
 }
 
 impl Unwritten {
-    /// Writes to a non-blocking socket as much as it takes. `Ok` if that was the rest.
+    /// Writes as much as the connection takes. Returns `Ok` if that was the rest.
     ///
     /// # Errors
-    /// `WouldBlock` if the socket is full: to be called again when it is writable. Else what broke the connection.
-    pub fn write(&mut self, socket: &Socket) -> io::Result<()> {
+    /// `WouldBlock` if the connection is full: call it again when it is writable. Otherwise why the connection is broken.
+    pub(crate) fn write(&mut self, stream: &impl Stream) -> io::Result<()> {
         while self.first < self.chunks.len() {
             let written = match self.mode {
-                TransmitMode::Stream => self.write_stream(socket),
-                TransmitMode::Segments => socket.send_with_flags(&self.chunks[self.first], RECORD),
+                TransmitMode::Stream => {
+                    let slices: SmallVec<[IoSlice<'_>; 4]> =
+                        self.chunks[self.first..].iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
+                    stream.try_write(&slices, false)
+                }
+                TransmitMode::Segments => stream.try_write(&[IoSlice::new(&self.chunks[self.first])], true),
             };
             match written {
                 Ok(n) => self.advance(n),
@@ -62,12 +54,6 @@ impl Unwritten {
             }
         }
         Ok(())
-    }
-
-    fn write_stream(&self, socket: &Socket) -> io::Result<usize> {
-        let slices: SmallVec<[IoSlice<'_>; 4]> =
-            self.chunks[self.first..].iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
-        socket.send_vectored_with_flags(&slices, PLAIN)
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -89,9 +75,10 @@ mod tests {
 
     use metalbond::ConnId;
     use smallvec::smallvec;
-    use socket2::SockRef;
 
     use super::*;
+    use crate::connection::transport_end;
+    use crate::testing::Unregistered;
 
     #[test]
     fn what_a_full_socket_does_not_take_is_written_later_in_order() {
@@ -104,7 +91,7 @@ mod tests {
             let mut rest = loop {
                 rounds += 1;
                 let mut unwritten = Unwritten::from(transmit(chunks.clone(), mode));
-                match unwritten.write(&SockRef::from(&ours)) {
+                match unwritten.write(&ours) {
                     Ok(()) => {}
                     Err(e) => {
                         assert_eq!(e.kind(), ErrorKind::WouldBlock);
@@ -117,7 +104,7 @@ mod tests {
             let mut at = 0;
             while at < read.len() {
                 at += theirs.read(&mut read[at..]).unwrap();
-                match rest.write(&SockRef::from(&ours)) {
+                match rest.write(&ours) {
                     Ok(()) => {}
                     Err(e) => assert_eq!(e.kind(), ErrorKind::WouldBlock),
                 }
@@ -130,7 +117,7 @@ mod tests {
     fn empty_chunks_are_no_end() {
         let (ours, mut theirs) = pair();
         let chunks = smallvec![Bytes::new(), Bytes::from_static(b"a"), Bytes::new(), Bytes::from_static(b"b")];
-        Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&SockRef::from(&ours)).unwrap();
+        Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&ours).unwrap();
         let mut read = [0; 2];
         theirs.read_exact(&mut read).unwrap();
         assert_eq!(&read, b"ab");
@@ -142,21 +129,21 @@ mod tests {
         drop(theirs);
         let error = loop {
             let chunks = smallvec![Bytes::from_static(b"x")];
-            if let Err(e) = Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&SockRef::from(&ours)) {
+            if let Err(e) = Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&ours) {
                 break e;
             }
         };
-        assert_eq!(crate::transport_end(&error), metalbond::TransportEnd::Reset);
+        assert_eq!(transport_end(&error), metalbond::TransportEnd::Reset);
     }
 
     fn transmit(chunks: SmallVec<[Bytes; 4]>, mode: TransmitMode) -> Transmit {
         Transmit { conn: ConnId::accepted(0), chunks, mode }
     }
 
-    fn pair() -> (TcpStream, TcpStream) {
+    fn pair() -> (Unregistered, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
-        (ours, listener.accept().unwrap().0)
+        (Unregistered(ours), listener.accept().unwrap().0)
     }
 }

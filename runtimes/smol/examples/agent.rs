@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use async_signal::{Signal, Signals};
-use metalbond_smol::{ApiMisuse, Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Vni};
+use metalbond_smol::{ApiMisuse, Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Vni, start};
 use smol::Timer;
 use smol::future::or;
 use smol::stream::StreamExt;
@@ -36,7 +36,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let [server, file, vnis, routes @ ..] = &args[..] else { return Err(USAGE.into()) };
 
     // No server need be there for any of this: it is what the node shall want, from now on.
-    let (node, changes) = MetalBond::start(Config::default())?;
+    let (node, changes) = start(Config::default())?;
     for vni in vnis.split(',') {
         desired(node.subscribe(Vni(vni.parse()?)).await)?;
     }

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use async_signal::{Signal, Signals};
-use metalbond_smol::{Config, MetalBond, Vni};
+use metalbond_smol::{Config, Vni, start};
 use smol::future::or;
 use smol::stream::StreamExt;
 
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(server), vnis) = (args.next(), args) else { return Err("usage: client HOST:PORT VNI...".into()) };
-    let (client, mut changes) = MetalBond::start(Config::default())?;
+    let (client, mut changes) = start(Config::default())?;
     for vni in vnis {
         client.subscribe(Vni(vni.parse()?)).await?;
     }

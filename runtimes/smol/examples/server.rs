@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use async_signal::{Signal, Signals};
-use metalbond_smol::{Config, MetalBond};
+use metalbond_smol::{Config, start};
 use smol::stream::StreamExt;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).ok_or("usage: server ADDR:PORT")?;
-    let (server, changes) = MetalBond::start(Config::default())?;
+    let (server, changes) = start(Config::default())?;
     // A server subscribes to nothing itself.
     drop(changes);
     println!("listening on {}", server.listen(addr.parse()?).await?);

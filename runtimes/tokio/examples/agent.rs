@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::pin::pin;
 use std::time::Duration;
 
-use metalbond_tokio::{ApiMisuse, Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Vni};
+use metalbond_tokio::{ApiMisuse, Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Vni, start};
 use tokio::time::{Instant, sleep_until};
 
 /// How long changes are collected for one write.
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [server, file, vnis, routes @ ..] = &args[..] else { return Err(USAGE.into()) };
 
     // No server need be there for any of this: it is what the node shall want, from now on.
-    let (node, changes) = MetalBond::start(Config::default())?;
+    let (node, changes) = start(Config::default())?;
     for vni in vnis.split(',') {
         desired(node.subscribe(Vni(vni.parse()?)).await)?;
     }

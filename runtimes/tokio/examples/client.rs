@@ -4,13 +4,13 @@
 use std::error::Error;
 use std::pin::pin;
 
-use metalbond_tokio::{Config, MetalBond, Vni};
+use metalbond_tokio::{Config, Vni, start};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(server), vnis) = (args.next(), args) else { return Err("usage: client HOST:PORT VNI...".into()) };
-    let (client, mut changes) = MetalBond::start(Config::default())?;
+    let (client, mut changes) = start(Config::default())?;
     for vni in vnis {
         client.subscribe(Vni(vni.parse()?)).await?;
     }

@@ -2,12 +2,12 @@
 
 use std::error::Error;
 
-use metalbond_tokio::{Config, MetalBond};
+use metalbond_tokio::{Config, start};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).ok_or("usage: server ADDR:PORT")?;
-    let (server, changes) = MetalBond::start(Config::default())?;
+    let (server, changes) = start(Config::default())?;
     // A server subscribes to nothing itself.
     drop(changes);
     println!("listening on {}", server.listen(addr.parse()?).await?);

@@ -43,9 +43,9 @@ fn every_turn_is_timed() {
         let node = node().await;
         // A turn that answers is not over yet.
         for turns in 1..=3 {
-            until("one turn more", || async { node.turn_times().await.unwrap().count() >= turns }).await;
+            until("one turn more", || async { node.iteration_times().await.unwrap().count() >= turns }).await;
         }
-        assert!(node.turn_times().await.unwrap().sum() > Duration::ZERO);
+        assert!(node.iteration_times().await.unwrap().sum() > Duration::ZERO);
     });
 }
 

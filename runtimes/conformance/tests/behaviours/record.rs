@@ -8,17 +8,17 @@ use metalbond_conformance::{VNI, routes, until, within};
 use smol::channel::{Receiver, Sender, unbounded};
 
 use super::support::{ANY, Client, Table, config, established, listen, node, options, server};
-use crate::driver::{Config, ConfigError, MetalBond, Policy, Rule, StartError, Step, Summary, replay};
+use crate::driver::{Config, ConfigError, Policy, Rule, StartError, Step, Summary, replay, start_with};
 use crate::run;
 
 #[test]
 fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
     run(async {
         let (tape, of_server) = tape();
-        let (server, _) = MetalBond::start_with(config(), options().record(tape)).unwrap();
+        let (server, _) = start_with(config(), options().record(tape)).unwrap();
         let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let (tape, of_client) = self::tape();
-        let (client, changes) = MetalBond::start_with(config(), options().record(tape)).unwrap();
+        let (client, changes) = start_with(config(), options().record(tape)).unwrap();
         let mut table = Table::new(changes);
         client.add_peer(addr.into()).await.unwrap();
         client.subscribe(VNI).await.unwrap();
@@ -52,8 +52,7 @@ fn a_server_whose_policy_is_replaced_is_the_same_again() {
         let (tape, written) = tape();
         let readers = Rule { subscribe: "23".parse().unwrap(), ..Rule::new("readers", ["any".parse().unwrap()]) };
         let policy = Some(Policy::new([readers]));
-        let (server, _) =
-            MetalBond::start_with(Config { policy: policy.clone(), ..config() }, options().record(tape)).unwrap();
+        let (server, _) = start_with(Config { policy: policy.clone(), ..config() }, options().record(tape)).unwrap();
         let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let mut subscriber = Client::subscribed(addr).await;
         let announcer = Client::of(addr).await;
@@ -73,7 +72,7 @@ fn a_stream_that_nobody_reads_is_the_same_again() {
     run(async {
         let (_server, addr) = server().await;
         let (tape, written) = tape();
-        let (client, changes) = MetalBond::start_with(config(), options().record(tape)).unwrap();
+        let (client, changes) = start_with(config(), options().record(tape)).unwrap();
         client.add_peer(addr.into()).await.unwrap();
         client.subscribe(VNI).await.unwrap();
         let announcer = Client::of(addr).await;
@@ -91,7 +90,7 @@ fn a_stream_that_nobody_reads_is_the_same_again() {
 fn all_is_written_when_a_shutdown_returns_and_when_the_last_handle_is_gone() {
     run(async {
         let (tape, written) = tape();
-        let (node, _) = MetalBond::start_with(config(), options().record(tape)).unwrap();
+        let (node, _) = start_with(config(), options().record(tape)).unwrap();
         node.subscribe(VNI).await.unwrap();
         within("the end", node.shutdown()).await;
         let all: Vec<u8> = std::iter::from_fn(|| written.try_recv().ok()).flatten().collect();
@@ -99,7 +98,7 @@ fn all_is_written_when_a_shutdown_returns_and_when_the_last_handle_is_gone() {
         assert_eq!(replay(&all[..], |_, _| Ok(())).unwrap().inputs, 2);
 
         let (tape, written) = self::tape();
-        let (node, _) = MetalBond::start_with(config(), options().record(tape)).unwrap();
+        let (node, _) = start_with(config(), options().record(tape)).unwrap();
         node.subscribe(VNI).await.unwrap();
         drop(node);
         assert_eq!(replayed(written).await.0.inputs, 2);
@@ -121,7 +120,7 @@ fn a_recording_that_cannot_be_written_harms_nobody() {
     }
 
     run(async {
-        let (server, _) = MetalBond::start_with(config(), options().record(Full)).unwrap();
+        let (server, _) = start_with(config(), options().record(Full)).unwrap();
         let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let (announcer, mut subscriber) = (Client::of(addr).await, Client::subscribed(addr).await);
         announcer.node.announce_routes(routes(1_000, 1)).await.unwrap();
@@ -148,7 +147,7 @@ fn a_recording_that_stands_still_holds_up_nothing_but_the_end_and_that_for_a_bou
 
     run(async {
         let (_gate, stuck) = mpsc::channel();
-        let (server, _) = MetalBond::start_with(config(), options().record(Stuck(stuck))).unwrap();
+        let (server, _) = start_with(config(), options().record(Stuck(stuck))).unwrap();
         let addr = listen(&server, ANY.parse().unwrap()).await.unwrap();
         let (announcer, mut subscriber) = (Client::of(addr).await, Client::subscribed(addr).await);
         announcer.node.announce_routes(routes(1_000, 1)).await.unwrap();
@@ -161,7 +160,7 @@ fn a_recording_that_stands_still_holds_up_nothing_but_the_end_and_that_for_a_bou
 fn a_setting_out_of_its_range_is_refused_and_nothing_is_recorded() {
     run(async {
         let (tape, written) = tape();
-        let error = MetalBond::start_with(Config { keepalive: 0, ..config() }, options().record(tape)).unwrap_err();
+        let error = start_with(Config { keepalive: 0, ..config() }, options().record(tape)).unwrap_err();
         assert!(matches!(error, StartError::Config(ConfigError::Keepalive)), "{error}");
         assert!(written.recv().await.is_err());
         // What is not recorded is not held up by it.

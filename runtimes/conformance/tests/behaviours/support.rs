@@ -10,7 +10,7 @@ use metalbond_conformance::{Authority, Identity, RawPeer, VNI, within};
 use crate::TLS;
 use crate::driver::{
     ApiMisuse, Changes, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState,
-    StartOptions, TlsConfig, Vni,
+    StartOptions, TlsConfig, Vni, start_with,
 };
 
 /// Any free port of loopback.
@@ -31,7 +31,7 @@ static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| AUTHORITY.issue(&["127.0.0.1", "::1", "localhost"]));
 
 pub(crate) async fn start(config: Config) -> (MetalBond, Changes) {
-    MetalBond::start_with(config, options()).unwrap()
+    start_with(config, options()).unwrap()
 }
 
 /// Has a node speak TLS, if it is to.

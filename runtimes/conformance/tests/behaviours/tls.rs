@@ -13,7 +13,7 @@ use crate::behaviours::support::{self, ANY, Client, Table, config, established, 
 use crate::driver::rustls::ClientConfig;
 use crate::driver::{
     Announcer, ApiMisuse, Changes, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState,
-    StartOptions, TlsConfig,
+    StartOptions, TlsConfig, start, start_with,
 };
 use crate::run;
 
@@ -183,7 +183,7 @@ async fn is_announced_by(server: &MetalBond, expected: impl Fn(&[Announcer]) -> 
 fn a_client_that_speaks_plain_where_tls_is_spoken_is_told_so_and_so_is_the_server() {
     run(async {
         let (_server, addr) = server().await;
-        let (node, _) = MetalBond::start(config()).unwrap();
+        let (node, _) = start(config()).unwrap();
         let client = Dialler { peer: node.add_peer(addr.into()).await.unwrap(), node };
         client.fails("the far end speaks TLS, and plain MetalBond was spoken to it").await;
         logged("TLS: plain MetalBond, where TLS is spoken").await;
@@ -193,7 +193,7 @@ fn a_client_that_speaks_plain_where_tls_is_spoken_is_told_so_and_so_is_the_serve
 #[test]
 fn a_client_that_speaks_tls_where_plain_is_spoken_is_told_so_and_so_is_the_server() {
     run(async {
-        let (server, _) = MetalBond::start(config()).unwrap();
+        let (server, _) = start(config()).unwrap();
         let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
         let client = Client::of(addr).await;
         let client = Dialler { node: client.node, peer: client.peer };
@@ -353,7 +353,7 @@ fn one_node_may_listen_for_both() {
         let (server, secure) = server().await;
         let plain = server.listen(ANY.parse().unwrap()).await.unwrap();
         let announcer = Client::of(secure).await;
-        let (node, changes) = MetalBond::start(config()).unwrap();
+        let (node, changes) = start(config()).unwrap();
         node.add_peer(plain.into()).await.unwrap();
         node.subscribe(route(1, 1).vni).await.unwrap();
         announcer.node.announce_route(route(1, 1)).await.unwrap();
@@ -367,7 +367,7 @@ fn one_node_may_listen_for_both() {
 fn a_node_that_is_started_with_tls_never_dials_in_plain_text() {
     run(async {
         let listener = smol::net::TcpListener::bind(ANY).await.unwrap();
-        let (node, _) = MetalBond::start_with(config(), options()).unwrap();
+        let (node, _) = start_with(config(), options()).unwrap();
         node.add_peer(listener.local_addr().unwrap().into()).await.unwrap();
         for _ in 0..5 {
             let (mut stream, _) = within("a dial", listener.accept()).await.unwrap();
@@ -387,15 +387,15 @@ fn tls_can_be_replaced_while_a_node_runs_and_neither_added_nor_taken_away() {
         let halves = [TlsConfig::default(), server, client, tls];
         for (at_start, first) in halves.iter().enumerate() {
             let options = StartOptions::default().tls(first.clone());
-            let (node, _) = MetalBond::start_with(config(), options).unwrap();
+            let (node, _) = start_with(config(), options).unwrap();
             for (later, other) in halves.iter().enumerate() {
                 let expected = if later == at_start { Ok(()) } else { Err(ApiMisuse::FixedAtStart) };
                 assert_eq!(node.set_tls(other.clone()).await, expected, "{at_start} {later}");
             }
         }
         // The refusals have left it as it was: in plain text, both ways.
-        let (server, _) = MetalBond::start(config()).unwrap();
-        let (client, _) = MetalBond::start(config()).unwrap();
+        let (server, _) = start(config()).unwrap();
+        let (client, _) = start(config()).unwrap();
         for node in [&server, &client] {
             node.set_tls(support::tls()).await.unwrap_err();
         }
@@ -408,7 +408,7 @@ fn tls_can_be_replaced_while_a_node_runs_and_neither_added_nor_taken_away() {
 #[test]
 fn a_node_without_a_certificate_does_not_listen_for_tls() {
     run(async {
-        let (node, _) = MetalBond::start(config()).unwrap();
+        let (node, _) = start(config()).unwrap();
         assert!(matches!(node.listen_tls(ANY.parse().unwrap()).await, Err(ListenError::NoTls)));
         let listener = std::net::TcpListener::bind(ANY).unwrap();
         assert!(matches!(node.listen_tls_on(listener).await, Err(ListenError::NoTls)));
@@ -432,7 +432,7 @@ fn a_server_whose_tls_was_not_taken_away_takes_nobody_in_plain_text() {
 /// A server with a certificate for these names.
 async fn secure_server(authority: &Authority, names: &[&str]) -> (MetalBond, SocketAddr) {
     let tls = TlsConfig { server: Some(authority.server(&authority.issue(names))), client: None };
-    let (server, _) = MetalBond::start_with(config(), StartOptions::default().tls(tls)).unwrap();
+    let (server, _) = start_with(config(), StartOptions::default().tls(tls)).unwrap();
     let addr = server.listen_tls(ANY.parse().unwrap()).await.unwrap();
     (server, addr)
 }
@@ -451,7 +451,7 @@ impl Dialler {
     /// With these settings; and its changes.
     async fn with(config: Config, server: impl Into<Endpoint>, tls: Arc<ClientConfig>) -> (Self, Changes) {
         let tls = TlsConfig { server: None, client: Some(tls) };
-        let (node, changes) = MetalBond::start_with(config, StartOptions::default().tls(tls)).unwrap();
+        let (node, changes) = start_with(config, StartOptions::default().tls(tls)).unwrap();
         let peer = node.add_peer(server.into()).await.unwrap();
         (Self { node, peer }, changes)
     }

@@ -6,14 +6,14 @@ use metalbond_conformance::{RawPeer, until, within};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{self, Receiver, Sender};
 
-use crate::driver::{Config, MetalBond, SessionState};
+use crate::driver::{Config, SessionState, start};
 use crate::run;
 
 #[test]
 fn a_listener_survives_the_lack_of_descriptors_and_says_so_once() {
     run(async {
         let log = log();
-        let (server, _) = MetalBond::start(Config::default()).unwrap();
+        let (server, _) = start(Config::default()).unwrap();
         let addr = server.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let limit = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: Some(40), maximum: limit.maximum }).unwrap();
@@ -31,7 +31,7 @@ fn a_listener_survives_the_lack_of_descriptors_and_says_so_once() {
         let again = line_with(&log, "accepting connections again").await;
         assert!(!again.contains("cannot"));
 
-        let (client, _) = MetalBond::start(Config::default()).unwrap();
+        let (client, _) = start(Config::default()).unwrap();
         let peer = client.add_peer(addr.into()).await.unwrap();
         until("a session", || async { client.peer_state(peer).await == Ok(SessionState::Established) }).await;
     });

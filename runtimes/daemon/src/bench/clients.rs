@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use hdrhistogram::Histogram;
 use metalbond::{PeerInfo, SessionInfo};
-use metalbond_tokio::{Changes, Config, Endpoint, MetalBond, StartOptions, TlsConfig};
+use metalbond_tokio::{Changes, Config, Endpoint, MetalBond, StartOptions, TlsConfig, start_with};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
@@ -90,7 +90,7 @@ impl Clients {
     /// One more, which dials the server. Restart time 0: when it goes away, so do its routes at once.
     async fn start(&mut self) -> anyhow::Result<(MetalBond, Changes)> {
         let options = StartOptions::default().tls(self.tls.clone().unwrap_or_default());
-        let (node, changes) = MetalBond::start_with(Config { restart_time: 0, ..Config::default() }, options)?;
+        let (node, changes) = start_with(Config { restart_time: 0, ..Config::default() }, options)?;
         self.nodes.push(node.clone());
         node.add_peer(self.server.clone()).await?;
         Ok((node, changes))

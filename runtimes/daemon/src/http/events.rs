@@ -356,9 +356,9 @@ mod tests {
 
     /// A server that may subscribe to so many VNIs itself, what reports its changes, and a client of it.
     async fn start(subscriptions_max: usize) -> (MetalBond, Events, MetalBond) {
-        let (server, changes) = MetalBond::start(Config { subscriptions_max, ..Config::default() }).unwrap();
+        let (server, changes) = metalbond_tokio::start(Config { subscriptions_max, ..Config::default() }).unwrap();
         let addr = server.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let (client, _) = MetalBond::start(Config::default()).unwrap();
+        let (client, _) = metalbond_tokio::start(Config::default()).unwrap();
         client.add_peer(addr.into()).await.unwrap();
         let events = Events::new();
         tokio::spawn(watch_all(server.clone(), changes, events.clone()));

@@ -9,6 +9,8 @@ mod digest;
 mod line;
 mod recorder;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(crate) use recorder::Recorder;

@@ -12,13 +12,13 @@ use rustls::{ClientConfig, ServerConfig};
 
 use metalbond::ApiMisuse;
 
-use crate::Channel;
+use super::Channel;
 #[cfg(feature = "tls")]
 use crate::tls::engine::Tls;
 
 /// What clients of a listener speak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// MetalBond over TCP.
     Plain,
     /// MetalBond over TLS.
@@ -47,7 +47,7 @@ pub struct TlsConfig {
 #[cfg(feature = "tls")]
 impl TlsConfig {
     /// Whether there is what a listener of TLS needs.
-    pub fn is_server(&self) -> bool {
+    pub(crate) fn is_server(&self) -> bool {
         self.server.is_some()
     }
 
@@ -55,7 +55,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// If it should be TLS, and there is no configuration; what rustls finds wrong with it.
-    pub fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
+    pub(crate) fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
         match (transport, &self.server) {
             (Transport::Plain, _) => Ok(Channel::plain()),
             (Transport::Tls, Some(config)) => Tls::server(Arc::clone(config)).map(Channel::tls),
@@ -69,7 +69,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// If no certificate can have that name; what rustls finds wrong with the configuration.
-    pub fn connect(&self, endpoint: &str) -> Result<Channel, Box<str>> {
+    pub(crate) fn connect(&self, endpoint: &str) -> Result<Channel, Box<str>> {
         let Some(config) = &self.client else { return Ok(Channel::plain()) };
         let name = server_name(endpoint).ok_or_else(|| format!("TLS: no certificate can be for {endpoint}"))?;
         Tls::client(Arc::clone(config), name).map(Channel::tls)
@@ -82,7 +82,7 @@ impl TlsConfig {
     /// # Errors
     /// [`ApiMisuse::FixedAtStart`] if the new one has another half than the old one: a half that came later would turn dials from plain
     /// to TLS without a word, and one that went would turn them back. Nothing is changed then.
-    pub fn replace(&mut self, new: Self) -> Result<(), ApiMisuse> {
+    pub(crate) fn replace(&mut self, new: Self) -> Result<(), ApiMisuse> {
         #[cfg(feature = "tls")]
         if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
             return Err(ApiMisuse::FixedAtStart);
@@ -95,7 +95,7 @@ impl TlsConfig {
 #[cfg(not(feature = "tls"))]
 impl TlsConfig {
     /// Whether there is what a listener of TLS needs: not without the feature `tls`.
-    pub const fn is_server(&self) -> bool {
+    pub(crate) const fn is_server(&self) -> bool {
         false
     }
 
@@ -103,7 +103,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// If it should be TLS.
-    pub fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
+    pub(crate) fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
         match transport {
             Transport::Plain => Ok(Channel::plain()),
             Transport::Tls => Err("TLS: this program is built without it".into()),
@@ -114,7 +114,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// None without the feature `tls`.
-    pub fn connect(&self, _endpoint: &str) -> Result<Channel, Box<str>> {
+    pub(crate) fn connect(&self, _endpoint: &str) -> Result<Channel, Box<str>> {
         Ok(Channel::plain())
     }
 }

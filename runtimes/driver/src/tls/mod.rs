@@ -12,5 +12,6 @@ mod tests;
 #[cfg(feature = "tls")]
 mod words;
 
-pub use channel::{Channel, Opened};
-pub use config::{TlsConfig, Transport};
+pub(crate) use channel::{Channel, Opened};
+pub use config::TlsConfig;
+pub(crate) use config::Transport;

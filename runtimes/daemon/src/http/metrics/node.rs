@@ -39,7 +39,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) async fn of(app: &App) -> Result<Self> {
         let is_ready = app.waiting_for().await?.is_empty();
-        let turns = app.within(app.node.turn_times()).await?;
+        let turns = app.within(app.node.iteration_times()).await?;
         let (role, started) = (app.role, app.started.as_millisecond() as f64 / 1e3);
         app.look(move |node| {
             let mut peers = BTreeMap::new();

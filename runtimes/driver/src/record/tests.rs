@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use crate::recorded::Recorded;
+use crate::seed::seeded;
+use crate::{ReplayError, Summary, replay};
 use bytes::BytesMut;
 use metalbond::wire::{Update, UpdateAction, put_update};
 use metalbond::{Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
-use metalbond_driver::{Recorded, ReplayError, Summary, replay, seeded};
 
 /// Far more than anything takes.
 const DEADLINE: Duration = Duration::from_secs(30);

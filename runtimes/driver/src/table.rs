@@ -1,16 +1,16 @@
-//! The route table as the embedder sees it: a view that asks the owner, and changes nothing.
+//! The route table as an application sees it: a view that asks the actor, and changes nothing.
 
 use metalbond::{Announcer, ApiMisuse, Destination, NextHop, Prefix, Route, Vni};
 
 use crate::MetalBond;
 
-/// A read-only view of a node's routes: networks, destinations, next hops, and who announced them.
+/// A read-only view of a node's routes: VNIs, destinations, next hops, and which peers announced them.
 ///
 /// Each answer is a snapshot of one moment, in the order of the table, which is the same for the same history. Nothing
-/// else goes on at the node while it is made: a VNI with 1,000,000 routes takes some tens of milliseconds.
+/// else happens at the node while it is made: a VNI with 1,000,000 routes takes some tens of milliseconds.
 ///
 /// ```no_run
-/// # async fn example(node: metalbond_smol::MetalBond) -> Result<(), metalbond_smol::ApiMisuse> {
+/// # async fn example(node: metalbond_driver::MetalBond) -> Result<(), metalbond_driver::ApiMisuse> {
 /// let table = node.route_table();
 /// for vni in table.vnis().await? {
 ///     for destination in table.destinations(vni).await? {
@@ -21,7 +21,7 @@ use crate::MetalBond;
 /// # }
 /// ```
 ///
-/// A view counts as a handle: the node lives as long as it does.
+/// A view is a handle: the node lives as long as it does.
 #[derive(Clone, Debug)]
 pub struct RouteTable(MetalBond);
 
@@ -30,7 +30,7 @@ impl RouteTable {
         Self(handle)
     }
 
-    /// The VNIs of which the table holds a route.
+    /// Returns the VNIs of which the table holds a route.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -38,7 +38,7 @@ impl RouteTable {
         self.0.inspect(|node| node.vnis().collect()).await
     }
 
-    /// The destinations of a VNI, each with all next hops that somebody, this node included, announces.
+    /// Returns the destinations of a VNI, each with all next hops that a peer or this node announces.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -46,7 +46,7 @@ impl RouteTable {
         self.0.inspect(move |node| node.destinations(vni).collect()).await
     }
 
-    /// The next hops of one destination. None: nobody announces it.
+    /// Returns the next hops of one destination; none if it is not announced.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -54,7 +54,7 @@ impl RouteTable {
         self.0.inspect(move |node| node.next_hops(vni, &prefix).collect()).await
     }
 
-    /// Every route of a VNI that somebody, this node included, announces.
+    /// Returns every route of a VNI that a peer or this node announces.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -62,8 +62,8 @@ impl RouteTable {
         self.0.inspect(move |node| node.routes(vni).collect()).await
     }
 
-    /// The routes of a VNI as [`Changes`](crate::Changes) tells them: those of others that this node does not
-    /// announce itself. Empty unless it is subscribed to.
+    /// Returns the routes of a VNI as [`Changes`](crate::Changes) reports them: routes of peers that this node does not
+    /// announce itself. None unless the node is subscribed to the VNI.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -71,8 +71,8 @@ impl RouteTable {
         self.0.inspect(move |node| node.learned(vni).collect()).await
     }
 
-    /// What one peer announces, or this node itself: its peers are named by
-    /// [`PeerSnapshot::announcer`](crate::PeerSnapshot::announcer).
+    /// Returns the routes that one peer announces, or this node itself: [`PeerSnapshot::announcer`](crate::PeerSnapshot::announcer)
+    /// is the id of a peer.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].
@@ -80,7 +80,7 @@ impl RouteTable {
         self.0.inspect(move |node| node.announced_by(announcer).collect()).await
     }
 
-    /// Who announces a route.
+    /// Returns the announcers of a route.
     ///
     /// # Errors
     /// [`ApiMisuse::Closed`].

@@ -1,0 +1,244 @@
+//! The stream of route changes: bounded, so that an application that does not read costs next to nothing. What it has not read
+//! stays in the node's table, where changes of one destination merge.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::vec;
+
+use futures_channel::mpsc::{self, Receiver, Sender};
+use futures_core::Stream;
+use metalbond::RouteChange;
+
+use crate::applier::Applier;
+use crate::budget::{Budget, CHANGES, change_batch};
+use crate::clock::{Timer, until};
+use crate::tasks::Ended;
+use crate::{Applied, RouteHandler};
+
+/// The changes of the routes of the VNIs that the node subscribed to: destination by destination, each with its complete
+/// set of next hops ([`RouteChange`]).
+///
+/// An application that reads slowly receives fewer changes, but none that is wrong: of changes that it has not read yet, only the outcome
+/// comes. While nobody reads, the node keeps what it reported before, and no more. Drop the stream if you do not
+/// want it. It is not a handle: the node lives as long as its handles.
+pub struct Changes {
+    batches: Receiver<Vec<RouteChange>>,
+    batch: vec::IntoIter<RouteChange>,
+    node: Ended,
+    timer: Arc<dyn Timer>,
+}
+
+impl Changes {
+    /// Waits for the next change; returns `None` when the node is gone. Dropping the future loses no change.
+    pub async fn next(&mut self) -> Option<RouteChange> {
+        std::future::poll_fn(|cx| self.poll_change(cx)).await
+    }
+
+    /// Calls a handler for each next hop that was added or removed, until the node is gone: see [`RouteHandler`]. While it works,
+    /// changes wait as they do for any slow reader.
+    ///
+    /// Dropping the future drops the stream and the handler with it, perhaps in the middle of a call.
+    ///
+    /// ```
+    /// # use metalbond_tokio::{Config, Operation, Route, RouteHandler};
+    /// /// Keeps routes in memory.
+    /// #[derive(Default)]
+    /// struct Memory(std::collections::BTreeSet<Route>);
+    ///
+    /// impl RouteHandler for Memory {
+    ///     type Error = std::convert::Infallible;
+    ///
+    ///     async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
+    ///         self.0.insert(route);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn remove(&mut self, route: Route) -> Result<(), Self::Error> {
+    ///         self.0.remove(&route);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (node, changes) = metalbond_tokio::start(Config::default())?;
+    /// let work = tokio::spawn(changes.apply_to(Memory::default()));
+    /// node.shutdown().await;
+    /// assert_eq!(work.await?.undone, []);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn apply_to<H: RouteHandler>(mut self, handler: H) -> Applied<H> {
+        let timer = Arc::clone(&self.timer);
+        let now = || timer.now();
+        let mut applier = Applier::new(handler);
+        loop {
+            let deadline = applier.poll_timeout();
+            if let Some(at) = deadline
+                && applier.is_full()
+                && !self.node.is_now()
+            {
+                timer.sleep_until(at).await;
+                applier.work(&now, None).await;
+                continue;
+            }
+            let next = match deadline {
+                Some(at) => until(self.next(), timer.sleep_until(at)).await,
+                None => Some(self.next().await),
+            };
+            match next {
+                Some(Some(change)) => applier.work(&now, Some(change)).await,
+                Some(None) => return applier.finish(),
+                // It is time to repeat a call that failed.
+                None => applier.work(&now, None).await,
+            }
+        }
+    }
+
+    fn poll_change(&mut self, cx: &mut Context<'_>) -> Poll<Option<RouteChange>> {
+        loop {
+            if let Some(change) = self.batch.next() {
+                return Poll::Ready(Some(change));
+            }
+            match ready!(Pin::new(&mut self.batches).poll_next(cx)) {
+                Some(batch) => self.batch = batch.into_iter(),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl Stream for Changes {
+    type Item = RouteChange;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RouteChange>> {
+        self.poll_change(cx)
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
+}
+
+/// The actor's end of the stream.
+#[derive(Debug)]
+pub(crate) struct ChangesSender {
+    batches: Sender<Vec<RouteChange>>,
+    /// There was no room when the stream was last filled: the node may have more.
+    is_full: bool,
+}
+
+/// Makes the two ends of a stream.
+pub(crate) fn channel(node: Ended, timer: Arc<dyn Timer>) -> (ChangesSender, Changes) {
+    // The sender has one place of its own besides those.
+    let (sender, batches) = mpsc::channel(CHANGES - 1);
+    (ChangesSender { batches: sender, is_full: false }, Changes { batches, batch: Vec::new().into_iter(), node, timer })
+}
+
+impl ChangesSender {
+    /// Polls for room, if there was none. Never ready otherwise. Also ready when the application has dropped the stream.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_full { self.batches.poll_ready(cx).map(|_| ()) } else { Poll::Pending }
+    }
+
+    /// Fills the stream. Returns true if the budget ended before the changes and the room did.
+    pub(crate) fn fill(&mut self, mut poll_change: impl FnMut() -> Option<RouteChange>) -> bool {
+        let mut budget = Budget::changes();
+        while budget.is_left() {
+            // Nobody is to be woken: `poll_room` is called before the actor waits.
+            let room = self.batches.poll_ready(&mut Context::from_waker(Waker::noop()));
+            self.is_full = room.is_pending();
+            let Poll::Ready(reader) = room else { return false };
+            let (batch, is_last) = change_batch(&mut poll_change);
+            // Without a reader, changes are taken and dropped, so that the node need not keep them.
+            if reader.is_ok() && !batch.is_empty() {
+                // There is room; only a reader that has gone meanwhile refuses it.
+                let _ = self.batches.try_send(batch);
+            }
+            if is_last {
+                return false;
+            }
+            budget.spend(0);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metalbond::{Instant, NextHop, Vni};
+
+    use super::*;
+    use crate::tasks::token;
+
+    /// The number of changes of one next hop in a batch.
+    const BATCH: usize = 256;
+
+    #[test]
+    fn changes_come_in_order_through_a_stream_that_is_bounded() {
+        let (mut sender, mut receiver) = ends();
+        let all = 3 * CHANGES * BATCH;
+        let mut source = (0..all as u32).map(change);
+
+        while sender.fill(|| source.next()) {}
+        assert_eq!(source.len(), all - CHANGES * BATCH, "it is full");
+        assert!(sender.poll_room(&mut cx()).is_pending());
+
+        for n in 0..all as u32 {
+            assert_eq!(receiver.poll_change(&mut cx()), Poll::Ready(Some(change(n))));
+            if sender.poll_room(&mut cx()).is_ready() {
+                while sender.fill(|| source.next()) {}
+            }
+        }
+        drop(sender);
+        assert_eq!(receiver.poll_change(&mut cx()), Poll::Ready(None));
+    }
+
+    #[test]
+    fn without_a_reader_changes_are_taken_and_dropped() {
+        let (mut sender, receiver) = ends();
+        let mut source = (0..3 * (CHANGES * BATCH) as u32).map(change);
+        while sender.fill(|| source.next()) {}
+        drop(receiver);
+        assert!(sender.poll_room(&mut cx()).is_ready());
+        while sender.fill(|| source.next()) {}
+        assert_eq!(source.next(), None);
+    }
+
+    #[test]
+    fn a_stream_that_has_room_is_not_waited_for() {
+        let (mut sender, _receiver) = ends();
+        assert!(!sender.fill(|| None));
+        assert!(sender.poll_room(&mut cx()).is_pending());
+    }
+
+    struct Stopped;
+
+    impl Timer for Stopped {
+        fn now(&self) -> Instant {
+            Instant::EPOCH
+        }
+
+        fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn ends() -> (ChangesSender, Changes) {
+        channel(token().1, Arc::new(Stopped))
+    }
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn change(n: u32) -> RouteChange {
+        let prefix = "10.0.0.0/8".parse().unwrap();
+        let next_hop = NextHop::standard(std::net::Ipv4Addr::LOCALHOST.into());
+        RouteChange::new(Vni(n), prefix, [], [next_hop], [])
+    }
+}

@@ -1,0 +1,525 @@
+//! The application's handle: each method sends a request to the actor, and waits for its answer.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use async_channel::TrySendError;
+use futures_channel::oneshot;
+use metalbond::{ApiMisuse, Command, Histogram, Instant, Node, PeerId, Policy, Reply, Route, SessionState, Vni};
+
+#[cfg(feature = "tls")]
+use crate::TlsConfig;
+use crate::budget::BATCH;
+use crate::clock::Timer;
+use crate::mailbox::{Answer, Request, Requests};
+use crate::peer::peer_snapshots;
+use crate::tasks::Ended;
+use crate::tls::Transport;
+use crate::{Endpoint, ListenError, Notice, Peer, RouteTable, TryNotifyError};
+
+/// A running node. Clones are handles to the same node; when the last handle is dropped, the node closes its sessions and ends.
+///
+/// Methods may be called from any task and any thread, at any time, also while a change is handled. What a node is asked to want
+/// (servers, subscriptions, announcements) holds whether or not a server is there, and the node never waits for a caller.
+/// Calls of one task are carried out in their order.
+///
+/// The type is the same under every runtime: code that uses a node names a runtime only where it starts one.
+///
+/// The future of a method may be dropped at any time. What it asked for may then have been done or not: a server may have been
+/// added by [`add_peer`](Self::add_peer) whose id nobody has ([`peers`](Self::peers) returns it), and some of the routes
+/// of [`announce_routes`](Self::announce_routes) or [`withdraw_routes`](Self::withdraw_routes) may be done. A
+/// [`shutdown`](Self::shutdown) that was sent goes on.
+#[derive(Clone)]
+pub struct MetalBond {
+    requests: Requests,
+    ended: Ended,
+    timer: Arc<dyn Timer>,
+}
+
+impl MetalBond {
+    pub(crate) fn new(requests: Requests, ended: Ended, timer: Arc<dyn Timer>) -> Self {
+        Self { requests, ended, timer }
+    }
+
+    /// Listens for clients; may be called for several addresses. `[::]` accepts IPv4 as well. Returns the address; for port 0 with the
+    /// port that the system chose.
+    ///
+    /// # Errors
+    /// [`ListenError::System`] if the system refuses, because the address is in use for example; [`ListenError::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_tokio::Config;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (server, _) = metalbond_tokio::start(Config::default())?;
+    /// let addr = server.listen("127.0.0.1:0".parse()?).await?;
+    /// assert_ne!(addr.port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn listen(&self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
+        self.listen_by(addr, Transport::Plain).await
+    }
+
+    /// Listens on a TCP socket that another program has bound, a service manager for example, and returns its address.
+    ///
+    /// # Errors
+    /// [`ListenError::Socket`] if it is not a TCP socket; [`ListenError::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_tokio::Config;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let bound = listener.local_addr()?;
+    /// let (server, _) = metalbond_tokio::start(Config::default())?;
+    /// assert_eq!(server.listen_on(listener).await?, bound);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn listen_on(&self, listener: TcpListener) -> Result<SocketAddr, ListenError> {
+        self.listen_on_by(listener, Transport::Plain).await
+    }
+
+    /// Adds a server, `host:port`: the node dials it, and again whenever there is no session, until
+    /// [`remove_peer`](Self::remove_peer). Each dial looks the name up again.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::PeerExists`], [`ApiMisuse::Limit`], [`ApiMisuse::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_tokio::{ApiMisuse, Config, Endpoint};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, _) = metalbond_tokio::start(Config::default())?;
+    /// let endpoint: Endpoint = "localhost:4711".parse()?;
+    /// let peer = client.add_peer(endpoint.clone()).await?;
+    /// assert_eq!(client.add_peer(endpoint).await, Err(ApiMisuse::PeerExists));
+    /// client.remove_peer(peer).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn add_peer(&self, endpoint: Endpoint) -> Result<PeerId, ApiMisuse> {
+        match self.command(Command::AddPeer { endpoint: endpoint.into() }).await? {
+            Reply::Peer(id) => Ok(id),
+            // It does not come: the core returns the id of the server that it added, or fails.
+            Reply::Done => Err(ApiMisuse::Closed),
+        }
+    }
+
+    /// Removes a server, and its routes at once.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchPeer`], [`ApiMisuse::Closed`].
+    pub async fn remove_peer(&self, peer: PeerId) -> Result<(), ApiMisuse> {
+        self.want(Command::RemovePeer(peer)).await
+    }
+
+    /// Closes the connection to a server, if there is one, and dials it again at once.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchPeer`], [`ApiMisuse::Closed`].
+    pub async fn reset_peer(&self, peer: PeerId) -> Result<(), ApiMisuse> {
+        self.want(Command::ResetPeer(peer)).await
+    }
+
+    /// Returns the state of the session with a server.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchPeer`], [`ApiMisuse::Closed`].
+    pub async fn peer_state(&self, peer: PeerId) -> Result<SessionState, ApiMisuse> {
+        self.inspect(move |node| node.peer_state(peer)).await?.ok_or(ApiMisuse::NoSuchPeer)
+    }
+
+    /// Returns all peers: the configured servers, then the clients that connected. Each holds a handle of the node.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_tokio::{Config, Direction};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, _) = metalbond_tokio::start(Config::default())?;
+    /// client.add_peer("127.0.0.1:4711".parse()?).await?;
+    /// for peer in client.peers().await? {
+    ///     println!("{:?} {:?} {}", peer.direction(), peer.remote(), peer.state());
+    ///     peer.reset().await;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn peers(&self) -> Result<Vec<Peer>, ApiMisuse> {
+        let snapshots = self.inspect(peer_snapshots).await?;
+        Ok(snapshots.into_iter().map(|snapshot| Peer::new(snapshot, self.clone())).collect())
+    }
+
+    /// Subscribes to a VNI: its routes come by the stream of changes.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::AlreadySubscribed`], [`ApiMisuse::Limit`], [`ApiMisuse::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_tokio::{ApiMisuse, Config, Vni};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, _) = metalbond_tokio::start(Config::default())?;
+    /// client.subscribe(Vni(23)).await?;
+    /// assert_eq!(client.subscribe(Vni(23)).await, Err(ApiMisuse::AlreadySubscribed));
+    /// assert_eq!(client.subscribed_vnis().await?, [Vni(23)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn subscribe(&self, vni: Vni) -> Result<(), ApiMisuse> {
+        self.want(Command::Subscribe(vni)).await
+    }
+
+    /// Unsubscribes from a VNI. Its routes are reported as removed. Keep them until then: after a new subscription that comes before
+    /// those changes are read, only the difference is reported.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NotSubscribed`], [`ApiMisuse::Closed`].
+    pub async fn unsubscribe(&self, vni: Vni) -> Result<(), ApiMisuse> {
+        self.want(Command::Unsubscribe(vni)).await
+    }
+
+    /// Has all routes of a VNI reported again: each destination comes as a change with all of its next hops as added. For
+    /// an application that has lost what it knew.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NotSubscribed`], [`ApiMisuse::Closed`].
+    pub async fn resync(&self, vni: Vni) -> Result<(), ApiMisuse> {
+        self.want(Command::Resync(vni)).await
+    }
+
+    /// Returns whether the node is subscribed to a VNI.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn is_subscribed(&self, vni: Vni) -> Result<bool, ApiMisuse> {
+        self.inspect(move |node| node.is_subscribed(vni)).await
+    }
+
+    /// Returns the VNIs that the node is subscribed to.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn subscribed_vnis(&self) -> Result<Vec<Vni>, ApiMisuse> {
+        self.inspect(|node| node.subscribed_vnis().collect()).await
+    }
+
+    /// Announces a route of this node's own.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::AlreadyAnnounced`], [`ApiMisuse::Limit`], [`ApiMisuse::Closed`], and [`ApiMisuse::MartianNextHop`] if no
+    /// packet can be sent to the next hop.
+    ///
+    /// ```
+    /// # use metalbond_tokio::{ApiMisuse, Config, NextHop, Route, Vni};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, _) = metalbond_tokio::start(Config::default())?;
+    /// let next_hop = NextHop::standard("2001:db8::1".parse()?);
+    /// let route = Route { vni: Vni(23), prefix: "10.0.23.0/24".parse()?, next_hop };
+    /// client.announce_route(route).await?;
+    /// assert_eq!(client.announce_route(route).await, Err(ApiMisuse::AlreadyAnnounced));
+    /// assert!(client.is_route_announced(route).await?);
+    /// client.withdraw_route(route).await?;
+    /// assert_eq!(client.withdraw_route(route).await, Err(ApiMisuse::NoSuchRoute));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn announce_route(&self, route: Route) -> Result<(), ApiMisuse> {
+        self.want(Command::Announce(route)).await
+    }
+
+    /// Withdraws a route of this node's own.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchRoute`], [`ApiMisuse::Closed`].
+    pub async fn withdraw_route(&self, route: Route) -> Result<(), ApiMisuse> {
+        self.want(Command::Withdraw(route)).await
+    }
+
+    /// Announces many routes, in few requests. Returns how many of them the node did not announce before.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Limit`], [`ApiMisuse::MartianNextHop`], [`ApiMisuse::Closed`]. The routes before
+    /// the one that failed are announced.
+    pub async fn announce_routes(&self, routes: impl IntoIterator<Item = Route>) -> Result<usize, ApiMisuse> {
+        self.batches(routes.into_iter().map(Command::Announce)).await
+    }
+
+    /// Withdraws many routes, in few requests. Returns how many of them the node announced before.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn withdraw_routes(&self, routes: impl IntoIterator<Item = Route>) -> Result<usize, ApiMisuse> {
+        self.batches(routes.into_iter().map(Command::Withdraw)).await
+    }
+
+    /// Returns whether this node announces a route itself.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn is_route_announced(&self, route: Route) -> Result<bool, ApiMisuse> {
+        self.inspect(move |node| node.is_announced(&route)).await
+    }
+
+    /// Returns the routes that this node announces itself.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn announced_routes(&self) -> Result<Vec<Route>, ApiMisuse> {
+        self.inspect(|node| node.announcements().collect()).await
+    }
+
+    /// Returns a read-only view of the routes that the node knows.
+    pub fn route_table(&self) -> RouteTable {
+        RouteTable::new(self.clone())
+    }
+
+    /// Looks at the node through its getters, at one moment: for metrics, or for what no other method returns. `look` runs on
+    /// the actor's task: nothing else happens meanwhile, so collect what you need and return.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    ///
+    /// # Panics
+    /// If `look` panics; the node itself goes on.
+    ///
+    /// ```
+    /// # use metalbond_tokio::Config;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (server, _) = metalbond_tokio::start(Config::default())?;
+    /// let bytes_in: u64 = server.inspect(|node| node.sessions().map(|s| s.counters.bytes_in).sum()).await?;
+    /// assert_eq!(bytes_in, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> Result<T, ApiMisuse> {
+        let look = move |node: &Node| catch_unwind(AssertUnwindSafe(|| look(node)));
+        let look = |answer: Answer<_>| {
+            // The caller may have stopped waiting.
+            Request::Inspect(Box::new(move |node| drop(answer.send(look(node)))))
+        };
+        let seen = self.ask(look).await?;
+        Ok(seen.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// Returns the time of the node's clock, to compare with the instants that the node returns. [`Node::now`] is the time of its last input.
+    pub fn now(&self) -> Instant {
+        self.timer.now()
+    }
+
+    /// Returns how long the iterations of the actor's loop took so far. Each takes what has come, does what is due, and writes what is to
+    /// be sent: the histogram shows how long one peer's messages delay the others.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    pub async fn iteration_times(&self) -> Result<Histogram, ApiMisuse> {
+        self.ask(Request::IterationTimes).await
+    }
+
+    /// Sends a notice, and does not wait until it is carried out. Waits for room in the node's mailbox if that is full.
+    ///
+    /// ```
+    /// # use metalbond_tokio::{Config, Notice, Vni};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, _) = metalbond_tokio::start(Config::default())?;
+    /// client.notify(Notice::Subscribe(Vni(23))).await;
+    /// assert!(client.is_subscribed(Vni(23)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn notify(&self, notice: Notice) {
+        // A node that is gone ignores it.
+        let _ = self.requests.send(request_of(notice)).await;
+    }
+
+    /// Sends a notice where nothing can be awaited: in a `Drop`, in a callback, on a thread without a runtime.
+    ///
+    /// # Errors
+    /// [`TryNotifyError::Busy`] if the mailbox is full, [`TryNotifyError::Closed`].
+    pub fn try_notify(&self, notice: Notice) -> Result<(), TryNotifyError> {
+        self.requests.try_send(request_of(notice)).map_err(|error| match error {
+            TrySendError::Full(_) => TryNotifyError::Busy,
+            TrySendError::Closed(_) => TryNotifyError::Closed,
+        })
+    }
+
+    /// Ends the node, and waits until all its sessions and sockets are closed: less than a second with the default
+    /// [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Its servers retain its announcements for
+    /// [`Config::restart_time`](crate::Config::restart_time): a node that is back by then has disturbed nobody.
+    ///
+    /// ```
+    /// # use metalbond_tokio::{ApiMisuse, Config, Vni};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (node, mut changes) = metalbond_tokio::start(Config::default())?;
+    /// node.shutdown().await;
+    /// assert_eq!(node.subscribe(Vni(1)).await, Err(ApiMisuse::Closed));
+    /// assert_eq!(changes.next().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn shutdown(&self) {
+        self.end(false).await;
+    }
+
+    /// Ends the node for good: withdraws what it announces first, otherwise like [`shutdown`](Self::shutdown), which cuts that short.
+    pub async fn shutdown_with_cleanup(&self) {
+        self.end(true).await;
+    }
+
+    /// Replaces the policy: what the peers that this node accepts may do; `None`: everything. A node starts with the policy of its
+    /// [`Config`](crate::Config). Connected peers are held to the new one as well, within some iterations: routes that it denies are
+    /// withdrawn, a peer that it permits nothing is disconnected, and a peer that it permits more begins a new session.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::Closed`].
+    ///
+    /// ```
+    /// # use metalbond_tokio::{Config, Policy, Rule};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (server, _) = metalbond_tokio::start(Config::default())?;
+    /// let readers = Rule { subscribe: "100-199".parse()?, ..Rule::new("readers", ["from:10.0.0.0/8".parse()?]) };
+    /// server.set_policy(Some(Policy::new([readers]))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_policy(&self, policy: Option<Policy>) -> Result<(), ApiMisuse> {
+        self.want(Command::SetPolicy(policy)).await
+    }
+
+    /// Replaces the configuration of TLS that the node was [started with](crate::StartOptions::tls), when certificates were renewed
+    /// or revoked: new connections use the new configuration, and open ones stay. TLS belongs to the start, because
+    /// a server that is dialled before TLS is configured would be dialled in plain text.
+    ///
+    /// [`listen_tls`](Self::listen_tls) uses the configuration for a server; if there is one for a client, every dial uses it.
+    ///
+    /// The names in a peer's certificate are in [`SessionInfo::names`](crate::SessionInfo::names). Both ends log why a handshake
+    /// fails; the node's [`handshake_timeout`](crate::Config::handshake_timeout) and limits apply to handshakes.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::FixedAtStart`] if the configuration for a server or for a client would be added or removed: nothing changes then;
+    /// [`ApiMisuse::Closed`].
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use metalbond_tokio::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    /// use metalbond_tokio::rustls::server::WebPkiClientVerifier;
+    /// use metalbond_tokio::rustls::version::TLS13;
+    /// use metalbond_tokio::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::CryptoProvider};
+    /// use metalbond_tokio::{Config, StartOptions, TlsConfig};
+    ///
+    /// /// `provider` is that of aws-lc-rs or of ring, for example; the rest comes from the files of a certificate authority.
+    /// fn secure(
+    ///     provider: Arc<CryptoProvider>,
+    ///     trusted: Arc<RootCertStore>,
+    ///     chain: Vec<CertificateDer<'static>>,
+    ///     key: PrivateKeyDer<'static>,
+    /// ) -> Result<TlsConfig, Box<dyn std::error::Error>> {
+    ///     let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&trusted), Arc::clone(&provider)).build()?;
+    ///     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+    ///         .with_protocol_versions(&[&TLS13])?
+    ///         .with_client_cert_verifier(clients)
+    ///         .with_single_cert(chain.clone(), key.clone_key())?;
+    ///     let client = ClientConfig::builder_with_provider(provider)
+    ///         .with_protocol_versions(&[&TLS13])?
+    ///         .with_root_certificates(trusted)
+    ///         .with_client_auth_cert(chain, key)?;
+    ///     Ok(TlsConfig { server: Some(Arc::new(server)), client: Some(Arc::new(client)) })
+    /// }
+    ///
+    /// # async fn run(read: impl Fn() -> Result<TlsConfig, Box<dyn std::error::Error>>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (node, _) = metalbond_tokio::start_with(Config::default(), StartOptions::default().tls(read()?))?;
+    /// node.listen_tls("[::]:4711".parse()?).await?;
+    /// node.add_peer("other-server.example:4711".parse()?).await?;
+    /// // Later, when the files have changed:
+    /// node.set_tls(read()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub async fn set_tls(&self, config: TlsConfig) -> Result<(), ApiMisuse> {
+        self.ask(|answer| Request::SetTls { config, answer }).await?
+    }
+
+    /// Listens for clients that speak TLS; otherwise like [`listen`](Self::listen). A node may have listeners of both kinds.
+    ///
+    /// # Errors
+    /// [`ListenError::NoTls`] if the node was started without a configuration for a server; those of `listen`.
+    #[cfg(feature = "tls")]
+    pub async fn listen_tls(&self, addr: SocketAddr) -> Result<SocketAddr, ListenError> {
+        self.listen_by(addr, Transport::Tls).await
+    }
+
+    /// Listens for clients that speak TLS on a TCP socket that another program has bound: see [`listen_on`](Self::listen_on).
+    ///
+    /// # Errors
+    /// [`ListenError::NoTls`] if the node was started without a configuration for a server; those of `listen_on`.
+    #[cfg(feature = "tls")]
+    pub async fn listen_tls_on(&self, listener: TcpListener) -> Result<SocketAddr, ListenError> {
+        self.listen_on_by(listener, Transport::Tls).await
+    }
+
+    async fn end(&self, cleanup: bool) {
+        // An error says that the node is ending already.
+        let _ = self.requests.send(Request::Shutdown { cleanup }).await;
+        self.ended.wait().await;
+    }
+
+    async fn listen_by(&self, address: SocketAddr, transport: Transport) -> Result<SocketAddr, ListenError> {
+        self.ask(|answer| Request::Listen { address, transport, answer }).await.unwrap_or(Err(ListenError::Closed))
+    }
+
+    async fn listen_on_by(&self, listener: TcpListener, transport: Transport) -> Result<SocketAddr, ListenError> {
+        self.ask(|answer| Request::ListenOn { listener, transport, answer }).await.unwrap_or(Err(ListenError::Closed))
+    }
+
+    async fn want(&self, command: Command) -> Result<(), ApiMisuse> {
+        self.command(command).await.map(|_| ())
+    }
+
+    async fn command(&self, command: Command) -> Result<Reply, ApiMisuse> {
+        self.ask(|answer| Request::Command { command, answer: Some(answer) }).await?
+    }
+
+    async fn batches(&self, mut commands: impl Iterator<Item = Command>) -> Result<usize, ApiMisuse> {
+        let mut changed = 0;
+        loop {
+            let commands: Vec<_> = commands.by_ref().take(BATCH).collect();
+            if commands.is_empty() {
+                return Ok(changed);
+            }
+            changed += self.ask(|answer| Request::Batch { commands, answer }).await??;
+        }
+    }
+
+    /// Sends a request with the way for its answer, and waits for the answer.
+    async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, ApiMisuse> {
+        let (sender, answer) = oneshot::channel();
+        self.requests.send(request(sender)).await.map_err(|_| ApiMisuse::Closed)?;
+        answer.await.map_err(|_| ApiMisuse::Closed)
+    }
+}
+
+fn request_of(notice: Notice) -> Request {
+    Request::Command { command: notice.into(), answer: None }
+}
+
+impl fmt::Debug for MetalBond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetalBond").finish_non_exhaustive()
+    }
+}

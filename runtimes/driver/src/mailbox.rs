@@ -1,0 +1,269 @@
+//! The actor's two mailboxes: requests of handles, and events of the node's own tasks. Both are bounded; when one is full, its
+//! senders wait. The actor takes from both by turns, so that neither can keep the other from being served.
+//!
+//! The mailbox of requests does not know the runtime: handles are the same type under any. It is closed when the last handle is gone.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_channel::{Receiver, Sender};
+use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_core::Stream as _;
+use metalbond::{ApiMisuse, Command, ConnId, Histogram, Node, Reply, TransportEnd};
+
+use crate::budget::{EVENTS, REQUESTS};
+use crate::tls::Transport;
+use crate::{ListenError, Runtime, TlsConfig};
+
+/// Where the answer to a request goes. Dropping it answers the request with "closed".
+pub(crate) type Answer<T> = oneshot::Sender<T>;
+
+/// What a handle asks the actor for.
+pub(crate) enum Request {
+    /// Listen on an address. The answer is the address with the port that was chosen.
+    Listen { address: SocketAddr, transport: Transport, answer: Answer<Result<SocketAddr, ListenError>> },
+    /// Listen on a socket that another program has bound.
+    ListenOn { listener: TcpListener, transport: Transport, answer: Answer<Result<SocketAddr, ListenError>> },
+    /// Replace the configuration of TLS.
+    SetTls { config: TlsConfig, answer: Answer<Result<(), ApiMisuse>> },
+    /// Carry out one command. A notice has no answer.
+    Command { command: Command, answer: Option<Answer<Result<Reply, ApiMisuse>>> },
+    /// Carry out several commands, at most [`BATCH`](crate::budget::BATCH), until one fails. The answer is how many changed something.
+    Batch { commands: Vec<Command>, answer: Answer<Result<usize, ApiMisuse>> },
+    /// Look at the node.
+    Inspect(Box<dyn FnOnce(&Node) + Send>),
+    /// Report how long the iterations of the actor took.
+    IterationTimes(Answer<Histogram>),
+    /// Shut down: for good with `cleanup`, otherwise for a restart. Handles see the end by [`Ended`](crate::tasks::Ended).
+    Shutdown { cleanup: bool },
+}
+
+/// What a task reports to the actor. Events of a connection that the actor has closed meanwhile are ignored.
+pub(crate) enum Event<S> {
+    /// A listener has accepted a connection.
+    Accepted { stream: S, remote: SocketAddr, transport: Transport },
+    /// The lookup of a server's name has ended: with its addresses, or why there are none.
+    Resolved { endpoint: Arc<str>, result: Result<Vec<SocketAddr>, Box<str>> },
+    /// A dial has ended: with the connection and the address that was reached, or why none was.
+    Dialled { conn: ConnId, result: Result<(S, SocketAddr), Box<str>> },
+    /// A reader has received bytes.
+    Received { conn: ConnId, bytes: Bytes },
+    /// A reader has come to the end of its connection.
+    Ended { conn: ConnId, end: TransportEnd },
+    /// A writer has written what the connection did not take at once, or could not.
+    Written { conn: ConnId, result: io::Result<()> },
+    /// A closed connection has lingered long enough.
+    Drained { conn: ConnId },
+}
+
+/// The way of a task to the actor.
+pub(crate) type Events<R> = Sender<Event<<R as Runtime>::Stream>>;
+
+/// The way of a handle to the actor.
+pub(crate) type Requests = Sender<Request>;
+
+/// A message to the actor.
+#[derive(Debug)]
+pub(crate) enum Message<S> {
+    Request(Request),
+    Event(Event<S>),
+    /// The last handle has been dropped. Comes once.
+    NoHandles,
+}
+
+impl<S> Message<S> {
+    /// How much of the budget for received bytes it takes.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Event(Event::Received { bytes, .. }) => bytes.len(),
+            // A command costs about as much as the frame of some 40 bytes that carries it between nodes.
+            Self::Request(Request::Batch { commands, .. }) => commands.len() * 40,
+            _ => 0,
+        }
+    }
+}
+
+/// Makes the mailboxes of an actor, and the ways to them.
+pub(crate) fn mailboxes<S>() -> (Requests, Sender<Event<S>>, Inbox<S>) {
+    let (request_sender, requests) = async_channel::bounded(REQUESTS);
+    let (event_sender, events) = async_channel::bounded(EVENTS);
+    let inbox =
+        Inbox { requests: Box::pin(requests), events: Box::pin(events), has_handles: true, turn: Turn::Requests };
+    (request_sender, event_sender, inbox)
+}
+
+/// The actor's end of its mailboxes. When it is dropped, requests that were not taken are answered with "closed".
+#[derive(Debug)]
+pub(crate) struct Inbox<S> {
+    requests: Pin<Box<Receiver<Request>>>,
+    events: Pin<Box<Receiver<Event<S>>>>,
+    /// [`Message::NoHandles`] has not come yet.
+    has_handles: bool,
+    turn: Turn,
+}
+
+/// The mailbox that is looked at next.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Requests,
+    Events,
+}
+
+impl<S> Inbox<S> {
+    /// Polls for the next message. The actor must not wait unless this was the last call, and returned `Pending`: after
+    /// [`try_next`](Self::try_next) alone, nothing would wake it.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Message<S>> {
+        for _ in 0..2 {
+            let message = match self.take_turn() {
+                Turn::Requests => self.poll_request(cx),
+                Turn::Events => self.events.as_mut().poll_next(cx).map(|event| event.map(Message::Event)),
+            };
+            if let Poll::Ready(Some(message)) = message {
+                return Poll::Ready(message);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn take_turn(&mut self) -> Turn {
+        let next = match self.turn {
+            Turn::Requests => Turn::Events,
+            Turn::Events => Turn::Requests,
+        };
+        std::mem::replace(&mut self.turn, next)
+    }
+
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message<S>>> {
+        if !self.has_handles {
+            return Poll::Pending;
+        }
+        self.requests.as_mut().poll_next(cx).map(|request| {
+            self.has_handles = request.is_some();
+            Some(request.map_or(Message::NoHandles, Message::Request))
+        })
+    }
+
+    /// Returns the next message, if there is one.
+    pub(crate) fn try_next(&mut self) -> Option<Message<S>> {
+        for _ in 0..2 {
+            let message = match self.take_turn() {
+                Turn::Requests => self.requests.try_recv().ok().map(Message::Request),
+                Turn::Events => self.events.try_recv().ok().map(Message::Event),
+            };
+            if message.is_some() {
+                return message;
+            }
+        }
+        None
+    }
+}
+
+impl<S> Drop for Inbox<S> {
+    fn drop(&mut self) {
+        // A channel keeps its messages for as long as it has a sender. Once it is closed nothing is added, so both end up empty.
+        self.requests.close();
+        self.events.close();
+        while self.requests.try_recv().is_ok() {}
+        while self.events.try_recv().is_ok() {}
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, transport, .. } => write!(f, "Listen({address}, {transport:?})"),
+            Self::ListenOn { listener, .. } => write!(f, "ListenOn({:?})", listener.local_addr()),
+            Self::SetTls { .. } => f.write_str("SetTls"),
+            Self::Command { command, .. } => write!(f, "Command({command:?})"),
+            Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),
+            Self::Inspect(_) => f.write_str("Inspect"),
+            Self::IterationTimes(_) => f.write_str("IterationTimes"),
+            Self::Shutdown { cleanup } => write!(f, "Shutdown({cleanup})"),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Event<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { remote, .. } => write!(f, "Accepted({remote})"),
+            Self::Resolved { endpoint, result } => write!(f, "Resolved({endpoint}, {result:?})"),
+            Self::Dialled { conn, result } => write!(f, "Dialled({conn}, {})", result.is_ok()),
+            Self::Received { conn, bytes } => write!(f, "Received({conn}, {})", bytes.len()),
+            Self::Ended { conn, end } => write!(f, "Ended({conn}, {end})"),
+            Self::Written { conn, result } => write!(f, "Written({conn}, {result:?})"),
+            Self::Drained { conn } => write!(f, "Drained({conn})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use metalbond::Vni;
+
+    use super::*;
+
+    #[test]
+    fn neither_mailbox_keeps_the_other_from_being_served() {
+        let (requests, events, mut inbox) = mailboxes::<()>();
+        (0..REQUESTS).for_each(|n| requests.try_send(subscribe(n as u32)).unwrap());
+        (0..EVENTS).for_each(|n| events.try_send(drained(n as u64)).unwrap());
+        assert!(requests.try_send(subscribe(0)).is_err() && events.try_send(drained(0)).is_err(), "both are bounded");
+        for poll in [false, true].into_iter().cycle().take(REQUESTS) {
+            let pair = [next(&mut inbox, poll), next(&mut inbox, poll)];
+            assert!(pair.iter().any(|message| matches!(message, Some(Message::Request(_)))), "{pair:?}");
+            assert!(pair.iter().any(|message| matches!(message, Some(Message::Event(_)))), "{pair:?}");
+        }
+        (REQUESTS..EVENTS).for_each(|_| assert!(matches!(next(&mut inbox, true), Some(Message::Event(_)))));
+        assert!(next(&mut inbox, true).is_none() && next(&mut inbox, false).is_none());
+    }
+
+    #[test]
+    fn the_end_of_the_last_handle_comes_once_and_after_its_requests() {
+        let (requests, events, mut inbox) = mailboxes::<()>();
+        let other = requests.clone();
+        drop(requests);
+        other.try_send(subscribe(1)).unwrap();
+        drop(other);
+        assert!(matches!(next(&mut inbox, true), Some(Message::Request(_))));
+        assert!(matches!(next(&mut inbox, true), Some(Message::NoHandles)));
+        assert!(next(&mut inbox, true).is_none());
+        events.try_send(drained(1)).unwrap();
+        assert!(matches!(next(&mut inbox, true), Some(Message::Event(_))), "tasks go on");
+    }
+
+    #[test]
+    fn a_request_that_is_not_taken_is_answered_though_handles_are_left() {
+        let (requests, _events, inbox) = mailboxes::<()>();
+        let (answer, mut question) = oneshot::channel();
+        requests.try_send(Request::IterationTimes(answer)).unwrap();
+        drop(inbox);
+        assert!(question.try_recv().is_err());
+        assert!(requests.try_send(subscribe(1)).is_err());
+    }
+
+    fn next(inbox: &mut Inbox<()>, poll: bool) -> Option<Message<()>> {
+        if !poll {
+            return inbox.try_next();
+        }
+        match inbox.poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(message) => Some(message),
+            Poll::Pending => None,
+        }
+    }
+
+    fn subscribe(vni: u32) -> Request {
+        Request::Command { command: Command::Subscribe(Vni(vni)), answer: None }
+    }
+
+    const fn drained(conn: u64) -> Event<()> {
+        Event::Drained { conn: ConnId::accepted(conn) }
+    }
+}

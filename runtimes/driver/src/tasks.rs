@@ -1,0 +1,77 @@
+//! The tasks of a node: the one place that spawns them, and what knows when all of them have ended.
+//!
+//! No task outlives its node: the actor holds each by its [`Task`](crate::Task), whose drop ends it, and at the node's end waits for
+//! [`Ended`].
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+
+use crate::Runtime;
+use crate::mailbox::Events;
+
+/// Spawns the tasks of a node.
+#[derive(Debug)]
+pub(crate) struct Tasks<R: Runtime> {
+    runtime: R,
+    events: Events<R>,
+    /// Each task holds a clone.
+    alive: Token,
+    ended: Ended,
+}
+
+impl<R: Runtime> Tasks<R> {
+    pub(crate) fn new(runtime: R, events: Events<R>) -> Self {
+        let (alive, ended) = token();
+        Self { runtime, events, alive, ended }
+    }
+
+    pub(crate) const fn runtime(&self) -> &R {
+        &self.runtime
+    }
+
+    /// The way from a task to the actor.
+    pub(crate) fn events(&self) -> Events<R> {
+        self.events.clone()
+    }
+
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> R::Task {
+        let alive = self.alive.clone();
+        self.runtime.spawn(async move {
+            work.await;
+            drop(alive);
+        })
+    }
+
+    /// The end of all tasks. Nothing can be spawned any more.
+    pub(crate) fn into_ended(self) -> Ended {
+        self.ended
+    }
+}
+
+/// Makes a token, and what waits until it and its clones have been dropped.
+pub(crate) fn token() -> (Token, Ended) {
+    let (token, ended) = async_channel::bounded(1);
+    (Token(token), Ended(Arc::new(ended)))
+}
+
+/// Something to hold: what it stands for lasts until all clones are dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Token(#[expect(dead_code, reason = "it is only dropped")] Sender<Infallible>);
+
+/// Tells when all clones of a [`Token`] have been dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended(Arc<Receiver<Infallible>>);
+
+impl Ended {
+    pub(crate) async fn wait(&self) {
+        // No message can come: this is the end of the last sender.
+        let Err(_) = self.0.recv().await;
+    }
+
+    pub(crate) fn is_now(&self) -> bool {
+        self.0.is_closed()
+    }
+}
