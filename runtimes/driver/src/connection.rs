@@ -45,8 +45,7 @@ pub(crate) enum Write {
 impl<R: Runtime> Connection<R> {
     /// Starts to read, and to shake hands if the channel is one of TLS.
     pub(crate) fn open(conn: ConnId, stream: R::Stream, channel: Channel, tasks: &Tasks<R>) -> Self {
-        // This fails only if the connection is already broken, which the reader will report.
-        let _ = stream.set_options();
+        stream.set_options();
         let stream = Arc::new(stream);
         let reader = tasks.spawn(read(conn, Arc::clone(&stream), tasks.runtime().clone(), tasks.events()));
         let mut connection =

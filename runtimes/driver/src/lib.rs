@@ -2,7 +2,7 @@
 //!
 //! Applications use the package of their runtime, `metalbond-tokio` or `metalbond-smol`, which starts nodes and exports everything
 //! else from here. This package is for a runtime of your own: implement [`Runtime`], and call [`start`]. The example `own_runtime` does that
-//! with threads and `poll`.
+//! with one thread and `poll`.
 //!
 //! What there is to know about a node inside of an application is in [`embedding`].
 //!

@@ -1,5 +1,5 @@
-//! What the driver needs of an asynchronous runtime, as traits. An implementation for a runtime takes some 200 lines:
-//! `metalbond-tokio` and `metalbond-smol` are two, the example `own_runtime` of this package is one without any runtime.
+//! What the driver needs of an asynchronous runtime, as traits. An implementation for a runtime takes some 150 lines:
+//! `metalbond-tokio` and `metalbond-smol` are two. The example `own_runtime` of this package brings a runtime of its own.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -16,7 +16,9 @@ use std::time::Instant;
 /// belong to the runtime, and a future of `sleep_until` may be polled there: application code does so through
 /// [`Changes::apply_to`](crate::Changes::apply_to). [`spawn`](Self::spawn) is called on the thread that starts the node, and then, like
 /// all other methods, inside of tasks that `spawn` has started. A runtime may run a task on one thread or on many, but polls it on
-/// one thread at a time.
+/// one thread at a time. After the runtime has ended, `sleep_until` stays pending, and nothing else is called.
+///
+/// **Panics.** A task that panics ends, and no other task with it. The same holds for a panic when its future is dropped.
 ///
 /// **Blocking.** No method and no poll blocks. What the operating system does only by blocking (looking up a name) belongs on
 /// another thread.
@@ -25,9 +27,11 @@ use std::time::Instant;
 /// Waking once too often is harmless. A wakeup that gets lost stops the node or one of its connections for ever.
 ///
 /// **Cancellation.** Each future may be dropped at any time. It then leaves nothing behind: no waker that stays registered, no
-/// connection that was accepted or opened and is never returned (such a connection is closed), no task.
+/// connection that was accepted or opened and is never returned (such a connection is closed), no task. The exception is a lookup that the
+/// operating system is at: its thread may end later.
 ///
 /// **Errors.** They are the operating system's, unchanged: the driver decides by their [`ErrorKind`](io::ErrorKind).
+/// [`Interrupted`](io::ErrorKind::Interrupted) means that the driver calls again.
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: Stream;
@@ -44,11 +48,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// milliseconds late at most while the runtime is not busy. An early end is harmless: the driver looks at the clock.
     fn sleep_until(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
 
-    /// Lets other tasks run, and sockets and timers that are ready wake theirs, before the calling task goes on. The actor calls it when it has
-    /// more work than one iteration may do: without it, a busy node would keep its own connections from being read.
+    /// Returns after sockets and timers that are ready have woken their tasks, and tasks that were woken before have been polled. The actor
+    /// calls it when it has more work than one iteration may do: without it, a busy node would keep its own connections from being read. A
+    /// reader calls it when the actor's mailbox is filling, so that other readers have their turn.
     fn yield_now(&self) -> impl Future<Output = ()> + Send;
 
-    /// Starts a task.
+    /// Starts a task. Its first poll comes later, not inside of this call.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Self::Task;
 
     /// Listens on an address, and returns the socket with the address that it has got: for port 0, the system chooses a port.
@@ -69,7 +74,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Waits for a connection, and returns it with the address of its other end. A listener is used by one task at a time.
     ///
     /// # Errors
-    /// None of them ends the listener: the driver calls again, after a pause if the system is short of something.
+    /// No error ends the listener: the driver calls again, after a pause if the system is short of something.
     fn accept(&self, listener: &Self::Listener) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
     /// Opens a connection. With a `local` address, the connection comes from it; its port is 0, and its family is that of `remote`.
@@ -94,11 +99,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
 /// A TCP connection of a [`Runtime`]. Dropping it closes the connection.
 ///
-/// Several tasks use one at the same time: one reads, another writes or waits to write.
+/// Several tasks use a connection at the same time: one reads, another writes or waits to write.
 /// No file descriptor is assumed; for a connection that has one, the functions of [`socket`](crate::socket) do the work of the `try_` methods.
 pub trait Stream: Send + Sync + 'static {
-    /// Waits until [`try_read`](Self::try_read) has something to return: bytes, the end, or an error. It may return although there is nothing.
-    /// Several futures may wait at the same time, and all of them are woken.
+    /// Waits until [`try_read`](Self::try_read) has something to return: bytes, the end, or an error. It may return although there is nothing,
+    /// and its first poll may return `Pending` although there is something. Several futures may wait at the same time, and all of them are woken.
     ///
     /// # Errors
     /// The runtime cannot wait for the connection any more.
@@ -110,8 +115,8 @@ pub trait Stream: Send + Sync + 'static {
     /// The runtime cannot wait for the connection any more.
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Appends received bytes to `buffer`, at most as many as fit into its spare capacity, and returns how many. 0: the other end sends no
-    /// more.
+    /// Appends received bytes to `buffer`, at most as many as fit into its spare capacity, which is not 0. Returns how many; 0 means that the
+    /// other end sends no more.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has been received: the driver then waits for
@@ -135,18 +140,16 @@ pub trait Stream: Send + Sync + 'static {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Sets the connection up, once, before anything is read or written: `TCP_NODELAY`, and little unsent data in the kernel.
-    /// [`socket::set_options`](crate::socket::set_options) does it.
-    ///
-    /// # Errors
-    /// The connection is already broken.
-    fn set_options(&self) -> io::Result<()>;
+    /// [`socket::set_options`](crate::socket::set_options) does it. A connection that is already broken is left to
+    /// [`try_read`](Self::try_read), which reports it.
+    fn set_options(&self);
 }
 
 /// A task that was started by [`Runtime::spawn`].
 ///
 /// Dropping it ends the task: it is not polled again after a poll that is under way, and its future is dropped soon, also if
-/// nothing ever wakes it.
-pub trait Task: Send + Sync + 'static {
+/// nothing ever wakes it. The future may be dropped inside of this drop: the driver holds nothing there that the future could wait for.
+pub trait Task: Send + 'static {
     /// Waits until the task has ended by itself. A panic of the task is an end, too. Dropping the future ends the task.
     fn join(self) -> impl Future<Output = ()> + Send;
 

@@ -2,7 +2,7 @@
 //! [`Stream`](crate::Stream). Nothing here waits: the sockets are non-blocking.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
@@ -59,12 +59,22 @@ pub fn adopt(listener: TcpListener) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Begins a connection, from the address `local` if there is one. The socket is non-blocking; when it is writable,
-/// [`connected`] tells the result.
+/// Accepts a connection from a non-blocking listener. The connection is non-blocking, too, which the standard library's are not.
+///
+/// # Errors
+/// [`WouldBlock`](ErrorKind::WouldBlock) if none waits; the process is out of descriptors, and so on.
+pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, remote) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, remote))
+}
+
+/// Begins a connection, from the address `local` if there is one. The socket is non-blocking. Three steps make a connection: this
+/// call, waiting until the socket is writable, and [`connected`], which returns the result.
 ///
 /// # Errors
 /// The system knows at once that it will fail: the network is unreachable, `local` is not an address of this host, and so on.
-pub fn connect(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<std::net::TcpStream> {
+pub fn connect(remote: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(remote), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if let Some(local) = local {
@@ -84,7 +94,7 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
 
-/// Returns the result of [`connect`], when the socket is writable.
+/// Returns the result of a connection that [`connect`] began, when the socket is writable.
 ///
 /// # Errors
 /// The connection is refused, the host is unreachable, and so on.
@@ -93,15 +103,12 @@ pub fn connected<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
 }
 
 /// Does [`Stream::set_options`](crate::Stream::set_options).
-///
-/// # Errors
-/// The connection is already broken.
-pub fn set_options<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+pub fn set_options<'s>(socket: impl Into<SockRef<'s>>) {
     let socket = socket.into();
-    socket.set_tcp_nodelay(true)?;
+    // These fail only if the connection is broken.
+    let _ = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT)?;
-    Ok(())
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
 /// Does [`Stream::try_read`](crate::Stream::try_read).
@@ -125,14 +132,14 @@ pub fn try_write<'s>(socket: impl Into<SockRef<'s>>, slices: &[IoSlice<'_>], end
 ///
 /// # Errors
 /// The connection is already broken.
-pub fn shutdown<'s>(socket: impl Into<SockRef<'s>>, how: std::net::Shutdown) -> io::Result<()> {
+pub fn shutdown<'s>(socket: impl Into<SockRef<'s>>, how: Shutdown) -> io::Result<()> {
     socket.into().shutdown(how)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::thread::yield_now;
 
     use super::*;
@@ -184,7 +191,7 @@ mod tests {
     fn a_connection_sends_at_once_and_keeps_little_unsent() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        set_options(&client).unwrap();
+        set_options(&client);
         assert!(client.nodelay().unwrap());
         #[cfg(target_os = "linux")]
         assert_eq!(SockRef::from(&client).tcp_notsent_lowat().unwrap(), UNSENT);

@@ -35,7 +35,7 @@ impl Stream for Unregistered {
         socket::shutdown(&self.0, how)
     }
 
-    fn set_options(&self) -> io::Result<()> {
-        socket::set_options(&self.0)
+    fn set_options(&self) {
+        socket::set_options(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a [`metalbond`] node on smol.
+//! Runs a [`metalbond`](https://docs.rs/metalbond) node on smol.
 //!
 //! [`start`] returns a handle, cheap to clone, and the stream of route changes:
 //!

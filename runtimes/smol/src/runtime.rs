@@ -90,8 +90,8 @@ impl Stream for SmolStream {
         socket::shutdown(&self.0, how)
     }
 
-    fn set_options(&self) -> io::Result<()> {
-        socket::set_options(&self.0)
+    fn set_options(&self) {
+        socket::set_options(&self.0);
     }
 }
 

@@ -112,8 +112,8 @@ impl Stream for TokioStream {
         socket::shutdown(&self.0, how)
     }
 
-    fn set_options(&self) -> io::Result<()> {
-        socket::set_options(&self.0)
+    fn set_options(&self) {
+        socket::set_options(&self.0);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use metalbond_conformance::{VNI, route, routes, until};
 
-use super::support::{Client, config, has_ipv6, listen, nobody, node, server, server_at, start};
-use crate::driver::{Direction, SessionState};
+use super::support::{Client, config, has_ipv6, listen, nobody, node, options, server, server_at, start};
+use crate::driver::{Direction, SessionState, start_with};
 use crate::run;
 
 #[test]
@@ -66,6 +66,25 @@ fn a_name_leads_to_whichever_of_its_addresses_answers() {
         let node = node().await;
         let peer = node.add_peer(format!("localhost:{}", addr.port()).parse().unwrap()).await.unwrap();
         until("a session", || async { node.peer_state(peer).await == Ok(SessionState::Established) }).await;
+    });
+}
+
+#[test]
+fn a_node_dials_from_the_local_address_that_it_was_given() {
+    run(async {
+        let (server, addr) = server().await;
+        let local = [127, 0, 0, 2].into();
+        let (client, _) = start_with(config(), options().local_address(local)).unwrap();
+        // An address of the other family is no hindrance.
+        let (other, _) = start_with(config(), options().local_address("2001:db8::1".parse().unwrap())).unwrap();
+        for node in [&client, &other] {
+            node.add_peer(addr.into()).await.unwrap();
+        }
+        let remotes =
+            || async { server.peers().await.unwrap().iter().filter_map(|peer| peer.remote()).collect::<Vec<_>>() };
+        until("two sessions", || async { remotes().await.len() == 2 }).await;
+        let from_local = remotes().await.iter().filter(|remote| remote.ip() == local).count();
+        assert_eq!(from_local, 1);
     });
 }
 

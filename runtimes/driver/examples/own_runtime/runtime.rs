@@ -90,7 +90,7 @@ impl Own {
     fn release(&self, mut state: MutexGuard<'_, State>) {
         if mem::take(&mut state.is_asleep) {
             // Cannot fail: the bell has at most one byte for each poll(2).
-            let _ = (&self.0.bell.0).write(&[0]);
+            let _ = (&self.0.bell.0).write_all(&[0]);
         }
     }
 }
@@ -219,7 +219,7 @@ impl Own {
             Err(e) => return Err(e.into()),
         }
         if !fds[0].revents().is_empty() {
-            (&*bell).read(&mut [0])?;
+            (&*bell).read_exact(&mut [0])?;
         }
         let ready: BTreeMap<RawFd, PollFlags> =
             sockets.keys().copied().zip(fds[1..].iter().map(PollFd::revents)).collect();
@@ -319,12 +319,11 @@ impl Runtime for Own {
     async fn accept(&self, listener: &Self::Listener) -> io::Result<(Connection, SocketAddr)> {
         loop {
             self.event(Event::Ready(listener.clone(), PollFlags::IN)).await;
-            match listener.accept() {
+            match socket::accept(listener) {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
-                Ok((socket, address)) => {
-                    socket.set_nonblocking(true)?;
-                    return Ok((Connection { socket: Arc::new(socket), runtime: self.clone() }, address));
+                Ok((stream, address)) => {
+                    return Ok((Connection { socket: Arc::new(stream), runtime: self.clone() }, address));
                 }
             }
         }
@@ -382,7 +381,7 @@ impl Stream for Connection {
         socket::shutdown(&*self.socket, how)
     }
 
-    fn set_options(&self) -> io::Result<()> {
-        socket::set_options(&*self.socket)
+    fn set_options(&self) {
+        socket::set_options(&*self.socket);
     }
 }
