@@ -1,10 +1,9 @@
-//! What the behaviours need that no driver gives: peers that speak by hand, lines that can be held up, routes by number,
+//! What the behaviours of a node need besides a node: peers that speak by hand, lines that can be held up, routes by number,
 //! certificates, and waiting for a condition. It runs under any executor.
 //!
-//! The behaviours themselves are in `tests/behaviours`: source that names its driver `crate::driver` and its way to run
-//! a future `crate::run`, and is compiled once for each driver, `tests/tokio.rs` and `tests/smol.rs` for example. With
-//! `crate::TLS` all of it is over TLS, as in `tests/tokio_tls.rs`. So it proves as well that the drivers' interfaces are the same, name by name. A driver of your own takes part with a file
-//! like these.
+//! The behaviours themselves are in `tests/behaviours`: source that calls `crate::driver::start`, runs a future by `crate::run`, waits
+//! by `crate::sleep` and starts tasks by `crate::spawn`. It is compiled once for each runtime, in `tests/tokio.rs` and `tests/smol.rs` for example. With
+//! `crate::TLS` all of it is over TLS, as in `tests/tokio_tls.rs`. A runtime of your own takes part with a file like these.
 
 #![forbid(unsafe_code)]
 
@@ -20,4 +19,4 @@ pub use line::Line;
 pub use raw::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE};
 pub use routes::{VNI, route, routes, routes_of};
 pub use stream::RawStream;
-pub use wait::{poll_once, until, within};
+pub use wait::{poll_once, until, until_by, within, within_by};

@@ -10,29 +10,57 @@ use smol::future::or;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The outcome, unless it takes for ever.
+/// Returns the output of `work`. Time is the system's.
 ///
 /// # Panics
-/// If it does.
+/// If `work` takes too long.
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    within_by(sleep, what, work).await
+}
+
+/// Asks again and again until it is so. Time is the system's.
+///
+/// # Panics
+/// If it takes too long.
+pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
+    until_by(sleep, what, is_so).await;
+}
+
+async fn sleep(duration: Duration) {
+    Timer::after(duration).await;
+}
+
+/// [`within`], where `sleep` is the clock.
+///
+/// # Panics
+/// If `work` takes too long.
+pub async fn within_by<T, S: Future<Output = ()>>(
+    sleep: impl Fn(Duration) -> S,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> T {
     or(work, async {
-        Timer::after(DEADLINE).await;
+        sleep(DEADLINE).await;
         panic!("{what} did not come")
     })
     .await
 }
 
-/// Asks again and again until it is so.
+/// [`until`], where `sleep` is the clock.
 ///
 /// # Panics
-/// If it takes for ever.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    within(what, async {
+/// If it takes too long.
+pub async fn until_by<F: Future<Output = bool>, S: Future<Output = ()>>(
+    sleep: impl Fn(Duration) -> S,
+    what: &str,
+    mut is_so: impl FnMut() -> F,
+) {
+    let asking = async {
         while !is_so().await {
-            Timer::after(Duration::from_millis(2)).await;
+            sleep(Duration::from_millis(2)).await;
         }
-    })
-    .await;
+    };
+    within_by(&sleep, what, asking).await;
 }
 
 /// Polls a future once.

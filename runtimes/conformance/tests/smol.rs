@@ -1,6 +1,7 @@
 //! The behaviours of the smol driver. The global executor has one thread, or as many as SMOL_THREADS says.
 
 use std::future::Future;
+use std::time::Duration;
 
 use metalbond_smol as driver;
 
@@ -12,4 +13,12 @@ mod behaviours;
 
 fn run(behaviour: impl Future<Output = ()>) {
     smol::block_on(behaviour);
+}
+
+async fn sleep(duration: Duration) {
+    smol::Timer::after(duration).await;
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    smol::spawn(task).detach();
 }

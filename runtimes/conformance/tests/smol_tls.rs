@@ -1,6 +1,7 @@
 //! The behaviours of the smol driver over TLS, and those of TLS itself. The global executor has one thread, or as many as SMOL_THREADS says.
 
 use std::future::Future;
+use std::time::Duration;
 
 use metalbond_smol as driver;
 
@@ -14,4 +15,12 @@ mod tls;
 
 fn run(behaviour: impl Future<Output = ()>) {
     smol::block_on(behaviour);
+}
+
+async fn sleep(duration: Duration) {
+    smol::Timer::after(duration).await;
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    smol::spawn(task).detach();
 }

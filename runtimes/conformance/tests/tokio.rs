@@ -1,6 +1,7 @@
 //! The behaviours of the tokio driver on a runtime with one thread.
 
 use std::future::Future;
+use std::time::Duration;
 
 use metalbond_tokio as driver;
 
@@ -12,4 +13,12 @@ mod behaviours;
 
 fn run(behaviour: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(behaviour);
+}
+
+async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
 }

@@ -1,6 +1,7 @@
 //! The behaviours of the tokio driver over TLS, and those of TLS itself, on a runtime with one thread.
 
 use std::future::Future;
+use std::time::Duration;
 
 use metalbond_tokio as driver;
 
@@ -14,4 +15,12 @@ mod tls;
 
 fn run(behaviour: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(behaviour);
+}
+
+async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
 }

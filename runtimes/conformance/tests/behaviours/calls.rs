@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use metalbond_conformance::{VNI, route, routes, until, within};
+use metalbond_conformance::{VNI, route, routes};
 
 use super::support::{Client, config, misuse, node, server, start};
+use super::wait::{until, within};
 use crate::driver::{ApiMisuse, Config, Limit, Notice, Route, TryNotifyError, Vni};
 use crate::run;
 
@@ -153,14 +154,14 @@ fn calls_are_answered_while_peers_flood_the_node() {
         // Announcers with more to say than the mailbox holds.
         let mut flood = Vec::new();
         for hypervisor in 0..5 {
-            let client = Client::of(addr).await;
-            flood.push(smol::spawn(async move {
-                loop {
-                    let routes = routes(1000, hypervisor);
-                    client.node.announce_routes(routes.clone()).await.unwrap();
-                    client.node.withdraw_routes(routes).await.unwrap();
-                }
-            }));
+            let Client { node, .. } = Client::of(addr).await;
+            flood.push(node.clone());
+            crate::spawn(async move {
+                let routes = routes(1000, hypervisor);
+                while node.announce_routes(routes.clone()).await.is_ok()
+                    && node.withdraw_routes(routes.clone()).await.is_ok()
+                {}
+            });
         }
         within("forty answers", async {
             for n in 0..20 {
@@ -169,8 +170,8 @@ fn calls_are_answered_while_peers_flood_the_node() {
             }
         })
         .await;
-        for task in flood {
-            task.cancel().await;
+        for node in flood {
+            node.shutdown().await;
         }
     });
 }

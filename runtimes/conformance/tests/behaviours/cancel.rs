@@ -1,8 +1,9 @@
 //! Futures of a handle that are dropped before they are done.
 
-use metalbond_conformance::{VNI, poll_once, route, routes, within};
+use metalbond_conformance::{VNI, poll_once, route, routes};
 
 use super::support::{Client, node, server};
+use super::wait::within;
 use crate::driver::Vni;
 use crate::run;
 

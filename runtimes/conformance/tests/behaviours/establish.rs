@@ -1,8 +1,9 @@
 //! Sessions come about, in whichever order things are wanted and there.
 
-use metalbond_conformance::{VNI, route, routes, until};
+use metalbond_conformance::{VNI, route, routes};
 
 use super::support::{Client, config, has_ipv6, listen, nobody, node, options, server, server_at, start};
+use super::wait::until;
 use crate::driver::{Direction, SessionState, start_with};
 use crate::run;
 

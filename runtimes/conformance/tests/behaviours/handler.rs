@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use metalbond_conformance::{VNI, route, routes, until, within};
+use metalbond_conformance::{VNI, route, routes};
 use smol::channel::{self, Receiver, Sender};
 use smol::future::zip;
 
 use super::support::{Client, config, server, start};
+use super::wait::{until, within};
 use crate::driver::{ApiMisuse, Changes, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
 use crate::run;
 

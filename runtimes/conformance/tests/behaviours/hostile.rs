@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes, until};
+use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes};
 
 use super::support::{Client, config, established, server, silent};
+use super::wait::until;
 use crate::driver::{Config, MetalBond, SessionInfo};
 use crate::run;
 

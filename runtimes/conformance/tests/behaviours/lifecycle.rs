@@ -3,10 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use metalbond_conformance::{KEEPALIVE, VNI, poll_once, routes, until, within};
+use metalbond_conformance::{KEEPALIVE, VNI, poll_once, routes};
 use smol::future::FutureExt;
 
 use super::support::{ANY, Client, config, established, node, server, silent, start};
+use super::wait::{until, within};
 use crate::driver::ApiMisuse;
 use crate::run;
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use metalbond_conformance::{KEEPALIVE, SUBSCRIBE, route, routes, until};
+use metalbond_conformance::{KEEPALIVE, SUBSCRIBE, route, routes};
 use socket2::SockRef;
 
 use super::support::{Client, config, established, server_with, silent};
+use super::wait::until;
 use crate::driver::{CloseKind, Config, Limits, MetalBond, PeerLimit};
 use crate::run;
 

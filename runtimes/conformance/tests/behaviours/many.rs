@@ -1,8 +1,9 @@
 //! Many connections.
 
-use metalbond_conformance::{route, routes, until};
+use metalbond_conformance::{route, routes};
 
 use super::support::{Client, server};
+use super::wait::until;
 use crate::driver::{Route, Vni};
 use crate::run;
 

@@ -19,3 +19,4 @@ mod servers;
 mod shutdown;
 mod slow;
 pub(crate) mod support;
+pub(crate) mod wait;

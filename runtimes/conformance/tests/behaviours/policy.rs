@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use metalbond_conformance::{VNI, route, until};
+use metalbond_conformance::{VNI, route};
 
 use super::support::{Client, config, established, server_with};
+use super::wait::until;
 use crate::TLS;
 use crate::driver::{
     CloseReason, Config, Grant, MetalBond, NextHop, NextHopKind, Policy, Route, Rule, SessionInfo, Vni,

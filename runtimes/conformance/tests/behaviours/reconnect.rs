@@ -1,8 +1,9 @@
 //! Sessions come back.
 
-use metalbond_conformance::{Line, route, routes, until};
+use metalbond_conformance::{Line, route, routes};
 
 use super::support::{Client, config, node, server, server_at};
+use super::wait::until;
 use crate::driver::CloseReason;
 use crate::run;
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::mpsc;
 
-use metalbond_conformance::{VNI, routes, until, within};
+use metalbond_conformance::{VNI, routes};
 use smol::channel::{Receiver, Sender, unbounded};
 
 use super::support::{ANY, Client, Table, config, established, listen, node, options, server};
+use super::wait::{until, within};
 use crate::driver::{Config, ConfigError, Policy, Rule, StartError, Step, Summary, replay, start_with};
 use crate::run;
 

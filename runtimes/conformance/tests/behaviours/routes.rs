@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use metalbond_conformance::{VNI, route, routes, routes_of, until};
+use metalbond_conformance::{VNI, route, routes, routes_of};
 
 use super::support::{Client, Table, server};
+use super::wait::until;
 use crate::driver::{Announcer, Route, Vni};
 use crate::run;
 

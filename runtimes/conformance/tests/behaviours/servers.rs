@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use metalbond_conformance::{VNI, route, routes, until};
+use metalbond_conformance::{VNI, route, routes};
 
 use super::support::{Client, warm_server};
+use super::wait::until;
 use crate::driver::MetalBond;
 use crate::run;
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use metalbond_conformance::{SUBSCRIBE, VNI, route, routes, until, within};
+use metalbond_conformance::{SUBSCRIBE, VNI, route, routes};
 use smol::future::zip;
 
 use super::support::{Client, established, listen, node, server, silent};
+use super::wait::{until, within};
 use crate::driver::{ApiMisuse, ListenError};
 use crate::run;
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use metalbond_conformance::{Line, route, routes, until};
+use metalbond_conformance::{Line, route, routes};
 
 use super::support::{Client, server, warm_server};
+use super::wait::until;
 use crate::driver::Route;
 use crate::run;
 

@@ -5,8 +5,9 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use metalbond_conformance::{Authority, Identity, RawPeer, VNI, within};
+use metalbond_conformance::{Authority, Identity, RawPeer, VNI};
 
+use super::wait::within;
 use crate::TLS;
 use crate::driver::{
     ApiMisuse, Changes, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState,

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes, until, within};
+use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes};
 use smol::io::AsyncReadExt as _;
 
 use crate::behaviours::support::{self, ANY, Client, Table, config, established, options, server, server_with};
+use crate::behaviours::wait::{until, within};
 use crate::driver::rustls::ClientConfig;
 use crate::driver::{
     Announcer, ApiMisuse, Changes, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState,
