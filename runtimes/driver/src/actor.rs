@@ -187,6 +187,7 @@ impl<R: Runtime> Actor<R> {
                 let adopt = |runtime: &R| runtime.adopt(listener).map_err(ListenError::Socket);
                 let _ = answer.send(self.listen(transport, adopt));
             }
+            #[cfg(feature = "tls")]
             Request::SetTls { config, answer } => drop(answer.send(self.tls.replace(config))),
             Request::Command { command, answer } => {
                 let reply = self.command(command);

@@ -18,7 +18,7 @@ use metalbond::{ApiMisuse, Command, ConnId, Histogram, Node, Reply, TransportEnd
 
 use crate::budget::{EVENTS, REQUESTS};
 use crate::tls::Transport;
-use crate::{ListenError, Runtime, TlsConfig};
+use crate::{ListenError, Runtime};
 
 /// Where the answer to a request goes. Dropping it answers the request with "closed".
 pub(crate) type Answer<T> = oneshot::Sender<T>;
@@ -30,7 +30,8 @@ pub(crate) enum Request {
     /// Listen on a socket that another program has bound.
     ListenOn { listener: TcpListener, transport: Transport, answer: Answer<Result<SocketAddr, ListenError>> },
     /// Replace the configuration of TLS.
-    SetTls { config: TlsConfig, answer: Answer<Result<(), ApiMisuse>> },
+    #[cfg(feature = "tls")]
+    SetTls { config: crate::TlsConfig, answer: Answer<Result<(), ApiMisuse>> },
     /// Carry out one command. A notice has no answer.
     Command { command: Command, answer: Option<Answer<Result<Reply, ApiMisuse>>> },
     /// Carry out several commands, at most [`BATCH`](crate::budget::BATCH), until one fails. The answer is how many changed something.
@@ -178,6 +179,7 @@ impl fmt::Debug for Request {
         match self {
             Self::Listen { address, transport, .. } => write!(f, "Listen({address}, {transport:?})"),
             Self::ListenOn { listener, .. } => write!(f, "ListenOn({:?})", listener.local_addr()),
+            #[cfg(feature = "tls")]
             Self::SetTls { .. } => f.write_str("SetTls"),
             Self::Command { command, .. } => write!(f, "Command({command:?})"),
             Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),

@@ -23,7 +23,7 @@ use crate::{Changes, MetalBond, Runtime, Task, TlsConfig, changes};
 pub fn start(runtime: impl Runtime, config: Config) -> Result<(MetalBond, Changes), ConfigError> {
     let clock = Clock::start(runtime);
     let node = Recorded::new(seeded(config), clock.now())?;
-    Ok(run(clock, node, TlsConfig::default(), None))
+    Ok(run(clock, node, StartOptions::default()))
 }
 
 /// Starts a node like [`start`], with what it needs before it listens or dials for the first time: its configuration of
@@ -34,38 +34,26 @@ pub fn start(runtime: impl Runtime, config: Config) -> Result<(MetalBond, Change
 pub fn start_with(
     runtime: impl Runtime,
     config: Config,
-    options: StartOptions,
+    mut options: StartOptions,
 ) -> Result<(MetalBond, Changes), StartError> {
     let clock = Clock::start(runtime);
-    let StartOptions { tls, local_address, .. } = options;
-    #[cfg(feature = "record")]
-    let record = options.record;
-    #[cfg(not(feature = "record"))]
-    let record = None;
-    let node = make_node(config, record, clock.now())?;
-    Ok(run(clock, node, tls, local_address))
+    let node = make_node(config, &mut options, clock.now())?;
+    Ok(run(clock, node, options))
 }
 
-#[cfg(feature = "record")]
-type Record = Box<dyn std::io::Write + Send>;
-#[cfg(not(feature = "record"))]
-type Record = std::convert::Infallible;
-
-fn make_node(config: Config, record: Option<Record>, now: Instant) -> Result<Recorded, StartError> {
+/// Makes the node, and the recording of it if there is to be one.
+fn make_node(config: Config, options: &mut StartOptions, now: Instant) -> Result<Recorded, StartError> {
     let config = seeded(config);
-    match record {
-        None => Ok(Recorded::new(config, now)?),
-        #[cfg(feature = "record")]
-        Some(out) => Recorded::recording(config, now, out),
+    #[cfg(feature = "record")]
+    if let Some(out) = options.record.take() {
+        return Recorded::recording(config, now, out);
     }
+    let _ = options;
+    Ok(Recorded::new(config, now)?)
 }
 
-fn run<R: Runtime>(
-    clock: Clock<R>,
-    node: Recorded,
-    tls: TlsConfig,
-    local_address: Option<IpAddr>,
-) -> (MetalBond, Changes) {
+fn run<R: Runtime>(clock: Clock<R>, node: Recorded, options: StartOptions) -> (MetalBond, Changes) {
+    let StartOptions { tls, local_address, .. } = options;
     let (requests, events, inbox) = mailboxes();
     let (alive, ended) = token();
     let timer: Arc<Clock<R>> = Arc::new(clock.clone());
@@ -85,7 +73,7 @@ pub struct StartOptions {
     tls: TlsConfig,
     local_address: Option<IpAddr>,
     #[cfg(feature = "record")]
-    record: Option<Record>,
+    record: Option<Box<dyn std::io::Write + Send>>,
 }
 
 impl StartOptions {

@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 #[cfg(feature = "tls")]
 use rustls::{ClientConfig, ServerConfig};
 
+#[cfg(feature = "tls")]
 use metalbond::ApiMisuse;
 
 use super::Channel;
@@ -34,18 +35,35 @@ pub(crate) enum Transport {
 /// rustls lets a client that comes back resume its TLS session, which does not verify its certificate anew: it is remembered in
 /// the `ServerConfig`. So make a new one where trust changes, rather than a changed clone; or have nothing remembered at all,
 /// with `send_tls13_tickets = 0`.
+#[cfg(feature = "tls")]
 #[derive(Clone, Debug, Default)]
 pub struct TlsConfig {
     /// For listeners of TLS.
-    #[cfg(feature = "tls")]
     pub server: Option<Arc<ServerConfig>>,
     /// For dials. If there is one, every dial is over TLS.
-    #[cfg(feature = "tls")]
     pub client: Option<Arc<ClientConfig>>,
 }
 
+/// How a node without the feature `tls` speaks TLS: not at all.
+#[cfg(not(feature = "tls"))]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsConfig;
+
 #[cfg(feature = "tls")]
 impl TlsConfig {
+    /// Takes a new configuration in place of the one that the node was started with.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would turn dials from
+    /// plain to TLS unnoticed, and one that is removed would turn them back. Nothing is changed then.
+    pub(crate) fn replace(&mut self, new: Self) -> Result<(), ApiMisuse> {
+        if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
+            return Err(ApiMisuse::FixedAtStart);
+        }
+        *self = new;
+        Ok(())
+    }
+
     /// Whether there is what a listener of TLS needs.
     pub(crate) fn is_server(&self) -> bool {
         self.server.is_some()
@@ -73,22 +91,6 @@ impl TlsConfig {
         let Some(config) = &self.client else { return Ok(Channel::plain()) };
         let name = server_name(endpoint).ok_or_else(|| format!("TLS: no certificate can be for {endpoint}"))?;
         Tls::client(Arc::clone(config), name).map(Channel::tls)
-    }
-}
-
-impl TlsConfig {
-    /// Takes a new configuration in place of the one that the node was started with.
-    ///
-    /// # Errors
-    /// [`ApiMisuse::FixedAtStart`] if the new one has another half than the old one: a half that came later would turn dials from plain
-    /// to TLS without a word, and one that went would turn them back. Nothing is changed then.
-    pub(crate) fn replace(&mut self, new: Self) -> Result<(), ApiMisuse> {
-        #[cfg(feature = "tls")]
-        if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
-            return Err(ApiMisuse::FixedAtStart);
-        }
-        *self = new;
-        Ok(())
     }
 }
 
