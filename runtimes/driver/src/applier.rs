@@ -1,4 +1,4 @@
-//! Calls a handler for each next hop of each change, and again for what failed. Waits for nothing but the handler.
+//! Calls a handler for each next hop of each change, and repeats calls that failed. Waits for nothing but the handler.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
@@ -12,10 +12,10 @@ use tracing::{info, warn};
 
 use crate::{Applied, Failure, Operation, RouteHandler};
 
-/// How long to wait before a call that failed is made again; doubled each time, up to the latter.
+/// How long to wait before a call that failed is repeated: doubled each time, up to the maximum.
 const RETRY: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Calls that may be owed, about.
+/// About how many calls may be owed.
 const OWED: usize = 4096;
 /// How often failures are logged.
 const LOG: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const LOG: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Applier<H> {
     handler: H,
-    /// Of the change that came last.
+    /// The calls for the change that came last.
     calls: VecDeque<(Operation, Route)>,
     failed: BTreeMap<Route, Retry>,
     due: BTreeSet<(Instant, Route)>,
@@ -39,18 +39,18 @@ struct Retry {
 }
 
 impl<H: RouteHandler> Applier<H> {
-    /// One that owes nothing.
+    /// Makes an applier that owes nothing.
     pub(crate) fn new(handler: H) -> Self {
         let (calls, failed, due) = Default::default();
         Self { handler, calls, failed, due, logged: None }
     }
 
-    /// When to call [`work`](Self::work), if no change comes before.
+    /// Returns when to call [`work`](Self::work), if no change comes before.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Carries a change out, and makes one of the calls again that are due. Other tasks have their turn between the calls:
+    /// Carries a change out, and repeats one of the calls that are due. Other tasks run between the calls:
     /// the node may be one of them, on the same thread.
     pub(crate) async fn work(&mut self, now: &impl Fn() -> Instant, change: Option<RouteChange>) {
         if let Some(change) = change {
@@ -69,12 +69,12 @@ impl<H: RouteHandler> Applier<H> {
         }
     }
 
-    /// Whether so much is owed that no change should be fetched: it merges with others where it is.
+    /// Returns whether so many calls are owed that changes should stay in the node, where they merge.
     pub(crate) fn is_full(&self) -> bool {
         self.failed.len() >= OWED
     }
 
-    /// The node is gone.
+    /// Ends the work, when the node has ended.
     pub(crate) fn finish(self) -> Applied<H> {
         let undone: Vec<_> = self.failed.into_iter().map(|(route, retry)| (retry.operation, route)).collect();
         if !undone.is_empty() {
@@ -83,7 +83,7 @@ impl<H: RouteHandler> Applier<H> {
         Applied { handler: self.handler, undone }
     }
 
-    /// Additions first: a destination that always has a next hop is never without one.
+    /// Plans the calls for a change. Additions come first, so that a destination that keeps a next hop is never without one.
     fn plan(&mut self, change: &RouteChange) {
         let route = |next_hop: &_| Route { vni: change.vni, prefix: change.prefix, next_hop: *next_hop };
         let added = change.added().iter().map(|next_hop| (Operation::Add, route(next_hop)));
@@ -135,7 +135,7 @@ impl<H: RouteHandler> Applier<H> {
     }
 }
 
-/// Lets others run, under any runtime.
+/// Lets other tasks run, under any runtime.
 async fn yield_now() {
     let mut is_done = false;
     poll_fn(|cx| {

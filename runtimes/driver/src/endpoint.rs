@@ -1,5 +1,4 @@
-//! Where a server listens, as people write it: `host:port`. Checked for its form only; the name is resolved at each
-//! dial.
+//! Where a server listens, as people write it: `host:port`. Only its form is checked; each dial looks the name up.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -9,17 +8,17 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Endpoint(Box<str>);
 
-/// Why a text is no [`Endpoint`].
+/// Why a text is not an [`Endpoint`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// There is no `:port` at the end.
+    /// It does not end with `:port`.
     #[error("no ':port' behind the host")]
     NoPort,
-    /// What stands behind the last `:` is not a port.
+    /// What follows the last `:` is not a port.
     #[error("the port is not a number from 1 to 65535")]
     Port,
-    /// There is nothing before the `:`.
+    /// Nothing stands before the `:`.
     #[error("no host before the ':'")]
     NoHost,
     /// The host has brackets or colons, and is not an IPv6 address in brackets.
@@ -28,7 +27,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -65,7 +64,7 @@ impl FromStr for Endpoint {
             return Err(EndpointError::NoHost);
         }
         let is_name = !host.contains(|c: char| ":[]/".contains(c) || c.is_whitespace() || c.is_control());
-        // No name ends in a number, so this is a mistyped address: no use asking for it for ever.
+        // No name ends in a number: this is a mistyped address, which no lookup would ever find.
         let is_v4 = host.rsplit('.').next().is_some_and(is_number);
         let is_name = is_name && (!is_v4 || host.parse::<Ipv4Addr>().is_ok());
         if is_name || text.parse::<SocketAddrV6>().is_ok() { Ok(Self(text.into())) } else { Err(EndpointError::Host) }

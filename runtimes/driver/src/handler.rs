@@ -1,4 +1,4 @@
-//! The trait of those who act on each next hop, rather than keep a table.
+//! The trait for applications that act on each next hop, instead of keeping a table.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,13 +7,12 @@ use metalbond::Route;
 
 /// Carries route changes out: into a firewall, a kernel, another program.
 ///
-/// A driver's `Changes::apply_to` calls it, one call at a time. A call that fails is made again, 100 ms later at first and
+/// [`Changes::apply_to`](crate::Changes::apply_to) calls it, one call at a time. A call that fails is repeated, 100 ms later at first and
 /// up to 10 s apart, until it succeeds or the route has changed meanwhile; other routes go on. When some 4,000 calls are
-/// owed, changes wait in the node until there are fewer. Of a
-/// destination with several changes, additions come first.
+/// owed, changes wait in the node until there are fewer. Of one destination, additions come first.
 ///
-/// Both calls have to be idempotent: after a failure or a resync, `add` is called for a route that is there already, and
-/// `remove` for one that is not.
+/// Both calls have to be idempotent: after a failure or a resync, `add` is called for a route that was added already, and
+/// `remove` for one that was not.
 ///
 /// ```
 /// use std::collections::BTreeSet;
@@ -40,26 +39,26 @@ pub trait RouteHandler: Send {
     /// Why a call fails.
     type Error: fmt::Display + Send;
 
-    /// A route is there.
+    /// Adds a route.
     ///
     /// # Errors
-    /// The handler's own. The call will be made again.
+    /// The handler's own. The call will be repeated.
     fn add(&mut self, route: Route) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// A route is gone.
+    /// Removes a route.
     ///
     /// # Errors
-    /// The handler's own. The call will be made again.
+    /// The handler's own. The call will be repeated.
     fn remove(&mut self, route: Route) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// A call has failed: for counters and the like. Failures are logged without it, the first and then every ten
+    /// Notes that a call has failed, for counters of your own. Failures are also logged, the first and then one every ten
     /// seconds.
     fn failed(&mut self, failure: &Failure<Self::Error>) {
         let _ = failure;
     }
 }
 
-/// What a [`RouteHandler`] is asked to do.
+/// A call of a [`RouteHandler`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Operation {
     /// [`RouteHandler::add`].
@@ -81,25 +80,25 @@ impl fmt::Display for Operation {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Failure<E> {
-    /// Which call.
+    /// The call.
     pub operation: Operation,
-    /// For which route.
+    /// Its route.
     pub route: Route,
-    /// Why.
+    /// The handler's error.
     pub error: E,
-    /// How often it has failed by now, in a row.
+    /// How often the call has failed in a row.
     pub times: u32,
-    /// When it will be made again.
+    /// How long until the call is repeated.
     pub retry_in: Duration,
 }
 
-/// A [`RouteHandler`] whose node is gone.
+/// A [`RouteHandler`] after the end of its node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Applied<H> {
     /// The handler.
     pub handler: H,
-    /// Calls that failed, and will not be made again. Empty: all was carried out that came out of the stream. (What did not
-    /// fit into it when the node ended never came.)
+    /// Calls that failed, and will not be repeated. If there are none, everything was carried out that came out of the stream. (Changes that did
+    /// not fit into the stream when the node ended never came.)
     pub undone: Vec<(Operation, Route)>,
 }

@@ -7,18 +7,18 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The system refuses it: the port is taken, the address is not of this host, and so on.
+    /// The system refuses it: the port is in use, the address is not one of this host, and so on.
     #[error("cannot listen on {addr}: {source}")]
     System {
         /// The address.
         addr: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A socket that was handed over can't be listened on.
+    /// The socket that was given is not one to listen on.
     #[error("cannot listen on the socket that was given: {0}")]
     Socket(io::Error),
-    /// There is no certificate to show: the node was started without a server configuration.
+    /// The node was started without a configuration of TLS for a server.
     #[error("cannot listen for TLS: the node was started without a server configuration for it")]
     NoTls,
     /// The node is shut down, or about to be.

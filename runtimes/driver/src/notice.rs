@@ -1,22 +1,22 @@
-//! What an embedder can ask for without waiting for an answer.
+//! What an application can ask for without waiting for an answer.
 
 use metalbond::{Command, ConnId, PeerId, Route, Vni};
 
-/// A wish whose outcome its sender does not care about: if it cannot be done (there already, not there), nothing is done.
+/// A request without an answer. If it cannot be done, because it is so already for example, nothing is done.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Want the routes of a VNI.
+    /// Subscribe to a VNI.
     Subscribe(Vni),
-    /// Want them no more.
+    /// Unsubscribe from a VNI.
     Unsubscribe(Vni),
-    /// Be told all of a VNI again.
+    /// Have all routes of a VNI reported again.
     Resync(Vni),
     /// Announce a route of this node's own.
     Announce(Route),
-    /// Withdraw it.
+    /// Withdraw a route of this node's own.
     Withdraw(Route),
-    /// Leave a server.
+    /// Remove a server.
     RemovePeer(PeerId),
     /// Close the connection to a server, if there is one, and dial it again at once.
     ResetPeer(PeerId),
@@ -43,10 +43,10 @@ impl From<Notice> for Command {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryNotifyError {
-    /// The node has a mailbox full to do. Later there is room again.
+    /// The node's mailbox is full. Later there is room again.
     #[error("the node is busy")]
     Busy,
-    /// The node is gone.
+    /// The node is shut down.
     #[error("the node is shut down")]
     Closed,
 }

@@ -1,4 +1,4 @@
-//! The node as a driver owns it: whatever changes it is called here, so that it can be recorded.
+//! The node as the actor owns it. Every call that changes the node goes through here, so that it can be recorded.
 
 use std::ops::Deref;
 
@@ -9,8 +9,8 @@ use crate::StartError;
 #[cfg(feature = "record")]
 use crate::record::Recorder;
 
-/// A node, and the recording of it if there is to be one. The calls are the node's own, and its getters are had through
-/// `Deref`; only the end of a turn has to be said.
+/// A node, and its recording if there is one. The methods are the node's own, and `Deref` gives its getters; in addition, the actor says when an
+/// iteration ends.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     node: Node,
@@ -19,10 +19,10 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// A node that is not recorded.
+    /// Makes a node that is not recorded.
     ///
     /// # Errors
-    /// If a setting is out of its range.
+    /// A setting is out of its range.
     pub(crate) fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         let node = Node::new(config, now)?;
         Ok(Self {
