@@ -1,4 +1,4 @@
-//! The smol driver in a process without descriptors.
+//! A node on smol, in a process without descriptors.
 #![cfg(target_os = "linux")]
 
 use std::future::Future;

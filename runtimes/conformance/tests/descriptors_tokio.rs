@@ -1,4 +1,4 @@
-//! The tokio driver in a process without descriptors.
+//! A node on tokio, in a process without descriptors.
 #![cfg(target_os = "linux")]
 
 use std::future::Future;

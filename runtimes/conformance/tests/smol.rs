@@ -1,4 +1,4 @@
-//! The behaviours of the smol driver. The global executor has one thread, or as many as SMOL_THREADS says.
+//! The behaviours of a node on smol. The global executor has one thread, or as many as SMOL_THREADS says.
 
 use std::future::Future;
 use std::time::Duration;

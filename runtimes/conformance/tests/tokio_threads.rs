@@ -1,4 +1,4 @@
-//! The behaviours of the tokio driver on a runtime with several threads.
+//! The behaviours of a node on tokio, on a runtime with several threads.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The behaviours of the tokio driver over TLS, and those of TLS itself, on a runtime with one thread.
+//! The behaviours of a node on tokio over TLS, and those of TLS itself, on a runtime with one thread.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The behaviours, one body each: nodes of the driver over real sockets on loopback. One file per subject; helpers in
-//! `support`, and those that know no driver in this package's library.
+//! The behaviours, one body each: nodes over sockets on loopback. One file per subject; helpers in
+//! `support`, and those that need no node in this package's library.
 
 mod calls;
 mod cancel;

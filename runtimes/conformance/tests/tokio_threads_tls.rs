@@ -1,0 +1,26 @@
+//! The behaviours of a node on tokio over TLS, and those of TLS itself, on a runtime with several threads.
+
+use std::future::Future;
+use std::time::Duration;
+
+use metalbond_tokio as driver;
+
+/// What is spoken: MetalBond over TLS.
+const TLS: bool = true;
+
+#[path = "behaviours/mod.rs"]
+mod behaviours;
+#[path = "behaviours/tls.rs"]
+mod tls;
+
+fn run(behaviour: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap().block_on(behaviour);
+}
+
+async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
+}
