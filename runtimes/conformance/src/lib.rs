@@ -1,8 +1,8 @@
 //! What the behaviours of a node need besides a node: peers that speak by hand, lines that can be held up, routes by number,
 //! certificates, and waiting for a condition. It runs under any executor.
 //!
-//! The behaviours themselves are in `tests/behaviours`: source that calls `crate::driver::start`, runs a future by `crate::run`, waits
-//! by `crate::sleep` and starts tasks by `crate::spawn`. It is compiled once for each runtime, in `tests/tokio.rs` and `tests/smol.rs` for example. With
+//! The behaviours themselves are in `tests/behaviours`: source that calls `crate::driver::start`, runs a future by `crate::run`, starts
+//! tasks by `crate::spawn`, and has its time from `crate::now` and `crate::sleep`. It is compiled once for each runtime, in `tests/tokio.rs` and `tests/smol.rs` for example. With
 //! `crate::TLS` all of it is over TLS, as in `tests/tokio_tls.rs`. A runtime of your own takes part with a file like these.
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ mod authority;
 mod line;
 mod raw;
 mod routes;
+pub mod simulated;
 mod stream;
 mod wait;
 

@@ -1,7 +1,7 @@
 //! The behaviours of a node on smol. The global executor has one thread, or as many as SMOL_THREADS says.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metalbond_smol as driver;
 
@@ -13,6 +13,10 @@ mod behaviours;
 
 fn run(behaviour: impl Future<Output = ()>) {
     smol::block_on(behaviour);
+}
+
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn sleep(duration: Duration) {

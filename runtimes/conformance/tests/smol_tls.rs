@@ -1,7 +1,7 @@
 //! The behaviours of a node on smol over TLS, and those of TLS itself. The global executor has one thread, or as many as SMOL_THREADS says.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metalbond_smol as driver;
 
@@ -15,6 +15,10 @@ mod tls;
 
 fn run(behaviour: impl Future<Output = ()>) {
     smol::block_on(behaviour);
+}
+
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn sleep(duration: Duration) {

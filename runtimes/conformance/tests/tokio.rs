@@ -1,7 +1,7 @@
 //! The behaviours of a node on tokio, on a runtime with one thread.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metalbond_tokio as driver;
 
@@ -13,6 +13,10 @@ mod behaviours;
 
 fn run(behaviour: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(behaviour);
+}
+
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn sleep(duration: Duration) {

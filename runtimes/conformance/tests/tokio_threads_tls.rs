@@ -1,7 +1,7 @@
 //! The behaviours of a node on tokio over TLS, and those of TLS itself, on a runtime with several threads.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metalbond_tokio as driver;
 
@@ -15,6 +15,10 @@ mod tls;
 
 fn run(behaviour: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap().block_on(behaviour);
+}
+
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn sleep(duration: Duration) {

@@ -1,7 +1,7 @@
 //! The behaviours of a node on tokio over TLS, and those of TLS itself, on a runtime with one thread.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metalbond_tokio as driver;
 
@@ -15,6 +15,10 @@ mod tls;
 
 fn run(behaviour: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(behaviour);
+}
+
+fn now() -> Instant {
+    Instant::now()
 }
 
 async fn sleep(duration: Duration) {

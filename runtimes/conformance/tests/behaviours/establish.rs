@@ -2,9 +2,9 @@
 
 use metalbond_conformance::{VNI, route, routes};
 
-use super::support::{Client, config, has_ipv6, listen, nobody, node, options, server, server_at, start};
+use super::support::{Client, config, nobody, node, server, server_at, start};
 use super::wait::until;
-use crate::driver::{Direction, SessionState, start_with};
+use crate::driver::{Config, Direction, MetalBond, SessionInfo, SessionState};
 use crate::run;
 
 #[test]
@@ -71,37 +71,20 @@ fn a_name_leads_to_whichever_of_its_addresses_answers() {
 }
 
 #[test]
-fn a_node_dials_from_the_local_address_that_it_was_given() {
+fn a_session_in_which_nothing_happens_is_kept_alive() {
     run(async {
         let (server, addr) = server().await;
-        let local = [127, 0, 0, 2].into();
-        let (client, _) = start_with(config(), options().local_address(local)).unwrap();
-        // An address of the other family is no hindrance.
-        let (other, _) = start_with(config(), options().local_address("2001:db8::1".parse().unwrap())).unwrap();
-        for node in [&client, &other] {
-            node.add_peer(addr.into()).await.unwrap();
-        }
-        let remotes =
-            || async { server.peers().await.unwrap().iter().filter_map(|peer| peer.remote()).collect::<Vec<_>>() };
-        until("two sessions", || async { remotes().await.len() == 2 }).await;
-        let from_local = remotes().await.iter().filter(|remote| remote.ip() == local).count();
-        assert_eq!(from_local, 1);
+        let client = Client::with(Config { keepalive: 1, ..config() }, addr).await;
+        let first = session(&server).await;
+        // Well over 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
+        until("five KEEPALIVEs", || async { session(&server).await.counters.bytes_in >= 40 }).await;
+        assert_eq!(session(&server).await.conn, first.conn);
+        drop(client);
     });
 }
 
-#[test]
-fn one_server_serves_clients_of_both_families() {
-    run(async {
-        if !has_ipv6() {
-            return;
-        }
-        let server = node().await;
-        let port = listen(&server, "[::]:0".parse().unwrap()).await.unwrap().port();
-        let v4 = Client::of(([127, 0, 0, 1], port).into()).await;
-        let v6 = Client::of(format!("[::1]:{port}").parse().unwrap()).await;
-        until("two sessions", || async { v4.is_established().await && v6.is_established().await }).await;
-        let remotes: Vec<_> =
-            server.peers().await.unwrap().iter().map(|peer| peer.remote().unwrap().is_ipv4()).collect();
-        assert!(remotes.contains(&true) && remotes.contains(&false), "IPv4 is named as such");
-    });
+/// The only one, when there is one.
+async fn session(server: &MetalBond) -> SessionInfo {
+    until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
+    server.peers().await.unwrap()[0].session().unwrap().clone()
 }

@@ -1,22 +1,22 @@
-//! The behaviours, one body each: nodes over sockets on loopback. One file per subject; helpers in
-//! `support`, and those that need no node in this package's library.
+//! The behaviours, one body each: nodes on the runtime that the file above chooses. One file per subject; helpers in `support`, and
+//! those that need no node in this package's library. What needs sockets of the operating system is in `sockets`, so that everything else
+//! also runs on a simulated runtime.
 
 mod calls;
 mod cancel;
 mod establish;
 mod handler;
 mod hold;
-mod hostile;
 mod lifecycle;
-mod limits;
+pub(crate) mod limits;
 mod listen;
 mod many;
-mod policy;
+pub(crate) mod policy;
 mod reconnect;
-mod record;
 mod routes;
 mod servers;
 mod shutdown;
 mod slow;
+mod sockets;
 pub(crate) mod support;
 pub(crate) mod wait;

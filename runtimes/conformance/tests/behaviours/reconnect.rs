@@ -1,6 +1,6 @@
 //! Sessions come back.
 
-use metalbond_conformance::{Line, route, routes};
+use metalbond_conformance::{route, routes};
 
 use super::support::{Client, config, node, server, server_at};
 use super::wait::until;
@@ -42,25 +42,6 @@ fn what_is_wanted_while_a_server_is_away_holds_when_it_is_back() {
         let _server = server_at(addr, config()).await;
 
         subscriber.table.becomes(&(5..=10).map(|n| route(n, 1)).collect()).await;
-    });
-}
-
-#[test]
-fn a_connection_that_is_cut_again_and_again_comes_back_and_nothing_flaps() {
-    run(async {
-        let (_server, addr) = server().await;
-        let line = Line::to(addr).await;
-        let announcer = Client::of(addr).await;
-        let mut subscriber = Client::subscribed(line.addr).await;
-        announcer.node.announce_routes(routes(100, 1)).await.unwrap();
-        subscriber.table.becomes(&routes(100, 1)).await;
-
-        for n in 100..110 {
-            line.cut().await;
-            announcer.node.announce_route(route(n, 1)).await.unwrap();
-            subscriber.table.becomes(&routes(n + 1, 1)).await;
-        }
-        assert_eq!((subscriber.table.additions, subscriber.table.removals), (110, 0));
     });
 }
 

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 
 use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes};
 
-use super::support::{Client, config, established, server, silent};
-use super::wait::until;
-use crate::driver::{Config, MetalBond, SessionInfo};
+use crate::behaviours::support::{Client, established, server, silent};
+use crate::behaviours::wait::until;
 use crate::run;
 
 #[test]
@@ -108,23 +107,4 @@ fn a_peer_that_falls_silent_is_closed() {
         peer.end().await;
         until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
     });
-}
-
-#[test]
-fn a_session_in_which_nothing_happens_is_kept_alive() {
-    run(async {
-        let (server, addr) = server().await;
-        let client = Client::with(Config { keepalive: 1, ..config() }, addr).await;
-        let first = session(&server).await;
-        // Well over 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
-        until("five KEEPALIVEs", || async { session(&server).await.counters.bytes_in >= 40 }).await;
-        assert_eq!(session(&server).await.conn, first.conn);
-        drop(client);
-    });
-}
-
-/// The only one, when there is one.
-async fn session(server: &MetalBond) -> SessionInfo {
-    until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
-    server.peers().await.unwrap()[0].session().unwrap().clone()
 }

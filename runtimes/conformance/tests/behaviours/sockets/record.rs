@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use metalbond_conformance::{VNI, routes};
 use smol::channel::{Receiver, Sender, unbounded};
 
-use super::support::{ANY, Client, Table, config, established, listen, node, options, server};
-use super::wait::{until, within};
+use crate::behaviours::support::{ANY, Client, Table, config, established, listen, node, options, server};
+use crate::behaviours::wait::{until, within};
 use crate::driver::{Config, ConfigError, Policy, Rule, StartError, Step, Summary, replay, start_with};
 use crate::run;
 

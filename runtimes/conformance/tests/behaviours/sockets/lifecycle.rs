@@ -1,0 +1,76 @@
+//! The end of a node and of its connections, as peers see them that speak by hand.
+
+use std::time::{Duration, Instant};
+
+use metalbond_conformance::{KEEPALIVE, VNI};
+
+use crate::behaviours::support::{Client, established, node, server, silent};
+use crate::behaviours::wait::{until, within};
+use crate::driver::ApiMisuse;
+use crate::run;
+
+#[test]
+fn a_node_ends_when_its_last_handle_is_gone() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut client = Client::subscribed(addr).await;
+        let view = client.node.route_table();
+        until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
+        let mut raw = established(addr).await;
+
+        drop(client.node);
+        assert!(view.vnis().await.is_ok(), "a view is a handle");
+        drop(view);
+        client.table.ends().await;
+        until("the client gone", || async { server.peers().await.unwrap().len() == 1 }).await;
+
+        drop(server);
+        raw.end().await;
+        until("a free port", || async { silent(addr).await.is_err() }).await;
+    });
+}
+
+#[test]
+fn a_peer_that_half_closes_is_closed() {
+    run(async {
+        let (server, addr) = server().await;
+        let mut raw = established(addr).await;
+        raw.send(KEEPALIVE).await;
+        raw.stream.close().await.unwrap();
+        raw.end().await;
+        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+    });
+}
+
+#[test]
+fn every_call_returns_whenever_the_node_ends() {
+    run(async {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            let node = node().await;
+            let callers: Vec<_> = (0..16)
+                .map(|_| {
+                    let node = node.clone();
+                    smol::spawn(async move { while node.subscribe(VNI).await != Err(ApiMisuse::Closed) {} })
+                })
+                .collect();
+            until("a subscription", || async { node.is_subscribed(VNI).await.unwrap() }).await;
+            within("the end of the node", node.shutdown()).await;
+            for caller in callers {
+                within("an answer", caller).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn every_iteration_is_timed() {
+    run(async {
+        let node = node().await;
+        // An iteration that answers is not over yet.
+        for iterations in 1..=3 {
+            until("one iteration more", || async { node.iteration_times().await.unwrap().count() >= iterations }).await;
+        }
+        assert!(node.iteration_times().await.unwrap().sum() > Duration::ZERO);
+    });
+}
