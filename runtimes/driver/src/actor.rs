@@ -65,7 +65,6 @@ impl<R: Runtime> Actor<R> {
         alive: Token,
     ) -> Self {
         Self {
-            node,
             now: clock.now(),
             clock,
             inbox,
@@ -73,7 +72,8 @@ impl<R: Runtime> Actor<R> {
             tasks,
             links: Links::default(),
             dials: DialOrders::default(),
-            lookups: Lookups::default(),
+            lookups: Lookups::new(node.config()),
+            node,
             local_address,
             tls,
             listeners: Vec::new(),
@@ -145,7 +145,8 @@ impl<R: Runtime> Actor<R> {
         let has_changes = self.changes.fill(|| self.node.poll_change());
         self.node.end_turn();
         self.iterations.observe(self.clock.now().saturating_since(start));
-        has_transmits || has_handshakes || has_changes || !budget.is_left() || self.is_due()
+        // Messages that came meanwhile count: an actor that took them without a pause would keep its thread from all other tasks.
+        has_transmits || has_handshakes || has_changes || !self.inbox.is_empty() || self.is_due()
     }
 
     fn is_due(&self) -> bool {

@@ -78,9 +78,10 @@ impl Changes {
             let deadline = applier.poll_timeout();
             if let Some(at) = deadline
                 && applier.is_full()
-                && !self.node.is_now()
+                && !self.node.has_ended()
             {
-                timer.sleep_until(at).await;
+                // At the node's end, what is in the stream is all that comes.
+                let _ = until(self.node.wait(), timer.sleep_until(at)).await;
                 applier.work(&now, None).await;
                 continue;
             }

@@ -33,9 +33,10 @@ impl<R: Runtime> Clock<R> {
 
     /// Waits until `at`. For ever, if that is too far away for the system's clock.
     pub(crate) async fn sleep_until(&self, at: Instant) {
-        match self.start.checked_add(at.since_epoch()) {
-            Some(at) => self.runtime.sleep_until(at).await,
-            None => std::future::pending().await,
+        let Some(deadline) = self.start.checked_add(at.since_epoch()) else { return std::future::pending().await };
+        // A timer may end early.
+        while self.now() < at {
+            self.runtime.sleep_until(deadline).await;
         }
     }
 

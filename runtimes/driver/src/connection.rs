@@ -245,7 +245,8 @@ async fn drain<R: Runtime>(
             stream.readable().await?;
             match read_some(&*stream) {
                 Ok(bytes) if bytes.is_empty() => return io::Result::Ok(()),
-                Ok(_) => {}
+                // A peer that sends without a pause would otherwise keep this task from its end, and its thread from other tasks.
+                Ok(_) => clock.runtime().yield_now().await,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(e) => return Err(e),
             }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use metalbond::{ConnId, PeerId, SessionState, Transition};
 
 use crate::Runtime;
+use crate::clock::Clock;
 use crate::mailbox::{Event, Events};
 
 /// How long the attempt at one address goes on alone until the next address is tried beside it. RFC 8305 recommends this.
@@ -100,17 +101,27 @@ pub(crate) async fn dial<R: Runtime>(
     conn: ConnId,
     addresses: Vec<SocketAddr>,
     local: Option<IpAddr>,
-    runtime: R,
+    clock: Clock<R>,
     events: Events<R>,
 ) {
-    let connect = |remote: SocketAddr| {
-        let local = local.filter(|local| local.is_ipv4() == remote.is_ipv4());
-        runtime.connect(remote, local.map(|local| SocketAddr::new(local, 0)))
-    };
-    let delay = |time| runtime.sleep_until(runtime.now() + time);
+    let connect = |remote| clock.runtime().connect(remote, local.and_then(|local| local_for(remote, local)));
+    let delay = |time| clock.sleep(time);
     let result = connect_any(addresses, connect, delay).await.map_err(|e| e.to_string().into());
     // An actor that has ended needs no connection.
     let _ = events.send(Event::Dialled { conn, result }).await;
+}
+
+/// Returns the local end of a connection to `remote`, if the address is of the same family. A link-local address is on the link of the
+/// remote one.
+fn local_for(remote: SocketAddr, local: IpAddr) -> Option<SocketAddr> {
+    match (remote, local.to_canonical()) {
+        (SocketAddr::V4(_), local @ IpAddr::V4(_)) => Some(SocketAddr::new(local, 0)),
+        (SocketAddr::V6(remote), IpAddr::V6(local)) => {
+            let scope = if local.is_unicast_link_local() { remote.scope_id() } else { 0 };
+            Some(SocketAddrV6::new(local, 0, 0, scope).into())
+        }
+        _ => None,
+    }
 }
 
 /// Connects to one of several addresses: tries them in order, the next whenever an attempt has failed or 250 ms have passed, and returns
@@ -314,6 +325,18 @@ mod tests {
         assert!(outcome.tried.len() >= 40, "{}", outcome.tried.len());
         let late = dial(addrs(50), |tried| if tried == addr(7) { (2_990, true) } else { NEVER });
         assert_eq!(late.result.unwrap(), addr(7), "it had its three seconds");
+    }
+
+    #[test]
+    fn the_local_address_is_used_for_its_family_and_on_the_link_of_the_remote_one() {
+        let end = |remote: &str, local: &str| local_for(remote.parse().unwrap(), local.parse().unwrap());
+        let some = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(end("192.0.2.1:4711", "192.0.2.2"), some("192.0.2.2:0"));
+        assert_eq!(end("192.0.2.1:4711", "::ffff:192.0.2.2"), some("192.0.2.2:0"));
+        assert_eq!(end("[2001:db8::1]:4711", "2001:db8::2"), some("[2001:db8::2]:0"));
+        assert_eq!(end("[fe80::1%3]:4711", "fe80::2"), some("[fe80::2%3]:0"));
+        assert_eq!(end("192.0.2.1:4711", "2001:db8::2"), None);
+        assert_eq!(end("[2001:db8::1]:4711", "192.0.2.2"), None);
     }
 
     #[test]

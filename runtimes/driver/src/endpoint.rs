@@ -1,4 +1,4 @@
-//! Where a server listens, as people write it: `host:port`. Only its form is checked; each dial looks the name up.
+//! Where a server listens, as people write it: `host:port`. Only its form is checked: the name is looked up when the server is dialled.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};

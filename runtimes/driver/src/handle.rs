@@ -84,7 +84,8 @@ impl MetalBond {
     }
 
     /// Adds a server, `host:port`: the node dials it, and again whenever there is no session, until
-    /// [`remove_peer`](Self::remove_peer). Each dial looks the name up again.
+    /// [`remove_peer`](Self::remove_peer). Each dial looks the name up again, unless the lookup of the dial before is still under way or has ended after that
+    /// dial.
     ///
     /// # Errors
     /// [`ApiMisuse::PeerExists`], [`ApiMisuse::Limit`], [`ApiMisuse::Closed`].

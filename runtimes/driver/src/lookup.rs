@@ -1,4 +1,4 @@
-//! Lookups of server names. Of each name, at most one is under way: it may outlive the dial that began it, because a resolver may take
+//! Lookups of server names. For each endpoint, at most one is under way: it may outlive the dial that began it, because a resolver may take
 //! longer than a dial, and its result then serves the next dial.
 
 use std::collections::BTreeMap;
@@ -6,41 +6,43 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metalbond::Instant;
+use metalbond::{Config, Instant};
 
 use crate::Runtime;
 use crate::mailbox::{Event, Events};
 use crate::tasks::Tasks;
 
-/// How long a result that no dial was waiting for is kept for the next dial. A server is dialled again sooner, also with the longest
-/// back-off's default.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long a lookup may be under way at least, and its result be kept if no dial was waiting for it. Longer if the node's next dial
+/// may come later.
+const KEPT_MIN: Duration = Duration::from_secs(60);
 
 /// The lookups of a node.
 #[derive(Debug)]
 pub(crate) struct Lookups<T> {
-    by_name: BTreeMap<Arc<str>, Lookup<T>>,
+    by_endpoint: BTreeMap<Arc<str>, Lookup<T>>,
+    /// How long a lookup, or its result, stays.
+    kept: Duration,
 }
 
 #[derive(Debug)]
 enum Lookup<T> {
     UnderWay {
+        since: Instant,
         _task: T,
     },
-    /// Its dial had ended before it.
+    /// It ended after the dial that began it.
     Kept {
-        at: Instant,
+        since: Instant,
         addresses: Vec<SocketAddr>,
     },
 }
 
-impl<T> Default for Lookups<T> {
-    fn default() -> Self {
-        Self { by_name: BTreeMap::new() }
-    }
-}
-
 impl<T> Lookups<T> {
+    pub(crate) fn new(config: &Config) -> Self {
+        let next_dial = config.backoff_max.saturating_add(config.handshake_timeout);
+        Self { by_endpoint: BTreeMap::new(), kept: next_dial.max(KEPT_MIN) }
+    }
+
     /// Returns the addresses of `host:port` if they are known: written in it, or kept. Otherwise begins a lookup, unless one is under way;
     /// an [`Event::Resolved`] tells its end.
     pub(crate) fn begin<R: Runtime<Task = T>>(
@@ -52,20 +54,21 @@ impl<T> Lookups<T> {
         if let Ok(address) = endpoint.parse() {
             return Some(vec![address]);
         }
-        self.by_name.retain(|_, lookup| match lookup {
-            Lookup::UnderWay { .. } => true,
-            Lookup::Kept { at, .. } => now.saturating_since(*at) < KEPT,
+        // A lookup that does not end, because it has panicked for example, is given up. Names that no server has any more go, too.
+        self.by_endpoint.retain(|_, lookup| {
+            let (Lookup::UnderWay { since, .. } | Lookup::Kept { since, .. }) = lookup;
+            now.saturating_since(*since) < self.kept
         });
-        match self.by_name.get_mut(endpoint) {
+        match self.by_endpoint.get_mut(endpoint) {
             Some(Lookup::UnderWay { .. }) => None,
             Some(Lookup::Kept { addresses, .. }) => {
                 let addresses = std::mem::take(addresses);
-                self.by_name.remove(endpoint);
+                self.by_endpoint.remove(endpoint);
                 Some(addresses)
             }
             None => {
                 let _task = tasks.spawn(resolve(tasks.runtime().clone(), Arc::clone(endpoint), tasks.events()));
-                self.by_name.insert(Arc::clone(endpoint), Lookup::UnderWay { _task });
+                self.by_endpoint.insert(Arc::clone(endpoint), Lookup::UnderWay { since: now, _task });
                 None
             }
         }
@@ -73,12 +76,12 @@ impl<T> Lookups<T> {
 
     /// Notes that a lookup has ended.
     pub(crate) fn end(&mut self, endpoint: &str) {
-        self.by_name.remove(endpoint);
+        self.by_endpoint.remove(endpoint);
     }
 
     /// Keeps the result of a lookup that no dial is waiting for.
     pub(crate) fn keep(&mut self, now: Instant, endpoint: Arc<str>, addresses: Vec<SocketAddr>) {
-        self.by_name.insert(endpoint, Lookup::Kept { at: now, addresses });
+        self.by_endpoint.insert(endpoint, Lookup::Kept { since: now, addresses });
     }
 }
 

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_channel::{Receiver, Sender};
+use async_channel::{Receiver, Sender, TryRecvError};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_core::Stream as _;
@@ -94,7 +94,7 @@ pub(crate) fn mailboxes<S>() -> (Requests, Sender<Event<S>>, Inbox<S>) {
     let (request_sender, requests) = async_channel::bounded(REQUESTS);
     let (event_sender, events) = async_channel::bounded(EVENTS);
     let inbox =
-        Inbox { requests: Box::pin(requests), events: Box::pin(events), has_handles: true, turn: Turn::Requests };
+        Inbox { requests: Box::pin(requests), events: Box::pin(events), has_handles: true, next: Next::Request };
     (request_sender, event_sender, inbox)
 }
 
@@ -105,14 +105,14 @@ pub(crate) struct Inbox<S> {
     events: Pin<Box<Receiver<Event<S>>>>,
     /// [`Message::NoHandles`] has not come yet.
     has_handles: bool,
-    turn: Turn,
+    next: Next,
 }
 
 /// The mailbox that is looked at next.
 #[derive(Clone, Copy, Debug)]
-enum Turn {
-    Requests,
-    Events,
+enum Next {
+    Request,
+    Event,
 }
 
 impl<S> Inbox<S> {
@@ -120,9 +120,9 @@ impl<S> Inbox<S> {
     /// [`try_next`](Self::try_next) alone, nothing would wake it.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Message<S>> {
         for _ in 0..2 {
-            let message = match self.take_turn() {
-                Turn::Requests => self.poll_request(cx),
-                Turn::Events => self.events.as_mut().poll_next(cx).map(|event| event.map(Message::Event)),
+            let message = match self.take_next() {
+                Next::Request => self.poll_request(cx),
+                Next::Event => self.events.as_mut().poll_next(cx).map(|event| event.map(Message::Event)),
             };
             if let Poll::Ready(Some(message)) = message {
                 return Poll::Ready(message);
@@ -131,12 +131,26 @@ impl<S> Inbox<S> {
         Poll::Pending
     }
 
-    fn take_turn(&mut self) -> Turn {
-        let next = match self.turn {
-            Turn::Requests => Turn::Events,
-            Turn::Events => Turn::Requests,
+    fn take_next(&mut self) -> Next {
+        let after = match self.next {
+            Next::Request => Next::Event,
+            Next::Event => Next::Request,
         };
-        std::mem::replace(&mut self.turn, next)
+        std::mem::replace(&mut self.next, after)
+    }
+
+    /// Returns whether no message waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.events.is_empty()
+    }
+
+    fn try_request(&mut self) -> Option<Message<S>> {
+        match self.requests.try_recv() {
+            Ok(request) => Some(Message::Request(request)),
+            // A node that is too busy to wait sees the end of the last handle here.
+            Err(TryRecvError::Closed) => std::mem::take(&mut self.has_handles).then_some(Message::NoHandles),
+            Err(TryRecvError::Empty) => None,
+        }
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message<S>>> {
@@ -152,9 +166,9 @@ impl<S> Inbox<S> {
     /// Returns the next message, if there is one.
     pub(crate) fn try_next(&mut self) -> Option<Message<S>> {
         for _ in 0..2 {
-            let message = match self.take_turn() {
-                Turn::Requests => self.requests.try_recv().ok().map(Message::Request),
-                Turn::Events => self.events.try_recv().ok().map(Message::Event),
+            let message = match self.take_next() {
+                Next::Request => self.try_request(),
+                Next::Event => self.events.try_recv().ok().map(Message::Event),
             };
             if message.is_some() {
                 return message;
@@ -229,16 +243,18 @@ mod tests {
 
     #[test]
     fn the_end_of_the_last_handle_comes_once_and_after_its_requests() {
-        let (requests, events, mut inbox) = mailboxes::<()>();
-        let other = requests.clone();
-        drop(requests);
-        other.try_send(subscribe(1)).unwrap();
-        drop(other);
-        assert!(matches!(next(&mut inbox, true), Some(Message::Request(_))));
-        assert!(matches!(next(&mut inbox, true), Some(Message::NoHandles)));
-        assert!(next(&mut inbox, true).is_none());
-        events.try_send(drained(1)).unwrap();
-        assert!(matches!(next(&mut inbox, true), Some(Message::Event(_))), "tasks go on");
+        for poll in [false, true] {
+            let (requests, events, mut inbox) = mailboxes::<()>();
+            let other = requests.clone();
+            drop(requests);
+            other.try_send(subscribe(1)).unwrap();
+            drop(other);
+            assert!(matches!(next(&mut inbox, poll), Some(Message::Request(_))));
+            assert!(matches!(next(&mut inbox, poll), Some(Message::NoHandles)));
+            assert!(next(&mut inbox, false).is_none() && next(&mut inbox, true).is_none());
+            events.try_send(drained(1)).unwrap();
+            assert!(matches!(next(&mut inbox, poll), Some(Message::Event(_))), "tasks go on");
+        }
     }
 
     #[test]

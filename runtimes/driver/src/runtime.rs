@@ -16,9 +16,9 @@ use std::time::Instant;
 /// belong to the runtime, and a future of `sleep_until` may be polled there: application code does so through
 /// [`Changes::apply_to`](crate::Changes::apply_to). [`spawn`](Self::spawn) is called on the thread that starts the node, and then, like
 /// all other methods, inside of tasks that `spawn` has started. A runtime may run a task on one thread or on many, but polls it on
-/// one thread at a time. After the runtime has ended, `sleep_until` stays pending, and nothing else is called.
+/// one thread at a time. After the runtime has ended, only `now` is called; streams, listeners and tasks may still be dropped.
 ///
-/// **Panics.** A task that panics ends, and no other task with it. The same holds for a panic when its future is dropped.
+/// **Panics.** A task that panics ends, and no other task with it.
 ///
 /// **Blocking.** No method and no poll blocks. What the operating system does only by blocking (looking up a name) belongs on
 /// another thread.
@@ -30,8 +30,8 @@ use std::time::Instant;
 /// connection that was accepted or opened and is never returned (such a connection is closed), no task. The exception is a lookup that the
 /// operating system is at: its thread may end later.
 ///
-/// **Errors.** They are the operating system's, unchanged: the driver decides by their [`ErrorKind`](io::ErrorKind).
-/// [`Interrupted`](io::ErrorKind::Interrupted) means that the driver calls again.
+/// **Errors.** They are the operating system's, unchanged: the driver decides by their [`ErrorKind`](io::ErrorKind). After
+/// [`Interrupted`](io::ErrorKind::Interrupted) from `accept`, `try_read` or `try_write`, the driver calls again.
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: Stream;
@@ -44,12 +44,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// [`Instant::now`]; a test may have a virtual clock.
     fn now(&self) -> Instant;
 
-    /// Waits until [`now`](Self::now) is at least `deadline`. Ready at the first poll if it is already; otherwise some
-    /// milliseconds late at most while the runtime is not busy. An early end is harmless: the driver looks at the clock.
+    /// Waits until [`now`](Self::now) is at least `deadline`; some milliseconds longer at most, while the runtime is not busy. An early end
+    /// is harmless: the driver looks at the clock, and calls again.
     fn sleep_until(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
 
-    /// Returns after sockets and timers that are ready have woken their tasks, and tasks that were woken before have been polled. The actor
-    /// calls it when it has more work than one iteration may do: without it, a busy node would keep its own connections from being read. A
+    /// Returns after tasks that were woken before have been polled. If it is called again and again, sockets and timers that are ready
+    /// wake their tasks within some milliseconds. The actor calls it when it has more work than one iteration may do: without it, a busy node would keep its own connections from being read. A
     /// reader calls it when the actor's mailbox is filling, so that other readers have their turn.
     fn yield_now(&self) -> impl Future<Output = ()> + Send;
 
@@ -90,7 +90,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Looks up the addresses of `host:port`. The host is a name: the driver does not ask for addresses. The future may
-    /// take for ever: the driver has at most one under way for each name, in a task of its own.
+    /// take long: the driver has at most one under way for each endpoint, in a task of its own, and gives it up after a minute or so.
     ///
     /// # Errors
     /// The name does not exist, no resolver answers, and so on.
@@ -123,7 +123,7 @@ pub trait Stream: Send + Sync + 'static {
     /// [`readable`](Self::readable). Otherwise why the connection is broken.
     fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 
-    /// Writes the beginning of `slices`, as much as the connection takes now, and returns how many bytes. After an `end_of_record`, what is
+    /// Writes the beginning of `slices`, as much as the connection takes now, and returns how many bytes. There is at least one byte. After an `end_of_record`, what is
     /// written later does not share a TCP segment with these bytes, if the platform can do that (`MSG_EOR` on Linux): peers of the
     /// reference implementation need it.
     ///
@@ -148,7 +148,7 @@ pub trait Stream: Send + Sync + 'static {
 /// A task that was started by [`Runtime::spawn`].
 ///
 /// Dropping it ends the task: it is not polled again after a poll that is under way, and its future is dropped soon, also if
-/// nothing ever wakes it. The future may be dropped inside of this drop: the driver holds nothing there that the future could wait for.
+/// nothing ever wakes it. The future may be dropped inside of this drop: the driver holds no lock meanwhile.
 pub trait Task: Send + 'static {
     /// Waits until the task has ended by itself. A panic of the task is an end, too. Dropping the future ends the task.
     fn join(self) -> impl Future<Output = ()> + Send;

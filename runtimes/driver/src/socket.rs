@@ -1,5 +1,6 @@
 //! TCP sockets of the operating system, for runtimes that use them: how they are made and set up, and the system calls behind
-//! [`Stream`](crate::Stream). Nothing here waits: the sockets are non-blocking.
+//! [`Stream`](crate::Stream). Nothing here waits: the sockets are non-blocking. The functions take any socket that `socket2` can borrow, those of the
+//! standard library, of tokio and of async-io among them.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

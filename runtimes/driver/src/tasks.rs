@@ -71,7 +71,7 @@ impl Ended {
         let Err(_) = self.0.recv().await;
     }
 
-    pub(crate) fn is_now(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.0.is_closed()
     }
 }

@@ -1,4 +1,5 @@
 //! What the unit tests run on: the implementation of the traits for tokio, compiled against this package, and sockets without a runtime.
+//! They need the repository: the published package has no tests.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};

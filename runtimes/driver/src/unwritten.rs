@@ -38,14 +38,19 @@ impl Unwritten {
     /// # Errors
     /// `WouldBlock` if the connection is full: call it again when it is writable. Otherwise why the connection is broken.
     pub(crate) fn write(&mut self, stream: &impl Stream) -> io::Result<()> {
-        while self.first < self.chunks.len() {
+        while let Some(chunk) = self.chunks.get(self.first) {
+            // An empty chunk alone would ask the connection to write nothing.
+            if chunk.is_empty() {
+                self.first += 1;
+                continue;
+            }
             let written = match self.mode {
                 TransmitMode::Stream => {
                     let slices: SmallVec<[IoSlice<'_>; 4]> =
                         self.chunks[self.first..].iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
                     stream.try_write(&slices, false)
                 }
-                TransmitMode::Segments => stream.try_write(&[IoSlice::new(&self.chunks[self.first])], true),
+                TransmitMode::Segments => stream.try_write(&[IoSlice::new(chunk)], true),
             };
             match written {
                 Ok(n) => self.advance(n),

@@ -41,7 +41,8 @@ pub use runtime::{Tokio, TokioStream, TokioTask};
 /// A setting is out of its range.
 ///
 /// # Panics
-/// Outside of a tokio runtime. [`metalbond_driver::start`] takes a [`Tokio`] that may be another one.
+/// Outside of a tokio runtime. [`metalbond_driver::start`] takes a [`Tokio`] that may be another one. Without I/O and time, the node's task
+/// panics, and calls fail with [`ApiMisuse::Closed`].
 ///
 /// ```
 /// use metalbond_tokio::{Config, ConfigError, start};

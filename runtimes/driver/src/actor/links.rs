@@ -129,8 +129,8 @@ impl<R: Runtime> Actor<R> {
     }
 
     fn attempt(&self, conn: ConnId, order: DialOrder, addresses: Vec<SocketAddr>) -> R::Task {
-        let runtime = self.clock.runtime().clone();
-        let dial = dial::dial(conn, order.arrange(addresses), self.local_address, runtime, self.tasks.events());
+        let clock = self.clock.clone();
+        let dial = dial::dial(conn, order.arrange(addresses), self.local_address, clock, self.tasks.events());
         self.tasks.spawn(dial)
     }
 

@@ -29,8 +29,8 @@ pub(crate) enum Transport {
 /// How a node speaks TLS: configurations of rustls, ready-made, with the certificates, the trust and the provider of the
 /// cryptography that are wanted.
 ///
-/// They are MetalBond's only if they are mutual (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows who
-/// the other is, and of TLS 1.3 alone (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2).
+/// MetalBond requires mutual authentication (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows
+/// the other, and TLS 1.3 only (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2).
 ///
 /// rustls lets a client that comes back resume its TLS session, which does not verify its certificate anew: it is remembered in
 /// the `ServerConfig`. So make a new one where trust changes, rather than a changed clone; or have nothing remembered at all,
