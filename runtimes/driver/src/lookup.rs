@@ -12,22 +12,20 @@ use crate::Runtime;
 use crate::mailbox::{Event, Events};
 use crate::tasks::Tasks;
 
-/// How long a lookup may be under way at least, and its result be kept if no dial was waiting for it. Longer if the node's next dial
-/// may come later.
+/// How long a result that no dial was waiting for is kept at least. It is kept longer if the node's next dial may come later.
 const KEPT_MIN: Duration = Duration::from_secs(60);
 
 /// The lookups of a node.
 #[derive(Debug)]
 pub(crate) struct Lookups<T> {
     by_endpoint: BTreeMap<Arc<str>, Lookup<T>>,
-    /// How long a lookup, or its result, stays.
+    /// How long a result is kept.
     kept: Duration,
 }
 
 #[derive(Debug)]
 enum Lookup<T> {
     UnderWay {
-        since: Instant,
         _task: T,
     },
     /// It ended after the dial that began it.
@@ -54,10 +52,9 @@ impl<T> Lookups<T> {
         if let Ok(address) = endpoint.parse() {
             return Some(vec![address]);
         }
-        // A lookup that does not end, because it has panicked for example, is given up. Names that no server has any more go, too.
-        self.by_endpoint.retain(|_, lookup| {
-            let (Lookup::UnderWay { since, .. } | Lookup::Kept { since, .. }) = lookup;
-            now.saturating_since(*since) < self.kept
+        self.by_endpoint.retain(|_, lookup| match lookup {
+            Lookup::UnderWay { .. } => true,
+            Lookup::Kept { since, .. } => now.saturating_since(*since) < self.kept,
         });
         match self.by_endpoint.get_mut(endpoint) {
             Some(Lookup::UnderWay { .. }) => None,
@@ -68,7 +65,7 @@ impl<T> Lookups<T> {
             }
             None => {
                 let _task = tasks.spawn(resolve(tasks.runtime().clone(), Arc::clone(endpoint), tasks.events()));
-                self.by_endpoint.insert(Arc::clone(endpoint), Lookup::UnderWay { since: now, _task });
+                self.by_endpoint.insert(Arc::clone(endpoint), Lookup::UnderWay { _task });
                 None
             }
         }

@@ -90,7 +90,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Looks up the addresses of `host:port`. The host is a name: the driver does not ask for addresses. The future may
-    /// take long: the driver has at most one under way for each endpoint, in a task of its own, and gives it up after a minute or so.
+    /// take long, but it ends: the driver has at most one under way for each endpoint, in a task of its own, and waits for it.
     ///
     /// # Errors
     /// The name does not exist, no resolver answers, and so on.

@@ -75,9 +75,16 @@ pub(super) enum Step {
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Any,
+    /// Mostly the task that was woken first.
     Oldest,
+    /// Mostly the task that was woken last.
     Newest,
+    /// One after the other, as most runtimes do it, and events in between.
+    Queue,
 }
+
+/// In a queue, the nth step is an event.
+const EVENTS: u64 = 8;
 
 pub(super) struct Executor {
     tasks: BTreeMap<TaskId, Slot>,
@@ -98,7 +105,11 @@ pub(super) struct Executor {
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor").field("tasks", &self.tasks.len()).field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("Executor")
+            .field("tasks", &self.tasks.len())
+            .field("steps", &self.steps)
+            .field("order", &self.order)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +123,7 @@ impl Executor {
             main: None,
             spawned: 0,
             steps: 0,
-            order: random.choose(&[Order::Any, Order::Any, Order::Oldest, Order::Newest]),
+            order: random.choose(&[Order::Any, Order::Any, Order::Oldest, Order::Newest, Order::Queue]),
             lazy: random.next(),
             cost: Duration::from_micros(random.choose(&[1, 1, 10])),
         }
@@ -211,10 +222,7 @@ impl Executor {
         }
         self.steps += 1;
         timeline.advance(timeline.now() + self.cost);
-        let mut at = self.choose(choices, &mut timeline.random);
-        if self.runnable.get(at).is_some_and(|(_, task)| self.is_lazy(*task)) && !timeline.random.one_in(16) {
-            at = timeline.random.below(choices);
-        }
+        let at = self.choose(runnable, choices, &mut timeline.random);
         if at == runnable {
             return Some(Step::Event);
         }
@@ -223,12 +231,16 @@ impl Executor {
         Some(self.begin(task))
     }
 
-    fn choose(&self, choices: usize, random: &mut Random) -> usize {
-        match self.order {
+    fn choose(&self, runnable: usize, choices: usize, random: &mut Random) -> usize {
+        let at = match self.order {
+            Order::Queue if self.steps.is_multiple_of(EVENTS) => return choices - 1,
+            Order::Queue => return 0,
             Order::Oldest if !random.one_in(8) => 0,
             Order::Newest if !random.one_in(8) => choices - 1,
             _ => random.below(choices),
-        }
+        };
+        let is_lazy = at < runnable && self.is_lazy(self.runnable[at].1);
+        if is_lazy && !random.one_in(16) { random.below(choices) } else { at }
     }
 
     fn is_lazy(&self, task: TaskId) -> bool {

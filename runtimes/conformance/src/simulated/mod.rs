@@ -367,9 +367,10 @@ impl Simulation {
         self.shared.with(|state| state.network.reset(connection, &mut state.timeline));
     }
 
-    /// Sets how many bytes each read at this end of a connection gets at most.
-    pub fn limit_reads(&self, connection: ConnectionId, end: End, max: usize) {
-        self.shared.with(|state| state.network.limit_reads(connection, end, max));
+    /// Makes a connection broad: this end always has something to read, as far as it is written, but gets `read` bytes at a time only.
+    /// Waiting for it, reading and writing are as they mostly are.
+    pub fn make_broad(&self, connection: ConnectionId, end: End, read: usize) {
+        self.shared.with(|state| state.network.make_broad(connection, end, read));
     }
 
     /// Replaces what becomes of the lookups of a name. Without it, the name does not exist.

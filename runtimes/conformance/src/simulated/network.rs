@@ -587,9 +587,10 @@ impl Network {
         self.break_side(id, End::Server, timeline);
     }
 
-    pub(super) fn limit_reads(&mut self, id: ConnectionId, end: End, max: usize) {
+    pub(super) fn make_broad(&mut self, id: ConnectionId, end: End, read: usize) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.side(end.other()).outgoing.limit_reads(max);
+            connection.is_fickle = false;
+            connection.side(end.other()).outgoing.make_broad(read);
         }
     }
 

@@ -47,9 +47,13 @@ pub(super) struct Pipe {
     delay: Duration,
 }
 
+/// Sizes of buffers and windows.
+const SIZES: [usize; 5] = [50, 300, 2000, 20_000, 100_000];
+/// How long a segment of TCP is mostly.
+const MSS: usize = 1460;
+
 impl Pipe {
     pub(super) fn new(delay: Duration, random: &mut Random) -> Self {
-        let sizes = [50, 300, 2000, 20_000, 100_000];
         Self {
             unsent: VecDeque::new(),
             unsent_bytes: 0,
@@ -58,17 +62,18 @@ impl Pipe {
             received: VecDeque::new(),
             received_bytes: 0,
             fin: Fin::Open,
-            buffer: random.choose(&sizes),
+            buffer: random.choose(&SIZES),
             // However long the way: enough for 10 kB a second at least.
-            window: random.choose(&sizes).max(delay.as_micros() as usize / 40),
-            segment: random.choose(&[1460, 1460, 1460, 100, 100, 7]),
+            window: random.choose(&SIZES).max(delay.as_micros() as usize / 40),
+            segment: random.choose(&[MSS, MSS, MSS, 100, 100, 7]),
             read: random.choose(&[usize::MAX, usize::MAX, usize::MAX, usize::MAX, 20, 3]),
             delay,
         }
     }
 
-    pub(super) fn limit_reads(&mut self, max: usize) {
-        self.read = max;
+    pub(super) fn make_broad(&mut self, read: usize) {
+        (self.buffer, self.window, self.segment) = (SIZES[4], SIZES[4], MSS);
+        self.read = read;
     }
 
     /// Returns how many bytes can be written.

@@ -343,7 +343,7 @@ fn names_are_looked_up_fail_and_hang() {
     assert!(simulation.run_until_idle(Duration::from_secs(10)));
     assert!(lookup.as_mut().poll(&mut cx).is_pending());
     simulation.set_answer("server", Answer::Addresses(delay, vec![B]));
-    simulation.run_for(delay);
+    simulation.run_for(2 * delay);
     assert!(lookup.as_mut().poll(&mut cx).is_ready());
 }
 
