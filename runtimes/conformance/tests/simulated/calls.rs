@@ -30,6 +30,8 @@ pub(crate) struct Context {
     /// The number of the node: its routes are its own.
     pub(crate) number: usize,
     pub(crate) app: Host,
+    /// Calls may be dropped before they are answered, even before the node has heard of them.
+    pub(crate) may_be_dropped: bool,
     /// The application's clock starts here.
     pub(crate) start: std::time::Instant,
     pub(crate) record: Shared,
@@ -67,14 +69,16 @@ impl Context {
         }
     }
 
-    /// The call is dropped before its answer: it may have been carried out or not.
-    pub(crate) fn abandon(&self, call: Call) {
+    /// Returns the context of a call that may be dropped before its answer: it may have been carried out or not.
+    pub(crate) fn abandon(&self, call: Call) -> Self {
         let wanted = self.wanted(call);
         let mut record = self.record.lock().unwrap();
         wanted.into_iter().for_each(|wanted| record.forget(wanted));
         if matches!(call, Call::Shutdown | Call::ShutdownWithCleanup) {
             record.may_end();
         }
+        drop(record);
+        Self { may_be_dropped: true, ..self.clone() }
     }
 
     /// Sends notices until the mailbox is full.
@@ -185,12 +189,16 @@ pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
             }
         }
         Call::Shutdown | Call::ShutdownWithCleanup => {
-            context.record.lock().unwrap().end(context.now());
+            let begin = context.now();
+            if !context.may_be_dropped {
+                context.record.lock().unwrap().end(begin);
+            }
             if call == Call::Shutdown {
                 node.shutdown().await;
             } else {
                 node.shutdown_with_cleanup().await;
             }
+            context.record.lock().unwrap().end(begin);
             // All that the node had is closed by now.
             assert_eq!(node.peers().await.map(|peers| peers.len()), Err(ApiMisuse::Closed));
         }

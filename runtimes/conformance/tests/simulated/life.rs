@@ -58,7 +58,7 @@ impl Life {
         Self {
             number,
             host,
-            context: Context { number, app, start, record, endpoints, addresses },
+            context: Context { number, app, may_be_dropped: false, start, record, endpoints, addresses },
             reader,
             handles: vec![Handle { node, _holder: Arc::clone(&holders) }],
             tables: Vec::new(),
@@ -102,8 +102,7 @@ impl Life {
     pub(crate) fn abandon(&mut self, call: Call, polls: u8, mut run: impl FnMut()) {
         let Some(handle) = self.handle() else { return };
         self.expect(call);
-        self.context.abandon(call);
-        let mut work = Box::pin(calls::make(self.context.clone(), handle, call));
+        let mut work = Box::pin(calls::make(self.context.abandon(call), handle, call));
         for _ in 0..polls {
             if work.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_ready() {
                 return;
@@ -115,8 +114,7 @@ impl Life {
     pub(crate) fn keep(&mut self, call: Call) {
         let Some(handle) = self.handle() else { return };
         self.expect(call);
-        self.context.abandon(call);
-        self.kept.push(self.context.app.spawn(calls::make(self.context.clone(), handle, call)));
+        self.kept.push(self.context.app.spawn(calls::make(self.context.abandon(call), handle, call)));
     }
 
     pub(crate) fn drop_kept(&mut self) {

@@ -80,7 +80,9 @@ impl Record {
     }
 
     fn answer_due(&self, since: Duration) -> Duration {
-        self.end_due().map_or(since + ANSWER_MAX, |end| end.max(since + ANSWER_MAX))
+        let end = if self.may_end { self.shutdown_timeout + END_MARGIN } else { Duration::ZERO };
+        let due = since + ANSWER_MAX + end;
+        self.end_due().map_or(due, |end| end.max(due))
     }
 
     /// Fails if a call is not answered that should be.

@@ -332,6 +332,10 @@ impl World {
                 (life.number, routes, self.servers_of(life, &node))
             })
             .collect();
+        let (dialled, accepted): (Vec<ConnId>, _) = self.sessions().into_iter().partition(|conn| conn.is_dialled());
+        if dialled.len() != accepted.len() {
+            return Err(format!("of {dialled:?} and {accepted:?}, one has no other end"));
+        }
         for (life, node) in self.nodes() {
             let number = life.number;
             self.compare_wanted(life, &node);
