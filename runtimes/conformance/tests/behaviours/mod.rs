@@ -16,7 +16,7 @@ mod reconnect;
 mod routes;
 mod servers;
 mod shutdown;
-mod slow;
+pub(crate) mod slow;
 mod sockets;
 pub(crate) mod support;
 pub(crate) mod wait;

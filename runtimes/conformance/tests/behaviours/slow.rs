@@ -28,7 +28,7 @@ fn an_embedder_that_reads_late_gets_the_right_table_and_no_history() {
 }
 
 /// Announces the routes behind one hypervisor after the other. Returns what is announced in the end.
-async fn rewrite(announcer: &Client, n: u32, hypervisors: impl Iterator<Item = u16>) -> BTreeSet<Route> {
+pub(crate) async fn rewrite(announcer: &Client, n: u32, hypervisors: impl Iterator<Item = u16>) -> BTreeSet<Route> {
     let mut last: BTreeSet<Route> = announcer.node.announced_routes().await.unwrap().into_iter().collect();
     for hypervisor in hypervisors {
         let next = routes(n, hypervisor);

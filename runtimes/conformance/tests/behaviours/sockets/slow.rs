@@ -1,12 +1,10 @@
 //! Subscribers that read nothing for a long time: they delay nobody, cost little, and are right in the end.
 
-use std::collections::BTreeSet;
+use metalbond_conformance::{Line, route};
 
-use metalbond_conformance::{Line, route, routes};
-
+use crate::behaviours::slow::rewrite;
 use crate::behaviours::support::{Client, server, warm_server};
 use crate::behaviours::wait::until;
-use crate::driver::Route;
 use crate::run;
 
 #[test]
@@ -52,7 +50,7 @@ fn a_subscriber_that_is_too_slow_is_closed_comes_back_and_is_right() {
         slow.table.becomes(&first).await;
 
         line.hold().await;
-        // What is gone and still to be told outgrows the table by more than 65,536.
+        // The removals that are still to be sent outgrow the table by more than 65,536.
         let mut last = first;
         for hypervisor in 1..=20 {
             last = rewrite(&announcer, 10_000, hypervisor..=hypervisor).await;
@@ -63,16 +61,4 @@ fn a_subscriber_that_is_too_slow_is_closed_comes_back_and_is_right() {
         line.release().await;
         slow.table.becomes(&last).await;
     });
-}
-
-/// Announces the routes behind one hypervisor after the other. Returns what is announced in the end.
-async fn rewrite(announcer: &Client, n: u32, hypervisors: impl Iterator<Item = u16>) -> BTreeSet<Route> {
-    let mut last: BTreeSet<Route> = announcer.node.announced_routes().await.unwrap().into_iter().collect();
-    for hypervisor in hypervisors {
-        let next = routes(n, hypervisor);
-        announcer.node.announce_routes(next.clone()).await.unwrap();
-        announcer.node.withdraw_routes(last).await.unwrap();
-        last = next;
-    }
-    last
 }
