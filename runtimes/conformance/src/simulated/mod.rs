@@ -291,7 +291,7 @@ impl Simulation {
     fn step(&self) -> (Ran, Option<std::task::Waker>) {
         let step = self.shared.with(|state| {
             let State { executor, timeline, .. } = state;
-            // Whoever has yielded goes on after all that is due.
+            // A task that has yielded goes on after everything that is due.
             if !timeline.is_due() && timeline.wake_yielded(|| executor.count_run()) {
                 return Some(Step::Skip);
             }

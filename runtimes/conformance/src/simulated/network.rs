@@ -1,6 +1,6 @@
 //! The network: listeners, connection attempts, connections, and what goes wrong with them.
 //!
-//! Invariant: whatever goes wrong, an end of a connection is told of it in the ways of TCP only: an end, an error, or nothing at all.
+//! Invariant: whatever goes wrong, an end of a connection sees what TCP would show it, and nothing else: an end, an error, or nothing at all.
 //! A connection is forgotten as soon as both its ends are closed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -558,7 +558,7 @@ impl Network {
         side.was_set_up = true;
     }
 
-    /// Closes an end. With unread bytes, or if it `aborts`, the other end is told of a reset, otherwise of an end.
+    /// Closes an end. With unread bytes, or if it `aborts`, the other end sees a reset, otherwise an end.
     pub(super) fn close(&mut self, id: ConnectionId, end: End, aborts: bool, timeline: &mut Timeline) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         timeline.note("close", [id.0, end as u64]);

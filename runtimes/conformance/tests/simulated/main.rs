@@ -7,6 +7,7 @@ mod calls;
 mod cases;
 mod life;
 mod ops;
+#[path = "../../../../tests/sim/quiet.rs"]
 mod quiet;
 mod raw;
 mod reader;

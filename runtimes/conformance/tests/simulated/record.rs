@@ -1,6 +1,6 @@
 //! What the application knows of its node: which calls are under way, and what the answers so far mean.
 //!
-//! Properties: a call is answered within its bound; a node that nobody has told to end never says that it is closed; an answer agrees
+//! Properties: a call is answered within its bound; a node that was not asked to end never answers with Closed; an answer agrees
 //! with the answers before it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub(crate) struct Record {
     shutdown_timeout: Duration,
     /// Since when the node has to end.
     ending: Option<Duration>,
-    /// The node may have been told to end, by a call whose future was dropped.
+    /// The node may have been asked to end, by a call whose future was dropped.
     may_end: bool,
     wanted: BTreeSet<Wanted>,
     /// Of these nobody knows: a call was dropped.
