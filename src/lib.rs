@@ -133,6 +133,7 @@
 
 extern crate alloc;
 
+mod announcer;
 mod change;
 mod close;
 mod config;
@@ -152,6 +153,7 @@ mod time;
 mod types;
 pub mod wire;
 
+pub use announcer::Announcer;
 pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
@@ -160,9 +162,9 @@ pub use histogram::Histogram;
 pub use host::HostAddr;
 pub use limits::{Limits, PeerLimit};
 pub use node::{
-    Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
-    Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, ShortRestartTime, TableInfo,
-    Transition, Transmit, TransmitMode,
+    Action, Actions, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved, Node,
+    ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, ShortRestartTime, TableInfo, Transition,
+    Transmit, TransmitMode,
 };
 pub use policy::{
     Denied, Grant, KindSet, NextHopSet, ParseKindSetError, ParsePeerNameError, ParsePeerPatternError,

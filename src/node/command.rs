@@ -9,7 +9,7 @@ use super::timers::TimerKey;
 use super::upstream::Wire;
 use super::{Action, Close, Command, Node, Reply, Shutdown};
 use crate::rib::OriginId;
-use crate::{ApiMisuse, CloseReason, Limit, PeerId, Route, SessionState, Vni};
+use crate::{Announcer, ApiMisuse, CloseReason, Limit, PeerId, Route, SessionState, Vni};
 
 impl Node {
     pub(super) fn command(&mut self, command: Command) {
@@ -64,7 +64,8 @@ impl Node {
         // An id is never used twice: after 2^32 peers there are none left.
         let id = PeerId(self.next_peer);
         self.next_peer = self.next_peer.checked_add(1).ok_or(ApiMisuse::Limit(Limit::Peers))?;
-        let origin = self.rib.add_dialled_origin(id);
+        let origin = self.rib.add_dialled_origin();
+        self.origins.set(origin, Announcer::Peer(id));
         let stale_time = StaleTime::of_new_peer(self.clock.now(), &self.config, self.open_sessions());
         let total = self.removed.enter(&endpoint);
         self.peers.insert(id, Peer::new(endpoint, origin, stale_time, total));

@@ -12,7 +12,7 @@ use super::timers::{TimerKey, Timers};
 use super::{Action, Close, Node, Shutdown, Transition};
 use crate::rib::OriginId;
 use crate::session::Role;
-use crate::{CloseReason, Config, ConnId, Instant, PeerId, SessionState, Vni};
+use crate::{Announcer, CloseReason, Config, ConnId, Instant, PeerId, SessionState, Vni};
 
 impl Node {
     /// A peer's next dial, or the end of its stale time, may be due.
@@ -220,7 +220,7 @@ impl Node {
         }
         self.jobs.retain(|job| !job.concerns(origin));
         self.rib.mark_stale(origin);
-        self.rib.orphan(origin);
+        self.origins.set(origin, Announcer::Departed);
         self.jobs.push_back(Job::Sweep { origin, release: true });
         true
     }

@@ -1,11 +1,9 @@
 //! What a node tells of its sessions and peers to whoever looks: plain snapshots.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt;
 use core::net::SocketAddr;
 
-use crate::{CloseReason, ConnId, Instant, NextHop, PeerId, PeerName, Prefix, SessionState, Vni};
+use crate::{CloseReason, ConnId, Instant, PeerId, PeerName, SessionState};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,42 +89,6 @@ pub struct PeerInfo {
     pub counters: Counters,
 }
 
-/// Who announces a route.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Announcer {
-    /// This node itself.
-    Local,
-    /// A configured server, over all its sessions: what it announced before its last session was lost is among it.
-    Peer(PeerId),
-    /// A client, by its connection.
-    Conn(ConnId),
-    /// A client that is gone, and whose routes stay for its restart time; or are about to go.
-    Departed,
-}
-
-impl fmt::Display for Announcer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => f.write_str("local"),
-            Self::Peer(id) => id.fmt(f),
-            Self::Conn(id) => id.fmt(f),
-            Self::Departed => f.write_str("departed"),
-        }
-    }
-}
-
-/// A destination and where it is: all next hops that somebody, this node included, announces.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Destination {
-    /// The destination.
-    pub prefix: Prefix,
-    /// Its next hops; at least one.
-    pub next_hops: Vec<NextHop>,
-}
-
 /// Counts since the connection began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -193,23 +155,4 @@ impl MessageCounts {
         self.update += other.update;
         self.unknown += other.unknown;
     }
-}
-
-/// A VNI's table, as it is now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub struct TableInfo {
-    /// The virtual network.
-    pub vni: Vni,
-    /// Routes that somebody, this node included, announces.
-    pub routes: usize,
-    /// Their destinations; and those that are gone of which a subscriber is still to be told.
-    pub destinations: usize,
-    /// Peers that are told of its routes.
-    pub subscribers: usize,
-    /// Stands for the set of its routes. Two nodes, of whatever version, that hold the same routes have the same; two that
-    /// don't have the same by an accident of 1 in 2⁶⁴, or if somebody who may announce routes has made some up for that.
-    /// Without routes: 0.
-    pub digest: u64,
 }

@@ -12,7 +12,7 @@ use crate::rib::OriginId;
 use crate::{ConnId, Vni};
 
 /// Routes looked at in one slice: some tenths of a millisecond.
-const SLICE: usize = 4096;
+pub(super) const SLICE: usize = 4096;
 /// Received bytes that are met with one route more: an UPDATE has 20 at least, so that routes go faster than others come,
 /// and those who come and go in a hurry don't pile them up.
 const BYTES_PER_ROUTE: usize = 10;

@@ -1,16 +1,19 @@
 //! The limits on what peers may ask for: who is refused, and who has to go when all together hold too much.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::conn::Conn;
+use super::departed::DepartedClients;
 use super::jobs::Job;
+use super::owners::Origins;
 use super::timers::TimerKey;
 use super::{Action, Close, Node, Transition};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::Role;
-use crate::{CloseReason, ConnId, HostAddr, PeerLimit, SessionState};
+use crate::{Announcer, CloseReason, ConnId, HostAddr, PeerLimit, SessionState};
 
 /// Somebody who has a part of what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +61,11 @@ impl Node {
         conn.remote = Some(remote);
         self.conns.insert(id, conn);
         self.set_conn_timer(id);
+    }
+
+    /// Returns where an accepted or departed client comes from.
+    fn host_of(&self, origin: OriginId) -> Option<HostAddr> {
+        host_of(origin, &self.origins, &self.conns, &self.departed)
     }
 
     fn over(&self, limit: PeerLimit) -> CloseReason {
@@ -130,7 +138,7 @@ impl Node {
             }
         }
         for (origin, _) in self.departed.iter() {
-            if let Some(host) = self.rib.host(origin) {
+            if let Some(host) = self.host_of(origin) {
                 shares.entry(host).or_default().add(Holder::Departed(origin), part(&self.rib, Some(origin), None));
             }
         }
@@ -156,7 +164,8 @@ impl Node {
         if !self.jobs.is_empty() || !self.rib.has_crowd() {
             return;
         }
-        let crowders = self.rib.crowders();
+        let Self { rib, origins, conns, departed, .. } = self;
+        let crowders = rib.crowders(|origin| host_of(origin, origins, conns, departed));
         let conns = self.conns.values().filter(|conn| conn.origin.is_some_and(|origin| crowders.contains(&origin)));
         let departed = self.departed.iter().map(|(origin, _)| origin).filter(|origin| crowders.contains(origin));
         let conns = conns.map(|conn| Holder::Conn(conn.id));
@@ -203,7 +212,21 @@ impl Node {
 
     /// All routes of an accepted peer go.
     pub(super) fn leave(&mut self, origin: OriginId) {
+        self.origins.set(origin, Announcer::Departed);
         self.rib.leave(origin);
         self.jobs.push_back(Job::Sweep { origin, release: true });
+    }
+}
+
+fn host_of(
+    origin: OriginId,
+    origins: &Origins,
+    conns: &BTreeMap<ConnId, Box<Conn>>,
+    departed: &DepartedClients,
+) -> Option<HostAddr> {
+    match origins.get(origin) {
+        Announcer::Conn(id) => conns.get(&id)?.host(),
+        Announcer::Departed => departed.get(origin)?.remote.map(HostAddr::from),
+        Announcer::Local | Announcer::Peer(_) => None,
     }
 }

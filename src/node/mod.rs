@@ -12,6 +12,7 @@ mod limits;
 mod local;
 mod offences;
 mod output;
+mod owners;
 mod pace;
 mod peer;
 mod permits;
@@ -29,27 +30,29 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
-pub use info::{Announcer, Counters, Destination, MessageCounts, PeerInfo, SessionInfo, TableInfo};
+pub use info::{Counters, MessageCounts, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{
     Action, Actions, Close, Peer, Refusal, Refused, Reply, ShortRestartTime, Transition, Transmit, TransmitMode,
 };
 
 use crate::rib::Rib;
-pub use crate::rib::{Bookmark, Entry, Moved, ParseBookmarkError};
+pub use crate::rib::{Bookmark, Destination, Moved, ParseBookmarkError, TableInfo};
 use crate::session::Role;
 use crate::{
-    CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, HostAddr, Instant, PeerId, SessionState,
+    Announcer, CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, HostAddr, Instant, PeerId, SessionState,
     TransportEnd,
 };
 use clock::Clock;
 use conn::Conn;
 use departed::{Departed, DepartedClients};
 use jobs::Job;
+use owners::{Origins, Subscribers};
 use shared::Shared;
 use sources::Sources;
 use timers::{TimerKey, Timers};
 use totals::Totals;
+pub use view::Entry;
 
 /// A node of the route distribution system: a server, a client, or both.
 ///
@@ -72,6 +75,10 @@ pub struct Node {
     rib: Rib,
     /// This node's own routes, told to the servers that it dials.
     own: Rib,
+    /// Whose the ids of both are.
+    origins: Origins,
+    subscribers: Subscribers,
+    own_subscribers: Subscribers,
     /// The last look for a change ended before it found one; the next may.
     is_searching: bool,
     conns: BTreeMap<ConnId, Box<Conn>>,
@@ -135,6 +142,9 @@ impl Node {
             config,
             rib,
             own,
+            origins: Origins::new(),
+            subscribers: Subscribers::default(),
+            own_subscribers: Subscribers::default(),
             is_searching: false,
             conns: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -187,10 +197,6 @@ impl Node {
         if self.dirty_since.is_none() && (self.rib.is_dirty() || self.own.is_dirty()) {
             self.dirty_since = Some(self.clock.now());
         }
-        let slow = self.rib.too_slow().into_iter().chain(self.own.too_slow());
-        for conn in slow {
-            self.close(conn, CloseReason::TooSlow, Some(Close::Now));
-        }
         core::mem::take(&mut self.actions)
     }
 
@@ -201,6 +207,8 @@ impl Node {
             || self.rib.is_dirty()
             || self.own.is_dirty()
             || self.rib.has_crowd()
+            || self.rib.needs_maintenance()
+            || self.own.needs_maintenance()
             || self.is_searching;
         if is_busy { Some(self.clock.now()) } else { self.timers.next() }
     }
@@ -219,7 +227,20 @@ impl Node {
             }
         }
         self.run_jobs();
+        self.maintain();
         self.thin_crowds();
+    }
+
+    /// Does a slice of the tables' own work, and closes the connections of subscribers that are too slow.
+    fn maintain(&mut self) {
+        let mut budget = jobs::SLICE;
+        let slow = self.rib.maintain(&mut budget);
+        let slow: alloc::vec::Vec<_> = slow.into_iter().filter_map(|id| self.subscribers.get(id)).collect();
+        let own = self.own.maintain(&mut budget);
+        let own = own.into_iter().filter_map(|id| self.own_subscribers.get(id));
+        for conn in slow.into_iter().chain(own.collect::<alloc::vec::Vec<_>>()) {
+            self.close(conn, CloseReason::TooSlow, Some(Close::Now));
+        }
     }
 
     fn conn_due(&mut self, id: ConnId) {
@@ -333,6 +354,7 @@ impl Node {
             self.timers.once(TimerKey::Grace(origin), until);
             let (remote, names) = (conn.remote, conn.names.clone());
             let client = self.departed.insert(origin, Departed { until, remote, names });
+            self.origins.set(origin, Announcer::Departed);
             self.rib.depart(origin, client);
             if conn.policy != self.policies {
                 self.filter(origin, held);

@@ -123,7 +123,7 @@ impl Node {
 
     /// All that an origin announces is allowed now.
     pub(super) fn filtered(&mut self, filter: &Filter) {
-        let conn = match self.rib.owner(filter.origin) {
+        let conn = match self.origins.get(filter.origin) {
             Announcer::Conn(id) => self.conns.get_mut(&id),
             _ => None,
         };

@@ -9,7 +9,7 @@ use super::{Close, Node, Refused};
 use crate::rib::Viewer;
 use crate::session::{Role, Step};
 use crate::wire::Hello;
-use crate::{CloseReason, ConnId, SessionState, Vni};
+use crate::{Announcer, CloseReason, ConnId, SessionState, Vni};
 
 impl Node {
     /// A function of its own, for decoding wants all registers: as a part of `handle_input` an UPDATE takes 15 instructions more.
@@ -75,10 +75,13 @@ impl Node {
         match conn.peer {
             None => {
                 let successor_of = self.departed.keys_of(conn.names.as_deref(), conn.remote);
-                let origin = self.rib.add_origin(hello.is_server, id, conn.host(), successor_of);
+                let origin = self.rib.add_origin(hello.is_server, successor_of);
+                self.origins.set(origin, Announcer::Conn(id));
                 let viewer = if hello.is_server { Viewer::Server } else { Viewer::Client(self.rib.key(origin)) };
                 conn.origin = Some(origin);
-                conn.subscriber = Some(self.rib.add_subscriber(viewer, Some(id)));
+                let subscriber = self.rib.add_subscriber(viewer);
+                self.subscribers.set(subscriber, id);
+                conn.subscriber = Some(subscriber);
                 if hello.ordered {
                     // Ahead of routes, though answers to this peer are not: it takes none before.
                     conn.first_answer_due = true;
@@ -90,7 +93,8 @@ impl Node {
             }
             Some(peer) => {
                 conn.upstream = Some(Upstream::new(self.rib.wanted()).into());
-                let subscriber = self.own.add_subscriber(Viewer::ANYBODY, Some(id));
+                let subscriber = self.own.add_subscriber(Viewer::ANYBODY);
+                self.own_subscribers.set(subscriber, id);
                 let vnis: alloc::vec::Vec<Vni> = self.own.vnis().collect();
                 for vni in vnis {
                     self.own.subscribe(subscriber, vni);

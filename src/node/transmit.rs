@@ -1,6 +1,8 @@
 //! What goes out on a connection next: handshake and KEEPALIVEs, subscriptions, routes; whole frames within a budget of
 //! bytes, in the order and the portions that the far end can take.
 
+use core::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
@@ -130,14 +132,16 @@ impl Node {
     /// Subscribers of what has changed have something to be sent.
     pub(super) fn wake(&mut self) {
         let since = self.dirty_since.take().unwrap_or(self.clock.now());
-        let Self { rib, own, conns, ready, .. } = self;
-        let mut ready = |id: ConnId| {
-            if let Some(conn) = conns.get_mut(&id) {
+        let stamp = stamp(since);
+        let Self { rib, own, subscribers, own_subscribers, conns, ready, .. } = self;
+        let mut ready = |id: Option<ConnId>| {
+            if let Some(conn) = id.and_then(|id| conns.get_mut(&id)) {
                 conn.mark_ready(ready);
             }
         };
-        rib.wake(since, &mut ready);
-        own.wake(since, &mut ready);
+        let mut budget = STEPS;
+        rib.wake(stamp, &mut budget, |id| ready(subscribers.get(id)));
+        own.wake(stamp, &mut budget, |id| ready(own_subscribers.get(id)));
     }
 
     fn build(&mut self, id: ConnId, steps: &mut usize) -> Option<Transmit> {
@@ -325,6 +329,11 @@ impl Node {
     }
 }
 
+/// Returns a time as the table carries it: nanoseconds since the driver's epoch, which last for 584 years.
+fn stamp(at: Instant) -> u64 {
+    u64::try_from(at.since_epoch().as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn order(conn: &Conn) -> Order {
     if conn.session.is_ordered() { Order::AdditionsFirst } else { Order::RemovalsFirst }
 }
@@ -373,7 +382,7 @@ impl Routes<'_> {
                 }
             };
             if let Some(since) = rib.advance(id, pending, &chunk.walked) {
-                convergence.observe(now.saturating_since(since));
+                convergence.observe(Duration::from_nanos(stamp(*now) - since));
             }
             if !chunk.bytes.is_empty() {
                 return Some(chunk);

@@ -1,9 +1,31 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
-use super::{Announcer, Bookmark, Counters, Destination, Entry, Moved, Node, PeerInfo, SessionInfo, TableInfo};
-use crate::rib::{OriginId, Viewer};
+use super::{Bookmark, Counters, Destination, Moved, Node, PeerInfo, SessionInfo, TableInfo};
+use crate::rib::{self, OriginId, Viewer};
 use crate::session::Role;
-use crate::{CloseKind, Config, Histogram, HostAddr, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni};
+use crate::{
+    Announcer, CloseKind, Config, Histogram, HostAddr, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni,
+};
+
+/// A destination as it is looked at, by [`Node::walk`].
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    entry: rib::Entry<'a>,
+    node: &'a Node,
+}
+
+impl<'a> Entry<'a> {
+    /// Returns the destination.
+    pub fn prefix(&self) -> &'a Prefix {
+        self.entry.prefix()
+    }
+
+    /// Returns its next hops that are announced, at least one, each with who announces it.
+    pub fn next_hops(&self) -> impl Iterator<Item = (&'a NextHop, impl Iterator<Item = Announcer> + 'a)> + 'a {
+        let node = self.node;
+        self.entry.next_hops().map(|(next_hop, origins)| (next_hop, origins.map(|origin| node.origins.get(origin))))
+    }
+}
 
 impl Node {
     /// The settings.
@@ -185,7 +207,7 @@ impl Node {
 
     /// Who announces a route.
     pub fn announcers(&self, route: &Route) -> impl Iterator<Item = Announcer> + '_ {
-        self.rib.announcers(route).map(|origin| self.rib.owner(origin))
+        self.rib.announcers(route).map(|origin| self.origins.get(origin))
     }
 
     /// The tables in use, those without a route but with a subscriber among them, from place `from` on, in no particular order;
@@ -208,7 +230,8 @@ impl Node {
     /// If the table was rearranged since the bookmark was made, which happens when it has shrunk to a fraction: the places of
     /// destinations that were not seen yet are not known any more.
     pub fn walk(&self, vni: Vni, from: Bookmark) -> Result<impl Iterator<Item = (Bookmark, Entry<'_>)>, Moved> {
-        self.rib.entries(vni, from)
+        let entries = self.rib.entries(vni, from)?;
+        Ok(entries.map(|(behind, entry)| (behind, Entry { entry, node: self })))
     }
 
     /// The routes of a VNI as [`poll_change`](Self::poll_change) tells them: those that others announce and this node

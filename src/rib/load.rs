@@ -5,7 +5,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use super::announcers::Announced;
 use super::table::TableId;
 use super::{OriginId, Rib};
-use crate::HostAddr;
 
 /// Announcers of a route that are looked at when a destination has too many: any of them will do, and there may be thousands.
 const SAMPLE: usize = 4;
@@ -73,7 +72,6 @@ impl Rib {
     /// The origin's session is over, and all its routes are to be swept.
     pub(crate) fn leave(&mut self, id: OriginId) {
         self.mark_stale(id);
-        self.orphan(id);
         self.departed.remove(&id);
         let origin = &mut self.origins[id.0];
         if origin.standing == Standing::Peer {
@@ -97,9 +95,10 @@ impl Rib {
         !self.crowds.is_empty()
     }
 
-    /// Of a destination that has too many, and of the address that announces the most of them, some peers: as many as a bounded
-    /// look finds. To be called while nothing is being swept, until there is no such destination.
-    pub(crate) fn crowders(&mut self) -> BTreeSet<OriginId> {
+    /// Of a destination that has too many, and of the group that announces the most of them, some peers: as many as a bounded
+    /// look finds. `group` says to which group an accepted peer belongs. To be called while nothing is being swept, until there is
+    /// no such destination.
+    pub(crate) fn crowders<G: Ord>(&mut self, group: impl Fn(OriginId) -> G) -> BTreeSet<OriginId> {
         let mut steps = 0;
         while let Some(&(table, dest)) = self.crowds.first()
             && steps < STEPS
@@ -113,21 +112,21 @@ impl Rib {
                 let peers = all.filter(|id| self.origins[id.0].standing == Standing::Peer);
                 peers.take(SAMPLE).collect::<smallvec::SmallVec<[OriginId; SAMPLE]>>()
             };
-            let mut by_host = BTreeMap::<Option<HostAddr>, usize>::new();
+            let mut by_group = BTreeMap::<G, usize>::new();
             let mut held = 0;
             for announcers in hops() {
                 steps += 1;
                 let peers = peers(announcers);
                 held += usize::from(!peers.is_empty());
                 for peer in peers {
-                    *by_host.entry(self.host(peer)).or_default() += 1;
+                    *by_group.entry(group(peer)).or_default() += 1;
                 }
             }
-            let heaviest = by_host.into_iter().max_by_key(|&(_, hops)| hops);
+            let heaviest = by_group.into_iter().max_by_key(|&(_, hops)| hops);
             if held > self.next_hops_max
-                && let Some((host, _)) = heaviest
+                && let Some((heaviest, _)) = heaviest
             {
-                return hops().flat_map(peers).filter(|id| self.host(*id) == host).collect();
+                return hops().flat_map(peers).filter(|id| group(*id) == heaviest).collect();
             }
             // It has lost them again.
             steps += 1;

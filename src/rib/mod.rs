@@ -37,11 +37,12 @@ pub(crate) use cursor::Position;
 pub(crate) use origin::{ClientKey, OriginId};
 pub(crate) use subscriber::SubscriberId;
 pub(crate) use table::{TableId, TableVersion};
-pub use view::Entry;
+pub(crate) use view::Entry;
+pub use view::{Destination, TableInfo};
 pub(crate) use visibility::Viewer;
 pub(crate) use walk::{Change, Order, Sink, Walked};
 
-use crate::{Announcer, Vni};
+use crate::Vni;
 use intern::NextHops;
 use load::Standing;
 use origin::Origin;
@@ -115,7 +116,7 @@ impl Rib {
             tombstones: 0,
             next_census: subscriber::HELD_BACK,
         };
-        let local = rib.insert_origin(false, Announcer::Local, Standing::Apart);
+        let local = rib.insert_origin(false, Standing::Apart);
         debug_assert_eq!(local, OriginId::LOCAL);
         rib
     }

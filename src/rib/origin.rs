@@ -12,7 +12,7 @@ use super::digest;
 use super::load::Standing;
 use super::table::{Hop, TableId};
 use super::visibility::{self, Visibility};
-use crate::{Announcer, ConnId, HostAddr, PeerId, Route, Vni};
+use crate::{Route, Vni};
 
 /// An origin's number, while it has routes or a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,6 +25,11 @@ impl OriginId {
     #[cfg(test)]
     pub(crate) const fn from_number(n: u32) -> Self {
         Self(n)
+    }
+
+    /// Returns the number as an index. Numbers are small: one that is free is used again.
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -54,13 +59,9 @@ pub(super) struct Origin {
     pub(super) key: u64,
     /// Whether it listens itself.
     is_server: bool,
-    /// Who it is.
-    pub(super) owner: Announcer,
     /// Whether it is a server that this node dials, over all its sessions.
     pub(super) is_dialled: bool,
     pub(super) standing: Standing,
-    /// The address that it comes from, if it was accepted.
-    pub(super) host: Option<HostAddr>,
     /// The departed clients that it may be: it takes a retained route of theirs over when it announces it.
     pub(super) successor_of: SmallVec<[ClientKey; 2]>,
     /// The first `stale` of them are left from a session that is over.
@@ -77,23 +78,11 @@ pub(super) struct Origin {
 }
 
 impl Rib {
-    /// Adds a session that announces. `is_server`: it listens itself. `successor_of`: the departed clients that it may be.
-    pub(crate) fn add_origin(
-        &mut self,
-        is_server: bool,
-        conn: ConnId,
-        host: Option<HostAddr>,
-        successor_of: SmallVec<[ClientKey; 2]>,
-    ) -> OriginId {
-        let id = self.insert_origin(is_server, Announcer::Conn(conn), Standing::Peer);
-        let origin = &mut self.origins[id.0];
-        (origin.host, origin.successor_of) = (host, successor_of);
+    /// Adds an accepted peer. `is_server`: it listens itself. `successor_of`: the departed clients that it may be.
+    pub(crate) fn add_origin(&mut self, is_server: bool, successor_of: SmallVec<[ClientKey; 2]>) -> OriginId {
+        let id = self.insert_origin(is_server, Standing::Peer);
+        self.origins[id.0].successor_of = successor_of;
         id
-    }
-
-    /// Where an accepted peer comes from.
-    pub(crate) fn host(&self, id: OriginId) -> Option<HostAddr> {
-        self.origins[id.0].host
     }
 
     /// From now on, before it announces anything, `take_table` may be asked of it.
@@ -101,20 +90,20 @@ impl Rib {
         self.origins[id.0].by_table = Some(ByTable::default());
     }
 
-    /// A server that this node dials.
-    pub(crate) fn add_dialled_origin(&mut self, peer: PeerId) -> OriginId {
-        self.insert_origin(true, Announcer::Peer(peer), Standing::Apart)
+    /// Adds a server that this node dials.
+    pub(crate) fn add_dialled_origin(&mut self) -> OriginId {
+        let id = self.insert_origin(true, Standing::Apart);
+        self.origins[id.0].is_dialled = true;
+        id
     }
 
-    pub(super) fn insert_origin(&mut self, is_server: bool, owner: Announcer, standing: Standing) -> OriginId {
+    pub(super) fn insert_origin(&mut self, is_server: bool, standing: Standing) -> OriginId {
         let key = self.new_key();
         let origin = Origin {
             key,
             is_server,
-            owner,
-            is_dialled: matches!(owner, Announcer::Peer(_)),
+            is_dialled: false,
             standing,
-            host: None,
             successor_of: SmallVec::new(),
             routes: Vec::new(),
             stale: 0,
@@ -137,16 +126,6 @@ impl Rib {
         self.origins[id.0].key
     }
 
-    /// Who an origin is.
-    pub(crate) fn owner(&self, id: OriginId) -> Announcer {
-        self.origins[id.0].owner
-    }
-
-    /// Whose routes these were is gone.
-    pub(crate) fn orphan(&mut self, id: OriginId) {
-        self.origins[id.0].owner = Announcer::Departed;
-    }
-
     pub(crate) fn route_count(&self, id: OriginId) -> usize {
         self.origins[id.0].routes.len()
     }
@@ -166,7 +145,6 @@ impl Rib {
     /// Like `mark_stale`, and sessions of this client from now on that announce one of the routes take it over.
     pub(crate) fn depart(&mut self, id: OriginId, client: ClientKey) {
         self.mark_stale(id);
-        self.orphan(id);
         self.origins[id.0].departed = Some(Departure { client, at: self.next_key });
         self.departed.insert(id);
     }

@@ -1,14 +1,15 @@
 //! Who is told of routes (Adj-RIB-Out): a cursor for each VNI, and which of them have something left to walk.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::vec::Vec;
+
+use smallvec::SmallVec;
 
 use super::Rib;
 use super::cursor::Position;
 use super::table::{NIL, TableId, TableVersion};
 use super::visibility::Viewer;
 use super::walk::Walked;
-use crate::{ConnId, Instant, Vni};
+use crate::Vni;
 
 /// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes, now or when it was up to date last:
 /// that all of them go at once doesn't make it slow.
@@ -18,11 +19,16 @@ pub(super) const HELD_BACK: usize = 65_536;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct SubscriberId(u32);
 
+impl SubscriberId {
+    /// Returns the number as an index. Numbers are small: one that is free is used again.
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Subscriber {
     viewer: Viewer,
-    /// Whose it is.
-    conn: Option<ConnId>,
     cursors: BTreeMap<Vni, (TableId, u32)>,
     /// VNIs with something to walk. May name one that is not subscribed to any more.
     pending: VecDeque<Vni>,
@@ -43,8 +49,8 @@ pub(super) struct Cursor {
     number: u64,
     /// The table's routes when it last stood at the tail, or began.
     live: usize,
-    /// When that happened which it was woken for; `None`: it subscribed.
-    woken: Option<Instant>,
+    /// The stamp of the `wake` that woke it; `None`: it subscribed.
+    woken: Option<u64>,
 }
 
 impl Cursor {
@@ -62,10 +68,9 @@ pub(crate) struct Pending {
 }
 
 impl Rib {
-    pub(crate) fn add_subscriber(&mut self, viewer: Viewer, conn: Option<ConnId>) -> SubscriberId {
+    pub(crate) fn add_subscriber(&mut self, viewer: Viewer) -> SubscriberId {
         let id = SubscriberId(self.subscribers.insert(Subscriber {
             viewer,
-            conn,
             cursors: BTreeMap::new(),
             pending: VecDeque::new(),
             unsynced: BTreeSet::new(),
@@ -176,20 +181,19 @@ impl Rib {
         !self.dirty.is_empty()
     }
 
-    /// Wakes the sleepers in the tables that changed, the first at `since`, and names the connections that have something to
-    /// walk now.
-    pub(crate) fn wake(&mut self, since: Instant, mut ready: impl FnMut(ConnId)) {
+    /// Unparks the cursors in the tables that changed, within `budget`, and passes each subscriber that has something to walk now to
+    /// `ready`. [`is_dirty`](Self::is_dirty) says whether there is more to do.
+    /// [`advance`](Self::advance) returns the `stamp`, whose meaning is the caller's business, when such a subscriber has caught up.
+    pub(crate) fn wake(&mut self, stamp: u64, budget: &mut usize, mut ready: impl FnMut(SubscriberId)) {
         for id in core::mem::take(&mut self.dirty) {
             let table = &mut self.tables[id.0];
             table.is_dirty = false;
             for cursor in core::mem::take(&mut table.asleep) {
                 let Cursor { subscriber, ref mut bed, ref mut woken, .. } = table.cursors[cursor];
-                (*bed, *woken) = (NIL, Some(since));
-                let subscriber = &mut self.subscribers[subscriber];
-                subscriber.pending.push_back(table.vni);
-                if let Some(conn) = subscriber.conn {
-                    ready(conn);
-                }
+                *budget = budget.saturating_sub(1);
+                (*bed, *woken) = (NIL, Some(stamp));
+                self.subscribers[subscriber].pending.push_back(table.vni);
+                ready(SubscriberId(subscriber));
             }
             self.trim(id);
         }
@@ -223,9 +227,9 @@ impl Rib {
         self.tables[table.0].version()
     }
 
-    /// The walk is done, as far as `walked`. Other VNIs of the subscriber come first now. Since when that was to be told of which
-    /// the last has been told now.
-    pub(crate) fn advance(&mut self, id: SubscriberId, pending: Pending, walked: &Walked) -> Option<Instant> {
+    /// Notes that a walk is done, as far as `walked`. Other VNIs of the subscriber come first now. Returns the stamp of the
+    /// [`wake`](Self::wake) that unparked the cursor, if the cursor has caught up now.
+    pub(crate) fn advance(&mut self, id: SubscriberId, pending: Pending, walked: &Walked) -> Option<u64> {
         let (table, subscriber) = (&mut self.tables[pending.table.0], &mut self.subscribers[id.0]);
         subscriber.pending.pop_front();
         table.frontier = table.frontier.max(walked.furthest);
@@ -264,16 +268,23 @@ impl Rib {
         self.next_census = self.next_census.min(self.tombstones + self.tombstones / 8).max(HELD_BACK);
     }
 
-    /// The subscribers that hold back more tombstones than they may. Empty, and quick, unless tombstones pile up.
-    pub(crate) fn too_slow(&mut self) -> Vec<ConnId> {
-        let mut slow = Vec::new();
+    /// Whether there is work for [`maintain`](Self::maintain).
+    pub(crate) fn needs_maintenance(&self) -> bool {
+        self.tombstones >= self.next_census
+    }
+
+    /// Does a slice of the table's own work, within `budget`. Returns subscribers that are too slow: they hold back more
+    /// tombstones than they may, and the caller is to remove them.
+    pub(crate) fn maintain(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
+        let mut slow = SmallVec::new();
         if self.tombstones < self.next_census {
             return slow;
         }
+        *budget = budget.saturating_sub(1);
         for table in self.tables.iter_mut() {
             table.tidy();
         }
-        for subscriber in self.subscribers.iter() {
+        for (id, subscriber) in (0..).zip(self.subscribers.iter()) {
             let (mut held_back, mut live) = (0, 0);
             for &(table, cursor) in subscriber.cursors.values() {
                 let table = &self.tables[table.0];
@@ -283,7 +294,7 @@ impl Rib {
                 held_back += table.dead_after(passed);
             }
             if held_back > live + HELD_BACK {
-                slow.extend(subscriber.conn);
+                slow.push(SubscriberId(id));
             }
         }
         // Closing them frees what they hold back.

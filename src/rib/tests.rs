@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::{Announcer, ConnId, Instant, NextHop, Prefix, Route};
+use crate::{NextHop, Prefix, Route};
 use sinks::{Heard, Told};
 
 const PEERS: usize = 4;
@@ -96,7 +96,7 @@ impl World {
     fn new(prompt: bool) -> Self {
         let mut rib = Rib::new(7, CROWD);
         let origins: Vec<_> = (0..PEERS).map(|p| add_origin(&mut rib, p)).collect();
-        let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p), None)).collect();
+        let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p))).collect();
         let told = alloc::vec![BTreeSet::new(); PEERS];
         let (announced, taken, own, embedder, again) = Default::default();
         Self { rib, origins, subscribers, announced, taken, told, own, embedder, again, prompt }
@@ -139,7 +139,7 @@ impl World {
     }
 
     fn pull(&mut self, peer: usize, room: usize, gapless: Option<BTreeMap<(Vni, Prefix), bool>>) {
-        self.rib.wake(Instant::EPOCH, |_| {});
+        self.rib.wake(0, &mut usize::MAX.clone(), |_| {});
         let id = self.subscribers[peer];
         let mut sink = Told { routes: &mut self.told[peer], room, prompt: self.prompt, gapless };
         let order = if peer.is_multiple_of(2) { Order::AdditionsFirst } else { Order::RemovalsFirst };
@@ -208,7 +208,7 @@ impl World {
                 self.told[p].clear();
                 self.origins[p] = add_origin(&mut self.rib, p);
                 let viewer = viewer(&self.rib, &self.origins, p);
-                self.subscribers[p] = self.rib.add_subscriber(viewer, None);
+                self.subscribers[p] = self.rib.add_subscriber(viewer);
             }
         }
         for p in 0..PEERS {
@@ -220,12 +220,12 @@ impl World {
     /// What is seen from outside: routes with their announcers, their number, and what stands for all of them.
     fn check_looks(&self) {
         for vni in [Vni(0), Vni(1)] {
-            let mut routes = BTreeMap::<Route, BTreeSet<Announcer>>::new();
+            let mut routes = BTreeMap::<Route, BTreeSet<OriginId>>::new();
             for (peer, route) in self.announced.iter().filter(|(_, route)| route.vni == vni) {
-                routes.entry(*route).or_default().insert(self.rib.owner(self.origins[*peer]));
+                routes.entry(*route).or_default().insert(self.origins[*peer]);
             }
             for route in self.own.iter().filter(|route| route.vni == vni) {
-                routes.entry(*route).or_default().insert(Announcer::Local);
+                routes.entry(*route).or_default().insert(OriginId::LOCAL);
             }
             let number = |route: &Route| digest::of_route(&route.prefix, digest::of_next_hop(&route.next_hop));
             let digest = routes.keys().map(number).fold(0, u64::wrapping_add);
@@ -275,7 +275,7 @@ impl World {
             self.pull(peer, usize::MAX, None);
             assert_eq!(self.told[peer], self.view(peer), "peer {peer}");
         }
-        self.rib.wake(Instant::EPOCH, |_| {});
+        self.rib.wake(0, &mut usize::MAX.clone(), |_| {});
         assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
         // The embedder has not read, and yet nothing is kept but what it was told.
         let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| *route).chain(self.own.clone()).collect();
@@ -322,7 +322,7 @@ fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, or
 }
 
 fn add_origin(rib: &mut Rib, peer: usize) -> OriginId {
-    let id = rib.add_origin(SERVERS[peer], ConnId::accepted(peer as u64), None, SmallVec::new());
+    let id = rib.add_origin(SERVERS[peer], SmallVec::new());
     if IS_LEGACY[peer] {
         rib.keep_by_table(id);
     }

@@ -7,11 +7,40 @@ use super::bookmark::{Bookmark, Moved};
 use super::origin::OriginId;
 use super::table::Table;
 use super::visibility::{Viewer, Visibility};
-use crate::{Announcer, Destination, NextHop, Prefix, Route, TableInfo, Vni};
+use crate::{NextHop, Prefix, Route, Vni};
 
-/// A destination as it is looked at, by [`Node::walk`](crate::Node::walk).
+/// A destination and where it is: all next hops that somebody, this node included, announces.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Destination {
+    /// The destination.
+    pub prefix: Prefix,
+    /// Its next hops; at least one.
+    pub next_hops: Vec<NextHop>,
+}
+
+/// A VNI's table, as it is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct TableInfo {
+    /// The virtual network.
+    pub vni: Vni,
+    /// Routes that somebody, this node included, announces.
+    pub routes: usize,
+    /// Their destinations; and those that are gone of which a subscriber is still to be told.
+    pub destinations: usize,
+    /// Peers that are told of its routes.
+    pub subscribers: usize,
+    /// Stands for the set of its routes. Two nodes, of whatever version, that hold the same routes have the same; two that
+    /// don't have the same by an accident of 1 in 2⁶⁴, or if somebody who may announce routes has made some up for that.
+    /// Without routes: 0.
+    pub digest: u64,
+}
+
+/// A destination as it is looked at, by [`Rib::entries`].
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     rib: &'a Rib,
     table: &'a Table,
     dest: u32,
@@ -19,16 +48,16 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The destination.
-    pub fn prefix(&self) -> &'a Prefix {
+    pub(crate) fn prefix(&self) -> &'a Prefix {
         &self.table.dest(self.dest).prefix
     }
 
-    /// Its next hops that somebody announces, at least one, each with who does.
-    pub fn next_hops(&self) -> impl Iterator<Item = (&'a NextHop, impl Iterator<Item = Announcer> + 'a)> + 'a {
+    /// Its next hops that somebody announces, at least one, each with the origins that do.
+    pub(crate) fn next_hops(&self) -> impl Iterator<Item = (&'a NextHop, impl Iterator<Item = OriginId> + 'a)> + 'a {
         let Self { rib, table, dest } = *self;
         rib.announced(table, dest).map(move |(id, next_hop)| {
             let announcers = table.announcers(id).iter();
-            (next_hop, announcers.map(move |announced| rib.origins[announced.origin].owner))
+            (next_hop, announcers.map(move |announced| OriginId(announced.origin)))
         })
     }
 }

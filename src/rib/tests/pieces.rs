@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_table_is_looked_at_in_pieces_until_it_is_rearranged() {
     let mut rib = Rib::new(7, usize::MAX);
-    let origin = rib.add_origin(false, ConnId::accepted(0), None, SmallVec::new());
+    let origin = rib.add_origin(false, SmallVec::new());
     let routes: Vec<_> = (0..100).map(|dest| route(1, dest, 0)).collect();
     for route in &routes {
         rib.announce(origin, route);
@@ -26,7 +26,7 @@ fn a_table_is_looked_at_in_pieces_until_it_is_rearranged() {
     assert!(routes.iter().all(|route| seen.contains(&route.prefix)));
 
     rib.withdraw(origin, &routes[3]);
-    rib.wake(Instant::EPOCH, |_| {});
+    rib.wake(0, &mut usize::MAX.clone(), |_| {});
     assert_eq!(rib.entries(Vni(1), bookmark).err(), Some(Moved), "tests compact at every chance");
     assert_eq!(rib.entries(Vni(1), Bookmark::default()).unwrap().count(), 100);
     assert_eq!(rib.entries(Vni(2), bookmark).unwrap().count(), 0, "no table, no places");

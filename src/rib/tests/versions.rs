@@ -7,7 +7,7 @@ use super::*;
 fn tables_that_come_and_go_use_up_one_number_each() {
     const TABLES: u64 = 1000;
     let mut rib = Rib::new(7, usize::MAX);
-    let subscriber = rib.add_subscriber(Viewer::ANYBODY, None);
+    let subscriber = rib.add_subscriber(Viewer::ANYBODY);
     for _ in 0..TABLES {
         rib.subscribe(subscriber, Vni(1));
         rib.unsubscribe(subscriber, Vni(1));
@@ -21,8 +21,8 @@ fn tables_that_come_and_go_use_up_one_number_each() {
 #[test]
 fn no_two_tables_and_no_two_states_of_a_table_have_the_same_version() {
     let mut rib = Rib::new(7, usize::MAX);
-    let origin = rib.add_origin(false, ConnId::accepted(0), None, SmallVec::new());
-    let subscriber = rib.add_subscriber(Viewer::ANYBODY, None);
+    let origin = rib.add_origin(false, SmallVec::new());
+    let subscriber = rib.add_subscriber(Viewer::ANYBODY);
     let mut seen = Vec::new();
     let mut see = |rib: &Rib| {
         let version = rib.version(rib.by_vni[&Vni(1)]);
@@ -40,7 +40,7 @@ fn no_two_tables_and_no_two_states_of_a_table_have_the_same_version() {
         for hop in 0..dest {
             rib.withdraw(origin, &route(1, dest, hop));
             see(&rib);
-            rib.wake(Instant::EPOCH, |_| {});
+            rib.wake(0, &mut usize::MAX.clone(), |_| {});
         }
         rib.unsubscribe(subscriber, Vni(1));
         assert!(rib.by_vni.is_empty());
