@@ -2,6 +2,8 @@
 //! shows. Each of the cases (`common/case.rs`) runs twice under valgrind's callgrind, whole and only up to what is to be
 //! measured; the difference is compared with the bound in `instructions.txt`. Hash maps are seeded by the config.
 //!
+//! And how many the longest single call takes in situations in which there is much to do (`common/calls.rs`): work per call is bounded.
+//!
 //! `cargo bench --bench instructions`, with a part of a case's name behind `--` for some; `-- --renew` writes the bounds anew,
 //! 10 % over what is measured. Without valgrind it is skipped. `-- --test` only says whether each case has a bound.
 //!
@@ -11,12 +13,15 @@
 use std::process::ExitCode;
 
 mod common;
-use common::case::{CASES, Case};
+use common::calls::SITUATIONS;
+use common::case::CASES;
 
 #[path = "instructions/bounds.rs"]
 mod bounds;
 #[path = "instructions/count.rs"]
 mod count;
+#[path = "instructions/longest.rs"]
+mod longest;
 use bounds::Bounds;
 use count::Counted;
 
@@ -32,6 +37,12 @@ fn main() -> ExitCode {
         // What runs under valgrind.
         return count::run(case, ROUTES, flag == "--whole");
     }
+    if let [flag, name] = &args[..]
+        && flag == "--longest"
+        && let Some(situation) = SITUATIONS.iter().find(|situation| situation.name == name)
+    {
+        return longest::run(situation);
+    }
     let part = args.iter().find(|arg| !arg.starts_with("--"));
     let bounds = Bounds::read();
     if has("--test") {
@@ -45,23 +56,32 @@ fn main() -> ExitCode {
         println!("skipped: the bounds are those of another kind of processor");
         return ExitCode::SUCCESS;
     }
+    let is_chosen = |name: &str| has("--renew") || part.is_none_or(|part| name.contains(part));
+    let hot = CASES.iter().filter(|case| is_chosen(case.name)).map(|case| {
+        let each = |all: u64| all.div_ceil((ROUTES * case.times) as u64);
+        (case.name, count::count(case).map(|counted| counted.map(each)))
+    });
+    let longest = SITUATIONS.iter().filter(|situation| is_chosen(situation.name));
+    let longest = longest.map(|situation| (situation.name, longest::count(situation)));
     let mut counts = Vec::new();
     let mut excess = 0;
-    println!("{ROUTES} routes; instructions per change, or per delivery, and their bound");
-    for case in CASES.iter().filter(|case| has("--renew") || part.is_none_or(|part| case.name.contains(part))) {
-        let each = match count::count(case) {
-            Ok(Counted::Instructions(all)) => all.div_ceil((ROUTES * case.times) as u64),
+    println!(
+        "{ROUTES} routes; instructions per change, or per delivery, and their bound; then those of the longest call"
+    );
+    for (name, counted) in hot.chain(longest) {
+        let count = match counted {
+            Ok(Counted::Instructions(count)) => count,
             Ok(Counted::NoValgrind) => {
                 println!("skipped: there is no valgrind");
                 return ExitCode::SUCCESS;
             }
             Err(why) => {
-                println!("{}: {why}", case.name);
+                println!("{name}: {why}");
                 return ExitCode::FAILURE;
             }
         };
-        counts.push((case.name, each));
-        excess += usize::from(!has("--renew") && !judge(case, each, bounds.of(case.name)));
+        counts.push((name, count));
+        excess += usize::from(!has("--renew") && !judge(name, count, bounds.of(name)));
     }
     if has("--renew") {
         bounds::write(&counts);
@@ -74,14 +94,14 @@ fn main() -> ExitCode {
 }
 
 /// Whether it is within the bound.
-fn judge(case: &Case, each: u64, bound: Option<u64>) -> bool {
+fn judge(name: &str, count: u64, bound: Option<u64>) -> bool {
     let (is_within, word) = match bound {
         None => (false, "FAILED: it has no bound"),
-        Some(bound) if each > bound => (false, "FAILED: more than the bound"),
-        Some(bound) if each * 5 < bound * 4 => (true, "a fifth below the bound and more: it may be lowered"),
+        Some(bound) if count > bound => (false, "FAILED: more than the bound"),
+        Some(bound) if count * 5 < bound * 4 => (true, "a fifth below the bound and more: it may be lowered"),
         Some(_) => (true, ""),
     };
     let bound = bound.map_or(String::from("-"), |bound| bound.to_string());
-    println!("{}", format!("{:<44} {each:>6} {bound:>6}  {word}", case.name).trim_end());
+    println!("{}", format!("{name:<50} {count:>9} {bound:>9}  {word}").trim_end());
     is_within
 }

@@ -11,6 +11,15 @@ pub(crate) enum Counted {
     NoValgrind,
 }
 
+impl Counted {
+    pub(crate) fn map(self, f: impl FnOnce(u64) -> u64) -> Self {
+        match self {
+            Self::Instructions(count) => Self::Instructions(f(count)),
+            Self::NoValgrind => Self::NoValgrind,
+        }
+    }
+}
+
 /// What the case takes beyond its preparation.
 pub(crate) fn count(case: &Case) -> Result<Counted, String> {
     let (whole, stage) = match (spawn("--whole", case), spawn("--stage", case)) {
