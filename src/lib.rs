@@ -148,6 +148,7 @@ mod rib;
 #[cfg(feature = "serde")]
 mod serde;
 mod session;
+mod splitmix;
 mod time;
 mod types;
 pub mod wire;
