@@ -133,6 +133,7 @@
 
 extern crate alloc;
 
+mod backoff;
 mod change;
 mod close;
 mod config;
@@ -153,6 +154,7 @@ mod time;
 mod types;
 pub mod wire;
 
+pub use backoff::Backoff;
 pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
