@@ -145,6 +145,7 @@ mod limits;
 mod node;
 mod policy;
 mod prefix;
+mod rate_limit;
 mod rib;
 #[cfg(feature = "serde")]
 mod serde;
@@ -172,5 +173,6 @@ pub use policy::{
     ParsePrefixSetError, ParseVniSetError, PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
+pub use rate_limit::RateLimit;
 pub use time::Instant;
 pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};
