@@ -141,7 +141,9 @@ mod error;
 pub mod fib;
 mod histogram;
 mod host;
+mod kind_set;
 mod limits;
+mod list;
 mod node;
 mod policy;
 mod prefix;
@@ -162,6 +164,7 @@ pub use config::{Config, ConfigError, Pacing};
 pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
 pub use histogram::Histogram;
 pub use host::HostAddr;
+pub use kind_set::{KindSet, ParseKindSetError};
 pub use limits::{Limits, PeerLimit};
 pub use node::{
     Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
@@ -169,8 +172,8 @@ pub use node::{
     Transition, Transmit, TransmitMode,
 };
 pub use policy::{
-    Denied, Grant, KindSet, NextHopSet, ParseKindSetError, ParsePeerNameError, ParsePeerPatternError,
-    ParsePrefixSetError, ParseVniSetError, PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
+    Denied, Grant, NextHopSet, ParsePeerNameError, ParsePeerPatternError, ParsePrefixSetError, ParseVniSetError,
+    PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use rate_limit::RateLimit;
