@@ -134,6 +134,7 @@
 extern crate alloc;
 
 mod announcer;
+mod backoff;
 mod change;
 mod close;
 mod config;
@@ -141,25 +142,31 @@ mod error;
 pub mod fib;
 mod histogram;
 mod host;
+mod kind_set;
 mod limits;
+mod list;
 mod node;
 mod policy;
 mod prefix;
+mod rate_limit;
 mod rib;
 #[cfg(feature = "serde")]
 mod serde;
 mod session;
+mod splitmix;
 mod time;
 mod types;
 pub mod wire;
 
 pub use announcer::Announcer;
+pub use backoff::Backoff;
 pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
 pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
 pub use histogram::Histogram;
 pub use host::HostAddr;
+pub use kind_set::{KindSet, ParseKindSetError};
 pub use limits::{Limits, PeerLimit};
 pub use node::{
     Action, Actions, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved, Node,
@@ -167,9 +174,10 @@ pub use node::{
     Transmit, TransmitMode,
 };
 pub use policy::{
-    Denied, Grant, KindSet, NextHopSet, ParseKindSetError, ParsePeerNameError, ParsePeerPatternError,
-    ParsePrefixSetError, ParseVniSetError, PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
+    Denied, Grant, NextHopSet, ParsePeerNameError, ParsePeerPatternError, ParsePrefixSetError, ParseVniSetError,
+    PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
+pub use rate_limit::RateLimit;
 pub use time::Instant;
 pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};

@@ -94,21 +94,13 @@ impl Prefix {
     /// ```
     #[must_use]
     pub fn network(&self) -> Self {
-        let mut octets = self.octets;
-        let len = usize::from(self.len);
-        for (n, octet) in octets.iter_mut().enumerate() {
-            *octet &= match len.saturating_sub(n * 8) {
-                bits @ 0..8 => !(0xff_u8 >> bits),
-                _ => 0xff,
-            };
-        }
-        Self { octets, ..*self }
+        Self { octets: network_bits(self.bits(), self.len).to_be_bytes(), ..*self }
     }
 
     /// Whether an address is in the network.
     pub fn contains(&self, addr: IpAddr) -> bool {
         let addr = Self::from(addr);
-        addr.is_v6 == self.is_v6 && Self { len: self.len, ..addr }.network() == self.network()
+        addr.is_v6 == self.is_v6 && network_bits(addr.bits() ^ self.bits(), self.len) == 0
     }
 
     /// Whether another prefix lies within this one, the whole of it. Host bits don't count.
@@ -144,6 +136,14 @@ impl Prefix {
     pub(crate) fn words(&self) -> (u64, u64, u16) {
         let bits = u128::from_le_bytes(self.octets);
         (bits as u64, (bits >> 64) as u64, u16::from(self.len) << 1 | u16::from(self.is_v6))
+    }
+}
+
+/// Returns the first `len` bits of an address and clears the others: all containment of prefixes is decided by it.
+pub(crate) const fn network_bits(bits: u128, len: u8) -> u128 {
+    match u128::MAX.checked_shl(128 - len as u32) {
+        Some(mask) => bits & mask,
+        None => 0,
     }
 }
 

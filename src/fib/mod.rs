@@ -40,7 +40,7 @@ use smallvec::SmallVec;
 
 pub use op::{Found, FoundObject, Leg, Legs, Notice, Op, OpError, OpErrorKind, Via};
 pub use report::{FibReport, FibStats};
-pub use settings::{ExcludedKinds, FibSettings, FibSettingsError};
+pub use settings::{FibSettings, FibSettingsError};
 
 use crate::{Instant, NextHopKind, Prefix, Route, RouteChange, Vni};
 use route::{Entry, Key};

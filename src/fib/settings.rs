@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-use crate::{NextHop, NextHopKind, Prefix, Vni};
+use crate::{KindSet, Prefix, Vni};
 
 /// The settings of a [`Fib`](super::Fib).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,8 +23,8 @@ pub struct FibSettings {
     pub nexthop_objects: bool,
     /// Install IPv4 destinations only.
     pub ipv4_only: bool,
-    /// Next hops that are not installed.
-    pub exclude: ExcludedKinds,
+    /// The kinds of next hops that are not installed. Default: none.
+    pub exclude: KindSet,
     /// Next hops in these networks get 99 times the weight of the others of the same destination.
     pub prefer: Vec<Prefix>,
     /// The shortest wait before a failed operation is tried again; doubled at each failure. Default 100 ms.
@@ -36,27 +36,6 @@ pub struct FibSettings {
     pub seed: u64,
 }
 
-/// Kinds of next hops, of which none is excluded by default.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct ExcludedKinds {
-    /// [`NextHopKind::Standard`].
-    pub standard: bool,
-    /// [`NextHopKind::Nat`].
-    pub nat: bool,
-    /// [`NextHopKind::LoadBalancer`].
-    pub load_balancer: bool,
-}
-
-impl ExcludedKinds {
-    pub(super) fn contains(self, hop: &NextHop) -> bool {
-        match hop.kind {
-            NextHopKind::Standard => self.standard,
-            NextHopKind::Nat { .. } => self.nat,
-            NextHopKind::LoadBalancer => self.load_balancer,
-        }
-    }
-}
-
 impl Default for FibSettings {
     fn default() -> Self {
         Self {
@@ -64,7 +43,7 @@ impl Default for FibSettings {
             ids: 2_000_000_000..=2_099_999_999,
             nexthop_objects: true,
             ipv4_only: false,
-            exclude: ExcludedKinds::default(),
+            exclude: KindSet::NONE,
             prefer: Vec::new(),
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(30),

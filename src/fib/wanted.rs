@@ -166,7 +166,7 @@ fn legs(key: &Key, sources: &[Source], is_own: bool, settings: &FibSettings) -> 
 /// tunnel over IPv6. An IPv4-mapped IPv6 address is its IPv4 address.
 pub(super) fn sources(hops: &[NextHop], settings: &FibSettings, mut refused: impl FnMut(Ipv4Addr)) -> Sources {
     let mut sources = Sources::new();
-    for hop in hops.iter().filter(|hop| !settings.exclude.contains(hop)) {
+    for hop in hops.iter().filter(|hop| !settings.exclude.contains(hop.kind)) {
         match hop.addr.to_canonical() {
             IpAddr::V6(addr) => {
                 let is_standard = hop.kind == NextHopKind::Standard;

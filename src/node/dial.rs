@@ -115,7 +115,7 @@ impl Node {
 
     /// A peer's connection is over. Its state from now on.
     pub(super) fn lost(&mut self, id: PeerId, conn: &Conn, reason: &CloseReason) -> SessionState {
-        let (now, chance, shutdown) = (self.clock.now(), self.next_random(), self.shutdown);
+        let (now, chance, shutdown) = (self.clock.now(), self.random.next(), self.shutdown);
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.conn = None;
         }

@@ -39,6 +39,7 @@ pub use output::{
 use crate::rib::Rib;
 pub use crate::rib::{Bookmark, Destination, Moved, ParseBookmarkError, TableInfo};
 use crate::session::Role;
+use crate::splitmix::SplitMix64;
 use crate::{
     Announcer, CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, HostAddr, Instant, PeerId, SessionState,
     TransportEnd,
@@ -109,7 +110,7 @@ pub struct Node {
     actions: Actions,
     next_conn: u64,
     next_peer: u32,
-    random: u64,
+    random: SplitMix64,
     is_listening: bool,
     /// The time of `warming` counts from here: since it began to listen, or last lost a client that may be back.
     warming_since: Option<Instant>,
@@ -137,7 +138,7 @@ impl Node {
         let (totals, removed) = (Totals::new(config.limits.connections), Totals::new(config.peers_max));
         Ok(Self {
             clock: Clock::new(now),
-            random: config.seed,
+            random: SplitMix64::new(config.seed),
             sources: Sources::new(&config.limits, now),
             config,
             rib,
@@ -385,14 +386,5 @@ impl Node {
         self.timers = Timers::default();
         self.jobs.clear();
         self.actions.push(Action::Terminated);
-    }
-
-    /// The next number of a sequence that the seed determines (splitmix64).
-    fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }

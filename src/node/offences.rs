@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::Instant;
+use crate::{Backoff, Instant};
 
 /// For the first offence.
 const FIRST: Duration = Duration::from_secs(1);
@@ -11,7 +11,7 @@ const FORGOTTEN: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Offences {
-    count: u32,
+    backoff: Backoff,
     last: Instant,
     until: Instant,
 }
@@ -20,10 +20,9 @@ impl Offences {
     /// One more. How long its author is kept away now, `most` at most.
     pub(super) fn again(&mut self, now: Instant, most: Duration) -> Duration {
         if self.are_forgotten(now) {
-            self.count = 0;
+            self.backoff.reset();
         }
-        let wait = FIRST.saturating_mul(1u32.checked_shl(self.count).unwrap_or(u32::MAX)).min(most);
-        self.count = (self.count + 1).min(31);
+        let wait = self.backoff.fail(FIRST..=most);
         (self.last, self.until) = (now, now + wait);
         wait
     }
@@ -34,7 +33,7 @@ impl Offences {
     }
 
     pub(super) fn are_forgotten(&self, now: Instant) -> bool {
-        self.count == 0 || (self.left(now).is_zero() && now.saturating_since(self.last) >= FORGOTTEN)
+        !self.backoff.has_failed() || (self.left(now).is_zero() && now.saturating_since(self.last) >= FORGOTTEN)
     }
 }
 

@@ -9,7 +9,7 @@ use super::stale::StaleTime;
 use super::timers::Timer;
 use super::totals::Total;
 use crate::rib::OriginId;
-use crate::{CloseReason, Config, ConnId, Instant};
+use crate::{Backoff, CloseReason, Config, ConnId, Instant};
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -22,8 +22,7 @@ pub(super) struct Peer {
     pub(super) timer: Timer,
     /// When to dial, if there is no connection.
     pub(super) dial_at: Option<Instant>,
-    /// Dials since the last session that lasted.
-    failures: u32,
+    backoff: Backoff,
     /// How often it has told more than is taken.
     pub(super) offences: Offences,
     pub(super) established_at: Option<Instant>,
@@ -50,7 +49,7 @@ impl Peer {
             last_conn: ConnId::dialled(0),
             timer: Timer::default(),
             dial_at: None,
-            failures: 0,
+            backoff: Backoff::default(),
             offences: Offences::default(),
             established_at: None,
             synced: false,
@@ -63,18 +62,14 @@ impl Peer {
         }
     }
 
-    /// A dial failed, or a session ended: how long to wait before the next dial. The first is tried at once; from then on the
-    /// wait doubles, less up to half of it by chance, until a session lasts.
-    pub(super) fn back_off(&mut self, now: Instant, config: &Config, chance: u64) -> Duration {
+    /// Returns how long to wait before the next dial, after a dial failed or a session ended. After a session that lasted,
+    /// the next dial is made at once; then the wait grows until another session lasts.
+    pub(super) fn back_off(&mut self, now: Instant, config: &Config, random: u64) -> Duration {
         if self.established_at.take().is_some_and(|at| now.saturating_since(at) >= config.backoff_reset) {
-            self.failures = 0;
+            self.backoff.reset();
             return Duration::ZERO;
         }
-        let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        self.failures = (self.failures + 1).min(31);
-        let wait = config.backoff_min.saturating_mul(factor).min(config.backoff_max);
-        let spared = wait.as_nanos() as u64 / 2;
-        wait - Duration::from_nanos(if spared == 0 { 0 } else { chance % spared })
+        self.backoff.fail_with_jitter(config.backoff_min..=config.backoff_max, random)
     }
 
     /// What it has counted until now.

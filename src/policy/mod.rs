@@ -1,6 +1,5 @@
 //! What peers may do: who they are, and which of their announcements and subscriptions are taken. Pure: no I/O, no time.
 
-mod kinds;
 mod name;
 mod next_hops;
 mod pattern;
@@ -15,10 +14,8 @@ mod vnis;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 
-pub use kinds::{KindSet, ParseKindSetError};
 pub use name::{ParsePeerNameError, PeerName};
 pub use next_hops::NextHopSet;
 pub use pattern::{ParsePeerPatternError, PeerPattern};
@@ -81,13 +78,4 @@ impl Policy {
         let rule = self.rules.iter().find(is_for)?;
         (!rule.allows_nothing()).then(|| Permit::new(rule.clone(), names, addr))
     }
-}
-
-/// Writes things one behind the other, as they are read.
-fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, things: impl IntoIterator<Item = T>) -> fmt::Result {
-    for (place, thing) in things.into_iter().enumerate() {
-        f.write_str(if place > 0 { ", " } else { "" })?;
-        thing.fmt(f)?;
-    }
-    Ok(())
 }

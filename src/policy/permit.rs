@@ -6,8 +6,8 @@ use core::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::{Grant, KindSet, PeerName, Rule};
-use crate::{NextHop, NextHopKind, Prefix, Route, Vni};
+use super::{Grant, PeerName, Rule};
+use crate::{KindSet, NextHop, NextHopKind, Prefix, Route, Vni};
 
 /// What one peer may do. Made by [`Policy::permit`](super::Policy::permit).
 #[derive(Clone, PartialEq, Eq, Debug)]

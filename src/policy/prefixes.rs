@@ -6,6 +6,8 @@ use core::net::IpAddr;
 use core::str::FromStr;
 
 use crate::Prefix;
+use crate::list::write_list;
+use crate::prefix::network_bits;
 
 /// All destinations that lie within one of some prefixes. What holds of a prefix holds of each address and each longer prefix
 /// in it; bits behind its length don't count. IPv4 and IPv6 are apart: an IPv4-mapped IPv6 prefix is one of IPv6, as it is on the
@@ -36,11 +38,11 @@ impl PrefixSet {
     /// Whether a destination lies within one of the prefixes, the whole of it.
     pub fn covers(&self, prefix: &Prefix) -> bool {
         let blocks = if prefix.is_ipv6() { &self.v6 } else { &self.v4 };
-        let bits = network(prefix.bits(), prefix.prefix_len());
+        let bits = network_bits(prefix.bits(), prefix.prefix_len());
         // No two of them overlap, so that only the last one that does not begin behind it can.
         let place = blocks.partition_point(|(start, _)| *start <= bits);
         let before = place.checked_sub(1).map(|before| blocks[before]);
-        before.is_some_and(|(start, len)| len <= prefix.prefix_len() && network(bits, len) == start)
+        before.is_some_and(|(start, len)| len <= prefix.prefix_len() && network_bits(bits, len) == start)
     }
 
     /// The same of an address.
@@ -67,25 +69,17 @@ impl PrefixSet {
     }
 }
 
-/// The first bits of an address.
-const fn network(bits: u128, len: u8) -> u128 {
-    match u128::MAX.checked_shl(128 - len as u32) {
-        Some(mask) => bits & mask,
-        None => 0,
-    }
-}
-
 impl FromIterator<Prefix> for PrefixSet {
     fn from_iter<I: IntoIterator<Item = Prefix>>(prefixes: I) -> Self {
         let mut set = Self::default();
         for prefix in prefixes {
             let blocks = if prefix.is_ipv6() { &mut set.v6 } else { &mut set.v4 };
-            blocks.push((network(prefix.bits(), prefix.prefix_len()), prefix.prefix_len()));
+            blocks.push((network_bits(prefix.bits(), prefix.prefix_len()), prefix.prefix_len()));
         }
         for blocks in [&mut set.v4, &mut set.v6] {
             // Those that hold others come before these.
             blocks.sort_unstable();
-            blocks.dedup_by(|(bits, len), (start, outer)| *outer <= *len && network(*bits, *outer) == *start);
+            blocks.dedup_by(|(bits, len), (start, outer)| *outer <= *len && network_bits(*bits, *outer) == *start);
         }
         set
     }
@@ -100,7 +94,7 @@ impl fmt::Display for PrefixSet {
         if self.is_empty() {
             return f.write_str("none");
         }
-        super::list(f, self.prefixes())
+        write_list(f, self.prefixes())
     }
 }
 

@@ -3,7 +3,8 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{KindSet, NextHopSet, PeerPattern, PrefixSet, VniSet};
+use super::{NextHopSet, PeerPattern, PrefixSet, VniSet};
+use crate::KindSet;
 
 /// A rule of a [`Policy`](super::Policy): whom it is for, and all that they may do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

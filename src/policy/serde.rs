@@ -8,7 +8,8 @@ use core::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{KindSet, NextHopSet, PrefixSet, VniSet};
+use super::{NextHopSet, PrefixSet, VniSet};
+use crate::KindSet;
 
 macro_rules! as_text {
     ($($set:ty: $expected:literal,)*) => {$(

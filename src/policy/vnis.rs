@@ -6,6 +6,7 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 
 use crate::Vni;
+use crate::list::write_list;
 
 /// A set of virtual networks: numbers and ranges of them. `all` is every one that the wire can carry (32 bits).
 ///
@@ -77,7 +78,7 @@ impl fmt::Display for VniSet {
         if self.ranges.is_empty() {
             return f.write_str("none");
         }
-        super::list(f, self.ranges.iter().map(|&(first, last)| Range(first, last)))
+        write_list(f, self.ranges.iter().map(|&(first, last)| Range(first, last)))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use core::net::IpAddr;
 
+use crate::splitmix::mix;
 use crate::{NextHop, NextHopKind, Prefix};
 
 /// Digits of the square roots of the first primes.
@@ -35,13 +36,6 @@ pub(super) fn of_route(prefix: &Prefix, next_hop: u64) -> u64 {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
-}
-
-/// Every bit in depends on every bit out (the end of splitmix64).
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

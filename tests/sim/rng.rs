@@ -1,26 +1,30 @@
-//! A small generator of pseudo-random numbers (splitmix64): the simulator's only source of chance.
+//! The simulator's only source of chance.
 
+// The core's own: one implementation, and no public item for it.
+#[path = "../../src/splitmix.rs"]
+mod splitmix;
+
+use splitmix::SplitMix64;
+
+/// A generator of pseudo-random numbers. The same seed gives the same numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+pub(crate) struct Rng(SplitMix64);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
-    /// A number from 1 to `max`.
+    /// Returns a number from 1 to `max`.
     pub(crate) fn up_to(&mut self, max: usize) -> usize {
         1 + (self.next() % max.max(1) as u64) as usize
     }
 
+    /// Returns true once in `n` times.
     pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.next().is_multiple_of(n)
     }

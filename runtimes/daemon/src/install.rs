@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 pub(crate) use metalbond::fib::FibStats;
-use metalbond::fib::{ExcludedKinds, Fib, FibSettings};
-use metalbond::{Node, Prefix, RouteChange, Vni};
+use metalbond::fib::{Fib, FibSettings};
+use metalbond::{KindSet, Node, Prefix, RouteChange, Vni};
 pub(crate) use metalbond_linux::KernelRoutes;
 use metalbond_linux::{Kernel, Settings, is_nexthop_compat_mode};
 use metalbond_tokio::{Changes, MetalBond};
@@ -91,6 +91,16 @@ pub(crate) enum Kind {
     Nat,
 }
 
+impl From<Kind> for KindSet {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Std => Self::STANDARD,
+            Kind::Lb => Self::LOAD_BALANCER,
+            Kind::Nat => Self::NAT,
+        }
+    }
+}
+
 impl InstallArgs {
     /// Whether anything goes into the kernel.
     pub(crate) fn is_wanted(&self) -> bool {
@@ -170,13 +180,12 @@ impl InstallArgs {
         } else if is_nexthop_compat_mode() {
             info!("hint: with the sysctl net.ipv4.nexthop_compat_mode=0 the kernel installs routes faster");
         }
-        let is = |kind| self.exclude_type.contains(&kind);
         let settings = FibSettings {
             tables: self.tables(),
             ids,
             nexthop_objects: kernel.has_nexthop_objects(),
             ipv4_only: self.ipv4_only,
-            exclude: ExcludedKinds { standard: is(Kind::Std), nat: is(Kind::Nat), load_balancer: is(Kind::Lb) },
+            exclude: self.exclude_type.iter().copied().map(KindSet::from).collect(),
             prefer: self.prefer_network.clone(),
             seed: getrandom::u64().context("cannot install routes: the system has no randomness")?,
             ..FibSettings::default()

@@ -22,6 +22,7 @@ mod logging;
 mod manual;
 mod output;
 mod policy;
+mod position;
 #[cfg(target_os = "linux")]
 mod privileges;
 #[cfg(not(target_os = "linux"))]

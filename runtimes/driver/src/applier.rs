@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::mem;
+use std::ops::RangeInclusive;
 use std::task::Poll;
 use std::time::Duration;
 
-use metalbond::{Instant, Route, RouteChange};
+use metalbond::{Backoff, Instant, RateLimit, Route, RouteChange};
 use tracing::{info, warn};
 
 use crate::{Applied, Failure, Operation, RouteHandler};
 
-/// How long to wait before a call that failed is repeated: doubled each time, up to the maximum.
-const RETRY: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(10);
+/// The shortest and the longest wait before a call that failed is repeated.
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 /// About how many calls may be owed.
 const OWED: usize = 4096;
 /// How often failures are logged.
@@ -28,21 +28,29 @@ pub(crate) struct Applier<H> {
     calls: VecDeque<(Operation, Route)>,
     failed: BTreeMap<Route, Retry>,
     due: BTreeSet<(Instant, Route)>,
-    logged: Option<Instant>,
+    /// On the log of failures; `None` if none has been logged since all calls succeeded.
+    log: Option<RateLimit>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Retry {
     operation: Operation,
-    times: u32,
+    failures: Failures,
     at: Instant,
+}
+
+/// A call's failures in a row.
+#[derive(Clone, Copy, Default, Debug)]
+struct Failures {
+    times: u32,
+    backoff: Backoff,
 }
 
 impl<H: RouteHandler> Applier<H> {
     /// Makes an applier that owes nothing.
     pub(crate) fn new(handler: H) -> Self {
         let (calls, failed, due) = Default::default();
-        Self { handler, calls, failed, due, logged: None }
+        Self { handler, calls, failed, due, log: None }
     }
 
     /// Returns when to call [`work`](Self::work), if no change comes before.
@@ -57,14 +65,14 @@ impl<H: RouteHandler> Applier<H> {
             self.plan(&change);
         }
         while let Some((operation, route)) = self.calls.pop_front() {
-            self.call(now, operation, route, 0).await;
+            self.call(now, operation, route, Failures::default()).await;
             yield_now().await;
         }
         if let Some(&(at, route)) = self.due.first()
             && at <= now()
-            && let Some(Retry { operation, times, .. }) = self.forget(&route)
+            && let Some(Retry { operation, failures, .. }) = self.forget(&route)
         {
-            self.call(now, operation, route, times).await;
+            self.call(now, operation, route, failures).await;
             yield_now().await;
         }
     }
@@ -100,35 +108,35 @@ impl<H: RouteHandler> Applier<H> {
         Some(retry)
     }
 
-    async fn call(&mut self, now: &impl Fn() -> Instant, operation: Operation, route: Route, times: u32) {
+    async fn call(&mut self, now: &impl Fn() -> Instant, operation: Operation, route: Route, failures: Failures) {
         let result = match operation {
             Operation::Add => self.handler.add(route).await,
             Operation::Remove => self.handler.remove(route).await,
         };
         match result {
             Ok(()) => self.succeeded(),
-            Err(error) => self.fail(now(), operation, route, error, times + 1),
+            Err(error) => self.fail(now(), operation, route, error, failures),
         }
     }
 
     fn succeeded(&mut self) {
-        if self.failed.is_empty() && self.logged.take().is_some() {
+        if self.failed.is_empty() && self.log.take().is_some() {
             info!("all route changes are carried out again");
         }
     }
 
-    fn fail(&mut self, now: Instant, operation: Operation, route: Route, error: H::Error, times: u32) {
-        let retry_in = RETRY.saturating_mul(1u32.checked_shl(times - 1).unwrap_or(u32::MAX)).min(RETRY_MAX);
+    fn fail(&mut self, now: Instant, operation: Operation, route: Route, error: H::Error, mut failures: Failures) {
+        let retry_in = failures.backoff.fail(RETRY);
+        failures.times = failures.times.saturating_add(1);
         let at = now + retry_in;
-        self.failed.insert(route, Retry { operation, times, at });
+        self.failed.insert(route, Retry { operation, failures, at });
         self.due.insert((at, route));
         self.log(now, operation, &route, &error);
-        self.handler.failed(&Failure { operation, route, error, times, retry_in });
+        self.handler.failed(&Failure { operation, route, error, times: failures.times, retry_in });
     }
 
     fn log(&mut self, now: Instant, operation: Operation, route: &Route, error: &dyn Display) {
-        if self.logged.is_none_or(|at| now.saturating_since(at) >= LOG) {
-            self.logged = Some(now);
+        if self.log.get_or_insert(RateLimit::new(1, LOG)).admit(now) {
             let routes = self.failed.len();
             warn!(%operation, %route, %error, routes, "a route change cannot be carried out; trying again");
         }

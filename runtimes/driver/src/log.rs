@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metalbond::{CloseReason, Instant, PeerId, Refusal, SessionState, ShortRestartTime, Transition};
+use metalbond::{CloseReason, Instant, PeerId, RateLimit, Refusal, SessionState, ShortRestartTime, Transition};
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
@@ -25,22 +25,22 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// Logs the changes of sessions' states. Remembers with which servers no session opens, so as not to say so at each
 /// try.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SessionLog {
     /// Tries in a row without a session.
     failed: HashMap<PeerId, u32>,
     /// The servers that retain this node's routes for a shorter time than they were asked to, as they said last.
     short_restart_times: HashMap<PeerId, ShortRestartTime>,
-    strangers: Strangers,
+    /// On the log of accepted connections that ended without a session.
+    strangers: RateLimit,
     refusals: RefusalLog,
 }
 
-/// Accepted connections that ended without a session, in the window that began last.
-#[derive(Debug, Default)]
-struct Strangers {
-    since: Option<Instant>,
-    said: u32,
-    held: u64,
+impl Default for SessionLog {
+    fn default() -> Self {
+        let strangers = RateLimit::new(STRANGERS, WINDOW);
+        Self { failed: HashMap::new(), short_restart_times: HashMap::new(), strangers, refusals: RefusalLog::default() }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,7 +117,7 @@ impl SessionLog {
 
     /// When [`tick`](Self::tick) has something to say.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.strangers.since.filter(|_| self.strangers.held > 0).map(|since| since + WINDOW)
+        self.strangers.poll_timeout()
     }
 
     /// Says what was held back, if it is time.
@@ -129,10 +129,8 @@ impl SessionLog {
 
     /// Says what was held back.
     pub(crate) fn finish(&mut self) {
-        let Strangers { held, .. } = std::mem::take(&mut self.strangers);
-        if held > 0 {
-            info!(held, "more connections ended without a session");
-        }
+        let held @ 1.. = self.strangers.take_suppressed() else { return };
+        info!(held, "more connections ended without a session");
     }
 
     fn loudness(&mut self, now: Instant, t: &Transition) -> Loudness {
@@ -144,7 +142,7 @@ impl SessionLog {
             Some(peer) => self.is_server_loud(peer.id, t),
             None => match (t.old, t.new) {
                 (_, SessionState::Established) | (SessionState::Established, _) => true,
-                (_, SessionState::Closed) => self.strangers.is_loud(now),
+                (_, SessionState::Closed) => self.strangers.admit(now),
                 _ => false,
             },
         };
@@ -166,21 +164,6 @@ impl SessionLog {
             }
             _ => !self.failed.contains_key(&server),
         }
-    }
-}
-
-impl Strangers {
-    /// Counts one more.
-    fn is_loud(&mut self, now: Instant) -> bool {
-        if self.since.is_none_or(|since| now.saturating_since(since) >= WINDOW) {
-            *self = Self { since: Some(now), said: 0, held: self.held };
-        }
-        if self.said < STRANGERS {
-            self.said += 1;
-            return true;
-        }
-        self.held += 1;
-        false
     }
 }
 
@@ -323,12 +306,12 @@ mod tests {
         for _ in 0..7 {
             assert_eq!(log.loudness(NOW + WINDOW / 2, &garbage()), Loudness::Debug);
         }
-        assert_eq!((log.strangers.held, log.poll_timeout()), (7, Some(NOW + WINDOW)));
+        assert_eq!((log.strangers.clone().take_suppressed(), log.poll_timeout()), (7, Some(NOW + WINDOW)));
 
         log.tick(NOW + WINDOW / 2);
-        assert_eq!(log.strangers.held, 7, "not yet");
+        assert_eq!(log.poll_timeout(), Some(NOW + WINDOW), "not yet");
         log.tick(NOW + WINDOW);
-        assert_eq!((log.strangers.held, log.poll_timeout()), (0, None));
+        assert_eq!(log.poll_timeout(), None);
         assert_eq!(log.loudness(NOW + WINDOW, &garbage()), Loudness::Warn);
     }
 

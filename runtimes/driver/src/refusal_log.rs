@@ -3,23 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use metalbond::{ConnId, Instant, PeerName, Refusal};
+use metalbond::{ConnId, Instant, PeerName, RateLimit, Refusal};
 use tracing::field::display;
 use tracing::warn;
 
 /// A peer's refusals are mentioned this far apart.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Logs refusals. What it holds back of a peer is told with the next that it mentions, or at the end of the session.
+/// Logs refusals. The number of a peer's refusals that were not logged is logged with the next one, or at the end of the session.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
-    by_conn: HashMap<ConnId, Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    until: Instant,
-    count: u64,
+    by_conn: HashMap<ConnId, RateLimit>,
 }
 
 impl RefusalLog {
@@ -39,25 +33,17 @@ impl RefusalLog {
         warn!(peer, names, conn, held, "refused: {refusal}");
     }
 
-    /// How many were held back, if it is time to say something.
+    /// Counts a connection's refusals. Returns how many earlier ones were not logged, if these are to be logged.
     fn take(&mut self, now: Instant, conn: ConnId, count: u64) -> Option<u64> {
-        let until = now + PAUSE;
-        let Some(held) = self.by_conn.get_mut(&conn) else {
-            self.by_conn.insert(conn, Held { until, count: 0 });
-            return Some(0);
-        };
-        if now < held.until {
-            held.count += count;
-            return None;
-        }
-        Some(std::mem::replace(held, Held { until, count: 0 }).count)
+        let limit = self.by_conn.entry(conn).or_insert(RateLimit::new(1, PAUSE));
+        limit.admit_all(now, count).then(|| limit.take_suppressed())
     }
 
     /// The connection is over.
     pub(crate) fn ended(&mut self, conn: ConnId) {
-        if let Some(Held { count: held @ 1.., .. }) = self.by_conn.remove(&conn) {
-            warn!(%conn, held, "more was refused");
-        }
+        let Some(mut limit) = self.by_conn.remove(&conn) else { return };
+        let held @ 1.. = limit.take_suppressed() else { return };
+        warn!(%conn, held, "more was refused");
     }
 }
 

@@ -3,19 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
-use metalbond::Instant;
 use metalbond::fib::FibReport;
+use metalbond::{Instant, RateLimit};
 use tracing::{error, info, warn};
 
-/// Of what is reported, so much is logged in each window; then how much more there was.
-const SAID: u32 = 10;
+/// Reports that are logged in each window; at its end, the number of the others is logged.
+const REPORTS_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Log {
-    since: Option<Instant>,
-    said: u32,
-    held: u64,
+    limit: RateLimit,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { limit: RateLimit::new(REPORTS_MAX, WINDOW) }
+    }
 }
 
 impl Log {
@@ -47,35 +51,25 @@ impl Log {
     /// Counts one more report. Returns whether it is to be logged.
     fn has_room(&mut self, now: Instant) -> bool {
         self.tick(now);
-        if self.since.is_none_or(|since| now.saturating_since(since) >= WINDOW) {
-            (self.since, self.said) = (Some(now), 0);
-        }
-        if self.said == SAID {
-            self.held += 1;
-            return false;
-        }
-        self.said += 1;
-        true
+        self.limit.admit(now)
     }
 
     /// When [`tick`](Self::tick) has something to say.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.since.filter(|_| self.held > 0).map(|since| since + WINDOW)
+        self.limit.poll_timeout()
     }
 
-    /// Says what was held back, if it is time.
+    /// Logs how many reports were not logged, if it is time.
     pub(crate) fn tick(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             self.finish();
         }
     }
 
-    /// Says what was held back.
+    /// Logs how many reports were not logged.
     pub(crate) fn finish(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        if held > 0 {
-            warn!(held, "more reports about kernel routes");
-        }
+        let held @ 1.. = self.limit.take_suppressed() else { return };
+        warn!(held, "more reports about kernel routes");
     }
 }
 
@@ -90,9 +84,9 @@ mod tests {
         for millis in 0..9_999 {
             log.trouble(at(millis), "cannot read", &"broken", 1);
         }
-        assert_eq!((log.said, log.held), (SAID, 9_999 - u64::from(SAID)));
         assert_eq!(log.poll_timeout(), Some(at(10_000)));
+        assert_eq!(log.limit.clone().take_suppressed(), 9_999 - u64::from(REPORTS_MAX));
         log.tick(at(10_000));
-        assert_eq!(log.held, 0, "the count was logged");
+        assert_eq!(log.poll_timeout(), None, "the count was logged");
     }
 }

@@ -1,18 +1,18 @@
 //! An attempt that is made again after a failure: later each time.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use metalbond::Instant;
+use metalbond::{Backoff, Instant};
 
-/// The wait after the first failure.
-const FIRST: Duration = Duration::from_millis(100);
-/// The longest wait.
-const LONGEST: Duration = Duration::from_secs(10);
+/// The shortest and the longest wait.
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 
 /// How often an attempt has failed in a row, and when the next one is due.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Retry {
     failures: u32,
+    backoff: Backoff,
     at: Instant,
 }
 
@@ -29,10 +29,10 @@ impl Retry {
         let result = attempt();
         if result.is_ok() {
             self.failures = 0;
+            self.backoff.reset();
         } else {
-            let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
             self.failures = self.failures.saturating_add(1);
-            self.at = now + FIRST.saturating_mul(factor).min(LONGEST);
+            self.at = now + self.backoff.fail(WAIT);
         }
         Some(result)
     }

@@ -1,17 +1,23 @@
-//! Chance: a small generator of pseudo-random numbers (splitmix64), the only source of randomness of a simulation.
+//! The only source of chance of a simulation.
 
-/// The generator. The same seed gives the same numbers.
+// The core's own: one implementation, and no public item for it.
+#[path = "../../../../src/splitmix.rs"]
+mod splitmix;
+
+use splitmix::SplitMix64;
+pub(super) use splitmix::mix;
+
+/// A generator of pseudo-random numbers. The same seed gives the same numbers.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Random(SplitMix64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
+        self.0.next()
     }
 
     /// Returns a number below `end`, which is at least 1.
@@ -33,11 +39,4 @@ impl Random {
     pub(super) fn choose<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
-}
-
-/// Spreads the bits of a number evenly.
-pub(super) fn mix(n: u64) -> u64 {
-    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
 }

@@ -1,6 +1,6 @@
 //! Which routes are announced. Pure.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use metalbond::{NextHop, Prefix, Route, RouteChange, Vni};
@@ -30,14 +30,9 @@ impl Digest {
     }
 }
 
-/// Both numbers, by the finalizer of SplitMix64.
+/// Returns a number for both. It is compared within this process only.
 fn mixed(number: u64, next_hop: u64) -> u64 {
-    let finalized = |x: u64| {
-        let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ x >> 31
-    };
-    finalized(finalized(number.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_add(next_hop))
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((number, next_hop))
 }
 
 /// What a change says of a route of the plan.

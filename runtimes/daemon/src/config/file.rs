@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::position::Position;
 use crate::reading::Reading;
 use crate::{go_flags, usage};
 
@@ -18,17 +19,16 @@ const ROLES: [&str; 2] = ["server", "client"];
 /// Flags that make no sense in a file.
 const NOT_HERE: [&str; 3] = ["config", "help", "version"];
 
-/// Where something stands, counted from 1; columns in characters.
+/// Where something stands in a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
     path: PathBuf,
-    line: usize,
-    column: usize,
+    position: Position,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+        write!(f, "{}:{}", self.path.display(), self.position)
     }
 }
 
@@ -93,7 +93,7 @@ impl File {
             roles.sort_by_key(|role| ROLES.iter().position(|other| other == role));
             return Ok(Self { settings, roles });
         }
-        errors.sort_by_key(|(place, _)| (place.line, place.column));
+        errors.sort_by_key(|(place, _)| place.position);
         Err(errors.into_iter().map(|(place, why)| format!("{place}: {why}")).collect())
     }
 
@@ -249,10 +249,5 @@ fn alone(arg: &Arg) -> Command {
 }
 
 fn place(path: &Path, text: &str, at: usize) -> Place {
-    let before = &text[..at.min(text.len())];
-    // The mark that some editors put before a text is no column.
-    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let (line, column) = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
-    Place { path: path.to_owned(), line, column }
+    Place { path: path.to_owned(), position: Position::of(text, at) }
 }

@@ -46,8 +46,7 @@ pub(super) struct Filter {
 impl Filter {
     pub(super) fn matches(&self, entry: &Entry<'_>) -> bool {
         let prefix = entry.prefix();
-        let lies_in = |outer: &Prefix| outer.prefix_len() <= prefix.prefix_len() && outer.contains(prefix.addr());
-        self.within.as_ref().is_none_or(lies_in)
+        self.within.as_ref().is_none_or(|within| within.covers(prefix))
             && self.addr.is_none_or(|addr| prefix.contains(addr))
             && self.next_hop.is_none_or(|addr| entry.next_hops().any(|(hop, _)| hop.addr == addr))
             && self.announcer.is_none_or(|name| {

@@ -2,11 +2,12 @@
 //! any more, not even a heartbeat.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use metalbond::Route;
+use metalbond::{Backoff, Route};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -17,8 +18,8 @@ use crate::output;
 use crate::signals::Stop;
 use crate::spec;
 
-/// How long to wait before the daemon is asked again: at first, and at most.
-const BACK_OFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
+/// The shortest and the longest wait before the daemon is asked again.
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(5);
 /// Nothing for so long means that the daemon can't be heard: there is a heartbeat each 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 /// What is printed together at most.
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<()> {
 
 async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
     let daemon = args.place.daemon()?;
-    let mut wait = BACK_OFF[0];
+    let mut backoff = Backoff::default();
     let mut was_there = false;
     loop {
         match follow(args, &daemon, &mut was_there).await {
@@ -57,12 +58,11 @@ async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
             Lost::Daemon(failure) if !was_there => return Err(failure.into()),
             Lost::Daemon(failure) => tell(format_args!("{failure}; trying again")),
             Lost::Stream(how) => {
-                wait = BACK_OFF[0];
+                backoff.reset();
                 tell(format_args!("{}/ {how}; trying again", daemon.place()));
             }
         }
-        sleep(wait).await;
-        wait = (wait * 2).min(BACK_OFF[1]);
+        sleep(backoff.fail(WAIT)).await;
     }
 }
 

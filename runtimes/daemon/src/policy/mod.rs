@@ -9,6 +9,7 @@ use clap::Args;
 use metalbond::Policy;
 use tracing::{info, warn};
 
+use crate::position::Position;
 use crate::reading::Reading;
 use crate::reload::Round;
 use crate::secret;
@@ -38,7 +39,7 @@ pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Policy, BadPoli
     let bytes = secret::read(path, reading).map_err(|why| bad(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| bad(format!("{}: it is not text (UTF-8)", path.display())))?;
     let policy = toml::from_str::<Policy>(&text).map_err(|error| {
-        let place = error.span().map(|span| place(&text, span.start)).unwrap_or_default();
+        let place = error.span().map(|span| format!(":{}", Position::of(&text, span.start))).unwrap_or_default();
         bad(format!("{}{place}: {}", path.display(), error.message().trim().replace('\n', "; ")))
     })?;
     check(&policy).map_err(|why| bad(format!("{}: {why}", path.display())))?;
@@ -64,13 +65,6 @@ pub(crate) async fn read_again(path: PathBuf, round: &mut Round) -> Option<Polic
             None
         }
     }
-}
-
-/// `:line:column` of a byte, both from 1.
-fn place(text: &str, at: usize) -> String {
-    let before = text.get(..at).unwrap_or(text);
-    let (line, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
-    format!(":{line}:{}", before[start..].chars().count() + 1)
 }
 
 /// What can be written and means nothing good.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use metalbond::{Grant, KindSet, Martian, NextHopSet, PeerPattern, Policy, Prefix, PrefixSet, Rule};
+use metalbond::{Grant, Martian, NextHopSet, PeerPattern, Policy, Prefix, PrefixSet, Rule};
 
 /// Returns a sentence for each pattern that no peer comes to, each next hop that no route can have, and each announcement table
 /// that allows nothing.
@@ -45,12 +45,11 @@ fn covering<'a>(rule: &'a Rule, pattern: &PeerPattern) -> Option<&'a PeerPattern
 /// The setting because of which no route is allowed.
 fn empty(grant: &Grant) -> Option<&'static str> {
     let Grant { vnis, prefixes, next_hops, types, .. } = grant;
-    let no_types = KindSet { standard: false, nat: false, load_balancer: false };
     let no_hops = NextHopSet { own: false, source: false, addrs: PrefixSet::default() };
     let settings = [
         (vnis.is_empty(), "vnis"),
         (prefixes.is_empty(), "prefixes"),
-        (*types == no_types, "types"),
+        (types.is_empty(), "types"),
         (*next_hops == no_hops, "next-hops"),
     ];
     settings.into_iter().find_map(|(is_empty, name)| is_empty.then_some(name))
