@@ -79,17 +79,23 @@ pub struct NextHop {
     /// The hypervisor's underlay address.
     pub addr: IpAddr,
     /// The virtual network on the far side; 0 if it is the route's own.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub target_vni: u32,
+    #[cfg_attr(feature = "serde", serde(default = "own_vni"))]
+    pub target_vni: Vni,
     /// What the next hop is for.
     #[cfg_attr(feature = "serde", serde(default))]
     pub kind: NextHopKind,
 }
 
+/// Returns the [`NextHop::target_vni`] of a next hop that was written without one.
+#[cfg(feature = "serde")]
+const fn own_vni() -> Vni {
+    Vni(0)
+}
+
 impl NextHop {
     /// An ordinary next hop into the route's own virtual network.
     pub const fn standard(addr: IpAddr) -> Self {
-        Self { addr, target_vni: 0, kind: NextHopKind::Standard }
+        Self { addr, target_vni: Vni(0), kind: NextHopKind::Standard }
     }
 
     /// Returns why no packet can be sent to this next hop, if that is so.
@@ -102,7 +108,7 @@ impl NextHop {
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.addr)?;
-        if self.target_vni != 0 {
+        if self.target_vni != Vni(0) {
             write!(f, " vni {}", self.target_vni)?;
         }
         if self.kind != NextHopKind::Standard {

@@ -92,7 +92,7 @@ fn a_session_says_since_when_and_when_it_was_heard() {
     rig.advance_secs(3);
     rig.say(conn, &[Msg::Keepalive]);
     let SessionInfo { state, since, heard, keepalive, .. } = session(&rig, conn);
-    assert_eq!((state, since, keepalive), (SessionState::Established, established, Some(5)));
+    assert_eq!((state, since, keepalive), (SessionState::Established, established, Some(Duration::from_secs(5))));
     assert_eq!(heard, established + Duration::from_secs(3));
 }
 

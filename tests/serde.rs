@@ -31,7 +31,7 @@ fn a_route_is_an_object_and_the_kinds_of_next_hops_have_their_printed_names() {
     let route = |kind| Route {
         vni: Vni(23),
         prefix: "203.0.113.7/32".parse().unwrap(),
-        next_hop: NextHop { addr, target_vni: 42, kind },
+        next_hop: NextHop { addr, target_vni: Vni(42), kind },
     };
     let object = |kind: Value| {
         let next_hop = json!({ "addr": "2001:db8::1", "target_vni": 42, "kind": kind });
@@ -317,7 +317,7 @@ fn route() -> impl Strategy<Value = Route> {
         any::<(u16, u16)>().prop_map(|(from, to)| NextHopKind::Nat { from, to }),
     ];
     (any::<u32>(), prefix(), any::<IpAddr>(), any::<u32>(), kind).prop_map(|(vni, prefix, addr, target_vni, kind)| {
-        Route { vni: Vni(vni), prefix, next_hop: NextHop { addr, target_vni, kind } }
+        Route { vni: Vni(vni), prefix, next_hop: NextHop { addr, target_vni: Vni(target_vni), kind } }
     })
 }
 

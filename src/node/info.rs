@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::{CloseReason, ConnId, Instant, NextHop, PeerId, PeerName, Prefix, SessionState, Vni};
 
@@ -46,14 +47,14 @@ pub struct SessionInfo {
     /// When something was received last; at first, when the connection began.
     #[cfg_attr(feature = "serde", serde(default))]
     pub heard: Instant,
-    /// The interval of KEEPALIVEs that was agreed on, in seconds; `None` before the peer's HELLO.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub keepalive: Option<u32>,
-    /// Seconds for which the end that accepted the connection retains the routes of the end that dialled it, when that one's
-    /// process goes away: as many as were asked for, or as many as it grants at most. `None` before the peer's HELLO, and where
-    /// a server does not say: it retains nothing, or is of version 0.1.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub restart_time: Option<u32>,
+    /// The agreed interval of KEEPALIVEs, in whole seconds; `None` before the peer's HELLO.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
+    pub keepalive: Option<Duration>,
+    /// How long the server retains the routes of the client when the client's process goes away, in whole seconds: as long as the client
+    /// asked for, or as long as the server grants at most. `None` before the peer's HELLO, and if the server does not say: it retains
+    /// nothing, or is of version 0.1.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
+    pub restart_time: Option<Duration>,
     /// What came and went.
     pub counters: Counters,
 }

@@ -28,6 +28,7 @@ mod view;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use core::time::Duration;
 
 pub use info::{Announcer, Counters, Destination, MessageCounts, PeerInfo, SessionInfo, TableInfo};
 pub use input::{Command, Input};
@@ -273,8 +274,9 @@ impl Node {
     /// than it was asked to, or does not say for how long.
     fn short_restart_time(&self, id: ConnId) -> Option<ShortRestartTime> {
         let conn = self.conns.get(&id).filter(|conn| conn.peer.is_some() && conn.session.is_established())?;
-        let (asked, granted) = (self.config.restart_time, conn.session.hello()?.restart_time);
-        (granted < asked).then_some(ShortRestartTime { asked, granted: (granted > 0).then_some(granted) })
+        let (asked, granted) =
+            (self.config.restart_time, Duration::from_secs(conn.session.hello()?.restart_time.into()));
+        (granted < asked).then_some(ShortRestartTime { asked, granted: (!granted.is_zero()).then_some(granted) })
     }
 
     fn named(&self, id: PeerId) -> Option<Peer> {
@@ -329,7 +331,7 @@ impl Node {
         // It may leave before the node has come to it with a new policy.
         let held = self.permit_of(conn.names.as_deref(), conn.remote);
         if host_stands && grace > 0 && self.rib.route_count(origin) > 0 && held.is_ok() {
-            let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
+            let until = self.clock.now() + Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), until);
             let (remote, names) = (conn.remote, conn.names.clone());
             let client = self.departed.insert(origin, Departed { until, remote, names });

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -141,11 +142,13 @@ pub struct Transition {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ShortRestartTime {
-    /// The seconds that it was asked for: [`Config::restart_time`](crate::Config::restart_time).
-    pub asked: u32,
-    /// The seconds that it grants. `None`: it does not say. It retains nothing, or is of version 0.1, which retains routes for
-    /// 60 s at most; the reference's servers retain nothing.
-    pub granted: Option<u32>,
+    /// The time that this node asked for: [`Config::restart_time`](crate::Config::restart_time).
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
+    pub asked: Duration,
+    /// The time that the server grants, in whole seconds. `None`: the server does not say. It retains nothing, or is of version 0.1, which
+    /// retains routes for 60 s at most; the reference's servers retain nothing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_whole_seconds"))]
+    pub granted: Option<Duration>,
 }
 
 impl Transition {

@@ -151,12 +151,12 @@ impl Node {
             let is_dialler = conn.session.role() == Role::Dialler;
             let theirs = conn.session.hello();
             let hello = Hello {
-                keepalive: self.config.keepalive.min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
+                keepalive: self.config.keepalive_secs().min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
                 is_server: is_listening || !is_dialler,
                 ordered: true,
                 warming: is_warming,
                 restart_time: if is_dialler {
-                    self.config.restart_time
+                    self.config.restart_time_secs()
                 } else {
                     theirs.map_or(0, |hello| self.config.grant_restart_time(hello.restart_time))
                 },

@@ -1,5 +1,7 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
+use core::time::Duration;
+
 use super::{Announcer, Bookmark, Counters, Destination, Entry, Moved, Node, PeerInfo, SessionInfo, TableInfo};
 use crate::rib::{OriginId, Viewer};
 use crate::session::Role;
@@ -64,6 +66,7 @@ impl Node {
     /// The connections, in the order of their ids.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo> + '_ {
         self.conns.values().map(|conn| {
+            let secs = |secs: u32| Duration::from_secs(secs.into());
             let hello = conn.session.hello();
             let subscriptions = match (conn.peer, conn.subscriber) {
                 (None, Some(subscriber)) => self.rib.subscription_count(subscriber),
@@ -84,10 +87,10 @@ impl Node {
                 lag: conn.subscriber.map_or(0, |id| if conn.peer.is_some() { &self.own } else { &self.rib }.lag(id)),
                 since: conn.since,
                 heard: conn.heard,
-                keepalive: hello.map(|hello| self.config.keepalive.min(hello.keepalive)),
+                keepalive: hello.map(|hello| self.config.keepalive.min(secs(hello.keepalive))),
                 restart_time: match conn.session.role() {
-                    Role::Acceptor => hello.map(|hello| self.config.grant_restart_time(hello.restart_time)),
-                    Role::Dialler => hello.map(|hello| hello.restart_time).filter(|granted| *granted > 0),
+                    Role::Acceptor => hello.map(|hello| secs(self.config.grant_restart_time(hello.restart_time))),
+                    Role::Dialler => hello.map(|hello| secs(hello.restart_time)).filter(|granted| !granted.is_zero()),
                 },
                 counters: conn.counters,
             }

@@ -140,7 +140,7 @@ impl Watch {
         let accepted = self.accepted.get(&conn).map(|a| (a.hello, a.is_established()));
         let dialled = self.dialled.get(&conn).map(|d| (d.hello, d.is_established()));
         let (hello, is_established) = accepted.or(dialled).unwrap_or_default();
-        (hello.map(|h| h.keepalive.min(self.config.keepalive)), is_established)
+        (hello.map(|h| h.keepalive.min(self.config.keepalive.as_secs() as u32)), is_established)
     }
 
     /// Bytes came: each is a sign of life in an open session, and before that what moves the handshake on.
@@ -225,7 +225,7 @@ impl Watch {
 
     fn gone(&mut self, now: Instant, conn: ConnId, host_stands: bool) {
         let asked = self.accepted.get(&conn).and_then(|a| a.hello).map_or(0, |h| h.restart_time);
-        let grace = asked.min(self.config.restart_time_max);
+        let grace = asked.min(self.config.restart_time_max.as_secs() as u32);
         if host_stands && grace > 0 && self.accepted.remove(&conn).is_some() {
             let routes = self.model.depart(conn);
             self.graces.insert(conn, now + Duration::from_secs(grace.into()));
@@ -353,7 +353,7 @@ impl Watch {
                 if let Msg::Hello(hello) = msg {
                     assert_eq!(
                         hello.restart_time,
-                        asked.min(self.config.restart_time_max),
+                        asked.min(self.config.restart_time_max.as_secs() as u32),
                         "the restart time's answer"
                     );
                 }

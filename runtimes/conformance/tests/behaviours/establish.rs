@@ -1,5 +1,7 @@
 //! Sessions come about, in whichever order things are wanted and there.
 
+use std::time::Duration;
+
 use metalbond_conformance::{VNI, route, routes};
 
 use super::support::{Client, config, nobody, node, server, server_at, start};
@@ -74,7 +76,7 @@ fn a_name_leads_to_whichever_of_its_addresses_answers() {
 fn a_session_in_which_nothing_happens_is_kept_alive() {
     run(async {
         let (server, addr) = server().await;
-        let client = Client::with(Config { keepalive: 1, ..config() }, addr).await;
+        let client = Client::with(Config { keepalive: Duration::from_secs(1), ..config() }, addr).await;
         let first = session(&server).await;
         // Well over 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
         until("five KEEPALIVEs", || async { session(&server).await.counters.bytes_in >= 40 }).await;

@@ -113,11 +113,11 @@ impl RouteHandler for Explorer {
 
     async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
         self.0.subscribed_vnis().await?;
-        self.0.subscribe(Vni(route.next_hop.target_vni)).await.or_else(ApiMisuse::ok_if_no_change)
+        self.0.subscribe(route.next_hop.target_vni).await.or_else(ApiMisuse::ok_if_no_change)
     }
 
     async fn remove(&mut self, route: Route) -> Result<(), Self::Error> {
-        self.0.unsubscribe(Vni(route.next_hop.target_vni)).await.or_else(ApiMisuse::ok_if_no_change)
+        self.0.unsubscribe(route.next_hop.target_vni).await.or_else(ApiMisuse::ok_if_no_change)
     }
 }
 
@@ -129,7 +129,7 @@ fn a_handler_may_call_its_node() {
             // Each network leads to the next.
             let chain = (VNI.0..VNI.0 + 100).map(|vni| {
                 let mut route = Route { vni: Vni(vni), ..route(0, 1) };
-                route.next_hop.target_vni = vni + 1;
+                route.next_hop.target_vni = Vni(vni + 1);
                 route
             });
             announcer.node.announce_routes(chain.clone()).await.unwrap();

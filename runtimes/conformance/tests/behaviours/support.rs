@@ -20,7 +20,7 @@ pub(crate) const ANY: &str = "127.0.0.1:0";
 /// Short waits between dials, and no heartbeat within the time of a test.
 pub(crate) fn config() -> Config {
     Config {
-        keepalive: 60,
+        keepalive: Duration::from_secs(60),
         backoff_min: Duration::from_millis(5),
         backoff_max: Duration::from_millis(50),
         ..Config::default()

@@ -135,6 +135,7 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_that_a_departed_clien
         third.node.subscribe(route(1, 1).vni).await.unwrap();
         let mut told = Table::new(changes);
         let announces = |restart_time, identity| {
+            let restart_time = Duration::from_secs(restart_time);
             let client = Dialler::with(Config { restart_time, ..config() }, addr, authority.client(identity));
             async {
                 let (client, _) = client.await;

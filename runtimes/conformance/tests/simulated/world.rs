@@ -65,15 +65,15 @@ fn config(setup: Setup, number: usize, starts: u64) -> Config {
     let chance = setup.seed.rotate_left(7 * number as u32) as usize;
     let second = Duration::from_secs(1);
     Config {
-        keepalive: if setup.is_patient() { 60 } else { 1 + (chance % 2) as u32 },
+        keepalive: if setup.is_patient() { 60 * second } else { second * (1 + chance % 2) as u32 },
         handshake_timeout: second,
         send_hold: 3 * second,
         backoff_min: Duration::from_millis(20),
         backoff_max: Duration::from_millis(300),
         hold: Some(second),
         session_stale_time: 2 * second,
-        restart_time: 1,
-        restart_time_max: 2,
+        restart_time: second,
+        restart_time_max: 2 * second,
         warming: second * (chance / 2 % 2) as u32,
         shutdown_timeout: [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(800)][chance / 4 % 3],
         // Not 0, for which the driver draws one.
