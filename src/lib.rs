@@ -141,6 +141,7 @@ pub mod fib;
 mod histogram;
 mod host;
 mod limits;
+mod list;
 mod node;
 mod policy;
 mod prefix;
@@ -155,14 +156,14 @@ pub mod wire;
 pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
-pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
+pub use error::{ApiMisuse, Closed, CommandError, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
 pub use histogram::Histogram;
 pub use host::HostAddr;
 pub use limits::{Limits, PeerLimit};
 pub use node::{
-    Action, Actions, Announcer, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved,
-    Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, ShortRestartTime, TableInfo,
-    Transition, Transmit, TransmitMode,
+    Action, Actions, ActionsIntoIter, Announcer, Bookmark, Chunks, ChunksIntoIter, Close, Command, Counters,
+    Destination, Entry, Input, MessageCounts, Moved, Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply,
+    SessionInfo, ShortRestartTime, TableInfo, Transition, Transmit, TransmitMode,
 };
 pub use policy::{
     Denied, Grant, KindSet, NextHopSet, ParseKindSetError, ParsePeerNameError, ParsePeerPatternError,
@@ -170,4 +171,4 @@ pub use policy::{
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use time::Instant;
-pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};
+pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, ParseRouteError, PeerId, Route, Vni};

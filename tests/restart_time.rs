@@ -173,7 +173,7 @@ fn a_server_says_to_a_client_that_asks_for_how_long_it_retains_its_routes() {
 #[test]
 fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_asked() {
     let secs = Duration::from_secs;
-    let short = |granted: Option<u64>| Some(ShortRestartTime { asked: secs(120), granted: granted.map(secs) });
+    let short = |granted: Option<u64>| Some(ShortRestartTime::new(secs(120), granted.map(secs)));
     for (server, shown, noticed) in [
         (Hello { restart_time: 120, ..OUR_SERVER }, Some(120), None),
         (Hello { restart_time: 300, ..OUR_SERVER }, Some(300), None),

@@ -248,7 +248,7 @@ fn a_reset_peer_is_dialled_again_at_once_and_a_removed_one_never() {
     assert_eq!(rig.reason(conn), Some(CloseReason::ResetRequested));
     assert_eq!(rig.dials.len(), 1, "at once");
     let (conn, _) = rig.reach(OUR_SERVER);
-    assert_eq!(rig.command(Command::RemovePeer(peer)), Ok(Reply::Done));
+    assert_eq!(rig.command(Command::RemovePeer(peer)), Ok(Reply::Changed(true)));
     assert!(rig.closed.contains_key(&conn));
     rig.advance_secs(60);
     assert!(rig.dials.is_empty());

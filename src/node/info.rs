@@ -38,9 +38,6 @@ pub struct SessionInfo {
     pub routes: usize,
     /// How many VNIs it subscribed to.
     pub subscriptions: usize,
-    /// Changes that it is still to be told of, at most.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub lag: u64,
     /// Since when the session has been in its state.
     #[cfg_attr(feature = "serde", serde(default))]
     pub since: Instant,
@@ -163,6 +160,18 @@ impl Counters {
         self.refused_routes += other.refused_routes;
         self.refused_subscriptions += other.refused_subscriptions;
     }
+
+    /// Takes counts out of a sum that they are part of.
+    pub(super) fn sub(&mut self, other: &Self) {
+        self.bytes_in -= other.bytes_in;
+        self.bytes_out -= other.bytes_out;
+        self.messages_in.sub(&other.messages_in);
+        self.messages_out.sub(&other.messages_out);
+        self.impossible -= other.impossible;
+        self.unasked -= other.unasked;
+        self.refused_routes -= other.refused_routes;
+        self.refused_subscriptions -= other.refused_subscriptions;
+    }
 }
 
 /// Messages by their type.
@@ -193,6 +202,15 @@ impl MessageCounts {
         self.unsubscribe += other.unsubscribe;
         self.update += other.update;
         self.unknown += other.unknown;
+    }
+
+    fn sub(&mut self, other: &Self) {
+        self.hello -= other.hello;
+        self.keepalive -= other.keepalive;
+        self.subscribe -= other.subscribe;
+        self.unsubscribe -= other.unsubscribe;
+        self.update -= other.update;
+        self.unknown -= other.unknown;
     }
 }
 

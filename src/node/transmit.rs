@@ -9,7 +9,7 @@ use super::jobs::Job;
 use super::shared::{Chunk, Key, Shared};
 use super::timers::TimerKey;
 use super::upstream::{Upstream, Wire};
-use super::{MessageCounts, Node, Shutdown, Transmit, TransmitMode};
+use super::{Chunks, MessageCounts, Node, Shutdown, Transmit, TransmitMode};
 use crate::rib::{Change, Order, Rib, Sink, SubscriberId};
 use crate::session::Role;
 use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
@@ -185,10 +185,12 @@ impl Node {
         }
         conn.in_flight = true;
         conn.timers.writing(self.clock.now(), self.clock.uptime());
-        conn.counters.bytes_out += frames.len as u64;
-        conn.counters.messages_out.add(&frames.messages);
+        for counters in [&mut conn.counters, &mut self.total] {
+            counters.bytes_out += frames.len as u64;
+            counters.messages_out.add(&frames.messages);
+        }
         self.set_conn_timer(id);
-        Some(Transmit { conn: id, chunks: frames.chunks, mode: frames.mode })
+        Some(Transmit { conn: id, chunks: Chunks(frames.chunks), mode: frames.mode })
     }
 
     /// Everybody's routes.

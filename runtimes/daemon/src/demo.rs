@@ -100,7 +100,8 @@ impl Hypervisor {
     async fn announce(&mut self, spec: &str) -> anyhow::Result<()> {
         let route = spec::parse(spec).map_err(anyhow::Error::msg)?;
         self.own.insert(route);
-        Ok(self.node.announce_route(route).await?)
+        self.node.announce_route(route).await?;
+        Ok(())
     }
 
     /// Follows the changes until the table is as expected. Returns them in order.

@@ -77,7 +77,7 @@ impl SessionLog {
             Loudness::Warn => say!(warn),
         }
         if self.is_restart_time_news(t)
-            && let Some(ShortRestartTime { asked, granted }) = t.restart_time
+            && let Some(ShortRestartTime { asked, granted, .. }) = t.restart_time
         {
             match granted {
                 Some(granted) => warn!(
@@ -276,8 +276,7 @@ mod tests {
             let mut transition = dialled(HelloReceived, Established, None);
             transition.peer = Some(Peer { id: PeerId(server), endpoint: "server:4711".into() });
             let secs = Duration::from_secs;
-            transition.restart_time =
-                granted.map(|granted| ShortRestartTime { asked: secs(120), granted: granted.map(secs) });
+            transition.restart_time = granted.map(|granted| ShortRestartTime::new(secs(120), granted.map(secs)));
             log.is_restart_time_news(&transition)
         };
         assert!(!opens(1, None), "it grants all that was asked for");

@@ -10,8 +10,8 @@ use metalbond_conformance::{Authority, Identity, RawPeer, VNI};
 use super::wait::within;
 use crate::TLS;
 use crate::driver::{
-    ApiMisuse, Changes, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState,
-    StartOptions, TlsConfig, Vni, start_with,
+    ApiMisuse, Changes, CommandError, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange,
+    SessionState, StartOptions, TlsConfig, Vni, start_with,
 };
 
 /// Any free port of loopback.
@@ -214,6 +214,6 @@ impl Table {
     }
 }
 
-pub(crate) fn misuse<T>(misuse: ApiMisuse) -> Result<T, ApiMisuse> {
-    Err(misuse)
+pub(crate) fn misuse<T>(misuse: ApiMisuse) -> Result<T, CommandError> {
+    Err(misuse.into())
 }
