@@ -10,9 +10,10 @@ use crate::{Limits, PeerLimit, Policy};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Config {
-    /// The interval of KEEPALIVE in seconds that this node proposes in its HELLO; the lower of the two ends' proposals
-    /// holds for a session. At least 1. Default 5.
-    pub keepalive: u32,
+    /// The interval of KEEPALIVE that this node proposes in its HELLO; the lower of the two ends' proposals holds for a session.
+    /// Whole seconds, from 1 to 4,294,967,295. Default 5 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
+    pub keepalive: Duration,
     /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Over zero. Default 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub handshake_timeout: Duration,
@@ -40,12 +41,16 @@ pub struct Config {
     /// are gone: the server is `warming`, or lacks `ordered`. A sync that is in progress extends it. Default 120 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub session_stale_time: Duration,
-    /// Seconds for which this node asks its servers to keep its routes when its process goes away (HELLO's
-    /// `restartTime`). A server may grant fewer: [`SessionInfo::restart_time`](crate::SessionInfo::restart_time). Default 10.
-    pub restart_time: u32,
-    /// The most seconds for which this node, as a server, retains the routes of a client whose process went away, whatever the
-    /// client asked for. Its HELLO says so to a client that asked. Zero: it retains no routes. Default 60.
-    pub restart_time_max: u32,
+    /// How long this node asks its servers to retain its routes when its process goes away (HELLO's `restartTime`). A server may
+    /// grant less: [`SessionInfo::restart_time`](crate::SessionInfo::restart_time). Whole seconds, at most 4,294,967,295. Zero: not at all.
+    /// Default 10 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
+    pub restart_time: Duration,
+    /// The longest time for which this node, as a server, retains the routes of a client whose process went away, whatever the
+    /// client asked for. The server's HELLO tells the client what it grants. Whole seconds, at most 4,294,967,295. Zero: the server
+    /// retains no routes. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
+    pub restart_time_max: Duration,
     /// How long after its start a listening node says in its HELLO that its table may still be incomplete
     /// (`warming`); and after the loss of a client that fell silent, as it may be cut off, and others with it.
     /// Zero: it never says so. Default 60 s.
@@ -83,7 +88,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            keepalive: 5,
+            keepalive: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             send_hold: Duration::from_secs(60),
             backoff_min: Duration::from_millis(100),
@@ -91,8 +96,8 @@ impl Default for Config {
             backoff_reset: Duration::from_secs(5),
             hold: Some(Duration::from_secs(60)),
             session_stale_time: Duration::from_secs(120),
-            restart_time: 10,
-            restart_time_max: 60,
+            restart_time: Duration::from_secs(10),
+            restart_time_max: Duration::from_secs(60),
             warming: Duration::from_secs(60),
             pacing: Some(Pacing::default()),
             unproven_max: 48 * 1024,
@@ -142,6 +147,9 @@ impl Default for Pacing {
 pub enum ConfigError {
     /// [`Config::keepalive`] is 0.
     Keepalive,
+    /// The setting of this name, [`Config::keepalive`] for example, is not a whole number of seconds from 0 to 4,294,967,295: the
+    /// protocol has no other times.
+    WholeSeconds(&'static str),
     /// [`Config::handshake_timeout`] is zero.
     HandshakeTimeout,
     /// [`Config::send_hold`] is under 1 s.
@@ -160,6 +168,9 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Limit(limit) => return write!(f, "the limit {} must be at least 1", limit.name()),
+            Self::WholeSeconds(name) => {
+                return write!(f, "{name} must be a whole number of seconds, at most 4294967295");
+            }
             Self::Keepalive => "the keepalive interval must be at least 1 second",
             Self::HandshakeTimeout => "the handshake timeout must be over 0: no session would ever open",
             Self::SendHold => "the send hold time must be at least 1 second",
@@ -173,9 +184,19 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 impl Config {
-    /// Seconds for which the routes of a client are retained that asked for this many.
+    /// Returns [`keepalive`](Self::keepalive) in the wire's unit, seconds.
+    pub(crate) fn keepalive_secs(&self) -> u32 {
+        wire_secs(self.keepalive)
+    }
+
+    /// Returns [`restart_time`](Self::restart_time) in the wire's unit, seconds.
+    pub(crate) fn restart_time_secs(&self) -> u32 {
+        wire_secs(self.restart_time)
+    }
+
+    /// Returns for how many seconds this node retains the routes of a client that asked for `asked` seconds.
     pub(crate) fn grant_restart_time(&self, asked: u32) -> u32 {
-        asked.min(self.restart_time_max)
+        asked.min(wire_secs(self.restart_time_max))
     }
 
     /// Checks every setting's range.
@@ -183,8 +204,16 @@ impl Config {
     /// # Errors
     /// The first setting that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.keepalive == 0 {
+        if self.keepalive.is_zero() {
             return Err(ConfigError::Keepalive);
+        }
+        let on_the_wire = [
+            ("keepalive", self.keepalive),
+            ("restart_time", self.restart_time),
+            ("restart_time_max", self.restart_time_max),
+        ];
+        if let Some((name, _)) = on_the_wire.into_iter().find(|(_, time)| !is_wire_time(*time)) {
+            return Err(ConfigError::WholeSeconds(name));
         }
         if self.handshake_timeout.is_zero() {
             return Err(ConfigError::HandshakeTimeout);
@@ -206,4 +235,14 @@ impl Config {
             None => Ok(()),
         }
     }
+}
+
+/// Returns true if the wire can carry a time: a whole number of seconds in 32 bits.
+fn is_wire_time(time: Duration) -> bool {
+    time.subsec_nanos() == 0 && u32::try_from(time.as_secs()).is_ok()
+}
+
+/// Returns a time in the wire's unit. [`Config::validate`] has refused a time that does not fit.
+fn wire_secs(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }

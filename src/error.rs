@@ -1,5 +1,5 @@
-//! Errors, sorted by who is at fault: the bytes ([`DecodeError`]), the peer ([`PeerMisbehaved`]), the caller
-//! ([`ApiMisuse`]).
+//! Errors, sorted by their cause: the bytes ([`DecodeError`]), the peer ([`PeerMisbehaved`]), the caller ([`ApiMisuse`]), and the
+//! conditions of the run ([`Closed`], [`Limit`]).
 
 use core::fmt;
 
@@ -101,45 +101,82 @@ impl fmt::Display for PeerMisbehaved {
 
 impl core::error::Error for PeerMisbehaved {}
 
-/// A command that asks for what can't be.
+/// The node is shut down, or about to be. Every later call fails with this error, too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the node is shut down")
+    }
+}
+
+impl core::error::Error for Closed {}
+
+/// Why a [`Command`](crate::Command) is not carried out. A command that fails has changed nothing.
 ///
-/// A caller that only wants something to be so takes 'it is so already' as success:
-///
-/// ```
-/// use metalbond::ApiMisuse;
-///
-/// # fn answer() -> Result<(), ApiMisuse> { Err(ApiMisuse::AlreadyAnnounced) }
-/// assert_eq!(answer().or_else(ApiMisuse::ok_if_no_change), Ok(()));
-/// assert_eq!(Err(ApiMisuse::Closed).or_else(ApiMisuse::ok_if_no_change), Err(ApiMisuse::Closed));
-/// ```
+/// `Closed` and `Limit` are conditions of the run, which a correct application meets as well; `Misuse` is a mistake of the caller.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The node is shut down, or about to be.
+    Closed,
+    /// The node has as many as its [`Config`](crate::Config) allows.
+    Limit(Limit),
+    /// The command cannot be carried out at any time, or not for this peer or VNI.
+    Misuse(ApiMisuse),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => Closed.fmt(f),
+            Self::Limit(limit) => write!(f, "there can be no more {limit}"),
+            Self::Misuse(misuse) => misuse.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for CommandError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Closed | Self::Limit(_) => None,
+            Self::Misuse(misuse) => Some(misuse),
+        }
+    }
+}
+
+impl From<Closed> for CommandError {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<ApiMisuse> for CommandError {
+    fn from(misuse: ApiMisuse) -> Self {
+        Self::Misuse(misuse)
+    }
+}
+
+/// A command that is a mistake of the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ApiMisuse {
-    /// The VNI is subscribed to.
-    AlreadySubscribed,
-    /// The VNI is not subscribed to.
+    /// The node is not subscribed to the VNI whose routes are to be reported again.
     NotSubscribed,
-    /// The route is announced.
-    AlreadyAnnounced,
-    /// The route is not announced.
-    NoSuchRoute,
-    /// There is a peer with this endpoint.
+    /// A peer with this endpoint is configured already.
     PeerExists,
-    /// There is no peer with this id.
+    /// No peer with this id is configured.
     NoSuchPeer,
-    /// There are as many as there may be.
-    Limit(Limit),
-    /// A driver's node can replace this, but neither add it nor take it away: whether it is there was said at the start.
-    FixedAtStart,
-    /// The node is shut down, or about to be.
-    Closed,
-    /// The route's next hop is an address to which no packet can be sent.
+    /// No packet can be sent to the next hop of the route.
     MartianNextHop(Martian),
 }
 
-/// How much one node's embedder may want. The numbers are settings.
+/// A limit on what the application may configure at its own node. The numbers are settings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -163,43 +200,13 @@ impl fmt::Display for Limit {
     }
 }
 
-impl ApiMisuse {
-    /// Whether it says that what was asked for is so already, or is not there to be ended: the node is as the caller
-    /// wants it, but somebody else made it so.
-    pub const fn is_no_change(self) -> bool {
-        match self {
-            Self::AlreadySubscribed
-            | Self::NotSubscribed
-            | Self::AlreadyAnnounced
-            | Self::NoSuchRoute
-            | Self::PeerExists
-            | Self::NoSuchPeer => true,
-            Self::Limit(_) | Self::FixedAtStart | Self::Closed | Self::MartianNextHop(_) => false,
-        }
-    }
-
-    /// Takes [`is_no_change`](Self::is_no_change) for a success; for `Result::or_else`.
-    ///
-    /// # Errors
-    /// Any other misuse.
-    pub const fn ok_if_no_change(self) -> Result<(), Self> {
-        if self.is_no_change() { Ok(()) } else { Err(self) }
-    }
-}
-
 impl fmt::Display for ApiMisuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Limit(limit) => return write!(f, "there can be no more {limit}"),
             Self::MartianNextHop(why) => return write!(f, "no packet can be sent to the next hop: it is {why}"),
-            Self::AlreadySubscribed => "already subscribed",
             Self::NotSubscribed => "not subscribed",
-            Self::AlreadyAnnounced => "already announced",
-            Self::NoSuchRoute => "no such route",
             Self::PeerExists => "there is a peer with this endpoint",
             Self::NoSuchPeer => "no such peer",
-            Self::FixedAtStart => "it can be replaced, but neither added nor taken away: it belongs to the start",
-            Self::Closed => "the node is shut down",
         })
     }
 }
@@ -226,6 +233,10 @@ pub enum SessionState {
 }
 
 impl SessionState {
+    /// All states, in the order of a session's life.
+    pub const ALL: [Self; 6] =
+        [Self::Connecting, Self::HelloSent, Self::HelloReceived, Self::Established, Self::Retry, Self::Closed];
+
     /// The reference's name: `HELLO_SENT` and the like.
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::NextHopKind;
-use crate::list::write_list;
+use crate::comma_list::write_list;
 
 /// Kinds of next hops: some of `STD`, `NAT` and `LB`. NAT is one kind, whatever its ports.
 ///

@@ -137,6 +137,7 @@ mod announcer;
 mod backoff;
 mod change;
 mod close;
+mod comma_list;
 mod config;
 mod error;
 pub mod fib;
@@ -163,15 +164,15 @@ pub use backoff::Backoff;
 pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
 pub use config::{Config, ConfigError, Pacing};
-pub use error::{ApiMisuse, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
+pub use error::{ApiMisuse, Closed, CommandError, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
 pub use histogram::Histogram;
 pub use host::HostAddr;
 pub use kind_set::{KindSet, ParseKindSetError};
 pub use limits::{Limits, PeerLimit};
 pub use node::{
-    Action, Actions, Bookmark, Close, Command, Counters, Destination, Entry, Input, MessageCounts, Moved, Node,
-    ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo, ShortRestartTime, TableInfo, Transition,
-    Transmit, TransmitMode,
+    Action, Actions, ActionsIntoIter, Bookmark, Chunks, ChunksIntoIter, Close, Command, Counters, Destination, Entry,
+    Input, MessageCounts, Moved, Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo,
+    ShortRestartTime, TableInfo, Transition, Transmit, TransmitMode,
 };
 pub use policy::{
     Denied, Grant, NextHopSet, ParsePeerNameError, ParsePeerPatternError, ParsePrefixSetError, ParseVniSetError,
@@ -180,4 +181,4 @@ pub use policy::{
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};
 pub use rate_limit::RateLimit;
 pub use time::Instant;
-pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, PeerId, Route, Vni};
+pub use types::{ConnId, Martian, NextHop, NextHopKind, ParseConnIdError, ParseRouteError, PeerId, Route, Vni};

@@ -201,6 +201,38 @@ pub(crate) mod optional_seconds {
     }
 }
 
+/// A time that the wire carries: a whole number of seconds in 32 bits, in every format.
+pub(crate) mod whole_seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        match u32::try_from(time.as_secs()) {
+            Ok(secs) if time.subsec_nanos() == 0 => serializer.serialize_u32(secs),
+            _ => Err(serde::ser::Error::custom(format_args!("{time:?} is not a whole number of seconds in 32 bits"))),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u32::deserialize(deserializer).map(|secs| Duration::from_secs(secs.into()))
+    }
+}
+
+/// The same, or nothing: `null` for people.
+pub(crate) mod optional_whole_seconds {
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Seconds(#[serde(with = "super::whole_seconds")] Duration);
+
+    pub(crate) fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        time.map(Seconds).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Seconds>::deserialize(deserializer)?.map(|Seconds(time)| time))
+    }
+}
+
 /// Bytes: for people, hexadecimal digits.
 pub(crate) mod hex {
     use alloc::vec::Vec;

@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
-use crate::Prefix;
+use crate::{ParsePrefixError, Prefix};
 
 /// A virtual network identifier.
 ///
@@ -79,17 +79,23 @@ pub struct NextHop {
     /// The hypervisor's underlay address.
     pub addr: IpAddr,
     /// The virtual network on the far side; 0 if it is the route's own.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub target_vni: u32,
+    #[cfg_attr(feature = "serde", serde(default = "own_vni"))]
+    pub target_vni: Vni,
     /// What the next hop is for.
     #[cfg_attr(feature = "serde", serde(default))]
     pub kind: NextHopKind,
 }
 
+/// Returns the [`NextHop::target_vni`] of a next hop that was written without one.
+#[cfg(feature = "serde")]
+const fn own_vni() -> Vni {
+    Vni(0)
+}
+
 impl NextHop {
     /// An ordinary next hop into the route's own virtual network.
     pub const fn standard(addr: IpAddr) -> Self {
-        Self { addr, target_vni: 0, kind: NextHopKind::Standard }
+        Self { addr, target_vni: Vni(0), kind: NextHopKind::Standard }
     }
 
     /// Returns why no packet can be sent to this next hop, if that is so.
@@ -102,7 +108,7 @@ impl NextHop {
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.addr)?;
-        if self.target_vni != 0 {
+        if self.target_vni != Vni(0) {
             write!(f, " vni {}", self.target_vni)?;
         }
         if self.kind != NextHopKind::Standard {
@@ -210,6 +216,121 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} via {}", self.vni, self.prefix, self.next_hop)
     }
+}
+
+/// Why a text is not a [`Route`], a [`NextHop`] or a [`NextHopKind`]: the part that is wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ParseRouteError {
+    /// The text is not of the form `VNI PREFIX via ADDRESS [vni VNI] [KIND]`.
+    Form,
+    /// The VNI is not a number from 0 to 4,294,967,295.
+    Vni,
+    /// The prefix.
+    Prefix(ParsePrefixError),
+    /// The next hop is not an IP address.
+    Addr,
+    /// The target VNI is not a number from 0 to 4,294,967,295.
+    TargetVni,
+    /// The kind is not `STD`, `LB` or `NAT FROM-TO`.
+    Kind,
+    /// The ports are not two numbers from 0 to 65,535 with a `-` between them.
+    Ports,
+}
+
+impl fmt::Display for ParseRouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Form => "not of the form 'VNI PREFIX via ADDRESS [vni VNI] [KIND]'",
+            Self::Vni => "the VNI is not a number from 0 to 4294967295",
+            Self::Prefix(error) => return write!(f, "prefix: {error}"),
+            Self::Addr => "the next hop is not an IP address",
+            Self::TargetVni => "the VNI of the next hop is not a number from 0 to 4294967295",
+            Self::Kind => "the kind of next hop is not STD, LB or NAT FROM-TO",
+            Self::Ports => "the ports of NAT are not of the form FROM-TO, each from 0 to 65535",
+        })
+    }
+}
+
+impl core::error::Error for ParseRouteError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Prefix(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for NextHopKind {
+    type Err = ParseRouteError;
+
+    /// Reads what [`Display`](fmt::Display) writes: `STD`, `LB`, `NAT 1000-2000`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(' ') {
+            None if text == "STD" => Ok(Self::Standard),
+            None if text == "LB" => Ok(Self::LoadBalancer),
+            Some(("NAT", ports)) => {
+                let (from, to) = ports.split_once('-').ok_or(ParseRouteError::Ports)?;
+                let port = |text| digits(text).ok_or(ParseRouteError::Ports);
+                Ok(Self::Nat { from: port(from)?, to: port(to)? })
+            }
+            _ => Err(ParseRouteError::Kind),
+        }
+    }
+}
+
+impl FromStr for NextHop {
+    type Err = ParseRouteError;
+
+    /// Reads what [`Display`](fmt::Display) writes: `2001:db8::1`, `2001:db8::1 vni 42 LB`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (addr, rest) = part(text);
+        let addr = addr.parse().map_err(|_| ParseRouteError::Addr)?;
+        let (target_vni, rest) = match rest.and_then(|rest| rest.strip_prefix("vni ")) {
+            Some(rest) => {
+                let (vni, rest) = part(rest);
+                (Vni(digits(vni).ok_or(ParseRouteError::TargetVni)?), rest)
+            }
+            None => (Vni(0), rest),
+        };
+        let kind = rest.map_or(Ok(NextHopKind::Standard), str::parse)?;
+        Ok(Self { addr, target_vni, kind })
+    }
+}
+
+impl FromStr for Route {
+    type Err = ParseRouteError;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    ///
+    /// ```
+    /// use metalbond::{ParseRouteError, Route};
+    ///
+    /// let route: Route = "23 10.0.23.0/24 via 2001:db8::1 NAT 1000-2000".parse()?;
+    /// assert_eq!(route.to_string(), "23 10.0.23.0/24 via 2001:db8::1 NAT 1000-2000");
+    /// assert_eq!("23 10.0.23.0/24 via host".parse::<Route>(), Err(ParseRouteError::Addr));
+    /// # Ok::<_, ParseRouteError>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (vni, rest) = part(text);
+        let (prefix, rest) = part(rest.ok_or(ParseRouteError::Form)?);
+        let next_hop = rest.and_then(|rest| rest.strip_prefix("via ")).ok_or(ParseRouteError::Form)?;
+        Ok(Self {
+            vni: Vni(digits(vni).ok_or(ParseRouteError::Vni)?),
+            prefix: prefix.parse().map_err(ParseRouteError::Prefix)?,
+            next_hop: next_hop.parse()?,
+        })
+    }
+}
+
+/// Splits a text at its first space.
+fn part(text: &str) -> (&str, Option<&str>) {
+    text.split_once(' ').map_or((text, None), |(part, rest)| (part, Some(rest)))
+}
+
+/// Parses a number without a sign.
+fn digits<T: FromStr>(text: &str) -> Option<T> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// One connection, over its whole life. An id is never used twice.
@@ -367,6 +488,58 @@ mod tests {
             let is_martian =
                 v6.is_unspecified() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_multicast();
             prop_assert_eq!(Martian::of(v6.into()).is_some(), is_martian);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_route_is_refused_by_the_part_that_is_wrong() {
+        use ParseRouteError::{Addr, Form, Kind, Ports, TargetVni};
+        for (text, error) in [
+            ("", Form),
+            ("23", Form),
+            ("23 10.0.0.0/8", Form),
+            ("23 10.0.0.0/8 2001:db8::1", Form),
+            ("23 10.0.0.0/8 via", Form),
+            ("+23 10.0.0.0/8 via 2001:db8::1", ParseRouteError::Vni),
+            ("4294967296 10.0.0.0/8 via 2001:db8::1", ParseRouteError::Vni),
+            ("23 10.0.0.0 via 2001:db8::1", ParseRouteError::Prefix("10.0.0.0".parse::<Prefix>().unwrap_err())),
+            ("23 10.0.0.0/8 via ", Addr),
+            ("23 10.0.0.0/8 via host", Addr),
+            ("23 10.0.0.0/8 via 2001:db8::1 vni x", TargetVni),
+            ("23 10.0.0.0/8 via 2001:db8::1 vni", Kind),
+            ("23 10.0.0.0/8 via 2001:db8::1 ", Kind),
+            ("23 10.0.0.0/8 via 2001:db8::1 NAT", Kind),
+            ("23 10.0.0.0/8 via 2001:db8::1 NAT 7", Ports),
+            ("23 10.0.0.0/8 via 2001:db8::1 NAT 7-65536", Ports),
+            ("23 10.0.0.0/8 via 2001:db8::1 NAT -7", Ports),
+        ] {
+            assert_eq!(text.parse::<Route>(), Err(error), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_route_is_read_as_it_is_printed(
+            vni: u32, addr: IpAddr, len in 0..129u32, next_hop: IpAddr,
+            target_vni in prop_oneof![Just(0), any::<u32>()],
+            kind in prop_oneof![
+                Just(NextHopKind::Standard),
+                Just(NextHopKind::LoadBalancer),
+                any::<(u16, u16)>().prop_map(|(from, to)| NextHopKind::Nat { from, to }),
+            ],
+        ) {
+            let Ok(prefix) = Prefix::new(addr, len) else { return Ok(()) };
+            let next_hop = NextHop { addr: next_hop, target_vni: Vni(target_vni), kind };
+            let route = Route { vni: Vni(vni), prefix, next_hop };
+            prop_assert_eq!(route.to_string().parse(), Ok(route));
+            prop_assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_of_routes_panic(text in "[0-9a-f/:. viantNATLBSD-]{0,60}") {
+            if let Ok(route) = text.parse::<Route>() {
+                prop_assert_eq!(route.to_string().parse(), Ok(route));
+            }
         }
     }
 

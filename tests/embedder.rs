@@ -3,7 +3,8 @@
 mod sim;
 
 use metalbond::{
-    Announcer, ApiMisuse, Command, Config, Destination, Input, Limit, PeerId, Reply, Route, RouteChange, Vni,
+    Announcer, ApiMisuse, Command, CommandError, Config, Destination, Input, Limit, PeerId, Reply, Route, RouteChange,
+    Vni,
 };
 use sim::rig::{OUR_SERVER, OURS, Rig, route, route_in};
 use sim::seat::Event;
@@ -64,7 +65,7 @@ fn a_resync_tells_all_of_a_vni_again_and_nothing_of_others() {
     rig.command(Command::Resync(Vni(23))).unwrap();
 
     assert_eq!(sorted(rig.changes()), [(true, route(1, 1)), (true, route(1, 2)), (true, route(2, 1))]);
-    assert_eq!(rig.command(Command::Resync(Vni(25))), Err(ApiMisuse::NotSubscribed));
+    assert_eq!(rig.command(Command::Resync(Vni(25))), Err(ApiMisuse::NotSubscribed.into()));
 }
 
 #[test]
@@ -151,20 +152,23 @@ fn wishes_have_limits_and_room_that_is_given_back_is_room() {
     // The watcher knows of no limits.
     rig.seat.is_watched = false;
     let mut ask = |command| rig.command(command);
-    let limit = |limit| Err(ApiMisuse::Limit(limit));
-    let done = Ok(Reply::Done);
+    let limit = |limit| Err(CommandError::Limit(limit));
+    let [done, no_change] = [true, false].map(|is_changed| Ok(Reply::Changed(is_changed)));
 
     assert_eq!(ask(Command::AddPeer { endpoint: "another:4711".into() }), limit(Limit::Peers));
     let vnis = [1, 2, 3].map(Vni);
     assert_eq!(vnis.map(|vni| ask(Command::Subscribe(vni))), [done, done, limit(Limit::Subscriptions)]);
-    assert_eq!(ask(Command::Subscribe(vnis[1])), Err(ApiMisuse::AlreadySubscribed));
+    assert_eq!(ask(Command::Subscribe(vnis[1])), no_change);
     let routes = [route(1, 1), route(2, 1), route_in(24, 1, 1)];
     assert_eq!(routes.map(|route| ask(Command::Announce(route))), [done, done, limit(Limit::Announcements)]);
-    assert_eq!(ask(Command::Announce(routes[1])), Err(ApiMisuse::AlreadyAnnounced));
+    assert_eq!(ask(Command::Announce(routes[1])), no_change);
 
     assert_eq!(ask(Command::Unsubscribe(vnis[0])), done);
     assert_eq!(ask(Command::Withdraw(routes[0])), done);
     assert_eq!(ask(Command::RemovePeer(PeerId(0))), done);
+    assert_eq!(ask(Command::Unsubscribe(vnis[0])), no_change);
+    assert_eq!(ask(Command::Withdraw(routes[0])), no_change);
+    assert_eq!(ask(Command::RemovePeer(PeerId(0))), no_change);
     assert_eq!(ask(Command::Subscribe(vnis[2])), done);
     assert_eq!(ask(Command::Announce(routes[2])), done);
     assert_eq!(ask(Command::AddPeer { endpoint: "another:4711".into() }), Ok(Reply::Peer(PeerId(1))));

@@ -161,18 +161,19 @@ fn a_server_says_to_a_client_that_asks_for_how_long_it_retains_its_routes() {
     for (asked, max, granted) in
         [(10, 60, 10), (120, 60, 60), (120, 300, 120), (10, 0, 0), (0, 60, 0), (u32::MAX, 7, 7)]
     {
-        let mut rig = Rig::server_with(Config { restart_time_max: max, ..Config::default() });
+        let mut rig = Rig::server_with(Config { restart_time_max: Duration::from_secs(max), ..Config::default() });
         let conn = rig.accept();
         rig.say(conn, &[Msg::Hello(Hello { restart_time: asked, ..OURS })]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
         assert_eq!(hello.restart_time, granted, "{asked} s asked for, {max} s at most");
-        assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, Some(granted));
+        assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, Some(Duration::from_secs(granted.into())));
     }
 }
 
 #[test]
 fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_asked() {
-    let short = |granted| Some(ShortRestartTime { asked: 120, granted });
+    let secs = Duration::from_secs;
+    let short = |granted: Option<u64>| Some(ShortRestartTime::new(secs(120), granted.map(secs)));
     for (server, shown, noticed) in [
         (Hello { restart_time: 120, ..OUR_SERVER }, Some(120), None),
         (Hello { restart_time: 300, ..OUR_SERVER }, Some(300), None),
@@ -181,9 +182,9 @@ fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_ask
         (OUR_SERVER, None, short(None)),
         (LEGACY_SERVER, None, short(None)),
     ] {
-        let mut rig = Rig::client(Config { restart_time: 120, ..Config::default() });
+        let mut rig = Rig::client(Config { restart_time: secs(120), ..Config::default() });
         rig.reach(server);
-        assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, shown, "{server:?}");
+        assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, shown.map(secs), "{server:?}");
         let (last, before) = rig.transitions.split_last().unwrap();
         assert_eq!((last.new, last.restart_time), (SessionState::Established, noticed), "{server:?}");
         assert!(before.iter().all(|transition| transition.restart_time.is_none()), "once for each session");
@@ -192,7 +193,7 @@ fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_ask
 
 #[test]
 fn a_client_that_asks_for_no_restart_time_misses_none() {
-    let mut rig = Rig::client(Config { restart_time: 0, ..Config::default() });
+    let mut rig = Rig::client(Config { restart_time: Duration::ZERO, ..Config::default() });
     rig.reach(LEGACY_SERVER);
     assert!(rig.transitions.iter().all(|transition| transition.restart_time.is_none()));
 }

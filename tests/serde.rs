@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metalbond::{
-    Action, Announcer, ApiMisuse, CloseReason, Command, Config, ConnId, Counters, DecodeError, Grant, Input, Instant,
-    Limit, Martian, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerMisbehaved,
-    PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition, TransportEnd, Vni, VniSet,
+    Action, Announcer, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Counters, DecodeError, Grant,
+    Input, Instant, Limit, Martian, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit,
+    PeerMisbehaved, PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition, TransportEnd, Vni,
+    VniSet,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -31,7 +32,7 @@ fn a_route_is_an_object_and_the_kinds_of_next_hops_have_their_printed_names() {
     let route = |kind| Route {
         vni: Vni(23),
         prefix: "203.0.113.7/32".parse().unwrap(),
-        next_hop: NextHop { addr, target_vni: 42, kind },
+        next_hop: NextHop { addr, target_vni: Vni(42), kind },
     };
     let object = |kind: Value| {
         let next_hop = json!({ "addr": "2001:db8::1", "target_vni": 42, "kind": kind });
@@ -139,8 +140,10 @@ fn who_announces_and_what_was_asked_in_vain_are_words_or_objects_of_one() {
     looks_like(Announcer::Peer(PeerId(2)), json!({ "peer": 2 }));
     looks_like(Announcer::Conn(ConnId::accepted(2)), json!({ "conn": "a2" }));
     looks_like(Announcer::Departed, json!("departed"));
-    looks_like(ApiMisuse::AlreadySubscribed, json!("already_subscribed"));
-    looks_like(ApiMisuse::Limit(Limit::Peers), json!({ "limit": "peers" }));
+    looks_like(ApiMisuse::NotSubscribed, json!("not_subscribed"));
+    looks_like(CommandError::Closed, json!("closed"));
+    looks_like(CommandError::Limit(Limit::Peers), json!({ "limit": "peers" }));
+    looks_like(CommandError::Misuse(ApiMisuse::NoSuchPeer), json!({ "misuse": "no_such_peer" }));
     looks_like(ApiMisuse::MartianNextHop(Martian::LinkLocal), json!({ "martian_next_hop": "link_local" }));
 }
 
@@ -195,7 +198,7 @@ fn what_a_node_tells_of_itself_is_objects() {
         session,
         json!({
             "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "names": null, "rule": null, "state": "CONNECTING", "ordered": false,
-            "is_server": false, "warming": false, "routes": 0, "subscriptions": 0, "lag": 0,
+            "is_server": false, "warming": false, "routes": 0, "subscriptions": 0,
             "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "restart_time": null, "counters": counters
         }),
     );
@@ -317,7 +320,7 @@ fn route() -> impl Strategy<Value = Route> {
         any::<(u16, u16)>().prop_map(|(from, to)| NextHopKind::Nat { from, to }),
     ];
     (any::<u32>(), prefix(), any::<IpAddr>(), any::<u32>(), kind).prop_map(|(vni, prefix, addr, target_vni, kind)| {
-        Route { vni: Vni(vni), prefix, next_hop: NextHop { addr, target_vni, kind } }
+        Route { vni: Vni(vni), prefix, next_hop: NextHop { addr, target_vni: Vni(target_vni), kind } }
     })
 }
 

@@ -152,7 +152,7 @@ fn a_server_answers_each_keepalive_and_says_none_unasked() {
 #[test]
 fn a_client_says_keepalive_every_interval_of_the_lower_end() {
     for (ours, theirs, interval) in [(5, 2, 2), (2, 5, 2)] {
-        let mut rig = Rig::client(Config { keepalive: ours, ..Config::default() });
+        let mut rig = Rig::client(Config { keepalive: Duration::from_secs(ours), ..Config::default() });
         let (conn, _) = rig.reach(Hello { keepalive: theirs, ..OUR_SERVER });
         let mut said = 0;
         for _ in 0..20 * interval {
@@ -248,7 +248,7 @@ fn a_reset_peer_is_dialled_again_at_once_and_a_removed_one_never() {
     assert_eq!(rig.reason(conn), Some(CloseReason::ResetRequested));
     assert_eq!(rig.dials.len(), 1, "at once");
     let (conn, _) = rig.reach(OUR_SERVER);
-    assert_eq!(rig.command(Command::RemovePeer(peer)), Ok(Reply::Done));
+    assert_eq!(rig.command(Command::RemovePeer(peer)), Ok(Reply::Changed(true)));
     assert!(rig.closed.contains_key(&conn));
     rig.advance_secs(60);
     assert!(rig.dials.is_empty());

@@ -18,6 +18,23 @@ fn a_handshake_timeout_of_zero_is_refused() {
 }
 
 #[test]
+fn a_time_that_the_wire_cannot_carry_is_refused_by_its_name() {
+    let of = Config::default;
+    for time in [Duration::from_millis(1500), Duration::from_secs(1 << 32)] {
+        for (config, name) in [
+            (Config { keepalive: time, ..of() }, "keepalive"),
+            (Config { restart_time: time, ..of() }, "restart_time"),
+            (Config { restart_time_max: time, ..of() }, "restart_time_max"),
+        ] {
+            let error = refusal(config);
+            assert_eq!(error, ConfigError::WholeSeconds(name));
+            assert_eq!(error.to_string(), format!("{name} must be a whole number of seconds, at most 4294967295"));
+        }
+    }
+    assert_eq!(refusal(Config { keepalive: Duration::ZERO, ..of() }), ConfigError::Keepalive);
+}
+
+#[test]
 fn each_limit_of_zero_is_refused_by_its_name() {
     use PeerLimit::*;
     let of = Limits::default;
@@ -44,8 +61,8 @@ fn zeros_that_mean_something_are_taken() {
         backoff_reset: Duration::ZERO,
         hold: Some(Duration::ZERO),
         session_stale_time: Duration::ZERO,
-        restart_time: 0,
-        restart_time_max: 0,
+        restart_time: Duration::ZERO,
+        restart_time_max: Duration::ZERO,
         warming: Duration::ZERO,
         peers_max: 0,
         subscriptions_max: 0,
@@ -59,9 +76,9 @@ fn zeros_that_mean_something_are_taken() {
 
 #[test]
 fn the_largest_settings_are_taken_and_no_sum_with_them_overflows() {
-    let max = Duration::MAX;
+    let (max, wire_max) = (Duration::MAX, Duration::from_secs(u32::MAX.into()));
     let config = Config {
-        keepalive: u32::MAX,
+        keepalive: wire_max,
         handshake_timeout: max,
         send_hold: max,
         backoff_min: max,
@@ -69,8 +86,8 @@ fn the_largest_settings_are_taken_and_no_sum_with_them_overflows() {
         backoff_reset: max,
         hold: Some(max),
         session_stale_time: max,
-        restart_time: u32::MAX,
-        restart_time_max: u32::MAX,
+        restart_time: wire_max,
+        restart_time_max: wire_max,
         warming: max,
         pacing: Some(Pacing { rate: u32::MAX, burst: u32::MAX }),
         unproven_max: usize::MAX,

@@ -2,6 +2,8 @@
 
 mod sim;
 
+use std::time::Duration;
+
 use metalbond::{Command, Config, TransportEnd};
 use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
 use sim::wire::{Frames, Hello, Msg, WARMING, encode, frame, hex, put_bytes, put_uint};
@@ -76,7 +78,7 @@ fn a_removal_is_an_addition_with_action_one() {
 
 #[test]
 fn a_server_answers_hello_with_the_minimum_and_its_capabilities() {
-    let mut rig = Rig::server_with(Config { keepalive: 3, ..Config::default() });
+    let mut rig = Rig::server_with(Config { keepalive: Duration::from_secs(3), ..Config::default() });
     for (theirs, answered) in [(2, 2), (3, 3), (9, 3), (u32::MAX, 3)] {
         let conn = rig.accept();
         assert_eq!(rig.heard_bytes(conn), [], "the acceptor waits");
@@ -129,7 +131,11 @@ fn a_server_says_so_again_for_a_minute_after_a_client_with_routes_fell_silent() 
 
 #[test]
 fn a_client_says_its_interval_its_capability_and_its_restart_time() {
-    let mut rig = Rig::client(Config { keepalive: 2, restart_time: 17, ..Config::default() });
+    let mut rig = Rig::client(Config {
+        keepalive: Duration::from_secs(2),
+        restart_time: Duration::from_secs(17),
+        ..Config::default()
+    });
     let conn = rig.connect();
     let ours = Hello { keepalive: 2, restart_time: 17, ..OURS };
     assert_eq!(rig.heard(conn), [Msg::Hello(ours)]);

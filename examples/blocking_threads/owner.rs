@@ -20,8 +20,8 @@ use std::thread::{self, JoinHandle};
 use std::time;
 
 use metalbond::{
-    Action, ApiMisuse, Close, Command, Config, ConfigError, ConnId, Input, Instant, Node, Reply, RouteChange, Transmit,
-    TransportEnd,
+    Action, Close, Command, CommandError, Config, ConfigError, ConnId, Input, Instant, Node, Reply, RouteChange,
+    Transmit, TransportEnd,
 };
 
 use crate::connection::{DRAIN, accept, dial, read, write};
@@ -57,10 +57,10 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn command(&self, command: Command) -> Result<Reply, ApiMisuse> {
+    pub(crate) fn command(&self, command: Command) -> Result<Reply, CommandError> {
         let (answer, reply) = sync_channel(1);
-        self.mailbox.send(Event::Command(command, answer)).map_err(|_| ApiMisuse::Closed)?;
-        reply.recv().unwrap_or(Err(ApiMisuse::Closed))
+        self.mailbox.send(Event::Command(command, answer)).map_err(|_| CommandError::Closed)?;
+        reply.recv().unwrap_or(Err(CommandError::Closed))
     }
 
     pub(crate) fn listen(&self, addr: SocketAddr) -> io::Result<SocketAddr> {
@@ -81,7 +81,7 @@ pub(crate) enum Event {
     Input(Input),
     /// A writer has failed. The connection ends when its reader has read what the peer had sent.
     Broken(ConnId, TransportEnd),
-    Command(Command, SyncSender<Result<Reply, ApiMisuse>>),
+    Command(Command, SyncSender<Result<Reply, CommandError>>),
 }
 
 /// A connection that the node knows of.
@@ -173,7 +173,7 @@ impl Owner {
                 }
             }
             Event::Command(command, answer) => {
-                let reply = self.feed(Input::Command(command)).unwrap_or(Err(ApiMisuse::Closed));
+                let reply = self.feed(Input::Command(command)).unwrap_or(Err(CommandError::Closed));
                 // Whoever asked may have ended.
                 let _ = answer.send(reply);
             }
@@ -181,7 +181,7 @@ impl Owner {
     }
 
     /// Tells the node, and does what it says. Returns the reply, if it was a command.
-    fn feed(&mut self, input: Input) -> Option<Result<Reply, ApiMisuse>> {
+    fn feed(&mut self, input: Input) -> Option<Result<Reply, CommandError>> {
         let mut answer = None;
         for action in self.node.handle_input(self.now(), input) {
             match action {

@@ -9,7 +9,7 @@ use super::timers::TimerKey;
 use super::upstream::Wire;
 use super::{Action, Close, Command, Node, Reply, Shutdown};
 use crate::rib::OriginId;
-use crate::{Announcer, ApiMisuse, CloseReason, Limit, PeerId, Route, SessionState, Vni};
+use crate::{Announcer, ApiMisuse, CloseReason, CommandError, Limit, PeerId, Route, SessionState, Vni};
 
 impl Node {
     pub(super) fn command(&mut self, command: Command) {
@@ -20,27 +20,28 @@ impl Node {
                 self.terminate();
                 Ok(Reply::Done)
             }
-            _ => Err(ApiMisuse::Closed),
+            _ => Err(CommandError::Closed),
         };
         // The reply goes before what follows from the command.
         self.actions.insert(0, Action::Reply(result));
     }
 
-    fn obey(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
+    fn obey(&mut self, command: Command) -> Result<Reply, CommandError> {
         match command {
             Command::AddPeer { endpoint } => return self.add_peer(endpoint.into()).map(Reply::Peer),
-            Command::RemovePeer(peer) => self.remove_peer(peer).then_some(()).ok_or(ApiMisuse::NoSuchPeer)?,
+            Command::RemovePeer(peer) => return Ok(Reply::Changed(self.remove_peer(peer))),
             Command::ResetPeer(peer) => self.reset_peer(peer)?,
             Command::ResetConn(conn) => self.close(conn, CloseReason::ResetRequested, Some(Close::Now)),
-            Command::Subscribe(vni) => self.subscribe(vni)?,
-            Command::Unsubscribe(vni) => self.unsubscribe(vni)?,
+            Command::Subscribe(vni) => return self.subscribe(vni).map(Reply::Changed),
+            Command::Unsubscribe(vni) => return Ok(Reply::Changed(self.unsubscribe(vni))),
             Command::Resync(vni) => self.rib.tell_again(vni).then_some(()).ok_or(ApiMisuse::NotSubscribed)?,
-            Command::Announce(route) => self.announce(&route)?,
+            Command::Announce(route) => return self.announce(&route).map(Reply::Changed),
             Command::Withdraw(route) => {
-                if !self.own.withdraw(OriginId::LOCAL, &route) {
-                    return Err(ApiMisuse::NoSuchRoute);
+                let is_announced = self.own.withdraw(OriginId::LOCAL, &route);
+                if is_announced {
+                    self.rib.withdraw(OriginId::LOCAL, &route);
                 }
-                self.rib.withdraw(OriginId::LOCAL, &route);
+                return Ok(Reply::Changed(is_announced));
             }
             Command::SetListening(listening) => {
                 self.is_listening = listening;
@@ -54,16 +55,16 @@ impl Node {
         Ok(Reply::Done)
     }
 
-    fn add_peer(&mut self, endpoint: Arc<str>) -> Result<PeerId, ApiMisuse> {
+    fn add_peer(&mut self, endpoint: Arc<str>) -> Result<PeerId, CommandError> {
         if self.peers.values().any(|peer| peer.endpoint == endpoint) {
-            return Err(ApiMisuse::PeerExists);
+            return Err(ApiMisuse::PeerExists.into());
         }
         if self.peers.len() >= self.config.peers_max {
-            return Err(ApiMisuse::Limit(Limit::Peers));
+            return Err(CommandError::Limit(Limit::Peers));
         }
         // An id is never used twice: after 2^32 peers there are none left.
         let id = PeerId(self.next_peer);
-        self.next_peer = self.next_peer.checked_add(1).ok_or(ApiMisuse::Limit(Limit::Peers))?;
+        self.next_peer = self.next_peer.checked_add(1).ok_or(CommandError::Limit(Limit::Peers))?;
         let origin = self.rib.add_dialled_origin();
         self.origins.set(origin, Announcer::Peer(id));
         let stale_time = StaleTime::of_new_peer(self.clock.now(), &self.config, self.open_sessions());
@@ -86,27 +87,29 @@ impl Node {
         Ok(())
     }
 
-    fn subscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
+    /// Subscribes to a VNI. Returns false if the node is subscribed already.
+    fn subscribe(&mut self, vni: Vni) -> Result<bool, CommandError> {
         if self.rib.is_wanted(vni) {
-            return Err(ApiMisuse::AlreadySubscribed);
+            return Ok(false);
         }
         if self.rib.wanted().len() >= self.config.subscriptions_max {
-            return Err(ApiMisuse::Limit(Limit::Subscriptions));
+            return Err(CommandError::Limit(Limit::Subscriptions));
         }
         self.rib.want(vni);
         self.ask_servers(vni);
-        Ok(())
+        Ok(true)
     }
 
-    fn unsubscribe(&mut self, vni: Vni) -> Result<(), ApiMisuse> {
+    /// Unsubscribes from a VNI. Returns false if the node is not subscribed.
+    fn unsubscribe(&mut self, vni: Vni) -> bool {
         if !self.rib.unwant(vni) {
-            return Err(ApiMisuse::NotSubscribed);
+            return false;
         }
         if !self.jobs.iter().any(|job| job.drops(vni)) {
             self.jobs.push_back(Job::Drop { vni, from: u32::MAX });
         }
         self.ask_servers(vni);
-        Ok(())
+        true
     }
 
     /// Whether a VNI is wanted has changed.
@@ -140,18 +143,19 @@ impl Node {
         }
     }
 
-    fn announce(&mut self, route: &Route) -> Result<(), ApiMisuse> {
+    /// Announces a route of this node's own. Returns false if the node announces it already.
+    fn announce(&mut self, route: &Route) -> Result<bool, CommandError> {
         // Peers would drop it, and other implementations would try to install it.
         if let Some(why) = route.next_hop.martian() {
-            return Err(ApiMisuse::MartianNextHop(why));
+            return Err(ApiMisuse::MartianNextHop(why).into());
         }
         if self.own.route_count(OriginId::LOCAL) >= self.config.announcements_max
             && !self.own.is_announced(OriginId::LOCAL, route)
         {
-            return Err(ApiMisuse::Limit(Limit::Announcements));
+            return Err(CommandError::Limit(Limit::Announcements));
         }
         if !self.own.announce(OriginId::LOCAL, route) {
-            return Err(ApiMisuse::AlreadyAnnounced);
+            return Ok(false);
         }
         self.rib.announce(OriginId::LOCAL, route);
         for peer in self.peers.values() {
@@ -163,7 +167,7 @@ impl Node {
                 conn.mark_ready(&mut self.ready);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn shut_down(&mut self, cleanup: bool) {

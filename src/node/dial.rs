@@ -99,7 +99,7 @@ impl Node {
     }
 
     pub(super) fn connected(&mut self, id: ConnId, remote: SocketAddr) {
-        let (now, uptime, keepalive) = (self.clock.now(), self.clock.uptime(), self.config.keepalive);
+        let (now, uptime, keepalive) = (self.clock.now(), self.clock.uptime(), self.config.keepalive_secs());
         let Some(conn) = self.conns.get_mut(&id) else { return };
         if conn.session.state() != SessionState::Connecting || !id.is_dialled() {
             return;

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::{CloseReason, ConnId, Instant, PeerId, PeerName, SessionState};
 
@@ -35,23 +36,20 @@ pub struct SessionInfo {
     pub routes: usize,
     /// How many VNIs it subscribed to.
     pub subscriptions: usize,
-    /// Changes that it is still to be told of, at most.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub lag: u64,
     /// Since when the session has been in its state.
     #[cfg_attr(feature = "serde", serde(default))]
     pub since: Instant,
     /// When something was received last; at first, when the connection began.
     #[cfg_attr(feature = "serde", serde(default))]
     pub heard: Instant,
-    /// The interval of KEEPALIVEs that was agreed on, in seconds; `None` before the peer's HELLO.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub keepalive: Option<u32>,
-    /// Seconds for which the end that accepted the connection retains the routes of the end that dialled it, when that one's
-    /// process goes away: as many as were asked for, or as many as it grants at most. `None` before the peer's HELLO, and where
-    /// a server does not say: it retains nothing, or is of version 0.1.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub restart_time: Option<u32>,
+    /// The agreed interval of KEEPALIVEs, in whole seconds; `None` before the peer's HELLO.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
+    pub keepalive: Option<Duration>,
+    /// How long the server retains the routes of the client when the client's process goes away, in whole seconds: as long as the client
+    /// asked for, or as long as the server grants at most. `None` before the peer's HELLO, and if the server does not say: it retains
+    /// nothing, or is of version 0.1.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
+    pub restart_time: Option<Duration>,
     /// What came and went.
     pub counters: Counters,
 }
@@ -124,6 +122,18 @@ impl Counters {
         self.refused_routes += other.refused_routes;
         self.refused_subscriptions += other.refused_subscriptions;
     }
+
+    /// Takes counts out of a sum that they are part of.
+    pub(super) fn sub(&mut self, other: &Self) {
+        self.bytes_in -= other.bytes_in;
+        self.bytes_out -= other.bytes_out;
+        self.messages_in.sub(&other.messages_in);
+        self.messages_out.sub(&other.messages_out);
+        self.impossible -= other.impossible;
+        self.unasked -= other.unasked;
+        self.refused_routes -= other.refused_routes;
+        self.refused_subscriptions -= other.refused_subscriptions;
+    }
 }
 
 /// Messages by their type.
@@ -154,5 +164,14 @@ impl MessageCounts {
         self.unsubscribe += other.unsubscribe;
         self.update += other.update;
         self.unknown += other.unknown;
+    }
+
+    fn sub(&mut self, other: &Self) {
+        self.hello -= other.hello;
+        self.keepalive -= other.keepalive;
+        self.subscribe -= other.subscribe;
+        self.unsubscribe -= other.unsubscribe;
+        self.update -= other.update;
+        self.unknown -= other.unknown;
     }
 }

@@ -15,6 +15,7 @@ use crate::{ConnId, PeerId, PeerName, Policy, Route, TransportEnd, Vni};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Input {
     /// Time has passed: [`poll_timeout`](crate::Node::poll_timeout) is due. Feed what has been received before it.
     Tick,
@@ -69,40 +70,47 @@ pub enum Input {
         /// How.
         end: TransportEnd,
     },
-    /// The embedder wants something. Answered by exactly one [`Action::Reply`](crate::Action::Reply) among the
+    /// A command of the application. Answered by exactly one [`Action::Reply`](crate::Action::Reply) among the
     /// actions of the same call.
     Command(Command),
 }
 
-/// What an embedder can want. Wants outlive sessions: they hold whether or not a server is there.
+/// A command of the application. What it configures outlives sessions: it holds whether or not a server is there.
+///
+/// A command whose reply is [`Reply::Changed`](crate::Reply::Changed) is idempotent: repeated, it succeeds, and changes nothing.
+/// Every command fails with [`CommandError::Closed`](crate::CommandError::Closed) once a shutdown has begun.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Command {
     /// Dial this server, and keep at it. `endpoint` is the driver's business (`host:port`), resolved at each dial.
-    /// Reply: [`Reply::Peer`](crate::Reply::Peer). Fails with `PeerExists` or `Limit`.
+    /// Reply: [`Reply::Peer`](crate::Reply::Peer). Fails with [`ApiMisuse::PeerExists`](crate::ApiMisuse::PeerExists) or
+    /// [`CommandError::Limit`](crate::CommandError::Limit).
     AddPeer {
         /// `host:port`.
         endpoint: Box<str>,
     },
-    /// Leave this server. Its routes go at once. Fails with `NoSuchPeer`.
+    /// Remove this server, and its routes at once. Reply: [`Reply::Changed`](crate::Reply::Changed).
     RemovePeer(PeerId),
-    /// Close this server's connection, if any, and dial it again at once. Fails with `NoSuchPeer`.
+    /// Close this server's connection, if any, and dial it again at once. Fails with
+    /// [`ApiMisuse::NoSuchPeer`](crate::ApiMisuse::NoSuchPeer).
     ResetPeer(PeerId),
     /// Close one connection, dialled or accepted. A client's routes stay for its restart time, as if it had closed it. No
     /// effect if it is gone.
     ResetConn(ConnId),
-    /// Want the routes of a VNI. Fails with `AlreadySubscribed` or `Limit`.
+    /// Subscribe to a VNI. Reply: [`Reply::Changed`](crate::Reply::Changed). Fails with
+    /// [`CommandError::Limit`](crate::CommandError::Limit).
     Subscribe(Vni),
-    /// Want them no more: those that were told are told as removed. Fails with `NotSubscribed`.
+    /// Unsubscribe from a VNI. Its routes are reported as removed. Reply: [`Reply::Changed`](crate::Reply::Changed).
     Unsubscribe(Vni),
-    /// Be told of all destinations of a VNI again, each with its whole set of next hops as added. Fails with
-    /// `NotSubscribed`.
+    /// Report all destinations of a VNI again, each with its whole set of next hops as added. Fails with
+    /// [`ApiMisuse::NotSubscribed`](crate::ApiMisuse::NotSubscribed).
     Resync(Vni),
-    /// Announce a route of this node's own. Fails with `AlreadyAnnounced`, `Limit` or `MartianNextHop`.
+    /// Announce a route of this node's own. Reply: [`Reply::Changed`](crate::Reply::Changed). Fails with
+    /// [`CommandError::Limit`](crate::CommandError::Limit) or [`ApiMisuse::MartianNextHop`](crate::ApiMisuse::MartianNextHop).
     Announce(Route),
-    /// Withdraw it. Fails with `NoSuchRoute`.
+    /// Withdraw a route of this node's own. Reply: [`Reply::Changed`](crate::Reply::Changed).
     Withdraw(Route),
     /// Whether this node listens, as its HELLO says from now on (`isServer`). The time of `warming` starts at the first
     /// `true`.

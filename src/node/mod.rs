@@ -20,6 +20,7 @@ mod receive;
 mod shared;
 mod sources;
 mod stale;
+mod states;
 mod timers;
 mod totals;
 mod transmit;
@@ -29,11 +30,13 @@ mod view;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use core::time::Duration;
 
 pub use info::{Counters, MessageCounts, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{
-    Action, Actions, Close, Peer, Refusal, Refused, Reply, ShortRestartTime, Transition, Transmit, TransmitMode,
+    Action, Actions, ActionsIntoIter, Chunks, ChunksIntoIter, Close, Peer, Refusal, Refused, Reply, ShortRestartTime,
+    Transition, Transmit, TransmitMode,
 };
 
 use crate::rib::Rib;
@@ -51,6 +54,7 @@ use jobs::Job;
 use owners::{Origins, Subscribers};
 use shared::Shared;
 use sources::Sources;
+use states::States;
 use timers::{TimerKey, Timers};
 use totals::Totals;
 pub use view::Entry;
@@ -98,8 +102,11 @@ pub struct Node {
     dirty_since: Option<Instant>,
     /// From a change to when each subscriber was told.
     convergence: Histogram,
-    /// What came and went on connections that ended.
-    past: Counters,
+    /// What came and went on all connections, those that have ended included; without the counts of the connection `receiving`.
+    total: Counters,
+    /// The connection whose input is being carried out.
+    receiving: Option<ConnId>,
+    states: States,
     /// The same by the address of an accepted peer, and by the endpoint of a configured peer that was removed.
     totals: Totals<HostAddr>,
     removed: Totals<Arc<str>>,
@@ -157,7 +164,9 @@ impl Node {
             departed: DepartedClients::default(),
             dirty_since: None,
             convergence: Histogram::default(),
-            past: Counters::default(),
+            total: Counters::default(),
+            receiving: None,
+            states: States::default(),
             totals,
             removed,
             closed: BTreeMap::new(),
@@ -174,9 +183,18 @@ impl Node {
     /// Takes one event; returns what the driver is to do at once, in order.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
         self.clock.advance(now, self.timers.next());
+        let mut refused = 0;
         match input {
             Input::Tick => self.tick(),
-            Input::Accepted { conn, remote } => self.accepted(conn, remote),
+            Input::Accepted { conn, remote } => {
+                let before = self.conns.len();
+                self.accepted(conn, remote);
+                if self.conns.len() > before {
+                    self.states.accepted();
+                }
+                // The transition of a connection that was refused, and is none of the peers.
+                refused = self.actions.len();
+            }
             Input::Identified { conn, names } => {
                 if let Some(found) = self.conns.get_mut(&conn) {
                     found.names = Some(names);
@@ -184,7 +202,11 @@ impl Node {
             }
             Input::Connected { conn, remote } => self.connected(conn, remote),
             Input::DialFailed { conn, why } => self.close(conn, CloseReason::DialFailed(why), None),
-            Input::Received { conn, bytes } => self.received(conn, &bytes),
+            Input::Received { conn, bytes } => {
+                self.begin_counting(conn);
+                self.received(conn, &bytes);
+                self.end_counting();
+            }
             Input::Sent { conn } => {
                 if let Some(found) = self.conns.get_mut(&conn) {
                     found.in_flight = false;
@@ -198,7 +220,23 @@ impl Node {
         if self.dirty_since.is_none() && (self.rib.is_dirty() || self.own.is_dirty()) {
             self.dirty_since = Some(self.clock.now());
         }
+        self.states.note(&self.actions.as_slice()[refused..]);
         core::mem::take(&mut self.actions)
+    }
+
+    /// Takes the counts of a connection out of the total, until [`end_counting`](Self::end_counting) or its end: so that what is received
+    /// is counted once.
+    fn begin_counting(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get(&id) {
+            self.total.sub(&conn.counters);
+            self.receiving = Some(id);
+        }
+    }
+
+    fn end_counting(&mut self) {
+        if let Some(conn) = self.receiving.take().and_then(|id| self.conns.get(&id)) {
+            self.total.add(&conn.counters);
+        }
     }
 
     /// When to feed [`Input::Tick`] at the latest; the present while work is left. `None`: not at all.
@@ -295,8 +333,9 @@ impl Node {
     /// than it was asked to, or does not say for how long.
     fn short_restart_time(&self, id: ConnId) -> Option<ShortRestartTime> {
         let conn = self.conns.get(&id).filter(|conn| conn.peer.is_some() && conn.session.is_established())?;
-        let (asked, granted) = (self.config.restart_time, conn.session.hello()?.restart_time);
-        (granted < asked).then_some(ShortRestartTime { asked, granted: (granted > 0).then_some(granted) })
+        let (asked, granted) =
+            (self.config.restart_time, Duration::from_secs(conn.session.hello()?.restart_time.into()));
+        (granted < asked).then_some(ShortRestartTime { asked, granted: (!granted.is_zero()).then_some(granted) })
     }
 
     fn named(&self, id: PeerId) -> Option<Peer> {
@@ -308,7 +347,9 @@ impl Node {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.timers.set(&mut conn.timer, TimerKey::Conn(id), None);
         self.count(&reason);
-        self.past.add(&conn.counters);
+        if self.receiving.take_if(|receiving| *receiving == id).is_some() {
+            self.total.add(&conn.counters);
+        }
         self.actions.extend(how.map(|how| Action::Close { conn: id, how }));
         let old = conn.session.state();
         let (peer, new) = match conn.peer {
@@ -351,7 +392,7 @@ impl Node {
         // It may leave before the node has come to it with a new policy.
         let held = self.permit_of(conn.names.as_deref(), conn.remote);
         if host_stands && grace > 0 && self.rib.route_count(origin) > 0 && held.is_ok() {
-            let until = self.clock.now() + core::time::Duration::from_secs(grace.into());
+            let until = self.clock.now() + Duration::from_secs(grace.into());
             self.timers.once(TimerKey::Grace(origin), until);
             let (remote, names) = (conn.remote, conn.names.clone());
             let client = self.departed.insert(origin, Departed { until, remote, names });

@@ -4,16 +4,34 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
+use crate::list::list;
+use crate::{CloseReason, CommandError, ConnId, Denied, PeerId, PeerName, Route, SessionState, Vni};
 use bytes::Bytes;
-use smallvec::SmallVec;
 
-use crate::{ApiMisuse, CloseReason, ConnId, Denied, PeerId, PeerName, Route, SessionState, Vni};
+list! {
+    /// The actions of one input, in order.
+    Actions,
+    /// The actions of one input, by value.
+    ActionsIntoIter,
+    Action,
+    2
+}
 
-/// The actions of one input, in order.
-pub type Actions = SmallVec<[Action; 2]>;
+impl Actions {
+    pub(super) fn push(&mut self, action: Action) {
+        self.0.push(action);
+    }
+
+    pub(super) fn insert(&mut self, index: usize, action: Action) {
+        self.0.insert(index, action);
+    }
+}
 
 /// Something for the driver to do.
+///
+/// The enum is exhaustive: a driver has to carry out every action, so that a new one is a change of the contract.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Connect to `endpoint`, then say [`Input::Connected`](crate::Input::Connected) or
@@ -39,13 +57,14 @@ pub enum Action {
     /// then. At most one for each input.
     Refused(Box<Refusal>),
     /// The answer to a command.
-    Reply(Result<Reply, ApiMisuse>),
+    Reply(Result<Reply, CommandError>),
     /// The shutdown is complete: every connection is closed. Nothing follows.
     Terminated,
 }
 
 /// What the policy refused to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The connection; `None`: of a client that has gone away leaving its routes.
     pub conn: Option<ConnId>,
@@ -73,6 +92,7 @@ impl fmt::Display for Refusal {
 
 /// Something that a policy can refuse.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Refused {
     /// A SUBSCRIBE.
     Subscription(Vni),
@@ -92,7 +112,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// How to end a connection.
+/// How to end a connection. Exhaustive, like [`Action`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Close {
     /// At once; what was not yet written is lost.
@@ -102,11 +122,14 @@ pub enum Close {
     Drain,
 }
 
-/// A success that a command has to tell.
+/// The result of a command that was carried out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Reply {
-    /// It is done.
+    /// The command is carried out.
     Done,
+    /// The command is carried out. False: nothing has changed, because it was so before.
+    Changed(bool),
     /// The new peer's id.
     Peer(PeerId),
 }
@@ -140,12 +163,22 @@ pub struct Transition {
 /// A server retains this node's routes for a shorter time than it was asked to when this node's process goes away.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ShortRestartTime {
-    /// The seconds that it was asked for: [`Config::restart_time`](crate::Config::restart_time).
-    pub asked: u32,
-    /// The seconds that it grants. `None`: it does not say. It retains nothing, or is of version 0.1, which retains routes for
-    /// 60 s at most; the reference's servers retain nothing.
-    pub granted: Option<u32>,
+    /// The time that this node asked for: [`Config::restart_time`](crate::Config::restart_time).
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
+    pub asked: Duration,
+    /// The time that the server grants, in whole seconds. `None`: the server does not say. It retains nothing, or is of version 0.1, which
+    /// retains routes for 60 s at most; the reference's servers retain nothing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_whole_seconds"))]
+    pub granted: Option<Duration>,
+}
+
+impl ShortRestartTime {
+    /// Makes one. A node makes its own; this is for tests of what shows them. Both are whole seconds.
+    pub const fn new(asked: Duration, granted: Option<Duration>) -> Self {
+        Self { asked, granted }
+    }
 }
 
 impl Transition {
@@ -171,7 +204,7 @@ impl fmt::Display for Transition {
     }
 }
 
-/// A configured peer's id and endpoint.
+/// A configured peer's id and endpoint. Not `#[non_exhaustive]`: it is the key of a peer, and complete.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Peer {
@@ -183,32 +216,47 @@ pub struct Peer {
 
 /// Bytes for a connection: whole frames, under 64 KiB in all.
 ///
-/// Write `chunks` one behind the other, then say [`Input::Sent`](crate::Input::Sent). Until then the node hands out
+/// Write `chunks` one after the other, then say [`Input::Sent`](crate::Input::Sent). Until then the node hands out
 /// nothing more for this connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use = "bytes that are not written are lost, and the node waits for `Input::Sent`"]
+#[non_exhaustive]
 pub struct Transmit {
-    /// Where to.
+    /// The connection.
     pub conn: ConnId,
-    /// What. Shared between the peers that are told the same.
-    pub chunks: SmallVec<[Bytes; 4]>,
-    /// How.
+    /// The bytes. Subscribers that are sent the same routes share them.
+    pub chunks: Chunks,
+    /// How the chunks are to be written.
     pub mode: TransmitMode,
 }
 
+list! {
+    /// The bytes of a [`Transmit`], in the order in which they are to be written.
+    Chunks,
+    /// The bytes of a [`Transmit`], by value.
+    ChunksIntoIter,
+    Bytes,
+    4
+}
+
 impl Transmit {
-    /// The number of bytes.
+    /// Makes a transmit. A node makes its own; this is for tests of what writes them.
+    pub fn new(conn: ConnId, chunks: impl IntoIterator<Item = Bytes>, mode: TransmitMode) -> Self {
+        Self { conn, chunks: chunks.into_iter().collect(), mode }
+    }
+
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.chunks.iter().map(Bytes::len).sum()
     }
 
-    /// Whether there are none. Never so for what a node hands out.
+    /// Returns true if there are no bytes, which is never so for a transmit of a node.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// How a transmit is to be written.
+/// How a transmit is to be written. Exhaustive, like [`Action`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TransmitMode {
     /// As a stream: any cut will do.

@@ -133,10 +133,13 @@ impl Node {
                 (Some(conn), _) => {
                     conn.was_refused = true;
                     conn.counters.refused_routes += count;
+                    if self.receiving != id {
+                        self.total.refused_routes += count;
+                    }
                     (conn.remote, conn.names.clone())
                 }
                 (None, departed) => {
-                    self.past.refused_routes += count;
+                    self.total.refused_routes += count;
                     departed.map_or((None, None), |departed| (departed.remote, departed.names.clone()))
                 }
             };

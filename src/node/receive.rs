@@ -52,7 +52,7 @@ impl Node {
 
     fn greeted(&mut self, id: ConnId, old: SessionState, hello: &Hello) {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
-        let keepalive = self.config.keepalive.min(hello.keepalive);
+        let keepalive = self.config.keepalive_secs().min(hello.keepalive);
         if !self.is_admitted(id) {
             return self.close(id, CloseReason::NotAllowed, Some(Close::Now));
         }
@@ -71,7 +71,7 @@ impl Node {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Some(&hello) = conn.session.hello() else { return };
-        conn.timers.step(now, uptime, &conn.session, self.config.keepalive.min(hello.keepalive));
+        conn.timers.step(now, uptime, &conn.session, self.config.keepalive_secs().min(hello.keepalive));
         match conn.peer {
             None => {
                 let successor_of = self.departed.keys_of(conn.names.as_deref(), conn.remote);

@@ -11,7 +11,7 @@ use super::jobs::Job;
 use super::shared::{Chunk, Key, Shared};
 use super::timers::TimerKey;
 use super::upstream::{Upstream, Wire};
-use super::{MessageCounts, Node, Shutdown, Transmit, TransmitMode};
+use super::{Chunks, MessageCounts, Node, Shutdown, Transmit, TransmitMode};
 use crate::rib::{Change, Order, Rib, Sink, SubscriberId};
 use crate::session::Role;
 use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
@@ -155,12 +155,12 @@ impl Node {
             let is_dialler = conn.session.role() == Role::Dialler;
             let theirs = conn.session.hello();
             let hello = Hello {
-                keepalive: self.config.keepalive.min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
+                keepalive: self.config.keepalive_secs().min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
                 is_server: is_listening || !is_dialler,
                 ordered: true,
                 warming: is_warming,
                 restart_time: if is_dialler {
-                    self.config.restart_time
+                    self.config.restart_time_secs()
                 } else {
                     theirs.map_or(0, |hello| self.config.grant_restart_time(hello.restart_time))
                 },
@@ -189,10 +189,12 @@ impl Node {
         }
         conn.in_flight = true;
         conn.timers.writing(self.clock.now(), self.clock.uptime());
-        conn.counters.bytes_out += frames.len as u64;
-        conn.counters.messages_out.add(&frames.messages);
+        for counters in [&mut conn.counters, &mut self.total] {
+            counters.bytes_out += frames.len as u64;
+            counters.messages_out.add(&frames.messages);
+        }
         self.set_conn_timer(id);
-        Some(Transmit { conn: id, chunks: frames.chunks, mode: frames.mode })
+        Some(Transmit { conn: id, chunks: Chunks(frames.chunks), mode: frames.mode })
     }
 
     /// Everybody's routes.

@@ -1,10 +1,16 @@
 //! What can be seen of a node from outside: getters, which change nothing.
 
+use core::ops::Bound;
+use core::time::Duration;
+
+use super::conn::Conn;
+use super::peer::Peer;
 use super::{Bookmark, Counters, Destination, Moved, Node, PeerInfo, SessionInfo, TableInfo};
 use crate::rib::{self, OriginId, Viewer};
 use crate::session::Role;
 use crate::{
-    Announcer, CloseKind, Config, Histogram, HostAddr, Instant, NextHop, PeerId, Prefix, Route, SessionState, Vni,
+    Announcer, CloseKind, Config, ConnId, Histogram, HostAddr, Instant, NextHop, PeerId, Prefix, Route, SessionState,
+    Vni,
 };
 
 /// A destination as it is looked at, by [`Node::walk`].
@@ -60,68 +66,108 @@ impl Node {
         })
     }
 
-    /// The configured peers, in the order of their ids.
+    /// Returns the number of peers in a state: accepted connections, and configured servers. Takes constant time. Configured servers that a
+    /// node does not dial any more, because it is shutting down, count as they were before.
+    pub fn peer_count(&self, state: SessionState) -> usize {
+        self.states.get(state)
+    }
+
+    /// Iterates over the configured peers in the order of their ids: up to [`Config::peers_max`].
     pub fn peers(&self) -> impl Iterator<Item = PeerInfo> + '_ {
-        self.peers.iter().map(|(&id, peer)| {
-            let mut counters = peer.past;
-            if let Some(conn) = peer.conn.and_then(|conn| self.conns.get(&conn)) {
-                counters.add(&conn.counters);
-            }
-            PeerInfo {
-                id,
-                endpoint: peer.endpoint.clone(),
-                state: self.peer_state(id).unwrap_or(SessionState::Closed),
-                conn: peer.conn,
-                synced: peer.synced,
-                routes: self.rib.route_count(peer.origin),
-                stale: self.rib.stale_count(peer.origin),
-                dials: peer.dials,
-                sessions: peer.sessions,
-                last_close: peer.last_close.clone(),
-                counters,
-            }
-        })
+        self.peers_after(None)
     }
 
-    /// The connections, in the order of their ids.
+    /// Iterates over the configured peers after the peer `last`, in the order of their ids; `None`: from the first. To look at many of them in
+    /// several calls, go on after the last one seen: peers that are there all the time are seen once each.
+    pub fn peers_after(&self, last: Option<PeerId>) -> impl Iterator<Item = PeerInfo> + '_ {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.peers.range((from, Bound::Unbounded)).map(|(&id, peer)| self.peer_info(id, peer))
+    }
+
+    /// Returns one configured peer; `None` if it does not exist.
+    pub fn peer(&self, id: PeerId) -> Option<PeerInfo> {
+        self.peers.get(&id).map(|peer| self.peer_info(id, peer))
+    }
+
+    fn peer_info(&self, id: PeerId, peer: &Peer) -> PeerInfo {
+        let mut counters = peer.past;
+        if let Some(conn) = peer.conn.and_then(|conn| self.conns.get(&conn)) {
+            counters.add(&conn.counters);
+        }
+        PeerInfo {
+            id,
+            endpoint: peer.endpoint.clone(),
+            state: self.peer_state(id).unwrap_or(SessionState::Closed),
+            conn: peer.conn,
+            synced: peer.synced,
+            routes: self.rib.route_count(peer.origin),
+            stale: self.rib.stale_count(peer.origin),
+            dials: peer.dials,
+            sessions: peer.sessions,
+            last_close: peer.last_close.clone(),
+            counters,
+        }
+    }
+
+    /// Iterates over the connections in the order of their ids, accepted ones first: up to [`Limits::connections`](crate::Limits::connections)
+    /// and [`Config::peers_max`].
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo> + '_ {
-        self.conns.values().map(|conn| {
-            let hello = conn.session.hello();
-            let subscriptions = match (conn.peer, conn.subscriber) {
-                (None, Some(subscriber)) => self.rib.subscription_count(subscriber),
-                _ => 0,
-            };
-            SessionInfo {
-                conn: conn.id,
-                peer: conn.peer,
-                remote: conn.remote,
-                names: conn.names.clone(),
-                rule: conn.permit.as_ref().map(|permit| permit.rule().name.clone()),
-                state: conn.session.state(),
-                ordered: conn.session.is_ordered(),
-                is_server: hello.is_some_and(|hello| hello.is_server),
-                warming: conn.session.hello().is_some_and(|hello| hello.warming),
-                routes: conn.origin.map_or(0, |origin| self.rib.route_count(origin)),
-                subscriptions,
-                lag: conn.subscriber.map_or(0, |id| if conn.peer.is_some() { &self.own } else { &self.rib }.lag(id)),
-                since: conn.since,
-                heard: conn.heard,
-                keepalive: hello.map(|hello| self.config.keepalive.min(hello.keepalive)),
-                restart_time: match conn.session.role() {
-                    Role::Acceptor => hello.map(|hello| self.config.grant_restart_time(hello.restart_time)),
-                    Role::Dialler => hello.map(|hello| hello.restart_time).filter(|granted| *granted > 0),
-                },
-                counters: conn.counters,
-            }
-        })
+        self.sessions_after(None)
     }
 
-    /// What came and went on all connections since the node began, those that have ended included.
-    pub fn counters(&self) -> Counters {
-        self.conns.values().fold(self.past, |mut sum, conn| {
-            sum.add(&conn.counters);
-            sum
-        })
+    /// Iterates over the connections after the connection `last`, in the order of their ids; `None`: from the first. To look at many of them in
+    /// several calls, go on after the last one seen: connections that are there all the time are seen once each.
+    pub fn sessions_after(&self, last: Option<ConnId>) -> impl Iterator<Item = SessionInfo> + '_ {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.conns.range((from, Bound::Unbounded)).map(|(_, conn)| self.session_info(conn))
+    }
+
+    /// Returns one connection; `None` if it is gone.
+    pub fn session(&self, id: ConnId) -> Option<SessionInfo> {
+        self.conns.get(&id).map(|conn| self.session_info(conn))
+    }
+
+    fn session_info(&self, conn: &Conn) -> SessionInfo {
+        let secs = |secs: u32| Duration::from_secs(secs.into());
+        let hello = conn.session.hello();
+        let subscriptions = match (conn.peer, conn.subscriber) {
+            (None, Some(subscriber)) => self.rib.subscription_count(subscriber),
+            _ => 0,
+        };
+        SessionInfo {
+            conn: conn.id,
+            peer: conn.peer,
+            remote: conn.remote,
+            names: conn.names.clone(),
+            rule: conn.permit.as_ref().map(|permit| permit.rule().name.clone()),
+            state: conn.session.state(),
+            ordered: conn.session.is_ordered(),
+            is_server: hello.is_some_and(|hello| hello.is_server),
+            warming: hello.is_some_and(|hello| hello.warming),
+            routes: conn.origin.map_or(0, |origin| self.rib.route_count(origin)),
+            subscriptions,
+            since: conn.since,
+            heard: conn.heard,
+            keepalive: hello.map(|hello| self.config.keepalive.min(secs(hello.keepalive))),
+            restart_time: match conn.session.role() {
+                Role::Acceptor => hello.map(|hello| secs(self.config.grant_restart_time(hello.restart_time))),
+                Role::Dialler => hello.map(|hello| secs(hello.restart_time)).filter(|granted| !granted.is_zero()),
+            },
+            counters: conn.counters,
+        }
+    }
+
+    /// Returns how many changes a connection has yet to be sent, at most; 0 if the connection is gone. Unlike a [`SessionInfo`], it takes a
+    /// step for each VNI of which changes wait: up to [`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer), some 0.5 ms.
+    pub fn lag(&self, id: ConnId) -> u64 {
+        let Some(conn) = self.conns.get(&id) else { return 0 };
+        let rib = if conn.peer.is_some() { &self.own } else { &self.rib };
+        conn.subscriber.map_or(0, |subscriber| rib.lag(subscriber))
+    }
+
+    /// Returns what was received and written on all connections since the node began, those that have ended included. Takes constant time.
+    pub const fn counters(&self) -> Counters {
+        self.total
     }
 
     /// What came and went on the connections from a host that have ended. Together with those that are open ([`sessions`](Self::sessions)) it
@@ -147,6 +193,11 @@ impl Node {
         self.rib.is_wanted(vni)
     }
 
+    /// Returns the number of VNIs that this node is subscribed to. Takes constant time.
+    pub fn subscription_count(&self) -> usize {
+        self.rib.wanted().len()
+    }
+
     /// The VNIs whose routes this node wants, in order.
     pub fn subscribed_vnis(&self) -> impl Iterator<Item = Vni> + '_ {
         self.rib.wanted()
@@ -165,6 +216,11 @@ impl Node {
     /// What this node announces.
     pub fn announcements(&self) -> impl Iterator<Item = Route> + '_ {
         self.own.announced_by(OriginId::LOCAL)
+    }
+
+    /// Iterates over the routes of a VNI that this node announces itself.
+    pub fn announcements_in(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
+        self.own.routes(vni, None)
     }
 
     /// The VNIs of which the table has a route.

@@ -86,7 +86,7 @@ impl Permit {
             return Err(Denied::NextHop(addr));
         }
         let targets = grant.target_vnis.as_ref().unwrap_or(&grant.vnis);
-        if target_vni != 0 && !targets.contains(Vni(target_vni)) {
+        if target_vni != Vni(0) && !targets.contains(target_vni) {
             return Err(Denied::TargetVni(target_vni));
         }
         Ok(())
@@ -123,7 +123,7 @@ pub enum Denied {
     /// The next hop is neither its own nor one that it may name.
     NextHop(IpAddr),
     /// The virtual network on the far side is none of those that it may name.
-    TargetVni(u32),
+    TargetVni(Vni),
 }
 
 impl Denied {

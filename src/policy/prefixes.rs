@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 
 use crate::Prefix;
-use crate::list::write_list;
+use crate::comma_list::write_list;
 use crate::prefix::network_bits;
 
 /// All destinations that lie within one of some prefixes. What holds of a prefix holds of each address and each longer prefix

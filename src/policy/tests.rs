@@ -56,7 +56,7 @@ fn route(vni: u32, prefix: &str, addr: IpAddr) -> Route {
 }
 
 fn typed(vni: u32, prefix: &str, kind: NextHopKind, target_vni: u32) -> Route {
-    Route { next_hop: NextHop { addr: H7, target_vni, kind }, ..route(vni, prefix, H7) }
+    Route { next_hop: NextHop { addr: H7, target_vni: Vni(target_vni), kind }, ..route(vni, prefix, H7) }
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn a_hypervisor_may_do_what_its_rule_says_and_announce_nobody_but_itself() {
         (route(500, "203.0.113.9/32", H7), Err(Denied::Kind(NextHopKind::Standard))),
         // Not even the address that it comes from: its certificate says who it is.
         (route(100, "10.0.0.1/32", H8), Err(Denied::NextHop(H8))),
-        (typed(100, "10.0.0.1/32", NextHopKind::Standard, 500), Err(Denied::TargetVni(500))),
-        (typed(500, "203.0.113.9/32", nat, 7), Err(Denied::TargetVni(7))),
+        (typed(100, "10.0.0.1/32", NextHopKind::Standard, 500), Err(Denied::TargetVni(Vni(500)))),
+        (typed(500, "203.0.113.9/32", nat, 7), Err(Denied::TargetVni(Vni(7)))),
     ];
     for (route, expected) in cases {
         assert_eq!(permit.announce(&route), expected, "{route}");
@@ -191,7 +191,7 @@ fn any_route() -> impl Strategy<Value = Route> {
     let addrs = prop_oneof![Just(H7), Just(H8), Just(V4), Just(MAPPED)];
     let vnis = prop_oneof![Just(0u32), Just(7), Just(100), Just(500)];
     (vnis.clone(), prefixes, addrs, kinds, vnis).prop_map(|(vni, prefix, addr, kind, target_vni)| Route {
-        next_hop: NextHop { addr, target_vni, kind },
+        next_hop: NextHop { addr, target_vni: Vni(target_vni), kind },
         ..route(vni, prefix, addr)
     })
 }

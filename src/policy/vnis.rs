@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 
 use crate::Vni;
-use crate::list::write_list;
+use crate::comma_list::write_list;
 
 /// A set of virtual networks: numbers and ranges of them. `all` is every one that the wire can carry (32 bits).
 ///

@@ -20,7 +20,7 @@ pub(super) fn of_next_hop(next_hop: &NextHop) -> u64 {
         NextHopKind::Nat { from, to } => (1, u64::from(from) << 16 | u64::from(to)),
         NextHopKind::LoadBalancer => (2, 0),
     };
-    let rest = u64::from(next_hop.target_vni) << 32 | family << 8 | kind;
+    let rest = u64::from(next_hop.target_vni.0) << 32 | family << 8 | kind;
     let addr = fold(addr as u64 ^ KEYS[0], (addr >> 64) as u64 ^ KEYS[1]);
     mix(addr ^ fold(rest ^ KEYS[2], ports ^ KEYS[3]))
 }
@@ -41,10 +41,11 @@ fn fold(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Vni;
     use alloc::collections::BTreeSet;
 
     fn number(prefix: &str, addr: &str, target_vni: u32, kind: NextHopKind) -> u64 {
-        let next_hop = NextHop { addr: addr.parse().unwrap(), target_vni, kind };
+        let next_hop = NextHop { addr: addr.parse().unwrap(), target_vni: Vni(target_vni), kind };
         of_route(&prefix.parse().unwrap(), of_next_hop(&next_hop))
     }
 

@@ -39,7 +39,7 @@ pub fn put_update(out: &mut BytesMut, update: &Update) {
                 IpAddr::V4(v4) => frame.octets(0x0a, &(u128::from(v4.to_bits()) << 96).to_be_bytes(), 4),
                 IpAddr::V6(v6) => frame.octets(0x0a, &v6.octets(), 16),
             }
-            frame.field(0x10, next_hop.target_vni);
+            frame.field(0x10, next_hop.target_vni.0);
             match next_hop.kind {
                 NextHopKind::Standard => {}
                 NextHopKind::LoadBalancer => frame.field(0x18, 2),
@@ -134,7 +134,7 @@ mod tests {
     fn nothing_is_longer_than_is_said() {
         let addr = IpAddr::V6(Ipv6Addr::LOCALHOST);
         let kind = NextHopKind::Nat { from: u16::MAX, to: u16::MAX };
-        let next_hop = NextHop { addr, target_vni: u32::MAX, kind };
+        let next_hop = NextHop { addr, target_vni: Vni(u32::MAX), kind };
         let route = Route { vni: Vni(u32::MAX), prefix: Prefix::new(addr, 128).unwrap(), next_hop };
         let mut longest = BytesMut::new();
         put_update(&mut longest, &Update { action: UpdateAction::Remove, route });

@@ -52,7 +52,7 @@ fn canonical(payload: &[u8]) -> Option<Update> {
         return None;
     }
     if !rest.is_empty() {
-        next_hop.target_vni = optional(&mut rest, 0x10)?;
+        next_hop.target_vni = Vni(optional(&mut rest, 0x10)?);
         next_hop.kind = kind(rest)?;
     }
     Some(Update { action, route: Route { vni, prefix, next_hop } })
@@ -150,7 +150,7 @@ fn possible(update: &proto::Update, dest: &proto::Destination, hop: &proto::Next
         2 => NextHopKind::LoadBalancer,
         n => return Err(Impossible::Kind(n)),
     };
-    let next_hop = NextHop { addr, target_vni: hop.target_vni, kind };
+    let next_hop = NextHop { addr, target_vni: Vni(hop.target_vni), kind };
     if let Some(why) = next_hop.martian() {
         return Err(Impossible::Martian(addr, why));
     }
@@ -250,7 +250,7 @@ mod tests {
                 prop_assert_eq!(&frame[4..], &normal.encode_to_vec()[..]);
                 prop_assert_eq!(decode(&frame[4..]).unwrap(), Decoded::Message(Message::Update(ours)));
                 let is_small = |number: u32| number < 1 << 28;
-                let is_known = is_small(ours.route.vni.0) && is_small(ours.route.next_hop.target_vni);
+                let is_known = is_small(ours.route.vni.0) && is_small(ours.route.next_hop.target_vni.0);
                 prop_assert_eq!(canonical(&frame[4..]).is_some(), is_known && !ours.route.prefix.is_default(), "prost is not needed");
             }
         }

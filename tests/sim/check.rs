@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metalbond::{
-    Action, ApiMisuse, CloseReason, Command, Config, ConnId, Input, Instant, NextHop, Node, Prefix, Reply, Route,
-    RouteChange, Transition, Transmit, TransmitMode, TransportEnd, Vni,
+    Action, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Input, Instant, NextHop, Node, Prefix,
+    Reply, Route, RouteChange, SessionState, Transition, Transmit, TransmitMode, TransportEnd, Vni,
 };
 
 use super::accepted::{Accepted, Step};
@@ -23,6 +23,8 @@ pub(crate) struct Watch {
     /// The exception for slow subscribers does not hold.
     strict: bool,
     silence: Silence,
+    /// Bytes received on all connections that the node knew.
+    bytes_in: u64,
     pub(crate) model: Model,
     announcers: BTreeMap<Route, BTreeSet<Who>>,
     pub(crate) accepted: BTreeMap<ConnId, Accepted>,
@@ -51,6 +53,7 @@ impl Watch {
             config,
             strict,
             silence: Silence::new(now),
+            bytes_in: 0,
             model: Model::under(policy),
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
@@ -100,6 +103,9 @@ impl Watch {
                 self.dialled.remove(conn);
             }
             Input::Received { conn, bytes } => {
+                if self.accepted.contains_key(conn) || self.dialled.contains_key(conn) {
+                    self.bytes_in += bytes.len() as u64;
+                }
                 let before = self.stage(*conn);
                 self.received(*conn, bytes);
                 self.sign_of_life(*conn, before);
@@ -107,6 +113,7 @@ impl Watch {
             Input::Sent { conn } => self.silence.written(*conn),
             Input::Closed { conn, end } => self.closed(now, *conn, end),
             Input::Command(command) => self.command(now, command, actions),
+            other => panic!("the checker does not know {other:?}"),
         }
         let replies = actions.iter().filter(|a| matches!(a, Action::Reply(_))).count();
         assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "replies to {input:?}");
@@ -140,7 +147,7 @@ impl Watch {
         let accepted = self.accepted.get(&conn).map(|a| (a.hello, a.is_established()));
         let dialled = self.dialled.get(&conn).map(|d| (d.hello, d.is_established()));
         let (hello, is_established) = accepted.or(dialled).unwrap_or_default();
-        (hello.map(|h| h.keepalive.min(self.config.keepalive)), is_established)
+        (hello.map(|h| h.keepalive.min(self.config.keepalive.as_secs() as u32)), is_established)
     }
 
     /// Bytes came: each is a sign of life in an open session, and before that what moves the handshake on.
@@ -225,7 +232,7 @@ impl Watch {
 
     fn gone(&mut self, now: Instant, conn: ConnId, host_stands: bool) {
         let asked = self.accepted.get(&conn).and_then(|a| a.hello).map_or(0, |h| h.restart_time);
-        let grace = asked.min(self.config.restart_time_max);
+        let grace = asked.min(self.config.restart_time_max.as_secs() as u32);
         if host_stands && grace > 0 && self.accepted.remove(&conn).is_some() {
             let routes = self.model.depart(conn);
             self.graces.insert(conn, now + Duration::from_secs(grace.into()));
@@ -264,39 +271,44 @@ impl Watch {
             Action::Reply(reply) => Some(*reply),
             _ => None,
         });
-        let done = |fine: bool, or: ApiMisuse| Some(if fine { Ok(Reply::Done) } else { Err(or) });
+        let changed = |is_changed| Some(Ok(Reply::Changed(is_changed)));
         if self.is_closing() {
-            let closed = Some(Err(ApiMisuse::Closed));
+            let closed = Some(Err(CommandError::Closed));
             assert!(reply == closed || matches!(command, Command::Shutdown { .. } | Command::ResetConn(_)));
             return;
         }
         match command {
             Command::Subscribe(vni) => {
-                assert_eq!(reply, done(self.wants.insert(*vni), ApiMisuse::AlreadySubscribed));
+                assert_eq!(reply, changed(self.wants.insert(*vni)));
             }
             Command::Unsubscribe(vni) => {
-                assert_eq!(reply, done(self.wants.remove(vni), ApiMisuse::NotSubscribed));
+                assert_eq!(reply, changed(self.wants.remove(vni)));
                 self.dialled.values_mut().for_each(|d| d.left(*vni));
             }
             Command::Resync(vni) => {
-                assert_eq!(reply, done(self.wants.contains(vni), ApiMisuse::NotSubscribed));
-                if self.wants.contains(vni) {
+                let is_subscribed = self.wants.contains(vni);
+                let misuse = || ApiMisuse::NotSubscribed.into();
+                assert_eq!(reply, Some(is_subscribed.then_some(Reply::Done).ok_or_else(misuse)));
+                if is_subscribed {
                     let all = self.installed.iter().filter(|r| r.vni == *vni);
                     self.again.extend(all.map(|r| (r.vni, r.prefix)));
                     self.resyncing.insert(*vni);
                 }
             }
             Command::Announce(route) if is_martian(route) => {
-                assert!(matches!(reply, Some(Err(ApiMisuse::MartianNextHop(_)))), "{reply:?} to {command:?}");
+                assert!(
+                    matches!(reply, Some(Err(CommandError::Misuse(ApiMisuse::MartianNextHop(_))))),
+                    "{reply:?} to {command:?}"
+                );
             }
             Command::Announce(route) => {
                 let fresh = self.own.insert(*route);
-                assert_eq!(reply, done(fresh, ApiMisuse::AlreadyAnnounced));
+                assert_eq!(reply, changed(fresh));
                 self.own_changed(route, fresh);
             }
             Command::Withdraw(route) => {
                 let was = self.own.remove(route);
-                assert_eq!(reply, done(was, ApiMisuse::NoSuchRoute));
+                assert_eq!(reply, changed(was));
                 self.own_changed(route, was);
             }
             Command::SetPolicy(policy) => {
@@ -353,7 +365,7 @@ impl Watch {
                 if let Msg::Hello(hello) = msg {
                     assert_eq!(
                         hello.restart_time,
-                        asked.min(self.config.restart_time_max),
+                        asked.min(self.config.restart_time_max.as_secs() as u32),
                         "the restart time's answer"
                     );
                 }
@@ -383,6 +395,20 @@ impl Watch {
         assert!(is_again || added == &has - &had, "added by {change} to {had:?}");
         assert!(is_again || !added.is_empty() || !removed.is_empty(), "a change of nothing");
         self.installed.extend(has);
+    }
+
+    /// At every step: what the node counts as it goes is what a visit of all its sessions and peers gives.
+    pub(crate) fn check_counts(&self, node: &Node) {
+        assert_eq!(node.counters().bytes_in, self.bytes_in, "bytes received on all connections");
+        if self.is_closing() {
+            return;
+        }
+        let accepted = node.sessions().filter(|session| session.peer.is_none()).map(|session| session.state);
+        let states: Vec<_> = node.peers().map(|peer| peer.state).chain(accepted).collect();
+        use SessionState::{Closed, Connecting, Established, HelloReceived, HelloSent, Retry};
+        for state in [Connecting, HelloSent, HelloReceived, Established, Retry, Closed] {
+            assert_eq!(node.peer_count(state), states.iter().filter(|other| **other == state).count(), "{state}");
+        }
     }
 
     /// At every step: the node holds a server to be synced only if that has sent all routes of the VNIs that are wanted.

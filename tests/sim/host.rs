@@ -88,7 +88,8 @@ fn config(kind: Kind) -> Config {
         Kind::Quick => (0, 0),
         _ => (60, 10),
     };
-    Config { hold: Some(Duration::from_secs(hold)), restart_time, send_hold: SEND_HOLD, ..Config::default() }
+    let (hold, restart_time) = (Some(Duration::from_secs(hold)), Duration::from_secs(restart_time));
+    Config { hold, restart_time, send_hold: SEND_HOLD, ..Config::default() }
 }
 
 impl World {

@@ -159,9 +159,9 @@ pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
         _ if n == MAPPED => mapped(Ipv4Addr::new(192, 0, 2, 1)),
         _ if n == MARTIAN => mapped(Ipv4Addr::LOCALHOST),
         0 => NextHop::standard(v6),
-        1 => NextHop { addr: v6, target_vni: 0, kind: NextHopKind::Nat { from: 0, to: 2000 } },
-        2 => NextHop { addr: v6, target_vni: 0, kind: NextHopKind::LoadBalancer },
-        _ => NextHop { addr: Ipv4Addr::new(192, 0, 2, 1).into(), target_vni: 9, kind: NextHopKind::Standard },
+        1 => NextHop { addr: v6, target_vni: Vni(0), kind: NextHopKind::Nat { from: 0, to: 2000 } },
+        2 => NextHop { addr: v6, target_vni: Vni(0), kind: NextHopKind::LoadBalancer },
+        _ => NextHop { addr: Ipv4Addr::new(192, 0, 2, 1).into(), target_vni: Vni(9), kind: NextHopKind::Standard },
     };
     Route { vni: vni(v), prefix: prefix.unwrap(), next_hop }
 }

@@ -78,7 +78,7 @@ pub(crate) fn may_announce(n: u8, host: IpAddr, route: &Route) -> bool {
             3 => {
                 route.vni == Vni(23)
                     && hop.kind != metalbond::NextHopKind::LoadBalancer
-                    && [0, 23].contains(&hop.target_vni)
+                    && [Vni(0), Vni(23)].contains(&hop.target_vni)
             }
             4 => hop.addr == host,
             // The only prefixes of the worlds that are not a default route: one of each family.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metalbond::{
-    Action, ApiMisuse, Close, CloseReason, Command, Config, ConnId, Input, PeerId, Refusal, Reply, Route, SessionState,
-    Transition, TransmitMode, TransportEnd, Vni,
+    Action, Close, CloseReason, Command, CommandError, Config, ConnId, Input, PeerId, Refusal, Reply, Route,
+    SessionState, Transition, TransmitMode, TransportEnd, Vni,
 };
 
 use super::model::Routes;
@@ -26,7 +26,7 @@ pub(crate) struct Rig {
     out: BTreeMap<ConnId, Vec<Bytes>>,
     stalled: BTreeSet<ConnId>,
     unwritten: BTreeSet<ConnId>,
-    replies: VecDeque<Result<Reply, ApiMisuse>>,
+    replies: VecDeque<Result<Reply, CommandError>>,
     events_seen: usize,
 }
 
@@ -93,7 +93,7 @@ impl Rig {
         }
     }
 
-    pub(crate) fn command(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
+    pub(crate) fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
         self.feed(Input::Command(command));
         self.replies.pop_front().expect("a reply")
     }

@@ -102,8 +102,9 @@ impl Seat {
             eprintln!("{} {said:?} {input:?} -> {actions:?}", self.recording.config.seed);
         }
         if self.is_watched {
-            self.watch.input(now, due, &input, &actions);
+            self.watch.input(now, due, &input, actions.as_slice());
             self.watch.check_synced(&self.node);
+            self.watch.check_counts(&self.node);
         }
         self.recording.events.push(Event::Input(said, input, Box::new(actions.clone())));
         actions

@@ -203,7 +203,7 @@ fn route(payload: &[u8]) -> Route {
     Route {
         vni: Vni(uint(payload, 2)),
         prefix: Prefix::new(addr, uint(destination, 3)).expect("a prefix length within its address"),
-        next_hop: NextHop { addr: address(bytes(hop, 1).unwrap_or_default()), target_vni: uint(hop, 2), kind },
+        next_hop: NextHop { addr: address(bytes(hop, 1).unwrap_or_default()), target_vni: Vni(uint(hop, 2)), kind },
     }
 }
 
@@ -298,7 +298,7 @@ fn put_route(out: &mut Vec<u8>, route: &Route) {
     put_bytes(out, 3, &destination);
     let mut hop = Vec::new();
     put_bytes(&mut hop, 1, &octets(route.next_hop.addr));
-    put_uint(&mut hop, 2, route.next_hop.target_vni.into());
+    put_uint(&mut hop, 2, route.next_hop.target_vni.0.into());
     match route.next_hop.kind {
         NextHopKind::Standard => {}
         NextHopKind::Nat { from, to } => {

@@ -21,7 +21,7 @@ pub fn route(n: u32, hypervisor: u16) -> Route {
     };
     let addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, hypervisor).into();
     let prefix = prefix.parse().expect("it is written as prefixes are");
-    Route { vni: VNI, prefix, next_hop: NextHop { addr, target_vni: 0, kind } }
+    Route { vni: VNI, prefix, next_hop: NextHop { addr, target_vni: Vni(0), kind } }
 }
 
 /// The first `n` of them.

@@ -211,19 +211,19 @@ impl ClientArgs {
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
-        let (warming, restart_time_max) = (seconds(args.warming), args.restart_time_max);
+        let (warming, restart_time_max) = (seconds(args.warming), seconds(args.restart_time_max));
         // A server subscribes to nothing but for those who follow its events, and then wherever its clients announce something: the limits
         // on what clients announce bound it.
         let subscriptions_max = usize::MAX;
-        let keepalive = args.keepalive;
+        let keepalive = seconds(args.keepalive);
         args.limits.apply(Self { keepalive, warming, restart_time_max, pacing, subscriptions_max, ..Self::default() })
     }
 }
 
 impl From<&ClientArgs> for Config {
     fn from(args: &ClientArgs) -> Self {
-        let (restart_time, session_stale_time) = (args.restart_time, seconds(args.session_stale_time));
-        let config = Self { keepalive: args.keepalive, restart_time, session_stale_time, ..Self::default() };
+        let (restart_time, session_stale_time) = (seconds(args.restart_time), seconds(args.session_stale_time));
+        let config = Self { keepalive: seconds(args.keepalive), restart_time, session_stale_time, ..Self::default() };
         // What is in the kernel outlives the servers, unless told otherwise.
         let default = if args.install.is_wanted() { None } else { config.hold };
         args.limits.apply(Self { hold: args.hold.map(seconds).or(default), ..config })
@@ -337,7 +337,7 @@ fn duplicate<T: Eq + Hash>(values: &[T]) -> Option<&T> {
 /// 0 is the default, as in the reference.
 fn parse_keepalive(text: &str) -> Result<u32, String> {
     let seconds = go_flags::number(text, 0, u32::MAX)?;
-    Ok(if seconds == 0 { Config::default().keepalive } else { seconds })
+    Ok(if seconds == 0 { Config::default().keepalive.as_secs() as u32 } else { seconds })
 }
 
 /// How often -v is given, or as a switch whether it is.

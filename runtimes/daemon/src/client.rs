@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::Context as _;
-use metalbond::{ApiMisuse, Config, PeerId, Route};
+use metalbond::{CommandError, Config, PeerId, Route};
 use metalbond_tokio::{Changes, Endpoint, MetalBond, TlsConfig};
 use tokio::io::Stdin;
 use tokio::sync::watch;
@@ -176,7 +176,7 @@ impl Client {
                 Err(error) if error.is::<OverLimit>() => {
                     round.fail(format_args!("settings stay as they were: {error}"));
                 }
-                Err(error) if matches!(error.downcast_ref(), Some(ApiMisuse::Limit(_))) => {
+                Err(error) if matches!(error.downcast_ref(), Some(CommandError::Limit(_))) => {
                     round.fail(format_args!("settings are carried out in part: {error:#}"));
                 }
                 Err(error) => return Err(error),

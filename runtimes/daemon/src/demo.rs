@@ -87,7 +87,7 @@ struct Hypervisor {
 impl Hypervisor {
     async fn start(name: &'static str, specs: &[&str], server: SocketAddr) -> anyhow::Result<Self> {
         // Restart time 0: when it goes away, its routes do so at once.
-        let (node, changes) = start(Config { restart_time: 0, ..Config::default() })?;
+        let (node, changes) = start(Config { restart_time: Duration::ZERO, ..Config::default() })?;
         node.subscribe(NETWORK).await?;
         let mut hypervisor = Self { name, node, changes, own: BTreeSet::new(), table: BTreeSet::new() };
         for spec in specs {
@@ -100,7 +100,8 @@ impl Hypervisor {
     async fn announce(&mut self, spec: &str) -> anyhow::Result<()> {
         let route = spec::parse(spec).map_err(anyhow::Error::msg)?;
         self.own.insert(route);
-        Ok(self.node.announce_route(route).await?)
+        self.node.announce_route(route).await?;
+        Ok(())
     }
 
     /// Follows the changes until the table is as expected. Returns them in order.

@@ -19,6 +19,7 @@ mod install;
 mod install;
 mod limits;
 mod logging;
+mod look;
 mod manual;
 mod output;
 mod policy;

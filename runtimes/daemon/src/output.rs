@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use metalbond::{NextHopKind, Route, RouteChange};
+use metalbond::{NextHopKind, Route, RouteChange, Vni};
 use metalbond_tokio::Changes;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -101,7 +101,7 @@ struct Line {
     vni: u32,
     prefix: String,
     next_hop: String,
-    target_vni: u32,
+    target_vni: Vni,
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<u16>,

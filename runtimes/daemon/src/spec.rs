@@ -39,11 +39,11 @@ pub(crate) fn parse_spec(text: &str) -> Result<Spec, String> {
     })?;
     let addr = parse_next_hop(addr)?;
     let (kind, target_vni) = match parse_type(kind)? {
-        Type::Standard(target_vni) => (NextHopKind::Standard, target_vni),
-        Type::LoadBalancer => (NextHopKind::LoadBalancer, 0),
+        Type::Standard(target_vni) => (NextHopKind::Standard, Vni(target_vni)),
+        Type::LoadBalancer => (NextHopKind::LoadBalancer, Vni(0)),
         Type::Nat => {
             let (from, to) = ports.ok_or("NAT needs a range of ports: ...#NAT#FROM#TO")?;
-            (parse_range(from, to)?, 0)
+            (parse_range(from, to)?, Vni(0))
         }
     };
     let warning = match (kind, ports) {

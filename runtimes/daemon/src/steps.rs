@@ -56,6 +56,7 @@ impl Steps {
                 Ok(json) => format!("command {json}"),
                 Err(error) => format!("command that can't be shown: {error}"),
             },
+            other => format!("{other:?}"),
         };
         vec![line]
     }
@@ -109,9 +110,11 @@ fn action_text(action: &Action) -> String {
         Action::Close { conn, how: Close::Now } => format!("close {conn}"),
         Action::Close { conn, how: Close::Drain } => format!("close {conn} when it is drained"),
         Action::State(transition) => format!("{} is {transition}", transition.conn),
-        Action::Reply(Ok(Reply::Done)) => "reply: done".to_owned(),
+        Action::Reply(Ok(Reply::Done | Reply::Changed(true))) => "reply: done".to_owned(),
+        Action::Reply(Ok(Reply::Changed(false))) => "reply: no change".to_owned(),
         Action::Reply(Ok(Reply::Peer(peer))) => format!("reply: {peer}"),
-        Action::Reply(Err(misuse)) => format!("reply: {misuse}"),
+        Action::Reply(Ok(reply)) => format!("reply: {reply:?}"),
+        Action::Reply(Err(error)) => format!("reply: {error}"),
         Action::Refused(refusal) => format!("refused {refusal}"),
         Action::Terminated => "terminated".to_owned(),
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use listenfd::ListenFd;
-use metalbond_tokio::{ApiMisuse, MetalBond, Node, SessionState};
+use metalbond_tokio::{Closed, MetalBond, Node, SessionState};
 use sd_notify::{NotifyState, notify};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
+
+use crate::look;
 
 /// How often it is told how things stand.
 const STATUS: Duration = Duration::from_secs(10);
@@ -92,22 +94,28 @@ pub(crate) async fn report(node: MetalBond) {
     let mut is_broken = false;
     loop {
         look.tick().await;
-        match timeout(period, node.inspect(status)).await {
+        match timeout(period, status(&node)).await {
             // However long that takes: there is never more than one that waits.
             Ok(Ok(status)) => on_a_thread(move || say(&status, watchdog.is_some()), &mut is_broken).await,
-            Ok(Err(ApiMisuse::Closed)) => return,
-            // No sign of life is what the watchdog is for.
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(Closed)) => return,
+            // The watchdog ends a daemon whose node does not answer.
+            Err(_) => {}
         }
     }
 }
 
-fn status(node: &Node) -> String {
-    let accepted = node.sessions().filter(|session| session.peer.is_none()).map(|session| session.state);
-    let states: Vec<_> = node.peers().map(|peer| peer.state).chain(accepted).collect();
-    let established = states.iter().filter(|state| **state == SessionState::Established).count();
-    let (routes, vnis) = (node.route_count(), node.vnis().count());
-    format!("{established} of {} peers established, {routes} routes in {vnis} networks", states.len())
+async fn status(node: &MetalBond) -> Result<String, Closed> {
+    let (mut vnis, mut from) = (0, Some(0));
+    while let Some(place) = from {
+        let (some, next) = node.inspect(move |node| look::vnis(node, place)).await?;
+        (vnis, from) = (vnis + some, next);
+    }
+    let count = |node: &Node| {
+        let peers: usize = SessionState::ALL.iter().map(|state| node.peer_count(*state)).sum();
+        (node.peer_count(SessionState::Established), peers, node.route_count())
+    };
+    let (established, peers, routes) = node.inspect(count).await?;
+    Ok(format!("{established} of {peers} peers established, {routes} routes in {vnis} networks"))
 }
 
 fn say(status: &str, lives: bool) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::hash::Hash;
 use std::mem;
 
-use metalbond::{ApiMisuse, Config, PeerId, Route, Vni};
+use metalbond::{Config, PeerId, Route, Vni};
 use metalbond_tokio::Endpoint;
 use tracing::{error, info, warn};
 
@@ -172,10 +172,10 @@ impl Wanted {
         let (gone, come) = difference(&self.subscriptions, &subscriptions);
         made.subscriptions = (come.len(), gone.len());
         for vni in gone {
-            client.node.unsubscribe(vni).await.or_else(ApiMisuse::ok_if_no_change)?;
+            client.node.unsubscribe(vni).await?;
         }
         for vni in come {
-            client.node.subscribe(vni).await.or_else(ApiMisuse::ok_if_no_change)?;
+            client.node.subscribe(vni).await?;
         }
         self.subscriptions = subscriptions;
 
@@ -188,7 +188,7 @@ impl Wanted {
                 ids.insert(server.as_str().to_owned(), id);
             } else {
                 made.servers.1 += 1;
-                client.node.remove_peer(id).await.or_else(ApiMisuse::ok_if_no_change)?;
+                client.node.remove_peer(id).await?;
             }
         }
         // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server

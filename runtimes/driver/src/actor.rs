@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 
-use metalbond::{Action, ApiMisuse, Command, Histogram, Input, Instant, Reply, Transmit};
+use metalbond::{Action, Command, CommandError, Histogram, Input, Instant, Reply, Transmit};
 
 use crate::budget::{Budget, LAST_LINES, SHUTDOWN_MARGIN, SHUTDOWN_MAX};
 use crate::changes::ChangesSender;
@@ -19,6 +19,7 @@ use crate::mailbox::{Event, Inbox, Message, Request};
 use crate::recorded::Recorded;
 use crate::tasks::{Tasks, Token, token};
 use crate::tls::Transport;
+use crate::waiters::Waiters;
 use crate::{ListenError, Runtime, TlsConfig, listener};
 
 mod links;
@@ -43,6 +44,7 @@ pub(crate) struct Actor<R: Runtime> {
     tls: TlsConfig,
     listeners: Vec<R::Task>,
     log: SessionLog,
+    waiters: Waiters,
     /// How long iterations took.
     iterations: Histogram,
     /// When connections that still linger are closed; `Some` once a shutdown has begun.
@@ -78,6 +80,7 @@ impl<R: Runtime> Actor<R> {
             tls,
             listeners: Vec::new(),
             log: SessionLog::default(),
+            waiters: Waiters::default(),
             iterations: Histogram::default(),
             shutdown: None,
             terminated: false,
@@ -197,6 +200,16 @@ impl<R: Runtime> Actor<R> {
                 }
             }
             Request::Batch { commands, answer } => drop(answer.send(self.commands(commands))),
+            Request::WaitEstablished { peer, answer } => {
+                // A node that is shutting down opens no session: without an answer, the caller sees that it is closed.
+                if self.shutdown.is_none() {
+                    self.waiters.wait(peer, self.node.peer_state(peer), answer);
+                }
+            }
+            Request::ResyncWithOwn { vni, answer } => {
+                let reply = self.command(Command::Resync(vni));
+                let _ = answer.send(reply.map(|_| self.node.announcements_in(vni).collect()));
+            }
             Request::Inspect(look) => look(&self.node),
             Request::IterationTimes(answer) => drop(answer.send(self.iterations)),
             Request::Shutdown { cleanup } => self.shut_down(cleanup),
@@ -222,25 +235,22 @@ impl<R: Runtime> Actor<R> {
         Ok(local)
     }
 
-    fn command(&mut self, command: Command) -> Result<Reply, ApiMisuse> {
+    fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
         // The node answers every command until it has terminated.
-        self.feed(Input::Command(command)).unwrap_or(Err(ApiMisuse::Closed))
+        self.feed(Input::Command(command)).unwrap_or(Err(CommandError::Closed))
     }
 
     /// Carries out commands until one fails. Returns how many changed something.
-    fn commands(&mut self, commands: Vec<Command>) -> Result<usize, ApiMisuse> {
+    fn commands(&mut self, commands: Vec<Command>) -> Result<usize, CommandError> {
         let mut changed = 0;
         for command in commands {
-            match self.command(command) {
-                Ok(_) => changed += 1,
-                Err(misuse) => misuse.ok_if_no_change()?,
-            }
+            changed += usize::from(self.command(command)? == Reply::Changed(true));
         }
         Ok(changed)
     }
 
     /// Feeds the node one input, and carries its actions out at once. Returns the reply, if the input was a command.
-    fn feed(&mut self, input: Input) -> Option<Result<Reply, ApiMisuse>> {
+    fn feed(&mut self, input: Input) -> Option<Result<Reply, CommandError>> {
         if self.terminated {
             return None;
         }
@@ -251,6 +261,7 @@ impl<R: Runtime> Actor<R> {
                 Action::Close { conn, how } => self.links.close(conn, how, &self.clock, &self.tasks),
                 Action::State(transition) => {
                     self.dials.transition(&transition);
+                    self.waiters.transition(&transition);
                     self.log.transition(self.now, &transition);
                 }
                 Action::Refused(refusal) => self.log.refused(self.now, &refusal),
@@ -286,6 +297,7 @@ impl<R: Runtime> Actor<R> {
             let timeout = self.node.config().shutdown_timeout.min(SHUTDOWN_MAX);
             self.shutdown = Some(self.now + timeout + SHUTDOWN_MARGIN);
             self.listeners.clear();
+            self.waiters.close();
         }
         // An error says that the node is shutting down already.
         let _ = self.command(Command::Shutdown { cleanup });

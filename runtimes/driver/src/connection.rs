@@ -261,7 +261,6 @@ async fn drain<R: Runtime>(
 #[cfg(test)]
 mod tests {
     use metalbond::TransmitMode;
-    use smallvec::smallvec;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -395,6 +394,6 @@ mod tests {
     }
 
     fn transmit(len: usize) -> Transmit {
-        Transmit { conn: CONN, chunks: smallvec![Bytes::from(vec![0; len])], mode: TransmitMode::Stream }
+        Transmit::new(CONN, [Bytes::from(vec![0; len])], TransmitMode::Stream)
     }
 }

@@ -91,6 +91,7 @@ mod tasks;
 mod testing;
 mod tls;
 mod unwritten;
+mod waiters;
 
 pub use changes::Changes;
 pub use endpoint::{Endpoint, EndpointError};
@@ -98,10 +99,11 @@ pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
 pub use metalbond::{
-    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Denied, Destination,
-    Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts, Moved, NextHop, NextHopKind,
-    NextHopSet, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix, PrefixSet,
-    Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
+    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Closed, CommandError, Config, ConfigError, ConnId,
+    Counters, Denied, Destination, Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts,
+    Moved, NextHop, NextHopKind, NextHopSet, Node, Pacing, ParseRouteError, PeerId, PeerInfo, PeerLimit, PeerName,
+    PeerPattern, Permit, Policy, Prefix, PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo,
+    Vni, VniSet,
 };
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, Peer, PeerSnapshot, peer_snapshots};
@@ -112,10 +114,10 @@ pub use runtime::{Runtime, Stream, Task};
 pub use rustls;
 pub use start::{StartError, StartOptions, start, start_with};
 pub use table::RouteTable;
-#[cfg(feature = "tls")]
-pub use tls::TlsConfig;
 #[cfg(not(feature = "tls"))]
 use tls::TlsConfig;
+#[cfg(feature = "tls")]
+pub use tls::{SetTlsError, TlsConfig};
 
 /// The README's example is a test.
 #[cfg(doctest)]

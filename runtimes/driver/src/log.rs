@@ -77,19 +77,19 @@ impl SessionLog {
             Loudness::Warn => say!(warn),
         }
         if self.is_restart_time_news(t)
-            && let Some(ShortRestartTime { asked, granted }) = t.restart_time
+            && let Some(ShortRestartTime { asked, granted, .. }) = t.restart_time
         {
             match granted {
                 Some(granted) => warn!(
                     peer,
-                    asked,
-                    granted,
+                    asked = asked.as_secs(),
+                    granted = granted.as_secs(),
                     "the server retains this client's routes for fewer seconds than asked when the client's process goes away: \
                      raise --restart-time-max at the server, or lower --restart-time here"
                 ),
                 None => info!(
                     peer,
-                    asked,
+                    asked = asked.as_secs(),
                     "the server does not say for how long it retains this client's routes when the client's process goes away: \
                      it may withdraw them at once"
                 ),
@@ -254,11 +254,12 @@ mod tests {
     #[test]
     fn a_short_restart_time_is_mentioned_once_for_each_server_and_again_when_it_changes() {
         let mut log = SessionLog::default();
-        let mut opens = |server, granted: Option<Option<u32>>| {
+        let mut opens = |server, granted: Option<Option<u64>>| {
             log.is_restart_time_news(&dialled(Connecting, HelloSent, None));
             let mut transition = dialled(HelloReceived, Established, None);
             transition.peer = Some(Peer { id: PeerId(server), endpoint: "server:4711".into() });
-            transition.restart_time = granted.map(|granted| ShortRestartTime { asked: 120, granted });
+            let secs = Duration::from_secs;
+            transition.restart_time = granted.map(|granted| ShortRestartTime::new(secs(120), granted.map(secs)));
             log.is_restart_time_news(&transition)
         };
         assert!(!opens(1, None), "it grants all that was asked for");

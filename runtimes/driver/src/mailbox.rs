@@ -14,7 +14,7 @@ use async_channel::{Receiver, Sender, TryRecvError};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_core::Stream as _;
-use metalbond::{ApiMisuse, Command, ConnId, Histogram, Node, Reply, TransportEnd};
+use metalbond::{Command, CommandError, ConnId, Histogram, Node, PeerId, Reply, Route, TransportEnd, Vni};
 
 use crate::budget::{EVENTS, REQUESTS};
 use crate::tls::Transport;
@@ -31,11 +31,15 @@ pub(crate) enum Request {
     ListenOn { listener: TcpListener, transport: Transport, answer: Answer<Result<SocketAddr, ListenError>> },
     /// Replace the configuration of TLS.
     #[cfg(feature = "tls")]
-    SetTls { config: crate::TlsConfig, answer: Answer<Result<(), ApiMisuse>> },
+    SetTls { config: crate::TlsConfig, answer: Answer<Result<(), crate::SetTlsError>> },
     /// Carry out one command. A notice has no answer.
-    Command { command: Command, answer: Option<Answer<Result<Reply, ApiMisuse>>> },
+    Command { command: Command, answer: Option<Answer<Result<Reply, CommandError>>> },
     /// Carry out several commands, at most [`BATCH`](crate::budget::BATCH), until one fails. The answer is how many changed something.
-    Batch { commands: Vec<Command>, answer: Answer<Result<usize, ApiMisuse>> },
+    Batch { commands: Vec<Command>, answer: Answer<Result<usize, CommandError>> },
+    /// Answer when the session with a server is ESTABLISHED.
+    WaitEstablished { peer: PeerId, answer: Answer<Result<(), CommandError>> },
+    /// Have the routes of a VNI reported again. The answer is the routes that the node announces there itself.
+    ResyncWithOwn { vni: Vni, answer: Answer<Result<Vec<Route>, CommandError>> },
     /// Look at the node.
     Inspect(Box<dyn FnOnce(&Node) + Send>),
     /// Report how long the iterations of the actor took.
@@ -197,6 +201,8 @@ impl fmt::Debug for Request {
             Self::SetTls { .. } => f.write_str("SetTls"),
             Self::Command { command, .. } => write!(f, "Command({command:?})"),
             Self::Batch { commands, .. } => write!(f, "Batch({})", commands.len()),
+            Self::WaitEstablished { peer, .. } => write!(f, "WaitEstablished({peer})"),
+            Self::ResyncWithOwn { vni, .. } => write!(f, "ResyncWithOwn({vni})"),
             Self::Inspect(_) => f.write_str("Inspect"),
             Self::IterationTimes(_) => f.write_str("IterationTimes"),
             Self::Shutdown { cleanup } => write!(f, "Shutdown({cleanup})"),

@@ -55,7 +55,7 @@ impl Recorded {
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder {
             let actions = self.node.handle_input(now, input.clone());
-            recorder.input(now, input, &actions);
+            recorder.input(now, input, actions.as_slice());
             return actions;
         }
         self.node.handle_input(now, input)

@@ -65,14 +65,14 @@ mod tests {
     fn a_peer_is_shown_the_same_way_whoever_opened_the_connection() {
         let now = Instant::EPOCH;
         let mut node = Node::new(Config::default(), now).unwrap();
-        let mut actions = node.handle_input(now, Input::Command(Command::AddPeer { endpoint: "server:4711".into() }));
+        let actions = node.handle_input(now, Input::Command(Command::AddPeer { endpoint: "server:4711".into() }));
         let dialled = |action| if let metalbond::Action::Dial { conn, .. } = action { Some(conn) } else { None };
-        let conn = actions.drain(..).find_map(dialled).unwrap();
+        let conn = actions.into_iter().find_map(dialled).unwrap();
         node.handle_input(now, Input::DialFailed { conn, why: "no route".into() });
         let remote = SocketAddr::from(([192, 0, 2, 1], 4000));
         node.handle_input(now, Input::Accepted { conn: ConnId::accepted(5), remote });
 
-        let peers = serde_json::to_value(peer_snapshots(&node)).unwrap();
+        let peers = serde_json::to_value(peer_snapshots(&node, None).collect::<Vec<_>>()).unwrap();
         let (server, client) = (&peers[0], &peers[1]);
         assert_eq!((&server["direction"], &server["state"]), (&json!("dialled"), &json!("RETRY")));
         assert_eq!((&server["remote"], &server["session"]), (&json!(null), &json!(null)));

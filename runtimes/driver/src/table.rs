@@ -1,6 +1,6 @@
 //! The route table as an application sees it: a view that asks the actor, and changes nothing.
 
-use metalbond::{Announcer, ApiMisuse, Destination, NextHop, Prefix, Route, Vni};
+use metalbond::{Announcer, Closed, Destination, NextHop, Prefix, Route, Vni};
 
 use crate::MetalBond;
 
@@ -10,7 +10,7 @@ use crate::MetalBond;
 /// else happens at the node while it is made: a VNI with 1,000,000 routes takes some tens of milliseconds.
 ///
 /// ```no_run
-/// # async fn example(node: metalbond_driver::MetalBond) -> Result<(), metalbond_driver::ApiMisuse> {
+/// # async fn example(node: metalbond_driver::MetalBond) -> Result<(), metalbond_driver::Closed> {
 /// let table = node.route_table();
 /// for vni in table.vnis().await? {
 ///     for destination in table.destinations(vni).await? {
@@ -33,32 +33,32 @@ impl RouteTable {
     /// Returns the VNIs of which the table holds a route.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn vnis(&self) -> Result<Vec<Vni>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn vnis(&self) -> Result<Vec<Vni>, Closed> {
         self.0.inspect(|node| node.vnis().collect()).await
     }
 
     /// Returns the destinations of a VNI, each with all next hops that a peer or this node announces.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn destinations(&self, vni: Vni) -> Result<Vec<Destination>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn destinations(&self, vni: Vni) -> Result<Vec<Destination>, Closed> {
         self.0.inspect(move |node| node.destinations(vni).collect()).await
     }
 
     /// Returns the next hops of one destination; none if it is not announced.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn next_hops(&self, vni: Vni, prefix: Prefix) -> Result<Vec<NextHop>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn next_hops(&self, vni: Vni, prefix: Prefix) -> Result<Vec<NextHop>, Closed> {
         self.0.inspect(move |node| node.next_hops(vni, &prefix).collect()).await
     }
 
     /// Returns every route of a VNI that a peer or this node announces.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn routes(&self, vni: Vni) -> Result<Vec<Route>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn routes(&self, vni: Vni) -> Result<Vec<Route>, Closed> {
         self.0.inspect(move |node| node.routes(vni).collect()).await
     }
 
@@ -66,8 +66,8 @@ impl RouteTable {
     /// announce itself. None unless the node is subscribed to the VNI.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn learned(&self, vni: Vni) -> Result<Vec<Route>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn learned(&self, vni: Vni) -> Result<Vec<Route>, Closed> {
         self.0.inspect(move |node| node.learned(vni).collect()).await
     }
 
@@ -75,16 +75,16 @@ impl RouteTable {
     /// is the id of a peer.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn announced_by(&self, announcer: Announcer) -> Result<Vec<Route>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn announced_by(&self, announcer: Announcer) -> Result<Vec<Route>, Closed> {
         self.0.inspect(move |node| node.announced_by(announcer).collect()).await
     }
 
     /// Returns the announcers of a route.
     ///
     /// # Errors
-    /// [`ApiMisuse::Closed`].
-    pub async fn announcers(&self, route: Route) -> Result<Vec<Announcer>, ApiMisuse> {
+    /// [`Closed`].
+    pub async fn announcers(&self, route: Route) -> Result<Vec<Announcer>, Closed> {
         self.0.inspect(move |node| node.announcers(&route).collect()).await
     }
 }

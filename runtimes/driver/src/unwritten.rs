@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::{Buf, Bytes};
-use metalbond::{Transmit, TransmitMode};
+use metalbond::{Chunks, Transmit, TransmitMode};
 use smallvec::SmallVec;
 
 use crate::Stream;
@@ -14,7 +14,7 @@ const SLICES: usize = 64;
 /// The part of a [`Transmit`] that is not written yet.
 #[derive(Debug)]
 pub(crate) struct Unwritten {
-    chunks: SmallVec<[Bytes; 4]>,
+    chunks: Chunks,
     /// The chunks before this one are written.
     first: usize,
     mode: TransmitMode,
@@ -28,7 +28,7 @@ impl From<Transmit> for Unwritten {
 
 impl From<Bytes> for Unwritten {
     fn from(bytes: Bytes) -> Self {
-        Self { chunks: SmallVec::from_iter([bytes]), first: 0, mode: TransmitMode::Stream }
+        Self { chunks: Chunks::from_iter([bytes]), first: 0, mode: TransmitMode::Stream }
     }
 }
 
@@ -38,7 +38,7 @@ impl Unwritten {
     /// # Errors
     /// `WouldBlock` if the connection is full: call it again when it is writable. Otherwise why the connection is broken.
     pub(crate) fn write(&mut self, stream: &impl Stream) -> io::Result<()> {
-        while let Some(chunk) = self.chunks.get(self.first) {
+        while let Some(chunk) = self.chunks.as_slice().get(self.first) {
             // An empty chunk alone would ask the connection to write nothing.
             if chunk.is_empty() {
                 self.first += 1;
@@ -47,7 +47,7 @@ impl Unwritten {
             let written = match self.mode {
                 TransmitMode::Stream => {
                     let slices: SmallVec<[IoSlice<'_>; 4]> =
-                        self.chunks[self.first..].iter().take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
+                        self.chunks.iter().skip(self.first).take(SLICES).map(|chunk| IoSlice::new(chunk)).collect();
                     stream.try_write(&slices, false)
                 }
                 TransmitMode::Segments => stream.try_write(&[IoSlice::new(chunk)], true),
@@ -62,7 +62,7 @@ impl Unwritten {
     }
 
     fn advance(&mut self, mut written: usize) {
-        while let Some(chunk) = self.chunks.get_mut(self.first) {
+        while let Some(chunk) = self.chunks.as_mut_slice().get_mut(self.first) {
             if written < chunk.len() {
                 chunk.advance(written);
                 return;
@@ -79,7 +79,6 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use metalbond::ConnId;
-    use smallvec::smallvec;
 
     use super::*;
     use crate::connection::transport_end;
@@ -89,7 +88,7 @@ mod tests {
     fn what_a_full_socket_does_not_take_is_written_later_in_order() {
         for mode in [TransmitMode::Stream, TransmitMode::Segments] {
             let (ours, mut theirs) = pair();
-            let chunks: SmallVec<[Bytes; 4]> = (0..4u8).map(|i| Bytes::from(vec![i; 1200])).collect();
+            let chunks: Vec<_> = (0..4u8).map(|i| Bytes::from(vec![i; 1200])).collect();
             let expected = chunks.concat();
 
             let mut rounds = 0;
@@ -121,7 +120,7 @@ mod tests {
     #[test]
     fn empty_chunks_are_no_end() {
         let (ours, mut theirs) = pair();
-        let chunks = smallvec![Bytes::new(), Bytes::from_static(b"a"), Bytes::new(), Bytes::from_static(b"b")];
+        let chunks = [Bytes::new(), Bytes::from_static(b"a"), Bytes::new(), Bytes::from_static(b"b")];
         Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&ours).unwrap();
         let mut read = [0; 2];
         theirs.read_exact(&mut read).unwrap();
@@ -133,7 +132,7 @@ mod tests {
         let (ours, theirs) = pair();
         drop(theirs);
         let error = loop {
-            let chunks = smallvec![Bytes::from_static(b"x")];
+            let chunks = [Bytes::from_static(b"x")];
             if let Err(e) = Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&ours) {
                 break e;
             }
@@ -141,8 +140,8 @@ mod tests {
         assert_eq!(transport_end(&error), metalbond::TransportEnd::Reset);
     }
 
-    fn transmit(chunks: SmallVec<[Bytes; 4]>, mode: TransmitMode) -> Transmit {
-        Transmit { conn: ConnId::accepted(0), chunks, mode }
+    fn transmit(chunks: impl IntoIterator<Item = Bytes>, mode: TransmitMode) -> Transmit {
+        Transmit::new(ConnId::accepted(0), chunks, mode)
     }
 
     fn pair() -> (Unregistered, TcpStream) {

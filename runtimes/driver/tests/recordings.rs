@@ -53,7 +53,7 @@ fn an_exchange_with_the_references_client_is_the_same_again() {
 fn route(prefix: &str, addr: &str, kind: NextHopKind) -> Route {
     let addr: IpAddr = addr.parse().unwrap();
     let prefix: Prefix = prefix.parse().unwrap();
-    Route { vni: Vni(23), prefix, next_hop: NextHop { addr, target_vni: 0, kind } }
+    Route { vni: Vni(23), prefix, next_hop: NextHop { addr, target_vni: Vni(0), kind } }
 }
 
 fn updates<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<(UpdateAction, Route)> {

@@ -42,7 +42,7 @@ pub use runtime::{Tokio, TokioStream, TokioTask};
 ///
 /// # Panics
 /// Outside of a tokio runtime. [`metalbond_driver::start`] takes a [`Tokio`] that may be another one. Without I/O and time, the node's task
-/// panics, and calls fail with [`ApiMisuse::Closed`].
+/// panics, and calls fail with [`Closed`].
 ///
 /// ```
 /// use metalbond_tokio::{Config, ConfigError, start};

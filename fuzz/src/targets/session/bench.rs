@@ -184,7 +184,7 @@ impl Bench {
             reason,
             CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset) | CloseReason::ResetRequested
         );
-        let grace = far.restart_time.min(self.config.restart_time_max);
+        let grace = far.restart_time.min(self.config.restart_time_max.as_secs() as u32);
         if host_stands && grace > 0 && !conn.is_dialled() {
             self.model.depart(conn);
             self.graces.push((conn, self.rig.seat.node.now() + Duration::from_secs(grace.into())));

@@ -115,7 +115,7 @@ pub(super) fn route(v: u8, n: u8) -> Route {
         _ => NextHopKind::LoadBalancer,
     };
     let addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(n)).into();
-    Route { vni: ops::vni(v), prefix, next_hop: NextHop { addr, target_vni: u32::from(n / 16), kind } }
+    Route { vni: ops::vni(v), prefix, next_hop: NextHop { addr, target_vni: Vni(u32::from(n / 16)), kind } }
 }
 
 /// Many destinations.

@@ -34,7 +34,7 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
         config.warming = Duration::ZERO;
     }
     if is(4) {
-        config.restart_time_max = 0;
+        config.restart_time_max = Duration::ZERO;
     }
     if is(5) {
         config.unproven_max = 4096;
@@ -57,7 +57,7 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     if limits & 8 != 0 {
         config.limits = SMALL;
     }
-    config.keepalive = [5, 1, 60, u32::MAX][usize::from(times % 4)];
+    config.keepalive = Duration::from_secs([5, 1, 60, u32::MAX.into()][usize::from(times % 4)]);
     config.handshake_timeout = Duration::from_millis([10_000, 2, 1, 600_000][usize::from(times / 4 % 4)]);
     match times >> 6 {
         1 => config.hold = None,

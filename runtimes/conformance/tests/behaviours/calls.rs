@@ -4,33 +4,34 @@ use metalbond_conformance::{VNI, route, routes};
 
 use super::support::{Client, config, misuse, node, server, start};
 use super::wait::within;
-use crate::driver::{ApiMisuse, Config, Limit, Notice, Route, TryNotifyError, Vni};
+use crate::driver::{ApiMisuse, CommandError, Config, Limit, Notice, Route, TryNotifyError, Vni};
 use crate::run;
 
 #[test]
 fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
     run(async {
         let node = node().await;
-        assert_eq!(node.subscribe(VNI).await, Ok(()));
-        assert_eq!(node.subscribe(VNI).await, misuse(ApiMisuse::AlreadySubscribed));
+        assert_eq!(node.subscribe(VNI).await, Ok(true));
+        assert_eq!(node.subscribe(VNI).await, Ok(false));
         assert_eq!((node.is_subscribed(VNI).await, node.subscribed_vnis().await), (Ok(true), Ok(vec![VNI])));
         assert_eq!(node.resync(VNI).await, Ok(()));
-        assert_eq!(node.unsubscribe(VNI).await, Ok(()));
-        assert_eq!(node.unsubscribe(VNI).await, misuse(ApiMisuse::NotSubscribed));
+        assert_eq!(node.unsubscribe(VNI).await, Ok(true));
+        assert_eq!(node.unsubscribe(VNI).await, Ok(false));
         assert_eq!(node.resync(VNI).await, misuse(ApiMisuse::NotSubscribed));
 
-        assert_eq!(node.announce_route(route(1, 1)).await, Ok(()));
-        assert_eq!(node.announce_route(route(1, 1)).await, misuse(ApiMisuse::AlreadyAnnounced));
+        assert_eq!(node.announce_route(route(1, 1)).await, Ok(true));
+        assert_eq!(node.announce_route(route(1, 1)).await, Ok(false));
         assert_eq!(node.announced_routes().await, Ok(vec![route(1, 1)]));
         assert_eq!(node.route_table().routes(VNI).await, Ok(vec![route(1, 1)]));
         assert_eq!(node.route_table().learned(VNI).await, Ok(vec![]));
-        assert_eq!(node.withdraw_route(route(2, 1)).await, misuse(ApiMisuse::NoSuchRoute));
-        assert_eq!(node.is_route_announced(route(2, 1)).await, Ok(false));
+        assert_eq!(node.withdraw_route(route(2, 1)).await, Ok(false));
+        assert_eq!(node.withdraw_route(route(1, 1)).await, Ok(true));
+        assert_eq!(node.is_route_announced(route(1, 1)).await, Ok(false));
 
         let peer = node.add_peer("localhost:1".parse().unwrap()).await.unwrap();
         assert_eq!(node.add_peer("localhost:1".parse().unwrap()).await, misuse(ApiMisuse::PeerExists));
-        assert_eq!(node.remove_peer(peer).await, Ok(()));
-        assert_eq!(node.remove_peer(peer).await, misuse(ApiMisuse::NoSuchPeer));
+        assert_eq!(node.remove_peer(peer).await, Ok(true));
+        assert_eq!(node.remove_peer(peer).await, Ok(false));
         assert_eq!(node.reset_peer(peer).await, misuse(ApiMisuse::NoSuchPeer));
         assert_eq!(node.peer_state(peer).await, misuse(ApiMisuse::NoSuchPeer));
     });
@@ -42,21 +43,21 @@ fn limits_are_told_and_what_was_there_before_stays() {
         let limits = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 1500, ..config() };
         let (node, _) = start(limits).await;
         node.add_peer("localhost:1".parse().unwrap()).await.unwrap();
-        assert_eq!(node.add_peer("localhost:2".parse().unwrap()).await, misuse(ApiMisuse::Limit(Limit::Peers)));
+        assert_eq!(node.add_peer("localhost:2".parse().unwrap()).await, Err(CommandError::Limit(Limit::Peers)));
         assert_eq!(node.add_peer("localhost:1".parse().unwrap()).await, misuse(ApiMisuse::PeerExists));
 
         node.subscribe(Vni(1)).await.unwrap();
         node.subscribe(Vni(2)).await.unwrap();
-        assert_eq!(node.subscribe(Vni(3)).await, misuse(ApiMisuse::Limit(Limit::Subscriptions)));
+        assert_eq!(node.subscribe(Vni(3)).await, Err(CommandError::Limit(Limit::Subscriptions)));
         node.unsubscribe(Vni(1)).await.unwrap();
-        assert_eq!(node.subscribe(Vni(3)).await, Ok(()));
+        assert_eq!(node.subscribe(Vni(3)).await, Ok(true));
 
-        let limit = misuse(ApiMisuse::Limit(Limit::Announcements));
+        let limit = Err(CommandError::Limit(Limit::Announcements));
         assert_eq!(node.announce_routes((0..2000).map(|n| route(n, 1))).await, limit);
         assert_eq!(node.announced_routes().await.unwrap().len(), 1500);
         assert_eq!(node.announce_routes((0..1500).map(|n| route(n, 1))).await, Ok(0));
         node.withdraw_route(route(0, 1)).await.unwrap();
-        assert_eq!(node.announce_route(route(1999, 1)).await, Ok(()));
+        assert_eq!(node.announce_route(route(1999, 1)).await, Ok(true));
     });
 }
 

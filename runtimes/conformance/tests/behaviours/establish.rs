@@ -1,10 +1,12 @@
 //! Sessions come about, in whichever order things are wanted and there.
 
-use metalbond_conformance::{VNI, route, routes};
+use std::time::Duration;
 
-use super::support::{Client, config, nobody, node, server, server_at, start};
-use super::wait::until;
-use crate::driver::{Config, Direction, MetalBond, SessionInfo, SessionState};
+use metalbond_conformance::{VNI, poll_once, route, routes};
+
+use super::support::{Client, config, misuse, nobody, node, server, server_at, start};
+use super::wait::{until, within};
+use crate::driver::{ApiMisuse, CommandError, Config, Direction, MetalBond, PeerId, SessionInfo, SessionState};
 use crate::run;
 
 #[test]
@@ -25,6 +27,40 @@ fn both_ends_see_each_other_among_their_peers() {
             peer.state() == SessionState::Established
         })
         .await;
+    });
+}
+
+#[test]
+fn a_caller_waits_until_a_session_is_established_and_no_longer() {
+    run(async {
+        let addr = nobody().await;
+        let client = node().await;
+        let peer = client.add_peer(addr.into()).await.unwrap();
+        let no_such_peer: Result<(), CommandError> = misuse(ApiMisuse::NoSuchPeer);
+        assert_eq!(client.wait_established(PeerId(peer.0 + 1)).await, no_such_peer);
+        // A wait that is dropped leaves the others as they are.
+        assert!(poll_once(&mut Box::pin(client.wait_established(peer))).await.is_pending());
+        let mut waits = Box::pin(client.wait_established(peer));
+        assert!(poll_once(&mut waits).await.is_pending());
+
+        let _server = server_at(addr, config()).await;
+
+        assert_eq!(within("the session", waits).await, Ok(()));
+        assert_eq!(client.peer_state(peer).await, Ok(SessionState::Established));
+        assert_eq!(client.wait_established(peer).await, Ok(()), "at once");
+
+        let away = client.add_peer(nobody().await.into()).await.unwrap();
+        let mut waits = Box::pin(client.wait_established(away));
+        assert!(poll_once(&mut waits).await.is_pending());
+        assert_eq!(client.remove_peer(away).await, Ok(true));
+        assert_eq!(within("the removal", waits).await, no_such_peer);
+
+        let away = client.add_peer(nobody().await.into()).await.unwrap();
+        let mut waits = Box::pin(client.wait_established(away));
+        assert!(poll_once(&mut waits).await.is_pending());
+        client.shutdown().await;
+        assert_eq!(within("the end", waits).await, Err(CommandError::Closed));
+        assert_eq!(client.wait_established(peer).await, Err(CommandError::Closed));
     });
 }
 
@@ -74,7 +110,7 @@ fn a_name_leads_to_whichever_of_its_addresses_answers() {
 fn a_session_in_which_nothing_happens_is_kept_alive() {
     run(async {
         let (server, addr) = server().await;
-        let client = Client::with(Config { keepalive: 1, ..config() }, addr).await;
+        let client = Client::with(Config { keepalive: Duration::from_secs(1), ..config() }, addr).await;
         let first = session(&server).await;
         // Well over 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
         until("five KEEPALIVEs", || async { session(&server).await.counters.bytes_in >= 40 }).await;

@@ -9,7 +9,7 @@ use smol::future::zip;
 
 use super::support::{Client, config, server, start};
 use super::wait::{until, within};
-use crate::driver::{ApiMisuse, Changes, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
+use crate::driver::{Changes, CommandError, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
 use crate::run;
 
 /// Tells of each call, and refuses one route as often as it is told to.
@@ -109,15 +109,15 @@ fn what_could_not_be_carried_out_is_told_at_the_end() {
 struct Explorer(MetalBond);
 
 impl RouteHandler for Explorer {
-    type Error = ApiMisuse;
+    type Error = CommandError;
 
     async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
         self.0.subscribed_vnis().await?;
-        self.0.subscribe(Vni(route.next_hop.target_vni)).await.or_else(ApiMisuse::ok_if_no_change)
+        self.0.subscribe(route.next_hop.target_vni).await.map(drop)
     }
 
     async fn remove(&mut self, route: Route) -> Result<(), Self::Error> {
-        self.0.unsubscribe(Vni(route.next_hop.target_vni)).await.or_else(ApiMisuse::ok_if_no_change)
+        Ok(self.0.unsubscribe(route.next_hop.target_vni).await.map(drop)?)
     }
 }
 
@@ -129,7 +129,7 @@ fn a_handler_may_call_its_node() {
             // Each network leads to the next.
             let chain = (VNI.0..VNI.0 + 100).map(|vni| {
                 let mut route = Route { vni: Vni(vni), ..route(0, 1) };
-                route.next_hop.target_vni = vni + 1;
+                route.next_hop.target_vni = Vni(vni + 1);
                 route
             });
             announcer.node.announce_routes(chain.clone()).await.unwrap();

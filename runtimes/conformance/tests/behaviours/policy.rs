@@ -27,7 +27,7 @@ fn a_peer_that_tries_everything_that_is_forbidden_gets_nothing_of_it_and_keeps_i
             Route { prefix: "2001:db8::/64".parse().unwrap(), ..allowed },
             of(3),
             Route { next_hop: NextHop::standard("192.0.2.1".parse().unwrap()), ..allowed },
-            Route { next_hop: NextHop { target_vni: 24, ..hop }, ..allowed },
+            Route { next_hop: NextHop { target_vni: Vni(24), ..hop }, ..allowed },
             Route { next_hop: NextHop { kind: NextHopKind::Nat { from: 1, to: 9 }, ..hop }, ..allowed },
             Route { next_hop: NextHop { kind: NextHopKind::LoadBalancer, ..hop }, ..allowed },
         ];

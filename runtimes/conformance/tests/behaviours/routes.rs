@@ -95,7 +95,10 @@ fn a_resync_tells_all_of_a_vni_again_and_nothing_else() {
         subscriber.node.subscribe(Vni(24)).await.unwrap();
         subscriber.table.becomes(&routes(5000, 1).union(&other).copied().collect()).await;
 
-        subscriber.node.resync(VNI).await.unwrap();
+        let own = route(6000, 9);
+        subscriber.node.announce_routes([own, Route { vni: Vni(24), ..own }]).await.unwrap();
+
+        assert_eq!(subscriber.node.resync_with_own(VNI).await, Ok(vec![own]), "no change reports its own routes");
 
         // Somebody who has forgotten all.
         let mut again = Table::new(subscriber.table.changes);

@@ -7,7 +7,7 @@ use smol::future::zip;
 
 use super::support::{Client, config, listen, server};
 use super::wait::within;
-use crate::driver::{ApiMisuse, Config, ListenError};
+use crate::driver::{Closed, CommandError, Config, ListenError};
 use crate::run;
 
 #[test]
@@ -17,11 +17,12 @@ fn a_node_that_is_shut_down_says_closed_to_everything() {
         let other = node.clone();
         zip(node.shutdown(), other.shutdown_with_cleanup()).await;
 
-        assert_eq!(node.subscribe(VNI).await, Err(ApiMisuse::Closed));
-        assert_eq!(node.announce_routes(routes(3, 1)).await, Err(ApiMisuse::Closed));
-        assert_eq!(node.add_peer(addr.into()).await, Err(ApiMisuse::Closed));
-        assert_eq!(node.peers().await.map(|peers| peers.len()), Err(ApiMisuse::Closed));
-        assert_eq!(node.route_table().vnis().await, Err(ApiMisuse::Closed));
+        assert_eq!(node.subscribe(VNI).await, Err(CommandError::Closed));
+        assert_eq!(node.announce_routes(routes(3, 1)).await, Err(CommandError::Closed));
+        assert_eq!(node.add_peer(addr.into()).await, Err(CommandError::Closed));
+        assert_eq!(node.withdraw_route(route(1, 1)).await, Err(Closed));
+        assert_eq!(node.peers().await.map(|peers| peers.len()), Err(Closed));
+        assert_eq!(node.route_table().vnis().await, Err(Closed));
         assert!(matches!(listen(&node, addr).await, Err(ListenError::Closed)));
         within("the end of what has ended", node.shutdown()).await;
     });

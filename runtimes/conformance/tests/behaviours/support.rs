@@ -10,8 +10,8 @@ use metalbond_conformance::{Authority, Identity, RawPeer, VNI};
 use super::wait::within;
 use crate::TLS;
 use crate::driver::{
-    ApiMisuse, Changes, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange, SessionState,
-    StartOptions, TlsConfig, Vni, start_with,
+    ApiMisuse, Changes, CommandError, Config, ListenError, MetalBond, NextHop, PeerId, Prefix, Route, RouteChange,
+    SessionState, StartOptions, TlsConfig, Vni, start_with,
 };
 
 /// Any free port of loopback.
@@ -20,7 +20,7 @@ pub(crate) const ANY: &str = "127.0.0.1:0";
 /// Short waits between dials, and no heartbeat within the time of a test.
 pub(crate) fn config() -> Config {
     Config {
-        keepalive: 60,
+        keepalive: Duration::from_secs(60),
         backoff_min: Duration::from_millis(5),
         backoff_max: Duration::from_millis(50),
         ..Config::default()
@@ -214,6 +214,6 @@ impl Table {
     }
 }
 
-pub(crate) fn misuse<T>(misuse: ApiMisuse) -> Result<T, ApiMisuse> {
-    Err(misuse)
+pub(crate) fn misuse<T>(misuse: ApiMisuse) -> Result<T, CommandError> {
+    Err(misuse.into())
 }

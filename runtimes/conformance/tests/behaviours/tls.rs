@@ -13,7 +13,7 @@ use crate::behaviours::support::{self, ANY, Client, Table, config, established, 
 use crate::behaviours::wait::{until, within};
 use crate::driver::rustls::ClientConfig;
 use crate::driver::{
-    Announcer, ApiMisuse, Changes, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState,
+    Announcer, Changes, Config, Endpoint, ListenError, MetalBond, PeerId, PeerName, SessionState, SetTlsError,
     StartOptions, TlsConfig, start, start_with,
 };
 use crate::run;
@@ -135,6 +135,7 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_that_a_departed_clien
         third.node.subscribe(route(1, 1).vni).await.unwrap();
         let mut told = Table::new(changes);
         let announces = |restart_time, identity| {
+            let restart_time = Duration::from_secs(restart_time);
             let client = Dialler::with(Config { restart_time, ..config() }, addr, authority.client(identity));
             async {
                 let (client, _) = client.await;
@@ -390,7 +391,7 @@ fn tls_can_be_replaced_while_a_node_runs_and_neither_added_nor_taken_away() {
             let options = StartOptions::default().tls(first.clone());
             let (node, _) = start_with(config(), options).unwrap();
             for (later, other) in halves.iter().enumerate() {
-                let expected = if later == at_start { Ok(()) } else { Err(ApiMisuse::FixedAtStart) };
+                let expected = if later == at_start { Ok(()) } else { Err(SetTlsError::FixedAtStart) };
                 assert_eq!(node.set_tls(other.clone()).await, expected, "{at_start} {later}");
             }
         }
@@ -420,7 +421,7 @@ fn a_node_without_a_certificate_does_not_listen_for_tls() {
 fn a_server_whose_tls_was_not_taken_away_takes_nobody_in_plain_text() {
     run(async {
         let (server, addr) = server().await;
-        assert_eq!(server.set_tls(TlsConfig::default()).await, Err(ApiMisuse::FixedAtStart));
+        assert_eq!(server.set_tls(TlsConfig::default()).await, Err(SetTlsError::FixedAtStart));
         let mut peer = RawPeer::silent(addr).await.unwrap();
         let _ = peer.stream.write_all(HELLO).await;
         // An alert.

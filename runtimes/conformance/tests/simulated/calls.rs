@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use metalbond_conformance::simulated::Host;
 use metalbond_driver::{
-    Announcer, ApiMisuse, Endpoint, ListenError, MetalBond, Notice, PeerId, PeerPattern, Policy, Rule, Runtime,
-    TryNotifyError, VniSet,
+    Announcer, Closed, CommandError, Endpoint, ListenError, MetalBond, Notice, PeerId, PeerPattern, Policy, Rule,
+    Runtime, TryNotifyError, VniSet,
 };
 
 use super::ops::{self, Call, Query};
@@ -129,7 +129,7 @@ pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
         }
         Call::Unsubscribe(v) => {
             let answer = node.unsubscribe(ops::vni(v)).await;
-            note(Wanted::Subscription(ops::vni(v)), false, answer);
+            note(Wanted::Subscription(ops::vni(v)), false, answer.map_err(Into::into));
         }
         Call::Resync(v) => allow(&context, node.resync(ops::vni(v)).await),
         Call::Announce(v, r) => {
@@ -138,7 +138,7 @@ pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
         }
         Call::Withdraw(v, r) => {
             let route = ops::route(number, v, r);
-            note(Wanted::Announcement(route), false, node.withdraw_route(route).await);
+            note(Wanted::Announcement(route), false, node.withdraw_route(route).await.map_err(Into::into));
         }
         Call::AnnounceMany(n) => {
             let answer = node.announce_routes(ops::routes(number, n)).await;
@@ -146,13 +146,13 @@ pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
         }
         Call::WithdrawMany(n) => {
             let answer = node.withdraw_routes(ops::routes(number, n)).await;
-            context.record.lock().unwrap().all_answered(&context.wanted(call), false, answer);
+            context.record.lock().unwrap().all_answered(&context.wanted(call), false, answer.map_err(Into::into));
         }
         Call::Flap(v, r, n) => {
             let route = ops::route(number, v, r);
             for _ in 0..8 * n {
                 note(Wanted::Announcement(route), true, node.announce_route(route).await);
-                note(Wanted::Announcement(route), false, node.withdraw_route(route).await);
+                note(Wanted::Announcement(route), false, node.withdraw_route(route).await.map_err(Into::into));
             }
         }
         Call::AddPeer(n) => {
@@ -200,7 +200,7 @@ pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
             }
             context.record.lock().unwrap().end(begin);
             // All that the node had is closed by now.
-            assert_eq!(node.peers().await.map(|peers| peers.len()), Err(ApiMisuse::Closed));
+            assert_eq!(node.peers().await.map(|peers| peers.len()), Err(Closed));
         }
     }
 }
@@ -209,12 +209,13 @@ fn peer(context: &Context, n: u8) -> PeerId {
     context.record.lock().unwrap().peers.get(usize::from(n)).copied().unwrap_or(PeerId(u32::MAX))
 }
 
-/// Some answers say that there was nothing to do, or that the node has ended.
-fn allow<T>(context: &Context, answer: Result<T, ApiMisuse>) {
-    match answer {
+/// Some answers say that there is no such peer or subscription, or that the node has ended.
+fn allow<T>(context: &Context, answer: Result<T, impl Into<CommandError>>) {
+    match answer.map_err(Into::into) {
         Ok(_) => {}
-        Err(ApiMisuse::Closed) => context.record.lock().unwrap().closed(),
-        Err(misuse) => assert!(misuse.is_no_change(), "{misuse}"),
+        Err(CommandError::Closed) => context.record.lock().unwrap().closed(),
+        Err(CommandError::Misuse(_)) => {}
+        Err(error) => panic!("{error}"),
     }
 }
 

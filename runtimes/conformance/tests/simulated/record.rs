@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use metalbond_driver::{ApiMisuse, PeerId, Route, Vni};
+use metalbond_driver::{CommandError, PeerId, Route, Vni};
 
 /// How long the actor may take to answer. It waits for nobody, so this is the time of steps that other tasks take before it.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -102,27 +102,24 @@ impl Record {
     }
 
     /// Takes note of the answer to a call that wants something to be so, or not to be so.
-    pub(crate) fn answered(&mut self, wanted: Wanted, is_so: bool, answer: Result<(), ApiMisuse>) {
+    pub(crate) fn answered(&mut self, wanted: Wanted, is_so: bool, answer: Result<bool, CommandError>) {
         let was_so = self.wanted.contains(&wanted);
         match answer {
-            Err(ApiMisuse::Closed) => return self.closed(),
+            Err(CommandError::Closed) => return self.closed(),
             _ if self.unknown.contains(&wanted) || self.may_end => {}
-            Ok(()) => assert_ne!(was_so, is_so, "{wanted:?} has been changed to what it was"),
-            Err(misuse) => {
-                assert_eq!(was_so, is_so, "{wanted:?}: {misuse}");
-                assert!(misuse.is_no_change(), "{wanted:?}: {misuse}");
-            }
+            Ok(has_changed) => assert_eq!(was_so != is_so, has_changed, "{wanted:?}"),
+            Err(error) => panic!("{wanted:?}: {error}"),
         }
         self.note(wanted, is_so);
     }
 
     /// Takes note of the answer to a call that wants several things to be so, or not to be so.
-    pub(crate) fn all_answered(&mut self, all: &[Wanted], is_so: bool, answer: Result<usize, ApiMisuse>) {
+    pub(crate) fn all_answered(&mut self, all: &[Wanted], is_so: bool, answer: Result<usize, CommandError>) {
         let is_known = !all.iter().any(|wanted| self.unknown.contains(wanted));
         let changes = all.iter().filter(|wanted| self.wanted.contains(wanted) != is_so).count();
         match answer {
-            Err(ApiMisuse::Closed) => return self.closed(),
-            Err(misuse) => panic!("{misuse}"),
+            Err(CommandError::Closed) => return self.closed(),
+            Err(error) => panic!("{error}"),
             Ok(changed) => assert!(changed == changes || !is_known, "{changed} changed, not {changes}"),
         }
         all.iter().for_each(|wanted| self.note(*wanted, is_so));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use metalbond_conformance::simulated::{Simulation, Usage};
 use metalbond_driver::{
-    ApiMisuse, Changes, Config, MetalBond, NextHop, Prefix, Route, Runtime, SessionState, Vni, start,
+    Changes, CommandError, Config, MetalBond, NextHop, Prefix, Route, Runtime, SessionState, Vni, start,
 };
 
 use super::raw::{KEEPALIVE, Raw, SUBSCRIBE, frame_length};
@@ -25,7 +25,7 @@ const BUSY: Duration = Duration::from_micros(100);
 
 /// Nothing is done by chance: no timer ends within the time of a scenario.
 fn config(seed: u64) -> Config {
-    Config { keepalive: 60, warming: Duration::ZERO, seed: 1 + seed, ..Config::default() }
+    Config { keepalive: Duration::from_secs(60), warming: Duration::ZERO, seed: 1 + seed, ..Config::default() }
 }
 
 fn route(n: u16) -> Route {
@@ -205,7 +205,7 @@ fn nodes_share_no_lock() {
     let nodes = Nodes::new(2);
     let (client, _) = nodes.client(CLIENT);
     nodes.simulation.block_on(client.shutdown());
-    assert_eq!(nodes.simulation.block_on(client.subscribe(VNI)), Err(ApiMisuse::Closed));
+    assert_eq!(nodes.simulation.block_on(client.subscribe(VNI)), Err(CommandError::Closed));
     other.send(()).unwrap();
     assert_eq!(blocked.join().unwrap(), Ok(true));
 }

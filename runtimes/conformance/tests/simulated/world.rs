@@ -5,12 +5,13 @@
 //! no more than it needs; when all have ended, nothing is left.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use metalbond_conformance::simulated::{Answer, End, Fault, Simulation};
 use metalbond_driver::{
-    ApiMisuse, CloseKind, Config, ConnId, Direction, Endpoint, MetalBond, PeerSnapshot, Route, Runtime, SessionState,
+    CloseKind, Closed, Config, ConnId, Direction, Endpoint, MetalBond, PeerSnapshot, Route, Runtime, SessionState,
 };
 
 use super::life::Life;
@@ -65,15 +66,15 @@ fn config(setup: Setup, number: usize, starts: u64) -> Config {
     let chance = setup.seed.rotate_left(7 * number as u32) as usize;
     let second = Duration::from_secs(1);
     Config {
-        keepalive: if setup.is_patient() { 60 } else { 1 + (chance % 2) as u32 },
+        keepalive: if setup.is_patient() { 60 * second } else { second * (1 + chance % 2) as u32 },
         handshake_timeout: second,
         send_hold: 3 * second,
         backoff_min: Duration::from_millis(20),
         backoff_max: Duration::from_millis(300),
         hold: Some(second),
         session_stale_time: 2 * second,
-        restart_time: 1,
-        restart_time_max: 2,
+        restart_time: second,
+        restart_time_max: 2 * second,
         warming: second * (chance / 2 % 2) as u32,
         shutdown_timeout: [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(800)][chance / 4 % 3],
         // Not 0, for which the driver draws one.
@@ -304,7 +305,7 @@ impl World {
         let record = &life.context.record;
         let ends = match life.handle() {
             _ if record.lock().unwrap().has_to_end() => true,
-            Some(handle) => self.simulation.block_on(handle.node.announced_routes()) == Err(ApiMisuse::Closed),
+            Some(handle) => self.simulation.block_on(handle.node.announced_routes()) == Err(Closed),
             None => true,
         };
         if !ends {
@@ -319,7 +320,7 @@ impl World {
         self.lives.iter().flatten().filter_map(|life| Some((life, life.handle()?.node)))
     }
 
-    fn ask<T>(&self, answer: impl Future<Output = Result<T, ApiMisuse>>) -> T {
+    fn ask<T, E: Debug>(&self, answer: impl Future<Output = Result<T, E>>) -> T {
         self.simulation.block_on(answer).expect("the node runs")
     }
 
@@ -400,7 +401,7 @@ impl World {
     /// Every server that a client wants and that is there has a session with it.
     fn compare_sessions(&self, life: &Life, node: &MetalBond) -> Result<(), String> {
         for peer in self.ask(node.peers()) {
-            let PeerSnapshot::Dialled(info, _) = &*peer else { continue };
+            let PeerSnapshot::Dialled(info, _) = peer.snapshot() else { continue };
             let is_there = (0..self.setup.servers).any(|server| {
                 *info.endpoint == *SocketAddr::new(ip(server), PORT).to_string() || *info.endpoint == *name(server)
             });

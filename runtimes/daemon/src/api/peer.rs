@@ -43,10 +43,10 @@ pub(crate) struct Peer {
     /// Changes that it is still to be told, at most.
     pub(crate) lag: u64,
     /// The interval of keepalives that was agreed on.
-    pub(crate) keepalive_seconds: Option<u32>,
+    pub(crate) keepalive_seconds: Option<u64>,
     /// How long the server retains the client's routes when the client's process goes away: as long as the client asked for, or
     /// as the server grants at most. Null before HELLO, and where a server does not say.
-    pub(crate) restart_time_seconds: Option<u32>,
+    pub(crate) restart_time_seconds: Option<u64>,
     /// How long ago something was received.
     pub(crate) heard_seconds: Option<f64>,
     /// How often a configured server was dialled.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use metalbond::{NextHopKind, Prefix};
+use metalbond::{NextHopKind, Prefix, Vni};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,7 +22,8 @@ pub(crate) struct NextHop {
     #[schema(value_type = String, example = "2001:db8::1")]
     pub(crate) addr: IpAddr,
     /// The virtual network on the far side; 0 if it is the route's own.
-    pub(crate) target_vni: u32,
+    #[schema(value_type = u32)]
+    pub(crate) target_vni: Vni,
     /// `"STD"`, `"LB"` or `{"NAT":{"from":1024,"to":2047}}`.
     #[schema(value_type = Object)]
     pub(crate) kind: NextHopKind,

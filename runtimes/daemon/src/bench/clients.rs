@@ -90,7 +90,7 @@ impl Clients {
     /// One more, which dials the server. Restart time 0: when it goes away, so do its routes at once.
     async fn start(&mut self) -> anyhow::Result<(MetalBond, Changes)> {
         let options = StartOptions::default().tls(self.tls.clone().unwrap_or_default());
-        let (node, changes) = start_with(Config { restart_time: 0, ..Config::default() }, options)?;
+        let (node, changes) = start_with(Config { restart_time: Duration::ZERO, ..Config::default() }, options)?;
         self.nodes.push(node.clone());
         node.add_peer(self.server.clone()).await?;
         Ok((node, changes))

@@ -86,7 +86,7 @@ impl<'a> Load<'a> {
             tasks.spawn(async move {
                 match action {
                     Action::Add => node.announce_routes(routes).await,
-                    Action::Remove => node.withdraw_routes(routes).await,
+                    Action::Remove => node.withdraw_routes(routes).await.map_err(Into::into),
                 }
             });
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use metalbond_tokio::{ApiMisuse, MetalBond, Node};
+use metalbond_tokio::{Closed, MetalBond, Node};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -80,7 +80,7 @@ impl App {
     }
 
     /// The answer to a question to the node.
-    pub(super) async fn within<T>(&self, asked: impl Future<Output = std::result::Result<T, ApiMisuse>>) -> Result<T> {
+    pub(super) async fn within<T>(&self, asked: impl Future<Output = std::result::Result<T, Closed>>) -> Result<T> {
         match timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Fault::unavailable("the daemon is shutting down")),

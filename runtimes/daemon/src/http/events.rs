@@ -13,7 +13,7 @@ use axum::response::sse::{self, KeepAlive};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use metalbond::{RouteChange, Vni};
-use metalbond_tokio::{ApiMisuse, Changes, MetalBond, Node, peer_snapshots};
+use metalbond_tokio::{Changes, CommandError, MetalBond, Node, PeerSnapshot};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::refusal::Result;
 use super::{App, server};
 use crate::api::PeerEvent;
+use crate::look::{self, PIECE};
 
 /// Events that wait for a reader at most.
 const WAITING: usize = 8192;
@@ -183,7 +184,7 @@ impl Watch {
                     let start = Instant::now();
                     match self.look().await {
                         Ok(()) => self.complete(),
-                        Err(ApiMisuse::Closed) => return,
+                        Err(CommandError::Closed) => return,
                         Err(why) => self.refused(&why),
                     }
                     // A look is as long as the table of peers and that of VNIs, which grow with what strangers ask for.
@@ -200,8 +201,8 @@ impl Watch {
             return self.rest().await;
         }
         let subscribed = if self.changes.is_some() { self.follow_routes().await } else { Ok(()) };
-        if subscribed != Err(ApiMisuse::Closed) {
-            let now = self.node.inspect(states).await?;
+        if subscribed != Err(CommandError::Closed) {
+            let now = states(&self.node).await?;
             if let Some(before) = self.peers.replace(now.clone()) {
                 differences(&before, &now).for_each(|event| self.events.tell(Event::Peer(event)));
             }
@@ -215,7 +216,7 @@ impl Watch {
     /// Nobody follows: the node does no more than it has to.
     async fn rest(&mut self) -> Outcome<()> {
         for vni in std::mem::take(&mut self.watched) {
-            unless_done(self.node.unsubscribe(vni).await)?;
+            self.node.unsubscribe(vni).await?;
         }
         (self.phase, self.peers) = (Phase::Idle, None);
         self.events.is_told.send_replace(false);
@@ -226,7 +227,7 @@ impl Watch {
     /// followed is not reported.
     async fn follow_routes(&mut self) -> Outcome<()> {
         let subscribed = self.subscribe_where_routes_are().await;
-        if subscribed == Err(ApiMisuse::Closed) || self.phase == Phase::Following {
+        if subscribed == Err(CommandError::Closed) || self.phase == Phase::Following {
             return subscribed;
         }
         let looks = if let Phase::Filling(looks) = self.phase { looks } else { 0 };
@@ -249,12 +250,12 @@ impl Watch {
         if self.watched.len() > tables.len() * 2 + SPARE || self.is_incomplete {
             let used: BTreeSet<Vni> = tables.iter().map(|table| table.vni).collect();
             for vni in self.watched.extract_if(.., |vni| !used.contains(vni)) {
-                unless_done(self.node.unsubscribe(vni).await)?;
+                self.node.unsubscribe(vni).await?;
             }
         }
         for vni in tables.into_iter().filter(|table| table.has_routes).map(|table| table.vni) {
             if !self.watched.contains(&vni) {
-                unless_done(self.node.subscribe(vni).await)?;
+                self.node.subscribe(vni).await?;
                 self.watched.insert(vni);
             }
         }
@@ -262,7 +263,7 @@ impl Watch {
     }
 
     /// The node refuses a subscription: it is logged, and sent to the followers, once.
-    fn refused(&mut self, why: &ApiMisuse) {
+    fn refused(&mut self, why: &CommandError) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
             let why = format!("changes of some networks are not reported: {why}");
             warn!("events: {why}; tried again until it succeeds");
@@ -277,7 +278,7 @@ impl Watch {
     }
 }
 
-type Outcome<T> = std::result::Result<T, ApiMisuse>;
+type Outcome<T> = std::result::Result<T, CommandError>;
 
 async fn next(changes: &mut Option<Changes>) -> Option<RouteChange> {
     match changes {
@@ -295,10 +296,6 @@ async fn waiting(changes: &mut Option<Changes>) -> Option<RouteChange> {
     }
 }
 
-fn unless_done(result: Outcome<()>) -> Outcome<()> {
-    result.or_else(ApiMisuse::ok_if_no_change)
-}
-
 /// A table with destinations, perhaps only such as a subscriber is still to be told that they are gone.
 struct Used {
     vni: Vni,
@@ -307,7 +304,6 @@ struct Used {
 
 /// Returns the tables with destinations, in no particular order. Looks at all tables in pieces, between which the node works.
 async fn tables_with_routes(node: &MetalBond) -> Outcome<Vec<Used>> {
-    const PIECE: usize = 4096;
     let (mut used, mut from) = (Vec::new(), 0);
     loop {
         let look = move |node: &Node| {
@@ -329,15 +325,23 @@ async fn tables_with_routes(node: &MetalBond) -> Outcome<Vec<Used>> {
 
 type Peers = BTreeMap<String, (String, metalbond::SessionState)>;
 
-fn states(node: &Node) -> Peers {
-    let snapshots = peer_snapshots(node).into_iter();
-    snapshots
-        .map(|peer| {
-            let endpoint = peer.configured().map(|peer| peer.endpoint.to_string());
-            let address = endpoint.or_else(|| peer.remote().map(|remote| remote.to_string()));
-            (peer.announcer().to_string(), (address.unwrap_or_default(), peer.state()))
-        })
-        .collect()
+/// Returns the peers with their states. Looks at them in pieces, between which the node works.
+async fn states(node: &MetalBond) -> Outcome<Peers> {
+    let (mut peers, mut last) = (Peers::new(), None);
+    loop {
+        let (some, end) = node.inspect(move |node| look::peers(node, last, state)).await?;
+        if end.is_none() {
+            return Ok(peers);
+        }
+        peers.extend(some);
+        last = end;
+    }
+}
+
+fn state(peer: &PeerSnapshot) -> (String, (String, metalbond::SessionState)) {
+    let endpoint = peer.configured().map(|peer| peer.endpoint.to_string());
+    let address = endpoint.or_else(|| peer.remote().map(|remote| remote.to_string()));
+    (peer.announcer().to_string(), (address.unwrap_or_default(), peer.state()))
 }
 
 fn differences<'a>(before: &'a Peers, now: &'a Peers) -> impl Iterator<Item = PeerEvent> + 'a {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use metalbond_tokio::{Node, SessionState};
+use metalbond_tokio::{Node, PeerId, SessionInfo, SessionState};
 
 use super::App;
 use super::refusal::{Fault, Result};
 use crate::api::Role;
+use crate::look::PIECE;
 
 /// `GET /healthz`: 200 while the node answers.
 pub(super) async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, String) {
@@ -33,7 +34,7 @@ impl App {
         let listens = self.look(|_| ()).await.map(|()| !self.listening.borrow().is_empty())?;
         let ready = match self.role {
             Role::Server => listens,
-            Role::Client => self.look(has_synced).await?,
+            Role::Client => self.has_synced().await?,
         };
         let what = match self.role {
             Role::Server => "its listeners",
@@ -41,13 +42,29 @@ impl App {
         };
         Ok(if ready { Vec::new() } else { vec![what.to_owned()] })
     }
+
+    async fn has_synced(&self) -> Result<bool> {
+        let mut last = None;
+        loop {
+            match self.look(move |node| has_synced(node, last)).await? {
+                (true, _) => return Ok(true),
+                (false, None) => return Ok(false),
+                (false, end) => last = end,
+            }
+        }
+    }
 }
 
-/// Whether a server has told all that was asked of it; one without the capability `ordered` can't say so: then whether it is
-/// connected.
-fn has_synced(node: &Node) -> bool {
-    let is_legacy = |session: metalbond_tokio::SessionInfo| {
-        session.peer.is_some() && session.state == SessionState::Established && !session.ordered
-    };
-    node.peers().any(|peer| peer.synced) || node.sessions().any(is_legacy)
+/// Whether one of the next configured servers after the server `last` has sent all that was asked of it; one without the capability `ordered`
+/// can't say so: then whether it is connected. Returns the last one, too; `None`: there are no more.
+fn has_synced(node: &Node, last: Option<PeerId>) -> (bool, Option<PeerId>) {
+    let is_legacy = |session: SessionInfo| session.state == SessionState::Established && !session.ordered;
+    let mut end = None;
+    for peer in node.peers_after(last).take(PIECE) {
+        end = Some(peer.id);
+        if peer.synced || peer.conn.and_then(|conn| node.session(conn)).is_some_and(is_legacy) {
+            return (true, end);
+        }
+    }
+    (false, end)
 }

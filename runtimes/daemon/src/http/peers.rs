@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use metalbond_tokio::{Counters, MessageCounts, PeerSnapshot};
+use metalbond_tokio::{Counters, MessageCounts, Node, PeerSnapshot};
 use serde::Deserialize;
 
 use super::App;
 use super::filter::Limit;
 use super::refusal::{Fault, Result};
 use crate::api::{Messages, Page, Peer, Refused};
+use crate::look;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,13 +51,21 @@ fn place(peer: &Peer) -> usize {
 impl App {
     /// All of them: the configured servers first, then the clients that connected, in the order in which they did.
     pub(super) async fn peers(&self) -> Result<Vec<Peer>> {
-        let snapshots = self.look(metalbond_tokio::peer_snapshots).await?;
-        let now = self.node.now();
-        Ok(snapshots.iter().map(|snapshot| shown(snapshot, now)).collect())
+        let (mut peers, mut last) = (Vec::new(), None);
+        loop {
+            let now = self.node.now();
+            let look = move |node: &Node| look::peers(node, last, |peer| shown(node, peer, now));
+            let (mut some, end) = self.look(look).await?;
+            if end.is_none() {
+                return Ok(peers);
+            }
+            peers.append(&mut some);
+            last = end;
+        }
     }
 }
 
-fn shown(snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
+fn shown(node: &Node, snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
     let (session, configured) = (snapshot.session(), snapshot.configured());
     let ago = |at: metalbond::Instant| now.saturating_since(at);
     let counters = session.map_or_else(Counters::default, |session| session.counters);
@@ -78,9 +87,9 @@ fn shown(snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer {
         routes: configured.map_or_else(|| session.map_or(0, |session| session.routes), |peer| peer.routes),
         stale: configured.map_or(0, |peer| peer.stale),
         subscriptions: session.map_or(0, |session| session.subscriptions),
-        lag: session.map_or(0, |session| session.lag),
-        keepalive_seconds: session.and_then(|session| session.keepalive),
-        restart_time_seconds: session.and_then(|session| session.restart_time),
+        lag: session.map_or(0, |session| node.lag(session.conn)),
+        keepalive_seconds: session.and_then(|session| session.keepalive).map(|time| time.as_secs()),
+        restart_time_seconds: session.and_then(|session| session.restart_time).map(|time| time.as_secs()),
         heard_seconds: session.map(|session| ago(session.heard)).as_ref().map(Duration::as_secs_f64),
         dials: configured.map(|peer| peer.dials),
         last_close: configured.and_then(|peer| peer.last_close.as_ref()).map(ToString::to_string),

@@ -57,7 +57,7 @@ impl From<&NextHop> for Hop {
             NextHopKind::Nat { from, to } => (1, from, to),
             NextHopKind::LoadBalancer => (2, 0, 0),
         };
-        Self { target_address: hop.addr, target_vni: hop.target_vni, r#type, from, to }
+        Self { target_address: hop.addr, target_vni: hop.target_vni.0, r#type, from, to }
     }
 }
 

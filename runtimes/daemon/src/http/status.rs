@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use metalbond::SessionState;
 
 use super::App;
 use super::refusal::Result;
@@ -20,13 +21,10 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> 
     let (version, role) = (env!("CARGO_PKG_VERSION").to_owned(), app.role);
     let (started, uptime_seconds) = (app.started.to_string(), app.since.elapsed().as_secs_f64());
     let listening = app.listening.borrow().clone();
+    let vnis = app.vni_count().await?;
     let status = app.look(move |node| {
-        let mut peers = BTreeMap::<String, usize>::new();
-        let states = node.peers().map(|peer| peer.state);
-        let accepted = node.sessions().filter(|session| session.peer.is_none()).map(|session| session.state);
-        for state in states.chain(accepted) {
-            *peers.entry(state.to_string()).or_default() += 1;
-        }
+        let counts = SessionState::ALL.map(|state| (state.to_string(), node.peer_count(state)));
+        let peers: BTreeMap<_, _> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
         Status {
             version,
             role,
@@ -37,11 +35,11 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> 
             listening,
             warming: node.is_warming(),
             peers,
-            vnis: node.vnis().count(),
+            vnis,
             routes: node.route_count(),
             announced: node.announcement_count(),
             // A server subscribes to nothing but for those who follow its events.
-            subscriptions: if role == Role::Client { node.subscribed_vnis().count() } else { 0 },
+            subscriptions: if role == Role::Client { node.subscription_count() } else { 0 },
             kernel: kernel.map(Kernel::from),
         }
     });

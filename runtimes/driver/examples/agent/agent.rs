@@ -14,9 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::or;
-use metalbond_driver::{
-    ApiMisuse, Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Runtime, Vni, start,
-};
+use metalbond_driver::{Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Runtime, Vni, start};
 
 /// How long changes are collected for one write.
 const BURST: Duration = Duration::from_millis(50);
@@ -37,10 +35,10 @@ pub(crate) async fn run<R: Runtime>(
     // No server need be there for any of this: it is what the node shall want, from now on.
     let (node, changes) = start(runtime.clone(), Config::default())?;
     for vni in vnis.split(',') {
-        node.subscribe(Vni(vni.parse()?)).await.or_else(ApiMisuse::ok_if_no_change)?;
+        node.subscribe(Vni(vni.parse()?)).await?;
     }
     for route in routes {
-        node.announce_route(parse(route)?).await.or_else(ApiMisuse::ok_if_no_change)?;
+        node.announce_route(parse(route)?).await?;
     }
     node.add_peer(server.parse()?).await?;
 

@@ -1,7 +1,7 @@
 //! A checksum of what came out of a node, the same on every machine. It names what it covers, so that a field that is
 //! added to an output does not change what old recordings say.
 
-use metalbond::{Action, Close, ConnId, Reply, RouteChange, Transmit, TransmitMode};
+use metalbond::{Action, Close, Command, CommandError, ConnId, Input, Reply, RouteChange, Transmit, TransmitMode};
 use serde::Serialize;
 use smallvec::SmallVec;
 
@@ -38,12 +38,34 @@ impl From<&Transmit> for Sent {
     }
 }
 
+/// The words for the reply to an input, in version 0.1 of the recorder and since then: the checksum of an old recording stays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replies {
+    /// The word for a command that changes nothing. It was an error of this name.
+    no_change: &'static str,
+}
+
+impl Replies {
+    pub(crate) fn to(input: &Input) -> Self {
+        let no_change = match input {
+            Input::Command(Command::Subscribe(_)) => "already_subscribed",
+            Input::Command(Command::Unsubscribe(_)) => "not_subscribed",
+            Input::Command(Command::Announce(_)) => "already_announced",
+            Input::Command(Command::Withdraw(_)) => "no_such_route",
+            Input::Command(Command::RemovePeer(_)) => "no_such_peer",
+            _ => "no_change",
+        };
+        Self { no_change }
+    }
+}
+
 impl Digest {
     pub(crate) fn crc(&self) -> Crc {
         Crc(self.crc.clone().finalize())
     }
 
-    pub(crate) fn action(&mut self, action: &Action) {
+    /// Adds an action that an input led to.
+    pub(crate) fn action(&mut self, action: &Action, replies: Replies) {
         match action {
             Action::Dial { conn, peer, endpoint } => self.json(&("dial", conn, peer, &**endpoint)),
             Action::Close { conn, how: Close::Now } => self.json(&("close", conn, "now")),
@@ -55,7 +77,12 @@ impl Digest {
             Action::Refused(refusal) => self.json(&("refused", refusal.conn, refusal.to_string())),
             Action::Reply(Ok(Reply::Done)) => self.json(&("reply", "done")),
             Action::Reply(Ok(Reply::Peer(id))) => self.json(&("reply", "peer", id)),
-            Action::Reply(Err(misuse)) => self.json(&("reply", "error", misuse)),
+            Action::Reply(Ok(Reply::Changed(true))) => self.json(&("reply", "done")),
+            Action::Reply(Ok(Reply::Changed(false))) => self.json(&("reply", "error", replies.no_change)),
+            Action::Reply(Ok(reply)) => self.json(&("reply", format!("{reply:?}"))),
+            // As it was written before a misuse was told from other errors.
+            Action::Reply(Err(CommandError::Misuse(misuse))) => self.json(&("reply", "error", misuse)),
+            Action::Reply(Err(error)) => self.json(&("reply", "error", error)),
             Action::Terminated => self.json(&("terminated",)),
         }
     }

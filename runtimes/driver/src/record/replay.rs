@@ -6,7 +6,7 @@ use std::time::Duration;
 use metalbond::{Action, ConfigError, Input, Instant, Node, RouteChange, Transmit};
 use serde::de::DeserializeOwned;
 
-use super::digest::{Digest, Sent};
+use super::digest::{Digest, Replies, Sent};
 use super::line::{AnyHeader, FORMAT, Header, Line};
 
 /// The longest line that is taken for one: far more than a message of a driver becomes.
@@ -112,8 +112,9 @@ pub fn replay(
             now = line.now.unwrap_or(now);
             sum.inputs += 1;
             show(Step::Input(now, &input))?;
+            let replies = Replies::to(&input);
             for action in node.handle_input(now, input) {
-                digest.action(&action);
+                digest.action(&action, replies);
                 show(Step::Action(&action))?;
             }
         }

@@ -8,7 +8,7 @@ use metalbond::Instant;
 use serde::Serialize;
 use tracing::error;
 
-use super::digest::Digest;
+use super::digest::{Digest, Replies};
 use super::line::{Crc, Header, Line};
 use super::recorder::{Note, Order};
 
@@ -86,8 +86,9 @@ impl<W: Write> Writer<W> {
                 self.end_line()?;
                 self.line.now = (now != self.now).then_some(now);
                 self.now = now;
+                let replies = Replies::to(&input);
                 self.line.input = Some(input);
-                actions.iter().for_each(|action| self.digest.action(action));
+                actions.iter().for_each(|action| self.digest.action(action, replies));
             }
             Note::Transmit(transmit) => {
                 if self.line.poll_change > 0 || self.line.poll_transmit == u16::MAX {

@@ -10,9 +10,6 @@ use rustls::pki_types::ServerName;
 #[cfg(feature = "tls")]
 use rustls::{ClientConfig, ServerConfig};
 
-#[cfg(feature = "tls")]
-use metalbond::ApiMisuse;
-
 use super::Channel;
 #[cfg(feature = "tls")]
 use crate::tls::engine::Tls;
@@ -44,6 +41,19 @@ pub struct TlsConfig {
     pub client: Option<Arc<ClientConfig>>,
 }
 
+/// Why a configuration of TLS is not replaced.
+#[cfg(feature = "tls")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetTlsError {
+    /// The configuration for a server or for a client would be added or removed: TLS belongs to the start.
+    #[error("TLS can be replaced, but neither added nor removed: it belongs to the node's start")]
+    FixedAtStart,
+    /// The node is shut down, or about to be.
+    #[error("the node is shut down")]
+    Closed,
+}
+
 /// How a node without the feature `tls` speaks TLS: not at all.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone, Debug, Default)]
@@ -54,11 +64,11 @@ impl TlsConfig {
     /// Takes a new configuration in place of the one that the node was started with.
     ///
     /// # Errors
-    /// [`ApiMisuse::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would turn dials from
+    /// [`SetTlsError::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would turn dials from
     /// plain to TLS unnoticed, and one that is removed would turn them back. Nothing is changed then.
-    pub(crate) fn replace(&mut self, new: Self) -> Result<(), ApiMisuse> {
+    pub(crate) fn replace(&mut self, new: Self) -> Result<(), SetTlsError> {
         if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
-            return Err(ApiMisuse::FixedAtStart);
+            return Err(SetTlsError::FixedAtStart);
         }
         *self = new;
         Ok(())

@@ -13,8 +13,8 @@ mod tests;
 mod words;
 
 pub(crate) use channel::{Channel, Opened};
-#[cfg(feature = "tls")]
-pub use config::TlsConfig;
 #[cfg(not(feature = "tls"))]
 pub(crate) use config::TlsConfig;
 pub(crate) use config::Transport;
+#[cfg(feature = "tls")]
+pub use config::{SetTlsError, TlsConfig};

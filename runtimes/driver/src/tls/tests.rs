@@ -186,7 +186,7 @@ fn pass(from: &mut Tls, to: &mut Tls) {
 }
 
 fn transmit(chunks: &[Bytes], mode: TransmitMode) -> Transmit {
-    Transmit { conn: ConnId::accepted(0), chunks: chunks.iter().cloned().collect(), mode }
+    Transmit::new(ConnId::accepted(0), chunks.iter().cloned(), mode)
 }
 
 fn words(end: Option<TransportEnd>) -> String {

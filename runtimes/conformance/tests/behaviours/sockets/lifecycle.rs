@@ -6,7 +6,7 @@ use metalbond_conformance::{KEEPALIVE, VNI};
 
 use crate::behaviours::support::{Client, established, node, server, silent};
 use crate::behaviours::wait::{until, within};
-use crate::driver::ApiMisuse;
+use crate::driver::CommandError;
 use crate::run;
 
 #[test]
@@ -51,7 +51,7 @@ fn every_call_returns_whenever_the_node_ends() {
             let callers: Vec<_> = (0..16)
                 .map(|_| {
                     let node = node.clone();
-                    smol::spawn(async move { while node.subscribe(VNI).await != Err(ApiMisuse::Closed) {} })
+                    smol::spawn(async move { while node.subscribe(VNI).await != Err(CommandError::Closed) {} })
                 })
                 .collect();
             until("a subscription", || async { node.is_subscribed(VNI).await.unwrap() }).await;

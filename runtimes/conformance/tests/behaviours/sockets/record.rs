@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use metalbond_conformance::{VNI, routes};
 use smol::channel::{Receiver, Sender, unbounded};
@@ -161,7 +162,7 @@ fn a_recording_that_stands_still_holds_up_nothing_but_the_end_and_that_for_a_bou
 fn a_setting_out_of_its_range_is_refused_and_nothing_is_recorded() {
     run(async {
         let (tape, written) = tape();
-        let error = start_with(Config { keepalive: 0, ..config() }, options().record(tape)).unwrap_err();
+        let error = start_with(Config { keepalive: Duration::ZERO, ..config() }, options().record(tape)).unwrap_err();
         assert!(matches!(error, StartError::Config(ConfigError::Keepalive)), "{error}");
         assert!(written.recv().await.is_err());
         // What is not recorded is not held up by it.

@@ -1,6 +1,5 @@
 //! Metrics of the daemon as a whole.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use metalbond_tokio::{CloseKind, Counters, Histogram, MessageCounts, SessionState};
@@ -11,22 +10,13 @@ use super::super::refusal::Result;
 use super::out::Out;
 use crate::api::Role;
 
-const STATES: [SessionState; 6] = [
-    SessionState::Connecting,
-    SessionState::HelloSent,
-    SessionState::HelloReceived,
-    SessionState::Established,
-    SessionState::Retry,
-    SessionState::Closed,
-];
-
 #[derive(Debug)]
 pub(super) struct Process {
     role: Role,
     is_ready: bool,
     is_warming: bool,
     started: f64,
-    peers: BTreeMap<String, usize>,
+    peers: [(SessionState, usize); 6],
     vnis: usize,
     routes: usize,
     announced: usize,
@@ -41,19 +31,16 @@ impl Process {
         let is_ready = app.waiting_for().await?.is_empty();
         let turns = app.within(app.node.iteration_times()).await?;
         let (role, started) = (app.role, app.started.as_millisecond() as f64 / 1e3);
+        let vnis = app.vni_count().await?;
         app.look(move |node| {
-            let mut peers = BTreeMap::new();
-            let accepted = node.sessions().filter(|session| session.peer.is_none()).map(|session| session.state);
-            for state in node.peers().map(|peer| peer.state).chain(accepted) {
-                *peers.entry(state.to_string()).or_default() += 1;
-            }
+            let peers = SessionState::ALL.map(|state| (state, node.peer_count(state)));
             Self {
                 role,
                 is_ready,
                 is_warming: node.is_warming(),
                 started,
                 peers,
-                vnis: node.vnis().count(),
+                vnis,
                 routes: node.route_count(),
                 announced: node.announcement_count(),
                 counters: node.counters(),
@@ -75,9 +62,8 @@ impl Process {
         out.gauges(("start_time", "When the process started, since 1970"), Some(&Unit::Seconds), started)?;
         out.gauge(("ready", "1 as /readyz says it"), self.is_ready.into())?;
         out.gauge(("warming", "1 while clients are told that the table may be incomplete"), self.is_warming.into())?;
-        let names = STATES.map(|state| state.to_string());
-        let count = |name: &String| self.peers.get(name).copied().unwrap_or(0) as f64;
-        out.gauges(("peers", "Peers by state"), None, names.iter().map(|name| ([("state", &**name)], count(name))))?;
+        let peers = self.peers.iter().map(|(state, count)| ([("state", state.name())], *count as f64));
+        out.gauges(("peers", "Peers by state"), None, peers)?;
         out.gauge(("vnis", "Virtual networks with a route"), self.vnis)?;
         out.gauge(("routes", "Routes that somebody announces: one for each next hop of a destination"), self.routes)?;
         out.gauge(("announced_routes", "Routes that this daemon itself announces"), self.announced)?;

@@ -3,19 +3,19 @@
 //! them ends: the node remembers what it had counted.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use metalbond::HostAddr;
-use metalbond_tokio::{Counters, MessageCounts, Node, SessionState, peer_snapshots};
+use metalbond_tokio::{ConnId, Counters, Instant, MessageCounts, Node, PeerSnapshot, SessionInfo, SessionState};
 use prometheus_client::registry::Unit;
 
 use super::super::App;
 use super::super::refusal::Result;
 use super::node::by_type;
 use super::out::Out;
+use crate::look::{self, PIECE};
 
 #[derive(Debug)]
 pub(super) struct Peers(BTreeMap<String, Peer>);
@@ -40,44 +40,54 @@ impl Peer {
     fn counting(past: Counters) -> Self {
         Self { counters: vec![past], ..Self::default() }
     }
+
+    /// Adds what is known of a session of either kind.
+    fn add(&mut self, node: &Node, session: &SessionInfo, now: Instant) {
+        self.subscriptions += session.subscriptions;
+        self.lag += node.lag(session.conn);
+        let heard = now.saturating_since(session.heard);
+        self.heard = Some(self.heard.map_or(heard, |other| other.min(heard)));
+    }
 }
 
 impl Peers {
+    /// Looks at the peers in pieces. A configured server is seen in one piece with its counters, and so are all clients of an address: a connection
+    /// that ends meanwhile is counted once.
     pub(super) async fn of(app: &App) -> Result<Self> {
-        let now = app.node.now();
-        let peers = app.look(move |node: &Node| {
-            let mut peers = BTreeMap::<String, Peer>::new();
-            for snapshot in peer_snapshots(node) {
-                let (configured, session) = (snapshot.configured(), snapshot.session());
-                let host = snapshot.remote().map(HostAddr::from);
-                let name = match (configured, host) {
-                    (Some(configured), _) => configured.endpoint.to_string(),
-                    (None, host) => host.map(|host| host.to_string()).unwrap_or_default(),
-                };
-                let peer = match (peers.entry(name), configured, host) {
-                    (Entry::Occupied(known), ..) => known.into_mut(),
-                    (Entry::Vacant(new), Some(configured), _) => new.insert(Peer::counting(configured.counters)),
-                    (Entry::Vacant(new), None, Some(host)) => new.insert(Peer::counting(node.past_counters(host))),
-                    (Entry::Vacant(new), None, None) => new.insert(Peer::default()),
-                };
-                peer.established += usize::from(snapshot.state() == SessionState::Established);
-                if let Some(configured) = configured {
-                    (peer.routes, peer.stale) = (configured.routes, configured.stale);
-                    peer.dials = Some((configured.dials, configured.sessions));
-                }
-                let Some(session) = session else { continue };
-                peer.subscriptions += session.subscriptions;
-                peer.lag += session.lag;
-                if configured.is_none() {
-                    peer.routes += session.routes;
-                    peer.counters.push(session.counters);
-                }
-                let heard = now.saturating_since(session.heard);
-                peer.heard = Some(peer.heard.map_or(heard, |other| other.min(heard)));
+        let mut peers = BTreeMap::new();
+        let mut hosts = BTreeMap::<HostAddr, Vec<ConnId>>::new();
+        let mut last = None;
+        loop {
+            let now = app.node.now();
+            let look = move |node: &Node| look::peers(node, last, |peer| found(node, peer, now));
+            let (some, end) = app.look(look).await?;
+            if end.is_none() {
+                break;
             }
-            peers
-        });
-        Ok(Self(peers.await?))
+            last = end;
+            for found in some.into_iter().flatten() {
+                match found {
+                    Found::Server(endpoint, peer) => drop(peers.insert(endpoint, peer)),
+                    Found::Client(host, conn) => hosts.entry(host).or_default().push(conn),
+                }
+            }
+        }
+        let mut hosts = hosts.into_iter().peekable();
+        while hosts.peek().is_some() {
+            let (mut some, mut sessions) = (Vec::new(), 0);
+            // An address may have more than a piece alone: up to `Limits::connections_per_address`.
+            while let Some(host) = hosts.next_if(|(_, conns)| sessions == 0 || sessions + conns.len() <= PIECE) {
+                sessions += host.1.len();
+                some.push(host);
+            }
+            let now = app.node.now();
+            let look = move |node: &Node| {
+                let clients = some.into_iter().map(|(host, conns)| (host.to_string(), client(node, host, &conns, now)));
+                clients.collect::<Vec<_>>()
+            };
+            peers.extend(app.look(look).await?);
+        }
+        Ok(Self(peers))
     }
 
     pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
@@ -129,4 +139,39 @@ impl Peers {
         let help = "How often a session with it was ESTABLISHED";
         out.counters(("peer_sessions", help), None, configured(|(_, sessions)| sessions))
     }
+}
+
+/// A peer that a piece has found.
+enum Found {
+    /// A configured server, by its endpoint.
+    Server(String, Peer),
+    Client(HostAddr, ConnId),
+}
+
+/// Returns what there is to know of a peer; of a client only where it is. A connection without an address is none yet.
+fn found(node: &Node, snapshot: &PeerSnapshot, now: Instant) -> Option<Found> {
+    let Some(configured) = snapshot.configured() else {
+        let session = snapshot.session()?;
+        return Some(Found::Client(session.remote?.into(), session.conn));
+    };
+    let mut peer = Peer::counting(configured.counters);
+    peer.established = usize::from(configured.state == SessionState::Established);
+    (peer.routes, peer.stale) = (configured.routes, configured.stale);
+    peer.dials = Some((configured.dials, configured.sessions));
+    if let Some(session) = snapshot.session() {
+        peer.add(node, session, now);
+    }
+    Some(Found::Server(configured.endpoint.to_string(), peer))
+}
+
+/// Returns what all clients of an address have, with what those had that have ended.
+fn client(node: &Node, host: HostAddr, conns: &[ConnId], now: Instant) -> Peer {
+    let mut peer = Peer::counting(node.past_counters(host));
+    for session in conns.iter().filter_map(|conn| node.session(*conn)) {
+        peer.established += usize::from(session.state == SessionState::Established);
+        peer.routes += session.routes;
+        peer.counters.push(session.counters);
+        peer.add(node, &session, now);
+    }
+    peer
 }

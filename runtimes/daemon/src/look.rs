@@ -1,0 +1,53 @@
+//! Looks at a node in pieces, between which the node does its work: a server may have 65,536 peers, and millions of networks.
+
+use std::time::{Duration, Instant};
+
+use metalbond_tokio::{Announcer, Node, PeerSnapshot, peer_snapshots};
+
+/// Peers or tables in one piece.
+pub(crate) const PIECE: usize = 256;
+
+/// A piece ends early after this time. One peer with 16,384 networks that wait takes some 0.5 ms.
+const TIME: Duration = Duration::from_millis(1);
+
+/// Ends a piece.
+pub(crate) struct Piece {
+    left: usize,
+    end: Instant,
+}
+
+impl Piece {
+    pub(crate) fn begin() -> Self {
+        Self { left: PIECE, end: Instant::now() + TIME }
+    }
+
+    /// Notes that some items were looked at. Returns true if the piece ends here.
+    pub(crate) fn is_over(&mut self, items: usize) -> bool {
+        self.left = self.left.saturating_sub(items);
+        self.left == 0 || Instant::now() >= self.end
+    }
+}
+
+/// Looks at the next peers after the peer `last`: the configured servers first, then the clients, in the order of their ids. Returns what `show`
+/// makes of them, and the last one; `None`: there are no more.
+pub(crate) fn peers<T>(
+    node: &Node,
+    last: Option<Announcer>,
+    show: impl Fn(&PeerSnapshot) -> T,
+) -> (Vec<T>, Option<Announcer>) {
+    let (mut some, mut end, mut piece) = (Vec::new(), None, Piece::begin());
+    for peer in peer_snapshots(node, last) {
+        end = Some(peer.announcer());
+        some.push(show(&peer));
+        if piece.is_over(1) {
+            break;
+        }
+    }
+    (some, end)
+}
+
+/// Counts the VNIs with a route among the next tables from place `from` on. Returns the place after them, too; `None`: there are no more.
+pub(crate) fn vnis(node: &Node, from: u32) -> (usize, Option<u32>) {
+    let tables = node.tables(from).take(PIECE);
+    tables.fold((0, None), |(count, _), (place, table)| (count + usize::from(table.routes > 0), Some(place + 1)))
+}
