@@ -1,4 +1,6 @@
-//! The node's time: what the driver says it is, never running back; and the uptime, by which peers are judged.
+//! The node's time, as the driver says it is, and the uptime, by which peers are judged.
+//!
+//! Invariant: neither ever runs back.
 
 use crate::session::{SessionTimers, Uptime};
 use crate::{Config, Instant};
@@ -22,7 +24,8 @@ impl Clock {
         self.uptime
     }
 
-    /// It is `now`; the earliest deadline was `due`. If the loop should have woken and did not, that is not the peers' fault.
+    /// Advances to `now`. `due`: the earliest deadline until now. If the loop was to wake up then and did not, the uptime stands still
+    /// for that long, because it is not the peers' fault.
     pub(super) fn advance(&mut self, now: Instant, due: Option<Instant>) {
         if let Some(due) = due {
             self.uptime.woken(due, self.now, now);
@@ -30,6 +33,7 @@ impl Clock {
         self.now = self.now.max(now);
     }
 
+    /// Returns the timers of a connection that begins now.
     pub(super) fn session_timers(&self, config: &Config) -> SessionTimers {
         SessionTimers::new(self.now, self.uptime, config.handshake_timeout, config.send_hold)
     }

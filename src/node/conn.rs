@@ -1,230 +1,288 @@
-//! One connection of a node: its session, what it announces and is told, and what it still has to be sent.
+//! What every connection has, accepted or dialled: its session and timers, received bytes that are not a whole frame yet, what the session
+//! itself still has to send, and counters.
+//!
+//! Invariant: while the connection exists, its timer fires no later than its session's next deadline ([`set_timer`](Conn::set_timer) after each
+//! change of the session). Between two inputs, `recent` is empty.
 
-use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-use super::pace::Bucket;
-use super::timers::Timer;
-use super::upstream::Upstream;
-use super::{Counters, MessageCounts, Refused};
-use crate::rib::{OriginId, Rib, SubscriberId};
+use super::ready::{Ready, Turn};
+use super::statistics::Statistics;
+use super::timers::{Timer, TimerKey, Timers};
+use super::transmit::Frames;
+use super::{Common, Counters, MessageCounts, Transition, Transmit, TransmitMode};
 use crate::session::{Role, Session, SessionTimers, Step};
-use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Denied, HostAddr, Instant, PeerId, PeerName, Permit, Vni};
-
-/// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
-const MAX_RUNS: usize = 256;
+use crate::wire::{Deframer, Hello, Message};
+use crate::{CloseReason, ConnId, HostAddr, Instant, PeerName, SessionState};
 
 #[derive(Debug)]
 pub(super) struct Conn {
-    pub(super) id: ConnId,
-    pub(super) peer: Option<PeerId>,
-    pub(super) remote: Option<SocketAddr>,
-    /// What its certificate says, if it has shown one.
-    pub(super) names: Option<Arc<[PeerName]>>,
-    /// What it may do, if there is a policy; of an accepted one, from its HELLO on.
-    pub(super) permit: Option<Permit>,
-    /// The number of the policy that this is by.
-    pub(super) policy: u32,
-    /// Something that it said was refused, or withdrawn, by the policy: under another one, it would have to say it again.
-    pub(super) was_refused: bool,
-    /// VNIs to which a peer without `ordered` is not subscribed, and doesn't know it: its UNSUBSCRIBE withdraws what it announces there.
-    pub(super) refused_vnis: BTreeSet<Vni>,
-    /// Of what is being received, the first that was refused, why, and how many were.
-    pub(super) refused: Option<(Refused, Denied, u64)>,
-    pub(super) session: Session,
-    pub(super) timers: SessionTimers,
-    pub(super) timer: Timer,
-    pub(super) deframer: Deframer,
-    /// What it announces. An accepted one's is its own, from ESTABLISHED on; a dialled one's is its peer's.
-    pub(super) origin: Option<OriginId>,
-    /// The same, if no policy is in the way.
-    free_origin: Option<OriginId>,
-    /// What it is told: accepted, the routes of all; dialled, this node's own. From ESTABLISHED on.
-    pub(super) subscriber: Option<SubscriberId>,
-    /// Our HELLO is yet to be sent.
-    pub(super) hello_due: bool,
-    /// The answer to the first KEEPALIVE of a peer with `ordered` is yet to be sent.
-    pub(super) first_answer_due: bool,
-    /// KEEPALIVEs that are to be sent, ahead of routes if the far end lacks `ordered`, or is the server.
-    pub(super) keepalives_due: u32,
-    /// Answers that wait for the sync of a subscription: (its number, how many answers).
-    withheld: VecDeque<(u64, u32)>,
-    /// What a dialled server has been asked for.
-    pub(super) upstream: Option<Box<Upstream>>,
-    /// How fast a client without `ordered` is fed.
-    pub(super) bucket: Option<Bucket>,
-    pub(super) in_flight: bool,
-    pub(super) is_ready: bool,
-    /// When its state changed last, and when something was received last.
-    pub(super) since: Instant,
-    pub(super) heard: Instant,
-    pub(super) counters: Counters,
+    id: ConnId,
+    remote: Option<SocketAddr>,
+    /// The names in the certificate; `None` without one.
+    names: Option<Arc<[PeerName]>>,
+    session: Session,
+    timers: SessionTimers,
+    timer: Timer,
+    deframer: Deframer,
+    /// This node's HELLO is yet to be sent.
+    hello_due: bool,
+    /// KEEPALIVEs that are to be sent.
+    keepalives_due: u32,
+    turn: Turn,
+    /// When the session's state changed last.
+    since: Instant,
+    /// When bytes were received last; at first, when the connection began.
+    heard: Instant,
+    counters: Counters,
+    /// What was counted since `counters` and the node's sum were brought up to date.
+    recent: Counters,
 }
 
 impl Conn {
-    pub(super) fn new(id: ConnId, role: Role, timers: SessionTimers, now: Instant) -> Self {
-        Self {
+    /// A connection that begins now, with its timer set.
+    pub(super) fn new(id: ConnId, role: Role, remote: Option<SocketAddr>, common: &mut Common) -> Self {
+        let now = common.clock.now();
+        let mut conn = Self {
             id,
-            peer: None,
-            remote: None,
+            remote,
             names: None,
-            permit: None,
-            policy: 0,
-            was_refused: false,
-            refused_vnis: BTreeSet::new(),
-            refused: None,
             session: Session::new(role),
-            timers,
+            timers: common.clock.session_timers(&common.config),
             timer: Timer::default(),
             deframer: Deframer::default(),
-            origin: None,
-            free_origin: None,
-            subscriber: None,
             hello_due: false,
-            first_answer_due: false,
             keepalives_due: 0,
-            withheld: VecDeque::new(),
-            upstream: None,
-            bucket: None,
-            in_flight: false,
-            is_ready: false,
+            turn: Turn::default(),
             since: now,
             heard: now,
             counters: Counters::default(),
-        }
+            recent: Counters::default(),
+        };
+        conn.set_timer(common);
+        conn
     }
 
-    /// Where it comes from, once it is connected.
+    pub(super) fn id(&self) -> ConnId {
+        self.id
+    }
+
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Returns the host of the far end, once connected.
     pub(super) fn host(&self) -> Option<HostAddr> {
         self.remote.map(HostAddr::from)
     }
 
-    /// There may be something to send: puts it in the queue, unless something is under way.
-    pub(super) fn mark_ready(&mut self, ready: &mut VecDeque<ConnId>) {
-        if !self.in_flight && !self.is_ready {
-            self.is_ready = true;
-            ready.push_back(self.id);
-        }
+    pub(super) fn names(&self) -> Option<&Arc<[PeerName]>> {
+        self.names.as_ref()
     }
 
-    /// Takes UPDATEs from `input` up to the first message that is something else, and says what that is. `None`: all of
-    /// `input` is taken.
-    pub(super) fn receive(&mut self, rib: &mut Rib, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
-        while let Some(frame) = self.deframer.next(input).map_err(CloseReason::Decode)? {
-            let message = Message::decode(frame).map_err(CloseReason::Decode)?;
-            match self.session.receive(message).map_err(CloseReason::Misbehaved)? {
-                Step::Update(update) => self.update(rib, &update),
-                Step::Impossible => {
-                    self.counters.messages_in.update += 1;
-                    self.counters.impossible += 1;
-                }
-                Step::Unknown => self.counters.messages_in.unknown += 1,
-                step => {
-                    self.count(step);
-                    return Ok(Some(step));
-                }
-            }
-        }
-        Ok(None)
+    pub(super) fn identify(&mut self, names: Arc<[PeerName]>) {
+        self.names = Some(names);
     }
 
-    fn count(&mut self, step: Step) {
-        let MessageCounts { hello, keepalive, subscribe, unsubscribe, .. } = &mut self.counters.messages_in;
-        let count = match step {
-            Step::Hello(_) => hello,
-            Step::Established | Step::Keepalive => keepalive,
-            Step::Subscribe(_) => subscribe,
-            Step::Unsubscribe(_) => unsubscribe,
-            // Counted where they are carried out.
-            Step::Update(_) | Step::Impossible | Step::Unknown => return,
-        };
-        *count += 1;
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
-    /// Whether a policy is in the way is found out together with whether there is an origin, which has to be known anyway.
-    fn update(&mut self, rib: &mut Rib, update: &Update) {
-        self.counters.messages_in.update += 1;
-        match self.free_origin {
-            Some(origin) => self.carry_out(rib, origin, update),
-            None => self.update_by_rule(rib, update),
-        }
+    /// Returns the interval of KEEPALIVE that both ends agreed on, in seconds. `None` before the peer's HELLO.
+    pub(super) fn keepalive_interval(&self, ours: u32) -> Option<u32> {
+        self.session.hello().map(|hello| ours.min(hello.keepalive))
     }
 
-    #[inline(never)]
-    fn update_by_rule(&mut self, rib: &mut Rib, update: &Update) {
-        let Some(origin) = self.origin else { return };
-        // To withdraw something is always allowed.
-        if update.action == UpdateAction::Add
-            && let Some(Err(why)) = self.permit.as_ref().map(|permit| permit.announce(&update.route))
-        {
-            self.counters.refused_routes += 1;
-            return self.refuse(Refused::Announcement(update.route), why);
-        }
-        self.carry_out(rib, origin, update);
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 
-    /// In both of its places, for one is the hottest of the node.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns the counters that the next [`count_up`](Self::count_up) adds.
+    pub(super) fn recent(&mut self) -> &mut Counters {
+        &mut self.recent
+    }
+
+    /// Adds what was counted recently to the connection's counters and to the node's.
+    pub(super) fn count_up(&mut self, statistics: &mut Statistics) {
+        let recent = core::mem::take(&mut self.recent);
+        self.counters.add(&recent);
+        statistics.add(&recent);
+    }
+
+    /// Notes that the dial has succeeded: the HELLO is due.
+    pub(super) fn connected(&mut self, remote: SocketAddr, common: &mut Common) {
+        self.remote = Some(remote);
+        self.session.connected();
+        self.hello_due = true;
+        self.step_timers(common);
+    }
+
+    /// Notes that bytes were received, before they are read.
+    pub(super) fn hear(&mut self, bytes: usize, common: &Common) {
+        self.recent.bytes_in += bytes as u64;
+        self.heard = common.clock.now();
+        self.timers.heard(self.heard, common.clock.uptime(), self.session.state());
+    }
+
+    /// Reads the next message of `input` and returns what follows from it. `None`: all of `input` is taken.
+    ///
+    /// # Errors
+    /// If the message is not valid, or may not come now. The connection is to be closed.
     #[inline(always)]
-    fn carry_out(&mut self, rib: &mut Rib, origin: OriginId, update: &Update) {
-        match &self.upstream {
-            Some(upstream) if !upstream.is_asked_for(update.route.vni) => self.counters.unasked += 1,
-            // The reference sends a node its own routes back, and never says when they are gone.
-            Some(_)
-                if update.action == UpdateAction::Add
-                    && !self.session.is_ordered()
-                    && rib.is_announced(OriginId::LOCAL, &update.route) => {}
-            upstream => match update.action {
-                UpdateAction::Add => {
-                    rib.announce(origin, &update.route);
-                }
-                UpdateAction::Remove => {
-                    rib.withdraw(origin, &update.route);
-                    if upstream.is_some() {
-                        rib.withdraw_stale(&update.route);
-                    }
-                }
-            },
-        }
+    pub(super) fn next_step(&mut self, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
+        let Some(frame) = self.deframer.next(input).map_err(CloseReason::Decode)? else { return Ok(None) };
+        let message = Message::decode(frame).map_err(CloseReason::Decode)?;
+        self.session.receive(message).map(Some).map_err(CloseReason::Misbehaved)
     }
 
-    /// Its origin or what it may do has changed.
-    pub(super) fn steer(&mut self) {
-        self.free_origin = self.origin.filter(|_| self.permit.is_none());
-    }
-
-    /// The policy refuses something that it said.
-    #[cold]
-    pub(super) fn refuse(&mut self, what: Refused, why: Denied) {
-        self.was_refused = true;
-        self.refused.get_or_insert((what, why, 0)).2 += 1;
-    }
-
-    /// A KEEPALIVE is to be answered: at once, or (`ordered`) after the sync of every SUBSCRIBE before it.
-    pub(super) fn owe_answer(&mut self, last_unsynced: Option<u64>) {
-        let is_full = self.withheld.len() >= MAX_RUNS;
-        match (last_unsynced, self.withheld.back_mut()) {
-            (None, None) => self.keepalives_due = self.keepalives_due.saturating_add(1),
-            (Some(until), Some((last, answers))) if *last == until => *answers = answers.saturating_add(1),
-            (Some(until), Some((last, answers))) if is_full => {
-                *last = until.max(*last);
-                *answers = answers.saturating_add(1);
+    /// Counts a received message. UPDATEs that can be are counted by those who carry them out.
+    pub(super) fn count(&mut self, step: &Step) {
+        let Counters { messages_in, impossible, .. } = &mut self.recent;
+        let MessageCounts { hello, keepalive, subscribe, unsubscribe, update, unknown } = messages_in;
+        match step {
+            Step::Hello(_) => *hello += 1,
+            Step::Established | Step::Keepalive => *keepalive += 1,
+            Step::Subscribe(_) => *subscribe += 1,
+            Step::Unsubscribe(_) => *unsubscribe += 1,
+            Step::Impossible => {
+                *update += 1;
+                *impossible += 1;
             }
-            (Some(until), _) => self.withheld.push_back((until, 1)),
-            // Everything is synced but what an earlier answer waits for is gone too: in order, behind it.
-            (None, Some((_, answers))) => *answers = answers.saturating_add(1),
+            Step::Unknown => *unknown += 1,
+            Step::Update(_) => {}
         }
     }
 
-    /// Subscriptions before `first_unsynced` are synced (or ended): their answers may go.
-    pub(super) fn release_answers(&mut self, first_unsynced: Option<u64>) {
-        while let Some(&(until, answers)) = self.withheld.front()
-            && first_unsynced.is_none_or(|first| until < first)
-        {
-            self.keepalives_due = self.keepalives_due.saturating_add(answers);
-            self.withheld.pop_front();
+    /// Notes that the peer's HELLO was received: an acceptor answers with its own, a dialler with a KEEPALIVE.
+    pub(super) fn greeted(&mut self, common: &mut Common) {
+        match self.session.role() {
+            Role::Dialler => self.keepalives_due = 1,
+            Role::Acceptor => self.hello_due = true,
         }
+        self.step_timers(common);
+    }
+
+    /// Starts the timers of the session's new state.
+    pub(super) fn step_timers(&mut self, common: &mut Common) {
+        let keepalive = {
+            let ours = common.config.keepalive_secs();
+            self.keepalive_interval(ours).unwrap_or(ours)
+        };
+        self.timers.step(common.clock.now(), common.clock.uptime(), &self.session, keepalive);
+        self.set_timer(common);
+        self.mark_ready(&mut common.ready);
+    }
+
+    /// Handles the connection's deadline.
+    ///
+    /// # Errors
+    /// If the session has expired. The connection is to be closed.
+    pub(super) fn due(&mut self, common: &mut Common) -> Result<(), CloseReason> {
+        let (now, uptime) = (common.clock.now(), common.clock.uptime());
+        self.timer.fired();
+        if let Some(reason) = self.timers.expired(now, uptime, self.session.state()) {
+            return Err(reason);
+        }
+        if self.timers.keepalive_due(now) {
+            self.owe_keepalives(1);
+        }
+        self.mark_ready(&mut common.ready);
+        self.set_timer(common);
+        Ok(())
+    }
+
+    fn set_timer(&mut self, common: &mut Common) {
+        let at = self.timers.next(common.clock.uptime());
+        self.wake_at(at, &mut common.timers);
+    }
+
+    /// Has the connection marked ready at `at`, or earlier.
+    pub(super) fn wake_at(&mut self, at: Instant, timers: &mut Timers) {
+        timers.set_by(&mut self.timer, TimerKey::Conn(self.id), at);
+    }
+
+    /// Removes the timer of a connection that has ended.
+    pub(super) fn clear_timer(&mut self, timers: &mut Timers) {
+        timers.set(&mut self.timer, TimerKey::Conn(self.id), None);
+    }
+
+    /// Has the connection asked for its next transmit.
+    pub(super) fn mark_ready(&mut self, ready: &mut Ready) {
+        ready.add(self.id, &mut self.turn);
+    }
+
+    /// Notes that the transmit in flight was written.
+    pub(super) fn sent(&mut self, ready: &mut Ready) {
+        self.turn.sent();
+        self.timers.written();
+        self.mark_ready(ready);
+    }
+
+    /// Adds KEEPALIVEs that are to be sent.
+    pub(super) fn owe_keepalives(&mut self, n: u32) {
+        self.keepalives_due = self.keepalives_due.saturating_add(n);
+    }
+
+    /// Begins a transmit. `hello`: this node's HELLO as an answer to the peer's, for when it is due.
+    pub(super) fn begin_frames(&mut self, hello: impl FnOnce(Option<&Hello>) -> Hello) -> Frames {
+        self.turn.begin();
+        let theirs = self.session.hello();
+        let is_legacy = theirs.is_some_and(|hello| !hello.ordered);
+        let mut frames = Frames::new(if is_legacy { TransmitMode::Segments } else { TransmitMode::Stream });
+        if core::mem::take(&mut self.hello_due) {
+            frames.hello(&hello(theirs));
+        }
+        frames
+    }
+
+    /// Adds KEEPALIVEs that are due to a transmit. Returns how many.
+    pub(super) fn put_keepalives(&mut self, frames: &mut Frames) -> u32 {
+        let before = self.keepalives_due;
+        while self.keepalives_due > 0 && frames.has_room_for_keepalives() {
+            self.keepalives_due -= 1;
+            frames.keepalive();
+        }
+        before - self.keepalives_due
+    }
+
+    /// Ends a transmit. Returns it unless it is empty. `steps`: what is left of the budget; without any, an empty one is tried again.
+    pub(super) fn end_frames(&mut self, frames: Frames, steps: usize, common: &mut Common) -> Option<Transmit> {
+        let Some((transmit, messages)) = frames.finish(self.id) else {
+            if steps == 0 {
+                self.mark_ready(&mut common.ready);
+            }
+            return None;
+        };
+        self.turn.sending();
+        self.timers.writing(common.clock.now(), common.clock.uptime());
+        self.recent.bytes_out += transmit.len() as u64;
+        self.recent.messages_out.add(&messages);
+        self.count_up(&mut common.statistics);
+        self.set_timer(common);
+        Some(transmit)
+    }
+
+    /// Notes that the session's state changed just now. Returns what is reported of that.
+    pub(super) fn transition(&mut self, old: SessionState, now: Instant) -> Transition {
+        self.since = now;
+        self.describe(old, self.session.state())
+    }
+
+    /// Returns what is reported of the connection's end.
+    pub(super) fn end(&self, new: SessionState, reason: CloseReason) -> Transition {
+        Transition { reason: Some(reason), ..self.describe(self.session.state(), new) }
+    }
+
+    fn describe(&self, old: SessionState, new: SessionState) -> Transition {
+        Transition { remote: self.remote, names: self.names.clone(), ..Transition::new(self.id, old, new) }
     }
 }

@@ -1,45 +1,46 @@
-//! What a node tells of its sessions and peers to whoever looks: plain snapshots.
+//! Snapshots of sessions and configured peers, as plain values for monitoring.
 
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::{CloseReason, ConnId, Instant, PeerId, PeerName, SessionState};
+use super::conn::Conn;
+use crate::{CloseReason, Config, ConnId, Instant, PeerId, PeerName, SessionState};
 
 /// A connection, as it is now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// Its id.
+    /// The connection.
     pub conn: ConnId,
     /// The configured peer, if this node dialled.
     pub peer: Option<PeerId>,
     /// The far end's address, once connected.
     pub remote: Option<SocketAddr>,
-    /// The names that its certificate proves; `None` without one (no TLS).
+    /// The names in the far end's certificate; `None` without one (no TLS).
     #[cfg_attr(feature = "serde", serde(default))]
     pub names: Option<Arc<[PeerName]>>,
-    /// The name of the policy's rule that is for it; `None` without a policy, and before its HELLO.
+    /// The name of the policy's rule for the far end; `None` without a policy, and before the HELLO.
     #[cfg_attr(feature = "serde", serde(default))]
     pub rule: Option<Arc<str>>,
-    /// Where the session stands.
+    /// The session's state.
     pub state: SessionState,
     /// Whether the far end has the capability `ordered`.
     pub ordered: bool,
     /// Whether the far end says that it listens.
     pub is_server: bool,
-    /// Whether it says that its table may still be incomplete: what it has told is true, but not all.
+    /// Whether the far end is converging: its table may be incomplete.
     #[cfg_attr(feature = "serde", serde(default))]
     pub warming: bool,
-    /// How many routes it announces.
+    /// Routes that the far end announces.
     pub routes: usize,
-    /// How many VNIs it subscribed to.
+    /// VNIs that the far end is subscribed to.
     pub subscriptions: usize,
-    /// Since when the session has been in its state.
+    /// When the session's state changed last.
     #[cfg_attr(feature = "serde", serde(default))]
     pub since: Instant,
-    /// When something was received last; at first, when the connection began.
+    /// When bytes were received last; at first, when the connection began.
     #[cfg_attr(feature = "serde", serde(default))]
     pub heard: Instant,
     /// The agreed interval of KEEPALIVEs, in whole seconds; `None` before the peer's HELLO.
@@ -50,8 +51,38 @@ pub struct SessionInfo {
     /// nothing, or is of version 0.1.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
     pub restart_time: Option<Duration>,
-    /// What came and went.
+    /// Counts since the connection began.
     pub counters: Counters,
+}
+
+impl SessionInfo {
+    /// What can be said of every connection, accepted or dialled.
+    pub(super) fn of(conn: &Conn, config: &Config) -> Self {
+        let hello = conn.session().hello();
+        Self {
+            conn: conn.id(),
+            peer: None,
+            remote: conn.remote(),
+            names: conn.names().cloned(),
+            rule: None,
+            state: conn.session().state(),
+            ordered: conn.session().is_ordered(),
+            is_server: hello.is_some_and(|hello| hello.is_server),
+            warming: hello.is_some_and(|hello| hello.warming),
+            routes: 0,
+            subscriptions: 0,
+            since: conn.since(),
+            heard: conn.heard(),
+            keepalive: conn.keepalive_interval(config.keepalive_secs()).map(seconds),
+            restart_time: None,
+            counters: *conn.counters(),
+        }
+    }
+}
+
+/// Returns a time that the wire has in seconds.
+pub(super) fn seconds(secs: u32) -> Duration {
+    Duration::from_secs(secs.into())
 }
 
 /// A configured peer, as it is now.
@@ -59,35 +90,35 @@ pub struct SessionInfo {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PeerInfo {
-    /// Its id.
+    /// The server.
     pub id: PeerId,
     /// `host:port`.
     pub endpoint: Arc<str>,
-    /// Where its session stands; RETRY between two of them.
+    /// The session's state; RETRY between two sessions.
     pub state: SessionState,
-    /// Its connection, or the dial that is under way.
+    /// The connection, or the dial that is in progress.
     pub conn: Option<ConnId>,
     /// Whether everything that is subscribed to now has been received in full since the session opened: false again from a new
     /// subscription until its End-of-RIB. Always false for a server without the capability `ordered`, which cannot say so.
     pub synced: bool,
-    /// How many routes it announces, stale ones included.
+    /// Routes that the server announces, stale ones included.
     pub routes: usize,
-    /// How many of them are stale: from a lost session, and not announced again since.
+    /// Of these, stale routes: from a lost session, and not announced again since.
     pub stale: usize,
-    /// How often it was dialled.
+    /// Dials since the server was added.
     pub dials: u64,
-    /// How often a session with it was ESTABLISHED.
+    /// Sessions that were ESTABLISHED since the server was added.
     #[cfg_attr(feature = "serde", serde(default))]
     pub sessions: u64,
     /// Why the last session, or the last dial, ended.
     pub last_close: Option<CloseReason>,
-    /// What came and went on all connections with it. Like `dials` and `sessions`, it goes on if the peer is removed and added again
+    /// Counts on all connections to the server. Like `dials` and `sessions`, they go on if the server is removed and added again
     /// within ten minutes.
     #[cfg_attr(feature = "serde", serde(default))]
     pub counters: Counters,
 }
 
-/// Counts since the connection began.
+/// Counts of bytes and messages.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -101,13 +132,13 @@ pub struct Counters {
     pub messages_in: MessageCounts,
     /// Messages written.
     pub messages_out: MessageCounts,
-    /// UPDATEs received that are impossible, and dropped.
+    /// UPDATEs received that cannot be, and were dropped.
     pub impossible: u64,
-    /// UPDATEs received for a VNI that was not asked for, and dropped.
+    /// UPDATEs received for a VNI that was not subscribed to, and dropped.
     pub unasked: u64,
-    /// UPDATEs received that the policy refuses, and dropped; and routes that were withdrawn because a new one does.
+    /// UPDATEs received that the policy refuses, and that were dropped; and routes that were withdrawn because a new policy refuses them.
     pub refused_routes: u64,
-    /// SUBSCRIBEs received that the policy refuses, and dropped.
+    /// SUBSCRIBEs received that the policy refuses, and that were dropped.
     pub refused_subscriptions: u64,
 }
 
@@ -121,18 +152,6 @@ impl Counters {
         self.unasked += other.unasked;
         self.refused_routes += other.refused_routes;
         self.refused_subscriptions += other.refused_subscriptions;
-    }
-
-    /// Takes counts out of a sum that they are part of.
-    pub(super) fn sub(&mut self, other: &Self) {
-        self.bytes_in -= other.bytes_in;
-        self.bytes_out -= other.bytes_out;
-        self.messages_in.sub(&other.messages_in);
-        self.messages_out.sub(&other.messages_out);
-        self.impossible -= other.impossible;
-        self.unasked -= other.unasked;
-        self.refused_routes -= other.refused_routes;
-        self.refused_subscriptions -= other.refused_subscriptions;
     }
 }
 
@@ -150,7 +169,7 @@ pub struct MessageCounts {
     pub subscribe: u64,
     /// UNSUBSCRIBE.
     pub unsubscribe: u64,
-    /// UPDATE, impossible ones included.
+    /// UPDATE, those included that cannot be.
     pub update: u64,
     /// Of a type that this node doesn't know: skipped when received, never sent.
     pub unknown: u64,
@@ -164,14 +183,5 @@ impl MessageCounts {
         self.unsubscribe += other.unsubscribe;
         self.update += other.update;
         self.unknown += other.unknown;
-    }
-
-    fn sub(&mut self, other: &Self) {
-        self.hello -= other.hello;
-        self.keepalive -= other.keepalive;
-        self.subscribe -= other.subscribe;
-        self.unsubscribe -= other.unsubscribe;
-        self.update -= other.update;
-        self.unknown -= other.unknown;
     }
 }

@@ -1,5 +1,4 @@
-//! What goes into a node: the one enum that is the driver's message, the format of a recording, and the vocabulary of
-//! the tests.
+//! The inputs of a node: one enum that is the driver's message, the format of a recording, and the vocabulary of the tests.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -11,7 +10,7 @@ use crate::{ConnId, PeerId, PeerName, Policy, Route, TransportEnd, Vni};
 
 /// An event for [`Node::handle_input`](crate::Node::handle_input).
 ///
-/// Events of a connection that the node does not know (any more) are ignored: a driver may be late.
+/// Events of a connection that does not exist, or has ended, are ignored: a driver may be late.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -21,17 +20,16 @@ pub enum Input {
     Tick,
     /// A connection was accepted. `conn` is a new [`ConnId::accepted`].
     Accepted {
-        /// The driver's name for it.
+        /// The connection.
         conn: ConnId,
-        /// Where it comes from.
+        /// The far end's address.
         remote: SocketAddr,
     },
-    /// The transport has proven who is at the far end of a connection (TLS, with a certificate that somebody trusted has signed).
-    /// To be said before anything is received from it.
+    /// The transport has verified the far end's certificate (TLS). To be fed before anything is received from the connection.
     Identified {
         /// The connection.
         conn: ConnId,
-        /// All names that the certificate has; perhaps none that counts.
+        /// All names in the certificate; perhaps none of a kind that a policy knows.
         names: Arc<[PeerName]>,
     },
     /// The dial that [`Action::Dial`](crate::Action::Dial) asked for succeeded.
@@ -41,33 +39,33 @@ pub enum Input {
         /// The address that was reached.
         remote: SocketAddr,
     },
-    /// The dial failed; the node will ask for another when it is time.
+    /// The dial failed. The node asks for another one when it is time.
     DialFailed {
         /// The dial's connection.
         conn: ConnId,
-        /// Why, in the words of the system.
+        /// The operating system's error message.
         why: Box<str>,
     },
-    /// Bytes came, cut anywhere. The work for one call is bounded by their number: feed 64 KiB or so at a time.
+    /// Bytes were received, cut anywhere. The work of the call is bounded by their number: feed 64 KiB or so at a time.
     Received {
-        /// Where they came.
+        /// The connection.
         conn: ConnId,
-        /// They.
+        /// The bytes, in the order of the stream.
         #[cfg_attr(feature = "serde", serde(with = "crate::serde::hex"))]
         bytes: Bytes,
     },
     /// The [`Transmit`](crate::Transmit) that was handed out last for this connection is written. Gives the node the
     /// credit for the next.
     Sent {
-        /// Where it was written.
+        /// The connection.
         conn: ConnId,
     },
-    /// The transport ended. Need not be said of a connection that an
+    /// The transport has ended. Need not be fed for a connection that an
     /// [`Action::Close`](crate::Action::Close) named, and has no effect then.
     Closed {
-        /// Which.
+        /// The connection.
         conn: ConnId,
-        /// How.
+        /// How it ended.
         end: TransportEnd,
     },
     /// A command of the application. Answered by exactly one [`Action::Reply`](crate::Action::Reply) among the
@@ -115,9 +113,9 @@ pub enum Command {
     /// Whether this node listens, as its HELLO says from now on (`isServer`). The time of `warming` starts at the first
     /// `true`.
     SetListening(bool),
-    /// Replace the [`Policy`], for those who are here as well: what they announce and may not is withdrawn; whoever may do nothing
-    /// is closed; and a session is closed, to begin anew, if something was refused to it that it may do now, or if it is
-    /// subscribed to what it may not. That takes some ticks.
+    /// Replace the [`Policy`], for peers that are connected as well. Routes that they announce and may not announce any more are withdrawn. A peer
+    /// that may do nothing is closed. A session is closed, to begin anew, if something was refused to it that it may do now, or if it is
+    /// subscribed to a VNI that it may not be subscribed to. That takes some ticks.
     SetPolicy(Option<Policy>),
     /// End: close all sessions, then [`Action::Terminated`](crate::Action::Terminated). With `cleanup`, withdraw this
     /// node's announcements first and wait, within [`Config::shutdown_timeout`](crate::Config::shutdown_timeout),

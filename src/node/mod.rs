@@ -1,36 +1,28 @@
-//! The node: sessions, route table and configured peers behind `handle_input` and the `poll_*`.
+//! The node: dispatches each input to the part that it belongs to, and asks the parts for output.
 
+mod background;
+mod ban;
+mod changes;
+mod client;
 mod clock;
 mod command;
 mod conn;
-mod departed;
-mod dial;
+mod convergence;
 mod info;
 mod input;
-mod jobs;
-mod limits;
-mod local;
-mod offences;
+mod listening;
 mod output;
 mod owners;
-mod pace;
-mod peer;
-mod permits;
-mod receive;
-mod shared;
-mod sources;
-mod stale;
+mod ready;
+mod server;
+mod snapshot;
 mod states;
+mod statistics;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod totals;
 mod transmit;
-mod upstream;
-mod view;
-
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
-use core::time::Duration;
 
 pub use info::{Counters, MessageCounts, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
@@ -38,99 +30,93 @@ pub use output::{
     Action, Actions, ActionsIntoIter, Chunks, ChunksIntoIter, Close, Peer, Refusal, Refused, Reply, ShortRestartTime,
     Transition, Transmit, TransmitMode,
 };
+pub use snapshot::Entry;
 
 use crate::rib::Rib;
 pub use crate::rib::{Bookmark, Destination, Moved, ParseBookmarkError, TableInfo};
-use crate::session::Role;
-use crate::splitmix::SplitMix64;
-use crate::{
-    Announcer, CloseKind, CloseReason, Config, ConfigError, ConnId, Histogram, HostAddr, Instant, PeerId, SessionState,
-    TransportEnd,
-};
+use crate::{CloseReason, Config, ConfigError, ConnId, Instant, RouteChange};
+use background::Jobs;
+use changes::Changes;
+use client::Client;
 use clock::Clock;
-use conn::Conn;
-use departed::{Departed, DepartedClients};
-use jobs::Job;
-use owners::{Origins, Subscribers};
-use shared::Shared;
-use sources::Sources;
+use convergence::Convergence;
+use listening::Listening;
+use owners::Origins;
+use ready::Ready;
+use server::Server;
 use states::States;
+use statistics::Statistics;
 use timers::{TimerKey, Timers};
-use totals::Totals;
-pub use view::Entry;
+
+/// Deadlines that one tick handles. The others are due at once.
+const TIMERS_PER_TICK: usize = 256;
+/// The budget of one [`Node::poll_transmit`]: journal entries passed, and subscribers woken.
+const STEPS: usize = 65_536;
+/// What a ready connection costs of that budget, even if it has nothing to send.
+const STEPS_PER_CONN: usize = 16;
 
 /// A node of the route distribution system: a server, a client, or both.
 ///
 /// It does no I/O and reads no clock. A driver feeds it what happens and carries out what it says; the crate's
 /// documentation has the loop. The contract:
 ///
-/// - *Input*: [`handle_input`](Self::handle_input) takes one event, does bounded work, and returns control actions. Time
+/// - *Input*: [`handle_input`](Self::handle_input) takes one event, and returns control actions. Time
 ///   comes in as `now`; an earlier `now` than the latest is taken as the latest.
-/// - *Output*: after the inputs of a turn, [`poll_transmit`](Self::poll_transmit) and
-///   [`poll_change`](Self::poll_change) are called until they return `None` (the latter: as long as the embedder has
+/// - *Output*: after the inputs of an iteration, [`poll_transmit`](Self::poll_transmit) and
+///   [`poll_change`](Self::poll_change) are called until they return `None` (the latter: as long as the application has
 ///   room), in any order. Both use the `now` of the last input.
 /// - *Time*: then [`poll_timeout`](Self::poll_timeout) says when to feed [`Input::Tick`] at the latest. Pending work
 ///   counts as due now.
 /// - *Getters* borrow, and change nothing.
+/// - *Bound*: the work of one call does not grow with the number of routes, connections or VNIs. It is bounded by the size of the input
+///   ([`Input::Received`], a new policy's rules) and by constants; what is longer is a background job, of which each tick does a slice. A few
+///   calls look at each configured server ([`Config::peers_max`]). The one exception is [`Command::Shutdown`] and its timeout, which end
+///   all sessions in one call. [`poll_transmit`](Self::poll_transmit) returns `None` when its budget is spent, too: there is more to do then, and
+///   `poll_timeout` says so.
 #[derive(Debug)]
 pub struct Node {
-    config: Config,
-    clock: Clock,
-    /// Everybody's routes, this node's own among them. Told to the peers that this node accepted, and to itself.
-    rib: Rib,
-    /// This node's own routes, told to the servers that it dials.
-    own: Rib,
-    /// Whose the ids of both are.
-    origins: Origins,
-    subscribers: Subscribers,
-    own_subscribers: Subscribers,
-    /// The last look for a change ended before it found one; the next may.
-    is_searching: bool,
-    conns: BTreeMap<ConnId, Box<Conn>>,
-    peers: BTreeMap<PeerId, peer::Peer>,
-    /// Connections that may have something to be sent.
-    ready: VecDeque<ConnId>,
-    timers: Timers,
-    jobs: VecDeque<Job>,
-    /// Bytes received since the last slice of a job: who brings much work has some done.
-    received: usize,
-    sources: Sources,
-    /// How often the policy was replaced.
-    policies: u32,
-    departed: DepartedClients,
-    /// Since when tables have changed that nobody was woken for.
-    dirty_since: Option<Instant>,
-    /// From a change to when each subscriber was told.
-    convergence: Histogram,
-    /// What came and went on all connections, those that have ended included; without the counts of the connection `receiving`.
-    total: Counters,
-    /// The connection whose input is being carried out.
-    receiving: Option<ConnId>,
-    states: States,
-    /// The same by the address of an accepted peer, and by the endpoint of a configured peer that was removed.
-    totals: Totals<HostAddr>,
-    removed: Totals<Arc<str>>,
-    /// How many connections ended, by why.
-    closed: BTreeMap<CloseKind, u64>,
-    shared: Shared,
-    /// What the current input leads to.
-    actions: Actions,
-    next_conn: u64,
-    next_peer: u32,
-    random: SplitMix64,
-    is_listening: bool,
-    /// The time of `warming` counts from here: since it began to listen, or last lost a client that may be back.
-    warming_since: Option<Instant>,
-    shutdown: Shutdown,
+    common: Common,
+    server: Server,
+    client: Client,
+    changes: Changes,
 }
 
-/// How far the end has come.
+/// What both roles of a node work with: the arguments that their methods have in common. Each part protects its own invariant.
+#[derive(Debug)]
+struct Common {
+    config: Config,
+    clock: Clock,
+    /// The routes of all origins, this node among them: advertised to the clients of this node and to its application.
+    rib: Rib,
+    /// This node's own routes, advertised to the servers that it dials.
+    own: Rib,
+    origins: Origins,
+    timers: Timers,
+    ready: Ready,
+    jobs: Jobs,
+    listening: Listening,
+    convergence: Convergence,
+    statistics: Statistics,
+    states: States,
+    shutdown: Shutdown,
+    /// The actions of the current input.
+    actions: Actions,
+}
+
+/// How far the shutdown has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shutdown {
     No,
-    /// Servers are being told that this node leaves for good.
+    /// This node's routes are being withdrawn from its servers, because it leaves for good.
     Cleanup,
     Done,
+}
+
+impl Common {
+    /// Returns whether this node's table may still be incomplete.
+    fn is_converging(&self) -> bool {
+        self.listening.is_converging(self.clock.now(), self.config.warming)
+    }
 }
 
 impl Node {
@@ -140,292 +126,190 @@ impl Node {
     /// If a setting is out of its range.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
-        let rib = Rib::new(config.seed, config.limits.next_hops);
-        let own = Rib::new(config.seed.rotate_left(32), usize::MAX);
-        let (totals, removed) = (Totals::new(config.limits.connections), Totals::new(config.peers_max));
-        Ok(Self {
+        let (server, client) = (Server::new(&config.limits, now), Client::new(&config));
+        let common = Common {
             clock: Clock::new(now),
-            random: SplitMix64::new(config.seed),
-            sources: Sources::new(&config.limits, now),
+            rib: Rib::new(config.seed, config.limits.next_hops),
+            own: Rib::new(config.seed.rotate_left(32), usize::MAX),
             config,
-            rib,
-            own,
             origins: Origins::new(),
-            subscribers: Subscribers::default(),
-            own_subscribers: Subscribers::default(),
-            is_searching: false,
-            conns: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            ready: VecDeque::new(),
             timers: Timers::default(),
-            jobs: VecDeque::new(),
-            received: 0,
-            policies: 0,
-            departed: DepartedClients::default(),
-            dirty_since: None,
-            convergence: Histogram::default(),
-            total: Counters::default(),
-            receiving: None,
+            ready: Ready::default(),
+            jobs: Jobs::default(),
+            listening: Listening::default(),
+            convergence: Convergence::default(),
+            statistics: Statistics::default(),
             states: States::default(),
-            totals,
-            removed,
-            closed: BTreeMap::new(),
-            shared: Shared::default(),
-            actions: Actions::new(),
-            next_conn: 0,
-            next_peer: 0,
-            is_listening: false,
-            warming_since: None,
             shutdown: Shutdown::No,
-        })
+            actions: Actions::new(),
+        };
+        Ok(Self { common, server, client, changes: Changes::default() })
     }
 
     /// Takes one event; returns what the driver is to do at once, in order.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
-        self.clock.advance(now, self.timers.next());
+        let Self { common, server, client, .. } = self;
+        common.clock.advance(now, common.timers.next());
+        // The transition of a connection that is refused, which is none of the peers.
         let mut refused = 0;
         match input {
-            Input::Tick => self.tick(),
+            Input::Received { conn, bytes } if conn.is_dialled() => client.received(common, conn, &bytes),
+            Input::Received { conn, bytes } => server.received(common, conn, &bytes),
+            Input::Sent { conn } if conn.is_dialled() => client.sent(common, conn),
+            Input::Sent { conn } => server.sent(common, conn),
             Input::Accepted { conn, remote } => {
-                let before = self.conns.len();
-                self.accepted(conn, remote);
-                if self.conns.len() > before {
-                    self.states.accepted();
+                let before = server.len();
+                server.accepted(common, conn, remote);
+                if server.len() > before {
+                    common.states.accepted();
                 }
-                // The transition of a connection that was refused, and is none of the peers.
-                refused = self.actions.len();
+                refused = common.actions.len();
             }
-            Input::Identified { conn, names } => {
-                if let Some(found) = self.conns.get_mut(&conn) {
-                    found.names = Some(names);
-                }
-            }
-            Input::Connected { conn, remote } => self.connected(conn, remote),
+            Input::Identified { conn, names } if conn.is_dialled() => client.identified(conn, names),
+            Input::Identified { conn, names } => server.identified(conn, names),
+            Input::Connected { conn, remote } => client.connected(common, conn, remote),
             Input::DialFailed { conn, why } => self.close(conn, CloseReason::DialFailed(why), None),
-            Input::Received { conn, bytes } => {
-                self.begin_counting(conn);
-                self.received(conn, &bytes);
-                self.end_counting();
-            }
-            Input::Sent { conn } => {
-                if let Some(found) = self.conns.get_mut(&conn) {
-                    found.in_flight = false;
-                    found.timers.written();
-                    self.mark_ready(conn);
-                }
-            }
             Input::Closed { conn, end } => self.close(conn, CloseReason::Transport(end), None),
+            Input::Tick => self.tick(),
             Input::Command(command) => self.command(command),
         }
-        if self.dirty_since.is_none() && (self.rib.is_dirty() || self.own.is_dirty()) {
-            self.dirty_since = Some(self.clock.now());
+        if self.common.shutdown == Shutdown::Cleanup && self.server.is_empty() && self.client.is_empty() {
+            self.terminate();
         }
-        self.states.note(&self.actions.as_slice()[refused..]);
-        core::mem::take(&mut self.actions)
-    }
-
-    /// Takes the counts of a connection out of the total, until [`end_counting`](Self::end_counting) or its end: so that what is received
-    /// is counted once.
-    fn begin_counting(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get(&id) {
-            self.total.sub(&conn.counters);
-            self.receiving = Some(id);
+        let Common { rib, own, convergence, clock, actions, states, .. } = &mut self.common;
+        states.note(&actions.as_slice()[refused..]);
+        if rib.is_dirty() || own.is_dirty() {
+            convergence.changed(clock.now());
         }
-    }
-
-    fn end_counting(&mut self) {
-        if let Some(conn) = self.receiving.take().and_then(|id| self.conns.get(&id)) {
-            self.total.add(&conn.counters);
-        }
+        core::mem::take(actions)
     }
 
     /// When to feed [`Input::Tick`] at the latest; the present while work is left. `None`: not at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_busy = !self.jobs.is_empty()
-            || !self.ready.is_empty()
-            || self.rib.is_dirty()
-            || self.own.is_dirty()
-            || self.rib.has_crowd()
-            || self.rib.needs_maintenance()
-            || self.own.needs_maintenance()
-            || self.is_searching;
-        if is_busy { Some(self.clock.now()) } else { self.timers.next() }
+        let Common { rib, own, jobs, ready, .. } = &self.common;
+        let is_busy = !jobs.is_empty()
+            || !ready.is_empty()
+            || rib.is_dirty()
+            || own.is_dirty()
+            || rib.has_crowd()
+            || rib.needs_maintenance()
+            || own.needs_maintenance()
+            || self.server.is_relieving()
+            || self.changes.is_unfinished();
+        if is_busy { Some(self.common.clock.now()) } else { self.common.timers.next() }
     }
 
-    /// Everything that is due, and a slice of the work that is left.
+    /// The next bytes for some connection. A connection that was handed bytes gets no more before
+    /// [`Input::Sent`](crate::Input::Sent).
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.wake();
+        let Self { common, server, client, .. } = self;
+        let mut steps = STEPS;
+        while steps > 0 {
+            let id = common.ready.pop()?;
+            steps = steps.saturating_sub(STEPS_PER_CONN);
+            let transmit = if id.is_dialled() {
+                client.next_transmit(common, id, &mut steps)
+            } else {
+                server.next_transmit(common, id, &mut steps)
+            };
+            if transmit.is_some() {
+                return transmit;
+            }
+        }
+        None
+    }
+
+    /// The next change of the routes that this node subscribed to: a destination with its complete set of next hops. When
+    /// a VNI is unsubscribed from, its destinations are reported as removed.
+    ///
+    /// A change says what is true when it is fetched, and only what is new: an application that is slow gets fewer changes, not old ones.
+    /// A node whose changes are not fetched remembers what it reported before, and no more: an application that does not read costs
+    /// memory in proportion to the table that it holds itself.
+    /// A node that is shut down, or about to be, reports nothing more: what an application has installed may outlive the node.
+    pub fn poll_change(&mut self) -> Option<RouteChange> {
+        if self.common.shutdown != Shutdown::No {
+            return None;
+        }
+        self.changes.next(&mut self.common.rib)
+    }
+
+    /// Whether [`poll_change`](Self::poll_change) has a change to report, or to look for.
+    pub fn has_changes(&self) -> bool {
+        self.common.shutdown == Shutdown::No && self.common.rib.has_changes()
+    }
+
+    /// Handles deadlines that are due, and does a slice of the work that is left.
     fn tick(&mut self) {
-        let now = self.clock.now();
-        // The embedder has been called; whether it has room is its business.
-        self.is_searching = false;
-        while let Some(key) = self.timers.pop(now) {
+        self.changes.pause();
+        for _ in 0..TIMERS_PER_TICK {
+            let Self { common, server, client, .. } = &mut *self;
+            let Some(key) = common.timers.pop(common.clock.now()) else { break };
             match key {
-                TimerKey::Conn(conn) => self.conn_due(conn),
-                TimerKey::Peer(peer) => self.peer_due(peer),
-                TimerKey::Grace(origin) => self.end_grace(origin),
+                TimerKey::Conn(conn) if conn.is_dialled() => client.due(common, conn),
+                TimerKey::Conn(conn) => server.due(common, conn),
+                TimerKey::Peer(peer) => client.peer_due(common, peer),
+                TimerKey::RestartTime(origin) => server.end_restart_time(common, origin),
                 TimerKey::Shutdown => self.terminate(),
             }
         }
-        self.run_jobs();
+        let Self { common, server, client, .. } = self;
+        server.relieve_more(common);
+        background::run(common, server, client);
         self.maintain();
-        self.thin_crowds();
+        self.server.relieve_next_hops(&mut self.common);
     }
 
     /// Does a slice of the tables' own work, and closes the connections of subscribers that are too slow.
     fn maintain(&mut self) {
-        let mut budget = jobs::SLICE;
-        let slow = self.rib.maintain(&mut budget);
-        let slow: alloc::vec::Vec<_> = slow.into_iter().filter_map(|id| self.subscribers.get(id)).collect();
-        let own = self.own.maintain(&mut budget);
-        let own = own.into_iter().filter_map(|id| self.own_subscribers.get(id));
-        for conn in slow.into_iter().chain(own.collect::<alloc::vec::Vec<_>>()) {
-            self.close(conn, CloseReason::TooSlow, Some(Close::Now));
-        }
-    }
-
-    fn conn_due(&mut self, id: ConnId) {
-        let (now, uptime) = (self.clock.now(), self.clock.uptime());
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        Timers::fired(&mut conn.timer);
-        if let Some(reason) = conn.timers.expired(now, uptime, conn.session.state()) {
-            return self.close(id, reason, Some(Close::Now));
-        }
-        if conn.timers.keepalive_due(now) {
-            conn.keepalives_due = conn.keepalives_due.saturating_add(1);
-        }
-        self.mark_ready(id);
-        self.set_conn_timer(id);
-    }
-
-    fn set_conn_timer(&mut self, id: ConnId) {
-        let uptime = self.clock.uptime();
-        if let Some(conn) = self.conns.get_mut(&id) {
-            let at = conn.timers.next(uptime);
-            self.timers.set_by(&mut conn.timer, TimerKey::Conn(id), at);
-        }
-    }
-
-    /// There may be something to send on a connection.
-    fn mark_ready(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.mark_ready(&mut self.ready);
-        }
-    }
-
-    fn new_conn(&self, id: ConnId, role: Role) -> Box<Conn> {
-        let timers = self.clock.session_timers(&self.config);
-        Box::new(Conn::new(id, role, timers, self.clock.now()))
-    }
-
-    /// A connection changed its state.
-    fn transition(&mut self, id: ConnId, old: SessionState) {
-        let now = self.clock.now();
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        conn.since = now;
-        let (peer, remote, new) = (conn.peer, conn.remote, conn.session.state());
-        let names = conn.names.clone();
-        let restart_time = self.short_restart_time(id);
-        let peer = peer.and_then(|peer| self.named(peer));
-        let transition = Transition { conn: id, peer, remote, names, old, new, reason: None, restart_time };
-        self.actions.push(Action::State(transition));
-    }
-
-    /// Says whether the server at the other end of a session that has just opened retains this node's routes for a shorter time
-    /// than it was asked to, or does not say for how long.
-    fn short_restart_time(&self, id: ConnId) -> Option<ShortRestartTime> {
-        let conn = self.conns.get(&id).filter(|conn| conn.peer.is_some() && conn.session.is_established())?;
-        let (asked, granted) =
-            (self.config.restart_time, Duration::from_secs(conn.session.hello()?.restart_time.into()));
-        (granted < asked).then_some(ShortRestartTime { asked, granted: (!granted.is_zero()).then_some(granted) })
-    }
-
-    fn named(&self, id: PeerId) -> Option<Peer> {
-        self.peers.get(&id).map(|peer| Peer { id, endpoint: peer.endpoint.clone() })
-    }
-
-    /// A connection is over. `how`: what the driver is to do, unless it knows.
-    fn close(&mut self, id: ConnId, reason: CloseReason, how: Option<Close>) {
-        let Some(mut conn) = self.conns.remove(&id) else { return };
-        self.timers.set(&mut conn.timer, TimerKey::Conn(id), None);
-        self.count(&reason);
-        if self.receiving.take_if(|receiving| *receiving == id).is_some() {
-            self.total.add(&conn.counters);
-        }
-        self.actions.extend(how.map(|how| Action::Close { conn: id, how }));
-        let old = conn.session.state();
-        let (peer, new) = match conn.peer {
-            None => {
-                self.depart(&conn, &reason);
-                self.left(&conn, &reason);
-                (None, SessionState::Closed)
+        let Self { common, server, client, .. } = self;
+        let mut budget = background::SLICE;
+        if common.rib.needs_maintenance() {
+            for subscriber in common.rib.maintain(&mut budget) {
+                server.close_slow(common, subscriber);
             }
-            Some(peer) => {
-                if let Some(subscriber) = conn.subscriber {
-                    self.own.remove_subscriber(subscriber);
-                }
-                let named = self.named(peer);
-                (named, self.lost(peer, &conn, &reason))
+        }
+        if common.own.needs_maintenance() {
+            for subscriber in common.own.maintain(&mut budget) {
+                client.close_slow(common, subscriber);
             }
-        };
-        let (remote, names) = (conn.remote, conn.names);
-        let reason = Some(reason);
-        let transition = Transition { conn: id, peer, remote, names, old, new, reason, restart_time: None };
-        self.actions.push(Action::State(transition));
-        if self.shutdown == Shutdown::Cleanup && self.conns.is_empty() {
-            self.terminate();
         }
     }
 
-    /// A peer that this node accepted is gone: its routes go too, at once or after its grace.
-    fn depart(&mut self, conn: &Conn, reason: &CloseReason) {
-        if let Some(subscriber) = conn.subscriber {
-            self.rib.remove_subscriber(subscriber);
-        }
-        let Some(origin) = conn.origin else { return };
-        // Whoever resets a client's session here doesn't mean its host's traffic.
-        let host_stands = matches!(
-            reason,
-            CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset)
-                | CloseReason::ResetRequested
-                | CloseReason::PolicyChanged
-        );
-        let grace = conn.session.hello().map_or(0, |hello| self.config.grant_restart_time(hello.restart_time));
-        // It may leave before the node has come to it with a new policy.
-        let held = self.permit_of(conn.names.as_deref(), conn.remote);
-        if host_stands && grace > 0 && self.rib.route_count(origin) > 0 && held.is_ok() {
-            let until = self.clock.now() + Duration::from_secs(grace.into());
-            self.timers.once(TimerKey::Grace(origin), until);
-            let (remote, names) = (conn.remote, conn.names.clone());
-            let client = self.departed.insert(origin, Departed { until, remote, names });
-            self.origins.set(origin, Announcer::Departed);
-            self.rib.depart(origin, client);
-            if conn.policy != self.policies {
-                self.filter(origin, held);
-            }
-        } else {
-            // One that fell silent may be cut off, and others with it: the first who is back must not take the table without the
-            // others' routes for the whole.
-            let is_cut_off = matches!(
-                reason,
-                CloseReason::Silence(_) | CloseReason::Transport(TransportEnd::TimedOut | TransportEnd::Error(_))
-            );
-            if is_cut_off && self.rib.route_count(origin) > 0 {
-                self.warming_since = self.warming_since.map(|_| self.clock.now());
-            }
-            self.leave(origin);
-        }
-    }
-
-    /// The end, at once: every connection is closed.
-    fn terminate(&mut self) {
-        if self.shutdown == Shutdown::Done {
+    /// Marks connections as ready of which a subscribed table has changed.
+    fn wake(&mut self) {
+        let Self { common, server, client, .. } = self;
+        if !common.rib.is_dirty() && !common.own.is_dirty() {
             return;
         }
-        self.shutdown = Shutdown::Done;
-        while let Some((&id, _)) = self.conns.first_key_value() {
-            self.close(id, CloseReason::Shutdown, Some(Close::Now));
+        let (stamp, mut budget) = (common.convergence.stamp(common.clock.now()), STEPS);
+        server.wake(common, stamp, &mut budget);
+        client.wake(common, stamp, &mut budget);
+        if !common.rib.is_dirty() && !common.own.is_dirty() {
+            common.convergence.all_woken();
         }
-        self.timers = Timers::default();
-        self.jobs.clear();
-        self.actions.push(Action::Terminated);
+    }
+
+    /// Ends a connection. `how`: what the driver is to do, unless it ended the connection itself.
+    fn close(&mut self, id: ConnId, reason: CloseReason, how: Option<Close>) {
+        if id.is_dialled() {
+            self.client.close(&mut self.common, id, reason, how);
+        } else {
+            self.server.close(&mut self.common, id, reason, how);
+        }
+    }
+
+    /// Ends the node at once: closes every connection.
+    fn terminate(&mut self) {
+        let Self { common, server, client, .. } = self;
+        if common.shutdown == Shutdown::Done {
+            return;
+        }
+        common.shutdown = Shutdown::Done;
+        server.close_all(common);
+        client.close_all(common);
+        common.timers.clear();
+        common.jobs.clear();
+        common.actions.push(Action::Terminated);
     }
 }

@@ -1,4 +1,4 @@
-//! What comes out of a node: control actions at once, bytes and route changes when the driver pulls them.
+//! The outputs of a node: control actions at once, bytes and route changes when the driver pulls them.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -34,27 +34,27 @@ impl Actions {
 /// The enum is exhaustive: a driver has to carry out every action, so that a new one is a change of the contract.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Connect to `endpoint`, then say [`Input::Connected`](crate::Input::Connected) or
+    /// Connect to `endpoint`, then feed [`Input::Connected`](crate::Input::Connected) or
     /// [`Input::DialFailed`](crate::Input::DialFailed).
     Dial {
-        /// The name of the connection from now on.
+        /// The connection that the dial makes.
         conn: ConnId,
-        /// The peer that it is for.
+        /// The configured server.
         peer: PeerId,
         /// `host:port`, to be resolved now.
         endpoint: Arc<str>,
     },
-    /// End the connection (or the dial). Nothing more is said of it by either side.
+    /// End the connection (or the dial). The node says nothing more of it, and the driver need not.
     Close {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// How.
         how: Close,
     },
-    /// A session changed its state. Said once; worth a line in the log.
+    /// A session's state has changed. Reported once; worth a line in the log.
     State(Transition),
     /// The policy refused something that a peer said. It was counted, and had no other effect; worth a line in the log, now and
-    /// then. At most one for each input.
+    /// then. At most one for each [`Input::Received`](crate::Input::Received).
     Refused(Box<Refusal>),
     /// The answer to a command.
     Reply(Result<Reply, CommandError>),
@@ -66,19 +66,19 @@ pub enum Action {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The connection; `None`: of a client that has gone away leaving its routes.
+    /// The connection; `None` for a departed client, of which the routes are retained.
     pub conn: Option<ConnId>,
-    /// Where it comes from.
+    /// The peer's address.
     pub remote: Option<SocketAddr>,
-    /// The names that its certificate proves, if it has shown one.
+    /// The names in the peer's certificate; `None` without one.
     pub names: Option<Arc<[PeerName]>>,
-    /// The rule that is for it.
+    /// The policy's rule for the peer.
     pub rule: Arc<str>,
     /// What was refused; the first, if more was.
     pub what: Refused,
     /// Why.
     pub why: Denied,
-    /// How many were, together with it.
+    /// How many things were refused, this one included.
     pub count: u64,
 }
 
@@ -98,7 +98,7 @@ pub enum Refused {
     Subscription(Vni),
     /// An UPDATE that adds this route.
     Announcement(Route),
-    /// This route was announced when that was allowed. It is withdrawn.
+    /// This route was announced when that was permitted. It was withdrawn.
     Standing(Route),
 }
 
@@ -145,14 +145,14 @@ pub struct Transition {
     pub peer: Option<Peer>,
     /// The far end's address, once connected.
     pub remote: Option<SocketAddr>,
-    /// The names that its certificate proves, if it has shown one.
+    /// The names in the far end's certificate; `None` without one.
     #[cfg_attr(feature = "serde", serde(default))]
     pub names: Option<Arc<[PeerName]>>,
-    /// From.
+    /// The state before.
     pub old: SessionState,
-    /// To.
+    /// The state from now on.
     pub new: SessionState,
-    /// Why, where it is the end of something.
+    /// Why a connection or a dial ended, if one did.
     pub reason: Option<CloseReason>,
     /// Where a session with a server has just opened: whether that server retains this node's routes for a shorter time than it
     /// was asked to. Worth a line in the log when it changes. `None`: as long as it was asked to.
@@ -182,7 +182,7 @@ impl ShortRestartTime {
 }
 
 impl Transition {
-    /// A change of which nothing more is known. A node makes its own; this is for whoever tests what becomes of them.
+    /// A change of which nothing more is known. A node makes its own; this is for tests of code that handles them.
     pub const fn new(conn: ConnId, old: SessionState, new: SessionState) -> Self {
         Self { conn, peer: None, remote: None, names: None, old, new, reason: None, restart_time: None }
     }
@@ -208,7 +208,7 @@ impl fmt::Display for Transition {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Peer {
-    /// Its id.
+    /// The server's id.
     pub id: PeerId,
     /// `host:port`.
     pub endpoint: Arc<str>,

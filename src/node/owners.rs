@@ -1,4 +1,4 @@
-//! Whose the route table's ids are. The table knows origins and subscribers by numbers only; the node knows which connection or
+//! The owners of the route table's ids. The table knows origins and subscribers by numbers only; the node knows which connection or
 //! configured server each one stands for.
 //!
 //! Invariant: an id that the table has given out and not taken back has exactly the owner that was set for it last.
@@ -39,7 +39,7 @@ impl Origins {
 pub(super) struct Subscribers(Vec<Option<ConnId>>);
 
 impl Subscribers {
-    /// Notes whose a new subscriber is.
+    /// Notes the connection of a new subscriber.
     pub(super) fn set(&mut self, subscriber: SubscriberId, conn: ConnId) {
         if self.0.len() <= subscriber.index() {
             self.0.resize(subscriber.index() + 1, None);

@@ -1,5 +1,7 @@
-//! What came and went on connections that have ended, by the peer that they were with: so that a peer's counters never fall while it is
-//! known. A peer without a connection is remembered for ten minutes, or until too many others have left after it.
+//! What was received and sent on connections that have ended, by peer, so that a peer's counters do not fall while it is known. A peer
+//! without a connection is remembered for ten minutes, or until too many others have left after it.
+//!
+//! Invariant: a peer is in `absent` exactly if its total says when it left. One call forgets a bounded number of peers.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -7,8 +9,10 @@ use core::time::Duration;
 use super::Counters;
 use crate::Instant;
 
-/// How long a peer is remembered after it has left: longer than between two looks of any monitoring.
+/// How long a peer is remembered after it has left: longer than the interval of any monitoring.
 const REMEMBERED: Duration = Duration::from_secs(600);
+/// The most peers that one call forgets. More than one is enough, because a call adds one at most.
+const FORGET_MAX: usize = 8;
 
 /// Totals by peer. A peer is present from [`enter`](Self::enter) to the last [`leave`](Self::leave).
 #[derive(Debug)]
@@ -19,12 +23,13 @@ pub(super) struct Totals<K> {
     absent_max: usize,
 }
 
-/// What came and went in total; of a server that is dialled, also how often it was dialled, and how often a session opened.
+/// The total of one peer.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Total {
-    pub(super) counters: Counters,
-    pub(super) dials: u64,
-    pub(super) sessions: u64,
+    counters: Counters,
+    /// Of a configured server: how often it was dialled, and how often a session opened.
+    dials: u64,
+    sessions: u64,
     left: Option<Instant>,
 }
 
@@ -32,10 +37,22 @@ impl Total {
     pub(super) fn new(counters: Counters, dials: u64, sessions: u64) -> Self {
         Self { counters, dials, sessions, left: None }
     }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn dials(&self) -> u64 {
+        self.dials
+    }
+
+    pub(super) fn sessions(&self) -> u64 {
+        self.sessions
+    }
 }
 
 impl<K: Ord + Clone> Totals<K> {
-    /// Remembers at most so many peers that have left.
+    /// Remembers at most `absent_max` peers that have left.
     pub(super) fn new(absent_max: usize) -> Self {
         Self { by_peer: BTreeMap::new(), absent: BTreeSet::new(), absent_max }
     }
@@ -49,7 +66,7 @@ impl<K: Ord + Clone> Totals<K> {
         *total
     }
 
-    /// Adds what came and went on a connection that has ended. `is_last`: the peer has no other one.
+    /// Adds the counters of a connection that has ended. `is_last`: the peer has no other one.
     pub(super) fn leave(&mut self, peer: K, counters: &Counters, is_last: bool, now: Instant) {
         self.by_peer.entry(peer.clone()).or_default().counters.add(counters);
         if is_last {
@@ -70,15 +87,17 @@ impl<K: Ord + Clone> Totals<K> {
             total.left = Some(now);
             self.absent.insert((now, peer));
         }
-        while let Some((left, first)) = self.absent.first()
-            && (self.absent.len() > self.absent_max || now.saturating_since(*left) >= REMEMBERED)
-        {
+        for _ in 0..FORGET_MAX {
+            let Some((left, first)) = self.absent.first() else { return };
+            if self.absent.len() <= self.absent_max && now.saturating_since(*left) < REMEMBERED {
+                return;
+            }
             self.by_peer.remove(first);
             self.absent.pop_first();
         }
     }
 
-    /// Returns what came and went on a peer's connections that have ended.
+    /// Returns the counters of a peer's connections that have ended.
     pub(super) fn get(&self, peer: &K) -> Counters {
         self.by_peer.get(peer).map(|total| total.counters).unwrap_or_default()
     }

@@ -175,6 +175,11 @@ impl Rib {
         self.wanted.keys().copied()
     }
 
+    /// Returns the first VNI from `from` on that the application wants.
+    pub(crate) fn next_wanted(&self, from: Vni) -> Option<Vni> {
+        self.wanted.range(from..).next().map(|(&vni, _)| vni)
+    }
+
     /// Whether there is something to look at for the embedder.
     pub(crate) fn has_changes(&self) -> bool {
         !self.listed.is_empty()

@@ -1,6 +1,8 @@
-//! How long the routes of a server's earlier sessions stay: a timer for each configured server. Pure: the node passes in
+//! How long the routes of a server's earlier sessions stay: a timer for each configured server. Pure: the client passes in
 //! what happens, and the timer says when the time is over. Stale routes and what the application adopted at its start share this rule
-//! ([`Node::may_remove_adopted`](super::Node::may_remove_adopted)).
+//! ([`Node::may_remove_adopted`](crate::Node::may_remove_adopted)).
+//!
+//! Invariant: the time runs only while the server has no session, and never ends during a sync that is in progress.
 
 use core::time::Duration;
 

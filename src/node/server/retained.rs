@@ -1,23 +1,26 @@
 //! Departed clients: until when their routes are retained, and which sessions may take these over.
 //!
-//! A session of the same client takes a retained route over when it announces it. Who may do so decides whether a stranger can
-//! withdraw another's routes, so the rule is strict where there is proof, and open where there is none:
+//! A session of the same client takes a retained route over when it announces it. Whether a session may do so decides whether a stranger can
+//! withdraw another client's routes, so the rule is strict where there is proof, and open where there is none:
 //!
 //! - A client whose certificate had names is the same client only if the new session has exactly the same names. One name in
-//!   common is not enough: clients may share a name beside their own, that of their cluster for example. Where the client comes
-//!   from plays no part: its host may have another address now.
+//!   common is not enough: clients may share a name beside their own, that of their cluster for example. The address plays no part: the client's
+//!   host may have another one now.
 //! - A client without names is the same client if it comes from the same address, with or without names. Names are additional
-//!   proof: a client that is moved to TLS takes over what it left without it, and whoever shares its address could come without a
-//!   certificate as well.
+//!   proof: a client that is moved to TLS takes over the routes that it announced without it, and another client at that address could come
+//!   without a certificate as well.
 //!
-//! A client that is not recognised loses nothing: its routes are announced by the new session, and the retained ones go when the
-//! restart time is over, which others do not notice.
+//! A client that is not recognised loses nothing: the new session announces its routes, and the retained ones are removed when the restart time
+//! is over, which other peers do not notice.
+//!
+//! Invariant: `keys` counts, for each identity, the clients in `by_origin` that have it.
 
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::Bound;
 
 use smallvec::SmallVec;
 
@@ -27,9 +30,9 @@ use crate::{HostAddr, Instant, PeerName};
 /// A client that went away, while its routes are retained.
 #[derive(Debug)]
 pub(super) struct Departed {
-    pub(super) until: Instant,
-    pub(super) remote: Option<SocketAddr>,
-    pub(super) names: Option<Arc<[PeerName]>>,
+    until: Instant,
+    remote: Option<SocketAddr>,
+    names: Option<Arc<[PeerName]>>,
 }
 
 /// What a client is recognised by.
@@ -37,12 +40,12 @@ pub(super) struct Departed {
 enum Identity {
     /// All names in its certificate, sorted, each once; at least one.
     Names(Vec<PeerName>),
-    /// Without names: where it comes from.
+    /// The host of a client without names.
     Host(HostAddr),
 }
 
 impl Identity {
-    /// That of all these names. `None` without a name.
+    /// Returns the identity that consists of all these names. `None` without a name.
     fn of_names(names: Option<&[PeerName]>) -> Option<Self> {
         let mut names = names.unwrap_or_default().to_vec();
         names.sort_unstable();
@@ -55,23 +58,23 @@ impl Identity {
     }
 }
 
-/// The clients that are departed now.
+/// The clients that are departed now, by their origins.
 #[derive(Debug, Default)]
-pub(super) struct DepartedClients {
+pub(super) struct Retained {
     by_origin: BTreeMap<OriginId, Departed>,
     /// For each identity of a departed client: its key, and how many of them have it.
     keys: BTreeMap<Identity, (ClientKey, usize)>,
-    /// Names the next identity. One is used for each departure at most: 64 bits last for ever.
+    /// The key of the next identity. Each departure uses one at most: 64 bits last for ever.
     next_key: u64,
 }
 
-impl DepartedClients {
-    /// A client departs. Returns the key of the sessions that may take its routes over.
+impl Retained {
+    /// Adds a client. Returns the key of the sessions that may take its routes over.
     pub(super) fn insert(&mut self, origin: OriginId, departed: Departed) -> ClientKey {
         let next = ClientKey(self.next_key);
         self.next_key += 1;
         let key = match departed.identity() {
-            // Nobody has this key.
+            // No session has this key.
             None => next,
             Some(identity) => {
                 let (key, count) = self.keys.entry(identity).or_insert((next, 0));
@@ -83,7 +86,7 @@ impl DepartedClients {
         key
     }
 
-    /// The routes of a departed client are retained no longer.
+    /// Removes a client, of which the routes are not retained any longer.
     pub(super) fn remove(&mut self, origin: OriginId) {
         let Some(departed) = self.by_origin.remove(&origin) else { return };
         if let Some(identity) = departed.identity()
@@ -96,7 +99,7 @@ impl DepartedClients {
         }
     }
 
-    /// The keys of the departed clients that a new session may be: those with its names, and those without names that came from
+    /// Returns the keys of the departed clients that a new session may be: those with its names, and those without names that came from
     /// its address.
     pub(super) fn keys_of(&self, names: Option<&[PeerName]>, remote: Option<SocketAddr>) -> SmallVec<[ClientKey; 2]> {
         if self.keys.is_empty() {
@@ -110,13 +113,35 @@ impl DepartedClients {
         self.by_origin.get(&origin)
     }
 
-    /// All of them, in the order of their origins' numbers.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (OriginId, &Departed)> {
-        self.by_origin.iter().map(|(&origin, departed)| (origin, departed))
+    /// Returns the first client whose origin's number is after that of `last`; without `last`, the first of all.
+    pub(super) fn next(&self, last: Option<OriginId>) -> Option<(OriginId, &Departed)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_origin.range((from, Bound::Unbounded)).next().map(|(&origin, departed)| (origin, departed))
     }
 }
 
 impl Departed {
+    /// A client whose routes are retained until `until`.
+    pub(super) fn new(until: Instant, remote: Option<SocketAddr>, names: Option<Arc<[PeerName]>>) -> Self {
+        Self { until, remote, names }
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    pub(super) fn host(&self) -> Option<HostAddr> {
+        self.remote.map(HostAddr::from)
+    }
+
+    pub(super) fn names(&self) -> Option<&Arc<[PeerName]>> {
+        self.names.as_ref()
+    }
+
     fn identity(&self) -> Option<Identity> {
         Identity::of_names(self.names.as_deref()).or_else(|| Identity::of_host(self.remote))
     }
@@ -156,12 +181,12 @@ mod tests {
         fn a_session_may_be_exactly_the_departed_clients_that_the_rule_names(
             departed in prop::collection::vec((client(), any::<bool>()), 0..8), new in client()
         ) {
-            let mut clients = DepartedClients::default();
+            let mut clients = Retained::default();
             let mut all = Vec::new();
             for (n, (client, stays)) in departed.into_iter().enumerate() {
                 let origin = OriginId::from_number(n as u32);
                 let (names, remote) = (names(&client), remote(&client));
-                let key = clients.insert(origin, Departed { until: Instant::EPOCH, remote, names });
+                let key = clients.insert(origin, Departed::new(Instant::EPOCH, remote, names));
                 all.push((client, stays, origin, key));
             }
             for (.., origin, _) in all.extract_if(.., |one| !one.1) {
