@@ -9,7 +9,7 @@ use metalbond::wire::{Hello, Update, UpdateAction, keepalive, put_update};
 use metalbond::{Action, Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
 use metalbond_linux::Kernel;
 
-use crate::linux::netns::{TABLE, leg, prefix, settings};
+use crate::linux::netns::{TABLE, nexthop, prefix, settings};
 
 const VNI: Vni = Vni(23);
 /// What one read brings, and what the worker takes on at once.
@@ -20,7 +20,7 @@ const BATCH: usize = 128;
 pub(crate) fn updates(destinations: impl Iterator<Item = (String, u16)>) -> Vec<Bytes> {
     let mut out = BytesMut::new();
     for (destination, hypervisor) in destinations {
-        let next_hop = NextHop::standard(IpAddr::V6(leg(hypervisor).addr));
+        let next_hop = NextHop::standard(IpAddr::V6(nexthop(hypervisor).addr));
         let route = Route { vni: VNI, prefix: prefix(&destination), next_hop };
         put_update(&mut out, &Update { action: UpdateAction::Add, route });
     }
