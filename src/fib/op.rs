@@ -153,11 +153,11 @@ pub enum OpErrorKind {
 impl fmt::Display for OpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            OpErrorKind::Exists => "it is there already",
-            OpErrorKind::Missing => "no such thing",
-            OpErrorKind::NoDevice => "the tunnel device is away or down",
+            OpErrorKind::Exists => "another route or object exists",
+            OpErrorKind::Missing => "the route or object does not exist",
+            OpErrorKind::NoDevice => "the tunnel device is down or missing",
             OpErrorKind::NotPermitted => "not permitted (CAP_NET_ADMIN is needed)",
-            OpErrorKind::Busy => "the kernel is short of memory or busy",
+            OpErrorKind::Busy => "the kernel lacks memory or is busy",
             OpErrorKind::Refused => "refused by the kernel",
         };
         write!(f, "{what} (errno {})", self.errno)?;

@@ -93,16 +93,18 @@ impl fmt::Display for FibReport {
                 )
             }
             Self::VniConflictOver { table, prefix, vni } => {
-                write!(f, "{prefix} in table {table} is that of VNI {vni} now: no lower VNI has it any more")
+                write!(f, "{prefix} in table {table} is installed for VNI {vni} now: no lower VNI has it any more")
             }
             Self::Ipv4NextHop(addr) => write!(f, "next hop {addr} is not installed: a tunnel needs an IPv6 address"),
-            Self::Failed { op, error, retry_in } => write!(f, "{op}: {error}; again in {retry_in:?}"),
+            Self::Failed { op, error, retry_in } => write!(f, "{op}: {error}; trying again in {retry_in:?}"),
             Self::Removed { table, prefix } => {
-                write!(f, "{prefix} in table {table} was removed by another hand; it is installed again")
+                write!(f, "{prefix} in table {table} was removed by another program; it is installed again")
             }
-            Self::DeviceDown => f.write_str("the tunnel device is down or away: no route leads anywhere"),
+            Self::DeviceDown => {
+                f.write_str("the tunnel device is down or missing: its routes are installed again when it is up")
+            }
             Self::DeviceUp => f.write_str("the tunnel device is up"),
-            Self::NoIds => f.write_str("no nexthop id is left"),
+            Self::NoIds => f.write_str("all ids for nexthop objects are in use"),
         }
     }
 }

@@ -13,9 +13,25 @@ use smallvec::SmallVec;
 /// A hypervisor that routes to a destination name, and whether routes of kind STANDARD or of other kinds do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct Source {
-    pub(super) addr: Ipv6Addr,
-    pub(super) is_standard: bool,
-    pub(super) is_other: bool,
+    addr: Ipv6Addr,
+    is_standard: bool,
+    is_other: bool,
+}
+
+impl Source {
+    /// Returns a hypervisor that a route of kind STANDARD names, or of another kind.
+    pub(super) const fn new(addr: Ipv6Addr, is_standard: bool) -> Self {
+        Self { addr, is_standard, is_other: !is_standard }
+    }
+
+    pub(super) const fn addr(&self) -> Ipv6Addr {
+        self.addr
+    }
+
+    /// Returns whether a route of another kind than STANDARD names the hypervisor.
+    pub(super) const fn is_other(&self) -> bool {
+        self.is_other
+    }
 }
 
 /// Hypervisors in the order of their addresses, each once.

@@ -157,11 +157,11 @@ fn nexthops(key: &Key, sources: &[Source], is_own: bool, settings: &FibSettings)
         return Nexthops::default();
     }
     let is_preferred =
-        |source: &Source| settings.prefer.iter().any(|network| network.contains(IpAddr::V6(source.addr)));
-    let sources = sources.iter().filter(|source| !is_own || source.is_other);
+        |source: &Source| settings.prefer.iter().any(|network| network.contains(IpAddr::V6(source.addr())));
+    let sources = sources.iter().filter(|source| !is_own || source.is_other());
     let nexthop = |source: &Source| {
         let weight = if settings.prefer.is_empty() || !is_preferred(source) { 1 } else { PREFERRED };
-        Nexthop { addr: source.addr, weight }
+        Nexthop { addr: source.addr(), weight }
     };
     let mut nexthops: SmallVec<[Nexthop; 1]> = sources.map(nexthop).collect();
     let limit = if settings.nexthop_objects || !key.prefix().is_ipv6() { NEXTHOPS_MAX } else { 1 };
@@ -184,8 +184,7 @@ pub(super) fn sources(hops: &[NextHop], settings: &FibSettings, mut ipv4: impl F
     for hop in hops.iter().filter(|hop| !settings.exclude.contains(hop.kind)) {
         match hop.addr.to_canonical() {
             IpAddr::V6(addr) => {
-                let is_standard = hop.kind == NextHopKind::Standard;
-                sets::add(&mut sources, Source { addr, is_standard, is_other: !is_standard });
+                sets::add(&mut sources, Source::new(addr, hop.kind == NextHopKind::Standard));
             }
             IpAddr::V4(addr) => ipv4(addr),
         }

@@ -172,7 +172,7 @@ impl Node {
         peer.synced = true;
         let synced = upstream.take_synced();
         // The table of one that is warming may still be incomplete: what is stale goes when its time is over.
-        if !hello.warming {
+        if !hello.converging {
             let by = peer.origin;
             peer.stale_time = None;
             self.jobs.push_back(Job::Sweep { origin: by, release: false });

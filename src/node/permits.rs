@@ -37,7 +37,7 @@ impl Filter {
     }
 }
 
-/// The policy allows nothing.
+/// The policy permits nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NotAllowed;
 

@@ -108,7 +108,7 @@ impl Sink for Encoder {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
         self.updates += 1;
-        wire::put_update(&mut self.out, &Update { action, route });
+        wire::encode_update(&mut self.out, &Update { action, route });
     }
 }
 
@@ -154,7 +154,7 @@ impl Node {
                 keepalive: self.config.keepalive.min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
                 is_server: is_listening || !is_dialler,
                 ordered: true,
-                warming: is_warming,
+                converging: is_warming,
                 restart_time: if is_dialler {
                     self.config.restart_time
                 } else {
@@ -302,7 +302,7 @@ impl Node {
                 let before = frames.len;
                 let MessageCounts { subscribe: asked, unsubscribe: taken_back, .. } = &mut frames.messages;
                 *(if subscribe { asked } else { taken_back }) += 1;
-                frames.put(|out| wire::subscription(out, subscribe, vni), MAX_SUBSCRIPTION);
+                frames.put(|out| wire::encode_subscription(out, subscribe, vni), MAX_SUBSCRIPTION);
                 upstream.unproven += if window == usize::MAX { 0 } else { frames.len - before };
             }
         }

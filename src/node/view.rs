@@ -78,7 +78,7 @@ impl Node {
                 state: conn.session.state(),
                 ordered: conn.session.is_ordered(),
                 is_server: hello.is_some_and(|hello| hello.is_server),
-                warming: conn.session.hello().is_some_and(|hello| hello.warming),
+                warming: conn.session.hello().is_some_and(|hello| hello.converging),
                 routes: conn.origin.map_or(0, |origin| self.rib.route_count(origin)),
                 subscriptions,
                 lag: conn.subscriber.map_or(0, |id| if conn.peer.is_some() { &self.own } else { &self.rib }.lag(id)),

@@ -98,10 +98,10 @@ pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
 pub use metalbond::{
-    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters, Denied, Destination,
-    Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts, Moved, NextHop, NextHopKind,
-    NextHopSet, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix, PrefixSet,
-    Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
+    AnnounceRule, Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Config, ConfigError, ConnId, Counters,
+    Denied, Destination, Entry, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts, Moved, NextHop,
+    NextHopKind, NextHopSet, Node, Pacing, PeerId, PeerInfo, PeerLimit, PeerName, PeerPattern, Permit, Policy, Prefix,
+    PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo, Vni, VniSet,
 };
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, Peer, PeerSnapshot, peer_snapshots};
