@@ -63,7 +63,7 @@ pub enum CloseReason {
     },
     /// Refused, because a connection from this address was closed for a limit: for this much longer.
     KeptOut(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
-    /// The [`Policy`](crate::Policy) has no rule for the peer, or one that allows nothing.
+    /// The [`Policy`](crate::Policy) has no rule for the peer, or one that permits nothing.
     NotAllowed,
     /// The policy was replaced, and now allows the peer what it had refused to it, or no longer a network that it is subscribed to:
     /// in a new session it says everything again.

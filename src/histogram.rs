@@ -1,4 +1,4 @@
-//! How long things take: a count for each range of durations, in constant memory.
+//! Histograms of durations in constant memory.
 
 use core::time::Duration;
 
@@ -8,7 +8,7 @@ const BOUNDS: [u64; 17] = [
     5_000_000, 10_000_000,
 ];
 
-/// How many durations were how long: up to 50 µs, 100 µs, 250 µs and so on up to 10 s, or longer.
+/// A count of durations for each of 18 ranges: up to 50 µs, 100 µs, 250 µs and so on up to 10 s, and longer.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Histogram {
     counts: [u64; BOUNDS.len() + 1],
@@ -23,18 +23,18 @@ impl Histogram {
         self.sum = self.sum.saturating_add(duration);
     }
 
-    /// The ranges, shortest first: the longest duration that belongs to each (`None`: there is no longest), and how many did.
+    /// Returns the ranges, shortest first: the longest duration of each (`None` for the last), and the count.
     pub fn ranges(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
         let bounds = BOUNDS.iter().map(|&bound| Some(Duration::from_micros(bound))).chain([None]);
         bounds.zip(self.counts.iter().copied())
     }
 
-    /// All together.
+    /// Returns the sum of all durations.
     pub fn sum(&self) -> Duration {
         self.sum
     }
 
-    /// How many there were.
+    /// Returns the number of all durations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }

@@ -1,12 +1,12 @@
-//! Where a peer comes from: what tells one host from another.
+//! The address of a peer's host.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
-/// The address of a peer's host. Peers with the same one share the limits of an address.
+/// The address of a peer's host. All peers of one host share the limits of an address.
 ///
 /// The IP address is in canonical form: an IPv4 address on an IPv6 socket is IPv4. A link-local address (RFC 4291, section
-/// 2.5.6) says nothing without its link, so the scope id belongs to it, which is the number of the interface: `fe80::1%2` and
+/// 2.5.6) identifies a host only on one link, so its scope id (the number of the interface) belongs to it: `fe80::1%2` and
 /// `fe80::1%3` are two hosts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HostAddr {
@@ -16,12 +16,12 @@ pub struct HostAddr {
 }
 
 impl HostAddr {
-    /// The IP address, without the scope id.
+    /// Returns the IP address, without the scope id.
     pub const fn ip(self) -> IpAddr {
         self.ip
     }
 
-    /// The scope id of a link-local address; 0 for any other address.
+    /// Returns the scope id of a link-local address; 0 for any other address.
     pub const fn scope_id(self) -> u32 {
         self.scope_id
     }
@@ -38,7 +38,7 @@ impl From<SocketAddr> for HostAddr {
 }
 
 impl fmt::Display for HostAddr {
-    /// As in RFC 4007, section 11: `2001:db8::1`, `fe80::1%2`.
+    /// Writes the address as in RFC 4007, section 11: `2001:db8::1`, `fe80::1%2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.ip.fmt(f)?;
         if self.scope_id == 0 { Ok(()) } else { write!(f, "%{}", self.scope_id) }

@@ -175,7 +175,7 @@ pub use node::{
     ShortRestartTime, TableInfo, Transition, Transmit, TransmitMode,
 };
 pub use policy::{
-    Denied, Grant, NextHopSet, ParsePeerNameError, ParsePeerPatternError, ParsePrefixSetError, ParseVniSetError,
+    AnnounceRule, Denied, NextHopSet, ParsePeerNameError, ParsePeerPatternError, ParsePrefixSetError, ParseVniSetError,
     PeerName, PeerPattern, Permit, Policy, PrefixSet, Rule, VniSet,
 };
 pub use prefix::{ParsePrefixError, Prefix, PrefixLengthError};

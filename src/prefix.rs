@@ -1,17 +1,19 @@
-//! Prefixes: the destinations of routes. One that is too long for its address can't be made.
+//! Prefixes: the destinations of routes.
+//!
+//! Invariant: a prefix is at most as long as its address.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
-/// A destination: an IP address and how many of its leading bits count.
+/// A prefix: an IP address and the number of its leading bits that count.
 ///
-/// Host bits may be set (`10.0.0.5/24`): they are part of the route's identity and kept as announced.
-/// 18 bytes.
+/// Host bits may be set (`10.0.0.5/24`): they are part of a route's identity, and stay as they were announced. 18 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
-    // IPv4 in the first four bytes, the others zero. `is_v6` first, so that the order is IPv4 before IPv6.
+    // First, so that IPv4 comes before IPv6 in the order.
     is_v6: bool,
+    /// An IPv4 address in the first four bytes; the others are zero.
     octets: [u8; 16],
     len: u8,
 }
@@ -35,7 +37,7 @@ impl fmt::Display for PrefixLengthError {
 impl core::error::Error for PrefixLengthError {}
 
 impl Prefix {
-    /// A prefix of `len` bits.
+    /// Returns a prefix of `len` bits.
     ///
     /// # Errors
     /// If `len` is over 32 for IPv4 or 128 for IPv6.
@@ -59,7 +61,7 @@ impl Prefix {
         Ok(Self { len, ..addr.into() })
     }
 
-    /// The address, host bits and all.
+    /// Returns the address with its host bits.
     pub fn addr(&self) -> IpAddr {
         if self.is_v6 {
             IpAddr::V6(Ipv6Addr::from(self.octets))
@@ -69,22 +71,22 @@ impl Prefix {
         }
     }
 
-    /// How many leading bits count: at most 32 for IPv4, 128 for IPv6.
+    /// Returns the number of bits that count: at most 32 for IPv4, 128 for IPv6.
     pub const fn prefix_len(&self) -> u8 {
         self.len
     }
 
-    /// Whether this is a default route (no bit counts).
+    /// Returns whether no bit counts, as for a default route.
     pub const fn is_default(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether the address is IPv6.
+    /// Returns whether the address is IPv6.
     pub const fn is_ipv6(&self) -> bool {
         self.is_v6
     }
 
-    /// The network: the same without host bits.
+    /// Returns the network: the prefix without host bits.
     ///
     /// ```
     /// # use metalbond::Prefix;
@@ -97,19 +99,19 @@ impl Prefix {
         Self { octets: network_bits(self.bits(), self.len).to_be_bytes(), ..*self }
     }
 
-    /// Whether an address is in the network.
+    /// Returns whether an address is in the network.
     pub fn contains(&self, addr: IpAddr) -> bool {
         let addr = Self::from(addr);
         addr.is_v6 == self.is_v6 && network_bits(addr.bits() ^ self.bits(), self.len) == 0
     }
 
-    /// Whether another prefix lies within this one, the whole of it. Host bits don't count.
+    /// Returns whether the whole of another prefix lies within this one. Host bits do not count.
     pub fn covers(&self, other: &Self) -> bool {
         self.len <= other.len && self.contains(other.addr())
     }
 
-    /// The prefix of IPv4 addresses that these IPv4-mapped IPv6 addresses stand for (RFC 4291, section 2.5.5.2); any other
-    /// prefix as it is.
+    /// Returns the IPv4 prefix that a prefix of IPv4-mapped IPv6 addresses stands for (RFC 4291, section 2.5.5.2), and any other
+    /// prefix unchanged.
     pub(crate) fn to_canonical(self) -> Self {
         match (self.addr().to_canonical(), self.len.checked_sub(96)) {
             (IpAddr::V4(addr), Some(len)) if self.is_v6 => Self { len, ..addr.into() },
@@ -117,22 +119,22 @@ impl Prefix {
         }
     }
 
-    /// The address as it goes on the wire: 4 or 16 bytes.
+    /// Returns the address as on the wire: 4 or 16 bytes.
     pub(crate) fn octets(&self) -> &[u8] {
         if self.is_v6 { &self.octets } else { &self.octets[..4] }
     }
 
-    /// The address as a number, its first bit the highest, also of IPv4.
+    /// Returns the address as a number. Its first bit is the highest, for IPv4 as well.
     pub(crate) const fn bits(&self) -> u128 {
         u128::from_be_bytes(self.octets)
     }
 
-    /// The same as 16: those of IPv4 are the first four.
+    /// Returns the address as 16 bytes. An IPv4 address is the first four.
     pub(crate) const fn padded_octets(&self) -> &[u8; 16] {
         &self.octets
     }
 
-    /// The whole prefix in three words, for hashing.
+    /// Returns the whole prefix as three words, for hashing.
     pub(crate) fn words(&self) -> (u64, u64, u16) {
         let bits = u128::from_le_bytes(self.octets);
         (bits as u64, (bits >> 64) as u64, u16::from(self.len) << 1 | u16::from(self.is_v6))
@@ -148,7 +150,7 @@ pub(crate) const fn network_bits(bits: u128, len: u8) -> u128 {
 }
 
 impl From<IpAddr> for Prefix {
-    /// The prefix of one address: `/32` or `/128`.
+    /// Returns the prefix of one address: `/32` or `/128`.
     fn from(addr: IpAddr) -> Self {
         match addr {
             IpAddr::V4(addr) => addr.into(),
@@ -158,7 +160,7 @@ impl From<IpAddr> for Prefix {
 }
 
 impl From<Ipv4Addr> for Prefix {
-    /// The prefix of one address: `/32`.
+    /// Returns the prefix of one address: `/32`.
     fn from(addr: Ipv4Addr) -> Self {
         let [a, b, c, d] = addr.octets();
         Self { is_v6: false, octets: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], len: 32 }
@@ -166,7 +168,7 @@ impl From<Ipv4Addr> for Prefix {
 }
 
 impl From<Ipv6Addr> for Prefix {
-    /// The prefix of one address: `/128`.
+    /// Returns the prefix of one address: `/128`.
     fn from(addr: Ipv6Addr) -> Self {
         Self { is_v6: true, octets: addr.octets(), len: 128 }
     }
@@ -198,9 +200,9 @@ impl fmt::Debug for Prefix {
 pub enum ParsePrefixError {
     /// There is no `/`.
     NoSlash,
-    /// What stands before the `/` is not an IP address.
+    /// The text before the `/` is not an IP address.
     Address,
-    /// What stands behind the `/` is not a number.
+    /// The text after the `/` is not a number.
     Length,
     /// The length is too long for the address.
     Range(PrefixLengthError),
@@ -211,7 +213,7 @@ impl fmt::Display for ParsePrefixError {
         match self {
             Self::NoSlash => f.write_str("no '/' between address and length"),
             Self::Address => f.write_str("not an IP address before the '/'"),
-            Self::Length => f.write_str("not a number behind the '/'"),
+            Self::Length => f.write_str("not a number after the '/'"),
             Self::Range(e) => e.fmt(f),
         }
     }

@@ -1,5 +1,5 @@
-//! What the feature `serde` does by hand: text where people read, the same values in short where they don't, and
-//! nothing that could not have been made otherwise. The shapes are in the crate's documentation.
+//! Serialization that the feature `serde` does not derive: text in formats that people read, shorter values in others. A
+//! value that no constructor returns is refused. The shapes are in the crate's documentation.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -10,7 +10,7 @@ use core::time::Duration;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{ConnId, Instant, PeerName, PeerPattern, Prefix};
+use crate::{ConnId, Instant, Prefix};
 
 impl Serialize for Prefix {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -32,32 +32,7 @@ impl<'de> Deserialize<'de> for Prefix {
     }
 }
 
-impl Serialize for PeerName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PeerName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parse(deserializer, "a name like dns:h7.example.org")
-    }
-}
-
-impl Serialize for PeerPattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-// One text, unlike a set: joined by commas, a list of patterns could be read as one URI, which no peer has.
-impl<'de> Deserialize<'de> for PeerPattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parse(deserializer, r#"a peer like "dns:*.example.org" or "from:10.0.0.0/8""#)
-    }
-}
-
-// A number would do, but not where numbers are `f64`: the highest bit counts.
+// Not a number: JSON readers whose numbers are `f64` would lose bits.
 impl Serialize for ConnId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() { serializer.collect_str(self) } else { self.to_bits().serialize(serializer) }
@@ -73,7 +48,7 @@ impl<'de> Deserialize<'de> for ConnId {
     }
 }
 
-// Exact, unlike the seconds of a setting: a recording that is played back must not differ by a nanosecond.
+// Exact, unlike the seconds of a setting: a replay must not differ from its recording by a nanosecond.
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let since = self.since_epoch();
@@ -94,7 +69,7 @@ impl<'de> Deserialize<'de> for Instant {
     }
 }
 
-/// An instant as it is written for people.
+/// An instant as text: seconds, a point, and nine digits.
 struct Nanos(Instant);
 
 impl FromStr for Nanos {
@@ -112,8 +87,8 @@ impl FromStr for Nanos {
     }
 }
 
-/// The value of a text that somebody wrote.
-fn parse<'de, T, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+/// Deserializes a text and parses it. `expected` is what an error says that the text should be.
+pub(crate) fn parse<'de, T, D>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
 where
     T: FromStr<Err: fmt::Display>,
     D: Deserializer<'de>,
@@ -135,7 +110,7 @@ where
     deserializer.deserialize_str(Text(expected, PhantomData))
 }
 
-/// A duration: for people, a number of seconds, whole or not, as on a command line.
+/// A duration. As text: a number of seconds, whole or not, as on a command line.
 pub(crate) mod seconds {
     use super::{Deserialize, Deserializer, Duration, Error, Serialize, Serializer, Unexpected, Visitor, fmt};
 
@@ -176,7 +151,7 @@ pub(crate) mod seconds {
         }
 
         fn visit_f64<E: Error>(self, secs: f64) -> Result<Duration, E> {
-            // What the longest one is written as.
+            // `Duration::MAX` is written as this number, which is too large to be converted back.
             if secs == Duration::MAX.as_secs_f64() {
                 return Ok(Duration::MAX);
             }
@@ -185,7 +160,7 @@ pub(crate) mod seconds {
     }
 }
 
-/// The same, or nothing: `null` for people.
+/// A duration or none. As text: `null` for none.
 pub(crate) mod optional_seconds {
     use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
 
@@ -233,7 +208,7 @@ pub(crate) mod optional_whole_seconds {
     }
 }
 
-/// Bytes: for people, hexadecimal digits.
+/// Bytes. As text: hexadecimal digits.
 pub(crate) mod hex {
     use alloc::vec::Vec;
 
@@ -254,7 +229,7 @@ pub(crate) mod hex {
 
     struct Hex<'a>(&'a [u8]);
 
-    // Many bytes at once: one at a time, as `{:x}` does it, takes ten times as long.
+    // 256 bytes at once: byte by byte with `{:x}` takes ten times as long.
     impl fmt::Display for Hex<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -1,13 +1,13 @@
-//! The core's notion of time: a point on the driver's monotonic clock. The core reads no clock itself.
+//! Time: a point on the driver's monotonic clock. The core reads no clock.
 
 use core::fmt;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
-/// A point in time: the [`Duration`] since an epoch that the driver chooses (its own start, say).
+/// A point in time: the [`Duration`] since an epoch that the driver chooses, for example its own start.
 ///
-/// Every call into the core that depends on time takes one. They never run back: the core clamps an earlier one to
-/// the latest it has seen (invariant *clock*).
+/// Every call into the core that depends on time takes one as an argument. Time never runs back: the core takes an earlier one as
+/// the latest that it has seen (invariant *clock*).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(Duration);
 
@@ -15,17 +15,17 @@ impl Instant {
     /// The driver's epoch.
     pub const EPOCH: Self = Self(Duration::ZERO);
 
-    /// The point that lies `since_epoch` after the driver's epoch.
+    /// Returns the point that lies `since_epoch` after the driver's epoch.
     pub const fn from_epoch(since_epoch: Duration) -> Self {
         Self(since_epoch)
     }
 
-    /// How long after the driver's epoch this is.
+    /// Returns the time since the driver's epoch.
     pub const fn since_epoch(self) -> Duration {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it isn't.
+    /// Returns the time since `earlier`; zero if this point is before it.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
@@ -34,7 +34,7 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
-    /// Saturates at the end of time.
+    /// Saturates at the latest point that can be represented.
     fn add(self, rhs: Duration) -> Self {
         Self(self.0.saturating_add(rhs))
     }

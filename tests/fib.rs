@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use kernel::{Kernel, Key, Object, Route as Installed};
-use metalbond::fib::{Fib, FibReport, FibSettings, FibSettingsError, Leg, Legs, Notice, Op, OpError, OpErrorKind};
+use metalbond::fib::{
+    Fib, FibReport, FibSettings, FibSettingsError, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind,
+};
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
 
@@ -97,7 +99,7 @@ fn simple_step() -> impl Strategy<Value = Step> {
         1 => key().prop_map(|(v, p)| Step::ForeignGone(v, p)),
         1 => key().prop_map(|(v, p)| Step::RemoveRoute(v, p)),
         1 => any::<u8>().prop_map(Step::RemoveObject),
-        1 => (any::<u8>(), 0..3u16).prop_map(|(n, leg)| Step::ReplaceObject(n, leg)),
+        1 => (any::<u8>(), 0..3u16).prop_map(|(n, nexthop)| Step::ReplaceObject(n, nexthop)),
         1 => (10..16u32).prop_map(Step::ForeignObject),
         1 => Just(Step::LoseNotices),
     ]
@@ -127,12 +129,12 @@ impl World {
     }
 
     /// The model: where a kernel route should lead.
-    fn legs(&self, key: &Key) -> Legs {
-        legs(&self.wanted, &self.own, self.fib.settings(), key)
+    fn nexthops(&self, key: &Key) -> Nexthops {
+        nexthops(&self.wanted, &self.own, self.fib.settings(), key)
     }
 
     /// The VNIs that want a kernel route, and where each would have it lead.
-    fn claims(&self, key: &Key) -> Vec<(Vni, Legs)> {
+    fn claims(&self, key: &Key) -> Vec<(Vni, Nexthops)> {
         claims(&self.wanted, &self.own, self.fib.settings(), key)
     }
 
@@ -182,7 +184,7 @@ impl World {
             return Err(OpError { kind: OpErrorKind::Busy, errno: 105, text: None });
         }
         let (wanted, own, adopted, settings) = (&self.wanted, &self.own, &self.adopted, self.fib.settings());
-        let is_wanted = |key: &Key| adopted.contains(key) || !legs(wanted, own, settings, key).is_empty();
+        let is_wanted = |key: &Key| adopted.contains(key) || !nexthops(wanted, own, settings, key).is_empty();
         self.kernel.apply(op, is_wanted)
     }
 
@@ -278,16 +280,18 @@ impl World {
                     self.kernel.notices.push(Notice::Anything);
                 }
             }
-            Step::ReplaceObject(n, leg) => {
-                let legs: Vec<u32> = self
+            Step::ReplaceObject(n, nexthop) => {
+                let nexthops: Vec<u32> = self
                     .kernel
                     .objects
                     .iter()
-                    .filter(|(_, o)| matches!(o, Object::Leg(_)))
+                    .filter(|(_, o)| matches!(o, Object::Nexthop(_)))
                     .map(|(id, _)| *id)
                     .collect();
-                if !legs.is_empty() {
-                    self.kernel.objects.insert(legs[usize::from(n) % legs.len()], Object::Leg(addr(leg)));
+                if !nexthops.is_empty() {
+                    self.kernel
+                        .objects
+                        .insert(nexthops[usize::from(n) % nexthops.len()], Object::Nexthop(addr(nexthop)));
                     self.kernel.notices.push(Notice::Anything);
                 }
             }
@@ -331,15 +335,15 @@ impl World {
         let (mut wanted, mut installed, mut conflicts, mut vni_conflicts) = (0, 0, 0, 0);
         let keys: BTreeSet<Key> = keys.map(|(v, p)| (Self::table(Vni(v.into())), prefix(p).network())).collect();
         for key in keys {
-            let legs = self.legs(&key);
+            let nexthops = self.nexthops(&key);
             vni_conflicts += self.claims(&key).len().saturating_sub(1);
             if self.kernel.routes.get(&key) == Some(&Installed::Foreign) {
-                conflicts += usize::from(!legs.is_empty());
+                conflicts += usize::from(!nexthops.is_empty());
                 continue;
             }
-            assert_eq!(self.kernel.legs(&key).unwrap_or_default(), legs, "{key:?}");
-            installed += usize::from(!legs.is_empty());
-            wanted += usize::from(!legs.is_empty());
+            assert_eq!(self.kernel.nexthops(&key).unwrap_or_default(), nexthops, "{key:?}");
+            installed += usize::from(!nexthops.is_empty());
+            wanted += usize::from(!nexthops.is_empty());
         }
         if conflicts == 0 {
             assert_eq!(self.kernel.left_over(), [], "objects that nothing uses");
@@ -357,13 +361,13 @@ fn is_work(step: &Step) -> bool {
 }
 
 /// Of the VNIs that share a table, the lowest has the route.
-fn legs(
+fn nexthops(
     wanted: &BTreeMap<(Vni, Prefix), Vec<NextHop>>,
     own: &BTreeSet<(Vni, Prefix)>,
     settings: &FibSettings,
     key: &Key,
-) -> Legs {
-    claims(wanted, own, settings, key).into_iter().next().map_or_else(Legs::new, |(_, legs)| legs)
+) -> Nexthops {
+    claims(wanted, own, settings, key).into_iter().next().map_or_else(Nexthops::default, |(_, nexthops)| nexthops)
 }
 
 fn claims(
@@ -371,10 +375,10 @@ fn claims(
     own: &BTreeSet<(Vni, Prefix)>,
     settings: &FibSettings,
     key: &Key,
-) -> Vec<(Vni, Legs)> {
+) -> Vec<(Vni, Nexthops)> {
     let vnis = (0..VNIS).map(|n| Vni(n.into())).filter(|vni| World::table(*vni) == key.0);
     let claims = vnis.map(|vni| (vni, legs_of(wanted, own, settings, vni, key)));
-    claims.filter(|(_, legs)| !legs.is_empty()).collect()
+    claims.filter(|(_, nexthops)| !nexthops.is_empty()).collect()
 }
 
 fn legs_of(
@@ -383,7 +387,7 @@ fn legs_of(
     settings: &FibSettings,
     vni: Vni,
     key: &Key,
-) -> Legs {
+) -> Nexthops {
     let is_here = |(other, prefix): &(Vni, Prefix)| (*other, prefix.network()) == (vni, key.1);
     let is_own = own.iter().any(is_here);
     let hops = wanted.iter().filter(|(dest, _)| is_here(dest)).flat_map(|(_, hops)| hops);
@@ -392,12 +396,13 @@ fn legs_of(
         hops.filter_map(|hop| if let IpAddr::V6(addr) = hop.addr.to_canonical() { Some(addr) } else { None }).collect();
     let is_mixed = addrs.contains(&addr(2)) && addrs.len() > 1;
     let weight = |a| if is_mixed && a == addr(2) { 99 } else { 1 };
-    let legs: Legs = addrs.into_iter().map(|addr| Leg { addr, weight: weight(addr) }).collect();
-    if settings.nexthop_objects || !key.1.is_ipv6() || legs.len() < 2 {
-        return legs;
+    let nexthops: Nexthops = addrs.into_iter().map(|addr| Nexthop { addr, weight: weight(addr) }).collect();
+    if settings.nexthop_objects || !key.1.is_ipv6() || nexthops.len() < 2 {
+        return nexthops;
     }
-    let best = legs.iter().max_by_key(|leg| (leg.weight, std::cmp::Reverse(leg.addr))).unwrap();
-    std::iter::once(Leg { weight: 1, ..*best }).collect()
+    let best =
+        nexthops.as_slice().iter().max_by_key(|nexthop| (nexthop.weight, std::cmp::Reverse(nexthop.addr))).unwrap();
+    std::iter::once(Nexthop { weight: 1, ..*best }).collect()
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -474,7 +479,7 @@ fn a_conflict_is_over_as_soon_as_the_other_route_goes() {
     world.step(&Step::ForeignGone(0, 2));
     assert_eq!(world.work(9, 0), 1);
     assert_eq!(world.fib.stats().conflicts, 0);
-    assert_eq!(world.kernel.legs(&key), Some(world.legs(&key)));
+    assert_eq!(world.kernel.nexthops(&key), Some(world.nexthops(&key)));
     assert_eq!(world.fib.poll_report(), Some(FibReport::ConflictOver { table: 100, prefix: prefix(2) }));
 }
 
@@ -492,11 +497,11 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
     // The higher VNI is first, and alone.
     world.step(&Step::Change(2, 2, 1));
     settle(&mut world);
-    assert_eq!((world.kernel.legs(&key), counted(&world)), (Some(world.legs(&key)), (1, 1, 0, 0)));
+    assert_eq!((world.kernel.nexthops(&key), counted(&world)), (Some(world.nexthops(&key)), (1, 1, 0, 0)));
     // The lower one comes: a replacement, and a conflict for the other.
     world.step(&Step::Change(0, 2, 2));
     settle(&mut world);
-    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(1), weight: 1 }).collect()));
+    assert_eq!(world.kernel.nexthops(&key), Some(std::iter::once(Nexthop { addr: addr(1), weight: 1 }).collect()));
     assert_eq!(counted(&world), (2, 1, 1, 1));
     let report = world.fib.poll_report().unwrap();
     assert_eq!(report, FibReport::VniConflict { table, prefix, vni, installed: Vni(0) });
@@ -506,7 +511,7 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
     // It goes. The kernel of this test refuses a removal of what is wanted, so this is a replacement, too.
     world.step(&Step::Change(0, 2, 0));
     settle(&mut world);
-    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(0), weight: 1 }).collect()));
+    assert_eq!(world.kernel.nexthops(&key), Some(std::iter::once(Nexthop { addr: addr(0), weight: 1 }).collect()));
     assert_eq!(counted(&world), (1, 1, 0, 0));
     assert_eq!(world.fib.poll_report(), Some(FibReport::VniConflictOver { table, prefix, vni }));
     assert_eq!(world.fib.poll_report(), None);
@@ -521,11 +526,11 @@ fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed
     world.step(&Step::Change(2, 2, 2));
     while world.work(9, 0) > 0 {}
     let key = (100, prefix(2));
-    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(1), weight: 1 }).collect()));
+    assert_eq!(world.kernel.nexthops(&key), Some(std::iter::once(Nexthop { addr: addr(1), weight: 1 }).collect()));
     assert_eq!((world.fib.stats().vni_conflicts, world.fib.poll_report()), (0, None));
     world.step(&Step::Own(0, 2, false));
     while world.work(9, 0) > 0 {}
-    assert_eq!(world.kernel.legs(&key), Some(std::iter::once(Leg { addr: addr(0), weight: 1 }).collect()));
+    assert_eq!(world.kernel.nexthops(&key), Some(std::iter::once(Nexthop { addr: addr(0), weight: 1 }).collect()));
     assert_eq!(world.fib.stats().vni_conflicts, 1);
 }
 

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use metalbond::{
-    Close, CloseReason, Command, ConnId, Denied, Grant, Input, PeerLimit, Policy, Refused, Route, Rule, SessionInfo,
-    SessionState, TransportEnd, Vni,
+    AnnounceRule, Close, CloseReason, Command, ConnId, Denied, Input, PeerLimit, Policy, Refused, Route, Rule,
+    SessionInfo, SessionState, TransportEnd, Vni,
 };
 use proptest::prelude::*;
 use sim::model::Routes;
@@ -33,7 +33,7 @@ fn a_refused_route_is_dropped_counted_and_told_and_the_session_stays() {
     let refusal = &rig.refusals[0];
     assert_eq!((refusal.conn, &*refusal.rule, refusal.count), (Some(peer), "own", 2));
     assert_eq!((refusal.what, refusal.why), (Refused::Announcement(route(2, 7)), Denied::NextHop(host(7))));
-    let said = "announcement of 23 10.0.0.2/32 via 2001:db8::7: rule 'own' allows no next hop 2001:db8::7; and 1 more";
+    let said = "announcement of 23 10.0.0.2/32 via 2001:db8::7: rule 'own' permits no next hop 2001:db8::7; and 1 more";
     assert_eq!((refusal.to_string().as_str(), rig.refusals.len()), (said, 1));
 }
 
@@ -75,7 +75,7 @@ fn whom_no_rule_is_for_is_closed_at_its_hello_and_told_nothing() {
 fn a_peer_is_who_its_certificate_says_wherever_it_comes_from() {
     let rule = Rule {
         subscribe: "23".parse().unwrap(),
-        announce: vec![Grant::own("23".parse().unwrap())],
+        announce: vec![AnnounceRule::own("23".parse().unwrap())],
         ..Rule::new("h1", ["dns:h1.example.org".parse().unwrap()])
     };
     let mut rig = unwatched(Some(Policy::new([rule])));

@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metalbond::{
-    Action, Announcer, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Counters, DecodeError, Grant,
-    Input, Instant, Limit, Martian, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo, PeerLimit,
-    PeerMisbehaved, PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition, TransportEnd, Vni,
-    VniSet,
+    Action, AnnounceRule, Announcer, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Counters,
+    DecodeError, Input, Instant, Limit, Martian, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo,
+    PeerLimit, PeerMisbehaved, PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition,
+    TransportEnd, Vni, VniSet,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -213,12 +213,12 @@ fn a_policy_is_read_as_people_write_it_and_comes_back() {
         }]
     }] });
     let policy: Policy = serde_json::from_value(written).unwrap();
-    let grant = Grant {
+    let grant = AnnounceRule {
         prefixes: "10.0.0.0/8".parse().unwrap(),
         next_hops: "self, 2001:db8::7".parse().unwrap(),
         types: "STD, LB".parse().unwrap(),
         target_vnis: Some("7".parse().unwrap()),
-        ..Grant::own(VniSet::ALL)
+        ..AnnounceRule::own(VniSet::ALL)
     };
     let rule = Rule {
         subscribe: "23, 100-199".parse().unwrap(),

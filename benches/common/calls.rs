@@ -5,7 +5,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use metalbond::wire::{Hello, UpdateAction, keepalive, put_update, subscription};
+use metalbond::wire::{Hello, UpdateAction, encode_subscription, encode_update, keepalive};
 use metalbond::{
     Action, Command, Config, ConnId, Input, Instant, Limits, NextHop, Node, PeerPattern, Policy, Route, Rule,
     TransportEnd, Vni, VniSet,
@@ -134,7 +134,7 @@ impl Host {
     fn open(&mut self, watch: &mut impl Watch, n: usize) -> ConnId {
         let conn = ConnId::accepted(n as u64);
         self.input(watch, "accepted", Input::Accepted { conn, remote: address(n) });
-        let hello = Hello { keepalive: 5, is_server: false, ordered: true, warming: false, restart_time: 0 };
+        let hello = Hello { keepalive: 5, is_server: false, ordered: true, converging: false, restart_time: 0 };
         self.feed(watch, conn, &[hello.encode(), keepalive()].concat().into());
         conn
     }
@@ -156,13 +156,13 @@ fn many_peers() -> Config {
 
 fn subscribe(vnis: impl Iterator<Item = Vni>) -> Bytes {
     let mut out = BytesMut::new();
-    vnis.for_each(|vni| subscription(&mut out, true, vni));
+    vnis.for_each(|vni| encode_subscription(&mut out, true, vni));
     out.freeze()
 }
 
 fn updates(action: UpdateAction, of: impl Iterator<Item = usize>) -> Bytes {
     let mut out = BytesMut::new();
-    of.for_each(|n| put_update(&mut out, &update(action, n, 1)));
+    of.for_each(|n| encode_update(&mut out, &update(action, n, 1)));
     out.freeze()
 }
 
@@ -172,7 +172,7 @@ fn one_each(vnis: usize) -> Bytes {
     for n in 0..vnis {
         let mut update = update(UpdateAction::Add, n, 1);
         update.route.vni = Vni(n as u32);
-        put_update(&mut out, &update);
+        encode_update(&mut out, &update);
     }
     out.freeze()
 }
@@ -296,7 +296,7 @@ fn client(vnis: usize, prepare: &mut impl Watch, watch: &mut impl Watch) {
     let conn = dialled.expect("a server that is added is dialled");
     host.input(prepare, "connected", Input::Connected { conn, remote: address(0) });
     host.drain(prepare);
-    let hello = Hello { keepalive: 5, is_server: true, ordered: true, warming: false, restart_time: 60 };
+    let hello = Hello { keepalive: 5, is_server: true, ordered: true, converging: false, restart_time: 60 };
     host.feed(watch, conn, &[hello.encode(), keepalive()].concat().into());
     host.settle(watch);
     // One for each that it was sent, which are one for each transmit at most.

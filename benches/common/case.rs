@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 
 use bytes::{Bytes, BytesMut};
-use metalbond::wire::{Update, UpdateAction, put_update};
-use metalbond::{Command, ConnId, Grant, Input, Instant, PeerPattern, Policy, Prefix, PrefixSet, Rule, VniSet};
+use metalbond::wire::{Update, UpdateAction, encode_update};
+use metalbond::{AnnounceRule, Command, ConnId, Input, Instant, PeerPattern, Policy, Prefix, PrefixSet, Rule, VniSet};
 
 use super::frames::{ADD, REMOVE, VNI, adds, decode, reads, removes, update, with_unknown_field};
 use super::server::{ANNOUNCER, Server};
@@ -107,7 +107,7 @@ fn encoding(routes: usize) -> Work {
         let mut bytes = 0;
         for updates in updates.chunks(860) {
             let mut out = BytesMut::new();
-            updates.iter().for_each(|update| put_update(&mut out, update));
+            updates.iter().for_each(|update| encode_update(&mut out, update));
             bytes += black_box(out.freeze()).len();
         }
         bytes
@@ -198,7 +198,7 @@ fn policy() -> Policy {
     let prefixes: PrefixSet = others.chain(["10.0.0.0/8".parse().unwrap()]).collect();
     let vnis = (0..100).map(|n| VNI.0 + 2 * n..=VNI.0 + 2 * n).collect();
     let next_hops = "2001:db8::/32".parse().unwrap();
-    let grant = Grant { prefixes, next_hops, ..Grant::own(vnis) };
+    let grant = AnnounceRule { prefixes, next_hops, ..AnnounceRule::own(vnis) };
     Policy::new([Rule { announce: vec![grant], subscribe: VniSet::ALL, ..Rule::new("all", [PeerPattern::Any]) }])
 }
 

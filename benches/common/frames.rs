@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bytes::{Bytes, BytesMut};
-use metalbond::wire::{Decoded, Deframer, Message, Update, UpdateAction, put_update};
+use metalbond::wire::{Decoded, Deframer, Message, Update, UpdateAction, encode_update};
 use metalbond::{NextHop, Prefix, Route, Vni};
 
 pub(crate) const VNI: Vni = Vni(23);
@@ -33,7 +33,7 @@ pub(crate) fn removes(routes: usize) -> Vec<Bytes> {
 
 pub(crate) fn reads(updates: impl Iterator<Item = Update>) -> Vec<Bytes> {
     let mut out = BytesMut::new();
-    updates.for_each(|update| put_update(&mut out, &update));
+    updates.for_each(|update| encode_update(&mut out, &update));
     cut(out)
 }
 

@@ -1,7 +1,7 @@
 //! A server node without sockets, and the bytes that its subscribers are sent.
 
 use bytes::{Bytes, BytesMut};
-use metalbond::wire::{Hello, keepalive, subscription};
+use metalbond::wire::{Hello, encode_subscription, keepalive};
 use metalbond::{Command, Config, ConnId, Input, Instant, Node, Policy, TransportEnd};
 
 use super::frames::VNI;
@@ -45,13 +45,13 @@ impl Server {
 
     pub(crate) fn open(&mut self, conn: ConnId) {
         self.node.handle_input(Instant::EPOCH, Input::Accepted { conn, remote: "[::1]:9".parse().unwrap() });
-        let hello = Hello { keepalive: 5, is_server: false, ordered: true, warming: false, restart_time: 0 };
+        let hello = Hello { keepalive: 5, is_server: false, ordered: true, converging: false, restart_time: 0 };
         self.feed_and_drain(conn, &[hello.encode(), keepalive()]);
     }
 
     pub(crate) fn subscribe(&mut self, n: u64) {
         let mut subscribe = BytesMut::new();
-        subscription(&mut subscribe, true, VNI);
+        encode_subscription(&mut subscribe, true, VNI);
         self.feed(ConnId::accepted(n), &subscribe.freeze());
     }
 

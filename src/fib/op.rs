@@ -1,6 +1,7 @@
-//! The words between a [`Fib`](super::Fib) and the kernel: operations, how they fail, and what the kernel tells of itself.
+//! The vocabulary between a [`Fib`](super::Fib) and the kernel: operations, how they fail, and what the kernel has.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
 
@@ -8,25 +9,55 @@ use smallvec::SmallVec;
 
 use crate::Prefix;
 
-/// A way to a destination: the hypervisor that packets are sent to in an IPv6 tunnel, and its share of them.
+/// A nexthop of a kernel route: the hypervisor that packets are sent to in an IPv6 tunnel, and its share of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Leg {
+pub struct Nexthop {
     /// The hypervisor's underlay address.
     pub addr: Ipv6Addr,
-    /// Its weight among the destination's legs, from 1.
+    /// The weight among the nexthops of the route, from 1.
     pub weight: u8,
 }
 
-/// The legs of a destination, in order, each address once.
-pub type Legs = SmallVec<[Leg; 1]>;
+/// The nexthops of a kernel route. Those that a [`Fib`](super::Fib) installs are in the order of their addresses, each once.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Nexthops(SmallVec<[Nexthop; 1]>);
+
+impl Nexthops {
+    /// Returns the nexthops in order.
+    pub fn as_slice(&self) -> &[Nexthop] {
+        &self.0
+    }
+
+    /// Returns how many nexthops there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there is no nexthop.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Nexthop> for Nexthops {
+    fn from(nexthop: Nexthop) -> Self {
+        Self(SmallVec::from_buf([nexthop]))
+    }
+}
+
+impl FromIterator<Nexthop> for Nexthops {
+    fn from_iter<I: IntoIterator<Item = Nexthop>>(nexthops: I) -> Self {
+        Self(nexthops.into_iter().collect())
+    }
+}
 
 /// Where a kernel route leads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Via {
-    /// To a nexthop object, by its id.
+pub enum RouteTarget {
+    /// To a nexthop object or a group, by its id.
     Object(u32),
-    /// To encapsulated next hops of its own: what a kernel without nexthop objects takes.
-    Legs(Legs),
+    /// To nexthops of its own, each with an encapsulation: for a kernel without nexthop objects.
+    Nexthops(Nexthops),
 }
 
 /// A change of the kernel's state. Each either happens or fails as a whole.
@@ -43,33 +74,33 @@ pub enum Op {
     AddGroup {
         /// The new group's id.
         id: u32,
-        /// The objects' ids and weights.
-        members: SmallVec<[(u32, u8); 4]>,
+        /// The objects' ids and weights, in the order of the hypervisors' addresses.
+        members: Vec<(u32, u8)>,
     },
     /// Remove a nexthop object or a group.
     RemoveObject {
-        /// Its id.
+        /// The object's id.
         id: u32,
     },
-    /// Create a route where there is none, of any protocol.
+    /// Create a route to a destination to which no protocol has a route.
     AddRoute {
         /// The table.
         table: u32,
         /// The destination, without host bits.
         prefix: Prefix,
-        /// Where to.
-        via: Via,
+        /// Where the route leads.
+        target: RouteTarget,
     },
-    /// Put a route in the place of ours to the same destination, without a moment between.
+    /// Replace the FIB's own route to a destination, without a moment in which there is none.
     ReplaceRoute {
         /// The table.
         table: u32,
         /// The destination, without host bits.
         prefix: Prefix,
-        /// Where to, from now on.
-        via: Via,
+        /// Where the route leads from now on.
+        target: RouteTarget,
     },
-    /// Remove our route to a destination.
+    /// Remove the FIB's own route to a destination.
     RemoveRoute {
         /// The table.
         table: u32,
@@ -91,42 +122,42 @@ impl fmt::Display for Op {
     }
 }
 
-/// Why the kernel did not do an operation.
+/// Why the kernel did not carry out an operation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: OpErrorKind,
     /// The system's error number.
     pub errno: i32,
-    /// What the kernel says beyond that (extended acknowledgement).
+    /// The kernel's text (extended acknowledgement), if there is one.
     pub text: Option<String>,
 }
 
-/// Kinds of failures, by what is to be done about them.
+/// Kinds of failures, by what a FIB does about them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum OpErrorKind {
-    /// EEXIST: somebody else has a route there, or an object with this id.
+    /// EEXIST: another protocol has a route to the destination, or an object with this id.
     Exists,
-    /// ESRCH or ENOENT: what was to be removed, or referred to, is not there.
+    /// ESRCH or ENOENT: the route or object that was to be removed or referred to does not exist.
     Missing,
-    /// ENODEV, ENETDOWN, ENXIO: the tunnel device is away or down.
+    /// ENODEV, ENETDOWN, ENXIO: the tunnel device is missing or down.
     NoDevice,
-    /// EPERM, EACCES: this process may not.
+    /// EPERM, EACCES: the process lacks a permission.
     NotPermitted,
-    /// ENOBUFS, ENOMEM, EAGAIN, EBUSY: the kernel can't at the moment.
+    /// ENOBUFS, ENOMEM, EAGAIN, EBUSY: the kernel lacks memory, or is busy.
     Busy,
-    /// It will not work as long as it is said like this: EINVAL, for example.
+    /// Other errors, for example EINVAL: the kernel does not accept this operation.
     Refused,
 }
 
 impl fmt::Display for OpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            OpErrorKind::Exists => "it is there already",
-            OpErrorKind::Missing => "no such thing",
-            OpErrorKind::NoDevice => "the tunnel device is away or down",
+            OpErrorKind::Exists => "another route or object exists",
+            OpErrorKind::Missing => "the route or object does not exist",
+            OpErrorKind::NoDevice => "the tunnel device is down or missing",
             OpErrorKind::NotPermitted => "not permitted (CAP_NET_ADMIN is needed)",
-            OpErrorKind::Busy => "the kernel is short of memory or busy",
+            OpErrorKind::Busy => "the kernel lacks memory or is busy",
             OpErrorKind::Refused => "refused by the kernel",
         };
         write!(f, "{what} (errno {})", self.errno)?;
@@ -139,68 +170,68 @@ impl fmt::Display for OpError {
 
 impl core::error::Error for OpError {}
 
-/// One thing of ours that is in the kernel.
+/// A route or an object that a dump of the kernel has found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// A nexthop object whose id is in our range, whoever made it.
+    /// A nexthop object of any protocol whose id is one of [`FibSettings::ids`](super::FibSettings::ids).
     Object {
-        /// Its id.
+        /// The object's id.
         id: u32,
-        /// What it is.
+        /// What the object is.
         what: FoundObject,
     },
-    /// A route of our protocol in one of our tables. To be told after the objects.
+    /// A route of the FIB's protocol in one of its tables. Routes come after all objects.
     Route {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
-        /// Where to; none if it is nothing that a [`Fib`](super::Fib) makes.
-        via: Option<Via>,
+        /// Where the route leads. `None`: to something that a [`Fib`](super::Fib) does not make.
+        target: Option<RouteTarget>,
     },
 }
 
 /// What a nexthop object is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FoundObject {
-    /// Ours: an encapsulation towards this hypervisor through our device.
-    Leg(Ipv6Addr),
-    /// Ours: a group of these objects with these weights.
-    Group(SmallVec<[(u32, u8); 4]>),
-    /// Of our protocol, but nothing that a [`Fib`](super::Fib) makes for this device.
-    Strange,
-    /// Of another protocol: its id is taken.
+    /// An object of the FIB's protocol: an encapsulation towards this hypervisor through the tunnel device.
+    Nexthop(Ipv6Addr),
+    /// A group of the FIB's protocol: the objects' ids and weights.
+    Group(Vec<(u32, u8)>),
+    /// An object of the FIB's protocol, but nothing that a [`Fib`](super::Fib) makes for this device.
+    Unknown,
+    /// An object of another protocol. Its id cannot be used.
     Foreign,
 }
 
-/// Something that happened in the kernel by another hand.
+/// A change of the kernel's state by another program, or by the kernel itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
-    /// Routes or objects may have changed in any way: notices were lost, an object is gone, the device came back.
+    /// Any change of routes and objects: notices were lost, an object was removed, or the device came back.
     Anything,
-    /// Our route to a destination was removed.
+    /// The FIB's own route to a destination was removed.
     RouteRemoved {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// A route of another protocol, in one of our tables, was removed.
+    /// A route of another protocol, in one of the FIB's tables, was removed.
     ForeignRemoved {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// A route to a destination, in one of our tables, was added or changed.
+    /// A route to a destination, in one of the FIB's tables, was added or changed.
     RouteAdded {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// The tunnel device is there and up.
+    /// The tunnel device exists and is up.
     DeviceUp,
-    /// The tunnel device is down or away.
+    /// The tunnel device is down or missing.
     DeviceDown,
 }

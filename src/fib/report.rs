@@ -1,5 +1,6 @@
-//! What a FIB says of itself: events for the log, and figures.
+//! What a FIB reports: events for the log, and figures.
 
+use alloc::collections::{BTreeSet, VecDeque};
 use core::fmt;
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -7,18 +8,23 @@ use core::time::Duration;
 use super::op::{Op, OpError};
 use crate::{Prefix, Vni};
 
-/// Something that the operator should know.
+/// The reports that wait to be fetched, at most.
+const REPORTS_MAX: usize = 64;
+/// The IPv4 next hops that are remembered as reported, at most.
+const IPV4_MAX: usize = 1024;
+
+/// An event that an operator should know of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FibReport {
-    /// A route was not installed: one of another protocol to the same destination is there, and stays untouched.
+    /// A route was not installed, because another protocol has a route to the same destination. That one stays untouched.
     Conflict {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// That is over: ours is installed.
+    /// The end of a [`Conflict`](Self::Conflict): the route is installed.
     ConflictOver {
         /// The table.
         table: u32,
@@ -36,7 +42,8 @@ pub enum FibReport {
         /// The lower VNI, whose route is.
         installed: Vni,
     },
-    /// That is over: no lower VNI has the destination any more, and the VNI's own route takes its place.
+    /// The end of a [`VniConflict`](Self::VniConflict): no lower VNI has the destination any more, and the VNI's own route takes
+    /// its place.
     VniConflictOver {
         /// The table.
         table: u32,
@@ -45,27 +52,27 @@ pub enum FibReport {
         /// The VNI.
         vni: Vni,
     },
-    /// An IPv4 next hop can't be the far end of an IPv6 tunnel. Said once for each.
+    /// An IPv4 next hop was not installed, because it cannot be the far end of an IPv6 tunnel. Reported once for each.
     Ipv4NextHop(Ipv4Addr),
     /// An operation failed, and will be tried again.
     Failed {
-        /// What was to be done.
+        /// The operation.
         op: Op,
-        /// Why it was not.
+        /// The kernel's reason.
         error: OpError,
-        /// In what time it is tried again.
+        /// The wait before the next try.
         retry_in: Duration,
     },
-    /// One of our routes was removed by another hand; it will be there again.
+    /// Another program has removed a route of this FIB, which is installed again.
     Removed {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// The tunnel device is down or away: the kernel has dropped all routes that lead through it.
+    /// The tunnel device is down or missing. The kernel has removed all routes through it.
     DeviceDown,
-    /// It is back, and the routes will be.
+    /// The tunnel device is up. All routes are installed again.
     DeviceUp,
     /// All ids for nexthop objects are in use.
     NoIds,
@@ -86,16 +93,18 @@ impl fmt::Display for FibReport {
                 )
             }
             Self::VniConflictOver { table, prefix, vni } => {
-                write!(f, "{prefix} in table {table} is that of VNI {vni} now: no lower VNI has it any more")
+                write!(f, "{prefix} in table {table} is installed for VNI {vni} now: no lower VNI has it any more")
             }
             Self::Ipv4NextHop(addr) => write!(f, "next hop {addr} is not installed: a tunnel needs an IPv6 address"),
-            Self::Failed { op, error, retry_in } => write!(f, "{op}: {error}; again in {retry_in:?}"),
+            Self::Failed { op, error, retry_in } => write!(f, "{op}: {error}; trying again in {retry_in:?}"),
             Self::Removed { table, prefix } => {
-                write!(f, "{prefix} in table {table} was removed by another hand; it is installed again")
+                write!(f, "{prefix} in table {table} was removed by another program; it is installed again")
             }
-            Self::DeviceDown => f.write_str("the tunnel device is down or away: no route leads anywhere"),
+            Self::DeviceDown => {
+                f.write_str("the tunnel device is down or missing: its routes are installed again when it is up")
+            }
             Self::DeviceUp => f.write_str("the tunnel device is up"),
-            Self::NoIds => f.write_str("no nexthop id is left"),
+            Self::NoIds => f.write_str("all ids for nexthop objects are in use"),
         }
     }
 }
@@ -103,27 +112,73 @@ impl fmt::Display for FibReport {
 /// Figures of a [`Fib`](super::Fib).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FibStats {
-    /// Destinations that should have a kernel route. One that two VNIs of a table have counts twice.
+    /// Destinations that should have a kernel route. A destination of two VNIs in one table counts twice.
     pub wanted: usize,
-    /// Kernel routes of ours.
+    /// Kernel routes that are installed.
     pub installed: usize,
-    /// Nexthop objects of ours, groups among them.
+    /// Nexthop objects and groups in the kernel.
     pub objects: usize,
-    /// Destinations that are not installed because a route of another protocol, or one of a lower VNI in the same table, is
-    /// there.
+    /// Destinations that are not installed because another protocol, or a lower VNI in the same table, has a route there.
     pub conflicts: usize,
-    /// Those of them for which it is a lower VNI's.
+    /// Those of the conflicts that are due to a lower VNI.
     pub vni_conflicts: usize,
-    /// Operations that the kernel did.
+    /// Operations that the kernel has carried out.
     pub done: u64,
     /// Operations that failed.
     pub failed: u64,
-    /// Routes of ours that were removed by another hand.
+    /// Routes that another program has removed.
     pub removed: u64,
-    /// How often the kernel's state was read.
+    /// Dumps of the kernel's routes and objects.
     pub dumps: u64,
-    /// IPv4 next hops in changes: not installed.
+    /// IPv4 next hops in changes. They are not installed.
     pub ipv4_next_hops: u64,
-    /// Reports that were dropped, since nobody fetched them.
+    /// Reports that were dropped because too many waited to be fetched.
     pub unreported: u64,
+}
+
+/// Reports that wait to be fetched, and figures of what they report.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    /// At most `REPORTS_MAX`.
+    queue: VecDeque<FibReport>,
+    unreported: u64,
+    removed: u64,
+    ipv4_next_hops: u64,
+    /// At most `IPV4_MAX` of the IPv4 next hops that were reported.
+    ipv4_reported: BTreeSet<Ipv4Addr>,
+}
+
+impl Reports {
+    pub(super) fn push(&mut self, report: FibReport) {
+        if self.queue.len() < REPORTS_MAX {
+            self.queue.push_back(report);
+        } else {
+            self.unreported += 1;
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<FibReport> {
+        self.queue.pop_front()
+    }
+
+    /// Counts and reports a route that another program has removed.
+    pub(super) fn removed(&mut self, table: u32, prefix: Prefix) {
+        self.removed += 1;
+        self.push(FibReport::Removed { table, prefix });
+    }
+
+    /// Counts an IPv4 next hop. Reports it if it is a new one.
+    pub(super) fn ipv4_next_hop(&mut self, addr: Ipv4Addr) {
+        self.ipv4_next_hops += 1;
+        if self.ipv4_reported.len() < IPV4_MAX && self.ipv4_reported.insert(addr) {
+            self.push(FibReport::Ipv4NextHop(addr));
+        }
+    }
+
+    /// Writes the figures that are counted here.
+    pub(super) const fn add_to(&self, stats: &mut FibStats) {
+        stats.unreported = self.unreported;
+        stats.removed = self.removed;
+        stats.ipv4_next_hops = self.ipv4_next_hops;
+    }
 }

@@ -1,4 +1,6 @@
-//! Sets of next hops, each kept once and known by a number: thousands of destinations share one.
+//! Sets of hypervisors, each stored once and known by a number: thousands of destinations share one.
+//!
+//! Invariant: a set has a number as long as something refers to it.
 
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
@@ -8,18 +10,34 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-/// A hypervisor that a destination is behind, as routes of which kinds say.
+/// A hypervisor that routes to a destination name, and whether routes of kind STANDARD or of other kinds do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct Source {
-    pub(super) addr: Ipv6Addr,
-    pub(super) is_standard: bool,
-    pub(super) is_other: bool,
+    addr: Ipv6Addr,
+    is_standard: bool,
+    is_other: bool,
 }
 
-/// In the order of their addresses, each once.
+impl Source {
+    /// Returns a hypervisor that a route of kind STANDARD names, or of another kind.
+    pub(super) const fn new(addr: Ipv6Addr, is_standard: bool) -> Self {
+        Self { addr, is_standard, is_other: !is_standard }
+    }
+
+    pub(super) const fn addr(&self) -> Ipv6Addr {
+        self.addr
+    }
+
+    /// Returns whether a route of another kind than STANDARD names the hypervisor.
+    pub(super) const fn is_other(&self) -> bool {
+        self.is_other
+    }
+}
+
+/// Hypervisors in the order of their addresses, each once.
 pub(super) type Sources = SmallVec<[Source; 1]>;
 
-/// Adds one, if it is news.
+/// Adds a hypervisor to a set, or a kind to a hypervisor of the set.
 pub(super) fn add(sources: &mut Sources, source: Source) {
     match sources.binary_search_by_key(&source.addr, |s| s.addr) {
         Ok(at) => {
@@ -52,7 +70,7 @@ impl Sets {
         Self { seed, ids: HashTable::new(), items: Vec::new(), free: Vec::new() }
     }
 
-    /// One more reference to a set.
+    /// Adds a reference to a set, and returns the set's number.
     pub(super) fn take(&mut self, sources: Sources) -> SetId {
         if sources.is_empty() {
             return SetId::EMPTY;
@@ -78,7 +96,7 @@ impl Sets {
         SetId(id)
     }
 
-    /// One reference less.
+    /// Removes a reference to a set. Without references it is forgotten.
     pub(super) fn give_back(&mut self, id: SetId) {
         if id == SetId::EMPTY {
             return;

@@ -1,4 +1,4 @@
-//! What of the learned routes goes into the kernel, and where.
+//! Which of the learned routes are installed in the kernel, and where.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -16,22 +16,22 @@ pub struct FibSettings {
     /// Several VNIs may share a table. A destination that several of them have is then installed for the lowest of these
     /// VNIs; for the others it is a conflict ([`FibReport::VniConflict`](super::FibReport::VniConflict)).
     pub tables: BTreeMap<Vni, u32>,
-    /// The ids of the nexthop objects that may be made. Default 2,000,000,000 to 2,099,999,999.
+    /// The ids that the FIB's nexthop objects and groups may have. Default 2,000,000,000 to 2,099,999,999.
     pub ids: RangeInclusive<u32>,
-    /// Whether the kernel has nexthop objects (Linux 5.3). Without them, routes have encapsulations of their own, and IPv6
-    /// routes only the best of several next hops. Default true.
+    /// Whether the kernel has nexthop objects (Linux 5.3). Without them each route has encapsulations of its own, and an IPv6
+    /// route only the best of several next hops. Default true.
     pub nexthop_objects: bool,
-    /// Install IPv4 destinations only.
+    /// Whether only IPv4 destinations are installed. Default false.
     pub ipv4_only: bool,
     /// The kinds of next hops that are not installed. Default: none.
     pub exclude: KindSet,
-    /// Next hops in these networks get 99 times the weight of the others of the same destination.
+    /// The networks of preferred next hops, whose weight is 99 times that of other next hops of the same destination. Default: none.
     pub prefer: Vec<Prefix>,
     /// The shortest wait before a failed operation is tried again; doubled at each failure. Default 100 ms.
     pub retry_min: Duration,
-    /// The longest. Default 30 s.
+    /// The longest wait before a failed operation is tried again. Default 30 s.
     pub retry_max: Duration,
-    /// Seeds hash maps. The default, 0, is a seed that everybody knows: set a random one where routes come from strangers, as for
+    /// The seed of hash maps. The default, 0, is known to everybody: set a random one where routes come from strangers, as for
     /// [`Config::seed`](crate::Config::seed).
     pub seed: u64,
 }
@@ -52,13 +52,13 @@ impl Default for FibSettings {
     }
 }
 
-/// Settings that make no sense.
+/// A setting that is out of its range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FibSettingsError {
-    /// Table 0 is none.
+    /// A VNI's table is 0, which no table has.
     TableZero(Vni),
-    /// There are no ids in the range, or 0 is in it, which is none.
+    /// The range of ids is empty, or begins with 0, which no object has.
     Ids(RangeInclusive<u32>),
     /// [`FibSettings::retry_min`] is 0 or over [`FibSettings::retry_max`].
     Retry,
@@ -77,6 +77,8 @@ impl fmt::Display for FibSettingsError {
 impl core::error::Error for FibSettingsError {}
 
 impl FibSettings {
+    /// # Errors
+    /// If a setting is out of its range.
     pub(super) fn check(&self) -> Result<(), FibSettingsError> {
         if let Some((&vni, _)) = self.tables.iter().find(|(_, table)| **table == 0) {
             return Err(FibSettingsError::TableZero(vni));

@@ -68,7 +68,7 @@ impl SessionInfo {
             state: conn.session().state(),
             ordered: conn.session().is_ordered(),
             is_server: hello.is_some_and(|hello| hello.is_server),
-            warming: hello.is_some_and(|hello| hello.warming),
+            warming: hello.is_some_and(|hello| hello.converging),
             routes: 0,
             subscriptions: 0,
             since: conn.since(),

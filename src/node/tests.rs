@@ -8,20 +8,23 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::wire::{self, Hello, Update, UpdateAction};
-use crate::{CloseKind, Grant, Limits, NextHop, PeerLimit, Policy, Prefix, Route, Rule, SessionState, Vni};
+use crate::{AnnounceRule, CloseKind, Limits, NextHop, PeerLimit, Policy, Prefix, Route, Rule, SessionState, Vni};
 
 const PEERS: u64 = 65_536;
 const NOW: Instant = Instant::EPOCH;
 
 fn hello(restart_time: u32) -> Hello {
-    Hello { keepalive: 5, is_server: false, ordered: true, warming: false, restart_time }
+    Hello { keepalive: 5, is_server: false, ordered: true, converging: false, restart_time }
 }
 
 fn update(vni: u32, n: u64) -> Bytes {
     let addr = IpAddr::V6(Ipv6Addr::from(u128::from(n) | 0x2001_0db8 << 96));
     let (prefix, next_hop) = (Prefix::new(addr, 128).unwrap(), NextHop::standard(addr));
     let mut out = BytesMut::new();
-    wire::put_update(&mut out, &Update { action: UpdateAction::Add, route: Route { vni: Vni(vni), prefix, next_hop } });
+    wire::encode_update(
+        &mut out,
+        &Update { action: UpdateAction::Add, route: Route { vni: Vni(vni), prefix, next_hop } },
+    );
     out.freeze()
 }
 
@@ -84,7 +87,7 @@ fn a_new_policy_is_applied_in_slices_however_many_peers_there_are() {
     let mut node = server(Limits { connections: PEERS as usize, ..Limits::default() }, PEERS);
     ticks(&mut node);
     let rule = Rule {
-        announce: alloc::vec![Grant::own("1".parse().unwrap())],
+        announce: alloc::vec![AnnounceRule::own("1".parse().unwrap())],
         ..Rule::new("none", ["from:192.0.2.1/32".parse().unwrap()])
     };
     let command = Command::SetPolicy(Some(Policy::new([rule])));

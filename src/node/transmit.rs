@@ -74,7 +74,7 @@ impl Frames {
     pub(super) fn subscription(&mut self, subscribe: bool, vni: Vni) -> usize {
         let MessageCounts { subscribe: subscribes, unsubscribe: unsubscribes, .. } = &mut self.messages;
         *(if subscribe { subscribes } else { unsubscribes }) += 1;
-        self.put(|out| wire::subscription(out, subscribe, vni), MAX_SUBSCRIPTION)
+        self.put(|out| wire::encode_subscription(out, subscribe, vni), MAX_SUBSCRIPTION)
     }
 
     pub(super) fn has_room_for_subscription(&self) -> bool {
@@ -195,6 +195,6 @@ impl Sink for Encoder {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
         self.updates += 1;
-        wire::put_update(&mut self.out, &Update { action, route });
+        wire::encode_update(&mut self.out, &Update { action, route });
     }
 }

@@ -1,4 +1,6 @@
-//! What peers may do: who they are, and which of their announcements and subscriptions are taken. Pure: no I/O, no time.
+//! What peers may do: which connections, announcements and subscriptions a node permits. Pure: no I/O, no time.
+//!
+//! Invariant *policy*: a route or subscription that the first matching rule does not permit is denied.
 
 mod name;
 mod next_hops;
@@ -21,21 +23,22 @@ pub use next_hops::NextHopSet;
 pub use pattern::{ParsePeerPatternError, PeerPattern};
 pub use permit::{Denied, Permit};
 pub use prefixes::{ParsePrefixSetError, PrefixSet};
-pub use rule::{Grant, Rule};
+pub use rule::{AnnounceRule, Rule};
 pub use vnis::{ParseVniSetError, VniSet};
 
-/// What the peers that a node accepts may do. The first rule that is for a peer says all that it may do; whom no rule is for, or
-/// one that allows nothing, is not let in. Without a policy everybody may do everything, as with the reference implementation.
+/// What the peers that a node accepts may do: a list of rules. The first rule with a pattern that matches a peer decides. A peer
+/// that no rule matches, or one that permits nothing, is refused. A node without a policy permits everything, like the reference
+/// implementation.
 ///
-/// A policy decides about what peers announce and subscribe to, never about what this node does itself or what it takes from the
-/// servers that it dials. With the feature `serde` it can be read from TOML, for example.
+/// A policy decides about the announcements and subscriptions of accepted peers, not about those of this node, or of the servers
+/// that this node dials. With the feature `serde` it can be read from TOML, for example.
 ///
 /// ```
-/// use metalbond::{Grant, Policy, Rule, Vni};
+/// use metalbond::{AnnounceRule, Policy, Rule, Vni};
 ///
 /// let hypervisors = Rule {
 ///     subscribe: "100-199".parse()?,
-///     announce: vec![Grant::own("100-199".parse()?)],
+///     announce: vec![AnnounceRule::own("100-199".parse()?)],
 ///     ..Rule::new("hypervisors", ["dns:*.hypervisors.example.org".parse()?])
 /// };
 /// let policy = Policy::new([hypervisors]);
@@ -54,28 +57,28 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A policy of these rules, in this order. IPv4-mapped prefixes among their next hops become the IPv4 prefixes that they stand
-    /// for.
+    /// Returns a policy of rules in their order. IPv4-mapped prefixes among their next hops become the IPv4 prefixes that they
+    /// stand for.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         let canonical = |mut rule: Rule| {
-            for grant in &mut rule.announce {
-                grant.next_hops = grant.next_hops.to_canonical();
+            for announce in &mut rule.announce {
+                announce.next_hops = announce.next_hops.to_canonical();
             }
             Arc::new(rule)
         };
         Self { rules: rules.into_iter().map(canonical).collect() }
     }
 
-    /// Its rules, in order.
+    /// Returns the rules in their order.
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
     }
 
-    /// What a peer may do; `None`: there is no rule for it, or one that allows nothing. `names`: what its certificate proves, if it has
-    /// shown one; `addr`: where it comes from.
+    /// Returns what a peer may do. `None`: no rule matches, or the first that matches permits nothing. `names`: the names that the
+    /// peer's certificate proves, `None` without a certificate; `addr`: the address that the connection comes from.
     pub fn permit(&self, names: Option<&[PeerName]>, addr: IpAddr) -> Option<Permit> {
         let is_for = |rule: &&Arc<Rule>| rule.who.iter().any(|pattern| pattern.matches(names, addr));
         let rule = self.rules.iter().find(is_for)?;
-        (!rule.allows_nothing()).then(|| Permit::new(rule.clone(), names, addr))
+        (!rule.permits_nothing()).then(|| Permit::new(rule.clone(), names, addr))
     }
 }

@@ -1,12 +1,12 @@
-//! Who a peer is: what its certificate says, as far as it counts here.
+//! The names of peers: those in a certificate that a policy looks at.
 
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-/// A name that a peer's certificate proves: one of its subject alternative names (RFC 5280, section 4.2.1.6). Written with its
-/// kind, `dns:h7.example.org` and the like. Other kinds of names, and the subject itself, do not count.
+/// A name that a peer's certificate proves: one of its subject alternative names (RFC 5280, section 4.2.1.6), written with its
+/// kind. Other kinds of names, and the subject itself, do not count.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PeerName {
     /// `dns:h7.example.org`.
@@ -27,15 +27,15 @@ impl fmt::Display for PeerName {
     }
 }
 
-/// Why a text is no [`PeerName`].
+/// Why a text is not a [`PeerName`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ParsePeerNameError {
-    /// It begins with none of `dns:`, `uri:` and `ip:`.
+    /// The text begins with none of `dns:`, `uri:` and `ip:`.
     Kind,
-    /// There is nothing behind that.
+    /// Nothing follows the `:`.
     Empty,
-    /// What is behind `ip:` is not an address.
+    /// What follows `ip:` is not an address.
     Address,
 }
 
@@ -43,8 +43,8 @@ impl fmt::Display for ParsePeerNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kind => "it does not begin with 'dns:', 'uri:' or 'ip:'",
-            Self::Empty => "there is nothing behind the ':'",
-            Self::Address => "what is behind 'ip:' is not an address",
+            Self::Empty => "nothing follows the ':'",
+            Self::Address => "what follows 'ip:' is not an address",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Sets of next hops, some of which depend on who names them.
+//! Sets of next hops that a peer may name. What `self` and `source` mean depends on the peer.
 
 use core::fmt;
 use core::str::FromStr;
@@ -6,8 +6,8 @@ use core::str::FromStr;
 use super::{ParsePrefixSetError, PrefixSet};
 use crate::Prefix;
 
-/// Next hops that may be named: `self`, `source`, addresses and prefixes; or `any`. An IPv4-mapped IPv6 address is its IPv4
-/// address here, in the set as well as in a route.
+/// Next hops that a peer may name in its routes: `self`, `source`, addresses and prefixes; or `any`. An IPv4-mapped IPv6 address
+/// counts as its IPv4 address, in the set as well as in a route.
 ///
 /// ```
 /// use metalbond::NextHopSet;
@@ -19,23 +19,23 @@ use crate::Prefix;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextHopSet {
-    /// `self`: the addresses that the announcer's certificate proves; without a certificate, the one that it comes from.
+    /// `self`: the addresses that the peer's certificate proves; without a certificate, the address that the peer connects from.
     pub own: bool,
-    /// `source`: the address that the announcer comes from, also if it has a certificate.
+    /// `source`: the address that the peer connects from, also if it has a certificate.
     pub source: bool,
-    /// These, whoever announces.
+    /// Addresses that any peer of the rule may name.
     pub addrs: PrefixSet,
 }
 
 impl Default for NextHopSet {
-    /// `self` only: nobody can announce anybody else.
+    /// `self` only: a peer cannot name another host as next hop.
     fn default() -> Self {
         Self { own: true, source: false, addrs: PrefixSet::default() }
     }
 }
 
 impl NextHopSet {
-    /// `any`: every address.
+    /// Returns `any`: every address.
     pub fn any() -> Self {
         Self { own: false, source: false, addrs: PrefixSet::all() }
     }

@@ -1,4 +1,6 @@
-//! Whom a rule is for.
+//! Patterns that tell which peers a rule matches.
+//!
+//! Invariant: different spellings of one name or address match the same peers.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -10,11 +12,11 @@ use super::PeerName;
 use super::prefixes::{BadAddress, parse_addresses};
 use crate::Prefix;
 
-/// What a peer has to be for a rule to be for it: a name that its certificate proves, or where it comes from.
+/// A property of a peer: a name that its certificate proves, or the address that it connects from.
 ///
-/// Different spellings of one name or address are the same, in the pattern as well as in a certificate: upper and lower case of a
-/// DNS name, of a URI's scheme and of its host; a dot at the end of a DNS name; an IPv4-mapped IPv6 address is its IPv4 address. A
-/// pattern that is read from a text has the canonical spelling, and a text that no peer can match is not one.
+/// Different spellings of one name or address are equal, in a pattern as well as in a certificate: upper and lower case in a
+/// DNS name, and in a URI's scheme and host; a dot at the end of a DNS name; an IPv4-mapped IPv6 address and its IPv4 address. A
+/// pattern that is parsed has the canonical spelling. A text that could match no peer is not parsed.
 ///
 /// ```
 /// use metalbond::PeerPattern;
@@ -26,21 +28,22 @@ use crate::Prefix;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum PeerPattern {
-    /// `any`: everybody.
+    /// `any`: every peer.
     Any,
-    /// `dns:h7.example.org`, or `dns:*.example.org`: the `*` stands for one label, the first, as in certificates (RFC 6125).
+    /// `dns:h7.example.org`, or `dns:*.example.org`: the `*` stands for the first label, as in certificates (RFC 6125).
     Dns(Box<str>),
-    /// `uri:spiffe://example.org/hypervisor/7`, or with a `*` at the end, which stands for anything.
+    /// `uri:spiffe://example.org/hypervisor/7`, or with a `*` at the end, which stands for any rest.
     Uri(Box<str>),
     /// `ip:2001:db8::/32` or `ip:2001:db8::7`: an address in the certificate.
     Ip(Prefix),
     /// `from:10.0.0.0/8` or `from:10.0.0.7`: the address that the connection comes from, with a certificate or without. IPv4 on
-    /// an IPv6 socket is IPv4. Of a link-local address, the link does not count.
+    /// an IPv6 socket is IPv4. The scope of a link-local address does not count.
     From(Prefix),
 }
 
 impl PeerPattern {
-    /// Whether a peer is so. `names`: what its certificate proves, if it has shown one; `addr`: where it comes from.
+    /// Returns whether a peer matches. `names`: the names that its certificate proves, `None` without a certificate; `addr`: the
+    /// address that the connection comes from.
     pub fn matches(&self, names: Option<&[PeerName]>, addr: IpAddr) -> bool {
         let mut names = names.into_iter().flatten();
         match self {
@@ -52,8 +55,8 @@ impl PeerPattern {
         }
     }
 
-    /// Whether this pattern matches every peer that `other` matches. If a rule has this pattern, no later rule decides about a peer
-    /// because of the other one.
+    /// Returns whether this pattern matches every peer that `other` matches. If a rule has this pattern, `other` has no effect in
+    /// later rules.
     ///
     /// ```
     /// # use metalbond::PeerPattern;
@@ -91,19 +94,18 @@ fn is_host(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix("*.") {
         None => canonical_host(pattern) == name,
         Some(parent) => name.split_once('.').is_some_and(|(label, rest)| {
-            // A certificate for `*.example.org` is nobody's in particular.
+            // A certificate for `*.example.org` proves the name of no particular host.
             !label.is_empty() && label != "*" && rest == canonical_host(parent)
         }),
     }
 }
 
-/// Returns a DNS name in lower case, without the dot at its end, which only says that the name is a whole one (RFC 1034, section
-/// 3.1).
+/// Returns a DNS name in lower case, without the dot that may follow a complete name (RFC 1034, section 3.1).
 fn canonical_host(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Whether a text is a DNS name by the rules of RFC 1034 and RFC 1123, with the `_` that is in use as well.
+/// Returns whether a text is a DNS name by RFC 1034 and RFC 1123, or one with `_`, which is in use.
 fn is_host_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -119,7 +121,7 @@ fn is_uri(pattern: &str, uri: &str) -> bool {
     }
 }
 
-/// Returns a URI, or its beginning, with scheme and authority in lower case (RFC 3986, section 6.2.2.1). All else is as it was.
+/// Returns a URI, or its beginning, with scheme and authority in lower case (RFC 3986, section 6.2.2.1), and the rest unchanged.
 fn canonical_uri(uri: &str) -> String {
     let scheme = uri.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).unwrap_or(uri.len());
     let (_, behind) = uri.split_at(scheme);
@@ -145,22 +147,21 @@ impl fmt::Display for PeerPattern {
     }
 }
 
-/// Why a text is no [`PeerPattern`].
+/// Why a text is not a [`PeerPattern`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ParsePeerPatternError {
-    /// It is not `any`, and begins with none of `dns:`, `uri:`, `ip:` and `from:`.
+    /// The text is not `any`, and begins with none of `dns:`, `uri:`, `ip:` and `from:`.
     Kind,
-    /// There is nothing behind that.
+    /// Nothing follows the `:`.
     Empty,
-    /// What is behind `ip:` or `from:` is neither an address nor a prefix.
+    /// What follows `ip:` or `from:` is neither an address nor a prefix.
     Address,
-    /// A `*` where none may be: elsewhere than for the first label of a host's name, or for the end of a URI.
+    /// A `*` that stands neither for the first label of a DNS name nor for the end of a URI.
     Star,
-    /// What is behind `dns:` can't be a DNS name in a certificate: an empty label, one of over 63 bytes, over 253 bytes in all, or
-    /// something else than ASCII letters and digits, `-` and `_`.
+    /// What follows `dns:` is not a DNS name: labels of 1 to 63 ASCII letters, digits, `-` and `_`, at most 253 bytes in all.
     Host,
-    /// What is behind `uri:` can't be a URI: it has a blank, a control character, or something else than ASCII.
+    /// What follows `uri:` is not a URI: it has a blank, a control character, or a character that is not ASCII.
     Uri,
     /// An address with a scope (`fe80::1%eth0`).
     Scope,
@@ -182,8 +183,8 @@ impl fmt::Display for ParsePeerPatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kind => "it is not 'any', and does not begin with 'dns:', 'uri:', 'ip:' or 'from:'",
-            Self::Empty => "there is nothing behind the ':'",
-            Self::Address => "what is behind the ':' is neither an address nor a prefix",
+            Self::Empty => "nothing follows the ':'",
+            Self::Address => "what follows the ':' is neither an address nor a prefix",
             Self::Star => {
                 "a '*' can stand for the first label of a host's name (dns:*.example.org) or for the end of a URI"
             }
@@ -225,14 +226,14 @@ impl FromStr for PeerPattern {
 fn host(text: &str) -> Result<Box<str>, ParsePeerPatternError> {
     let pattern = canonical_host(text);
     let name = pattern.strip_prefix("*.").unwrap_or(&pattern);
-    // The dot at the end may have been all that was behind the `*`.
+    // In `*.` the dot is the one after a complete name, and the name is empty.
     if name.is_empty() || text == "*." {
         return Err(ParsePeerPatternError::Empty);
     }
     if name.contains('*') {
         return Err(ParsePeerPatternError::Star);
     }
-    // What the `*` stands for takes a byte at least.
+    // A label in place of the `*` has at least one byte.
     if is_host_name(name) && pattern.len() <= 253 { Ok(pattern.into()) } else { Err(ParsePeerPatternError::Host) }
 }
 

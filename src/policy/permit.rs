@@ -1,4 +1,6 @@
-//! What one peer may do: its rule, and its own addresses.
+//! What one peer may do: the rule that matches it, and its own addresses.
+//!
+//! Invariant: addresses are compared in canonical form, so that an IPv4 address and its IPv4-mapped form are the same.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -6,15 +8,16 @@ use core::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::{Grant, PeerName, Rule};
+use super::{AnnounceRule, PeerName, Rule};
 use crate::{KindSet, NextHop, NextHopKind, Prefix, Route, Vni};
 
-/// What one peer may do. Made by [`Policy::permit`](super::Policy::permit).
+/// What one peer may do. Returned by [`Policy::permit`](super::Policy::permit).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Permit {
     rule: Arc<Rule>,
-    /// The addresses that `self` stands for, canonical as `source` is: none is IPv4-mapped.
+    /// The addresses that `self` stands for, in canonical form.
     own: SmallVec<[IpAddr; 1]>,
+    /// The address that the peer connects from, in canonical form.
     source: IpAddr,
 }
 
@@ -32,32 +35,32 @@ impl Permit {
         Self { rule, own, source }
     }
 
-    /// The rule that is for it.
+    /// Returns the rule that matches the peer.
     pub fn rule(&self) -> &Arc<Rule> {
         &self.rule
     }
 
-    /// The addresses that `self` stands for among the next hops that it may name.
+    /// Returns the addresses that `self` stands for in [`NextHopSet`](super::NextHopSet).
     pub fn own(&self) -> &[IpAddr] {
         &self.own
     }
 
-    /// Whether it may subscribe to a virtual network.
+    /// Permits or denies a subscription.
     ///
     /// # Errors
-    /// Why not.
+    /// If the rule does not permit it.
     pub fn subscribe(&self, vni: Vni) -> Result<(), Denied> {
         if self.rule.subscribe.contains(vni) { Ok(()) } else { Err(Denied::Vni(vni)) }
     }
 
-    /// Whether it may announce a route.
+    /// Permits or denies the announcement of a route.
     ///
     /// # Errors
-    /// Why not: what is wrong by the grant that it comes closest to.
+    /// If the rule does not permit it: the reason by the announce rule under which the route passes the most checks.
     pub fn announce(&self, route: &Route) -> Result<(), Denied> {
         let mut closest = Denied::Vni(route.vni);
-        for grant in &self.rule.announce {
-            match self.check(grant, route) {
+        for announce in &self.rule.announce {
+            match self.check(announce, route) {
                 Ok(()) => return Ok(()),
                 Err(denied) if denied.step() > closest.step() => closest = denied,
                 Err(_) => {}
@@ -66,36 +69,36 @@ impl Permit {
         Err(closest)
     }
 
-    fn check(&self, grant: &Grant, route: &Route) -> Result<(), Denied> {
+    fn check(&self, announce: &AnnounceRule, route: &Route) -> Result<(), Denied> {
         let NextHop { addr, target_vni, kind } = route.next_hop;
-        if !grant.vnis.contains(route.vni) {
+        if !announce.vnis.contains(route.vni) {
             return Err(Denied::Vni(route.vni));
         }
-        if !grant.prefixes.covers(&route.prefix) {
+        if !announce.prefixes.covers(&route.prefix) {
             return Err(Denied::Prefix(route.prefix));
         }
-        if !grant.types.contains(kind) {
+        if !announce.types.contains(kind) {
             return Err(Denied::Kind(kind));
         }
-        // An IPv4-mapped address begins with a zero byte, and hardly any other does: one comparison decides for nearly every next hop.
+        // An IPv4-mapped address begins with a zero byte, and few others do: one comparison tells most addresses from them.
         let is_named = match addr {
-            IpAddr::V6(v6) if v6.octets()[0] == 0 => self.names_canonical(grant, addr),
-            _ => self.names(grant, addr),
+            IpAddr::V6(v6) if v6.octets()[0] == 0 => self.names_canonical(announce, addr),
+            _ => self.names(announce, addr),
         };
         if !is_named {
             return Err(Denied::NextHop(addr));
         }
-        let targets = grant.target_vnis.as_ref().unwrap_or(&grant.vnis);
+        let targets = announce.target_vnis.as_ref().unwrap_or(&announce.vnis);
         if target_vni != Vni(0) && !targets.contains(target_vni) {
             return Err(Denied::TargetVni(target_vni));
         }
         Ok(())
     }
 
-    /// Whether a grant names a next hop, of which the address is canonical.
+    /// Returns whether an announce rule names a next hop, whose address is in canonical form.
     #[inline]
-    fn names(&self, grant: &Grant, addr: IpAddr) -> bool {
-        let hops = &grant.next_hops;
+    fn names(&self, announce: &AnnounceRule, addr: IpAddr) -> bool {
+        let hops = &announce.next_hops;
         let is_own = hops.own && self.own.contains(&addr);
         let is_source = hops.source && self.source == addr;
         is_own || is_source || hops.addrs.contains(addr)
@@ -103,31 +106,31 @@ impl Permit {
 
     #[cold]
     #[inline(never)]
-    fn names_canonical(&self, grant: &Grant, addr: IpAddr) -> bool {
-        self.names(grant, addr.to_canonical())
+    fn names_canonical(&self, announce: &AnnounceRule, addr: IpAddr) -> bool {
+        self.names(announce, addr.to_canonical())
     }
 }
 
-/// Why a peer may not do something.
+/// Why a policy denies a route or a subscription.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Denied {
-    /// The virtual network is none of those that it may use so.
+    /// The rule does not permit the virtual network.
     Vni(Vni),
-    /// The destination lies within none of its prefixes.
+    /// The destination lies within none of the permitted prefixes.
     Prefix(Prefix),
-    /// It may not announce routes of this type.
+    /// The type of the route is not permitted.
     Kind(NextHopKind),
-    /// The next hop is neither its own nor one that it may name.
+    /// The next hop is not permitted.
     NextHop(IpAddr),
-    /// The virtual network on the far side is none of those that it may name.
+    /// The virtual network on the far side is not permitted.
     TargetVni(Vni),
 }
 
 impl Denied {
-    /// How much of what is checked was right.
+    /// Returns how many checks the route has passed.
     const fn step(&self) -> u8 {
         match self {
             Self::Vni(_) => 0,
@@ -140,14 +143,14 @@ impl Denied {
 }
 
 impl fmt::Display for Denied {
-    /// After the name of the rule: `allows no next hop 2001:db8::9`.
+    /// Writes the reason, to follow a rule's name: `permits no next hop 2001:db8::9`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Vni(vni) => write!(f, "allows no VNI {vni}"),
-            Self::Prefix(prefix) => write!(f, "allows no destination {prefix}"),
-            Self::Kind(kind) => write!(f, "allows no route of type {}", KindSet::name(*kind)),
-            Self::NextHop(addr) => write!(f, "allows no next hop {addr}"),
-            Self::TargetVni(vni) => write!(f, "allows no VNI {vni} on the far side"),
+            Self::Vni(vni) => write!(f, "permits no VNI {vni}"),
+            Self::Prefix(prefix) => write!(f, "permits no destination {prefix}"),
+            Self::Kind(kind) => write!(f, "permits no route of type {}", KindSet::name(*kind)),
+            Self::NextHop(addr) => write!(f, "permits no next hop {addr}"),
+            Self::TargetVni(vni) => write!(f, "permits no VNI {vni} on the far side"),
         }
     }
 }

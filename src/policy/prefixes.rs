@@ -1,4 +1,4 @@
-//! Sets of addresses, as prefixes.
+//! Sets of destinations, as prefixes.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,9 +9,8 @@ use crate::Prefix;
 use crate::comma_list::write_list;
 use crate::prefix::network_bits;
 
-/// All destinations that lie within one of some prefixes. What holds of a prefix holds of each address and each longer prefix
-/// in it; bits behind its length don't count. IPv4 and IPv6 are apart: an IPv4-mapped IPv6 prefix is one of IPv6, as it is on the
-/// wire.
+/// All destinations that lie within one of several prefixes: each address and each longer prefix in them. Host bits do not count.
+/// IPv4 and IPv6 are apart: an IPv4-mapped IPv6 prefix is an IPv6 prefix, as it is on the wire.
 ///
 /// ```
 /// use metalbond::PrefixSet;
@@ -26,42 +25,42 @@ pub struct PrefixSet {
     v6: Blocks,
 }
 
-/// Prefixes of one family as numbers and their lengths, in order, none within another, host bits cleared.
+/// Prefixes of one address family in order, each as its network's bits and its length. None lies within another.
 type Blocks = Vec<(u128, u8)>;
 
 impl PrefixSet {
-    /// Every destination.
+    /// Returns the set of all destinations.
     pub fn all() -> Self {
         Self { v4: [(0, 0)].into(), v6: [(0, 0)].into() }
     }
 
-    /// Whether a destination lies within one of the prefixes, the whole of it.
+    /// Returns whether a whole destination lies within one of the prefixes.
     pub fn covers(&self, prefix: &Prefix) -> bool {
         let blocks = if prefix.is_ipv6() { &self.v6 } else { &self.v4 };
         let bits = network_bits(prefix.bits(), prefix.prefix_len());
-        // No two of them overlap, so that only the last one that does not begin behind it can.
+        // No two prefixes overlap, so only the last one that begins at or before the destination can cover it.
         let place = blocks.partition_point(|(start, _)| *start <= bits);
         let before = place.checked_sub(1).map(|before| blocks[before]);
         before.is_some_and(|(start, len)| len <= prefix.prefix_len() && network_bits(bits, len) == start)
     }
 
-    /// The same of an address.
+    /// Returns whether an address lies within one of the prefixes.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.covers(&Prefix::from(addr))
     }
 
-    /// Both together.
+    /// Returns the destinations that are in one of two sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.prefixes().chain(other.prefixes()).collect()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// The prefixes, IPv4 first, in order, without those that lie within another.
+    /// Returns the prefixes in order, IPv4 first, without those that lie within another.
     pub fn prefixes(&self) -> impl Iterator<Item = Prefix> + '_ {
         let v4 = self.v4.iter().map(|&(bits, len)| (IpAddr::from(((bits >> 96) as u32).to_be_bytes()), len));
         let v6 = self.v6.iter().map(|&(bits, len)| (IpAddr::from(bits.to_be_bytes()), len));
@@ -77,7 +76,7 @@ impl FromIterator<Prefix> for PrefixSet {
             blocks.push((network_bits(prefix.bits(), prefix.prefix_len()), prefix.prefix_len()));
         }
         for blocks in [&mut set.v4, &mut set.v6] {
-            // Those that hold others come before these.
+            // A prefix comes before those that lie within it.
             blocks.sort_unstable();
             blocks.dedup_by(|(bits, len), (start, outer)| *outer <= *len && network_bits(*bits, *outer) == *start);
         }
@@ -86,7 +85,7 @@ impl FromIterator<Prefix> for PrefixSet {
 }
 
 impl fmt::Display for PrefixSet {
-    /// `all`, `none`, or `10.0.0.0/8, 2001:db8::/32`.
+    /// Writes `all`, `none`, or a list like `10.0.0.0/8, 2001:db8::/32`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::all() {
             return f.write_str("all");
@@ -104,7 +103,7 @@ impl fmt::Debug for PrefixSet {
     }
 }
 
-/// A text that is no set of prefixes.
+/// Why a text is not a set of prefixes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ParsePrefixSetError(BadAddress);
 
@@ -119,7 +118,7 @@ impl core::error::Error for ParsePrefixSetError {}
 impl FromStr for PrefixSet {
     type Err = ParsePrefixSetError;
 
-    /// Reads what [`Display`](fmt::Display) writes; an address stands for the prefix of it alone.
+    /// Reads what [`Display`](fmt::Display) writes. An address stands for its `/32` or `/128`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "all" => Ok(Self::all()),
@@ -149,11 +148,11 @@ impl fmt::Display for BadAddress {
     }
 }
 
-/// Reads an address, as the prefix of it alone, or a prefix.
+/// Reads a prefix, or an address as its `/32` or `/128`.
 pub(super) fn parse_addresses(text: &str) -> Result<Prefix, BadAddress> {
     let prefix = text.parse::<IpAddr>().map(Prefix::from).or_else(|_| text.parse::<Prefix>());
     match prefix {
-        // Bits behind the length don't count: `::ffff:10.0.0.0/24` would be `::/24`, which is hardly meant.
+        // Host bits do not count, so `::ffff:10.0.0.0/24` would be `::/24`: hardly what an operator means.
         Ok(prefix) if prefix.is_ipv6() && prefix.addr().to_canonical().is_ipv4() && prefix.prefix_len() < 96 => {
             Err(BadAddress::MappedLength)
         }

@@ -1,4 +1,4 @@
-//! What the peers of one kind may do.
+//! Rules of a policy: the peers that a rule matches, and what these may do.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -6,32 +6,32 @@ use alloc::vec::Vec;
 use super::{NextHopSet, PeerPattern, PrefixSet, VniSet};
 use crate::KindSet;
 
-/// A rule of a [`Policy`](super::Policy): whom it is for, and all that they may do.
+/// A rule of a [`Policy`](super::Policy): the peers that it matches, and all that these may do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Rule {
-    /// What it is called in logs. Up to the operator; best if no two are the same.
+    /// The name that logs use. The operator chooses it; names should be unique.
     pub name: Arc<str>,
-    /// Whom it is for: peers that one of these matches.
+    /// The patterns. The rule matches a peer if one of them does.
     pub who: Vec<PeerPattern>,
-    /// The virtual networks that they may subscribe to. Default: none.
+    /// The virtual networks that a peer may subscribe to. Default: none.
     #[cfg_attr(feature = "serde", serde(default))]
     pub subscribe: VniSet,
-    /// What they may announce: all that one of these allows. Default: nothing.
+    /// The routes that a peer may announce: those that one of these permits. Default: none.
     #[cfg_attr(feature = "serde", serde(default))]
-    pub announce: Vec<Grant>,
-    /// Routes that one of them may announce, in place of [`Limits::routes_per_peer`](crate::Limits::routes_per_peer).
+    pub announce: Vec<AnnounceRule>,
+    /// The number of routes that a peer may announce, in place of [`Limits::routes_per_peer`](crate::Limits::routes_per_peer).
     #[cfg_attr(feature = "serde", serde(default))]
     pub max_routes: Option<usize>,
-    /// Virtual networks in which one of them may announce something, and as many to which it may subscribe, in place of
+    /// The number of virtual networks in which a peer may announce routes, and as many to which it may subscribe, in place of
     /// [`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer).
     #[cfg_attr(feature = "serde", serde(default))]
     pub max_vnis: Option<usize>,
 }
 
 impl Rule {
-    /// One that is for these, and allows nothing yet.
+    /// Returns a rule that matches peers by these patterns and permits nothing yet.
     pub fn new(name: impl Into<Arc<str>>, who: impl IntoIterator<Item = PeerPattern>) -> Self {
         let (subscribe, announce) = (VniSet::default(), Vec::new());
         Self {
@@ -44,36 +44,36 @@ impl Rule {
         }
     }
 
-    /// Whether it is there to keep somebody out.
-    pub fn allows_nothing(&self) -> bool {
+    /// Returns whether the rule permits nothing. The peers that it matches are refused.
+    pub fn permits_nothing(&self) -> bool {
         self.subscribe.is_empty() && self.announce.is_empty()
     }
 }
 
-/// Routes that may be announced: those for which all of this holds.
+/// Routes that a rule permits: those for which all of the fields hold.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
-pub struct Grant {
-    /// In these virtual networks.
+pub struct AnnounceRule {
+    /// The virtual networks.
     pub vnis: VniSet,
-    /// To destinations within these prefixes. Default: all.
+    /// The prefixes that destinations lie within. Default: all.
     #[cfg_attr(feature = "serde", serde(default = "PrefixSet::all"))]
     pub prefixes: PrefixSet,
-    /// Via these next hops. Default: the announcer's own addresses only.
+    /// The next hops. Default: the peer's own addresses only.
     #[cfg_attr(feature = "serde", serde(default))]
     pub next_hops: NextHopSet,
-    /// Of these types. Default: all.
+    /// The types of routes. Default: all.
     #[cfg_attr(feature = "serde", serde(default))]
     pub types: KindSet,
-    /// With these virtual networks on the far side, where a route names one (0 is the route's own and needs none). Default:
+    /// The virtual networks on the far side, for routes that name one. (0 is the route's own network, and always permitted.) Default:
     /// those of `vnis`.
     #[cfg_attr(feature = "serde", serde(default))]
     pub target_vnis: Option<VniSet>,
 }
 
-impl Grant {
-    /// All routes in these networks whose next hop is an address of the announcer's own.
+impl AnnounceRule {
+    /// Permits all routes in these networks whose next hop is one of the peer's own addresses.
     pub fn own(vnis: VniSet) -> Self {
         Self {
             vnis,

@@ -1,4 +1,5 @@
-//! Sets as they are written in files: a text, a number, or a list of them.
+//! Serialization of names, patterns and sets as operators write them in files. A set is a text, a number, or a list of
+//! these.
 
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -8,8 +9,34 @@ use core::str::FromStr;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{NextHopSet, PrefixSet, VniSet};
+use super::{NextHopSet, PeerName, PeerPattern, PrefixSet, VniSet};
 use crate::KindSet;
+use crate::serde::parse;
+
+impl Serialize for PeerName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse(deserializer, "a name like dns:h7.example.org")
+    }
+}
+
+impl Serialize for PeerPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+// One text, unlike a set: joined by commas, a list of patterns could be read as one URI, which no peer has.
+impl<'de> Deserialize<'de> for PeerPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse(deserializer, r#"a peer like "dns:*.example.org" or "from:10.0.0.0/8""#)
+    }
+}
 
 macro_rules! as_text {
     ($($set:ty: $expected:literal,)*) => {$(
@@ -38,6 +65,7 @@ as_text! {
     KindSet: r#"types of routes like ["STD", "LB"]"#,
 }
 
+/// Reads a set: the entries of a list are joined by commas and parsed as one text.
 struct Entries<T>(&'static str, PhantomData<T>);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for Entries<T> {
@@ -69,7 +97,7 @@ impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for Entries<T> {
     }
 }
 
-/// One of a list: a text or a number.
+/// An entry of a list: a text or a number.
 struct Entry(String);
 
 impl<'de> Deserialize<'de> for Entry {

@@ -16,20 +16,22 @@ const MAPPED: IpAddr = IpAddr::V6(core::net::Ipv4Addr::new(192, 0, 2, 7).to_ipv6
 
 /// Hypervisors by certificate, gateways by address, a stolen certificate, everybody else.
 fn policy() -> Policy {
-    let rule = |name: &str, who: &[&str], subscribe: &str, announce: Vec<Grant>| Rule {
+    let rule = |name: &str, who: &[&str], subscribe: &str, announce: Vec<AnnounceRule>| Rule {
         subscribe: subscribe.parse().unwrap(),
         announce,
         ..Rule::new(name, who.iter().map(|pattern| pattern.parse().unwrap()))
     };
     let vnis = |text: &str| text.parse::<VniSet>().unwrap();
-    let tenants = Grant { prefixes: "10.0.0.0/8, fd00::/8".parse().unwrap(), ..Grant::own(vnis("100-199")) };
-    let natted = Grant {
+    let tenants =
+        AnnounceRule { prefixes: "10.0.0.0/8, fd00::/8".parse().unwrap(), ..AnnounceRule::own(vnis("100-199")) };
+    let natted = AnnounceRule {
         prefixes: "203.0.113.0/24".parse().unwrap(),
         types: "NAT, LB".parse().unwrap(),
         target_vnis: Some(vnis("100-199, 500")),
-        ..Grant::own(vnis("500"))
+        ..AnnounceRule::own(vnis("500"))
     };
-    let gateway = Grant { next_hops: "self, 2001:db8:1::/48".parse().unwrap(), ..Grant::own(VniSet::ALL) };
+    let gateway =
+        AnnounceRule { next_hops: "self, 2001:db8:1::/48".parse().unwrap(), ..AnnounceRule::own(VniSet::ALL) };
     Policy::new([
         rule("stolen", &["dns:h9.hyp.example.org"], "none", Vec::new()),
         rule(
@@ -43,8 +45,8 @@ fn policy() -> Policy {
     ])
 }
 
-fn vec_of<const N: usize>(grants: [Grant; N]) -> Vec<Grant> {
-    grants.into_iter().collect()
+fn vec_of<const N: usize>(rules: [AnnounceRule; N]) -> Vec<AnnounceRule> {
+    rules.into_iter().collect()
 }
 
 fn names(texts: &[&str]) -> Vec<PeerName> {
@@ -83,7 +85,7 @@ fn the_first_rule_that_is_for_a_peer_is_the_only_one() {
 }
 
 #[test]
-fn a_rule_that_allows_nothing_keeps_out_whom_a_later_one_would_let_in() {
+fn a_rule_that_permits_nothing_keeps_out_whom_a_later_one_would_let_in() {
     let names = names(&["dns:h9.hyp.example.org", "ip:2001:db8::9"]);
     assert_eq!(policy().permit(Some(&names), H7), None);
     let policy = Policy::new(policy().rules()[1..].iter().map(|rule| Rule::clone(rule)));
@@ -134,8 +136,8 @@ fn one_whose_certificate_has_no_address_has_none_of_its_own_but_may_be_given_its
     let names = names(&["dns:h7.hyp.example.org"]);
     let permit = policy().permit(Some(&names), H7).unwrap();
     assert_eq!(permit.announce(&route(100, "10.0.0.1/32", H7)), Err(Denied::NextHop(H7)));
-    let grant = Grant { next_hops: "source".parse().unwrap(), ..Grant::own(VniSet::ALL) };
-    let rule = Rule { announce: vec_of([grant]), ..Rule::clone(&policy().rules()[1]) };
+    let announce = AnnounceRule { next_hops: "source".parse().unwrap(), ..AnnounceRule::own(VniSet::ALL) };
+    let rule = Rule { announce: vec_of([announce]), ..Rule::clone(&policy().rules()[1]) };
     let permit = Policy::new([rule]).permit(Some(&names), H7).unwrap();
     assert_eq!(permit.announce(&route(100, "10.0.0.1/32", H7)), Ok(()));
     assert_eq!(permit.announce(&route(100, "10.0.0.1/32", H8)), Err(Denied::NextHop(H8)));
@@ -144,8 +146,8 @@ fn one_whose_certificate_has_no_address_has_none_of_its_own_but_may_be_given_its
 #[test]
 fn an_ipv4_mapped_next_hop_is_its_ipv4_address_to_a_rule() {
     let permit = |next_hops: NextHopSet, names: Option<&[PeerName]>, addr| {
-        let grant = Grant { next_hops, ..Grant::own(VniSet::ALL) };
-        let rule = Rule { announce: vec_of([grant]), ..Rule::new("all", [PeerPattern::Any]) };
+        let announce = AnnounceRule { next_hops, ..AnnounceRule::own(VniSet::ALL) };
+        let rule = Rule { announce: vec_of([announce]), ..Rule::new("all", [PeerPattern::Any]) };
         Policy::new([rule]).permit(names, addr).unwrap()
     };
     let set = |text: &str| text.parse::<NextHopSet>().unwrap();
@@ -178,7 +180,7 @@ fn of_several_reasons_the_one_that_is_closest_to_yes_is_told() {
         .iter()
         .map(|route| permit.announce(route).unwrap_err().to_string())
         .collect();
-    assert_eq!(said, ["allows no VNI 1", "allows no destination 10.0.0.1/32", "allows no next hop 2001:db8::8"]);
+    assert_eq!(said, ["permits no VNI 1", "permits no destination 10.0.0.1/32", "permits no next hop 2001:db8::8"]);
 }
 
 fn any_route() -> impl Strategy<Value = Route> {
@@ -214,7 +216,7 @@ proptest! {
         names in any_names(),
         addr in prop_oneof![Just(H7), Just(V4), Just(MAPPED)],
     ) {
-        let everywhere = Grant { target_vnis: Some(VniSet::ALL), ..Grant::own(VniSet::ALL) };
+        let everywhere = AnnounceRule { target_vnis: Some(VniSet::ALL), ..AnnounceRule::own(VniSet::ALL) };
         let rule = Rule { announce: vec_of([everywhere]), ..Rule::new("all", [PeerPattern::Any]) };
         let permit = Policy::new([rule]).permit(names.as_deref(), addr).unwrap();
         let plain = |addr: IpAddr| if addr == MAPPED { V4 } else { addr };
@@ -227,11 +229,11 @@ proptest! {
     }
 
     #[test]
-    fn a_grant_more_never_takes_anything_away(route in any_route(), names in any_names()) {
+    fn an_announce_rule_more_never_takes_anything_away(route in any_route(), names in any_names()) {
         let policy = policy();
         let Some(permit) = policy.permit(names.as_deref(), H7) else { return Ok(()) };
         let mut rule = Rule::clone(permit.rule());
-        rule.announce.push(Grant::own(VniSet::ALL));
+        rule.announce.push(AnnounceRule::own(VniSet::ALL));
         let more = Policy::new([rule]).permit(names.as_deref(), H7).unwrap();
         prop_assert!(permit.announce(&route).is_err() || more.announce(&route).is_ok());
     }

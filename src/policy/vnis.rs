@@ -21,26 +21,26 @@ use crate::comma_list::write_list;
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct VniSet {
     is_all: bool,
-    /// First and last, in order, with a gap between any two.
+    /// First and last number of each range, in order, with a gap between any two ranges. Empty if `is_all`.
     ranges: Vec<(u32, u32)>,
 }
 
 impl VniSet {
-    /// Every virtual network.
+    /// The set of all virtual networks.
     pub const ALL: Self = Self { is_all: true, ranges: Vec::new() };
 
-    /// Whether this one is in it.
+    /// Returns whether a virtual network is in the set.
     pub fn contains(&self, vni: Vni) -> bool {
         let place = self.ranges.partition_point(|&(first, _)| first <= vni.0);
         self.is_all || place.checked_sub(1).is_some_and(|before| vni.0 <= self.ranges[before].1)
     }
 
-    /// Whether none is in it.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         !self.is_all && self.ranges.is_empty()
     }
 
-    /// Its ranges, in order, with a gap between any two.
+    /// Returns the set's ranges, in order, with a gap between any two.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u32>> + '_ {
         let all = self.is_all.then_some(0..=u32::MAX);
         all.into_iter().chain(self.ranges.iter().map(|&(first, last)| first..=last))
@@ -70,7 +70,7 @@ impl FromIterator<Vni> for VniSet {
 }
 
 impl fmt::Display for VniSet {
-    /// `all`, `none`, or `23, 100-199`.
+    /// Writes `all`, `none`, or a list like `23, 100-199`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_all {
             return f.write_str("all");
@@ -97,11 +97,11 @@ impl fmt::Debug for VniSet {
     }
 }
 
-/// Why a text is no set of virtual networks.
+/// Why a text is not a set of virtual networks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ParseVniSetError {
-    /// Something between two commas is neither a number nor two of them with a `-` between.
+    /// An entry of the list is neither a number from 0 to 4,294,967,295 nor two such numbers with a `-` between.
     Number,
     /// A range ends before it begins.
     Reversed,

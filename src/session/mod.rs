@@ -1,5 +1,6 @@
-//! One connection's protocol state: what may come when, and what follows. Pure: (state, message) -> step; no I/O, and
-//! no time but what `timers` is told.
+//! The protocol's state machine for one connection: (state, message) -> step. Pure: no I/O, and time is an argument.
+//!
+//! Invariant: a message that the state does not permit ends the session.
 
 mod timers;
 
@@ -8,30 +9,30 @@ pub(crate) use timers::{SessionTimers, Uptime};
 use crate::wire::{Decoded, Hello, Message, Update};
 use crate::{MessageType, PeerMisbehaved, SessionState, Vni};
 
-/// Which end of the connection this node is.
+/// This node's end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
-    /// It dialled: a client of the far end.
+    /// This node dialled: it is the client.
     Dialler,
-    /// It accepted: the far end's server.
+    /// This node accepted: it is the server.
     Acceptor,
 }
 
-/// What follows from a message.
+/// What a node does after a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
-    /// The peer's HELLO: a dialler sends KEEPALIVE, an acceptor its own HELLO.
+    /// The peer's HELLO has come. A dialler sends a KEEPALIVE, an acceptor its own HELLO.
     Hello(Hello),
-    /// The first KEEPALIVE: the session is ESTABLISHED. An acceptor answers it.
+    /// The first KEEPALIVE has come, and the session is ESTABLISHED. An acceptor answers it.
     Established,
-    /// A later KEEPALIVE: an acceptor answers it; to a dialler it is an answer.
+    /// A later KEEPALIVE has come. An acceptor answers it; for a dialler it is an answer.
     Keepalive,
     Subscribe(Vni),
     Unsubscribe(Vni),
     Update(Update),
-    /// An UPDATE that can't be.
+    /// An UPDATE whose route is not valid has come.
     Impossible,
-    /// A message of an unknown type.
+    /// A message of an unknown type has come.
     Unknown,
 }
 
@@ -56,7 +57,7 @@ impl Session {
         self.state
     }
 
-    /// What the peer said of itself.
+    /// Returns the peer's HELLO, once it has come.
     pub(crate) const fn hello(&self) -> Option<&Hello> {
         self.hello.as_ref()
     }
@@ -65,20 +66,20 @@ impl Session {
         self.state == SessionState::Established
     }
 
-    /// Whether the peer reassembles frames and answers in order.
+    /// Returns whether the peer has the capability `ordered`.
     pub(crate) fn is_ordered(&self) -> bool {
         self.hello.is_some_and(|hello| hello.ordered)
     }
 
-    /// The dial succeeded: the HELLO goes out.
+    /// Notes that the dial has succeeded and a HELLO is sent.
     pub(crate) fn connected(&mut self) {
         self.state = SessionState::HelloSent;
     }
 
-    /// What follows from a message.
+    /// Takes a message.
     ///
     /// # Errors
-    /// If it may not come now. The session is over then.
+    /// If the state does not permit the message. The session is to be closed.
     #[inline]
     pub(crate) fn receive(&mut self, message: Decoded) -> Result<Step, PeerMisbehaved> {
         match self.state {
@@ -115,7 +116,7 @@ impl Session {
     }
 }
 
-/// The number of a message's type on the wire.
+/// Returns the number of a message's type.
 fn number(message: &Decoded) -> u8 {
     match message {
         Decoded::Message(message) => message.kind() as u8,
@@ -132,7 +133,7 @@ mod tests {
     use SessionState::{Connecting, Established, HelloReceived, HelloSent};
     use core::net::{IpAddr, Ipv4Addr};
 
-    const HELLO: Hello = Hello { keepalive: 5, is_server: false, ordered: true, warming: false, restart_time: 0 };
+    const HELLO: Hello = Hello { keepalive: 5, is_server: false, ordered: true, converging: false, restart_time: 0 };
 
     fn update() -> Update {
         let addr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -1,38 +1,41 @@
-//! A session's deadlines: for the handshake, for silence, for what is being written, for its own next KEEPALIVE.
+//! A session's deadlines: handshake, hold time, send hold time, and the next KEEPALIVE.
+//!
+//! Invariant: a peer is closed for its own delay only, not for that of the loop that drives this node.
 
 use core::time::Duration;
 
 use super::{Role, Session};
 use crate::{CloseReason, Instant, SessionState};
 
-/// How late the loop may be before that is held to be its own fault rather than the peers'.
+/// The delay of the loop from which on deadlines move.
 const LATE: Duration = Duration::from_millis(250);
-/// Then, deadlines move by a little more than the lateness: the peers' bytes have to come in from the sockets first.
+/// The time by which deadlines move beyond the loop's delay, because bytes of peers wait in the sockets.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
-/// The clock by which peers are judged: it stands still while the loop itself is late (a paused machine).
+/// The clock of the peers' deadlines. It stops while the loop is late, for example on a paused machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uptime {
+    /// The time for which the clock has stood.
     skipped: Duration,
 }
 
 impl Uptime {
-    /// The loop was to wake at `due`, was last seen at `last`, and it is `now`.
+    /// Notes that the loop, which last ran at `last` and was to run at `due`, runs `now`.
     pub(crate) fn woken(&mut self, due: Instant, last: Instant, now: Instant) {
         let late = now.saturating_since(due.max(last));
         if late > LATE {
-            // It stands still at most.
+            // The clock does not run back.
             let stood = late.saturating_add(CATCH_UP).min(now.saturating_since(last));
             self.skipped = self.skipped.saturating_add(stood);
         }
     }
 
-    /// The uptime at a time of the driver's clock.
+    /// Converts a time of the driver's clock.
     fn at(self, real: Instant) -> Instant {
         real - self.skipped
     }
 
-    /// And back.
+    /// Converts a time of this clock to the driver's.
     fn real(self, uptime: Instant) -> Instant {
         uptime + self.skipped
     }
@@ -41,27 +44,28 @@ impl Uptime {
 /// A session's deadlines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionTimers {
-    /// By the uptime: when the current step of the handshake began; in ESTABLISHED, when something was received last.
+    /// By the uptime: when the current step of the handshake began; in ESTABLISHED, when bytes were received last.
     since: Instant,
-    /// How long it may last.
+    /// The time that may pass from `since`: the handshake timeout, then the hold time.
     limit: Duration,
-    /// A dialler's, once ESTABLISHED.
+    /// The KEEPALIVE interval, once ESTABLISHED.
     interval: Duration,
+    /// A dialler's next KEEPALIVE, once ESTABLISHED.
     next_keepalive: Option<Instant>,
-    /// By the uptime: when the bytes were handed out that are not written yet.
+    /// By the uptime: when the transmit in flight began.
     writing_since: Option<Instant>,
-    /// How long that may last.
+    /// The time that a transmit may take.
     send_hold: Duration,
 }
 
 impl SessionTimers {
-    /// For a connection that begins now.
+    /// Returns the deadlines of a connection that begins now.
     pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration, send_hold: Duration) -> Self {
         let (since, interval) = (uptime.at(now), Duration::ZERO);
         Self { since, limit: handshake, interval, next_keepalive: None, writing_since: None, send_hold }
     }
 
-    /// The session's state changed. `keepalive` is the negotiated interval, in seconds.
+    /// Notes that the session's state has changed. `keepalive` is the negotiated interval, in seconds.
     pub(crate) fn step(&mut self, now: Instant, uptime: Uptime, session: &Session, keepalive: u32) {
         self.since = uptime.at(now);
         if session.is_established() {
@@ -73,24 +77,24 @@ impl SessionTimers {
         }
     }
 
-    /// Bytes were received.
+    /// Notes that bytes were received.
     pub(crate) fn heard(&mut self, now: Instant, uptime: Uptime, state: SessionState) {
         if state == SessionState::Established {
             self.since = uptime.at(now);
         }
     }
 
-    /// Bytes were handed out to be written.
+    /// Notes that a transmit has begun.
     pub(crate) fn writing(&mut self, now: Instant, uptime: Uptime) {
         self.writing_since = Some(uptime.at(now));
     }
 
-    /// They are written.
+    /// Notes that the transmit is written.
     pub(crate) fn written(&mut self) {
         self.writing_since = None;
     }
 
-    /// Whether a KEEPALIVE is due; if so, the next is due an interval later.
+    /// Returns whether a KEEPALIVE is due. If so, the next is due an interval later.
     pub(crate) fn keepalive_due(&mut self, now: Instant) -> bool {
         let due = self.next_keepalive.is_some_and(|at| at <= now);
         if due {
@@ -99,7 +103,7 @@ impl SessionTimers {
         due
     }
 
-    /// Why the session is over, if it is.
+    /// Returns the deadline that has passed, if any, as the reason to close the session.
     pub(crate) fn expired(&self, now: Instant, uptime: Uptime, state: SessionState) -> Option<CloseReason> {
         let uptime = uptime.at(now);
         let lasted = uptime.saturating_since(self.since);
@@ -113,7 +117,7 @@ impl SessionTimers {
         (unread >= self.send_hold).then_some(CloseReason::NotReading(unread))
     }
 
-    /// When to look again.
+    /// Returns the earliest deadline.
     pub(crate) fn next(&self, uptime: Uptime) -> Instant {
         let unread = self.writing_since.map(|since| since + self.send_hold);
         let limit = unread.into_iter().fold(self.since + self.limit, Instant::min);

@@ -1,4 +1,5 @@
-//! Frames to bytes, by hand: every value is valid by construction, so that no encoding fails. Held to prost by tests.
+//! Encoding of frames, by hand. Invariant: no encoding fails, because every value is valid by construction. Tests compare the
+//! bytes with prost's.
 
 use core::net::IpAddr;
 
@@ -7,24 +8,24 @@ use bytes::{Bytes, BytesMut};
 use super::{HEADER_LEN, Update, VERSION};
 use crate::{MessageType, NextHopKind, Route, Vni};
 
-/// No SUBSCRIBE or UNSUBSCRIBE that is encoded here is longer: header 4, VNI 6.
+/// The length of the longest SUBSCRIBE or UNSUBSCRIBE frame, in bytes: header 4, VNI 6.
 pub const MAX_SUBSCRIPTION: usize = 10;
-/// No UPDATE that is encoded here is longer: header 4, action 2, VNI 6, destination 25, next hop 36.
+/// The length of the longest UPDATE frame, in bytes: header 4, action 2, VNI 6, destination 25, next hop 36.
 pub const MAX_UPDATE: usize = 73;
 
-/// The frame of a KEEPALIVE.
+/// Returns the frame of a KEEPALIVE.
 pub const fn keepalive() -> Bytes {
     Bytes::from_static(&[VERSION, 0, 0, MessageType::Keepalive as u8])
 }
 
 /// Appends the frame of a SUBSCRIBE or, if not `on`, an UNSUBSCRIBE.
-pub fn subscription(out: &mut BytesMut, on: bool, vni: Vni) {
+pub fn encode_subscription(out: &mut BytesMut, on: bool, vni: Vni) {
     let kind = if on { MessageType::Subscribe } else { MessageType::Unsubscribe };
     append(out, kind, |frame| frame.field(0x08, vni.0));
 }
 
 /// Appends the frame of an UPDATE.
-pub fn put_update(out: &mut BytesMut, update: &Update) {
+pub fn encode_update(out: &mut BytesMut, update: &Update) {
     let Route { vni, prefix, next_hop } = &update.route;
     append(out, MessageType::Update, |frame| {
         frame.field(0x08, update.action as u32);
@@ -53,13 +54,13 @@ pub fn put_update(out: &mut BytesMut, update: &Update) {
     });
 }
 
-/// Room for any frame that is encoded here and, so that octets are always written 16 at a time, some behind it. A power of
-/// two: no index has to be checked.
+/// The space for a frame while it is encoded: the longest frame, and 16 bytes more, because addresses are always written as 16
+/// bytes. A power of two, so that no index has to be checked.
 const ROOM: usize = 128;
 const _: () = assert!(MAX_UPDATE + 16 <= ROOM);
 
-/// Appends a frame with a payload of under 128 bytes. It is written where it is to be: byte by byte elsewhere and then copied
-/// it takes twice as long, as the processor has to wait for the bytes before it can load them as words.
+/// Appends a frame with a payload of under 128 bytes. The frame is written in place: written byte by byte elsewhere and then
+/// copied, it takes twice as long, because the processor waits for the bytes before it loads them as words.
 #[inline(always)]
 fn append(out: &mut BytesMut, kind: MessageType, payload: impl FnOnce(&mut Frame<'_>)) {
     let start = out.len();
@@ -74,7 +75,7 @@ fn append(out: &mut BytesMut, kind: MessageType, payload: impl FnOnce(&mut Frame
     out.truncate(end);
 }
 
-/// A frame that is being written.
+/// A frame that is being encoded.
 struct Frame<'a> {
     bytes: &'a mut [u8; ROOM],
     len: usize,
@@ -82,41 +83,41 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     #[inline(always)]
-    fn put(&mut self, byte: u8) {
+    fn push(&mut self, byte: u8) {
         self.bytes[self.len % ROOM] = byte;
         self.len += 1;
     }
 
-    /// A tag and a varint, unless it is zero.
+    /// Appends a tag and a varint, unless the value is zero.
     #[inline(always)]
     fn field(&mut self, tag: u8, mut value: u32) {
         if value == 0 {
             return;
         }
-        self.put(tag);
+        self.push(tag);
         while value >= 0x80 {
-            self.put(value as u8 | 0x80);
+            self.push(value as u8 | 0x80);
             value >>= 7;
         }
-        self.put(value as u8);
+        self.push(value as u8);
     }
 
-    /// A tag, a length and the first `len` of the octets.
+    /// Appends a tag, a length and the first `len` octets.
     #[inline(always)]
     fn octets(&mut self, tag: u8, octets: &[u8; 16], len: usize) {
-        self.put(tag);
-        self.put(len as u8);
+        self.push(tag);
+        self.push(len as u8);
         if let Some(place) = self.bytes[self.len % ROOM..].first_chunk_mut() {
             *place = *octets;
         }
         self.len += len;
     }
 
-    /// A tag, and a submessage behind its length.
+    /// Appends a tag, a submessage's length, and the submessage.
     #[inline(always)]
     fn nested(&mut self, tag: u8, message: impl FnOnce(&mut Self)) {
-        self.put(tag);
-        self.put(0);
+        self.push(tag);
+        self.push(0);
         let start = self.len;
         message(self);
         self.bytes[(start - 1) % ROOM] = (self.len - start) as u8;
@@ -137,10 +138,10 @@ mod tests {
         let next_hop = NextHop { addr, target_vni: Vni(u32::MAX), kind };
         let route = Route { vni: Vni(u32::MAX), prefix: Prefix::new(addr, 128).unwrap(), next_hop };
         let mut longest = BytesMut::new();
-        put_update(&mut longest, &Update { action: UpdateAction::Remove, route });
+        encode_update(&mut longest, &Update { action: UpdateAction::Remove, route });
         assert_eq!(longest.len(), MAX_UPDATE);
         longest.clear();
-        subscription(&mut longest, true, Vni(u32::MAX));
+        encode_subscription(&mut longest, true, Vni(u32::MAX));
         assert_eq!(longest.len(), MAX_SUBSCRIPTION);
     }
 }

@@ -1,11 +1,13 @@
-//! Frames from a stream of bytes that TCP cut anywhere. Pure: bytes in, frames out.
+//! Deframing: frames from a stream of bytes that TCP may split at any byte.
+//!
+//! Invariant: at most one incomplete frame is stored, and a frame that arrives whole is not copied.
 
 use alloc::vec::Vec;
 
 use super::{HEADER_LEN, MAX_PAYLOAD, VERSION};
 use crate::DecodeError;
 
-/// A frame's type number and payload.
+/// A frame without its header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {
     /// The message type's number.
@@ -14,19 +16,20 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-/// Cuts a stream of bytes into frames. Keeps at most one unfinished frame; whole ones are never copied.
+/// Splits a stream of bytes into frames.
 #[derive(Debug, Default)]
 pub struct Deframer {
+    /// The bytes of an incomplete frame: at most [`MAX_FRAME`](super::MAX_FRAME).
     partial: Vec<u8>,
-    // The frame in `partial` has been handed out: the next call starts over.
+    /// The frame in `partial` was complete and has been returned.
     spent: bool,
 }
 
 impl Deframer {
-    /// The next whole frame of `input`, which is moved on behind it. `None`: all of `input` is taken, and more is needed.
+    /// Returns the next frame, and moves `input` past it. `None`: all of `input` was taken, and more is needed.
     ///
     /// # Errors
-    /// As soon as a header is wrong, even if the rest of it is yet to come. The stream is lost then.
+    /// If a header is wrong, as soon as its first wrong byte arrives. No further frame can be found in the stream.
     #[inline]
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<Frame<'a>>, DecodeError> {
         if self.spent {
@@ -42,7 +45,7 @@ impl Deframer {
         self.next_in_parts(input)
     }
 
-    /// The same where it is not all there, or wrong.
+    /// Returns the next frame of a stream whose next bytes are not a complete valid frame.
     #[cold]
     fn next_in_parts(&mut self, input: &mut &[u8]) -> Result<Option<Frame<'_>>, DecodeError> {
         self.take(input, HEADER_LEN);
@@ -55,7 +58,7 @@ impl Deframer {
         Ok(Some(Frame { kind: self.partial[3], payload: &self.partial[HEADER_LEN..] }))
     }
 
-    /// Moves bytes from `input` until `partial` has `len` of them.
+    /// Moves bytes from `input` until `partial` has `len` bytes.
     fn take(&mut self, input: &mut &[u8], len: usize) {
         let missing = len.saturating_sub(self.partial.len()).min(input.len());
         let (head, rest) = input.split_at(missing);
@@ -64,7 +67,7 @@ impl Deframer {
     }
 }
 
-/// The frame at the head of `bytes`, if all of it is there and its header is right; and what follows.
+/// Returns the frame at the start of `bytes` and the bytes after it, if the frame is complete and its header valid.
 #[inline(always)]
 fn whole(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let [VERSION, high, low, kind, rest @ ..] = bytes else { return None };
@@ -73,7 +76,10 @@ fn whole(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     (len <= MAX_PAYLOAD).then_some((Frame { kind: *kind, payload }, rest))
 }
 
-/// The payload's length, once the whole header is there. Complains about the first byte that is wrong.
+/// Returns the payload's length, once the header is complete.
+///
+/// # Errors
+/// If a byte of the header is wrong, even if the header is not complete.
 fn payload_len(bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
     if let Some(&version) = bytes.first()
         && version != VERSION

@@ -1,5 +1,5 @@
-//! The typed messages, and the one place that decides what of a peer's bytes is a message, what is skipped, what is
-//! dropped, and what ends the session (protocol.md, 'input | what we do').
+//! The typed messages. Decoding decides, here and nowhere else, which frame is a message, is skipped, is dropped, or ends the
+//! session (protocol.md, 'input | what we do').
 
 use core::fmt;
 use core::net::IpAddr;
@@ -16,45 +16,45 @@ use crate::{DecodeError, Martian, MessageType, Vni};
 pub enum Message {
     /// Opens a session.
     Hello(Hello),
-    /// A sign of life.
+    /// Shows that the sender is alive.
     Keepalive,
-    /// Asks for the routes of a VNI.
+    /// Requests the routes of a VNI.
     Subscribe(Vni),
-    /// Ends that.
+    /// Ends a subscription.
     Unsubscribe(Vni),
     /// Adds or removes a route.
     Update(Update),
 }
 
-/// What a node says of itself when a session opens.
+/// The properties of a node, which it sends when a session opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hello {
-    /// The interval of KEEPALIVE that it proposes, in seconds; at least 1.
+    /// The proposed KEEPALIVE interval, in seconds, from 1.
     pub keepalive: u32,
-    /// Whether it listens.
+    /// Whether the node listens.
     pub is_server: bool,
-    /// Capability bit 0, `ordered`: it reassembles frames, works strictly in order, and answers a KEEPALIVE after the
-    /// sync of every SUBSCRIBE before it.
+    /// Capability bit 0, `ordered`: the node reassembles frames, processes messages strictly in order, and answers a KEEPALIVE
+    /// after the initial sync of every SUBSCRIBE before it.
     pub ordered: bool,
-    /// Capability bit 1, `warming`: its table may still be incomplete.
-    pub warming: bool,
-    /// From the dialling end: seconds for which its routes are to be retained when its process goes away. From the accepting
-    /// end: seconds for which it will retain them, as many as were asked for or fewer. 0: nothing is asked, or said.
+    /// Capability bit 1: the server is converging, so its table may be incomplete.
+    pub converging: bool,
+    /// From a client: the seconds for which the server should retain the client's routes when its process goes away. From a server:
+    /// the seconds for which it retains them, at most as many as the client requested. 0: nothing is requested or promised.
     pub restart_time: u32,
 }
 
-/// What a whole frame turned out to be.
+/// A decoded frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decoded {
     /// A message.
     Message(Message),
-    /// A frame of a type that this version doesn't know: to be skipped.
+    /// A frame of an unknown type, which is skipped.
     Unknown(u8),
-    /// An UPDATE that decodes but can't be: to be dropped, and never passed on.
+    /// An UPDATE whose protobuf is valid but whose route is not. It is dropped, and never advertised.
     Impossible(Impossible),
 }
 
-/// Why an UPDATE can't be.
+/// Why the route of an UPDATE is not valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Impossible {
@@ -62,15 +62,15 @@ pub enum Impossible {
     Action(i32),
     /// A destination of neither 4 nor 16 bytes.
     PrefixBytes(usize),
-    /// A prefix length that the destination doesn't allow.
+    /// A prefix length over 32 (IPv4) or 128 (IPv6).
     PrefixLength(u32),
     /// A next hop of neither 4 nor 16 bytes.
     AddressBytes(usize),
-    /// A type of next hop that this version doesn't know.
+    /// An unknown type of next hop.
     Kind(i32),
     /// A port over 65,535.
     Port(u32),
-    /// A next hop to which no packet can be sent, and why.
+    /// A next hop to which no packet can be sent, and the reason.
     Martian(IpAddr, Martian),
 }
 
@@ -89,10 +89,10 @@ impl fmt::Display for Impossible {
 }
 
 impl Message {
-    /// What `frame` is.
+    /// Decodes a frame.
     ///
     /// # Errors
-    /// If it is of a known type and not decodable. The session is to be ended.
+    /// If its type is known and its payload cannot be decoded. The session is to be closed.
     #[inline]
     pub fn decode(frame: Frame<'_>) -> Result<Decoded, DecodeError> {
         let subscription = |kind| {
@@ -108,7 +108,7 @@ impl Message {
         }))
     }
 
-    /// The type of this message.
+    /// Returns the message's type.
     pub const fn kind(&self) -> MessageType {
         match self {
             Self::Hello(_) => MessageType::Hello,
@@ -121,7 +121,7 @@ impl Message {
 }
 
 const ORDERED: u32 = 1 << 0;
-const WARMING: u32 = 1 << 1;
+const CONVERGING: u32 = 1 << 1;
 
 impl Hello {
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
@@ -133,18 +133,18 @@ impl Hello {
             keepalive: hello.keepalive_interval,
             is_server: hello.is_server,
             ordered: hello.capabilities & ORDERED != 0,
-            warming: hello.capabilities & WARMING != 0,
+            converging: hello.capabilities & CONVERGING != 0,
             restart_time: hello.restart_time,
         })
     }
 
-    /// The frame.
+    /// Returns the frame of a HELLO.
     pub fn encode(&self) -> Bytes {
         let flag = |on, bit| if on { bit } else { 0 };
         let hello = proto::Hello {
             keepalive_interval: self.keepalive,
             is_server: self.is_server,
-            capabilities: flag(self.ordered, ORDERED) | flag(self.warming, WARMING),
+            capabilities: flag(self.ordered, ORDERED) | flag(self.converging, CONVERGING),
             restart_time: self.restart_time,
         };
         // At most 22 bytes: four fields of at most 5 bytes and their tags.

@@ -1,9 +1,9 @@
-//! The wire: frames, protobuf, typed messages. The only place that knows bytes, and every leniency towards them.
+//! The wire format: frames, protobuf, typed messages. No other module knows bytes, or which deviations are tolerated.
 //!
 //! An application needs none of it. It is public for tools that read or make the bytes of a connection: `metalbond replay`, test peers,
 //! benchmarks and fuzzers.
 //!
-//! Format: protocol.md, 'Frames'. A frame is `version 1 | payload length, big endian u16 | type | payload`.
+//! Format: protocol.md, 'Frames'. A frame is `version 1 | payload length, big endian u16 | type | payload`. Pure: no I/O.
 
 mod encode;
 mod frame;
@@ -11,16 +11,16 @@ mod message;
 mod proto;
 mod update;
 
-pub use encode::{MAX_SUBSCRIPTION, MAX_UPDATE, keepalive, put_update, subscription};
+pub use encode::{MAX_SUBSCRIPTION, MAX_UPDATE, encode_subscription, encode_update, keepalive};
 pub use frame::{Deframer, Frame};
 pub use message::{Decoded, Hello, Impossible, Message};
 pub use update::{Update, UpdateAction};
 
 /// The protocol version of every frame.
 pub(crate) const VERSION: u8 = 1;
-/// Bytes of a frame before its payload.
+/// The length of a frame's header, in bytes.
 pub(crate) const HEADER_LEN: usize = 4;
-/// The longest payload of a frame.
+/// The length of the longest payload, in bytes.
 pub const MAX_PAYLOAD: usize = 1188;
-/// The longest frame.
+/// The length of the longest frame, in bytes.
 pub const MAX_FRAME: usize = HEADER_LEN + MAX_PAYLOAD;

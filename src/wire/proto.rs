@@ -1,4 +1,4 @@
-//! The protobuf messages, as prost defines and checks them. Enums are plain numbers here: `message` judges them.
+//! The protobuf messages for prost. Enums are plain numbers: the modules that use them decide which numbers are valid.
 
 use alloc::vec::Vec;
 

@@ -1,5 +1,7 @@
-//! UPDATE, the message that comes by the million: judged in one place, decoded by hand where it looks as every known
-//! implementation writes it, and by prost where it doesn't.
+//! UPDATE, by far the most frequent message. The usual form, which every known implementation writes, is decoded by hand; any
+//! other form by prost.
+//!
+//! Invariant: both decoders agree on every payload that the first one accepts.
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -12,16 +14,16 @@ use crate::{DecodeError, MessageType, NextHop, NextHopKind, Prefix, Route, Vni};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum UpdateAction {
-    /// The route exists.
+    /// The sender announces or advertises the route.
     Add = 0,
-    /// It does not any more.
+    /// The sender withdraws the route.
     Remove = 1,
 }
 
-/// A route, added or removed.
+/// A route that is added or removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Update {
-    /// Which of the two.
+    /// Whether the route is added or removed.
     pub action: UpdateAction,
     /// The route.
     pub route: Route,
@@ -35,9 +37,8 @@ pub(super) fn decode(payload: &[u8]) -> Result<Decoded, DecodeError> {
     }
 }
 
-/// The UPDATE, if it can be and is written as every known implementation writes it: the fields in order and none twice, lengths
-/// that fit exactly, ports for NAT only. Without allocation, and in a sixth of prost's time. `None`: anything else, for prost
-/// to read and `possible` to judge.
+/// Decodes a valid UPDATE in the usual form: fields in order and none twice, exact lengths, ports for NAT only. Allocates nothing,
+/// and takes a sixth of prost's time. Returns `None` for any other payload.
 #[inline(always)]
 fn canonical(payload: &[u8]) -> Option<Update> {
     let (action, mut rest) = match payload {
@@ -58,7 +59,7 @@ fn canonical(payload: &[u8]) -> Option<Update> {
     Some(Update { action, route: Route { vni, prefix, next_hop } })
 }
 
-/// The destination, unless it is a default route, and what follows.
+/// Returns the destination and the bytes after it. `None` also for a default route.
 #[inline(always)]
 fn destination(bytes: &[u8]) -> Option<(Prefix, &[u8])> {
     if let Some(([0x1a, 8, 0x12, 4, v4 @ .., 0x18, len @ ..0x80], rest)) = bytes.split_first_chunk::<10>() {
@@ -73,7 +74,7 @@ fn destination(bytes: &[u8]) -> Option<(Prefix, &[u8])> {
     None
 }
 
-/// The next hop's address, and its other fields. They are never so long that their length takes two bytes.
+/// Returns the next hop's address and its other fields, which end the payload. The next hop's length is always one byte.
 #[inline(always)]
 fn address(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     if let Some(([0x22, len, 0x0a, 16, v6 @ ..], rest)) = bytes.split_first_chunk::<20>() {
@@ -85,7 +86,7 @@ fn address(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     None
 }
 
-/// What a next hop is for, from its last fields.
+/// Returns the kind of a next hop from its last fields.
 fn kind(fields: &[u8]) -> Option<NextHopKind> {
     match fields {
         [] => Some(NextHopKind::Standard),
@@ -100,7 +101,7 @@ fn kind(fields: &[u8]) -> Option<NextHopKind> {
     }
 }
 
-/// The varint behind `tag`, or 0 if the next field is another. `None` if it doesn't fit 28 bits.
+/// Returns the varint after `tag`, or 0 if the next field has another tag. `None`: the varint has more than 28 bits.
 #[inline(always)]
 fn optional(bytes: &mut &[u8], tag: u8) -> Option<u32> {
     let [first, rest @ ..] = *bytes else { return Some(0) };
@@ -120,21 +121,21 @@ fn optional(bytes: &mut &[u8], tag: u8) -> Option<u32> {
     None
 }
 
-/// An UPDATE that is not written as every known implementation does, or can't be.
+/// Decodes an UPDATE in any form.
 #[cold]
 fn with_prost(payload: &[u8]) -> Result<Decoded, DecodeError> {
     let update = proto::Update::decode(payload).map_err(|_| DecodeError::Protobuf(MessageType::Update))?;
     let destination = update.destination.as_ref().ok_or(DecodeError::NoDestination)?;
     let next_hop = update.next_hop.as_ref().ok_or(DecodeError::NoNextHop)?;
-    Ok(match possible(&update, destination, next_hop) {
+    Ok(match validate(&update, destination, next_hop) {
         Ok(update) => Decoded::Message(Message::Update(update)),
         Err(why) => Decoded::Impossible(why),
     })
 }
 
-/// The rules of protocol.md: the byte length decides the family, ports count for NAT only, and a next hop is an address to which
-/// packets can be sent.
-fn possible(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, Impossible> {
+/// Checks an UPDATE by the rules of protocol.md: the number of bytes decides the address family, ports count for NAT only, and a
+/// next hop is an address to which packets can be sent.
+fn validate(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, Impossible> {
     let action = match update.action {
         0 => UpdateAction::Add,
         1 => UpdateAction::Remove,
@@ -166,7 +167,7 @@ fn of_any_family(bytes: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::put_update;
+    use super::super::encode_update;
     use super::*;
     use alloc::vec;
     use alloc::vec::Vec;
@@ -238,7 +239,7 @@ mod tests {
         fn what_is_encoded_is_what_prost_encodes_and_decodes_to_the_same(update in update()) {
             if let Decoded::Message(Message::Update(ours)) = decode(&update.encode_to_vec()).unwrap() {
                 let mut frame = BytesMut::new();
-                put_update(&mut frame, &ours);
+                encode_update(&mut frame, &ours);
                 prop_assert_eq!(usize::from(frame[2]), frame.len() - 4);
                 let mut normal = update;
                 let dest = normal.destination.as_mut().unwrap();

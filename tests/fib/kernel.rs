@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use metalbond::Prefix;
-use metalbond::fib::{Found, FoundObject, Leg, Legs, Notice, Op, OpError, OpErrorKind, Via};
+use metalbond::fib::{Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, RouteTarget};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Object {
-    Leg(Ipv6Addr),
+    Nexthop(Ipv6Addr),
     Group(Vec<(u32, u8)>),
     Foreign,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Route {
-    Ours(Via),
+    Ours(RouteTarget),
     Foreign,
 }
 
@@ -47,10 +47,10 @@ impl Kernel {
                 return error(OpErrorKind::Exists);
             }
             Op::AddObject { id, addr } => {
-                self.objects.insert(*id, Object::Leg(*addr));
+                self.objects.insert(*id, Object::Nexthop(*addr));
             }
             Op::AddGroup { id, members } => {
-                if members.iter().any(|(id, _)| !matches!(self.objects.get(id), Some(Object::Leg(_)))) {
+                if members.iter().any(|(id, _)| !matches!(self.objects.get(id), Some(Object::Nexthop(_)))) {
                     return error(OpErrorKind::Refused);
                 }
                 self.objects.insert(*id, Object::Group(members.to_vec()));
@@ -63,18 +63,18 @@ impl Kernel {
                 assert!(self.users(*id).is_empty(), "{op}, but {:?} use it", self.users(*id));
                 self.objects.remove(id);
             }
-            Op::AddRoute { table, prefix, via } => {
+            Op::AddRoute { table, prefix, target } => {
                 assert_eq!(*prefix, prefix.network());
                 if self.routes.contains_key(&(*table, *prefix)) {
                     return error(OpErrorKind::Exists);
                 }
-                self.put((*table, *prefix), via)?;
+                self.put((*table, *prefix), target)?;
             }
-            Op::ReplaceRoute { table, prefix, via } => {
+            Op::ReplaceRoute { table, prefix, target } => {
                 let there = self.routes.get(&(*table, *prefix));
                 assert_ne!(there, Some(&Route::Foreign), "{op}, but it is of another protocol");
-                assert!(there != Some(&Route::Ours(via.clone())), "{op}, but it is the same");
-                self.put((*table, *prefix), via)?;
+                assert!(there != Some(&Route::Ours(target.clone())), "{op}, but it is the same");
+                self.put((*table, *prefix), target)?;
             }
             Op::RemoveRoute { table, prefix } => {
                 let key = (*table, *prefix);
@@ -89,18 +89,18 @@ impl Kernel {
         Ok(())
     }
 
-    fn put(&mut self, key: Key, via: &Via) -> Result<(), OpError> {
-        let kind = match via {
-            Via::Object(id) if !self.objects.contains_key(id) => OpErrorKind::Refused,
-            Via::Legs(_) if !self.is_up => OpErrorKind::NoDevice,
-            Via::Legs(legs) => {
-                assert!(legs.len() == 1 || !key.1.is_ipv6(), "no multipath for IPv6 without objects");
-                self.routes.insert(key, Route::Ours(via.clone()));
+    fn put(&mut self, key: Key, target: &RouteTarget) -> Result<(), OpError> {
+        let kind = match target {
+            RouteTarget::Object(id) if !self.objects.contains_key(id) => OpErrorKind::Refused,
+            RouteTarget::Nexthops(_) if !self.is_up => OpErrorKind::NoDevice,
+            RouteTarget::Nexthops(nexthops) => {
+                assert!(nexthops.len() == 1 || !key.1.is_ipv6(), "no multipath for IPv6 without objects");
+                self.routes.insert(key, Route::Ours(target.clone()));
                 return Ok(());
             }
-            Via::Object(id) => {
+            RouteTarget::Object(id) => {
                 assert_ne!(self.objects[id], Object::Foreign, "a route to somebody else's object");
-                self.routes.insert(key, Route::Ours(via.clone()));
+                self.routes.insert(key, Route::Ours(target.clone()));
                 return Ok(());
             }
         };
@@ -109,7 +109,7 @@ impl Kernel {
 
     /// Routes and groups with an object.
     fn users(&self, id: u32) -> Vec<String> {
-        let routes = self.routes.iter().filter(|(_, route)| **route == Route::Ours(Via::Object(id)));
+        let routes = self.routes.iter().filter(|(_, route)| **route == Route::Ours(RouteTarget::Object(id)));
         let groups = self.objects.iter().filter(
             |(_, object)| matches!(object, Object::Group(members) if members.iter().any(|(member, _)| *member == id)),
         );
@@ -119,7 +119,7 @@ impl Kernel {
     /// An object goes, by another hand, and everything with it that needs it.
     pub(super) fn drop_object(&mut self, id: u32) {
         self.objects.remove(&id);
-        self.routes.retain(|_, route| *route != Route::Ours(Via::Object(id)));
+        self.routes.retain(|_, route| *route != Route::Ours(RouteTarget::Object(id)));
         let mut empty = BTreeSet::new();
         for (group, object) in &mut self.objects {
             if let Object::Group(members) = object {
@@ -136,9 +136,9 @@ impl Kernel {
         self.is_up = is_up;
         self.notices.push(if is_up { Notice::DeviceUp } else { Notice::DeviceDown });
         if !is_up {
-            let legs = self.objects.iter().filter(|(_, object)| matches!(object, Object::Leg(_)));
-            let legs: Vec<u32> = legs.map(|(id, _)| *id).collect();
-            legs.into_iter().for_each(|id| self.drop_object(id));
+            let nexthops = self.objects.iter().filter(|(_, object)| matches!(object, Object::Nexthop(_)));
+            let nexthops: Vec<u32> = nexthops.map(|(id, _)| *id).collect();
+            nexthops.into_iter().for_each(|id| self.drop_object(id));
             self.routes.retain(|_, route| !matches!(route, Route::Ours(_)));
         }
     }
@@ -146,35 +146,35 @@ impl Kernel {
     pub(super) fn found(&self) -> Vec<Found> {
         let objects = self.objects.iter().map(|(&id, object)| {
             let what = match object {
-                Object::Leg(addr) => FoundObject::Leg(*addr),
-                Object::Group(members) => FoundObject::Group(members.iter().copied().collect()),
+                Object::Nexthop(addr) => FoundObject::Nexthop(*addr),
+                Object::Group(members) => FoundObject::Group(members.to_vec()),
                 Object::Foreign => FoundObject::Foreign,
             };
             Found::Object { id, what }
         });
         let routes = self.routes.iter().filter_map(|(&(table, prefix), route)| match route {
-            Route::Ours(via) => Some(Found::Route { table, prefix, via: Some(via.clone()) }),
+            Route::Ours(target) => Some(Found::Route { table, prefix, target: Some(target.clone()) }),
             Route::Foreign => None,
         });
         objects.chain(routes).collect()
     }
 
     /// Where a route of ours leads in the end.
-    pub(super) fn legs(&self, key: &Key) -> Option<Legs> {
-        let leg = |id: &u32, weight| match self.objects.get(id) {
-            Some(Object::Leg(addr)) => Leg { addr: *addr, weight },
+    pub(super) fn nexthops(&self, key: &Key) -> Option<Nexthops> {
+        let nexthop = |id: &u32, weight| match self.objects.get(id) {
+            Some(Object::Nexthop(addr)) => Nexthop { addr: *addr, weight },
             other => panic!("{id} is {other:?}"),
         };
         match self.routes.get(key)? {
             Route::Foreign => None,
-            Route::Ours(Via::Legs(legs)) => Some(legs.clone()),
-            Route::Ours(Via::Object(id)) => Some(match &self.objects[id] {
+            Route::Ours(RouteTarget::Nexthops(nexthops)) => Some(nexthops.clone()),
+            Route::Ours(RouteTarget::Object(id)) => Some(match &self.objects[id] {
                 Object::Group(members) => {
-                    let mut legs: Legs = members.iter().map(|(id, weight)| leg(id, *weight)).collect();
-                    legs.sort();
-                    legs
+                    let mut nexthops: Vec<Nexthop> = members.iter().map(|(id, weight)| nexthop(id, *weight)).collect();
+                    nexthops.sort();
+                    nexthops.into_iter().collect()
                 }
-                _ => std::iter::once(leg(id, 1)).collect(),
+                _ => std::iter::once(nexthop(id, 1)).collect(),
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use metalbond::{Grant, PeerPattern, Policy, PrefixSet, Route, Rule, Vni, VniSet};
+use metalbond::{AnnounceRule, PeerPattern, Policy, PrefixSet, Route, Rule, Vni, VniSet};
 
 /// How many there are; the first is none.
 pub(crate) const COUNT: u8 = 7;
@@ -11,8 +11,12 @@ const EVEN_HOSTS: [&str; 4] = ["from:2001:db8::", "from:2001:db8::2", "from:2001
 
 /// The nth of them.
 pub(crate) fn policy(n: u8) -> Option<Policy> {
-    let all = || Grant { next_hops: "any".parse().unwrap(), target_vnis: Some(VniSet::ALL), ..Grant::own(VniSet::ALL) };
-    let rule = |name: &str, who: &[&str], subscribe: &str, announce: &[Grant]| Rule {
+    let all = || AnnounceRule {
+        next_hops: "any".parse().unwrap(),
+        target_vnis: Some(VniSet::ALL),
+        ..AnnounceRule::own(VniSet::ALL)
+    };
+    let rule = |name: &str, who: &[&str], subscribe: &str, announce: &[AnnounceRule]| Rule {
         subscribe: subscribe.parse().unwrap(),
         announce: announce.to_vec(),
         ..Rule::new(name, who.iter().map(|text| text.parse::<PeerPattern>().unwrap()))
@@ -23,19 +27,26 @@ pub(crate) fn policy(n: u8) -> Option<Policy> {
         1 => vec![],
         2 => vec![rule("evens", &EVEN_HOSTS, "all", &[all()]), rule("readers", &["any"], "all", &[])],
         3 => {
-            let grant =
-                Grant { vnis: "23".parse().unwrap(), types: "STD, NAT".parse().unwrap(), target_vnis: None, ..all() };
+            let grant = AnnounceRule {
+                vnis: "23".parse().unwrap(),
+                types: "STD, NAT".parse().unwrap(),
+                target_vnis: None,
+                ..all()
+            };
             vec![rule("narrow", &["any"], "0, 23", &[grant])]
         }
         4 => {
-            let own = Grant { target_vnis: Some(VniSet::ALL), ..Grant::own(VniSet::ALL) };
+            let own = AnnounceRule { target_vnis: Some(VniSet::ALL), ..AnnounceRule::own(VniSet::ALL) };
             vec![rule("own", &["any"], "all", &[own])]
         }
         5 => vec![rule("only evens", &EVEN_HOSTS, "all", &[all()])],
         _ => {
-            let tens = Grant { prefixes: prefixes("10.0.0.0/8"), ..all() };
-            let sixes =
-                Grant { prefixes: prefixes("2001:db8::/32"), next_hops: "2001:db8::/32".parse().unwrap(), ..all() };
+            let tens = AnnounceRule { prefixes: prefixes("10.0.0.0/8"), ..all() };
+            let sixes = AnnounceRule {
+                prefixes: prefixes("2001:db8::/32"),
+                next_hops: "2001:db8::/32".parse().unwrap(),
+                ..all()
+            };
             vec![rule("prefixes", &["any"], "0, 16777223", &[tens, sixes])]
         }
     };

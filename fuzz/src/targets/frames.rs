@@ -3,8 +3,8 @@
 
 use bytes::BytesMut;
 use metalbond::wire::{
-    Decoded, Deframer, Frame, Impossible, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message, keepalive,
-    put_update, subscription,
+    Decoded, Deframer, Frame, Impossible, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message,
+    encode_subscription, encode_update, keepalive,
 };
 use metalbond::{DecodeError, MessageType, NextHop, Prefix, Route, Vni};
 
@@ -122,15 +122,15 @@ fn encode(message: Message) {
             4
         }
         Message::Subscribe(vni) => {
-            subscription(&mut out, true, *vni);
+            encode_subscription(&mut out, true, *vni);
             MAX_SUBSCRIPTION
         }
         Message::Unsubscribe(vni) => {
-            subscription(&mut out, false, *vni);
+            encode_subscription(&mut out, false, *vni);
             MAX_SUBSCRIPTION
         }
         Message::Update(update) => {
-            put_update(&mut out, update);
+            encode_update(&mut out, update);
             MAX_UPDATE
         }
     };
@@ -146,7 +146,7 @@ fn encode(message: Message) {
     let same = match (msgs[0], message) {
         (Msg::Hello(a), Message::Hello(b)) => {
             (a.keepalive, a.is_server, a.ordered(), a.warming(), a.restart_time)
-                == (b.keepalive, b.is_server, b.ordered, b.warming, b.restart_time)
+                == (b.keepalive, b.is_server, b.ordered, b.converging, b.restart_time)
         }
         (Msg::Keepalive, Message::Keepalive) => true,
         (Msg::Subscribe(a), Message::Subscribe(b)) | (Msg::Unsubscribe(a), Message::Unsubscribe(b)) => a == b,

@@ -140,7 +140,7 @@ fn message(deframer: &mut Deframer, bytes: &mut &[u8]) -> Result<Option<String>,
 
 fn hello_text(hello: &Hello) -> String {
     let mut text = format!("HELLO keepalive {}", hello.keepalive);
-    for (is_set, word) in [(hello.is_server, " server"), (hello.ordered, " ordered"), (hello.warming, " warming")] {
+    for (is_set, word) in [(hello.is_server, " server"), (hello.ordered, " ordered"), (hello.converging, " warming")] {
         text += if is_set { word } else { "" };
     }
     if hello.restart_time > 0 {

@@ -99,8 +99,8 @@ pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
 pub use metalbond::{
-    Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Closed, CommandError, Config, ConfigError, ConnId,
-    Counters, Denied, Destination, Entry, Grant, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts,
+    AnnounceRule, Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Closed, CommandError, Config, ConfigError,
+    ConnId, Counters, Denied, Destination, Entry, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts,
     Moved, NextHop, NextHopKind, NextHopSet, Node, Pacing, ParseRouteError, PeerId, PeerInfo, PeerLimit, PeerName,
     PeerPattern, Permit, Policy, Prefix, PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo,
     Vni, VniSet,

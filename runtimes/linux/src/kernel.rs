@@ -139,7 +139,7 @@ impl Kernel {
                     if let (route::RTM_NEWROUTE, Some(route)) = (message.kind, Route::parse(message.body))
                         && (route.table, route.protocol, route.is_in_our_place) == (table, protocol, true)
                     {
-                        found(Found::Route { table, prefix: route.prefix, via: route.via(device) });
+                        found(Found::Route { table, prefix: route.prefix, target: route.target(device) });
                     }
                 })?;
             }

@@ -99,20 +99,20 @@ pub(crate) fn parse(body: &[u8], device: Option<u32>, protocol: u8) -> Option<(u
     let what = if body[2] != protocol {
         FoundObject::Foreign
     } else if is_strange {
-        FoundObject::Strange
+        FoundObject::Unknown
     } else if let Some(members) = members {
         FoundObject::Group(members)
     } else {
         match encap.addr() {
-            Some(addr) if body[0] == AF_INET6 && oif.is_some() && oif == device => FoundObject::Leg(addr),
-            _ => FoundObject::Strange,
+            Some(addr) if body[0] == AF_INET6 && oif.is_some() && oif == device => FoundObject::Nexthop(addr),
+            _ => FoundObject::Unknown,
         }
     };
     Some((id?, what))
 }
 
 /// None if a weight is over 255.
-fn parse_members(value: &[u8]) -> Option<SmallVec<[(u32, u8); 4]>> {
+fn parse_members(value: &[u8]) -> Option<Vec<(u32, u8)>> {
     let (entries, []) = value.as_chunks::<8>() else { return None };
     entries.iter().map(|entry| Some((u32_at(entry, 0)?, entry[4].checked_add(1).filter(|_| entry[5] == 0)?))).collect()
 }
@@ -120,7 +120,6 @@ fn parse_members(value: &[u8]) -> Option<SmallVec<[(u32, u8); 4]>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use smallvec::smallvec;
 
     use super::*;
     use crate::message::Messages;
@@ -182,15 +181,15 @@ mod tests {
     fn an_object_is_ours_by_protocol_and_device() {
         let mut out = Vec::new();
         put_object(&mut out, 7, 1, ADDR, 3, 254);
-        assert_eq!(read(&out, Some(3), 254), Some((1, FoundObject::Leg(ADDR))));
-        assert_eq!(read(&out, Some(4), 254), Some((1, FoundObject::Strange)));
-        assert_eq!(read(&out, None, 254), Some((1, FoundObject::Strange)));
+        assert_eq!(read(&out, Some(3), 254), Some((1, FoundObject::Nexthop(ADDR))));
+        assert_eq!(read(&out, Some(4), 254), Some((1, FoundObject::Unknown)));
+        assert_eq!(read(&out, None, 254), Some((1, FoundObject::Unknown)));
         assert_eq!(read(&out, Some(3), 4), Some((1, FoundObject::Foreign)));
     }
 
     #[test]
     fn a_group_is_read_as_it_was_sent() {
-        let members = smallvec![(1, 1), (2, 99), (3, 255)];
+        let members = vec![(1, 1), (2, 99), (3, 255)];
         let mut out = Vec::new();
         put_group(&mut out, 7, 9, &members, 254);
         assert_eq!(read(&out, None, 254), Some((9, FoundObject::Group(members))));
@@ -205,7 +204,7 @@ mod tests {
             put(&mut body, kind, value);
             parse(&body, Some(3), 254)
         };
-        let strange = Some((1, FoundObject::Strange));
+        let strange = Some((1, FoundObject::Unknown));
         assert_eq!(object(NHA_GROUP, &[1, 0, 0, 0, 255, 0, 0, 0]), strange);
         assert_eq!(object(NHA_GROUP, &[1, 0, 0, 0, 0, 1, 0, 0]), strange);
         assert_eq!(object(NHA_GROUP, &[1, 0, 0, 0, 0, 1]), strange);

@@ -1,29 +1,29 @@
 //! From an operation to a message, and from an error number to what it means.
 
-use metalbond::fib::{Op, OpError, OpErrorKind, Via};
+use metalbond::fib::{Op, OpError, OpErrorKind, RouteTarget};
 use rustix::io::Errno;
 
 use crate::message::{CREATE, EXCLUSIVE, REPLACE};
 use crate::nexthop;
 use crate::route::{self, NewRoute};
 
-/// Legs of a route, members of a group at most: an attribute has no more than 64 KiB, and in a dump the kernel has 32 KiB
-/// for a route, of which each leg, also by way of a group, takes about 104 bytes.
+/// Nexthops of a route, members of a group at most: an attribute has no more than 64 KiB, and in a dump the kernel has 32 KiB
+/// for a route, of which each nexthop, also by way of a group, takes about 104 bytes.
 const PARTS_MAX: usize = 256;
 
 /// Appends the message for an operation that [`check`] passed.
 pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, device: Option<u32>) {
     // An operation that needs a device is not sent without one.
     let device = device.unwrap_or(0);
-    let put_route = |out: &mut Vec<u8>, flags, &table, &prefix, via| {
-        route::put_route(out, flags, sequence, &NewRoute { table, prefix, protocol, via, device });
+    let put_route = |out: &mut Vec<u8>, flags, &table, &prefix, target| {
+        route::put_route(out, flags, sequence, &NewRoute { table, prefix, protocol, target, device });
     };
     match op {
         Op::AddObject { id, addr } => nexthop::put_object(out, sequence, *id, *addr, device, protocol),
         Op::AddGroup { id, members } => nexthop::put_group(out, sequence, *id, members, protocol),
         Op::RemoveObject { id } => nexthop::put_remove(out, sequence, *id),
-        Op::AddRoute { table, prefix, via } => put_route(out, CREATE | EXCLUSIVE, table, prefix, via),
-        Op::ReplaceRoute { table, prefix, via } => put_route(out, CREATE | REPLACE, table, prefix, via),
+        Op::AddRoute { table, prefix, target } => put_route(out, CREATE | EXCLUSIVE, table, prefix, target),
+        Op::ReplaceRoute { table, prefix, target } => put_route(out, CREATE | REPLACE, table, prefix, target),
         Op::RemoveRoute { table, prefix } => route::put_remove(out, sequence, *table, *prefix, protocol),
     }
 }
@@ -31,12 +31,13 @@ pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, devic
 /// Whether an operation can be sent.
 ///
 /// # Errors
-/// If it needs the device and that is away; if it has no legs or members, or too many.
+/// If it needs the device and that is away; if it has no nexthops or members, or too many.
 pub(crate) fn check(op: &Op, device: Option<u32>) -> Result<(), OpError> {
     let (parts, needs_device) = match op {
         Op::AddObject { .. } => (1, true),
         Op::AddGroup { members, .. } => (members.len(), false),
-        Op::AddRoute { via: Via::Legs(legs), .. } | Op::ReplaceRoute { via: Via::Legs(legs), .. } => (legs.len(), true),
+        Op::AddRoute { target: RouteTarget::Nexthops(nexthops), .. }
+        | Op::ReplaceRoute { target: RouteTarget::Nexthops(nexthops), .. } => (nexthops.len(), true),
         _ => (1, false),
     };
     if !(1..=PARTS_MAX).contains(&parts) {
@@ -68,7 +69,7 @@ pub(crate) fn error(op: &Op, errno: i32, text: Option<String>) -> OpError {
 
 fn refers_to_object(op: &Op) -> bool {
     match op {
-        Op::AddRoute { via, .. } | Op::ReplaceRoute { via, .. } => matches!(via, Via::Object(_)),
+        Op::AddRoute { target, .. } | Op::ReplaceRoute { target, .. } => matches!(target, RouteTarget::Object(_)),
         Op::AddGroup { .. } => true,
         _ => false,
     }
@@ -86,7 +87,7 @@ fn says_device_away(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use smallvec::SmallVec;
+    use metalbond::fib::Nexthops;
 
     use super::*;
 
@@ -94,27 +95,29 @@ mod tests {
         "10.0.0.0/24".parse().unwrap()
     }
 
-    fn route(via: Via) -> Op {
-        Op::AddRoute { table: 7, prefix: prefix(), via }
+    fn route(target: RouteTarget) -> Op {
+        Op::AddRoute { table: 7, prefix: prefix(), target }
     }
 
     #[test]
     fn what_the_kernel_could_not_take_is_not_sent() {
-        let none = route(Via::Legs(SmallVec::new()));
+        let none = route(RouteTarget::Nexthops(Nexthops::default()));
         assert_eq!(check(&none, Some(3)).unwrap_err().kind, OpErrorKind::Refused);
         let many = Op::AddGroup { id: 1, members: (1..=257).map(|id| (id, 1)).collect() };
         assert_eq!(check(&many, Some(3)).unwrap_err().kind, OpErrorKind::Refused);
         let addr = "fd00::1".parse().unwrap();
         assert_eq!(check(&Op::AddObject { id: 1, addr }, None).unwrap_err().kind, OpErrorKind::NoDevice);
-        assert_eq!(check(&route(Via::Object(1)), None), Ok(()));
+        assert_eq!(check(&route(RouteTarget::Object(1)), None), Ok(()));
         assert_eq!(check(&Op::RemoveRoute { table: 7, prefix: prefix() }, None), Ok(()));
     }
 
     #[test]
     fn the_most_members_and_legs_fit_into_a_message() {
         let members = (1..=256).map(|id| (id, 1)).collect();
-        let leg = metalbond::fib::Leg { addr: "fd00::1".parse().unwrap(), weight: 1 };
-        for op in [Op::AddGroup { id: 1, members }, route(Via::Legs(std::iter::repeat_n(leg, 256).collect()))] {
+        let nexthop = metalbond::fib::Nexthop { addr: "fd00::1".parse().unwrap(), weight: 1 };
+        for op in
+            [Op::AddGroup { id: 1, members }, route(RouteTarget::Nexthops(std::iter::repeat_n(nexthop, 256).collect()))]
+        {
             assert_eq!(check(&op, Some(3)), Ok(()));
             put(&mut Vec::new(), 1, &op, 254, Some(3));
         }
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn an_error_number_means_what_the_operation_makes_of_it() {
         let kind = |op: &Op, errno: Errno, text: &str| error(op, errno.raw_os_error(), Some(text.into())).kind;
-        let to_object = route(Via::Object(1));
+        let to_object = route(RouteTarget::Object(1));
         assert_eq!(kind(&to_object, Errno::INVAL, "Nexthop id does not exist"), OpErrorKind::Missing);
         assert_eq!(kind(&to_object, Errno::INVAL, "Invalid prefix"), OpErrorKind::Refused);
         assert_eq!(kind(&to_object, Errno::EXIST, ""), OpErrorKind::Exists);

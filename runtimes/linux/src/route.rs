@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use metalbond::Prefix;
-use metalbond::fib::{Leg, Legs, Via};
+use metalbond::fib::{Nexthop, Nexthops, RouteTarget};
 
 use crate::attribute::{Attributes, array_at, nest, padded, put, set_u16_len, u16_at, u32_at};
 use crate::encap::{Encap, put_encap};
@@ -46,18 +46,20 @@ const fn metric(family: u8) -> u32 {
     if family == AF_INET6 { 1024 } else { 0 }
 }
 
-/// Appends the creation, or by other flags the replacement, of a route. Several legs of its own: IPv4 only.
+/// Appends the creation, or by other flags the replacement, of a route. Several nexthops of its own: IPv4 only.
 pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &NewRoute<'_>) {
     message::put(out, RTM_NEWROUTE, flags, sequence, |out| {
         put_destination(out, route.table, route.prefix, route.protocol, 0, RTN_UNICAST);
-        match route.via {
-            Via::Object(id) => put(out, RTA_NH_ID, &id.to_ne_bytes()),
-            Via::Legs(legs) => match legs.as_slice() {
-                [leg] => {
+        match route.target {
+            RouteTarget::Object(id) => put(out, RTA_NH_ID, &id.to_ne_bytes()),
+            RouteTarget::Nexthops(nexthops) => match nexthops.as_slice() {
+                [nexthop] => {
                     put(out, RTA_OIF, &route.device.to_ne_bytes());
-                    put_encap(out, RTA_ENCAP_TYPE, RTA_ENCAP, leg.addr);
+                    put_encap(out, RTA_ENCAP_TYPE, RTA_ENCAP, nexthop.addr);
                 }
-                legs => nest(out, RTA_MULTIPATH, |out| legs.iter().for_each(|leg| put_leg(out, leg, route.device))),
+                nexthops => nest(out, RTA_MULTIPATH, |out| {
+                    nexthops.iter().for_each(|nexthop| put_nexthop(out, nexthop, route.device))
+                }),
             },
         }
     });
@@ -68,8 +70,8 @@ pub(crate) struct NewRoute<'a> {
     pub(crate) table: u32,
     pub(crate) prefix: Prefix,
     pub(crate) protocol: u8,
-    pub(crate) via: &'a Via,
-    /// The device of legs of its own.
+    pub(crate) target: &'a RouteTarget,
+    /// The device of nexthops of its own.
     pub(crate) device: u32,
 }
 
@@ -103,11 +105,11 @@ fn put_destination(out: &mut Vec<u8>, table: u32, prefix: Prefix, protocol: u8, 
     }
 }
 
-fn put_leg(out: &mut Vec<u8>, leg: &Leg, device: u32) {
+fn put_nexthop(out: &mut Vec<u8>, nexthop: &Nexthop, device: u32) {
     let start = out.len();
-    out.extend_from_slice(&[0, 0, 0, leg.weight.saturating_sub(1)]);
+    out.extend_from_slice(&[0, 0, 0, nexthop.weight.saturating_sub(1)]);
     out.extend_from_slice(&device.to_ne_bytes());
-    put_encap(out, RTA_ENCAP_TYPE, RTA_ENCAP, leg.addr);
+    put_encap(out, RTA_ENCAP_TYPE, RTA_ENCAP, nexthop.addr);
     set_u16_len(out, start);
 }
 
@@ -158,34 +160,34 @@ impl<'a> Route<'a> {
     }
 
     /// Where it leads; none if it is nothing that [`put_route`] makes for the device with this index.
-    pub(crate) fn via(&self, device: Option<u32>) -> Option<Via> {
+    pub(crate) fn target(&self, device: Option<u32>) -> Option<RouteTarget> {
         if !self.is_plain {
             return None;
         }
         // Beside an object's id there may be what it stands for.
         if let Some((_, id)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_NH_ID) {
-            return Some(Via::Object(u32_at(id, 0)?));
+            return Some(RouteTarget::Object(u32_at(id, 0)?));
         }
         if let Some((_, entries)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_MULTIPATH) {
-            return Some(Via::Legs(parse_legs(entries, device)?));
+            return Some(RouteTarget::Nexthops(parse_nexthops(entries, device)?));
         }
         let oif = self.attributes.clone().find(|&(kind, _)| kind == RTA_OIF)?.1;
-        Some(Via::Legs(Legs::from_buf([parse_leg(self.attributes.clone(), u32_at(oif, 0)?, 1, device)?])))
+        Some(RouteTarget::Nexthops(Nexthops::from(parse_nexthop(self.attributes.clone(), u32_at(oif, 0)?, 1, device)?)))
     }
 }
 
-fn parse_legs(mut entries: &[u8], device: Option<u32>) -> Option<Legs> {
-    let mut legs = Legs::new();
+fn parse_nexthops(mut entries: &[u8], device: Option<u32>) -> Option<Nexthops> {
+    let mut nexthops = Vec::new();
     while !entries.is_empty() {
         let len = usize::from(u16_at(entries, 0)?);
         let attributes = Attributes::new(entries.get(ENTRY..len)?);
-        legs.push(parse_leg(attributes, u32_at(entries, 4)?, entries[3].checked_add(1)?, device)?);
+        nexthops.push(parse_nexthop(attributes, u32_at(entries, 4)?, entries[3].checked_add(1)?, device)?);
         entries = entries.get(padded(len)..).unwrap_or_default();
     }
-    Some(legs)
+    Some(nexthops.into_iter().collect())
 }
 
-fn parse_leg(attributes: Attributes<'_>, oif: u32, weight: u8, device: Option<u32>) -> Option<Leg> {
+fn parse_nexthop(attributes: Attributes<'_>, oif: u32, weight: u8, device: Option<u32>) -> Option<Nexthop> {
     let mut encap = Encap::default();
     for (kind, value) in attributes {
         match kind {
@@ -195,7 +197,7 @@ fn parse_leg(attributes: Attributes<'_>, oif: u32, weight: u8, device: Option<u3
             _ => {}
         }
     }
-    (device == Some(oif)).then_some(Leg { addr: encap.addr()?, weight })
+    (device == Some(oif)).then_some(Nexthop { addr: encap.addr()?, weight })
 }
 
 #[cfg(test)]
@@ -213,13 +215,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn legs(weights: &[u8]) -> Via {
-        Via::Legs(weights.iter().map(|&weight| Leg { addr: ADDR, weight }).collect())
+    fn nexthops(weights: &[u8]) -> RouteTarget {
+        RouteTarget::Nexthops(weights.iter().map(|&weight| Nexthop { addr: ADDR, weight }).collect())
     }
 
-    fn sent(flags: u16, prefix: Prefix, via: &Via) -> Vec<u8> {
+    fn sent(flags: u16, prefix: Prefix, target: &RouteTarget) -> Vec<u8> {
         let mut out = Vec::new();
-        put_route(&mut out, flags, 7, &NewRoute { table: 1000, prefix, protocol: 254, via, device: 3 });
+        put_route(&mut out, flags, 7, &NewRoute { table: 1000, prefix, protocol: 254, target, device: 3 });
         out
     }
 
@@ -227,7 +229,7 @@ mod tests {
     #[test]
     fn an_ipv4_route_by_object_is_sent_as_these_bytes() {
         #[rustfmt::skip]
-        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &Via::Object(0x1000)), [
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &RouteTarget::Object(0x1000)), [
             52, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
@@ -240,7 +242,7 @@ mod tests {
     #[test]
     fn an_ipv6_route_by_object_is_sent_as_these_bytes() {
         #[rustfmt::skip]
-        assert_eq!(sent(CREATE | REPLACE, prefix("fd10::/64"), &Via::Object(0x1000)), [
+        assert_eq!(sent(CREATE | REPLACE, prefix("fd10::/64"), &RouteTarget::Object(0x1000)), [
             72, 0, 0, 0, 24, 0, 0x01, 0x05, 7, 0, 0, 0, 0, 0, 0, 0,
             10, 64, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn a_route_with_a_leg_of_its_own_is_sent_as_these_bytes() {
         #[rustfmt::skip]
-        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &legs(&[1])), [
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &nexthops(&[1])), [
             84, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
@@ -269,7 +271,7 @@ mod tests {
     #[test]
     fn a_route_with_several_legs_of_its_own_is_sent_as_these_bytes() {
         #[rustfmt::skip]
-        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &legs(&[1, 99])), [
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &nexthops(&[1, 99])), [
             128, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
@@ -319,20 +321,20 @@ mod tests {
 
     #[test]
     fn a_route_is_read_as_it_was_sent() {
-        for (prefix, via) in [
-            (prefix("10.1.2.0/24"), Via::Object(7)),
-            (prefix("0.0.0.0/0"), legs(&[1])),
-            (prefix("10.1.2.3/32"), legs(&[1, 99, 255])),
-            (prefix("::/0"), Via::Object(u32::MAX)),
-            (prefix("fd10::1/128"), legs(&[1])),
+        for (prefix, target) in [
+            (prefix("10.1.2.0/24"), RouteTarget::Object(7)),
+            (prefix("0.0.0.0/0"), nexthops(&[1])),
+            (prefix("10.1.2.3/32"), nexthops(&[1, 99, 255])),
+            (prefix("::/0"), RouteTarget::Object(u32::MAX)),
+            (prefix("fd10::1/128"), nexthops(&[1])),
         ] {
-            let out = sent(CREATE, prefix, &via);
+            let out = sent(CREATE, prefix, &target);
             let route = Route::parse(Messages::new(&out).next().unwrap().body).unwrap();
             assert_eq!((route.table, route.protocol, route.prefix), (1000, 254, prefix));
             assert!(route.is_in_our_place);
-            assert_eq!(route.via(Some(3)), Some(via.clone()));
-            let is_by_object = matches!(via, Via::Object(_));
-            assert_eq!(route.via(Some(4)), Some(via).filter(|_| is_by_object));
+            assert_eq!(route.target(Some(3)), Some(target.clone()));
+            let is_by_object = matches!(target, RouteTarget::Object(_));
+            assert_eq!(route.target(Some(4)), Some(target).filter(|_| is_by_object));
         }
     }
 
@@ -346,9 +348,9 @@ mod tests {
             put(&mut body, attribute, &[1; 4]);
             let route = Route::parse(&body).unwrap();
             assert_eq!(route.table, 254);
-            route.via(Some(3))
+            route.target(Some(3))
         };
-        assert_eq!(route(RTN_UNICAST, 99), Some(legs(&[1])));
+        assert_eq!(route(RTN_UNICAST, 99), Some(nexthops(&[1])));
         assert_eq!(route(6, 99), None);
         assert_eq!(route(RTN_UNICAST, RTA_GATEWAY), None);
         assert_eq!(route(RTN_UNICAST, RTA_VIA), None);
@@ -361,12 +363,12 @@ mod tests {
         fn any_bytes_are_read_without_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..100), is_ipv6: bool, len in 0u8..130, kind in 0u16..32,
         ) {
-            Route::parse(&bytes).map(|route| route.via(Some(3)));
+            Route::parse(&bytes).map(|route| route.target(Some(3)));
             let mut body = vec![if is_ipv6 { AF_INET6 } else { AF_INET }, len, 0, 0, 254, 254, 0, 1, 0, 0, 0, 0];
             put(&mut body, kind, &bytes);
-            Route::parse(&body).map(|route| route.via(Some(3)));
+            Route::parse(&body).map(|route| route.target(Some(3)));
             body.extend(&bytes);
-            Route::parse(&body).map(|route| route.via(Some(3)));
+            Route::parse(&body).map(|route| route.target(Some(3)));
         }
     }
 }

@@ -5,7 +5,7 @@
 mod netns;
 
 use metalbond::fib::Notice::{self, Anything, DeviceDown, DeviceUp};
-use metalbond::fib::{Legs, Op, Via};
+use metalbond::fib::{Nexthops, Op, RouteTarget};
 use netns::*;
 
 const IPV4: &str = "10.1.2.0/24";
@@ -29,7 +29,7 @@ fn what_we_do_is_not_told() {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), object(2)]);
         for destination in [IPV4, IPV6] {
-            execute(&mut kernel, &[add(destination, via_object(1)), replace(destination, via_object(2))]);
+            execute(&mut kernel, &[add(destination, to_object(1)), replace(destination, to_object(2))]);
             execute(&mut kernel, &[remove(destination)]);
         }
         execute(&mut kernel, &[Op::RemoveObject { id: id(1) }]);
@@ -42,11 +42,11 @@ fn what_we_do_is_not_told() {
 fn routes_of_ours_that_others_remove_or_replace_are_told() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
         namespace.ip(&format!("route del {IPV4} table 1000"));
         namespace.ip(&format!("-6 route del {IPV6} table 1000"));
         assert_eq!(notices(&mut kernel), [removed(IPV4), removed(IPV6)]);
-        execute(&mut kernel, &[add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
         namespace.ip(&format!("route replace {IPV4} dev t1 table 1000"));
         namespace.ip(&format!("-6 route replace {IPV6} dev t1 table 1000"));
         assert_eq!(notices(&mut kernel), [added(IPV4), added(IPV6)]);
@@ -82,7 +82,7 @@ fn other_tables_and_other_objects_are_of_no_concern() {
 fn objects_of_our_range_in_others_hands_mean_anything_once() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        execute(&mut kernel, &[object(1), object(2), add(IPV4, via_object(1))]);
+        execute(&mut kernel, &[object(1), object(2), add(IPV4, to_object(1))]);
         namespace.ip("nexthop del id 1000001");
         namespace.ip("nexthop del id 1000002");
         assert_eq!(notices(&mut kernel), [Anything]);
@@ -98,7 +98,7 @@ fn a_device_that_goes_down_is_told_and_takes_all_with_it() {
         let mut kernel = namespace.open();
         // First administratively, then it loses its carrier: the kernel drops the objects then, too.
         for (down, up) in [("link set t0 down", "link set t0 up"), ("link set t1 down", "link set t1 up")] {
-            execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+            execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
             namespace.ip(down);
             assert_eq!(notices_until(&mut kernel, &[removed(IPV6), DeviceDown]).len(), 2);
             assert!(!kernel.is_device_up());
@@ -114,7 +114,7 @@ fn a_device_that_goes_down_is_told_and_takes_all_with_it() {
 fn routes_without_objects_outlive_a_lost_carrier_but_no_device_that_is_down() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        let own = || Via::Legs(Legs::from_buf([leg(1)]));
+        let own = || RouteTarget::Nexthops(Nexthops::from(nexthop(1)));
         execute(&mut kernel, &[add(IPV4, own()), add(IPV6, own())]);
         namespace.ip("link set t1 down");
         assert_eq!(notices_until(&mut kernel, &[DeviceDown]), [DeviceDown]);
@@ -129,7 +129,7 @@ fn routes_without_objects_outlive_a_lost_carrier_but_no_device_that_is_down() {
 fn a_device_that_comes_back_by_its_name_is_ours() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        execute(&mut kernel, &[object(1), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
         namespace.ip("link del t0");
         assert_eq!(notices_until(&mut kernel, &[removed(IPV6), DeviceDown]).len(), 2);
         namespace.ip("link add t0 type veth peer name t1");
@@ -137,7 +137,7 @@ fn a_device_that_comes_back_by_its_name_is_ours() {
         assert_eq!(notices(&mut kernel), []);
         namespace.ip("link set t1 up");
         assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
-        execute(&mut kernel, &[object(1), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
     });
 }
 
@@ -170,6 +170,6 @@ fn a_flood_that_overflows_means_anything_and_the_device_is_looked_at() {
         // It is as good as before.
         namespace.ip("link set t0 up");
         notices_until(&mut kernel, &[DeviceUp]);
-        execute(&mut kernel, &[object(1), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
     });
 }

@@ -4,7 +4,7 @@
 
 mod netns;
 
-use metalbond::fib::{Legs, Op, OpErrorKind, Via};
+use metalbond::fib::{Nexthops, Op, OpErrorKind, RouteTarget};
 use metalbond_linux::{Kernel, OpenError, Settings};
 use netns::*;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -12,8 +12,8 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 const IPV4: &str = "10.1.2.0/24";
 const IPV6: &str = "fd10::/64";
 
-fn own() -> Via {
-    Via::Legs(Legs::from_buf([leg(1)]))
+fn own() -> RouteTarget {
+    RouteTarget::Nexthops(Nexthops::from(nexthop(1)))
 }
 
 #[test]
@@ -21,9 +21,9 @@ fn a_route_to_an_object_that_is_not_there_misses_it() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         for destination in [IPV4, IPV6] {
-            let error = fail(&mut kernel, add(destination, via_object(1)));
+            let error = fail(&mut kernel, add(destination, to_object(1)));
             assert_eq!((error.kind, error.text.as_deref()), (OpErrorKind::Missing, Some("Nexthop id does not exist")));
-            assert_eq!(fail(&mut kernel, replace(destination, via_object(1))).kind, OpErrorKind::Missing);
+            assert_eq!(fail(&mut kernel, replace(destination, to_object(1))).kind, OpErrorKind::Missing);
         }
     });
 }
@@ -46,7 +46,7 @@ fn what_is_to_be_removed_and_is_not_there_is_missing() {
             assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::Missing);
         }
         // The same where the table is there.
-        execute(&mut kernel, &[object(1), add("10.0.0.0/8", via_object(1)), add("fd00::/8", via_object(1))]);
+        execute(&mut kernel, &[object(1), add("10.0.0.0/8", to_object(1)), add("fd00::/8", to_object(1))]);
         for op in [remove(IPV4), remove(IPV6)] {
             assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::Missing);
         }
@@ -57,9 +57,9 @@ fn what_is_to_be_removed_and_is_not_there_is_missing() {
 fn an_id_or_a_destination_that_is_taken_exists() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
         let group = Op::AddGroup { id: id(1), members: [(id(1), 1)].into_iter().collect() };
-        for op in [object(1), group, add(IPV4, via_object(1)), add(IPV6, via_object(1)), add(IPV6, own())] {
+        for op in [object(1), group, add(IPV4, to_object(1)), add(IPV6, to_object(1)), add(IPV6, own())] {
             assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::Exists);
         }
     });

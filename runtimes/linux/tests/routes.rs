@@ -4,7 +4,7 @@
 
 mod netns;
 
-use metalbond::fib::{Found, FoundObject, Legs, Op, OpErrorKind, Via};
+use metalbond::fib::{Found, FoundObject, Nexthop, Nexthops, Op, OpErrorKind, RouteTarget};
 use metalbond_linux::{Kernel, Settings};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netns::*;
@@ -29,10 +29,10 @@ fn destinations_with_1_to_64_next_hops_lead_to_all_of_them() {
         for count in 2..=64 {
             execute(&mut kernel, &[group(100 + count, (1..=count).map(|n| (n, 1)))]);
         }
-        execute(&mut kernel, &[add(IPV4, via_object(1)), add(IPV6, via_object(1)), add("::/0", via_object(1))]);
-        execute(&mut kernel, &[add("0.0.0.0/0", via_object(1)), add("10.1.2.3/32", via_object(2))]);
+        execute(&mut kernel, &[add(IPV4, to_object(1)), add(IPV6, to_object(1)), add("::/0", to_object(1))]);
+        execute(&mut kernel, &[add("0.0.0.0/0", to_object(1)), add("10.1.2.3/32", to_object(2))]);
         for count in 2..=64 {
-            let to = || via_object(100 + count);
+            let to = || to_object(100 + count);
             execute(&mut kernel, &[replace(IPV4, to()), replace(IPV6, to())]);
             let dumped = dumped_routes(&mut kernel);
             assert!([IPV4, IPV6].iter().all(|destination| dumped.contains(&(prefix(destination), Some(to())))));
@@ -52,10 +52,10 @@ fn destinations_with_1_to_64_next_hops_lead_to_all_of_them() {
         let groups = namespace.json("nexthop");
         let largest = groups.iter().find(|object| object["id"] == id(164)).unwrap();
         assert_eq!(largest["group"].as_array().unwrap().len(), 64);
-        execute(&mut kernel, &[replace(IPV4, via_object(102)), replace(IPV6, via_object(102))]);
+        execute(&mut kernel, &[replace(IPV4, to_object(102)), replace(IPV6, to_object(102))]);
         assert_eq!(namespace.routes().len(), 5);
         let dumped = dumped_routes(&mut kernel);
-        let to = |destination, n| (prefix(destination), Some(via_object(n)));
+        let to = |destination, n| (prefix(destination), Some(to_object(n)));
         assert_eq!(dumped.len(), 5);
         for route in [to("0.0.0.0/0", 1), to("10.1.2.3/32", 2), to(IPV4, 102), to(IPV6, 102), to("::/0", 1)] {
             assert!(dumped.contains(&route), "{route:?} in {dumped:?}");
@@ -87,21 +87,21 @@ fn objects_and_groups_are_dumped_as_they_were_made() {
         namespace.ip("-6 nexthop add id 1000014 dev t0 encap ip6 dst fd00::1 src fd00::2 protocol 254");
         namespace.ip("-4 nexthop add id 1000015 dev t0 encap ip6 dst fd00::1 protocol 254");
         let object = |n, what| Found::Object { id: id(n), what };
-        let addr = |n| leg(n).addr;
+        let addr = |n| nexthop(n).addr;
         let members = members.map(|(n, weight)| (id(n), weight)).into_iter().collect();
         assert_eq!(
             dump(&mut kernel),
             [
-                object(1, FoundObject::Leg(addr(1))),
-                object(2, FoundObject::Leg(addr(2))),
-                object(3, FoundObject::Leg(addr(3))),
+                object(1, FoundObject::Nexthop(addr(1))),
+                object(2, FoundObject::Nexthop(addr(2))),
+                object(3, FoundObject::Nexthop(addr(3))),
                 object(4, FoundObject::Group(members)),
                 object(10, FoundObject::Foreign),
-                object(11, FoundObject::Leg(addr(1))),
-                object(12, FoundObject::Strange),
-                object(13, FoundObject::Strange),
-                object(14, FoundObject::Strange),
-                object(15, FoundObject::Strange),
+                object(11, FoundObject::Nexthop(addr(1))),
+                object(12, FoundObject::Unknown),
+                object(13, FoundObject::Unknown),
+                object(14, FoundObject::Unknown),
+                object(15, FoundObject::Unknown),
             ]
         );
     });
@@ -112,8 +112,8 @@ fn without_objects_routes_carry_their_own_encapsulation() {
     netns::run(|namespace| {
         let mut kernel = Kernel::open(Settings { nexthop_objects: false, ..settings() }).unwrap();
         assert!(!kernel.has_nexthop_objects());
-        let legs = |count| Via::Legs((1..=count).map(leg).collect());
-        execute(&mut kernel, &[add(IPV4, legs(1)), add(IPV6, legs(1))]);
+        let nexthops = |count| RouteTarget::Nexthops((1..=count).map(nexthop).collect());
+        execute(&mut kernel, &[add(IPV4, nexthops(1)), add(IPV6, nexthops(1))]);
         for destination in [IPV4, IPV6] {
             let routes = namespace.routes();
             // In the output of `ip`, the encapsulation's "dst" stands in the place of the route's.
@@ -121,20 +121,20 @@ fn without_objects_routes_carry_their_own_encapsulation() {
             assert_eq!((&route["encap"], &route["dev"]), (&json!("ip6"), &json!("t0")), "{route}");
         }
         for count in 2..=64 {
-            execute(&mut kernel, &[replace(IPV4, legs(count))]);
+            execute(&mut kernel, &[replace(IPV4, nexthops(count))]);
             if u32::from(count) <= SHOWN_MAX {
                 assert_eq!(namespace.routes()[0]["nexthops"].as_array().unwrap().len(), usize::from(count));
             }
-            assert!(dumped_routes(&mut kernel).contains(&(prefix(IPV4), Some(legs(count)))));
+            assert!(dumped_routes(&mut kernel).contains(&(prefix(IPV4), Some(nexthops(count)))));
         }
-        let mut weighted: Legs = (1..=3).map(leg).collect();
+        let mut weighted: Vec<Nexthop> = (1..=3).map(nexthop).collect();
         (weighted[0].weight, weighted[2].weight) = (99, 255);
-        let weighted = Via::Legs(weighted);
+        let weighted = RouteTarget::Nexthops(weighted.into_iter().collect());
         execute(&mut kernel, &[replace(IPV4, weighted.clone())]);
         let dumped = dumped_routes(&mut kernel);
-        assert_eq!(dumped, [(prefix(IPV4), Some(weighted)), (prefix(IPV6), Some(legs(1)))]);
+        assert_eq!(dumped, [(prefix(IPV4), Some(weighted)), (prefix(IPV6), Some(nexthops(1)))]);
         // This is why there are objects.
-        assert_eq!(fail(&mut kernel, replace(IPV6, legs(2))).kind, OpErrorKind::Refused);
+        assert_eq!(fail(&mut kernel, replace(IPV6, nexthops(2))).kind, OpErrorKind::Refused);
         execute(&mut kernel, &[remove(IPV4), remove(IPV6)]);
         assert_eq!(namespace.routes(), Vec::<Value>::new());
     });
@@ -147,12 +147,12 @@ fn the_most_next_hops_are_dumped() {
         execute(&mut kernel, &(1..=256).map(object).collect::<Vec<_>>());
         execute(
             &mut kernel,
-            &[group(257, (1..=256).map(|n| (n, 1))), add(IPV4, via_object(257)), add(IPV6, via_object(257))],
+            &[group(257, (1..=256).map(|n| (n, 1))), add(IPV4, to_object(257)), add(IPV6, to_object(257))],
         );
-        let legs = Via::Legs((1..=256).map(leg).collect());
-        execute(&mut kernel, &[add("10.3.0.0/24", legs.clone())]);
-        let to = |destination, via| (prefix(destination), Some(via));
-        let all = [to(IPV4, via_object(257)), to("10.3.0.0/24", legs), to(IPV6, via_object(257))];
+        let nexthops = RouteTarget::Nexthops((1..=256).map(nexthop).collect());
+        execute(&mut kernel, &[add("10.3.0.0/24", nexthops.clone())]);
+        let to = |destination, target| (prefix(destination), Some(target));
+        let all = [to(IPV4, to_object(257)), to("10.3.0.0/24", nexthops), to(IPV6, to_object(257))];
         assert_eq!(dumped_routes(&mut kernel), all);
         // By another process, which has received nothing yet.
         assert_eq!(dumped_routes(&mut namespace.open()), all);
@@ -164,10 +164,10 @@ fn routes_change_between_an_object_and_legs_of_their_own() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
-        let own = || Via::Legs(Legs::from_buf([leg(2)]));
+        let own = || RouteTarget::Nexthops(Nexthops::from(nexthop(2)));
         for destination in [IPV4, IPV6] {
-            execute(&mut kernel, &[add(destination, own()), replace(destination, via_object(1))]);
-            assert_eq!(dumped_routes(&mut kernel), [(prefix(destination), Some(via_object(1)))]);
+            execute(&mut kernel, &[add(destination, own()), replace(destination, to_object(1))]);
+            assert_eq!(dumped_routes(&mut kernel), [(prefix(destination), Some(to_object(1)))]);
             execute(&mut kernel, &[replace(destination, own())]);
             assert_eq!(dumped_routes(&mut kernel), [(prefix(destination), Some(own()))]);
             execute(&mut kernel, &[remove(destination)]);
@@ -185,7 +185,7 @@ fn a_route_of_another_protocol_is_in_the_way_and_stays() {
         namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto static"));
         let before = namespace.routes();
         for destination in [IPV4, IPV6] {
-            assert_eq!(fail(&mut kernel, add(destination, via_object(1))).kind, OpErrorKind::Exists);
+            assert_eq!(fail(&mut kernel, add(destination, to_object(1))).kind, OpErrorKind::Exists);
             assert_eq!(fail(&mut kernel, remove(destination)).kind, OpErrorKind::Missing);
         }
         assert_eq!((namespace.routes(), dumped_routes(&mut kernel)), (before, vec![]));
@@ -196,7 +196,7 @@ fn a_route_of_another_protocol_is_in_the_way_and_stays() {
 fn a_removal_leaves_routes_of_other_protocols_and_metrics() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        execute(&mut kernel, &[object(1), add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
         for (family, metric) in [("-4", 7), ("-6", 7), ("-4", 2000), ("-6", 2000)] {
             let destination = if family == "-4" { IPV4 } else { IPV6 };
             namespace.ip(&format!("{family} route add {destination} dev t1 table 1000 proto static metric {metric}"));
@@ -228,8 +228,8 @@ fn what_is_not_like_ours_is_dumped_as_such() {
         assert_eq!(dumped_routes(&mut kernel), strange.map(none));
         // They can be replaced and removed like others.
         execute(&mut kernel, &[object(1)]);
-        execute(&mut kernel, &strange.map(|destination| replace(destination, via_object(1))));
-        assert_eq!(dumped_routes(&mut kernel), strange.map(|destination| (prefix(destination), Some(via_object(1)))));
+        execute(&mut kernel, &strange.map(|destination| replace(destination, to_object(1))));
+        assert_eq!(dumped_routes(&mut kernel), strange.map(|destination| (prefix(destination), Some(to_object(1)))));
         execute(&mut kernel, &strange.map(remove));
         assert_eq!(dumped_routes(&mut kernel), []);
     });
@@ -242,7 +242,7 @@ fn a_replacement_is_one_message_and_never_a_removal() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), object(2), group(3, [(1, 1), (2, 1)].into_iter())]);
-        execute(&mut kernel, &[add(IPV4, via_object(1)), add(IPV6, via_object(1))]);
+        execute(&mut kernel, &[add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
         let mut watch = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
         watch.bind_auto().unwrap();
         watch.set_non_blocking(true).unwrap();
@@ -251,7 +251,7 @@ fn a_replacement_is_one_message_and_never_a_removal() {
         }
         for to in [2, 3, 1] {
             for destination in [IPV4, IPV6] {
-                execute(&mut kernel, &[replace(destination, via_object(to))]);
+                execute(&mut kernel, &[replace(destination, to_object(to))]);
                 // It is told before it is acknowledged.
                 let (bytes, _) = watch.recv_from_full().unwrap();
                 let number = |at: usize| u16::from_ne_bytes(bytes[at..at + 2].try_into().unwrap());
@@ -268,7 +268,7 @@ fn the_same_route_in_several_tables_is_several_routes() {
         let mut kernel = Kernel::open(Settings { tables: vec![u32::MAX, TABLE, 7, TABLE], ..settings() }).unwrap();
         let tables = [7, TABLE, u32::MAX];
         execute(&mut kernel, &[object(1)]);
-        execute(&mut kernel, &tables.map(|table| Op::AddRoute { table, prefix: prefix(IPV4), via: via_object(1) }));
+        execute(&mut kernel, &tables.map(|table| Op::AddRoute { table, prefix: prefix(IPV4), target: to_object(1) }));
         let route = |found| if let Found::Route { table, .. } = found { Some(table) } else { None };
         assert_eq!(dump(&mut kernel).into_iter().filter_map(route).collect::<Vec<_>>(), tables);
         execute(&mut kernel, &[remove(IPV4)]);
@@ -289,7 +289,7 @@ fn many_operations_end_each_in_its_own_way() {
                 format!("fd10:{n:x}::/64")
             };
             // Every seventh leads to an object that is not there.
-            add(&destination, via_object(if n.is_multiple_of(7) { 9 } else { 1 }))
+            add(&destination, to_object(if n.is_multiple_of(7) { 9 } else { 1 }))
         };
         let ops: Vec<_> = (0..10_000).map(add).collect();
         let results = kernel.execute(&ops).unwrap();

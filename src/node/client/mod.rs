@@ -234,8 +234,8 @@ impl Client {
         }
         let vnis = upstream.subscriptions().take_synced();
         // The table of a server that is converging may be incomplete: what is stale is removed when its time is over.
-        peer.syncs(!hello.warming);
-        if !hello.warming {
+        peer.syncs(!hello.converging);
+        if !hello.converging {
             common.jobs.push(Job::SweepStale { peer: by, epoch: peer.epoch() });
             self.contradict_others(common, by, vnis);
         }
@@ -312,7 +312,7 @@ impl Client {
             keepalive: common.config.keepalive_secs().min(theirs.map_or(u32::MAX, |hello| hello.keepalive)),
             is_server: common.listening.is_on(),
             ordered: true,
-            warming: common.is_converging(),
+            converging: common.is_converging(),
             restart_time: common.config.restart_time_secs(),
         });
         let keepalives = conn.put_keepalives(&mut frames);

@@ -265,7 +265,7 @@ impl Server {
                 keepalive: common.config.keepalive_secs().min(keepalive),
                 is_server: true,
                 ordered: true,
-                warming: common.is_converging(),
+                converging: common.is_converging(),
                 restart_time: common.config.grant_restart_time(restart_time),
             }
         });

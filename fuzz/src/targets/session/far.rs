@@ -118,7 +118,7 @@ impl Far {
             (State::Connected, Decoded::Message(Message::Hello(hello))) => {
                 self.state = State::Greeted;
                 (self.is_ordered, self.is_server) = (hello.ordered, hello.is_server);
-                (self.is_warming, self.restart_time) = (hello.warming, hello.restart_time);
+                (self.is_warming, self.restart_time) = (hello.converging, hello.restart_time);
                 model.set_server(self.conn, hello.is_server);
             }
             (State::Connected, _) => return Err(PeerMisbehaved::NotHelloFirst(kind)),

@@ -8,7 +8,7 @@ use super::support::{Client, config, server_with};
 use super::wait::until;
 use crate::TLS;
 use crate::driver::{
-    CloseReason, Config, Grant, MetalBond, NextHop, NextHopKind, Policy, Route, Rule, SessionInfo, Vni,
+    AnnounceRule, CloseReason, Config, MetalBond, NextHop, NextHopKind, Policy, Route, Rule, SessionInfo, Vni,
 };
 use crate::run;
 
@@ -48,7 +48,7 @@ fn a_peer_that_tries_everything_that_is_forbidden_gets_nothing_of_it_and_keeps_i
 }
 
 #[test]
-fn whom_the_policy_allows_nothing_is_not_let_in() {
+fn whom_the_policy_permits_nothing_is_not_let_in() {
     run(async {
         let policy = Policy::new([Rule { who: vec!["from:192.0.2.0/24".parse().unwrap()], ..rule(&[1]) }]);
         let (server, addr) = server_with(Config { policy: Some(policy), ..config() }).await;
@@ -98,11 +98,11 @@ fn rule(hypervisors: &[u16]) -> Rule {
     // Over TLS, who they are is in their certificate.
     let who = if TLS { "dns:localhost" } else { "from:127.0.0.1" };
     let hops: BTreeSet<_> = hypervisors.iter().map(|n| of(*n).next_hop.addr.to_string()).collect();
-    let grant = Grant {
+    let grant = AnnounceRule {
         prefixes: "10.0.0.0/8".parse().unwrap(),
         next_hops: hops.into_iter().collect::<Vec<_>>().join(",").parse().unwrap(),
         types: "STD".parse().unwrap(),
-        ..Grant::own("23".parse().unwrap())
+        ..AnnounceRule::own("23".parse().unwrap())
     };
     Rule { subscribe: "23".parse().unwrap(), announce: vec![grant], ..Rule::new("these", [who.parse().unwrap()]) }
 }

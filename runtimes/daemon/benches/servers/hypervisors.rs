@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use metalbond::Vni;
-use metalbond::wire::{Deframer, Update, UpdateAction, put_update};
+use metalbond::wire::{Deframer, Update, UpdateAction, encode_update};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -101,7 +101,7 @@ fn cloud(hypervisors: usize, vnis: u32) -> Vec<Hypervisor> {
             for each in 0..ROUTES {
                 let at = announces.len();
                 let route = route(Vni(vni + 1), n as u32 * ROUTES + each, n as u16);
-                put_update(&mut announces, &Update { action: UpdateAction::Add, route });
+                encode_update(&mut announces, &Update { action: UpdateAction::Add, route });
                 digest.add(&announces[at + 4..]);
                 by_vni[vni as usize].add(&announces[at + 4..]);
             }

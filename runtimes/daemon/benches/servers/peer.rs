@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use metalbond::Vni;
-use metalbond::wire::{Hello, keepalive, subscription};
+use metalbond::wire::{Hello, encode_subscription, keepalive};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ impl Peer {
     /// Opens the session.
     pub(crate) async fn greet(&mut self) {
         if !self.is_relay {
-            let hello = Hello { keepalive: 60, is_server: false, ordered: true, warming: false, restart_time: 0 };
+            let hello = Hello { keepalive: 60, is_server: false, ordered: true, converging: false, restart_time: 0 };
             self.send(&[&hello.encode()[..], &keepalive()].concat()).await;
             self.read_until(|frames| frames.hellos > 0 && frames.keepalives > 0).await;
         }
@@ -80,7 +80,7 @@ impl Peer {
             return self.send(&[relay::SUBSCRIBER]).await;
         }
         let mut bytes = bytes::BytesMut::new();
-        vnis.into_iter().for_each(|vni| subscription(&mut bytes, true, vni));
+        vnis.into_iter().for_each(|vni| encode_subscription(&mut bytes, true, vni));
         self.send(&bytes).await;
     }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use bytes::BytesMut;
-use metalbond::wire::{Update, UpdateAction, put_update};
+use metalbond::wire::{Update, UpdateAction, encode_update};
 use metalbond::{NextHop, Prefix, Route, Vni};
 
 pub(crate) const VNI: Vni = Vni(23);
@@ -20,7 +20,7 @@ pub(crate) fn route(vni: Vni, n: u32, host: u16) -> Route {
 pub(crate) fn updates(action: UpdateAction, numbers: impl Iterator<Item = u32>) -> BytesMut {
     let mut out = BytesMut::new();
     for n in numbers {
-        put_update(&mut out, &Update { action, route: route(VNI, n, 0) });
+        encode_update(&mut out, &Update { action, route: route(VNI, n, 0) });
     }
     out
 }

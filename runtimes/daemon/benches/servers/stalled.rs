@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use metalbond::wire::{Update, UpdateAction, put_update};
+use metalbond::wire::{Update, UpdateAction, encode_update};
 use metalbond::{NextHop, Prefix, Route};
 use tokio::task::spawn_local;
 
@@ -89,7 +89,7 @@ fn rewrites(routes: u32) -> BytesMut {
     let mut out = BytesMut::from(&once.repeat(REWRITES)[..]);
     let prefix: Prefix = "2001:db8:ffff::/64".parse().expect("a prefix");
     let next_hop = NextHop::standard("2001:db8::1".parse().expect("an address"));
-    put_update(&mut out, &Update { action: UpdateAction::Add, route: Route { vni: VNI, prefix, next_hop } });
+    encode_update(&mut out, &Update { action: UpdateAction::Add, route: Route { vni: VNI, prefix, next_hop } });
     out
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use metalbond::wire::{Hello, keepalive, subscription};
+use metalbond::wire::{Hello, encode_subscription, keepalive};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -54,7 +54,7 @@ async fn fan_out(subject: &Subject, scale: &Scale, name: &str, tls: Option<&File
     for n in 1..=SUBSCRIBERS {
         let mut peer = Peer::connect(&process, connector, n).await;
         let mut bytes = bytes::BytesMut::new();
-        subscription(&mut bytes, true, VNI);
+        encode_subscription(&mut bytes, true, VNI);
         peer.send(&bytes).await;
         peers.push(peer);
     }
@@ -124,7 +124,7 @@ impl Peer {
             }
         };
         let mut peer = Self { stream, frames: Frames::default() };
-        let hello = Hello { keepalive: 60, is_server: false, ordered: true, warming: false, restart_time: 0 };
+        let hello = Hello { keepalive: 60, is_server: false, ordered: true, converging: false, restart_time: 0 };
         peer.send(&[&hello.encode()[..], &keepalive()].concat()).await;
         peer.until(|frames| frames.hellos > 0 && frames.keepalives > 0).await;
         peer

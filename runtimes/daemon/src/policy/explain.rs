@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
-use metalbond::{Grant, PeerName, Permit, Policy, Route, Vni};
+use metalbond::{AnnounceRule, PeerName, Permit, Policy, Route, Vni};
 
 /// Of whom, and of what.
 #[derive(Debug)]
@@ -65,8 +65,8 @@ fn rule(who: &str, policy: &Policy, permit: &Permit) -> String {
     text
 }
 
-fn of_grant(grant: &Grant, permit: &Permit) -> String {
-    let Grant { vnis, prefixes, next_hops, types, target_vnis } = grant;
+fn of_grant(grant: &AnnounceRule, permit: &Permit) -> String {
+    let AnnounceRule { vnis, prefixes, next_hops, types, target_vnis } = grant;
     let own: Vec<_> = permit.own().iter().map(ToString::to_string).collect();
     let own = match (next_hops.own, own.is_empty()) {
         (false, _) => String::new(),

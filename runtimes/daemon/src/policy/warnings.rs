@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use metalbond::{Grant, Martian, NextHopSet, PeerPattern, Policy, Prefix, PrefixSet, Rule};
+use metalbond::{AnnounceRule, Martian, NextHopSet, PeerPattern, Policy, Prefix, PrefixSet, Rule};
 
 /// Returns a sentence for each pattern that no peer comes to, each next hop that no route can have, and each announcement table
-/// that allows nothing.
+/// that permits nothing.
 pub(crate) fn warnings(policy: &Policy) -> Vec<String> {
     let mut all = Vec::new();
     for (at, rule) in policy.rules().iter().enumerate() {
@@ -23,7 +23,7 @@ pub(crate) fn warnings(policy: &Policy) -> Vec<String> {
         }
         for (number, grant) in (1..).zip(&rule.announce) {
             if let Some(empty) = empty(grant) {
-                warn(format!("its announcement table {number} allows nothing: '{empty}' is empty"));
+                warn(format!("its announcement table {number} permits nothing: '{empty}' is empty"));
             }
             for prefix in grant.next_hops.addrs.prefixes() {
                 if let Some(why) = martian(&prefix) {
@@ -43,8 +43,8 @@ fn covering<'a>(rule: &'a Rule, pattern: &PeerPattern) -> Option<&'a PeerPattern
 }
 
 /// The setting because of which no route is allowed.
-fn empty(grant: &Grant) -> Option<&'static str> {
-    let Grant { vnis, prefixes, next_hops, types, .. } = grant;
+fn empty(grant: &AnnounceRule) -> Option<&'static str> {
+    let AnnounceRule { vnis, prefixes, next_hops, types, .. } = grant;
     let no_hops = NextHopSet { own: false, source: false, addrs: PrefixSet::default() };
     let settings = [
         (vnis.is_empty(), "vnis"),

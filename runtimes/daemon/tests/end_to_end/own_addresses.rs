@@ -63,7 +63,7 @@ fn self_is_the_address_that_a_client_without_a_certificate_comes_from() {
         let mut allowed = announce(&mut v6, 6, &hops);
         reader.until(&allowed);
         let said = server.process.log("refused: announcement of ");
-        let denied = "rule 'all' allows no next hop 2001:db8::1";
+        let denied = "rule 'all' permits no next hop 2001:db8::1";
         assert!(said.contains(denied) && said.contains("peer=\"[2001:db8::7]:"), "{said}");
 
         // Both spellings of an IPv4 address are the client's own, and each is passed on as it is.

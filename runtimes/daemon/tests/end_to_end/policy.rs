@@ -55,7 +55,7 @@ fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
     // One that may read only. What comes after it shows that it was not taken.
     let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
     let said = server.process.log("refused: announcement of ");
-    assert!(said.contains("announcement of 23 10.0.0.9/32 via 192.0.2.1: rule 'readers' allows no VNI 23"), "{said}");
+    assert!(said.contains("announcement of 23 10.0.0.9/32 via 192.0.2.1: rule 'readers' permits no VNI 23"), "{said}");
     let _other = Process::client(hypervisor, &["--announce", "23#10.0.0.5/32#192.0.2.1"]);
     reader.until(&["23 10.0.0.4/32 via 192.0.2.1", "23 10.0.0.5/32 via 192.0.2.1"]);
 }
@@ -150,7 +150,7 @@ fn check_explains_what_a_peer_may_do() {
     assert_eq!(check(&["--from", "127.0.0.1"]), (Some(0), all.map(str::to_owned).into()));
     let (code, said) = check(&["--from", "127.0.0.1", "--route", "23#10.0.0.1/32#192.0.2.1", "--vni", "42"]);
     let asked =
-        ["subscription to 42: refused: rule 'hypervisors' allows no VNI 42", "23 10.0.0.1/32 via 192.0.2.1: allowed"];
+        ["subscription to 42: refused: rule 'hypervisors' permits no VNI 42", "23 10.0.0.1/32 via 192.0.2.1: allowed"];
     assert_eq!((code, &said[3..]), (Some(1), &asked.map(str::to_owned)[..]));
     // An IPv4-mapped address is its IPv4 address, wherever it is written.
     let (code, said) = check(&["--from", "::ffff:127.0.0.1", "--route", "23#10.0.0.1/32#::ffff:192.0.2.1"]);
@@ -209,7 +209,7 @@ fn what_of_a_policy_has_no_effect_is_a_warning() {
     let expected = [
         "rule 'b': 'dns:h9.example.org' has no effect: rule 'a' is before it, and is for 'dns:*.example.org'",
         "rule 'c': next hop 127.0.0.0/8 has no effect: it is a loopback address, and no route with such a next hop is taken",
-        "rule 'c': its announcement table 2 allows nothing: 'vnis' is empty",
+        "rule 'c': its announcement table 2 permits nothing: 'vnis' is empty",
         "rule 'd': 'from:10.9.0.0/16' has no effect: rule 'a' is before it, and is for 'from:10.0.0.0/8'",
         "rule 'd': 'uri:x' has no effect: rule 'c' is before it, and is for 'any'",
     ];

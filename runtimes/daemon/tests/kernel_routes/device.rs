@@ -26,7 +26,7 @@ fn a_device_that_was_down_or_without_carrier_has_all_routes_again_when_it_is_up(
         let (mut scene, mut client) = with_routes(namespace);
         for device in ["t0", "t1"] {
             namespace.ip(&format!("link set {device} down"));
-            client.log("the tunnel device is down or away");
+            client.log("the tunnel device is down or missing");
             assert_eq!((scene.routes().len(), scene.legs()), (0, vec![]));
             namespace.ip(&format!("link set {device} up"));
             client.log("the tunnel device is up");
@@ -41,7 +41,7 @@ fn a_device_that_is_made_again_by_the_same_name_has_all_routes_again() {
     namespace::run(|namespace| {
         let (mut scene, mut client) = with_routes(namespace);
         namespace.ip("link del t0");
-        client.log("the tunnel device is down or away");
+        client.log("the tunnel device is down or missing");
         // What changes while it is away counts when it is back.
         scene.withdraw(["10.2.0.0/24#fd00::2"]);
         scene.announce(["10.3.0.0/24#fd00::1"]);

@@ -93,7 +93,7 @@ fn routes_that_are_deleted_by_hand_come_back() {
         scene.settle();
         for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
             namespace.ip(&format!("{family} route del {destination} table 1000"));
-            client.log(&format!("{destination} in table 1000 was removed by another hand"));
+            client.log(&format!("{destination} in table 1000 was removed by another program"));
             scene.until(all);
             assert_eq!(scene.settle(), [format!("- {destination}"), format!("+ {destination}")]);
         }

@@ -77,7 +77,7 @@ fn ids_of_objects_are_of_the_range_that_was_given_and_when_all_are_used_that_is_
         scene.announce(both("fd00::1"));
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         scene.announce(["10.2.0.0/24#fd00::2", "fd12::/64#fd00::3"]);
-        client.log("no nexthop id is left");
+        client.log("all ids for nexthop objects are in use");
         // Of the two that want the last id, it is the first one's.
         scene.watch.until("+ 10.2.0.0/24");
         let ids: Vec<u32> = scene.objects().into_iter().map(|object| object.id).collect();

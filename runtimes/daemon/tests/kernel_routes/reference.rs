@@ -259,7 +259,7 @@ fn of_two_vnis_in_one_table_the_lower_has_a_destination_and_when_it_is_withdrawn
         watch.take();
         announcer.write("-23#10.1.0.0/24#fd00::23\n");
         watch.until("~ 10.1.0.0/24");
-        installer.log("10.1.0.0/24 in table 254 is that of VNI 50 now");
+        installer.log("10.1.0.0/24 in table 254 is installed for VNI 50 now");
         assert_eq!(main_table(namespace).get("10.1.0.0/24").map(String::as_str), Some("fd00::50"));
         assert_eq!(watch.seen_of("10.1.0.0/24"), ["~ 10.1.0.0/24"]);
         installer.signal(Signal::TERM);

@@ -9,7 +9,7 @@ use crate::recorded::Recorded;
 use crate::seed::seeded;
 use crate::{ReplayError, Summary, replay};
 use bytes::BytesMut;
-use metalbond::wire::{Update, UpdateAction, put_update};
+use metalbond::wire::{Update, UpdateAction, encode_update};
 use metalbond::{Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
 
 /// Far more than anything takes.
@@ -239,7 +239,7 @@ fn exchange(node: &mut Recorded, from: u64) {
     let next_hop = NextHop::standard([192, 0, 2, 1].into());
     let route = Route { vni: Vni(23), prefix: "10.0.0.0/8".parse().unwrap(), next_hop };
     let mut update = BytesMut::new();
-    put_update(&mut update, &Update { action: UpdateAction::Add, route });
+    encode_update(&mut update, &Update { action: UpdateAction::Add, route });
     let turns: [(u64, Vec<Input>); 7] = [
         (2, vec![Input::Accepted { conn: a, remote }, received(a, &[1, 0, 2, 1, 8, 60])]),
         (3, vec![received(a, &[1, 0, 0, 2])]),

@@ -92,7 +92,7 @@ fn measure(
 
 fn ours(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
     let mut kernel = namespace.open();
-    let ops: Vec<Op> = (0..routes).map(|n| add(&destination(n, is_ipv6), via_object(object_of(n)))).collect();
+    let ops: Vec<Op> = (0..routes).map(|n| add(&destination(n, is_ipv6), to_object(object_of(n)))).collect();
     let start = Instant::now();
     for ops in ops.chunks(CALL) {
         execute(&mut kernel, ops);

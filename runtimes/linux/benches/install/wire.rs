@@ -5,11 +5,11 @@ use std::time::{Duration, Instant as Clock};
 
 use bytes::{Bytes, BytesMut};
 use metalbond::fib::{Fib, FibSettings};
-use metalbond::wire::{Hello, Update, UpdateAction, keepalive, put_update};
+use metalbond::wire::{Hello, Update, UpdateAction, encode_update, keepalive};
 use metalbond::{Action, Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
 use metalbond_linux::Kernel;
 
-use crate::linux::netns::{TABLE, leg, prefix, settings};
+use crate::linux::netns::{TABLE, nexthop, prefix, settings};
 
 const VNI: Vni = Vni(23);
 /// What one read brings, and what the worker takes on at once.
@@ -20,9 +20,9 @@ const BATCH: usize = 128;
 pub(crate) fn updates(destinations: impl Iterator<Item = (String, u16)>) -> Vec<Bytes> {
     let mut out = BytesMut::new();
     for (destination, hypervisor) in destinations {
-        let next_hop = NextHop::standard(IpAddr::V6(leg(hypervisor).addr));
+        let next_hop = NextHop::standard(IpAddr::V6(nexthop(hypervisor).addr));
         let route = Route { vni: VNI, prefix: prefix(&destination), next_hop };
-        put_update(&mut out, &Update { action: UpdateAction::Add, route });
+        encode_update(&mut out, &Update { action: UpdateAction::Add, route });
     }
     let bytes = out.freeze();
     (0..bytes.len()).step_by(READ).map(|at| bytes.slice(at..bytes.len().min(at + READ))).collect()
@@ -49,7 +49,7 @@ impl Client {
         let fib_settings = FibSettings { tables: [(VNI, TABLE)].into(), ids, ..FibSettings::default() };
         let fib = Fib::new(fib_settings, kernel.is_device_up()).unwrap();
         let mut client = Self { node, conn, fib, kernel };
-        let hello = Hello { keepalive: 5, is_server: true, ordered: true, warming: false, restart_time: 0 };
+        let hello = Hello { keepalive: 5, is_server: true, ordered: true, converging: false, restart_time: 0 };
         client.receive(hello.encode());
         client.receive(keepalive());
         client.fib.dump_begins(Instant::EPOCH);

@@ -7,7 +7,7 @@ mod namespace;
 use std::time::{Duration, Instant};
 
 use metalbond::Prefix;
-use metalbond::fib::{Found, Leg, Notice, Op, OpError, Via};
+use metalbond::fib::{Found, Nexthop, Notice, Op, OpError, RouteTarget};
 use metalbond_linux::{Kernel, Settings};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
@@ -54,8 +54,8 @@ pub(crate) fn id(n: u32) -> u32 {
     1_000_000 + n
 }
 
-pub(crate) fn leg(n: u16) -> Leg {
-    Leg { addr: [0xfd00, 0, 0, 0, 0, 0, 0, n].into(), weight: 1 }
+pub(crate) fn nexthop(n: u16) -> Nexthop {
+    Nexthop { addr: [0xfd00, 0, 0, 0, 0, 0, 0, n].into(), weight: 1 }
 }
 
 pub(crate) fn prefix(text: &str) -> Prefix {
@@ -63,23 +63,23 @@ pub(crate) fn prefix(text: &str) -> Prefix {
 }
 
 pub(crate) fn object(n: u16) -> Op {
-    Op::AddObject { id: id(n.into()), addr: leg(n).addr }
+    Op::AddObject { id: id(n.into()), addr: nexthop(n).addr }
 }
 
-pub(crate) fn add(destination: &str, via: Via) -> Op {
-    Op::AddRoute { table: TABLE, prefix: prefix(destination), via }
+pub(crate) fn add(destination: &str, target: RouteTarget) -> Op {
+    Op::AddRoute { table: TABLE, prefix: prefix(destination), target }
 }
 
-pub(crate) fn replace(destination: &str, via: Via) -> Op {
-    Op::ReplaceRoute { table: TABLE, prefix: prefix(destination), via }
+pub(crate) fn replace(destination: &str, target: RouteTarget) -> Op {
+    Op::ReplaceRoute { table: TABLE, prefix: prefix(destination), target }
 }
 
 pub(crate) fn remove(destination: &str) -> Op {
     Op::RemoveRoute { table: TABLE, prefix: prefix(destination) }
 }
 
-pub(crate) fn via_object(n: u32) -> Via {
-    Via::Object(id(n))
+pub(crate) fn to_object(n: u32) -> RouteTarget {
+    RouteTarget::Object(id(n))
 }
 
 /// Carries out operations that have to succeed.
@@ -102,8 +102,8 @@ pub(crate) fn dump(kernel: &mut Kernel) -> Vec<Found> {
 }
 
 /// The routes of a dump.
-pub(crate) fn dumped_routes(kernel: &mut Kernel) -> Vec<(Prefix, Option<Via>)> {
-    let route = |found| if let Found::Route { prefix, via, .. } = found { Some((prefix, via)) } else { None };
+pub(crate) fn dumped_routes(kernel: &mut Kernel) -> Vec<(Prefix, Option<RouteTarget>)> {
+    let route = |found| if let Found::Route { prefix, target, .. } = found { Some((prefix, target)) } else { None };
     dump(kernel).into_iter().filter_map(route).collect()
 }
 

@@ -1,0 +1,522 @@
+//! The FIB: compares what is wanted with what is installed, and turns the kernel's answers into what follows from them.
+//!
+//! Invariant: an operation is decided only while the kernel's state is known. As long as a dump is needed, nothing is begun,
+//! because an operation on a guess could hit a route of another protocol.
+
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use foldhash::fast::FixedState;
+
+use super::dump::Dump;
+use super::op::{Found, Nexthops, Notice, Op, OpError, OpErrorKind};
+use super::report::{FibReport, FibStats, Reports};
+use super::routes::{Key, Routes};
+use super::settings::{FibSettings, FibSettingsError};
+use super::steps::{Step, Steps};
+use super::targets::{Context, TargetId, Targets};
+use super::vni_conflicts::{Overruled, VniConflicts};
+use super::wanted::{self, Claims, Wanted};
+use crate::{Instant, NextHopKind, Prefix, Route, RouteChange, Vni};
+
+/// The shortest wait for the end of a conflict, if no notice of the kernel reports it.
+const CONFLICT: Duration = Duration::from_secs(1);
+
+/// A kernel's routes, as they should be and as they are. The loop around it is in the [module's documentation](super).
+///
+/// Times are arguments; an earlier `now` is taken as the latest.
+#[derive(Debug)]
+pub struct Fib {
+    settings: FibSettings,
+    now: Instant,
+    wanted: Wanted,
+    targets: Targets,
+    routes: Routes,
+    steps: Steps,
+    vni_conflicts: VniConflicts,
+    dump: Dump,
+    is_device_up: bool,
+    /// The device was down since the last dump: routes that are missing went with it.
+    is_device_lost: bool,
+    /// Routes and objects that were in the kernel at the start and are not wanted (yet) stay.
+    is_adopting: bool,
+    /// Nothing is wanted any more.
+    is_clearing: bool,
+    done: u64,
+    failed: u64,
+    reports: Reports,
+}
+
+impl Fib {
+    /// Returns a FIB that knows nothing of the kernel but whether the tunnel device exists and is up.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn new(settings: FibSettings, is_device_up: bool) -> Result<Self, FibSettingsError> {
+        settings.check()?;
+        let seed = FixedState::with_seed(settings.seed);
+        Ok(Self {
+            now: Instant::EPOCH,
+            wanted: Wanted::new(seed.clone(), &settings.tables),
+            targets: Targets::new(seed.clone(), settings.ids.clone(), settings.nexthop_objects),
+            routes: Routes::new(seed.clone()),
+            steps: Steps::default(),
+            vni_conflicts: VniConflicts::new(seed),
+            dump: Dump::new(),
+            is_device_up,
+            is_device_lost: false,
+            is_adopting: true,
+            is_clearing: false,
+            done: 0,
+            failed: 0,
+            reports: Reports::default(),
+            settings,
+        })
+    }
+
+    /// Returns the settings.
+    pub fn settings(&self) -> &FibSettings {
+        &self.settings
+    }
+
+    /// Records a destination's new next hops. A change of a VNI without a table is ignored.
+    pub fn change(&mut self, change: &RouteChange) {
+        let Some(key) = self.key(change.vni, change.prefix) else { return };
+        if self.settings.ipv4_only && key.prefix().is_ipv6() {
+            return;
+        }
+        let reports = &mut self.reports;
+        let sources = wanted::sources(change.next_hops(), &self.settings, |addr| reports.ipv4_next_hop(addr));
+        let set = self.wanted.change(&key, change.vni, change.prefix, sources, self.routes.wanted(&key));
+        self.routes.set_wanted(key, set);
+    }
+
+    /// Records that this node announces a route. If it is STANDARD, STANDARD routes of other nodes to the same destination are
+    /// not installed.
+    pub fn announced(&mut self, route: &Route) {
+        self.set_own(route, true);
+    }
+
+    /// Records that this node has withdrawn a route.
+    pub fn withdrawn(&mut self, route: &Route) {
+        self.set_own(route, false);
+    }
+
+    fn set_own(&mut self, route: &Route, is_announced: bool) {
+        if route.next_hop.kind == NextHopKind::Standard
+            && let Some(key) = self.key(route.vni, route.prefix)
+        {
+            self.wanted.set_own(key, route.vni, route.prefix, route.next_hop, is_announced);
+            self.routes.enqueue(key);
+        }
+    }
+
+    /// Returns the kernel route that a VNI's destination belongs to, if the VNI has a table.
+    fn key(&self, vni: Vni, prefix: Prefix) -> Option<Key> {
+        self.settings.tables.get(&vni).map(|&table| Key::new(table, prefix))
+    }
+
+    /// Removes the adopted routes and objects that are not wanted. To be called once all wanted routes are known.
+    pub fn release_adopted(&mut self) {
+        self.is_adopting = false;
+        self.routes.release_all_adopted();
+    }
+
+    /// Removes all routes and objects. From now on nothing is wanted.
+    pub fn clear(&mut self) {
+        self.is_clearing = true;
+        self.release_adopted();
+        self.routes.enqueue_all();
+    }
+
+    /// Takes a notice of the kernel.
+    pub fn notice(&mut self, now: Instant, notice: Notice) {
+        self.advance(now);
+        match notice {
+            Notice::Anything => self.request_dump(),
+            // The new route may have replaced one of this FIB.
+            Notice::RouteAdded { table, prefix } => {
+                if self.routes.is_in_kernel(&Key::new(table, prefix)) {
+                    self.request_dump();
+                }
+            }
+            Notice::ForeignRemoved { table, prefix } => {
+                let key = Key::new(table, prefix);
+                if self.routes.has_conflict(&key) {
+                    self.routes.enqueue(key);
+                }
+            }
+            // The notice may be older than a later operation on the route: only a dump shows the present state.
+            Notice::RouteRemoved { table, prefix } => {
+                if self.routes.contains(&Key::new(table, prefix)) {
+                    self.request_dump();
+                }
+            }
+            Notice::DeviceUp => self.set_device(true),
+            Notice::DeviceDown => self.set_device(false),
+        }
+    }
+
+    fn set_device(&mut self, is_up: bool) {
+        self.is_device_lost |= !is_up;
+        if core::mem::replace(&mut self.is_device_up, is_up) != is_up {
+            self.reports.push(if is_up { FibReport::DeviceUp } else { FibReport::DeviceDown });
+        }
+        self.request_dump();
+    }
+
+    /// Returns when to call [`poll_op`](Self::poll_op) or [`needs_dump`](Self::needs_dump) again, if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.routes.poll_timeout(), self.targets.poll_timeout(), self.dump.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Returns the next event for the log.
+    pub fn poll_report(&mut self) -> Option<FibReport> {
+        self.reports.pop()
+    }
+
+    /// Returns whether no operation is to be done, under way, or to be tried again, and no dump is needed.
+    pub fn is_settled(&self) -> bool {
+        self.routes.are_settled() && self.targets.is_settled() && self.steps.are_done() && !self.dump.is_needed()
+    }
+
+    /// Returns the figures.
+    pub fn stats(&self) -> FibStats {
+        let vni_conflicts = self.vni_conflicts.count();
+        let mut stats = FibStats {
+            wanted: self.wanted.count(),
+            installed: self.routes.installed_count(),
+            objects: self.targets.object_count(),
+            conflicts: self.routes.conflict_count() + vni_conflicts,
+            vni_conflicts,
+            done: self.done,
+            failed: self.failed,
+            dumps: self.dump.count(),
+            ..FibStats::default()
+        };
+        self.reports.add_to(&mut stats);
+        stats
+    }
+
+    /// Returns the next operation. Several may be under way; [`done`](Self::done) is to be called for each, in this order.
+    pub fn poll_op(&mut self, now: Instant) -> Option<Op> {
+        self.advance(now);
+        self.routes.run_retries(self.now);
+        let (targets, mut cx) = self.targets();
+        targets.run_retries(&mut cx);
+        loop {
+            if let Some(step) = self.steps.begin() {
+                return Some(self.op(step));
+            }
+            if self.dump.is_needed() {
+                return None;
+            }
+            if let Some(key) = self.routes.pop() {
+                self.reconcile(key);
+            } else {
+                let unused = self.targets.poll_unused()?;
+                self.steps.push(Step::RemoveObject(unused));
+            }
+        }
+    }
+
+    /// Compares a route with what is wanted, and begins what the difference demands.
+    fn reconcile(&mut self, key: Key) {
+        if self.wanted.is_shared(key.table()) {
+            self.find_vni_conflicts(key);
+        }
+        let nexthops = self.nexthops(&key);
+        if !nexthops.is_empty() {
+            // While the device is down nothing can be installed: the dump after its return queues the route again.
+            if self.is_device_up {
+                self.install(key, &nexthops);
+            }
+            return;
+        }
+        self.routes.stop_waiting(&key);
+        self.set_tried(&key, TargetId::NONE);
+        self.routes.end_conflict(&key);
+        if self.routes.installed(&key) == TargetId::NONE {
+            self.routes.forget(&key);
+        } else if !self.routes.is_adopted(&key) {
+            self.begin(key, TargetId::NONE);
+        }
+    }
+
+    /// Returns the nexthops that a route should have. Empty: there should be no route.
+    fn nexthops(&self, key: &Key) -> Nexthops {
+        if self.is_clearing {
+            return Nexthops::default();
+        }
+        self.wanted.nexthops(key, self.routes.wanted(key), &self.settings)
+    }
+
+    /// Notes for which VNIs a route of a shared table is not installed, and reports what has changed in that.
+    fn find_vni_conflicts(&mut self, key: Key) {
+        let claims = if self.is_clearing { Claims::new() } else { self.wanted.claims(&key, &self.settings) };
+        let mut vnis = claims.iter().map(|(vni, _)| *vni);
+        let installed = vnis.next();
+        let now: Overruled = vnis.collect();
+        let before = self.vni_conflicts.replace(key, now.clone());
+        let Some(installed) = installed else { return };
+        let (table, prefix) = (key.table(), key.prefix());
+        if before.contains(&installed) {
+            self.reports.push(FibReport::VniConflictOver { table, prefix, vni: installed });
+        }
+        for vni in now.into_iter().filter(|vni| !before.contains(vni)) {
+            self.reports.push(FibReport::VniConflict { table, prefix, vni, installed });
+        }
+    }
+
+    /// Installs a route with these nexthops: at once if their object is present, otherwise when it is.
+    fn install(&mut self, key: Key, nexthops: &Nexthops) {
+        let present = self.targets.nexthops(self.routes.installed(&key));
+        if present == nexthops.as_slice() {
+            self.routes.stop_waiting(&key);
+            self.routes.release_adopted(&key);
+            self.set_tried(&key, TargetId::NONE);
+            return;
+        }
+        if self.routes.is_adopted(&key) {
+            // Changes for the other next hops of an adopted route may yet come. Without objects, an IPv6 route has only the best
+            // of them.
+            let is_part = nexthops.as_slice().iter().all(|nexthop| present.iter().any(|one| one.addr == nexthop.addr));
+            if is_part || !self.settings.nexthop_objects && key.prefix().is_ipv6() {
+                return;
+            }
+        }
+        self.routes.release_adopted(&key);
+        let target = self.targets.with_nexthops(nexthops);
+        if self.targets.is_present(target) {
+            self.targets.acquire(target);
+            self.begin(key, target);
+            return;
+        }
+        if self.routes.wait_for(&key, target) {
+            self.targets.add_waiter(target, key);
+        }
+        let (targets, mut cx) = self.targets();
+        targets.ensure(target, &mut cx);
+    }
+
+    /// Begins to have a route lead to a target, which is acquired for it.
+    fn begin(&mut self, key: Key, to: TargetId) {
+        self.routes.begin(&key);
+        self.steps.push(Step::SetRoute(key, to));
+    }
+
+    /// Returns a step as an operation for the kernel.
+    fn op(&self, step: Step) -> Op {
+        match step {
+            Step::AddObject(target) => self.targets.add_op(target),
+            Step::RemoveObject(target) => self.targets.remove_op(target),
+            Step::SetRoute(key, to) => {
+                let (table, prefix) = (key.table(), key.prefix());
+                if to == TargetId::NONE {
+                    return Op::RemoveRoute { table, prefix };
+                }
+                let target = self.targets.route_target(to);
+                match self.routes.installed(&key) {
+                    TargetId::NONE => Op::AddRoute { table, prefix, target },
+                    _ => Op::ReplaceRoute { table, prefix, target },
+                }
+            }
+        }
+    }
+
+    /// Takes the result of the earliest operation that is under way.
+    ///
+    /// # Panics
+    /// If no operation is under way.
+    pub fn done(&mut self, now: Instant, result: Result<(), OpError>) {
+        self.advance(now);
+        let step = self.steps.end().expect("an operation is under way");
+        match &result {
+            Ok(()) => self.done += 1,
+            Err(_) => self.failed += 1,
+        }
+        match step {
+            Step::AddObject(target) => self.object_added(target, result),
+            Step::RemoveObject(target) => self.object_removed(target, result),
+            Step::SetRoute(key, to) => self.route_set(key, to, result),
+        }
+    }
+
+    /// Gives up the results of all operations that are under way. A dump finds out what became of them.
+    pub fn lost(&mut self, now: Instant) {
+        self.advance(now);
+        let lost = OpError { kind: OpErrorKind::Busy, errno: 0, text: None };
+        while let Some(step) = self.steps.end() {
+            match step {
+                Step::AddObject(target) => self.targets.set_absent(target),
+                Step::RemoveObject(target) => self.targets.set_present(target),
+                Step::SetRoute(key, to) => self.route_set(key, to, Err(lost.clone())),
+            }
+        }
+        self.request_dump();
+    }
+
+    fn object_added(&mut self, target: TargetId, result: Result<(), OpError>) {
+        let op = self.op(Step::AddObject(target));
+        let (targets, mut cx) = self.targets();
+        let Err(error) = result else { return targets.added(target, &mut cx) };
+        match error.kind {
+            OpErrorKind::Exists => targets.id_is_taken(target, &mut cx),
+            OpErrorKind::Missing | OpErrorKind::NoDevice => {
+                targets.add_failed(target, &mut cx);
+                self.request_dump();
+            }
+            OpErrorKind::NotPermitted | OpErrorKind::Busy | OpErrorKind::Refused => {
+                let retry_in = targets.add_failed(target, &mut cx);
+                self.reports.push(FibReport::Failed { op, error, retry_in });
+            }
+        }
+    }
+
+    fn object_removed(&mut self, target: TargetId, result: Result<(), OpError>) {
+        let op = self.op(Step::RemoveObject(target));
+        let (targets, mut cx) = self.targets();
+        match result {
+            Err(error) if error.kind != OpErrorKind::Missing => {
+                let retry_in = targets.remove_failed(target, &mut cx);
+                self.reports.push(FibReport::Failed { op, error, retry_in });
+            }
+            _ => targets.removed(target, &mut cx),
+        }
+    }
+
+    fn route_set(&mut self, key: Key, to: TargetId, result: Result<(), OpError>) {
+        let is_dirty = self.routes.end(&key);
+        match result {
+            Err(error) if to == TargetId::NONE && error.kind == OpErrorKind::Missing => self.route_leads(key, to),
+            Err(error) => self.route_failed(key, to, error),
+            Ok(()) => self.route_leads(key, to),
+        }
+        if is_dirty {
+            self.routes.enqueue(key);
+        }
+    }
+
+    fn route_failed(&mut self, key: Key, to: TargetId, error: OpError) {
+        let op = self.op(Step::SetRoute(key, to));
+        self.set_tried(&key, to);
+        let min = if error.kind == OpErrorKind::Exists { CONFLICT } else { self.settings.retry_min };
+        let retry_in = self.routes.retry(&key, self.now, self.retry(), min);
+        match error.kind {
+            OpErrorKind::Exists => {
+                if self.routes.begin_conflict(&key) {
+                    self.reports.push(FibReport::Conflict { table: key.table(), prefix: key.prefix() });
+                }
+            }
+            OpErrorKind::Missing | OpErrorKind::NoDevice => self.request_dump(),
+            _ => self.reports.push(FibReport::Failed { op, error, retry_in }),
+        }
+    }
+
+    /// Notes that an operation has succeeded.
+    fn route_leads(&mut self, key: Key, to: TargetId) {
+        self.set_installed(&key, to);
+        self.routes.succeeded(&key);
+        self.set_tried(&key, TargetId::NONE);
+        if to == TargetId::NONE {
+            self.routes.forget(&key);
+        }
+    }
+
+    /// Notes where a route leads, to a target that is acquired for it.
+    fn set_installed(&mut self, key: &Key, to: TargetId) {
+        let from = self.routes.replace_installed(key, to);
+        self.targets.release(from);
+        if to != TargetId::NONE && self.routes.end_conflict(key) {
+            self.reports.push(FibReport::ConflictOver { table: key.table(), prefix: key.prefix() });
+        }
+    }
+
+    /// Notes the target of a route's last failed operation, which is acquired for it.
+    fn set_tried(&mut self, key: &Key, target: TargetId) {
+        let before = self.routes.replace_tried(key, target);
+        self.targets.release(before);
+    }
+
+    /// Returns whether the kernel's routes and objects are to be read now. Never while operations are under way.
+    pub fn needs_dump(&self, now: Instant) -> bool {
+        self.dump.is_due(now.max(self.now)) && self.steps.are_done()
+    }
+
+    /// Begins a dump of the kernel's routes and objects: [`found`](Self::found) is called for each, then
+    /// [`dump_ends`](Self::dump_ends).
+    pub fn dump_begins(&mut self, now: Instant) {
+        self.advance(now);
+        self.dump.begin(self.now);
+        self.targets.begin_dump();
+        self.routes.begin_dump();
+    }
+
+    /// Takes an object or a route of the dump. All objects come before the first route.
+    pub fn found(&mut self, found: Found) {
+        match found {
+            Found::Object { id, what } => self.targets.found(id, what),
+            Found::Route { table, prefix, target } => {
+                self.targets.end_objects();
+                let (key, target) = (Key::new(table, prefix), self.targets.of_route(target));
+                if self.routes.found(key, self.is_adopting) != target {
+                    self.targets.acquire(target);
+                    self.set_installed(&key, target);
+                }
+            }
+        }
+    }
+
+    /// Ends a dump. `is_complete`: nothing is missing in it; otherwise it is repeated.
+    pub fn dump_ends(&mut self, now: Instant, is_complete: bool) {
+        self.advance(now);
+        if !self.dump.end(self.now, is_complete, self.retry()) {
+            return;
+        }
+        if !is_complete {
+            return self.targets.abort_dump();
+        }
+        self.targets.end_objects();
+        self.is_device_lost |= !self.is_device_up;
+        for key in self.routes.keys() {
+            if self.routes.is_lost(&key) {
+                self.set_installed(&key, TargetId::NONE);
+                if !self.is_device_lost {
+                    self.reports.removed(key.table(), key.prefix());
+                }
+            }
+            if !self.is_as_wanted(&key) {
+                self.routes.enqueue(key);
+            }
+        }
+        self.is_device_lost = false;
+        let (targets, mut cx) = self.targets();
+        targets.end_dump(&mut cx);
+    }
+
+    /// Returns whether a route is installed as it is wanted, and wanted at all.
+    fn is_as_wanted(&self, key: &Key) -> bool {
+        let nexthops = self.wanted.nexthops(key, self.routes.wanted(key), &self.settings);
+        !nexthops.is_empty() && self.targets.nexthops(self.routes.installed(key)) == nexthops.as_slice()
+    }
+
+    fn request_dump(&mut self) {
+        self.dump.request(self.now);
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Returns the shortest and the longest wait before a retry.
+    fn retry(&self) -> RangeInclusive<Duration> {
+        self.settings.retry_min..=self.settings.retry_max
+    }
+
+    /// Returns the targets, with all that they need to take a step.
+    fn targets(&mut self) -> (&mut Targets, Context<'_>) {
+        let retry = self.retry();
+        let Self { now, is_device_up, targets, routes, steps, reports, .. } = self;
+        (targets, Context::new(*now, *is_device_up, retry, routes, steps, reports))
+    }
+}

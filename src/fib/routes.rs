@@ -1,0 +1,332 @@
+//! The kernel routes that are wanted or installed: where each leads, and what it waits for.
+//!
+//! Invariant: a route that may be other than it is wanted is in the queue, or has an operation under way, or waits for its
+//! target, for a retry, or for the device.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::sets::SetId;
+use super::targets::TargetId;
+use crate::{Backoff, Instant, Prefix};
+
+/// A kernel route's destination: a routing table and a prefix without host bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Key {
+    table: u32,
+    prefix: Prefix,
+}
+
+impl Key {
+    /// Returns the destination that a prefix belongs to. Its host bits do not count.
+    pub(super) fn new(table: u32, prefix: Prefix) -> Self {
+        Self { table, prefix: prefix.network() }
+    }
+
+    pub(super) const fn table(&self) -> u32 {
+        self.table
+    }
+
+    pub(super) const fn prefix(&self) -> Prefix {
+        self.prefix
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    wanted: SetId,
+    /// Where the route leads, as far as is known.
+    installed: TargetId,
+    /// The absent target that the route is to be installed with.
+    waits_for: TargetId,
+    /// The target of the last failed operation. The route uses it, so that its object is not removed and added at each try.
+    tried: TargetId,
+    is_queued: bool,
+    /// An operation is under way.
+    is_busy: bool,
+    /// The route was to be looked at while it was busy.
+    is_dirty: bool,
+    /// Another protocol has a route to the destination.
+    has_conflict: bool,
+    /// It is among the retries.
+    is_retrying: bool,
+    /// It was found in the kernel at the start, and has not been wanted as it is so far.
+    is_adopted: bool,
+    /// The present dump has found it.
+    is_seen: bool,
+    /// Of failed operations in a row.
+    backoff: Backoff,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            wanted: SetId::EMPTY,
+            installed: TargetId::NONE,
+            waits_for: TargetId::NONE,
+            tried: TargetId::NONE,
+            is_queued: false,
+            is_busy: false,
+            is_dirty: false,
+            has_conflict: false,
+            is_retrying: false,
+            is_adopted: false,
+            is_seen: false,
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Routes {
+    by_key: HashMap<Key, Entry, FixedState>,
+    /// The routes to be compared with what is wanted.
+    queue: VecDeque<Key>,
+    retries: BTreeSet<(Instant, Key)>,
+    installed: usize,
+    conflicts: usize,
+}
+
+impl Routes {
+    pub(super) fn new(seed: FixedState) -> Self {
+        let by_key = HashMap::with_hasher(seed);
+        Self { by_key, queue: VecDeque::new(), retries: BTreeSet::new(), installed: 0, conflicts: 0 }
+    }
+
+    /// Returns how many routes are installed.
+    pub(super) const fn installed_count(&self) -> usize {
+        self.installed
+    }
+
+    /// Returns how many routes are not installed because another protocol has a route to the destination.
+    pub(super) const fn conflict_count(&self) -> usize {
+        self.conflicts
+    }
+
+    /// Returns whether no route is queued, and none waits for a retry.
+    pub(super) fn are_settled(&self) -> bool {
+        self.queue.is_empty() && self.retries.is_empty()
+    }
+
+    /// Returns when the next retry is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// Returns the set of what is wanted for a destination.
+    pub(super) fn wanted(&self, key: &Key) -> SetId {
+        self.by_key.get(key).map_or(SetId::EMPTY, |entry| entry.wanted)
+    }
+
+    /// Replaces the set of what is wanted for a destination, and queues its route.
+    pub(super) fn set_wanted(&mut self, key: Key, wanted: SetId) {
+        self.by_key.entry(key).or_default().wanted = wanted;
+        self.enqueue(key);
+    }
+
+    /// Has a route compared with what is wanted. Of a destination without a route nothing is noted.
+    pub(super) fn enqueue(&mut self, key: Key) {
+        if let Some(entry) = self.by_key.get_mut(&key)
+            && !core::mem::replace(&mut entry.is_queued, true)
+        {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Returns the next queued route. One with an operation under way is queued again when that ends.
+    pub(super) fn pop(&mut self) -> Option<Key> {
+        while let Some(key) = self.queue.pop_front() {
+            let Some(entry) = self.by_key.get_mut(&key) else { continue };
+            entry.is_queued = false;
+            if !entry.is_busy {
+                return Some(key);
+            }
+            entry.is_dirty = true;
+        }
+        None
+    }
+
+    /// Queues every route.
+    pub(super) fn enqueue_all(&mut self) {
+        self.keys().into_iter().for_each(|key| self.enqueue(key));
+    }
+
+    /// Returns all destinations.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        #[expect(clippy::disallowed_methods, reason = "the order is of no consequence")]
+        self.by_key.keys().copied().collect()
+    }
+
+    /// Returns where a route leads.
+    pub(super) fn installed(&self, key: &Key) -> TargetId {
+        self.by_key.get(key).map_or(TargetId::NONE, |entry| entry.installed)
+    }
+
+    /// Notes where a route leads from now on. Returns where it led before.
+    pub(super) fn replace_installed(&mut self, key: &Key, to: TargetId) -> TargetId {
+        let Some(entry) = self.by_key.get_mut(key) else { return TargetId::NONE };
+        let from = core::mem::replace(&mut entry.installed, to);
+        self.installed -= usize::from(from != TargetId::NONE);
+        self.installed += usize::from(to != TargetId::NONE);
+        from
+    }
+
+    /// Notes the target that an operation failed with, [`TargetId::NONE`] after a success. Returns the one noted before.
+    pub(super) fn replace_tried(&mut self, key: &Key, tried: TargetId) -> TargetId {
+        self.by_key.get_mut(key).map_or(TargetId::NONE, |entry| core::mem::replace(&mut entry.tried, tried))
+    }
+
+    /// Notes that a route waits for a target. Returns false if it waited for that target already.
+    pub(super) fn wait_for(&mut self, key: &Key, target: TargetId) -> bool {
+        self.by_key.get_mut(key).is_some_and(|entry| core::mem::replace(&mut entry.waits_for, target) != target)
+    }
+
+    pub(super) fn is_waiting_for(&self, key: &Key, target: TargetId) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.waits_for == target)
+    }
+
+    /// Notes that a route waits for no target.
+    pub(super) fn stop_waiting(&mut self, key: &Key) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            entry.waits_for = TargetId::NONE;
+        }
+    }
+
+    /// Queues a route that may have waited for a target, which is present now.
+    pub(super) fn target_is_present(&mut self, key: &Key, target: TargetId) {
+        if self.is_waiting_for(key, target) {
+            self.stop_waiting(key);
+        }
+        self.enqueue(*key);
+    }
+
+    /// Notes that an operation is under way.
+    pub(super) fn begin(&mut self, key: &Key) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            (entry.waits_for, entry.is_busy) = (TargetId::NONE, true);
+        }
+    }
+
+    /// Notes that the operation has ended. Returns whether the route was to be looked at meanwhile.
+    pub(super) fn end(&mut self, key: &Key) -> bool {
+        let Some(entry) = self.by_key.get_mut(key) else { return false };
+        entry.is_busy = false;
+        core::mem::take(&mut entry.is_dirty)
+    }
+
+    /// Returns whether a route is installed, or about to be.
+    pub(super) fn is_in_kernel(&self, key: &Key) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.is_busy || entry.installed != TargetId::NONE)
+    }
+
+    /// Notes that another protocol has a route to the destination. Returns whether that was not known.
+    pub(super) fn begin_conflict(&mut self, key: &Key) -> bool {
+        let is_new = self.by_key.get_mut(key).is_some_and(|entry| !core::mem::replace(&mut entry.has_conflict, true));
+        self.conflicts += usize::from(is_new);
+        is_new
+    }
+
+    /// Notes that no other protocol has a route to the destination. Returns whether one had.
+    pub(super) fn end_conflict(&mut self, key: &Key) -> bool {
+        let is_over = self.by_key.get_mut(key).is_some_and(|entry| core::mem::take(&mut entry.has_conflict));
+        self.conflicts -= usize::from(is_over);
+        is_over
+    }
+
+    pub(super) fn has_conflict(&self, key: &Key) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.has_conflict)
+    }
+
+    /// Counts a failed operation and plans a retry, if none is planned. Returns the wait, which is at least `min`.
+    pub(super) fn retry(&mut self, key: &Key, now: Instant, wait: RangeInclusive<Duration>, min: Duration) -> Duration {
+        let Some(entry) = self.by_key.get_mut(key) else { return min };
+        let max = *wait.end();
+        let retry_in = entry.backoff.fail(wait).max(min).min(max);
+        if !core::mem::replace(&mut entry.is_retrying, true) {
+            self.retries.insert((now + retry_in, *key));
+        }
+        retry_in
+    }
+
+    /// Queues the routes whose retry is due.
+    pub(super) fn run_retries(&mut self, now: Instant) {
+        while let Some(&(at, key)) = self.retries.first()
+            && at <= now
+        {
+            self.retries.pop_first();
+            if let Some(entry) = self.by_key.get_mut(&key) {
+                entry.is_retrying = false;
+                self.enqueue(key);
+            }
+        }
+    }
+
+    /// Forgets the failures of a route, after a success.
+    pub(super) fn succeeded(&mut self, key: &Key) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            entry.backoff.reset();
+        }
+    }
+
+    /// Returns whether a route is one of an earlier process that has not been wanted as it is so far.
+    pub(super) fn is_adopted(&self, key: &Key) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.is_adopted)
+    }
+
+    /// Ends the special treatment of an adopted route.
+    pub(super) fn release_adopted(&mut self, key: &Key) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            entry.is_adopted = false;
+        }
+    }
+
+    /// Ends the special treatment of all adopted routes, and queues them.
+    pub(super) fn release_all_adopted(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "the order is of no consequence")]
+        let adopted = self.by_key.iter_mut().filter(|(_, entry)| entry.is_adopted);
+        let adopted: Vec<Key> = adopted.map(|(key, entry)| (*key, entry.is_adopted = false).0).collect();
+        adopted.into_iter().for_each(|key| self.enqueue(key));
+    }
+
+    /// Begins a dump: all routes are to be found again.
+    pub(super) fn begin_dump(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "the order is of no consequence")]
+        self.by_key.values_mut().for_each(|entry| entry.is_seen = false);
+    }
+
+    /// Notes that a dump has found a route. One that was not known is adopted, if `is_adopting`. Returns where the route led
+    /// so far.
+    pub(super) fn found(&mut self, key: Key, is_adopting: bool) -> TargetId {
+        let entry = self.by_key.entry(key).or_default();
+        entry.is_seen = true;
+        if entry.installed == TargetId::NONE {
+            entry.is_adopted = is_adopting;
+        }
+        entry.installed
+    }
+
+    /// Returns whether a route that was installed has not been found by a dump.
+    pub(super) fn is_lost(&self, key: &Key) -> bool {
+        self.by_key.get(key).is_some_and(|entry| !entry.is_seen && entry.installed != TargetId::NONE)
+    }
+
+    /// Forgets a destination if nothing is wanted for it. Its route is not installed.
+    pub(super) fn forget(&mut self, key: &Key) {
+        if !self.by_key.contains_key(key) || self.wanted(key) != SetId::EMPTY {
+            return;
+        }
+        self.by_key.remove(key);
+        if self.by_key.capacity() > 8 * self.by_key.len() + 1024 {
+            self.by_key.shrink_to(self.by_key.len() * 2);
+        }
+    }
+}
