@@ -12,7 +12,7 @@ use super::{Counters, MessageCounts, Refused};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::session::{Role, Session, SessionTimers, Step};
 use crate::wire::{Deframer, Message, Update, UpdateAction};
-use crate::{CloseReason, ConnId, Denied, HostAddr, Instant, PeerId, PeerName, Permit, Vni};
+use crate::{CloseReason, ConnId, Denied, HostAddr, Instant, PeerId, PeerName, Permit, SessionState, Vni};
 
 /// More runs of withheld answers than this are joined: a peer must not fill our memory with KEEPALIVEs.
 const MAX_RUNS: usize = 256;
@@ -35,6 +35,8 @@ pub(super) struct Conn {
     /// Of what is being received, the first that was refused, why, and how many were.
     pub(super) refused: Option<(Refused, Denied, u64)>,
     pub(super) session: Session,
+    /// The state as which the node counts it.
+    pub(super) counted: SessionState,
     pub(super) timers: SessionTimers,
     pub(super) timer: Timer,
     pub(super) deframer: Deframer,
@@ -77,6 +79,7 @@ impl Conn {
             refused_vnis: BTreeSet::new(),
             refused: None,
             session: Session::new(role),
+            counted: SessionState::Closed,
             timers,
             timer: Timer::default(),
             deframer: Deframer::default(),

@@ -87,6 +87,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         self.next_conn += 1;
         conn.peer = Some(id);
+        conn.counted = old;
         peer.conn = Some(conn_id);
         peer.last_conn = conn_id;
         peer.dial_at = None;
@@ -202,6 +203,7 @@ impl Node {
             None => {
                 let peer = self.named(id);
                 let (old, new, reason) = (SessionState::Retry, SessionState::Closed, Some(CloseReason::Removed));
+                self.states.move_to(old, new);
                 self.actions.push(Action::State(Transition {
                     conn: last_conn,
                     peer,

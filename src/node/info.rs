@@ -89,7 +89,7 @@ pub struct PeerInfo {
     pub counters: Counters,
 }
 
-/// Who announces a route.
+/// An announcer of a route. Exhaustive: a node has no other kinds of origins, and code that looks one up has to know each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -115,7 +115,8 @@ impl fmt::Display for Announcer {
     }
 }
 
-/// A destination and where it is: all next hops that somebody, this node included, announces.
+/// A destination and where it is: all next hops that a peer or this node announces. Nothing else belongs to it, so that no minor version adds
+/// fields.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Destination {

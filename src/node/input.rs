@@ -11,7 +11,7 @@ use crate::{ConnId, PeerId, PeerName, Policy, Route, TransportEnd, Vni};
 
 /// An event for [`Node::handle_input`](crate::Node::handle_input).
 ///
-/// Events of a connection that the node does not know (any more) are ignored: a driver may be late.
+/// Events of a connection that the node does not know, or does not know any more, are ignored: a driver may be late.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

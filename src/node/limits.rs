@@ -56,6 +56,8 @@ impl Node {
         self.totals.enter(&remote.into());
         let mut conn = self.new_conn(id, Role::Acceptor);
         conn.remote = Some(remote);
+        conn.counted = SessionState::Connecting;
+        self.states.move_to(SessionState::Closed, conn.counted);
         self.conns.insert(id, conn);
         self.set_conn_timer(id);
     }

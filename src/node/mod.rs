@@ -172,17 +172,10 @@ impl Node {
     /// Takes one event; returns what the driver is to do at once, in order.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
         self.clock.advance(now, self.timers.next());
-        let mut refused = 0;
         match input {
             Input::Tick => self.tick(),
             Input::Accepted { conn, remote } => {
-                let before = self.conns.len();
                 self.accepted(conn, remote);
-                if self.conns.len() > before {
-                    self.states.accepted();
-                }
-                // The transition of a connection that was refused, and is none of the peers.
-                refused = self.actions.len();
             }
             Input::Identified { conn, names } => {
                 if let Some(found) = self.conns.get_mut(&conn) {
@@ -213,7 +206,6 @@ impl Node {
         for conn in slow {
             self.close(conn, CloseReason::TooSlow, Some(Close::Now));
         }
-        self.states.note(&self.actions.as_slice()[refused..]);
         core::mem::take(&mut self.actions)
     }
 
@@ -300,6 +292,7 @@ impl Node {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.since = now;
         let (peer, remote, new) = (conn.peer, conn.remote, conn.session.state());
+        self.states.move_to(core::mem::replace(&mut conn.counted, new), new);
         let names = conn.names.clone();
         let restart_time = self.short_restart_time(id);
         let peer = peer.and_then(|peer| self.named(peer));
@@ -344,6 +337,7 @@ impl Node {
                 (named, self.lost(peer, &conn, &reason))
             }
         };
+        self.states.move_to(conn.counted, new);
         let (remote, names) = (conn.remote, conn.names);
         let reason = Some(reason);
         let transition = Transition { conn: id, peer, remote, names, old, new, reason, restart_time: None };
