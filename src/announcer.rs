@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::{ConnId, PeerId};
 
-/// Who announces a route.
+/// An announcer of a route. Exhaustive: a node has no other kinds of origins, and code that looks one up has to know each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

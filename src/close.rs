@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::{DecodeError, PeerLimit, PeerMisbehaved, SessionState};
 
-/// How a transport ended, as the driver saw it.
+/// How a transport ended, as the driver saw it. Exhaustive: what is none of these is [`Error`](Self::Error).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

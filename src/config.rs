@@ -5,7 +5,11 @@ use core::time::Duration;
 
 use crate::{Limits, PeerLimit, Policy};
 
-/// The settings of a [`Node`](crate::Node).
+/// The settings of a [`Node`](crate::Node): plain fields, to be written with `..Config::default()`. A builder would repeat each name, and check
+/// nothing that [`validate`](Self::validate) does not check. A minor version may add fields: code that names all of them, without the
+/// default, has to be changed then.
+///
+/// Times that the protocol carries are whole seconds; [`validate`](Self::validate) refuses fractions of them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -112,7 +116,7 @@ impl Default for Config {
     }
 }
 
-/// How fast a client of the reference implementation is fed: it dies of 64 KiB that it has not yet read.
+/// How fast a client of the reference implementation is fed. A rate and a burst are all that there is, so that no minor version adds fields: it dies of 64 KiB that it has not yet read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]

@@ -45,7 +45,7 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// The types of message, with their numbers on the wire.
+/// The types of message, with their numbers on the wire. Exhaustive: a new type is a new version of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
@@ -213,7 +213,7 @@ impl fmt::Display for ApiMisuse {
 
 impl core::error::Error for ApiMisuse {}
 
-/// The states of a session, by the reference's names.
+/// The states of a session, by the reference's names. Exhaustive: they are those of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]

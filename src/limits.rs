@@ -3,7 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-/// How much peers may ask of a node. Part of its [`Config`](crate::Config).
+/// How much peers may ask of a node. Part of its [`Config`](crate::Config), and like it plain fields, to be written with
+/// `..Limits::default()`: a minor version may add some.
 ///
 /// Whoever goes over one that is his alone is closed; whoever comes over one on connections is refused. Over one that all
 /// share, of the source address that has the most the session that has the most is closed, and so on until there is some

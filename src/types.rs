@@ -40,7 +40,7 @@ impl fmt::Display for Vni {
     }
 }
 
-/// What a next hop is for.
+/// What a next hop is for. Exhaustive, with the kinds of the protocol: an application that installs routes has to know each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NextHopKind {
@@ -71,7 +71,8 @@ impl fmt::Display for NextHopKind {
     }
 }
 
-/// Where packets for a destination go: the hypervisor that the destination lives behind.
+/// Where packets for a destination go: the hypervisor that the destination lives behind. The fields are those of the protocol, so that no
+/// minor version adds any.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
@@ -198,8 +199,8 @@ impl fmt::Display for Martian {
     }
 }
 
-/// A route: in this virtual network, this destination is behind this next hop. Equal routes are the same route,
-/// whoever announces them.
+/// A route: in this virtual network, this destination is behind this next hop. Routes with equal fields are the same route, whichever peer
+/// announces them. No minor version adds fields.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]

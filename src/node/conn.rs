@@ -23,6 +23,8 @@ pub(super) struct Conn {
     /// The names in the certificate; `None` without one.
     names: Option<Arc<[PeerName]>>,
     session: Session,
+    /// The state as which the node counts the peer.
+    counted: SessionState,
     timers: SessionTimers,
     timer: Timer,
     deframer: Deframer,
@@ -49,6 +51,7 @@ impl Conn {
             remote,
             names: None,
             session: Session::new(role),
+            counted: SessionState::Closed,
             timers: common.clock.session_timers(&common.config),
             timer: Timer::default(),
             deframer: Deframer::default(),
@@ -271,14 +274,23 @@ impl Conn {
         Some(transmit)
     }
 
-    /// Notes that the session's state changed just now. Returns what is reported of that.
-    pub(super) fn transition(&mut self, old: SessionState, now: Instant) -> Transition {
-        self.since = now;
-        self.describe(old, self.session.state())
+    /// Has the peer counted in the session's state from now on. `old`: the state as which it was counted before this connection.
+    pub(super) fn begin_counting(&mut self, old: SessionState, common: &mut Common) {
+        self.counted = self.session.state();
+        common.states.move_to(old, self.counted);
     }
 
-    /// Returns what is reported of the connection's end.
-    pub(super) fn end(&self, new: SessionState, reason: CloseReason) -> Transition {
+    /// Notes that the session's state changed just now. Returns what is reported of that.
+    pub(super) fn transition(&mut self, old: SessionState, common: &mut Common) -> Transition {
+        self.since = common.clock.now();
+        let new = self.session.state();
+        common.states.move_to(core::mem::replace(&mut self.counted, new), new);
+        self.describe(old, new)
+    }
+
+    /// Notes that the connection has ended. Returns what is reported of that.
+    pub(super) fn end(&self, new: SessionState, reason: CloseReason, common: &mut Common) -> Transition {
+        common.states.move_to(self.counted, new);
         Transition { reason: Some(reason), ..self.describe(self.session.state(), new) }
     }
 

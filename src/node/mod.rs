@@ -150,21 +150,12 @@ impl Node {
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
         let Self { common, server, client, .. } = self;
         common.clock.advance(now, common.timers.next());
-        // The transition of a connection that is refused, which is none of the peers.
-        let mut refused = 0;
         match input {
             Input::Received { conn, bytes } if conn.is_dialled() => client.received(common, conn, &bytes),
             Input::Received { conn, bytes } => server.received(common, conn, &bytes),
             Input::Sent { conn } if conn.is_dialled() => client.sent(common, conn),
             Input::Sent { conn } => server.sent(common, conn),
-            Input::Accepted { conn, remote } => {
-                let before = server.len();
-                server.accepted(common, conn, remote);
-                if server.len() > before {
-                    common.states.accepted();
-                }
-                refused = common.actions.len();
-            }
+            Input::Accepted { conn, remote } => server.accepted(common, conn, remote),
             Input::Identified { conn, names } if conn.is_dialled() => client.identified(conn, names),
             Input::Identified { conn, names } => server.identified(conn, names),
             Input::Connected { conn, remote } => client.connected(common, conn, remote),
@@ -176,8 +167,7 @@ impl Node {
         if self.common.shutdown == Shutdown::Cleanup && self.server.is_empty() && self.client.is_empty() {
             self.terminate();
         }
-        let Common { rib, own, convergence, clock, actions, states, .. } = &mut self.common;
-        states.note(&actions.as_slice()[refused..]);
+        let Common { rib, own, convergence, clock, actions, .. } = &mut self.common;
         if rib.is_dirty() || own.is_dirty() {
             convergence.changed(clock.now());
         }

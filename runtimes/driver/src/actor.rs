@@ -193,13 +193,6 @@ impl<R: Runtime> Actor<R> {
             }
             #[cfg(feature = "tls")]
             Request::SetTls { config, answer } => drop(answer.send(self.tls.replace(config))),
-            Request::Command { command, answer } => {
-                let reply = self.command(command);
-                if let Some(answer) = answer {
-                    let _ = answer.send(reply);
-                }
-            }
-            Request::Batch { commands, answer } => drop(answer.send(self.commands(commands))),
             Request::WaitEstablished { peer, answer } => {
                 // A node that is shutting down opens no session: without an answer, the caller sees that it is closed.
                 if self.shutdown.is_none() {
@@ -210,6 +203,13 @@ impl<R: Runtime> Actor<R> {
                 let reply = self.command(Command::Resync(vni));
                 let _ = answer.send(reply.map(|_| self.node.announcements_in(vni).collect()));
             }
+            Request::Command { command, answer } => {
+                let reply = self.command(command);
+                if let Some(answer) = answer {
+                    let _ = answer.send(reply);
+                }
+            }
+            Request::Batch { commands, answer } => drop(answer.send(self.commands(commands))),
             Request::Inspect(look) => look(&self.node),
             Request::IterationTimes(answer) => drop(answer.send(self.iterations)),
             Request::Shutdown { cleanup } => self.shut_down(cleanup),

@@ -17,8 +17,8 @@ pub(crate) const READ: usize = 16 * 1024;
 /// The most commands in one request; larger sets are sent in several.
 pub(crate) const BATCH: usize = 1024;
 
-/// Peers that are looked at in one request: some 0.1 ms.
-pub(crate) const PEERS: usize = 256;
+/// Peers or tables that are looked at in one request: some 0.1 ms.
+pub(crate) const PIECE: usize = 256;
 
 /// The number of next hops at which a batch of route changes is full.
 const CHANGES_BATCH: usize = 256;

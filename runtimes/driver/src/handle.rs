@@ -11,7 +11,7 @@ use metalbond::{
     ApiMisuse, Closed, Command, CommandError, Histogram, Instant, Node, PeerId, Policy, Reply, Route, SessionState, Vni,
 };
 
-use crate::budget::{BATCH, PEERS};
+use crate::budget::{BATCH, PIECE};
 use crate::clock::Timer;
 use crate::mailbox::{Answer, Request, Requests};
 use crate::peer::peer_snapshots;
@@ -186,10 +186,10 @@ impl MetalBond {
     pub async fn peers(&self) -> Result<Vec<Peer>, Closed> {
         let (mut peers, mut last) = (Vec::new(), None);
         loop {
-            let look = move |node: &Node| peer_snapshots(node, last).take(PEERS).collect::<Vec<_>>();
+            let look = move |node: &Node| peer_snapshots(node, last).take(PIECE).collect::<Vec<_>>();
             let piece = self.inspect(look).await?;
             last = piece.last().map(PeerSnapshot::announcer);
-            let is_end = piece.len() < PEERS;
+            let is_end = piece.len() < PIECE;
             peers.extend(piece.into_iter().map(|snapshot| Peer::new(snapshot, self.clone())));
             if is_end {
                 return Ok(peers);

@@ -1,13 +1,14 @@
 //! The route table as an application sees it: a view that asks the actor, and changes nothing.
 
-use metalbond::{Announcer, Closed, Destination, NextHop, Prefix, Route, Vni};
+use metalbond::{Announcer, Closed, Destination, NextHop, Node, Prefix, Route, Vni};
 
 use crate::MetalBond;
+use crate::budget::PIECE;
 
 /// A read-only view of a node's routes: VNIs, destinations, next hops, and which peers announced them.
 ///
-/// Each answer is a snapshot of one moment, in the order of the table, which is the same for the same history. Nothing
-/// else happens at the node while it is made: a VNI with 1,000,000 routes takes some tens of milliseconds.
+/// Each answer but that of [`vnis`](Self::vnis) is a snapshot of one moment, in the order of the table, which is the same for the same history.
+/// Nothing else happens at the node while it is made: a VNI with 1,000,000 routes takes some tens of milliseconds.
 ///
 /// ```no_run
 /// # async fn example(node: metalbond_driver::MetalBond) -> Result<(), metalbond_driver::Closed> {
@@ -30,12 +31,31 @@ impl RouteTable {
         Self(handle)
     }
 
-    /// Returns the VNIs of which the table holds a route.
+    /// Returns the VNIs of which the table holds a route, in order. The node is asked for 256 of them at a time, and does other work in between:
+    /// not all are of the same moment.
     ///
     /// # Errors
     /// [`Closed`].
     pub async fn vnis(&self) -> Result<Vec<Vni>, Closed> {
-        self.0.inspect(|node| node.vnis().collect()).await
+        let (mut vnis, mut from) = (Vec::new(), 0);
+        loop {
+            let look = move |node: &Node| {
+                let (mut some, mut next) = (Vec::new(), None);
+                for (place, table) in node.tables(from).take(PIECE) {
+                    next = Some(place + 1);
+                    some.extend((table.routes > 0).then_some(table.vni));
+                }
+                (some, next)
+            };
+            let (mut some, next) = self.0.inspect(look).await?;
+            vnis.append(&mut some);
+            let Some(next) = next else { break };
+            from = next;
+        }
+        vnis.sort_unstable();
+        // A table that goes and comes back between two pieces may be there twice.
+        vnis.dedup();
+        Ok(vnis)
     }
 
     /// Returns the destinations of a VNI, each with all next hops that a peer or this node announces.

@@ -93,6 +93,7 @@ impl Client {
         match peer.conn() {
             Some(conn) => self.close(common, conn, CloseReason::Removed, Some(Close::Now)),
             None => {
+                common.states.move_to(SessionState::Retry, SessionState::Closed);
                 let mut transition = Transition::new(peer.last_conn(), SessionState::Retry, SessionState::Closed);
                 (transition.peer, transition.reason) = (Some(peer.name()), Some(CloseReason::Removed));
                 common.actions.push(Action::State(transition));
@@ -128,7 +129,8 @@ impl Client {
         peer.dialling(conn_id);
         common.actions.push(Action::Dial { conn: conn_id, peer: id, endpoint: peer.endpoint().clone() });
         let mut conn = Conn::new(conn_id, Role::Dialler, None, common);
-        let transition = conn.transition(old, common.clock.now());
+        conn.begin_counting(old, common);
+        let transition = conn.transition(old, common);
         common.actions.push(Action::State(Transition { peer: Some(peer.name()), ..transition }));
         self.conns.insert(conn_id, Box::new(Dialled::new(conn, id)));
     }
@@ -338,7 +340,8 @@ impl Client {
         }
         let peer = self.peers.get(&dialled.peer()).map(Peer::name);
         let new = self.lost(common, &dialled, &reason);
-        common.actions.push(Action::State(Transition { peer, ..dialled.conn().end(new, reason) }));
+        let transition = dialled.conn().end(new, reason, common);
+        common.actions.push(Action::State(Transition { peer, ..transition }));
     }
 
     /// Closes the connections that `is_to_close` names by their session.
@@ -470,7 +473,7 @@ impl Client {
     fn transition(&mut self, common: &mut Common, id: ConnId, old: SessionState) {
         let Some(dialled) = self.conns.get_mut(&id) else { return };
         let peer = self.peers.get(&dialled.peer()).map(Peer::name);
-        let transition = dialled.conn_mut().transition(old, common.clock.now());
+        let transition = dialled.conn_mut().transition(old, common);
         let restart_time = short_restart_time(dialled, &common.config);
         common.actions.push(Action::State(Transition { peer, restart_time, ..transition }));
     }

@@ -103,7 +103,8 @@ impl Server {
             common.actions.push(Action::State(refused));
             return;
         }
-        let conn = Conn::new(id, Role::Acceptor, Some(remote), common);
+        let mut conn = Conn::new(id, Role::Acceptor, Some(remote), common);
+        conn.begin_counting(SessionState::Closed, common);
         self.conns.insert(id, Box::new(Accepted::new(conn)));
     }
 
@@ -160,7 +161,8 @@ impl Server {
         }
         let conn = accepted.conn_mut();
         conn.greeted(common);
-        common.actions.push(Action::State(conn.transition(old, common.clock.now())));
+        let transition = conn.transition(old, common);
+        common.actions.push(Action::State(transition));
     }
 
     fn established(&mut self, common: &mut Common, id: ConnId, old: SessionState) {
@@ -182,7 +184,8 @@ impl Server {
             common.rib.keep_by_table(origin);
             Outbound::legacy(subscriber, common.config.pacing, now)
         };
-        common.actions.push(Action::State(conn.transition(old, now)));
+        let transition = conn.transition(old, common);
+        common.actions.push(Action::State(transition));
         accepted.open(origin, outbound);
     }
 
@@ -296,7 +299,8 @@ impl Server {
             }
             self.admission.leave(host, conn.counters(), now);
         }
-        common.actions.push(Action::State(conn.end(SessionState::Closed, reason)));
+        let transition = conn.end(SessionState::Closed, reason, common);
+        common.actions.push(Action::State(transition));
     }
 
     /// Closes all connections: the node ends.
@@ -639,11 +643,6 @@ impl Server {
     /// Returns a snapshot of one connection.
     pub(super) fn session(&self, common: &Common, id: ConnId) -> Option<SessionInfo> {
         self.conns.get(&id).map(|accepted| session_info(accepted, common))
-    }
-
-    /// Returns the number of connections.
-    pub(super) fn len(&self) -> usize {
-        self.conns.len()
     }
 
     /// Returns the subscriber of a connection, from ESTABLISHED on.
