@@ -135,15 +135,20 @@ extern crate alloc;
 
 mod announcer;
 mod change;
+mod chunked;
 mod close;
 mod config;
 mod error;
 pub mod fib;
 mod histogram;
 mod host;
+mod index;
+mod intern;
 mod limits;
 mod node;
+mod pieces;
 mod policy;
+mod pool;
 mod prefix;
 mod rib;
 #[cfg(feature = "serde")]
