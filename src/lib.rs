@@ -2,21 +2,20 @@
 //!
 //! Clouds that run virtual machines on bare-metal hypervisors need every hypervisor to know behind which other one an
 //! address lives. The MetalBond v1 protocol does that: clients announce routes per virtual network ([`Vni`]) to a
-//! server (a route reflector), which passes them on to the clients that subscribed to that network.
+//! server (a route reflector), which advertises them to the clients that subscribed to that network.
 //!
-//! This crate is the protocol, the route table and its fan-out, without any I/O: a [`Node`] takes events
-//! ([`Input`]) and gives actions ([`Action`]), bytes ([`Transmit`]) and route changes ([`RouteChange`]). It knows no
-//! clock, socket, thread or file (`no_std`, with `alloc`); a driver brings them. `metalbond-tokio` is one; a test or
-//! a simulator is another.
+//! This crate is the protocol, the route table and its fan-out, without any I/O: a [`Node`] takes events ([`Input`]) and returns actions
+//! ([`Action`]), bytes ([`Transmit`]) and route changes ([`RouteChange`]). It knows no clock, socket, thread or file (`no_std`, with
+//! `alloc`); a driver brings them. `metalbond-tokio` and `metalbond-smol` are drivers, and a test or a simulator can be one.
 //!
 //! # The run loop
 //!
-//! 1. Wait for something to happen: a connection, bytes, a command, the time that `poll_timeout` named.
-//! 2. Feed it, and all that is queued behind it, to [`Node::handle_input`]; carry out the [`Action`]s.
-//! 3. If it is time, feed [`Input::Tick`].
-//! 4. Write what [`Node::poll_transmit`] gives, until it gives nothing; say [`Input::Sent`] of what is written.
-//! 5. Take what [`Node::poll_change`] gives, as far as there is room for it.
-//! 6. Ask [`Node::poll_timeout`] when to wake at the latest, and start over.
+//! 1. Wait for an event: a connection, received bytes, a command, or the time that [`Node::poll_timeout`] named.
+//! 2. Pass the event, and all that arrived after it, to [`Node::handle_input`]; carry out the [`Action`]s that it returns.
+//! 3. If the time of `poll_timeout` has come, pass [`Input::Tick`].
+//! 4. Write what [`Node::poll_transmit`] returns, until it returns `None`; pass [`Input::Sent`] when a transmit is written.
+//! 5. Take what [`Node::poll_change`] returns, as long as the application has room for it.
+//! 6. Ask [`Node::poll_timeout`] for the latest time to wake, and start over.
 //!
 //! A server and two clients in one thread, with neither sockets nor a clock:
 //!
@@ -28,7 +27,7 @@
 //! let [server, alice, bob] = [0, 1, 2];
 //! let mut nodes = [0, 1, 2].map(|seed| Node::new(Config { seed, ..Config::default() }, now).unwrap());
 //!
-//! // What happens next, and at which node.
+//! // The next events, each with the node that it is for.
 //! let mut events = std::collections::VecDeque::from([(server, Input::Command(Command::SetListening(true)))]);
 //! let red = Vni(23);
 //! let route = Route {
@@ -42,7 +41,7 @@
 //!     events.push_back((client, Input::Command(Command::AddPeer { endpoint: "server".into() })));
 //! }
 //!
-//! // Who is at the other end: client n's connection is the server's nth.
+//! // The other end of a connection: client n has the server's nth connection.
 //! let far_end = |node: usize, conn: ConnId, dialled: &[Option<ConnId>; 3]| match node {
 //!     0 => (1..3).find(|&n| ConnId::accepted(n as u64) == conn).map(|n| (n, dialled[n].unwrap())),
 //!     n => Some((server, ConnId::accepted(n as u64))),
@@ -83,46 +82,45 @@
 //!
 //! Each has a property test of its name under `tests/`.
 //!
-//! - *clock*: time never runs back. An earlier `now` is taken as the latest.
-//! - *progress*: a [`Input::Tick`] at [`Node::poll_timeout`] moves it later, or does a slice of the work that is left; nothing
-//!   spins.
-//! - *bell*: work that is pending is either under way or handed out by [`Node::poll_transmit`]; nothing waits for an
-//!   unrelated event.
-//! - *bound*: memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass; for an
-//!   embedder that doesn't fetch its changes, by what it was told.
-//! - *truth*: once drained, what each peer has been told equals the model: the routes of the VNIs it subscribed to that
-//!   some other peer announces, and not from a server to a server.
-//! - *no gap*: while such a peer's view always holds a next hop for a destination, a peer with the capability `ordered`
-//!   never sees it with none.
-//! - *policy*: with a [`Policy`], whatever it does not allow is told to nobody; and once drained, a new one holds for all that was said
-//!   before.
-//! - *replay*: same seed, same inputs, same outputs, byte for byte.
+//! - *clock*: time never runs back. A `now` that is earlier than the latest one is taken as the latest.
+//! - *progress*: an [`Input::Tick`] at the time of [`Node::poll_timeout`] moves that time later, or does a slice of the work that is left.
+//!   Nothing spins.
+//! - *wakeup*: bytes that are to be sent are in flight, or [`Node::poll_transmit`] returns them. Nothing waits for an unrelated
+//!   event.
+//! - *bound*: the memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass. The memory
+//!   for an application that does not fetch its changes is bounded by what was reported to it.
+//! - *convergence*: when nothing is left to do, each peer has been sent what the model says: the routes that other peers announce in the
+//!   VNIs that it subscribed to, except that a server is not sent the routes of a server.
+//! - *no gap*: if a peer with the capability `ordered` is to see at least one next hop of a destination all the time, it never sees the
+//!   destination without a next hop.
+//! - *policy*: a route that the [`Policy`] denies is advertised to no peer. When nothing is left to do, a new policy holds for all that
+//!   was announced before it.
+//! - *replay*: the same seed and the same inputs give the same outputs, byte for byte.
 //!
 //! # Features
 //!
-//! `serde`, off by default and still without the standard library: `Serialize` and `Deserialize` for what an embedder
-//! stores, sends or shows, and for [`Input`], so that a recording is one value a line. Formats that people read get these
-//! shapes, others the same values in short:
+//! `serde`, off by default, and without the standard library, too: `Serialize` and `Deserialize` for what an application stores, sends or
+//! shows, and for [`Input`], so that a recording has one value in each line. Formats that people read get the shapes below, other formats
+//! the same values in short:
 //!
 //! | | for example |
 //! |---|---|
 //! | [`Vni`], [`PeerId`] | `23` |
-//! | [`Prefix`], [`ConnId`] | `"10.0.23.0/24"`, `"a7"`: as they are printed |
+//! | [`Prefix`], [`ConnId`] | `"10.0.23.0/24"`, `"a7"`: as `Display` writes them |
 //! | [`Route`] | `{"vni":23,"prefix":"10.0.23.0/24","next_hop":{"addr":"2001:db8::1","target_vni":0,"kind":"STD"}}` |
 //! | [`NextHopKind`] | `"STD"`, `"LB"`, `{"NAT":{"from":1024,"to":2047}}` |
 //! | [`SessionState`], [`MessageType`] | `"ESTABLISHED"`, `"HELLO"`: the protocol's names |
 //! | other enums | `"too_slow"`, `{"transport":"eof"}`, `{"transport":{"error":"..."}}`: a word, or an object of one |
 //! | durations | `60`, `0.25`: seconds |
 //! | [`Instant`] | `"12.345678901"`: seconds, exact to the nanosecond |
-//! | bytes | `"01000002"`: hexadecimal |
+//! | bytes | `"01000002"`: hexadecimal digits |
 //! | [`Config`] | an object; what is missing when it is read is as by default, an unknown name is an error |
-//! | [`PeerName`], [`PeerPattern`] | `"dns:h7.example.org"`, `"from:10.0.0.0/8"`: as they are printed |
-//! | [`VniSet`], [`PrefixSet`], [`NextHopSet`], [`KindSet`] | `"23, 100-199"`; where people write, also `[23, "100-199"]` and `23` |
+//! | [`PeerName`], [`PeerPattern`] | `"dns:h7.example.org"`, `"from:10.0.0.0/8"`: as `Display` writes them |
+//! | [`VniSet`], [`PrefixSet`], [`NextHopSet`], [`KindSet`] | `"23, 100-199"`; in formats that people write, `[23, "100-199"]` and `23` are read, too |
 //! | [`SessionInfo`] and other structs | an object with the fields' names |
 //!
-//! What could not be made otherwise is refused, a prefix that is too long for its address for example. In a new minor
-//! version fields and words may be added. A [`Config`] contains the seed that protects hash maps: not to be shown to
-//! strangers.
+//! A value that the type's constructors refuse is refused here, too: a prefix that is too long for its address, for example. A new minor
+//! version may add fields and words. A [`Config`] contains the seed that protects hash maps: do not show it to strangers.
 //!
 //! # Panics
 //!

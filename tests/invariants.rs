@@ -1,4 +1,4 @@
-//! The invariants by their names: *clock*, *progress*, *bell*, *truth* and *replay* hold in any world. (*bound* and
+//! The invariants by their names: *clock*, *progress*, *wakeup*, *convergence* and *replay* hold in any world. (*bound* and
 //! *no gap* are in slow_peers.rs.) The watcher judges every turn of every node; here are the worlds that press hardest.
 
 mod sim;
@@ -20,12 +20,12 @@ const SETUP: Setup =
 
 /// Nothing is left to say when a turn ends, to anybody who can listen, whatever else happens later.
 #[test]
-fn bell_nothing_waits_for_an_unrelated_event() {
+fn wakeup_nothing_waits_for_an_unrelated_event() {
     check_cases(Setup { servers: 1, clients: [Client, Legacy, Pipelining, Listening], pacing: false, ..SETUP }, 50);
 }
 
 #[test]
-fn truth_once_drained_what_each_peer_was_told_is_the_model() {
+fn convergence_once_drained_what_each_peer_was_told_is_the_model() {
     check_cases(Setup { clients: [Client, Client, Client, Client], pacing: false, prompt: true, ..SETUP }, 50);
 }
 
