@@ -164,7 +164,7 @@ impl Index {
         if depth > 0 {
             let other = self.directory[(prefix ^ 1 << (depth - 1)) as usize] as usize;
             let together = numbers.len() + self.shards[other].numbers.len();
-            if self.shards[other].depth == depth && together <= shard_max() / 2 {
+            if self.shards[other].depth == depth && together <= merge_max(prefix & !(1 << (depth - 1))) {
                 return self.merge(at, other, hash_of);
             }
         }
@@ -223,6 +223,13 @@ impl Index {
             *number = to;
         }
     }
+}
+
+/// Returns how many numbers two shards may have together to become one: not the same for all, so that shards which empty at the same
+/// pace are not all merged at the same time. `prefix`: what their prefixes have in common.
+fn merge_max(prefix: u32) -> usize {
+    let eighths = (prefix.wrapping_mul(0x9e37_79b1) >> 29) as usize;
+    shard_max() / 4 + eighths * shard_max() / 32
 }
 
 /// A shard's numbers in a table of another size. The hashes are computed first: the values lie anywhere in memory, which is read for

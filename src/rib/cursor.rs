@@ -11,7 +11,7 @@ use super::table::Hop;
 use super::visibility::Visibility;
 use crate::Prefix;
 
-/// Walks of one lap that are told apart; when there are more, neighbours are put together.
+/// Stretches of one lap. When there are more, neighbours are merged.
 const MAX_STRETCHES: usize = 32;
 
 /// What a subscriber was sent of a next hop.

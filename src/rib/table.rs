@@ -1,6 +1,6 @@
 //! One VNI's routes (Loc-RIB): destinations, their next hops with the origins that announce them, and the journal of their changes.
 //!
-//! Invariants: a hop that an origin announces, or that is a tombstone, or that the application was told of, has a place; no other has.
+//! Invariants: a hop that an origin announces, or that is a tombstone, or that was reported to the application has a place; no other has.
 //! A tombstone's last change lies after `purged` in the journal; every cursor has passed, or began after, the changes up to there.
 //! Each method costs O(log n) and at most a piece of one of the collections, or is a slice within a budget.
 
@@ -21,8 +21,8 @@ use crate::pieces;
 use crate::pool::Pool;
 use crate::{Prefix, Vni};
 
-/// Units of a budget for a tombstone that is freed, and for a hop that is moved: more memory is touched than for other units.
-const HEAVY: usize = 8;
+/// Units of a budget for a tombstone that is freed: it touches more memory than other units.
+const HEAVY: usize = 16;
 
 /// Returns the number of tombstones at which a search through the cursors is worth its while, if there are few cursors.
 fn purge_min() -> usize {
@@ -34,7 +34,7 @@ fn purge_min() -> usize {
 pub(crate) struct TableId(pub(super) u32);
 
 /// The state of a table's contents. It is never the same for two tables, even if the second one has the first one's number or
-/// VNI, nor for one table before and after a change that a walk would tell. Equal versions and equal positions therefore mean
+/// VNI, nor for one table before and after a change that a walk would send. Equal versions and equal positions therefore mean
 /// equal walks.
 ///
 /// It is a pair because no single counter would do: a counter of the table alone would start anew with the next table, and a
@@ -50,7 +50,7 @@ pub(super) const NIL: u32 = u32::MAX;
 /// Destinations with more next hops than this have them in the table's hash index; a list is quicker below.
 const WIDE: u32 = if cfg!(test) { 2 } else { 8 };
 
-/// The largest age that is told from a larger one.
+/// The largest age that is distinguished from a larger one.
 #[cfg(not(test))]
 const fn age_max() -> u32 {
     u32::MAX

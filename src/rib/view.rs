@@ -28,9 +28,9 @@ pub struct TableInfo {
     pub vni: Vni,
     /// Routes that somebody, this node included, announces.
     pub routes: usize,
-    /// Their destinations; and those that are gone of which a subscriber is still to be told.
+    /// Their destinations, and those that are gone whose removal a subscriber is yet to be sent.
     pub destinations: usize,
-    /// Peers that are told of its routes.
+    /// Peers that are subscribed.
     pub subscribers: usize,
     /// Stands for the set of its routes. Two nodes, of whatever version, that hold the same routes have the same; two that
     /// don't have the same by an accident of 1 in 2⁶⁴, or if somebody who may announce routes has made some up for that.
