@@ -171,7 +171,7 @@ impl Conn {
         self.step_timers(common);
     }
 
-    /// Starts the timers of the session's new state.
+    /// Starts the timers of the session's new state, and has the connection asked for its next transmit.
     pub(super) fn step_timers(&mut self, common: &mut Common) {
         let keepalive = self.keepalive_interval(common.config.keepalive).unwrap_or(common.config.keepalive);
         self.timers.step(common.clock.now(), common.clock.uptime(), &self.session, keepalive);
