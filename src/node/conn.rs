@@ -174,7 +174,7 @@ impl Conn {
         self.step_timers(common);
     }
 
-    /// Starts the timers of the session's new state.
+    /// Starts the timers of the session's new state, and has the connection asked for its next transmit.
     pub(super) fn step_timers(&mut self, common: &mut Common) {
         let keepalive = {
             let ours = common.config.keepalive_secs();

@@ -155,6 +155,8 @@ impl Node {
             Input::Received { conn, bytes } => server.received(common, conn, &bytes),
             Input::Sent { conn } if conn.is_dialled() => client.sent(common, conn),
             Input::Sent { conn } => server.sent(common, conn),
+            // A driver's mistake, without effect on the connection that has this id.
+            Input::Accepted { conn, .. } if client.has_conn(conn) => {}
             Input::Accepted { conn, remote } => server.accepted(common, conn, remote),
             Input::Identified { conn, names } if conn.is_dialled() => client.identified(conn, names),
             Input::Identified { conn, names } => server.identified(conn, names),

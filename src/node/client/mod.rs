@@ -66,6 +66,10 @@ impl Client {
         self.conns.is_empty()
     }
 
+    pub(super) fn has_conn(&self, id: ConnId) -> bool {
+        self.conns.contains_key(&id)
+    }
+
     pub(super) fn peer_count(&self) -> usize {
         self.peers.len()
     }
@@ -374,7 +378,7 @@ impl Client {
         let sessions = self.open_sessions();
         let Some(peer) = self.peers.get_mut(&id) else { return SessionState::Closed };
         let (counters, is_established) = (dialled.conn().counters(), dialled.conn().session().is_established());
-        peer.ended(counters, reason, is_established, &mut common.rib, now, &common.config, sessions);
+        peer.ended(common, counters, reason, is_established, sessions);
         let is_retried = common.shutdown == Shutdown::No && *reason != CloseReason::Removed;
         if is_retried {
             peer.retries(reason, now, &common.config, chance);

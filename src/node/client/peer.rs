@@ -8,11 +8,11 @@ use alloc::sync::Arc;
 use super::super::ban::Ban;
 use super::super::timers::{Timer, TimerKey, Timers};
 use super::super::totals::Total;
-use super::super::{Counters, Peer as PeerName};
+use super::super::{Common, Counters, Peer as PeerName};
 use super::back_off::BackOff;
 use super::dialled::Dialled;
 use super::stale::{Phase, Sessions, StaleTime};
-use crate::rib::{OriginId, Rib};
+use crate::rib::OriginId;
 use crate::{CloseReason, Config, ConnId, Instant, PeerId};
 
 #[derive(Debug)]
@@ -176,14 +176,14 @@ impl Peer {
     /// Notes why a connection has ended. `is_established`: its session was. `sessions`: those that are left.
     pub(super) fn ended(
         &mut self,
+        common: &mut Common,
         counters: &Counters,
         reason: &CloseReason,
         is_established: bool,
-        rib: &mut Rib,
-        now: Instant,
-        config: &Config,
         sessions: Sessions,
     ) {
+        let Common { rib, config, clock, .. } = common;
+        let now = clock.now();
         self.past.add(counters);
         self.last_close = Some(reason.clone());
         if !is_established {
