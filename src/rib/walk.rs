@@ -1,44 +1,39 @@
-//! The walk from a cursor towards the journal's end: what a subscriber is to be sent, destination by destination.
-//!
-//! Invariant: after a walk, what the subscriber was sent is what [`Position`] says; two viewers with equal positions are sent the same,
-//! except for the cuts and exceptions of [`Walked`].
+//! The walk from a cursor towards the tail: what a subscriber has to be told, destination by destination.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::Rib;
-use super::cursor::{HopKey, Position, Sent};
-use super::next_hops::NextHops;
-use super::table::{Hop, Table, TableId};
+use super::cursor::{Position, Told};
+use super::table::{Hop, NIL, Table, TableId};
 use super::visibility::Viewer;
+use super::{Rib, intern::NextHops};
 use crate::{NextHop, Prefix, Vni};
 
-/// The order in which several changes of one destination are sent.
+/// In which order several changes of one destination are told.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Order {
-    /// For peers that keep several next hops: the destination is never without one.
+    /// Never a moment without a next hop, for those who keep several.
     AdditionsFirst,
-    /// For peers that delete by prefix: an addition before a removal would be lost.
+    /// For those who delete by prefix: an addition before a removal would be lost.
     RemovalsFirst,
 }
 
-/// A change to send.
+/// A change to tell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'a> {
-    /// Whether the route is added; otherwise it is removed.
+    /// There, or gone.
     pub(crate) there: bool,
     pub(crate) vni: Vni,
     pub(crate) prefix: &'a Prefix,
     pub(crate) next_hop: &'a NextHop,
 }
 
-/// Takes the changes that a walk finds.
+/// Takes what a walk tells.
 pub(crate) trait Sink {
     /// Whether there is room for one more change.
     fn has_room(&self) -> bool;
-    /// Returns the size of what it took, in a measure of its own.
+    /// How much it has been told, in a measure of its own.
     fn len(&self) -> usize;
-    /// Takes a change.
     fn tell(&mut self, change: Change<'_>);
 }
 
@@ -46,53 +41,48 @@ pub(crate) trait Sink {
 #[derive(Clone, Debug)]
 pub(crate) struct Walked {
     pub(crate) to: Position,
-    /// Whether that is the journal's end.
+    /// Whether that is the tail.
     pub(crate) at_tail: bool,
-    /// The last change that was sent.
-    furthest: u64,
-    /// For a walk of [`Viewer::ANYBODY`]: what is different for peers with own routes on the way.
+    /// The last change that was told.
+    pub(super) furthest: u64,
+    /// If it was told to anybody: for whom it is something else.
     apart: Option<Arc<Apart>>,
 }
 
 /// Peers whose own routes lie on the way, by their keys.
 #[derive(Debug)]
 struct Apart {
-    /// Peers for which cuts are not enough. Sorted.
+    /// Who would have been told something else. Sorted.
     exceptions: Vec<u64>,
-    /// Sorted.
+    /// What is not for whom. Sorted.
     cuts: Vec<Cut>,
 }
 
-/// A part of what a walk sent that is not for one peer.
+/// What is not for one peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Cut {
     key: u64,
-    /// Where the part begins and ends, in the sink's measure.
+    /// From here to there, in the sink's measure.
     pub(crate) from: usize,
     pub(crate) to: usize,
-    /// The number of changes in it.
+    /// So many changes.
     pub(crate) changes: u32,
 }
 
 impl Walked {
-    /// Returns the last change that was sent.
-    pub(super) fn furthest(&self) -> u64 {
-        self.furthest
-    }
-
-    /// Returns the number of bytes on the heap.
+    /// Bytes on the heap.
     pub(crate) fn heap_len(&self) -> usize {
         let apart = self.apart.as_deref();
         apart.map_or(0, |apart| apart.exceptions.capacity() * 8 + apart.cuts.capacity() * size_of::<Cut>())
     }
 
-    /// Whether `viewer` would have been sent something else, beyond the cuts.
+    /// Whether `viewer` would have been told differently than anybody, beyond the cuts.
     pub(crate) fn is_exception(&self, viewer: Viewer) -> bool {
         let (Viewer::Client(key), Some(apart)) = (viewer, &self.apart) else { return false };
         apart.exceptions.binary_search(&key).is_ok()
     }
 
-    /// Returns the parts of what [`Viewer::ANYBODY`] is sent that are not for `viewer`, in order.
+    /// What of that which anybody is told is not for `viewer`, in order.
     pub(crate) fn cuts(&self, viewer: Viewer) -> &[Cut] {
         let (Viewer::Client(key), Some(apart)) = (viewer, &self.apart) else { return &[] };
         let cuts = &apart.cuts[apart.cuts.partition_point(|cut| cut.key < key)..];
@@ -113,7 +103,7 @@ struct Walk<'a, S> {
 }
 
 impl Rib {
-    /// Walks on from `position` until `sink` is full, the journal's end is reached, or `steps` entries are passed.
+    /// Walks on from `position` until `sink` is full, the tail is reached, or `steps` entries are passed.
     pub(crate) fn walk(
         &self,
         table: TableId,
@@ -136,7 +126,7 @@ impl Rib {
         };
         let at_tail = walk.run(steps);
         if !at_tail {
-            walk.position.pause(walk.table.journal().tail());
+            walk.position.pause(walk.table.journal.tail());
         }
         let Walk { position: to, furthest, mut exceptions, mut cuts, .. } = walk;
         exceptions.sort_unstable();
@@ -149,10 +139,10 @@ impl Rib {
 }
 
 impl<S: Sink> Walk<'_, S> {
-    /// Returns whether the journal's end was reached.
+    /// Whether the tail was reached.
     fn run(&mut self, steps: &mut usize) -> bool {
         let table = self.table;
-        for entry in table.journal().after(self.position.at()) {
+        for entry in table.journal.after(self.position.at()) {
             if *steps == 0 {
                 return false;
             }
@@ -163,61 +153,61 @@ impl<S: Sink> Walk<'_, S> {
             {
                 return false;
             }
-            self.position.pass(entry.seq, live.map(|hop| move || key(table, table.hop(hop))));
+            self.position.pass(entry.seq, live);
         }
-        self.position.reach(table.journal().tail());
+        self.position.reach(table.journal.tail());
         true
     }
 
-    /// Sends what is to be sent of `first` and, with it, of the hops of its destination that changed later. False: there was
+    /// Tells what is to tell of `first` and, with it, of the hops of its destination that changed later. False: there was
     /// no room for all of it.
     fn visit(&mut self, first: u32, steps: &mut usize) -> bool {
-        if self.table.next_of(first).is_none() {
+        if self.table.hops[first].next == NIL {
             let table = self.table;
-            let hop = table.hop(first);
-            let sent = self.position.sent(hop, || key(table, hop));
-            let difference = difference(hop, sent, self.viewer);
+            let hop = &table.hops[first];
+            let told = self.position.told(first, hop);
+            let difference = difference(hop, told, self.viewer);
             if difference.is_some() && !self.sink.has_room() {
                 return false;
             }
             let from = self.sink.len();
             if let Some(there) = difference {
-                self.send(first, there);
+                self.tell(first, there);
             }
             if self.viewer == Viewer::ANYBODY {
-                self.note_apart(hop, sent, from);
+                self.tell_apart(hop, told, from);
             }
             return true;
         }
         if self.difference(first).is_none() {
-            // It was sent with an earlier one, most likely. The later ones have their own turn.
+            // Told with an earlier one, most likely: the later ones have their own turn.
             return true;
         }
         let additions_first = self.order == Order::AdditionsFirst;
         for there in [additions_first, !additions_first] {
-            let mut next = Some(first);
-            while let Some(id) = next {
+            let mut id = first;
+            while id != NIL {
                 if self.difference(id) == Some(there) {
                     if !self.sink.has_room() {
                         return false;
                     }
-                    self.send(id, there);
-                    self.position.send_ahead(key(self.table, self.table.hop(id)), there);
+                    self.tell(id, there);
+                    self.position.tell_ahead(id, there);
                 }
-                next = self.table.next_of(id);
+                id = self.table.hops[id].next;
                 *steps = steps.saturating_sub(1);
             }
         }
         true
     }
 
-    /// Notes for which peers it would have been something else that [`Viewer::ANYBODY`], after `sent`, was sent of a hop which is its
-    /// destination's only one, or the last.
-    fn note_apart(&mut self, hop: &Hop, sent: Sent, from: usize) {
-        let (now, prev) = (hop.now().exception(), hop.prev().exception());
-        let anybody = difference(hop, sent, Viewer::ANYBODY);
+    /// Anybody, who had been `told` before, was told of a hop that is its destination's only one, or the last. Notes for whom it
+    /// is something else.
+    fn tell_apart(&mut self, hop: &Hop, told: Told, from: usize) {
+        let (now, prev) = (hop.now.exception(), hop.prev.exception());
+        let anybody = difference(hop, told, Viewer::ANYBODY);
         for key in now.into_iter().chain(prev.filter(|_| prev != now)) {
-            match difference(hop, sent, Viewer::Client(key)) {
+            match difference(hop, told, Viewer::Client(key)) {
                 same if same == anybody => {}
                 None => {
                     let to = self.sink.len();
@@ -233,43 +223,39 @@ impl<S: Sink> Walk<'_, S> {
         }
     }
 
-    /// Returns whether the viewer is to be sent an addition (or a removal) of a hop, if what it is sent of others depends on that.
+    /// Whether the viewer is to be told that a hop is there (or gone), where what it is told of others depends on it.
     fn difference(&mut self, id: u32) -> Option<bool> {
-        let hop = self.table.hop(id);
+        let hop = &self.table.hops[id];
         if self.viewer == Viewer::ANYBODY {
-            for key in [hop.now().exception(), hop.prev().exception()].into_iter().flatten() {
+            for key in [hop.now.exception(), hop.prev.exception()].into_iter().flatten() {
                 if self.exceptions.last() != Some(&key) {
                     self.exceptions.push(key);
                 }
             }
         }
-        difference(hop, self.position.sent(hop, || key(self.table, hop)), self.viewer)
+        difference(hop, self.position.told(id, hop), self.viewer)
     }
 
-    fn send(&mut self, id: u32, there: bool) {
-        let hop = self.table.hop(id);
-        self.furthest = self.furthest.max(hop.seq());
+    fn tell(&mut self, id: u32, there: bool) {
+        let hop = &self.table.hops[id];
+        self.furthest = self.furthest.max(hop.seq);
         self.sink.tell(Change {
             there,
-            vni: self.table.vni(),
-            prefix: self.table.dest(hop.dest()).prefix(),
-            next_hop: self.next_hops.get(hop.next_hop()),
+            vni: self.table.vni,
+            prefix: &self.table.dest(hop.dest).prefix,
+            next_hop: self.next_hops.get(hop.next_hop),
         });
     }
 }
 
-fn key(table: &Table, hop: &Hop) -> HopKey {
-    (*table.dest(hop.dest()).prefix(), hop.next_hop())
-}
-
-/// Returns whether a viewer that was `sent` something of a hop is to be sent an addition (or a removal).
-fn difference(hop: &Hop, sent: Sent, viewer: Viewer) -> Option<bool> {
-    let there = hop.now().is_visible_to(viewer);
-    let known = match sent {
-        Sent::Added => true,
-        Sent::Nothing => false,
-        Sent::AsBefore => hop.prev().is_visible_to(viewer),
-        Sent::Unknown => return Some(there),
+/// Whether somebody who has been `told` of a hop is to be told that it is there (or gone).
+fn difference(hop: &Hop, told: Told, viewer: Viewer) -> Option<bool> {
+    let there = hop.now.is_visible_to(viewer);
+    let known = match told {
+        Told::Yes => true,
+        Told::No => false,
+        Told::AsBefore => hop.prev.is_visible_to(viewer),
+        Told::Unknown => return Some(there),
     };
     (known != there).then_some(there)
 }
