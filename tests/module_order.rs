@@ -7,25 +7,20 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The vocabulary: settings, errors, small types and containers. Every module may name them; they name each other.
+/// The vocabulary: settings, errors, and small types. Every module may name them; they name each other.
 const VOCABULARY: &[&str] = &[
     "announcer",
     "backoff",
     "change",
-    "chunked",
     "close",
     "comma_list",
     "config",
     "error",
     "histogram",
     "host",
-    "index",
-    "intern",
     "kind_set",
     "limits",
     "list",
-    "pieces",
-    "pool",
     "prefix",
     "rate_limit",
     "serde",
