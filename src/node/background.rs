@@ -77,6 +77,14 @@ impl Jobs {
         self.is_leaving
     }
 
+    /// Takes out the filter that is under way, if there is one: only the first job has begun.
+    pub(super) fn take_filter(&mut self) -> Option<Filter> {
+        match self.queue.pop_front_if(|job| matches!(job, Job::Filter(_)))? {
+            Job::Filter(filter) => Some(filter),
+            _ => None,
+        }
+    }
+
     /// Notes that bytes were received: the next slice does more.
     pub(super) fn received(&mut self, bytes: usize) {
         self.received += if self.queue.is_empty() { 0 } else { bytes };

@@ -54,6 +54,8 @@ const TIMERS_PER_TICK: usize = 256;
 const STEPS: usize = 65_536;
 /// What a ready connection costs of that budget, even if it has nothing to send.
 const STEPS_PER_CONN: usize = 16;
+/// What a walk from a cursor costs of it, even if there is nothing to send.
+const STEPS_PER_WALK: usize = 8;
 
 /// A node of the route distribution system: a server, a client, or both.
 ///
@@ -68,10 +70,12 @@ const STEPS_PER_CONN: usize = 16;
 /// - *Time*: then [`poll_timeout`](Self::poll_timeout) says when to feed [`Input::Tick`] at the latest. Pending work
 ///   counts as due now.
 /// - *Getters* borrow, and change nothing.
-/// - *Bound*: the work of one call does not grow with the number of routes, connections or VNIs. It is bounded by the size of the input
-///   ([`Input::Received`], a new policy's rules) and by constants; what is longer is a background job, of which each tick does a slice. A few
-///   calls look at each configured server ([`Config::peers_max`]). The one exception is [`Command::Shutdown`] and its timeout, which end
-///   all sessions in one call. [`poll_transmit`](Self::poll_transmit) returns `None` when its budget is spent, too: there is more to do then, and
+/// - *Bound*: the work of one call does not grow with the number of connections, nor with the number of VNIs that are wanted. It is bounded by
+///   the size of the input ([`Input::Received`], a new policy's rules), by what one peer may hold ([`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer)),
+///   and by constants; what is longer is a background job, of which each tick does a slice. A few calls look at each configured server
+///   ([`Config::peers_max`]). The exceptions: [`Command::Shutdown`] and its timeout end all sessions in one call, the end of a session drops what
+///   was noted of its subscriptions, and a table is compacted, grows its index and looks for slow subscribers in one piece.
+///   [`poll_transmit`](Self::poll_transmit) returns `None` when its budget is spent, too: there is more to do then, and
 ///   `poll_timeout` says so.
 #[derive(Debug)]
 pub struct Node {

@@ -1,4 +1,5 @@
 //! Units of work: what one call does does not grow with the number of peers or VNIs. Counted in what follows from a call, not in time.
+//! And what may happen between two slices.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -162,4 +163,31 @@ fn a_tick_handles_some_of_the_deadlines_and_the_rest_are_due_at_once() {
         now = node.poll_timeout().map_or(later, |at| at.max(now));
     }
     assert_eq!((node.sessions().count(), rounds), (0, 4));
+}
+
+/// A client does not announce again by itself what a policy has withdrawn, so its session begins anew when that is permitted again.
+#[test]
+fn a_client_whose_routes_a_policy_was_withdrawing_begins_anew_when_the_next_one_permits_them() {
+    let mut node = server(Limits::default(), 1);
+    let conn = ConnId::accepted(0);
+    let many = 2 * background::SLICE as u64;
+    let bytes: Vec<_> = (1..many).map(|n| update(1, n)).collect();
+    node.handle_input(NOW, Input::Received { conn, bytes: bytes.concat().into() });
+    let rule = Rule {
+        subscribe: "all".parse().unwrap(),
+        announce: alloc::vec![AnnounceRule::own("2".parse().unwrap())],
+        ..Rule::new("others", ["any".parse().unwrap()])
+    };
+    node.handle_input(NOW, Input::Command(Command::SetPolicy(Some(Policy::new([rule])))));
+    let before = node.route_count();
+    while node.route_count() == before {
+        node.handle_input(NOW, Input::Tick);
+    }
+    assert!(node.route_count() > 0, "the filter is under way");
+    node.handle_input(NOW, Input::Command(Command::SetPolicy(None)));
+    // The client is heard before the next tick.
+    let actions = node.handle_input(NOW, Input::Received { conn, bytes: wire::keepalive() });
+    let later = ticks(&mut node).iter().sum::<usize>();
+    assert_eq!(closed(&actions) + later, 1);
+    assert!(node.closed().any(|(kind, count)| (kind.name(), count) == ("policy_changed", 1)), "not for another reason");
 }

@@ -72,7 +72,9 @@ impl Rib {
     /// The origin's session is over, and all its routes are to be swept.
     pub(crate) fn leave(&mut self, id: OriginId) {
         self.mark_stale(id);
-        self.departed.remove(&id);
+        if let Some(departure) = self.origins[id.0].departed {
+            self.departed.remove(&(departure.client, id));
+        }
         let origin = &mut self.origins[id.0];
         if origin.standing == Standing::Peer {
             origin.standing = Standing::Leaving;

@@ -73,10 +73,12 @@ pub(crate) struct Rib {
     /// The number of the next arrangement of a table's places: no two tables ever have the same. One is used for each new table
     /// and for each compaction, so 64 bits last for ever: 58,000 years at 10 million a second.
     next_layout: u64,
+    /// Routes that somebody announces, in all tables.
+    routes: usize,
     /// Stale routes of dialled servers.
     stale_dialled: usize,
-    /// Origins that went away while their routes are retained.
-    departed: BTreeSet<OriginId>,
+    /// Origins that went away while their routes are retained, by the client that they were.
+    departed: BTreeSet<(ClientKey, OriginId)>,
     /// All together: routes that accepted peers hold, VNIs in which these are, and VNIs that peers are subscribed to.
     held: usize,
     held_vnis: usize,
@@ -84,6 +86,8 @@ pub(crate) struct Rib {
     /// The most next hops of a destination; and those that came to have more.
     next_hops_max: usize,
     crowds: BTreeSet<(TableId, u32)>,
+    /// Subscribers that were removed, with cursors that are not.
+    leaving: VecDeque<SubscriberId>,
     /// Tombstones in all tables, and the number at which the slow are looked for.
     tombstones: usize,
     next_census: usize,
@@ -106,6 +110,7 @@ impl Rib {
             dirty: Vec::new(),
             next_key: 0,
             next_layout: 0,
+            routes: 0,
             stale_dialled: 0,
             departed: BTreeSet::new(),
             held: 0,
@@ -113,6 +118,7 @@ impl Rib {
             held_vnis: 0,
             next_hops_max,
             crowds: BTreeSet::new(),
+            leaving: VecDeque::new(),
             tombstones: 0,
             next_census: subscriber::HELD_BACK,
         };

@@ -34,7 +34,7 @@ impl OriginId {
 }
 
 /// The number of a departed client's identity. Its meaning is the caller's business.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct ClientKey(pub(crate) u64);
 
 /// An origin that went away while its routes are retained.
@@ -146,7 +146,7 @@ impl Rib {
     pub(crate) fn depart(&mut self, id: OriginId, client: ClientKey) {
         self.mark_stale(id);
         self.origins[id.0].departed = Some(Departure { client, at: self.next_key });
-        self.departed.insert(id);
+        self.departed.insert((client, id));
     }
 
     /// Removes stale routes of the origin, as many as `budget` allows. Whether none is left.
@@ -287,6 +287,7 @@ impl Rib {
             let Hop { dest, next_hop, .. } = table.hops[hop];
             let number = digest::of_route(&table.dest(dest).prefix, self.next_hops.digest(next_hop));
             let sum = if was == Visibility::NONE { u64::wrapping_add } else { u64::wrapping_sub };
+            self.routes = if was == Visibility::NONE { self.routes + 1 } else { self.routes - 1 };
             table.digest = sum(table.digest, number);
         }
         let dead = table.dead;

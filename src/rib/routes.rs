@@ -44,7 +44,7 @@ impl Rib {
     /// The departed among a route's announcers from whom `origin` takes it over, with its places in their lists.
     fn departed_with(&self, announcers: &[Announced], origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
         let Origin { key, ref successor_of, .. } = self.origins[origin.0];
-        if successor_of.is_empty() {
+        if successor_of.is_empty() || self.departed.is_empty() {
             return SmallVec::new();
         }
         // Only the same client: another's routes are not a stranger's to withdraw.
@@ -53,13 +53,14 @@ impl Rib {
                 .departed
                 .is_some_and(|departed| departed.at <= key && successor_of.contains(&departed.client))
         };
-        // Through the shorter of the two lists; mostly, nobody has departed.
-        if self.departed.len() <= announcers.len() {
-            let departed = self.departed.iter().copied().filter(|id| is_older(*id));
-            departed.filter_map(|id| Some((id, announcers::place(announcers, id)?))).collect()
-        } else {
-            announcers.iter().map(|a| (OriginId(a.origin), a.place)).filter(|(id, _)| is_older(*id)).collect()
+        // Through the shorter of the two lists: a client may have left many times, and many may announce a route.
+        if announcers.len() <= self.departed.len() {
+            return announcers.iter().map(|a| (OriginId(a.origin), a.place)).filter(|(id, _)| is_older(*id)).collect();
         }
+        let all = |client| (client, OriginId(0))..=(client, OriginId(u32::MAX));
+        let departed = successor_of.iter().flat_map(|&client| self.departed.range(all(client)).map(|&(_, id)| id));
+        let older = departed.filter(|id| is_older(*id));
+        older.filter_map(|id| Some((id, announcers::place(announcers, id)?))).collect()
     }
 
     fn note_by_table(&mut self, origin: OriginId, table: TableId, hop: u32) {

@@ -15,6 +15,11 @@ use crate::Vni;
 /// that all of them go at once doesn't make it slow.
 pub(super) const HELD_BACK: usize = 65_536;
 
+/// Units of a budget for a cursor that is removed: it touches more memory than a route.
+const CURSOR: usize = 16;
+/// The units that are spent at once when a subscriber is removed.
+const REMOVED_AT_ONCE: usize = if cfg!(test) { CURSOR } else { 64 * CURSOR };
+
 /// A subscriber's number, while it is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct SubscriberId(u32);
@@ -35,6 +40,8 @@ pub(super) struct Subscriber {
     /// The subscriptions whose first sync is not complete, by their numbers.
     unsynced: BTreeSet<u64>,
     subscriptions: u64,
+    /// It was removed, and its cursors are being removed.
+    is_leaving: bool,
 }
 
 /// A subscriber's place in one table.
@@ -75,6 +82,7 @@ impl Rib {
             pending: VecDeque::new(),
             unsynced: BTreeSet::new(),
             subscriptions: 0,
+            is_leaving: false,
         }));
         if let Viewer::Client(key) = viewer {
             self.by_key.insert(key, id);
@@ -82,15 +90,43 @@ impl Rib {
         id
     }
 
+    /// Removes a subscriber. It is not woken any more, and its subscriptions do not count any more. Its cursors are removed in slices, the
+    /// first of them now, and its number is used again after the last one.
     pub(crate) fn remove_subscriber(&mut self, id: SubscriberId) {
-        while let Some((&vni, _)) = self.subscribers[id.0].cursors.first_key_value() {
-            self.unsubscribe(id, vni);
-        }
-        self.subscribers[id.0].pending = VecDeque::new();
-        if let Viewer::Client(key) = self.subscribers[id.0].viewer {
+        let subscriber = &mut self.subscribers[id.0];
+        subscriber.is_leaving = true;
+        self.subscriptions -= subscriber.cursors.len();
+        if let Viewer::Client(key) = subscriber.viewer {
             self.by_key.remove(&key);
         }
+        if !self.remove_cursors(id, &mut REMOVED_AT_ONCE.clone()) {
+            self.leaving.push_back(id);
+        }
+    }
+
+    /// Removes cursors of subscribers that leave, as many as `budget` allows.
+    fn remove_leaving(&mut self, budget: &mut usize) {
+        while *budget > 0
+            && let Some(&id) = self.leaving.front()
+            && self.remove_cursors(id, budget)
+        {
+            self.leaving.pop_front();
+        }
+    }
+
+    /// Removes cursors of a subscriber that leaves, as many as `budget` allows. Returns whether none is left.
+    fn remove_cursors(&mut self, id: SubscriberId, budget: &mut usize) -> bool {
+        while let Some((&vni, _)) = self.subscribers[id.0].cursors.first_key_value() {
+            if *budget < CURSOR {
+                *budget = 0;
+                return false;
+            }
+            *budget -= CURSOR;
+            self.remove_cursor(id, vni);
+        }
+        self.subscribers[id.0].pending = VecDeque::new();
         self.subscribers.release(id.0);
+        true
     }
 
     /// False: it is subscribed already.
@@ -98,6 +134,8 @@ impl Rib {
         if self.subscribers[id.0].cursors.contains_key(&vni) {
             return false;
         }
+        // Cursors are removed faster than they are added, so that peers that come and go do not pile them up.
+        self.remove_leaving(&mut (2 * CURSOR));
         let table_id = self.table_of(vni);
         let (table, subscriber) = (&mut self.tables[table_id.0], &mut self.subscribers[id.0]);
         let position = Position::new(table.journal.tail());
@@ -132,9 +170,14 @@ impl Rib {
 
     /// False: it is not subscribed.
     pub(crate) fn unsubscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
+        let was_subscribed = self.remove_cursor(id, vni);
+        self.subscriptions -= usize::from(was_subscribed);
+        was_subscribed
+    }
+
+    fn remove_cursor(&mut self, id: SubscriberId, vni: Vni) -> bool {
         let subscriber = &mut self.subscribers[id.0];
         let Some((table_id, cursor)) = subscriber.cursors.remove(&vni) else { return false };
-        self.subscriptions -= 1;
         let table = &mut self.tables[table_id.0];
         subscriber.unsynced.remove(&table.cursors[cursor].number);
         table.get_up(cursor);
@@ -192,8 +235,10 @@ impl Rib {
                 let Cursor { subscriber, ref mut bed, ref mut woken, .. } = table.cursors[cursor];
                 *budget = budget.saturating_sub(1);
                 (*bed, *woken) = (NIL, Some(stamp));
-                self.subscribers[subscriber].pending.push_back(table.vni);
-                ready(SubscriberId(subscriber));
+                if !self.subscribers[subscriber].is_leaving {
+                    self.subscribers[subscriber].pending.push_back(table.vni);
+                    ready(SubscriberId(subscriber));
+                }
             }
             self.trim(id);
         }
@@ -270,12 +315,13 @@ impl Rib {
 
     /// Whether there is work for [`maintain`](Self::maintain).
     pub(crate) fn needs_maintenance(&self) -> bool {
-        self.tombstones >= self.next_census
+        !self.leaving.is_empty() || self.tombstones >= self.next_census
     }
 
     /// Does a slice of the table's own work, within `budget`. Returns subscribers that are too slow: they hold back more
     /// tombstones than they may, and the caller is to remove them.
     pub(crate) fn maintain(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
+        self.remove_leaving(budget);
         let mut slow = SmallVec::new();
         if self.tombstones < self.next_census {
             return slow;
@@ -293,7 +339,7 @@ impl Rib {
                 let passed = cursor.position.needs_no_tombstone_before();
                 held_back += table.dead_after(passed);
             }
-            if held_back > live + HELD_BACK {
+            if held_back > live + HELD_BACK && !subscriber.is_leaving {
                 slow.push(SubscriberId(id));
             }
         }

@@ -271,6 +271,11 @@ impl World {
     }
 
     fn settle(&mut self) {
+        // Cursors of subscribers that were removed go in slices.
+        while self.rib.needs_maintenance() {
+            assert!(self.rib.maintain(&mut 16).is_empty());
+        }
+        assert_eq!(self.rib.subscribers.len(), PEERS);
         for peer in 0..PEERS {
             self.pull(peer, usize::MAX, None);
             assert_eq!(self.told[peer], self.view(peer), "peer {peer}");

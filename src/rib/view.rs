@@ -170,7 +170,7 @@ impl Rib {
 
     /// The number of routes that somebody announces.
     pub(crate) fn len(&self) -> usize {
-        self.tables.iter().map(|table| table.live).sum()
+        self.routes
     }
 }
 

@@ -4,7 +4,7 @@
 //! rather than come back. A server without `ordered` is never sent more than a window of bytes that it has not proven to have read.
 
 use super::super::transmit::{Chunk, Frames, SEGMENT};
-use super::super::{Common, Shutdown};
+use super::super::{Common, STEPS_PER_WALK, Shutdown};
 use super::barriers::Barriers;
 use super::subscriptions::{Change, Subscriptions};
 use crate::Vni;
@@ -152,6 +152,7 @@ impl Upstream {
         while *steps > 0
             && let Some(pending) = own.next_pending(id)
         {
+            *steps = steps.saturating_sub(STEPS_PER_WALK);
             let (position, viewer) = (own.position(pending), own.viewer(id));
             let chunk = Chunk::encode(own, pending.table, position, viewer, self.order, limit, steps);
             if let Some(stamp) = own.advance(id, pending, chunk.walked()) {

@@ -373,6 +373,10 @@ impl Server {
     /// Replaces the policy. It is applied to departed clients first, then to connections, in slices. A filter by an earlier policy ends when its
     /// turn comes.
     pub(super) fn set_policy(&mut self, common: &mut Common, policy: Option<Policy>) {
+        // What the filter under way has withdrawn so far is to be known when the new policy is applied to its client.
+        if let Some(filter) = common.jobs.take_filter() {
+            self.filtered(common, &filter);
+        }
         common.config.policy = policy;
         self.policies = self.policies.wrapping_add(1);
         let is_queued = self.walk.replace(Walk::Departed(None)).is_some();
@@ -562,8 +566,14 @@ impl Server {
                     *budget = budget.saturating_sub(relief::LOOK);
                 }
                 Stage::Dismissing => {
-                    let Some((_, holder, part)) = relief.pop() else { return true };
-                    if self.part(common, relief, holder).is_some_and(|(_, now)| now == part) {
+                    let Some((host, holder, part)) = relief.pop() else {
+                        // Peers that departed or came during the walk may have been missed.
+                        if relief.begin_again() {
+                            continue;
+                        }
+                        return true;
+                    };
+                    if self.part(common, relief, holder) == Some((host, part)) {
                         self.dismiss(common, holder, relief.limit());
                         *budget = budget.saturating_sub(relief::DISMISS);
                     } else {

@@ -3,9 +3,9 @@
 //!
 //! Invariant: to a client with `ordered`, no answer to a KEEPALIVE is sent before the routes of all subscriptions before it.
 
-use super::super::Common;
 use super::super::conn::Conn;
 use super::super::transmit::{Chunk, Frames, SEGMENT};
+use super::super::{Common, STEPS_PER_WALK};
 use super::answers::Answers;
 use super::bucket::Bucket;
 use super::encodings::{Encodings, Key};
@@ -112,6 +112,7 @@ impl Outbound {
         while *steps > 0
             && let Some(pending) = rib.next_pending(id)
         {
+            *steps = steps.saturating_sub(STEPS_PER_WALK);
             let (position, viewer) = (rib.position(pending), rib.viewer(id));
             let mut encode = |viewer| Chunk::encode(rib, pending.table, position, viewer, order, limit, steps);
             let chunk = if position.is_sharable() && !rib.is_alone(pending.table) {

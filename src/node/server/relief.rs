@@ -46,6 +46,7 @@ pub(super) struct Relief {
     by_host: BTreeMap<HostAddr, Share>,
     /// The addresses by what they have.
     most_last: BTreeSet<(usize, HostAddr)>,
+    is_second: bool,
 }
 
 /// The limits that all accepted peers share and that can be relieved.
@@ -68,7 +69,13 @@ pub(super) fn is_over(limit: PeerLimit, limits: &Limits, rib: &Rib) -> bool {
 
 impl Relief {
     pub(super) fn new(limit: PeerLimit) -> Self {
-        Self { limit, stage: Stage::Conns(None), by_host: BTreeMap::new(), most_last: BTreeSet::new() }
+        Self {
+            limit,
+            stage: Stage::Conns(None),
+            by_host: BTreeMap::new(),
+            most_last: BTreeSet::new(),
+            is_second: false,
+        }
     }
 
     pub(super) fn limit(&self) -> PeerLimit {
@@ -81,6 +88,12 @@ impl Relief {
 
     pub(super) fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
+    }
+
+    /// Begins the walk again. Returns false if it has begun again before.
+    pub(super) fn begin_again(&mut self) -> bool {
+        self.stage = Stage::Conns(None);
+        !core::mem::replace(&mut self.is_second, true)
     }
 
     /// Returns whether there is some room again: a sixty-fourth, so that the walk over all peers is rare.
