@@ -111,6 +111,7 @@ impl fmt::Display for FibReport {
 
 /// Figures of a [`Fib`](super::Fib).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
 pub struct FibStats {
     /// Destinations that should have a kernel route. A destination of two VNIs in one table counts twice.
     pub wanted: usize,

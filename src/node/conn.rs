@@ -13,7 +13,7 @@ use super::timers::{Timer, TimerKey, Timers};
 use super::transmit::Frames;
 use super::{Common, Counters, MessageCounts, Transition, Transmit, TransmitMode};
 use crate::session::{Role, Session, SessionTimers, Step};
-use crate::wire::{Deframer, Hello, Message};
+use crate::wire::{Deframer, Hello, Message, Update};
 use crate::{CloseReason, ConnId, HostAddr, Instant, PeerName, SessionState};
 
 #[derive(Debug)]
@@ -136,33 +136,49 @@ impl Conn {
         self.timers.heard(self.heard, common.clock.uptime(), self.session.state());
     }
 
-    /// Reads the next message of `input` and returns what follows from it. `None`: all of `input` is taken.
+    /// Reads messages from `input` and passes UPDATEs to `update`, up to the first message that is something else. Returns what follows from
+    /// that one; `None` if all of `input` is taken. Inlined, because it is the hottest loop of a node.
     ///
     /// # Errors
-    /// If the message is not valid, or may not come now. The connection is to be closed.
+    /// If a message is not valid, or may not come now. The connection is to be closed.
     #[inline(always)]
-    pub(super) fn next_step(&mut self, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
-        let Some(frame) = self.deframer.next(input).map_err(CloseReason::Decode)? else { return Ok(None) };
-        let message = Message::decode(frame).map_err(CloseReason::Decode)?;
-        self.session.receive(message).map(Some).map_err(CloseReason::Misbehaved)
+    pub(super) fn receive(
+        &mut self,
+        input: &mut &[u8],
+        mut update: impl FnMut(&mut Counters, &Update),
+    ) -> Result<Option<Step>, CloseReason> {
+        while let Some(frame) = self.deframer.next(input).map_err(CloseReason::Decode)? {
+            let message = Message::decode(frame).map_err(CloseReason::Decode)?;
+            match self.session.receive(message).map_err(CloseReason::Misbehaved)? {
+                Step::Update(received) => {
+                    self.recent.messages_in.update += 1;
+                    update(&mut self.recent, &received);
+                }
+                Step::Impossible => {
+                    self.recent.messages_in.update += 1;
+                    self.recent.impossible += 1;
+                }
+                Step::Unknown => self.recent.messages_in.unknown += 1,
+                step => {
+                    self.count(step);
+                    return Ok(Some(step));
+                }
+            }
+        }
+        Ok(None)
     }
 
-    /// Counts a received message. UPDATEs that can be are counted by those who carry them out.
-    pub(super) fn count(&mut self, step: &Step) {
-        let Counters { messages_in, impossible, .. } = &mut self.recent;
-        let MessageCounts { hello, keepalive, subscribe, unsubscribe, update, unknown } = messages_in;
-        match step {
-            Step::Hello(_) => *hello += 1,
-            Step::Established | Step::Keepalive => *keepalive += 1,
-            Step::Subscribe(_) => *subscribe += 1,
-            Step::Unsubscribe(_) => *unsubscribe += 1,
-            Step::Impossible => {
-                *update += 1;
-                *impossible += 1;
-            }
-            Step::Unknown => *unknown += 1,
-            Step::Update(_) => {}
-        }
+    fn count(&mut self, step: Step) {
+        let MessageCounts { hello, keepalive, subscribe, unsubscribe, .. } = &mut self.recent.messages_in;
+        let count = match step {
+            Step::Hello(_) => hello,
+            Step::Established | Step::Keepalive => keepalive,
+            Step::Subscribe(_) => subscribe,
+            Step::Unsubscribe(_) => unsubscribe,
+            // Counted where they are read.
+            Step::Update(_) | Step::Impossible | Step::Unknown => return,
+        };
+        *count += 1;
     }
 
     /// Notes that the peer's HELLO was received: an acceptor answers with its own, a dialler with a KEEPALIVE.

@@ -8,6 +8,7 @@ use core::str::FromStr;
 /// A name that a peer's certificate proves: one of its subject alternative names (RFC 5280, section 4.2.1.6), written with its
 /// kind. Other kinds of names, and the subject itself, do not count.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum PeerName {
     /// `dns:h7.example.org`.
     Dns(Box<str>),

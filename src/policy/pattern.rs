@@ -27,6 +27,7 @@ use crate::Prefix;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum PeerPattern {
     /// `any`: every peer.
     Any,

@@ -7,6 +7,9 @@ use super::{NextHopSet, PeerPattern, PrefixSet, VniSet};
 use crate::KindSet;
 
 /// A rule of a [`Policy`](super::Policy): the peers that it matches, and all that these may do.
+///
+/// A minor version may add fields: write `..Rule::new(name, peers)` for those that you leave out. The fields are public, because a builder
+/// would only repeat them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
@@ -51,6 +54,8 @@ impl Rule {
 }
 
 /// Routes that a rule permits: those for which all of the fields hold.
+///
+/// A minor version may add fields: write `..AnnounceRule::own(vnis)` for those that you leave out.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]

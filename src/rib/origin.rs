@@ -286,9 +286,13 @@ impl Rib {
         if (was == Visibility::NONE) != (visibility == Visibility::NONE) {
             let Hop { dest, next_hop, .. } = table.hops[hop];
             let number = digest::of_route(&table.dest(dest).prefix, self.next_hops.digest(next_hop));
-            let sum = if was == Visibility::NONE { u64::wrapping_add } else { u64::wrapping_sub };
-            self.routes = if was == Visibility::NONE { self.routes + 1 } else { self.routes - 1 };
-            table.digest = sum(table.digest, number);
+            if was == Visibility::NONE {
+                self.routes += 1;
+                table.digest = table.digest.wrapping_add(number);
+            } else {
+                self.routes -= 1;
+                table.digest = table.digest.wrapping_sub(number);
+            }
         }
         let dead = table.dead;
         let gone = table.set_visibility(hop, visibility);

@@ -54,23 +54,14 @@ impl Dialled {
     /// # Errors
     /// If a message is not valid, or may not come now. The connection is to be closed.
     pub(super) fn receive(&mut self, rib: &mut Rib, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
-        while let Some(step) = self.conn.next_step(input)? {
-            match step {
-                Step::Update(update) => {
-                    self.conn.recent().messages_in.update += 1;
-                    if let Some(upstream) = &self.upstream
-                        && upstream.update(rib, &update) == Taken::Unasked
-                    {
-                        self.conn.recent().unasked += 1;
-                    }
-                }
-                Step::Impossible | Step::Unknown => self.conn.count(&step),
-                step => {
-                    self.conn.count(&step);
-                    return Ok(Some(step));
-                }
+        let Self { conn, upstream, .. } = self;
+        let upstream = upstream.as_deref();
+        conn.receive(input, |counters, update| {
+            if let Some(upstream) = upstream
+                && upstream.update(rib, update) == Taken::Unasked
+            {
+                counters.unasked += 1;
             }
-        }
-        Ok(None)
+        })
     }
 }

@@ -14,6 +14,9 @@ use crate::wire::{MAX_SUBSCRIPTION, Update, UpdateAction};
 /// VNIs with routes of this node that are subscribed to at once when a session opens. The others follow with the transmits.
 const OPEN: usize = 1024;
 
+/// What a SUBSCRIBE or UNSUBSCRIBE costs of the budget of a transmit.
+const STEPS_PER_SUBSCRIPTION: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct Upstream {
     /// The server as an announcer of routes, over all its sessions.
@@ -173,7 +176,7 @@ impl Upstream {
         while *steps > 0
             && let Some(vni) = self.subscriptions.pop(|from| common.rib.next_wanted(from))
         {
-            *steps -= 1;
+            *steps = steps.saturating_sub(STEPS_PER_SUBSCRIPTION);
             if !frames.has_room_for_subscription() || !self.barriers.has_room(MAX_SUBSCRIPTION, window) {
                 self.subscriptions.put_back(vni);
                 return;

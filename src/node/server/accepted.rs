@@ -3,6 +3,7 @@
 //! Invariant: the origin and the outbound routes are there from ESTABLISHED on, both or none. `free_origin` is the origin unless there is a
 //! permit to ask.
 
+use super::super::Counters;
 use super::super::conn::Conn;
 use super::outbound::Outbound;
 use super::permits::{NotPermitted, Permission};
@@ -85,38 +86,30 @@ impl Accepted {
     /// # Errors
     /// If a message is not valid, or may not come now. The connection is to be closed.
     pub(super) fn receive(&mut self, rib: &mut Rib, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
-        while let Some(step) = self.conn.next_step(input)? {
-            match step {
-                Step::Update(update) => self.update(rib, &update),
-                Step::Impossible | Step::Unknown => self.conn.count(&step),
-                step => {
-                    self.conn.count(&step);
-                    return Ok(Some(step));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Carries out an UPDATE. The same test tells whether there is a policy and whether there is an origin, which has to be known anyway.
-    fn update(&mut self, rib: &mut Rib, update: &Update) {
-        self.conn.recent().messages_in.update += 1;
-        match self.free_origin {
+        let Self { conn, permission, origin, free_origin, .. } = self;
+        // The same test tells whether there is a policy and whether there is an origin, which has to be known anyway.
+        conn.receive(input, |counters, update| match *free_origin {
             Some(origin) => carry_out(rib, origin, update),
-            None => self.update_by_rule(rib, update),
-        }
+            None => carry_out_by_rule(rib, *origin, permission, counters, update),
+        })
     }
+}
 
-    #[inline(never)]
-    fn update_by_rule(&mut self, rib: &mut Rib, update: &Update) {
-        let Some(origin) = self.origin else { return };
-        // A withdrawal is always permitted.
-        if update.action == UpdateAction::Add && !self.permission.announce(&update.route) {
-            self.conn.recent().refused_routes += 1;
-            return;
-        }
-        carry_out(rib, origin, update);
+#[inline(never)]
+fn carry_out_by_rule(
+    rib: &mut Rib,
+    origin: Option<OriginId>,
+    permission: &mut Permission,
+    counters: &mut Counters,
+    update: &Update,
+) {
+    let Some(origin) = origin else { return };
+    // A withdrawal is always permitted.
+    if update.action == UpdateAction::Add && !permission.announce(&update.route) {
+        counters.refused_routes += 1;
+        return;
     }
+    carry_out(rib, origin, update);
 }
 
 /// Inlined in both of its places, because one of them is the hottest of the node.
