@@ -185,6 +185,11 @@ impl Node {
         self.common.rib.vnis()
     }
 
+    /// Returns the number of VNIs that have a route. Takes constant time.
+    pub fn vni_count(&self) -> usize {
+        self.common.rib.vni_total()
+    }
+
     /// The number of routes in all VNIs, those of this node included.
     pub fn route_count(&self) -> usize {
         self.common.rib.len()

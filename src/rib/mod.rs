@@ -73,8 +73,9 @@ pub(crate) struct Rib {
     /// The number of the next arrangement of a table's places: no two tables ever have the same. One is used for each new table
     /// and for each compaction, so 64 bits last for ever: 58,000 years at 10 million a second.
     next_layout: u64,
-    /// Routes that somebody announces, in all tables.
+    /// Routes that somebody announces, in all tables; and tables with such a route.
     routes: usize,
+    live_tables: usize,
     /// Stale routes of dialled servers.
     stale_dialled: usize,
     /// Origins that went away while their routes are retained, by the client that they were.
@@ -111,6 +112,7 @@ impl Rib {
             next_key: 0,
             next_layout: 0,
             routes: 0,
+            live_tables: 0,
             stale_dialled: 0,
             departed: BTreeSet::new(),
             held: 0,

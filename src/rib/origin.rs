@@ -288,9 +288,11 @@ impl Rib {
             let number = digest::of_route(&table.dest(dest).prefix, self.next_hops.digest(next_hop));
             if was == Visibility::NONE {
                 self.routes += 1;
+                self.live_tables += usize::from(table.live == 0);
                 table.digest = table.digest.wrapping_add(number);
             } else {
                 self.routes -= 1;
+                self.live_tables -= usize::from(table.live == 1);
                 table.digest = table.digest.wrapping_sub(number);
             }
         }

@@ -290,6 +290,7 @@ impl World {
         assert_eq!(self.embedder, self.embedders_view());
         assert_eq!(self.places(), distinct.len());
         assert_eq!(self.rib.len(), distinct.len());
+        assert_eq!(self.rib.vni_total(), self.rib.vnis().count());
         for table in self.rib.tables.iter() {
             assert!(table.journal.len() <= table.hops.len() * 2 + 130, "the journal is compacted");
             assert_eq!(table.hops.places() as usize, table.hops.len(), "the table is compacted");

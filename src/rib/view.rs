@@ -148,7 +148,7 @@ impl Rib {
 
     /// The tables from a place on.
     pub(crate) fn infos(&self, from: u32) -> impl Iterator<Item = (u32, TableInfo)> + '_ {
-        let places = (0..).zip(self.tables.iter()).skip(from as usize);
+        let places = (from..).zip(self.tables.iter().skip(from as usize));
         places.filter(|(_, table)| !table.is_unused()).map(|(place, table)| (place, table.info()))
     }
 
@@ -166,6 +166,11 @@ impl Rib {
     pub(super) fn route(&self, table: &Table, id: u32) -> Route {
         let hop = &table.hops[id];
         Route { vni: table.vni, prefix: table.dest(hop.dest).prefix, next_hop: *self.next_hops.get(hop.next_hop) }
+    }
+
+    /// Returns the number of VNIs that have a route.
+    pub(crate) fn vni_total(&self) -> usize {
+        self.live_tables
     }
 
     /// The number of routes that somebody announces.

@@ -45,9 +45,3 @@ pub(crate) fn peers<T>(
     }
     (some, end)
 }
-
-/// Counts the VNIs with a route among the next tables from place `from` on. Returns the place after them, too; `None`: there are no more.
-pub(crate) fn vnis(node: &Node, from: u32) -> (usize, Option<u32>) {
-    let tables = node.tables(from).take(PIECE);
-    tables.fold((0, None), |(count, _), (place, table)| (count + usize::from(table.routes > 0), Some(place + 1)))
-}

@@ -12,8 +12,6 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
-use crate::look;
-
 /// How often it is told how things stand.
 const STATUS: Duration = Duration::from_secs(10);
 
@@ -105,16 +103,11 @@ pub(crate) async fn report(node: MetalBond) {
 }
 
 async fn status(node: &MetalBond) -> Result<String, Closed> {
-    let (mut vnis, mut from) = (0, Some(0));
-    while let Some(place) = from {
-        let (some, next) = node.inspect(move |node| look::vnis(node, place)).await?;
-        (vnis, from) = (vnis + some, next);
-    }
     let count = |node: &Node| {
         let peers: usize = SessionState::ALL.iter().map(|state| node.peer_count(*state)).sum();
-        (node.peer_count(SessionState::Established), peers, node.route_count())
+        (node.peer_count(SessionState::Established), peers, node.route_count(), node.vni_count())
     };
-    let (established, peers, routes) = node.inspect(count).await?;
+    let (established, peers, routes, vnis) = node.inspect(count).await?;
     Ok(format!("{established} of {peers} peers established, {routes} routes in {vnis} networks"))
 }
 

@@ -21,7 +21,6 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> 
     let (version, role) = (env!("CARGO_PKG_VERSION").to_owned(), app.role);
     let (started, uptime_seconds) = (app.started.to_string(), app.since.elapsed().as_secs_f64());
     let listening = app.listening.borrow().clone();
-    let vnis = app.vni_count().await?;
     let status = app.look(move |node| {
         let counts = SessionState::ALL.map(|state| (state.to_string(), node.peer_count(state)));
         let peers: BTreeMap<_, _> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
@@ -35,7 +34,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> 
             listening,
             warming: node.is_warming(),
             peers,
-            vnis,
+            vnis: node.vni_count(),
             routes: node.route_count(),
             announced: node.announcement_count(),
             // A server subscribes to nothing but for those who follow its events.

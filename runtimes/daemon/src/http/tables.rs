@@ -12,7 +12,7 @@ use super::App;
 use super::filter::Limit;
 use super::refusal::Result;
 use crate::api::{Page, Vni};
-use crate::look::{self, PIECE};
+use crate::look::PIECE;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,17 +54,6 @@ impl App {
         tables.sort_by_key(|table| table.vni);
         tables.dedup_by_key(|table| table.vni);
         Ok(tables)
-    }
-
-    /// Returns the number of VNIs with a route.
-    pub(super) async fn vni_count(&self) -> Result<usize> {
-        let (mut count, mut from) = (0, 0);
-        loop {
-            let (some, next) = self.look(move |node| look::vnis(node, from)).await?;
-            count += some;
-            let Some(next) = next else { return Ok(count) };
-            from = next;
-        }
     }
 }
 

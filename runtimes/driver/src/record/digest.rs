@@ -1,7 +1,9 @@
 //! A checksum of what came out of a node, the same on every machine. It names what it covers, so that a field that is
 //! added to an output does not change what old recordings say.
 
-use metalbond::{Action, Close, Command, CommandError, ConnId, Input, Reply, RouteChange, Transmit, TransmitMode};
+use metalbond::{
+    Action, Close, Command, CommandError, ConnId, Input, Refusal, Reply, RouteChange, Transmit, TransmitMode,
+};
 use serde::Serialize;
 use smallvec::SmallVec;
 
@@ -36,6 +38,14 @@ impl From<&Transmit> for Sent {
         let lens = transmit.chunks.iter().map(|chunk| chunk.len()).collect();
         Self { conn: transmit.conn, mode, lens, crc: crc.finalize() }
     }
+}
+
+/// Returns a refusal in the words of version 0.1, in which a rule `allows`: the checksum of an old recording stays.
+fn refusal_in_old_words(refusal: &Refusal) -> String {
+    let Refusal { rule, what, why, count, .. } = refusal;
+    let why = why.to_string().replacen("permits", "allows", 1);
+    let more = if *count > 1 { format!("; and {} more", count - 1) } else { String::new() };
+    format!("{what}: rule '{rule}' {why}{more}")
 }
 
 /// The words for the reply to an input, in version 0.1 of the recorder and since then: the checksum of an old recording stays.
@@ -74,7 +84,7 @@ impl Digest {
                 let peer = t.peer.as_ref().map(|peer| (peer.id, &*peer.endpoint));
                 self.json(&("state", t.conn, peer, t.remote, t.old, t.new, &t.reason));
             }
-            Action::Refused(refusal) => self.json(&("refused", refusal.conn, refusal.to_string())),
+            Action::Refused(refusal) => self.json(&("refused", refusal.conn, refusal_in_old_words(refusal))),
             Action::Reply(Ok(Reply::Done)) => self.json(&("reply", "done")),
             Action::Reply(Ok(Reply::Peer(id))) => self.json(&("reply", "peer", id)),
             Action::Reply(Ok(Reply::Changed(true))) => self.json(&("reply", "done")),

@@ -26,7 +26,7 @@ impl Kernel {
         out.gauge(("kernel_route_vni_conflicts", help), stats.vni_conflicts)?;
         let operations = [([("result", "done")], stats.done), ([("result", "failed")], stats.failed)];
         out.counters(("kernel_operations", "Changes that the kernel made or refused"), None, operations)?;
-        let help = "Kernel routes of ours that another hand removed";
+        let help = "Kernel routes of ours that another program removed";
         out.counter(("kernel_routes_removed_by_others", help), None, stats.removed)?;
         out.counter(("kernel_dumps", "How often the kernel's state was read"), None, stats.dumps)
     }

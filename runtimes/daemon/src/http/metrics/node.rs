@@ -31,7 +31,6 @@ impl Process {
         let is_ready = app.waiting_for().await?.is_empty();
         let turns = app.within(app.node.iteration_times()).await?;
         let (role, started) = (app.role, app.started.as_millisecond() as f64 / 1e3);
-        let vnis = app.vni_count().await?;
         app.look(move |node| {
             let peers = SessionState::ALL.map(|state| (state, node.peer_count(state)));
             Self {
@@ -40,7 +39,7 @@ impl Process {
                 is_warming: node.is_warming(),
                 started,
                 peers,
-                vnis,
+                vnis: node.vni_count(),
                 routes: node.route_count(),
                 announced: node.announcement_count(),
                 counters: node.counters(),
