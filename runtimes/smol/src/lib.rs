@@ -45,7 +45,7 @@ pub use runtime::{Smol, SmolStream, SmolTask};
 ///
 /// # #[macro_rules_attribute::apply(smol_macros::main!)]
 /// # async fn main() {
-/// let config = Config { keepalive: 0, ..Config::default() };
+/// let config = Config { keepalive: std::time::Duration::ZERO, ..Config::default() };
 /// assert_eq!(start(config).unwrap_err(), ConfigError::Keepalive);
 /// # }
 /// ```

@@ -49,7 +49,7 @@ pub use runtime::{Tokio, TokioStream, TokioTask};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
-/// let config = Config { keepalive: 0, ..Config::default() };
+/// let config = Config { keepalive: std::time::Duration::ZERO, ..Config::default() };
 /// assert_eq!(start(config).unwrap_err(), ConfigError::Keepalive);
 /// # }
 /// ```
