@@ -280,7 +280,11 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
         let mut subscriber = Client::subscribed(addr).await;
-        let crowd: Vec<_> = (0..300).map(|_| smol::spawn(established(addr))).collect();
+        // On a thread of their own: they do not compete with the nodes for the one thread of an executor.
+        let executor = std::sync::Arc::new(smol::Executor::new());
+        let crowd: Vec<_> = (0..300).map(|_| executor.spawn(established(addr))).collect();
+        let (end, ended) = smol::channel::bounded::<()>(1);
+        let thread = std::thread::spawn(move || smol::block_on(executor.run(ended.recv())));
         let mut n = 0;
         while crowd.iter().any(|peer| !peer.is_finished()) {
             n += 1;
@@ -295,6 +299,8 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
         until("all of them", || async { server.peers().await.unwrap().len() == 302 }).await;
         // A turn has four of the 600 steps that they took. Were they all done first, there would hardly be one.
         assert!(n > 10, "{n} routes passed meanwhile");
+        drop(end);
+        assert!(thread.join().unwrap().is_err(), "it ran to the end");
     });
 }
 
