@@ -281,7 +281,7 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
         let announcer = Client::of(addr).await;
         let mut subscriber = Client::subscribed(addr).await;
         // On a thread of their own: they do not compete with the nodes for the one thread of an executor.
-        let executor = std::sync::Arc::new(smol::Executor::new());
+        let executor = smol::Executor::new();
         let crowd: Vec<_> = (0..300).map(|_| executor.spawn(established(addr))).collect();
         let (end, ended) = smol::channel::bounded::<()>(1);
         let thread = std::thread::spawn(move || smol::block_on(executor.run(ended.recv())));
