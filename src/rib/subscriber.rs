@@ -224,7 +224,7 @@ impl Rib {
         !self.dirty.is_empty()
     }
 
-    /// Unparks the cursors in the tables that changed, within `budget`, and passes each subscriber that has something to walk now to
+    /// Unparks all cursors in the tables that changed, which is counted in `budget` but not limited by it yet, and passes each subscriber that has something to walk now to
     /// `ready`. [`is_dirty`](Self::is_dirty) says whether there is more to do.
     /// [`advance`](Self::advance) returns the `stamp`, whose meaning is the caller's business, when such a subscriber has caught up.
     pub(crate) fn wake(&mut self, stamp: u64, budget: &mut usize, mut ready: impl FnMut(SubscriberId)) {
