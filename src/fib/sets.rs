@@ -2,13 +2,12 @@
 //!
 //! Invariant: a set has a number as long as something refers to it.
 
-use alloc::vec::Vec;
-use core::hash::BuildHasher;
 use core::net::Ipv6Addr;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
+
+use crate::intern::Interner;
 
 /// A hypervisor that routes to a destination name, and whether routes of kind STANDARD or of other kinds do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,67 +56,28 @@ impl SetId {
     pub(super) const EMPTY: Self = Self(u32::MAX);
 }
 
+/// The sets that something refers to.
 #[derive(Debug)]
-pub(super) struct Sets {
-    seed: FixedState,
-    ids: HashTable<u32>,
-    items: Vec<(Sources, u32)>,
-    free: Vec<u32>,
-}
+pub(super) struct Sets(Interner<Sources>);
 
 impl Sets {
     pub(super) fn new(seed: FixedState) -> Self {
-        Self { seed, ids: HashTable::new(), items: Vec::new(), free: Vec::new() }
+        Self(Interner::new(seed))
     }
 
     /// Adds a reference to a set, and returns the set's number.
     pub(super) fn take(&mut self, sources: Sources) -> SetId {
-        if sources.is_empty() {
-            return SetId::EMPTY;
-        }
-        let hash = self.seed.hash_one(&sources);
-        if let Some(&id) = self.ids.find(hash, |&id| self.items[id as usize].0 == sources) {
-            self.items[id as usize].1 += 1;
-            return SetId(id);
-        }
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.items[id as usize] = (sources, 1);
-                id
-            }
-            None => {
-                self.items.push((sources, 1));
-                // More sets than that do not fit a machine's memory.
-                u32::try_from(self.items.len() - 1).expect("fewer than 2^32 sets")
-            }
-        };
-        let (items, seed) = (&self.items, &self.seed);
-        self.ids.insert_unique(hash, id, |&id| seed.hash_one(&items[id as usize].0));
-        SetId(id)
+        if sources.is_empty() { SetId::EMPTY } else { SetId(self.0.acquire(sources, |_| ())) }
     }
 
     /// Removes a reference to a set. Without references it is forgotten.
     pub(super) fn give_back(&mut self, id: SetId) {
-        if id == SetId::EMPTY {
-            return;
-        }
-        let (sources, references) = &mut self.items[id.0 as usize];
-        *references -= 1;
-        if *references > 0 {
-            return;
-        }
-        let hash = self.seed.hash_one(&*sources);
-        *sources = Sources::new();
-        if let Ok(entry) = self.ids.find_entry(hash, |&other| other == id.0) {
-            entry.remove();
-        }
-        self.free.push(id.0);
-        if self.free.len() == self.items.len() {
-            *self = Self::new(self.seed.clone());
+        if id != SetId::EMPTY {
+            self.0.release(id.0);
         }
     }
 
     pub(super) fn get(&self, id: SetId) -> &[Source] {
-        if id == SetId::EMPTY { &[] } else { &self.items[id.0 as usize].0 }
+        if id == SetId::EMPTY { &[] } else { self.0.get(id.0) }
     }
 }

@@ -1,25 +1,26 @@
-//! Who announces each route of a table. Mostly it is one, who fits into the hop itself; several are a list of their own, in
-//! the order of the origins' numbers, so that finding one of thousands is quick.
+//! The origins that announce each route of a table. Mostly it is one, which fits into the hop itself; several are a list of their own.
+//!
+//! Invariant: a list has two or more announcers, in the order of the origins' numbers, so that finding one of thousands is quick.
 
 use smallvec::SmallVec;
 
-use super::origin::OriginId;
-use super::pool::Pool;
+use super::origins::OriginId;
+use crate::pool::{Compaction, Pool};
 
-/// An announcer, and where the route stands in its own list.
+/// An announcer, and where the route stands in the origin's own list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Announced {
     pub(super) origin: u32,
     pub(super) place: u32,
 }
 
-/// A route's announcers: the only one; or in place of an origin one of the following.
+/// A route's announcers: the only one; or in place of an origin one of the following numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Announcers(Announced);
 
-/// There is none.
+/// There is no announcer.
 const NOBODY: u32 = u32::MAX;
-/// There are several: `place` is their list's.
+/// There are several announcers: `place` is their list's.
 const SEVERAL: u32 = u32::MAX - 1;
 
 impl Default for Announcers {
@@ -34,7 +35,7 @@ pub(super) struct Lists(Pool<List>);
 
 #[derive(Debug)]
 struct List {
-    /// Whose it is.
+    /// The route's hop.
     hop: u32,
     all: SmallVec<[Announced; 2]>,
 }
@@ -43,7 +44,7 @@ fn position(all: &[Announced], origin: OriginId) -> Result<usize, usize> {
     all.binary_search_by_key(&origin.0, |announced| announced.origin)
 }
 
-/// The place in the origin's list, if it is among them.
+/// Returns the route's place in the origin's list, if the origin is among them.
 pub(super) fn place(all: &[Announced], origin: OriginId) -> Option<u32> {
     position(all, origin).ok().map(|at| all[at].place)
 }
@@ -54,7 +55,7 @@ pub(super) fn has_local(all: &[Announced]) -> bool {
 }
 
 impl Lists {
-    /// All announcers of a route, in the order of their numbers.
+    /// Returns all announcers of a route, in the order of their numbers.
     pub(super) fn of<'a>(&'a self, announcers: &'a Announcers) -> &'a [Announced] {
         match announcers.0.origin {
             NOBODY => &[],
@@ -63,7 +64,7 @@ impl Lists {
         }
     }
 
-    /// The origin announces the route, which is `hop`'s, now, or it has another place in its list.
+    /// Notes that the origin announces the route, which is `hop`'s, or has it in another place of its list.
     pub(super) fn set(&mut self, announcers: &mut Announcers, hop: u32, origin: OriginId, place: u32) {
         let announced = Announced { origin: origin.0, place };
         match announcers.0.origin {
@@ -105,25 +106,25 @@ impl Lists {
         }
     }
 
-    /// The hop of these announcers has another number.
+    /// Gives the hop of these announcers its new number.
     pub(super) fn rename_hop(&mut self, announcers: Announcers, to: u32) {
         if announcers.0.origin == SEVERAL {
             self.0[announcers.0.place].hop = to;
         }
     }
 
-    /// Whether they take several times the memory that they need.
+    /// Whether the lists take several times the memory that they need.
     pub(super) fn is_sparse(&self) -> bool {
         self.0.is_sparse()
     }
 
-    /// Brings them close together: `renamed` is told each hop whose list is in another place.
-    pub(super) fn compact(&mut self, mut renamed: impl FnMut(u32, Announcers)) {
-        for (from, to) in self.0.moves() {
-            self.0.swap(from, to);
+    /// Does a step of compaction. If a list was moved, passes its hop and the hop's new announcers to `renamed`.
+    pub(super) fn compact(&mut self, renamed: impl FnOnce(u32, Announcers)) -> Compaction {
+        let step = self.0.compact();
+        if let Compaction::Moved { to, .. } = step {
             renamed(self.0[to].hop, Announcers(Announced { origin: SEVERAL, place: to }));
         }
-        self.0.cut();
+        step
     }
 
     #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A place in a table, for who looks at it in pieces.
+//! A place in a table, to go on from when the table is looked at in pieces.
 
 use core::fmt;
 use core::str::FromStr;
@@ -12,7 +12,7 @@ pub struct Bookmark {
     pub(super) place: u32,
 }
 
-/// The table was rearranged: a [`Bookmark`] that was made before has no meaning any more.
+/// The error for a [`Bookmark`] whose table was rearranged since: it has no meaning any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moved;
 

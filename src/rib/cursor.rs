@@ -1,48 +1,55 @@
-//! A subscriber's place in a table's journal, and what follows from it about what the subscriber has been told.
+//! A subscriber's place in a table's journal, and what follows from it about what the subscriber was sent.
+//!
+//! Invariant: what a subscriber was sent of a hop is derived from sequence numbers alone, except for the hops in `ahead`.
 
 use alloc::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use super::next_hops::NextHopId;
 use super::table::Hop;
 use super::visibility::Visibility;
+use crate::Prefix;
 
-/// Walks of one lap that are told apart; when there are more, neighbours are put together.
+/// Stretches of one lap. When there are more, neighbours are merged.
 const MAX_STRETCHES: usize = 32;
 
-/// What a subscriber has been told of a next hop.
+/// What a subscriber was sent of a next hop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Told {
-    /// That it is there.
-    Yes,
-    /// Nothing, or that it is gone.
-    No,
-    /// What there was to tell before the hop's last change.
+pub(super) enum Sent {
+    /// An addition, last.
+    Added,
+    /// Nothing, or a removal last.
+    Nothing,
+    /// What there was to send before the hop's last change.
     AsBefore,
-    /// One of the two: it changed more than once since the subscriber last stood at the tail.
+    /// An addition or a removal: the hop changed more than once since the subscriber last was at the journal's end.
     Unknown,
 }
 
+/// A hop, by its destination and next hop: its number may change.
+pub(super) type HopKey = (Prefix, NextHopId);
+
 /// A place in a table's journal.
 ///
-/// What a subscriber has been told needs no memory of its own at the tail: everything. On its way to the tail, a *lap*
-/// of one or more walks, it follows from where each walk ended, and where the tail was then: a walk tells of an entry
-/// unless its hop has changed again, and whether it had by then is a comparison of numbers. Two equal places in the
-/// same table mean equal knowledge, but for a peer's own routes.
+/// At the journal's end (tail) a subscriber was sent everything, which needs no memory. On its way to the tail, a *lap* of one or more
+/// walks, what it was sent follows from where each walk ended, and where the tail was then: a walk sends the change of an entry
+/// unless its hop has changed again, and whether it had by then is a comparison of sequence numbers. Subscribers with equal
+/// positions in one table were sent the same, except for their own routes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Position {
     /// The last entry that it passed.
     at: u64,
     /// Where the current walk began; between two, `at`.
     from: u64,
-    /// The tail when it last stood there. Before the first time: 0, for it was told nothing.
+    /// The tail when it was there last. Before the first time: 0.
     base: u64,
     /// The tail when it subscribed: no tombstone up to there is of any use to it.
     born: u64,
     /// The walks of this lap, in order.
     stretches: SmallVec<[Stretch; 1]>,
-    /// Hops that were told before their turn, with others of their destination, and whether as there.
-    ahead: BTreeMap<u32, bool>,
+    /// Hops whose change was sent before its turn, with others of their destination, and whether as an addition.
+    ahead: BTreeMap<HopKey, bool>,
 }
 
 /// Walks of one lap.
@@ -57,15 +64,15 @@ struct Stretch {
 /// How a change was passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Passed {
-    /// As its hop's last: told.
+    /// As its hop's last change: sent.
     Live,
-    /// When the hop had changed again, or not yet: not told.
+    /// After the hop had changed again, or not yet: not sent.
     Dead,
     Unknown,
 }
 
 impl Position {
-    /// A newcomer's, in a journal whose tail is `tail`.
+    /// Returns the position of a new subscriber in a journal whose end is `tail`.
     pub(super) fn new(tail: u64) -> Self {
         Self { at: 0, from: 0, base: 0, born: tail, stretches: SmallVec::new(), ahead: BTreeMap::new() }
     }
@@ -74,41 +81,41 @@ impl Position {
         self.at
     }
 
-    /// Whether another in the same place knows the same.
+    /// Whether subscribers with an equal position were sent the same.
     pub(crate) fn is_sharable(&self) -> bool {
         self.ahead.is_empty()
     }
 
-    /// Up to which change tombstones are of no use to it.
+    /// Returns the change up to which the subscriber needs no tombstone.
     pub(super) fn needs_no_tombstone_before(&self) -> u64 {
         self.at.max(self.born)
     }
 
-    /// What it has been told of a hop whose last change it has not passed.
-    pub(super) fn told(&self, id: u32, hop: &Hop) -> Told {
+    /// Returns what the subscriber was sent of a hop whose last change it has not passed. `key`: the hop's.
+    pub(super) fn sent(&self, hop: &Hop, key: impl FnOnce() -> HopKey) -> Sent {
         if !self.ahead.is_empty()
-            && let Some(there) = self.ahead.get(&id)
+            && let Some(is_added) = self.ahead.get(&key())
         {
-            return if *there { Told::Yes } else { Told::No };
+            return if *is_added { Sent::Added } else { Sent::Nothing };
         }
-        // Gone before it came.
-        if hop.seq <= self.born && hop.now == Visibility::NONE {
-            return Told::No;
+        // The hop was gone before the subscriber came.
+        if hop.seq() <= self.born && hop.now() == Visibility::NONE {
+            return Sent::Nothing;
         }
-        // Not told before this lap, and not in it.
+        // Neither sent before this lap, nor in it.
         if let Some(first) = hop.first_seq()
             && first > self.base
-            && self.passed(first, hop.seq) == Passed::Dead
+            && self.passed(first, hop.seq()) == Passed::Dead
         {
-            return Told::No;
+            return Sent::Nothing;
         }
-        match self.passed(hop.prev_seq(), hop.seq) {
-            Passed::Live => Told::AsBefore,
-            Passed::Dead | Passed::Unknown => Told::Unknown,
+        match self.passed(hop.prev_seq(), hop.seq()) {
+            Passed::Live => Sent::AsBefore,
+            Passed::Dead | Passed::Unknown => Sent::Unknown,
         }
     }
 
-    /// How it passed a hop's change `seq`, where the hop's last change is `last`.
+    /// Returns how the subscriber passed a hop's change `seq`, where the hop's last change is `last`.
     fn passed(&self, seq: u64, last: u64) -> Passed {
         if seq <= self.base {
             return Passed::Live;
@@ -124,25 +131,19 @@ impl Position {
         }
     }
 
-    /// Notes that a hop was told before its turn.
-    pub(super) fn tell_ahead(&mut self, hop: u32, there: bool) {
-        self.ahead.insert(hop, there);
+    /// Notes that a hop's change was sent before its turn.
+    pub(super) fn send_ahead(&mut self, key: HopKey, is_added: bool) {
+        self.ahead.insert(key, is_added);
     }
 
-    /// Passes an entry; `live`: the hop, if it is its last.
-    pub(super) fn pass(&mut self, seq: u64, live: Option<u32>) {
+    /// Passes an entry. `live`: the hop's key, if the entry is the hop's last.
+    #[inline]
+    pub(super) fn pass(&mut self, seq: u64, live: Option<impl FnOnce() -> HopKey>) {
         self.at = seq;
-        if let Some(hop) = live
+        if let Some(key) = live
             && !self.ahead.is_empty()
         {
-            self.ahead.remove(&hop);
-        }
-    }
-
-    /// A hop has another number.
-    pub(super) fn rename(&mut self, from: u32, to: u32) {
-        if let Some(there) = self.ahead.remove(&from) {
-            self.ahead.insert(to, there);
+            self.ahead.remove(&key());
         }
     }
 
@@ -165,9 +166,9 @@ impl Position {
         }
     }
 
-    /// Stands at the tail.
+    /// Moves to the journal's end.
     pub(super) fn reach(&mut self, tail: u64) {
-        debug_assert!(self.ahead.is_empty(), "what was told ahead has been passed");
+        debug_assert!(self.ahead.is_empty(), "what was sent ahead has been passed");
         (self.at, self.from, self.base) = (tail, tail, tail);
         self.stretches.clear();
     }

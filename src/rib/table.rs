@@ -1,29 +1,40 @@
-//! One VNI's routes: destinations, their next hops with who announced them, and the journal of their changes.
+//! One VNI's routes (Loc-RIB): destinations, their next hops with the origins that announce them, and the journal of their changes.
+//!
+//! Invariants: a hop that an origin announces, or that is a tombstone, or that was reported to the application has a place; no other has.
+//! A tombstone's last change lies after `purged` in the journal; every cursor has passed, or began after, the changes up to there.
+//! Each method costs O(log n) and at most a piece of one of the collections, or is a slice within a budget.
 
-use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
 use smallvec::SmallVec;
 
 use super::announcers::{self, Announced, Announcers, Lists};
-use super::intern::NextHopId;
+use super::cursors::Cursors;
 use super::journal::{Entry, Journal};
 use super::local::Local;
-use super::origin::OriginId;
-use super::pool::Pool;
-use super::subscriber::Cursor;
-use super::tombstones::Tombstones;
+use super::next_hops::NextHopId;
+use super::origins::OriginId;
 use super::visibility::{Viewer, Visibility};
+use crate::index::Index;
+use crate::pieces;
+use crate::pool::{Compaction, Pool};
 use crate::{Prefix, Vni};
+
+/// Units of a budget for a tombstone that is freed: it touches more memory than other units.
+const HEAVY: usize = 16;
+
+/// Returns the number of tombstones at which a search through the cursors is worth its while, if there are few cursors.
+fn purge_min() -> usize {
+    pieces::either(64, 2)
+}
 
 /// A table's number, while it is in use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct TableId(pub(super) u32);
 
 /// The state of a table's contents. It is never the same for two tables, even if the second one has the first one's number or
-/// VNI, nor for one table before and after a change that a walk would tell. Equal versions and equal positions therefore mean
+/// VNI, nor for one table before and after a change that a walk would send. Equal versions and equal positions therefore mean
 /// equal walks.
 ///
 /// It is a pair because no single counter would do: a counter of the table alone would start anew with the next table, and a
@@ -39,7 +50,7 @@ pub(super) const NIL: u32 = u32::MAX;
 /// Destinations with more next hops than this have them in the table's hash index; a list is quicker below.
 const WIDE: u32 = if cfg!(test) { 2 } else { 8 };
 
-/// The largest age that is told from a larger one.
+/// The largest age that is distinguished from a larger one.
 #[cfg(not(test))]
 const fn age_max() -> u32 {
     u32::MAX
@@ -47,199 +58,57 @@ const fn age_max() -> u32 {
 #[cfg(test)]
 use super::tests::age_max;
 
-/// A destination: its next hops as a list in the order of their last change, latest last.
+/// A destination: its next hops as a list in the order of their last change, latest last. A free place has none.
 #[derive(Debug)]
 pub(super) struct Dest {
-    pub(super) prefix: Prefix,
-    pub(super) first: u32,
+    prefix: Prefix,
+    first: u32,
     hops: u32,
 }
 
 impl Dest {
-    /// How many next hops it has, tombstones among them.
+    pub(super) fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    /// The number of its next hops, with tombstones.
     pub(super) fn hops(&self) -> u32 {
         self.hops
     }
 
-    /// Whether they are in the table's hash index.
-    pub(super) fn is_wide(&self) -> bool {
+    /// Whether its hops are in the table's hash index.
+    fn is_wide(&self) -> bool {
         self.hops > WIDE
     }
 }
 
-/// A next hop of a destination: a route. Without announcers: a tombstone, or a free place (if `seq` is 0).
+/// A next hop of a destination: a route. Without announcers: a tombstone, or a hop that only the application still knows, or a free
+/// place (if `seq` is 0).
 #[derive(Debug)]
 pub(super) struct Hop {
-    pub(super) dest: u32,
-    pub(super) next_hop: NextHopId,
-    pub(super) next: u32,
+    dest: u32,
+    next_hop: NextHopId,
+    next: u32,
     /// The first one's is the last.
-    pub(super) before: u32,
-    pub(super) announcers: Announcers,
-    /// The number of its last visible change.
-    pub(super) seq: u64,
+    before: u32,
+    announcers: Announcers,
+    /// The sequence number of its last visible change.
+    seq: u64,
     /// To whom it is visible.
-    pub(super) now: Visibility,
-    /// To whom it was visible before that.
-    pub(super) prev: Visibility,
-    /// How long before the last change was the one before it: 0, there was none.
+    now: Visibility,
+    /// To whom it was visible before that change.
+    prev: Visibility,
+    /// How many changes of the table before the last change the one before it was. 0: there was none.
     prev_age: u32,
-    /// How long before the last change was the first.
+    /// How many changes of the table before the last change the first one was.
     first_age: u32,
 }
 
 impl Hop {
-    /// The number of the change before the last, or a later one if that was ages ago; 0: there was none.
-    pub(super) fn prev_seq(&self) -> u64 {
-        if self.prev_age == 0 { 0 } else { self.seq - u64::from(self.prev_age) }
-    }
-
-    /// The number of its first change: whoever has not come so far was never told of it. `None`: that was ages ago.
-    pub(super) fn first_seq(&self) -> Option<u64> {
-        (self.first_age < age_max()).then(|| self.seq - u64::from(self.first_age))
-    }
-
-    /// It has changed once more, visibly.
-    fn renumber(&mut self, seq: u64, was: Visibility) {
-        if self.seq != 0 {
-            let age = (seq - self.seq).min(u64::from(age_max())) as u32;
-            self.first_age = self.first_age.saturating_add(age).min(age_max());
-            (self.prev, self.prev_age) = (was, age);
-        }
-        self.seq = seq;
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Table {
-    pub(super) vni: Vni,
-    pub(super) seed: FixedState,
-    pub(super) by_prefix: HashTable<u32>,
-    pub(super) dests: Pool<Dest>,
-    pub(super) hops: Pool<Hop>,
-    pub(super) lists: Lists,
-    pub(super) wide: HashMap<(u32, NextHopId), u32, FixedState>,
-    pub(super) journal: Journal,
-    /// The furthest that anybody ever walked: a change behind it can still be taken back unseen.
-    pub(super) frontier: u64,
-    /// Withdrawn hops that somebody may still have to be told of.
-    pub(super) tombstones: Tombstones,
-    /// The number of tombstones at which another look at the cursors may be worth its while.
-    pub(super) purge_at: usize,
-    pub(super) cursors: Pool<Cursor>,
-    /// This node's own embedder.
-    pub(super) local: Local,
-    /// Cursors at the tail, to be woken by the next change.
-    pub(super) asleep: Vec<u32>,
-    pub(super) is_dirty: bool,
-    /// Names the arrangement of its places: another number when they are moved.
-    pub(super) layout: u64,
-    /// Of the routes that somebody announces.
-    pub(super) digest: u64,
-    /// How often what a walk would tell has changed; the places of hops are a matter of `layout`.
-    changes: u64,
-    /// Hops that somebody announces.
-    pub(super) live: usize,
-    /// Hops that are tombstones.
-    pub(super) dead: usize,
-}
-
-impl Table {
-    pub(super) fn new(vni: Vni, seed: FixedState) -> Self {
+    /// Returns a hop that has not changed yet, in no list.
+    #[inline]
+    fn new(dest: u32, next_hop: NextHopId) -> Self {
         Self {
-            vni,
-            by_prefix: HashTable::new(),
-            dests: Pool::default(),
-            hops: Pool::default(),
-            lists: Lists::default(),
-            wide: HashMap::with_hasher(seed.clone()),
-            seed,
-            journal: Journal::default(),
-            frontier: 0,
-            tombstones: Tombstones::default(),
-            purge_at: 64,
-            cursors: Pool::default(),
-            local: Local::default(),
-            asleep: Vec::new(),
-            is_dirty: false,
-            layout: 0,
-            digest: 0,
-            changes: 0,
-            live: 0,
-            dead: 0,
-        }
-    }
-
-    pub(super) fn version(&self) -> TableVersion {
-        TableVersion { layout: self.layout, changes: self.changes }
-    }
-
-    pub(super) fn is_unused(&self) -> bool {
-        self.hops.len() == 0 && self.cursors.len() == 0 && !self.is_dirty && !self.local.is_used()
-    }
-
-    pub(super) fn dest(&self, id: u32) -> &Dest {
-        &self.dests[id]
-    }
-
-    pub(super) fn dest_places(&self) -> u32 {
-        self.dests.places()
-    }
-
-    /// The hops of the destination in a place, tombstones among them; none if the place is free.
-    pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
-        let first = self.dests.get(dest).map_or(NIL, |dest| dest.first);
-        let there = |id: u32| (id != NIL).then_some(id);
-        core::iter::successors(there(first), move |&id| there(self.hops[id].next)).map(|id| (id, &self.hops[id]))
-    }
-
-    fn hash(&self, prefix: &Prefix) -> u64 {
-        hash(&self.seed, prefix)
-    }
-
-    pub(super) fn find(&self, prefix: &Prefix, next_hop: NextHopId) -> Option<u32> {
-        self.find_hop(self.find_dest(prefix)?, next_hop)
-    }
-
-    pub(super) fn find_dest(&self, prefix: &Prefix) -> Option<u32> {
-        self.by_prefix.find(self.hash(prefix), |&id| self.dests[id].prefix == *prefix).copied()
-    }
-
-    fn find_hop(&self, dest: u32, next_hop: NextHopId) -> Option<u32> {
-        if self.dests[dest].is_wide() {
-            return self.wide.get(&(dest, next_hop)).copied();
-        }
-        let mut id = self.dests[dest].first;
-        while id != NIL {
-            let hop = &self.hops[id];
-            if hop.next_hop == next_hop {
-                return Some(id);
-            }
-            id = hop.next;
-        }
-        None
-    }
-
-    /// The hop of `prefix` by that number, if it is there (perhaps as a tombstone), or else a new one without
-    /// announcers, and whether it is new.
-    pub(super) fn find_or_insert(&mut self, prefix: &Prefix, next_hop: NextHopId) -> (u32, bool) {
-        let hash = self.hash(prefix);
-        let dest = match self.by_prefix.find(hash, |&id| self.dests[id].prefix == *prefix) {
-            Some(&dest) => dest,
-            None => {
-                if self.by_prefix.len() == self.by_prefix.capacity() {
-                    self.grow_index();
-                }
-                let dest = self.dests.insert(Dest { prefix: *prefix, first: NIL, hops: 0 });
-                let (dests, seed) = (&self.dests, &self.seed);
-                self.by_prefix.insert_unique(hash, dest, |&id| self::hash(seed, &dests[id].prefix));
-                dest
-            }
-        };
-        if let Some(id) = self.find_hop(dest, next_hop) {
-            return (id, false);
-        }
-        let id = self.hops.insert(Hop {
             dest,
             next_hop,
             next: NIL,
@@ -250,31 +119,307 @@ impl Table {
             prev: Visibility::NONE,
             prev_age: 0,
             first_age: 0,
-        });
+        }
+    }
+
+    pub(super) fn dest(&self) -> u32 {
+        self.dest
+    }
+
+    pub(super) fn next_hop(&self) -> NextHopId {
+        self.next_hop
+    }
+
+    /// The sequence number of its last visible change.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// To whom it is visible.
+    pub(super) fn now(&self) -> Visibility {
+        self.now
+    }
+
+    /// To whom it was visible before its last visible change.
+    pub(super) fn prev(&self) -> Visibility {
+        self.prev
+    }
+
+    /// The sequence number of the change before the last, or a later one if that was ages ago. 0: there was none.
+    pub(super) fn prev_seq(&self) -> u64 {
+        if self.prev_age == 0 { 0 } else { self.seq - u64::from(self.prev_age) }
+    }
+
+    /// The sequence number of its first change: a cursor that has not come so far was never sent it. `None`: that was ages ago.
+    pub(super) fn first_seq(&self) -> Option<u64> {
+        (self.first_age < age_max()).then(|| self.seq - u64::from(self.first_age))
+    }
+
+    /// Notes one more visible change.
+    fn renumber(&mut self, seq: u64, was: Visibility) {
+        if self.seq != 0 {
+            let age = (seq - self.seq).min(u64::from(age_max())) as u32;
+            self.first_age = self.first_age.saturating_add(age).min(age_max());
+            (self.prev, self.prev_age) = (was, age);
+        }
+        self.seq = seq;
+    }
+}
+
+/// What of a table's own work is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Upkeep {
+    /// In the queue of tables with such work.
+    is_queued: bool,
+    /// The cursors are being searched for the change that all have passed.
+    is_searching: bool,
+    /// Hops and destinations are being moved to lower places.
+    is_compacting: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    vni: Vni,
+    seed: FixedState,
+    /// Destinations by prefix.
+    by_prefix: Index,
+    dests: Pool<Dest>,
+    hops: Pool<Hop>,
+    lists: Lists,
+    /// Hops of wide destinations, by prefix and next hop.
+    wide: Index,
+    journal: Journal,
+    /// The furthest change that was ever walked: one after it can be taken back unseen.
+    frontier: u64,
+    /// The change up to which no tombstone is left, and the one up to which none is needed.
+    purged: u64,
+    purge_end: u64,
+    /// Tombstones at which another search through the cursors may be worth its while.
+    purge_at: usize,
+    cursors: Cursors,
+    /// The application as a reader of the table.
+    local: Local,
+    /// Whether the table changed since its cursors were woken, and whether it is among those whose cursors are to be woken.
+    is_dirty: bool,
+    is_to_be_woken: bool,
+    upkeep: Upkeep,
+    /// Names the arrangement of the destinations' places: another number when they are moved.
+    layout: u64,
+    /// Of the announced routes.
+    digest: u64,
+    /// How often what a walk would send has changed.
+    changes: u64,
+    /// Hops that an origin announces.
+    live: usize,
+    /// Hops that are tombstones.
+    dead: usize,
+}
+
+impl Table {
+    pub(super) fn new(vni: Vni, seed: FixedState, layout: u64) -> Self {
+        Self {
+            vni,
+            seed,
+            by_prefix: Index::default(),
+            dests: Pool::default(),
+            hops: Pool::default(),
+            lists: Lists::default(),
+            wide: Index::default(),
+            journal: Journal::default(),
+            frontier: 0,
+            purged: 0,
+            purge_end: 0,
+            purge_at: purge_min(),
+            cursors: Cursors::default(),
+            local: Local::default(),
+            is_dirty: false,
+            is_to_be_woken: false,
+            upkeep: Upkeep::default(),
+            layout,
+            digest: 0,
+            changes: 0,
+            live: 0,
+            dead: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn vni(&self) -> Vni {
+        self.vni
+    }
+
+    pub(super) fn version(&self) -> TableVersion {
+        TableVersion { layout: self.layout, changes: self.changes }
+    }
+
+    pub(super) fn layout(&self) -> u64 {
+        self.layout
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// The number of hops that an origin announces.
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// The number of tombstones.
+    pub(super) fn dead(&self) -> usize {
+        self.dead
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(super) fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
+    pub(super) fn cursors_mut(&mut self) -> &mut Cursors {
+        &mut self.cursors
+    }
+
+    pub(super) fn local(&self) -> &Local {
+        &self.local
+    }
+
+    pub(super) fn local_mut(&mut self) -> &mut Local {
+        &mut self.local
+    }
+
+    /// Whether the table can be dropped.
+    pub(super) fn is_unused(&self) -> bool {
+        self.hops.len() == 0
+            && self.cursors.len() == 0
+            && self.is_small()
+            && !self.is_to_be_woken
+            && !self.upkeep.is_queued
+            && !self.local.is_used()
+    }
+
+    /// Whether the table's memory is quickly given back.
+    fn is_small(&self) -> bool {
+        self.hops.is_small() && self.dests.is_small() && self.by_prefix.is_small() && self.journal.is_small()
+    }
+
+    #[inline]
+    pub(super) fn dest(&self, id: u32) -> &Dest {
+        &self.dests[id]
+    }
+
+    #[inline]
+    pub(super) fn hop(&self, id: u32) -> &Hop {
+        &self.hops[id]
+    }
+
+    pub(super) fn hops(&self) -> &Pool<Hop> {
+        &self.hops
+    }
+
+    pub(super) fn dests(&self) -> &Pool<Dest> {
+        &self.dests
+    }
+
+    /// The hop after this one in its destination's list.
+    #[inline]
+    pub(super) fn next_of(&self, id: u32) -> Option<u32> {
+        Some(self.hops[id].next).filter(|next| *next != NIL)
+    }
+
+    /// The hops of the destination in a place, tombstones among them; none if the place is free.
+    pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
+        let first = self.dests.get(dest).map_or(NIL, |dest| dest.first);
+        let there = |id: u32| (id != NIL).then_some(id);
+        core::iter::successors(there(first), move |&id| there(self.hops[id].next)).map(|id| (id, &self.hops[id]))
+    }
+
+    #[inline(always)]
+    fn hash(&self, prefix: &Prefix) -> u64 {
+        hash(&self.seed, prefix)
+    }
+
+    /// Finds the hop of a destination with this next hop, tombstones among them.
+    pub(super) fn find(&self, prefix: &Prefix, next_hop: NextHopId) -> Option<u32> {
+        let hash = self.hash(prefix);
+        self.find_hop(self.find_hashed(hash, prefix)?, hash, next_hop)
+    }
+
+    pub(super) fn find_dest(&self, prefix: &Prefix) -> Option<u32> {
+        self.find_hashed(self.hash(prefix), prefix)
+    }
+
+    #[inline(always)]
+    fn find_hashed(&self, hash: u64, prefix: &Prefix) -> Option<u32> {
+        self.by_prefix.find(hash, |id| self.dests[id].prefix == *prefix)
+    }
+
+    /// Finds a destination's hop. `hash`: the prefix's.
+    #[inline(always)]
+    fn find_hop(&self, dest: u32, hash: u64, next_hop: NextHopId) -> Option<u32> {
+        let Dest { first, hops, .. } = self.dests[dest];
+        if hops > WIDE {
+            let is_equal = |id: u32| self.hops[id].next_hop == next_hop && self.hops[id].dest == dest;
+            return self.wide.find(wide_hash(&self.seed, hash, next_hop), is_equal);
+        }
+        let mut id = first;
+        while id != NIL {
+            let hop = &self.hops[id];
+            if hop.next_hop == next_hop {
+                return Some(id);
+            }
+            id = hop.next;
+        }
+        None
+    }
+
+    /// Returns the hop of `prefix` with that next hop, if it is there (perhaps as a tombstone), or else a new one without
+    /// announcers, and whether it is new.
+    pub(super) fn find_or_insert(&mut self, prefix: &Prefix, next_hop: NextHopId) -> (u32, bool) {
+        let hash = self.hash(prefix);
+        let Some(dest) = self.find_hashed(hash, prefix) else { return (self.insert_dest(hash, prefix, next_hop), true) };
+        if let Some(id) = self.find_hop(dest, hash, next_hop) {
+            return (id, false);
+        }
+        let id = self.hops.insert(Hop::new(dest, next_hop));
         self.link(id);
-        let dest_hops = &mut self.dests[dest].hops;
-        *dest_hops += 1;
-        if *dest_hops == WIDE + 1 {
-            let mut each = self.dests[dest].first;
+        let dest = &mut self.dests[dest];
+        dest.hops += 1;
+        if dest.hops == WIDE + 1 {
+            let mut each = dest.first;
             while each != NIL {
-                self.wide.insert((dest, self.hops[each].next_hop), each);
+                self.insert_wide(hash, each);
                 each = self.hops[each].next;
             }
-        } else if *dest_hops > WIDE {
-            self.wide.insert((dest, next_hop), id);
+        } else if dest.hops > WIDE {
+            self.insert_wide(hash, id);
         }
         (id, true)
     }
 
-    /// Makes room for as many destinations again. In their own order, so that memory is read as it lies: the map's own way of
-    /// growing takes each from wherever it is.
-    fn grow_index(&mut self) {
-        // Enough for all: none has to be hashed again.
-        let mut index = HashTable::with_capacity(self.by_prefix.len() * 2);
-        for (id, dest) in (0..).zip(self.dests.iter()).filter(|(_, dest)| dest.first != NIL) {
-            index.insert_unique(hash(&self.seed, &dest.prefix), id, |_| 0);
-        }
-        self.by_prefix = index;
+    /// Inserts a destination with one hop, and returns the hop.
+    fn insert_dest(&mut self, hash: u64, prefix: &Prefix, next_hop: NextHopId) -> u32 {
+        let first = self.hops.next();
+        let dest = self.dests.insert(Dest { prefix: *prefix, first, hops: 1 });
+        let id = self.hops.insert(Hop { before: first, ..Hop::new(dest, next_hop) });
+        debug_assert_eq!(id, first);
+        let Self { dests, seed, by_prefix, .. } = self;
+        by_prefix.insert(hash, dest, |id| self::hash(seed, &dests[id].prefix));
+        id
+    }
+
+    /// `hash`: the prefix's.
+    fn insert_wide(&mut self, hash: u64, id: u32) {
+        let Self { hops, dests, seed, wide, .. } = self;
+        wide.insert(wide_hash(seed, hash, hops[id].next_hop), id, |id| wide_hash_of(seed, dests, hops, id));
+    }
+
+    fn remove_wide(&mut self, id: u32) {
+        let Self { hops, dests, seed, wide, .. } = self;
+        let hash_of = |id| wide_hash_of(seed, dests, hops, id);
+        wide.remove(hash_of(id), id, hash_of);
     }
 
     /// Puts a hop at the end of its destination's list.
@@ -305,30 +450,24 @@ impl Table {
         }
     }
 
-    /// A hop that is in a destination's list has another number: so it is called there.
-    pub(super) fn relink(&mut self, from: u32, to: u32) {
-        let Hop { dest, before, next, .. } = self.hops[to];
-        let first = &mut self.dests[dest].first;
-        if *first == from {
-            *first = to;
-        } else {
-            self.hops[before].next = to;
-        }
-        let behind = if next == NIL { *first } else { next };
-        self.hops[behind].before = to;
-    }
-
-    /// Who announces a hop, in the order of their numbers.
+    /// Returns the origins that announce a hop, in the order of their numbers.
+    #[inline]
     pub(super) fn announcers(&self, id: u32) -> &[Announced] {
         self.lists.of(&self.hops[id].announcers)
     }
 
-    /// Where a hop stands in the origin's own list, if the origin announces it.
+    #[inline]
+    pub(super) fn announcers_of<'a>(&'a self, hop: &'a Hop) -> &'a [Announced] {
+        self.lists.of(&hop.announcers)
+    }
+
+    /// Returns where a hop stands in the origin's own list, if the origin announces it.
+    #[inline]
     pub(super) fn place(&self, id: u32, origin: OriginId) -> Option<u32> {
         announcers::place(self.announcers(id), origin)
     }
 
-    /// The origin announces a hop now, or it has another place in its list.
+    /// Notes that the origin announces a hop, or has it in another place of its own list.
     pub(super) fn set_announcer(&mut self, id: u32, origin: OriginId, place: u32) {
         self.lists.set(&mut self.hops[id].announcers, id, origin, place);
     }
@@ -337,8 +476,14 @@ impl Table {
         self.lists.remove(&mut self.hops[id].announcers, origin);
     }
 
-    /// The announcers of a hop changed: notes what that means to whom. Returns the next hop's number if the hop is
-    /// gone for good. A caller marks the table dirty.
+    /// Notes that an announced hop is added to the table (or removed), with its part in the digest.
+    pub(super) fn add_to_digest(&mut self, is_added: bool, number: u64) {
+        let sum = if is_added { u64::wrapping_add } else { u64::wrapping_sub };
+        self.digest = sum(self.digest, number);
+    }
+
+    /// Notes that a hop is visible to others now, because its announcers changed. Returns the next hop's number if the hop was freed.
+    /// The caller marks the table dirty.
     pub(super) fn set_visibility(&mut self, id: u32, now: Visibility) -> Option<NextHopId> {
         let hop = &mut self.hops[id];
         let was = core::mem::replace(&mut hop.now, now);
@@ -351,122 +496,275 @@ impl Table {
         if was.is_visible_to(Viewer::Local) != now.is_visible_to(Viewer::Local) {
             self.local.touch(hop.dest);
         }
-        self.dead -= usize::from(was == Visibility::NONE && hop.seq != 0 && !self.local.take_up(id));
-        let is_unseen = hop.seq > self.frontier;
-        if now == Visibility::NONE && (self.cursors.len() == 0 || (is_unseen && hop.prev_age == 0)) {
-            // No subscriber has to be told of what came and went since anybody last looked.
-            return self.local.let_go(id).then(|| self.free(id));
+        if was == Visibility::NONE && hop.seq != 0 && !self.local.reclaim(id) {
+            self.dead -= 1;
+            self.journal.remove_tombstone(hop.seq);
         }
-        // A change that nobody has seen is part of the next.
+        let is_unseen = hop.seq > self.frontier;
+        if now == Visibility::NONE {
+            // No subscriber has to be sent what came and went since the last walk. Nor what came earlier, changed unseen, and is gone, if
+            // every cursor began after that.
+            let is_unneeded = self.cursors.len() == 0 || (is_unseen && (hop.prev_age == 0 || hop.seq <= self.purged));
+            if is_unneeded {
+                return self.local.give_up(id).then(|| self.free(id));
+            }
+        }
+        // A change that no subscriber has seen is part of the next.
         if !is_unseen {
-            self.renumber(id, was);
+            let old = hop.seq;
+            hop.renumber(self.journal.append(id), was);
+            if hop.next != NIL {
+                self.unlink(id);
+                self.link(id);
+            }
+            if old != 0 {
+                self.kill();
+            }
         }
         if now == Visibility::NONE {
             self.dead += 1;
-            self.tombstones.push(Entry { seq: self.hops[id].seq, hop: id });
-            if self.tombstones.len() > self.dead * 2 + 64 {
-                self.tidy();
-            }
+            self.journal.add_tombstone(self.hops[id].seq);
         }
         None
     }
 
-    /// Gives a hop the latest number, and the last place in its destination's list.
-    fn renumber(&mut self, id: u32, was: Visibility) {
-        let seq = self.journal.append(id);
-        let hop = &mut self.hops[id];
-        let is_new = hop.seq == 0;
-        hop.renumber(seq, was);
-        if hop.next != NIL {
-            self.unlink(id);
-            self.link(id);
-        }
-        if !is_new {
-            self.bury();
-        }
+    /// Notes that a hop changed again, or was freed.
+    fn kill(&mut self) {
+        let hops = &self.hops;
+        self.journal.kill(|entry| is_live(hops, entry));
     }
 
-    /// How many tombstones lie behind `seq`. To be called when they are tidy.
-    pub(super) fn dead_after(&self, seq: u64) -> usize {
-        self.tombstones.count_after(seq)
-    }
-
-    /// Puts the tombstones in order.
-    pub(super) fn tidy(&mut self) {
-        let (hops, local) = (&self.hops, &self.local);
-        self.tombstones.tidy(|entry| is_tombstone(hops, local, entry));
-    }
-
-    /// The announcers of a hop changed, and those who would see a difference do not subscribe.
+    /// Notes that a hop is visible to others now, if none of those who would see a difference is subscribed.
     pub(super) fn set_unnoticed(&mut self, id: u32, now: Visibility) {
         self.hops[id].now = now;
         self.changes += 1;
     }
 
-    fn bury(&mut self) {
-        let hops = &self.hops;
-        self.journal.bury(|entry| is_live(hops, entry));
-    }
-
     /// Whether an entry is its hop's last.
+    #[inline]
     pub(super) fn is_live(&self, entry: &Entry) -> bool {
         is_live(&self.hops, entry)
     }
 
-    /// Forgets a hop that nobody announces and nobody has to be told of.
+    /// Whether the hop is still gone by that change, not announced again nor withdrawn once more, and there for subscribers.
+    fn is_tombstone(&self, entry: &Entry) -> bool {
+        self.is_live(entry) && self.hops[entry.hop].now == Visibility::NONE && !self.local.is_kept(entry.hop)
+    }
+
+    /// Frees a hop that no origin announces and of which no reader has to learn. Returns its next hop's number.
     pub(super) fn free(&mut self, id: u32) -> NextHopId {
-        self.unlink(id);
-        let Hop { dest, next_hop, .. } = self.hops[id];
-        self.hops[id].seq = 0;
+        let Hop { dest, next_hop, seq, .. } = self.hops[id];
         let Dest { hops, prefix, .. } = self.dests[dest];
-        if hops > WIDE {
-            self.wide.remove(&(dest, next_hop));
+        if hops == 1 {
+            let Self { dests, seed, by_prefix, .. } = self;
+            by_prefix.remove(hash(seed, &prefix), dest, |id| hash(seed, &dests[id].prefix));
+            self.dests[dest].first = NIL;
+            self.dests.release(dest);
+        } else {
+            if hops > WIDE {
+                self.remove_wide(id);
+            }
+            self.unlink(id);
             if hops == WIDE + 1 {
                 let mut each = self.dests[dest].first;
                 while each != NIL {
-                    self.wide.remove(&(dest, self.hops[each].next_hop));
+                    self.remove_wide(each);
                     each = self.hops[each].next;
                 }
             }
+            self.dests[dest].hops -= 1;
         }
-        self.dests[dest].hops -= 1;
-        if hops == 1 {
-            if let Ok(entry) = self.by_prefix.find_entry(self.hash(&prefix), |&other| other == dest) {
-                entry.remove();
-            }
-            self.dests.release(dest);
-        }
+        self.hops[id].seq = 0;
         self.hops.release(id);
-        self.bury();
+        if seq != 0 {
+            self.kill();
+        }
         next_hop
     }
 
-    /// Frees the tombstones that every cursor has passed, and returns the next hops' numbers.
-    pub(super) fn purge(&mut self) -> SmallVec<[NextHopId; 8]> {
-        let mut freed = SmallVec::new();
-        // Looking at every cursor must be worth its while: when all are at the tail, or the tombstones have doubled.
-        let all_asleep = self.asleep.len() == self.cursors.len();
-        if self.tombstones.is_empty() || (!all_asleep && self.tombstones.len() < self.purge_at) {
-            return freed;
-        }
-        let passed = self.each_cursor().map(|c| c.position.needs_no_tombstone_before()).min().unwrap_or(u64::MAX);
-        self.tidy();
-        while let Some(entry) = self.tombstones.pop_to(passed) {
-            // Announced again since?
-            if is_tombstone(&self.hops, &self.local, &entry) {
-                self.dead -= 1;
-                if self.local.let_go(entry.hop) {
-                    freed.push(self.free(entry.hop));
-                }
-            }
-        }
-        self.tombstones.shrink();
-        self.purge_at = self.tombstones.len() * 2 + 64;
-        freed
+    /// Notes how far a walk went.
+    pub(super) fn walked(&mut self, furthest: u64) {
+        self.frontier = self.frontier.max(furthest);
     }
 
-    pub(super) fn each_cursor(&self) -> impl Iterator<Item = &Cursor> {
-        self.cursors.iter().filter(|cursor| cursor.is_used())
+    /// Marks the table as changed. Returns whether it is to be put among those whose cursors are to be woken.
+    pub(super) fn mark_dirty(&mut self) -> bool {
+        self.is_dirty = true;
+        !core::mem::replace(&mut self.is_to_be_woken, true)
+    }
+
+    /// Begins to wake the cursors that are parked, if the table has changed and no others are being woken.
+    pub(super) fn begin_to_wake(&mut self, stamp: u64) {
+        if !self.cursors.is_waking() && core::mem::take(&mut self.is_dirty) {
+            self.cursors.begin_to_wake(stamp);
+        }
+    }
+
+    /// Ends to wake cursors. Returns whether the table has changed meanwhile, so that more are to be woken.
+    pub(super) fn end_to_wake(&mut self) -> bool {
+        self.is_to_be_woken = self.is_dirty;
+        self.is_dirty
+    }
+
+    /// Whether a cursor is at the journal's end.
+    pub(super) fn is_caught_up(&self, cursor: u32) -> bool {
+        self.cursors.get(cursor).position().at() == self.journal.tail()
+    }
+
+    /// Notes that a cursor was parked or removed: others may be the last that need some tombstones.
+    pub(super) fn passed(&mut self) {
+        if self.dead == 0 {
+            return;
+        }
+        if !self.is_dirty && self.cursors.are_parked() {
+            self.purge_end = self.journal.tail();
+            self.upkeep.is_searching = false;
+        } else if self.dead >= self.purge_at {
+            self.upkeep.is_searching = true;
+        }
+    }
+
+    /// Frees tombstones that every cursor has passed, within `budget`. Returns the next hops' numbers.
+    pub(super) fn purge(&mut self, budget: &mut usize) -> SmallVec<[NextHopId; 8]> {
+        let mut freed = SmallVec::new();
+        loop {
+            while self.purged < self.purge_end && *budget > 0 {
+                if self.dead == 0 {
+                    self.purged = self.purge_end;
+                    break;
+                }
+                let room = (*budget / HEAVY).max(1);
+                let (mut entries, end) = self.journal.next_tombstones(self.purged, self.purge_end);
+                *budget = budget.saturating_sub(1);
+                self.purged = end;
+                entries.retain(|entry| self.is_tombstone(entry));
+                if entries.len() > room {
+                    self.purged = entries[room].seq - 1;
+                    entries.truncate(room);
+                }
+                *budget = budget.saturating_sub(entries.len() * HEAVY);
+                pieces::count(entries.len());
+                self.dead -= entries.len();
+                self.journal.remove_tombstones(&entries);
+                for entry in entries {
+                    if self.local.give_up(entry.hop) {
+                        freed.push(self.free(entry.hop));
+                    }
+                }
+            }
+            if self.purged < self.purge_end || !self.upkeep.is_searching || *budget == 0 {
+                return freed;
+            }
+            let before = *budget;
+            let floor = self.cursors.find_floor(self.journal.tail(), budget);
+            pieces::count(before - *budget);
+            let Some(floor) = floor else { return freed };
+            self.upkeep.is_searching = false;
+            self.purge_end = self.purge_end.max(floor);
+            self.purge_at = self.dead * 2 + self.cursors.len() + purge_min();
+        }
+    }
+
+    /// Whether there is work for [`purge`](Self::purge) or compaction.
+    pub(super) fn needs_upkeep(&self) -> bool {
+        let Upkeep { is_searching, is_compacting, .. } = self.upkeep;
+        (self.dead > 0 && (is_searching || self.purged < self.purge_end)) || is_compacting || self.is_sparse()
+    }
+
+    /// Returns whether the table is to be put in the queue of those with upkeep, where it is from now on.
+    pub(super) fn enter_upkeep(&mut self) -> bool {
+        self.needs_upkeep() && !core::mem::replace(&mut self.upkeep.is_queued, true)
+    }
+
+    /// The table has left that queue.
+    pub(super) fn leave_upkeep(&mut self) {
+        self.upkeep.is_queued = false;
+    }
+
+    /// Counts the tombstones that a cursor has yet to pass.
+    pub(super) fn tombstones_after(&self, cursor: u32) -> usize {
+        let passed = self.cursors.get(cursor).position().needs_no_tombstone_before();
+        self.journal.tombstones_after(passed, |entry| self.is_tombstone(entry))
+    }
+
+    /// Whether the table takes several times the memory that it needs.
+    fn is_sparse(&self) -> bool {
+        self.hops.is_sparse() || self.dests.is_sparse() || self.lists.is_sparse()
+    }
+
+    /// Whether compaction has been begun, or is to be.
+    pub(super) fn begin_compaction(&mut self) -> bool {
+        self.upkeep.is_compacting |= self.is_sparse();
+        self.upkeep.is_compacting
+    }
+
+    /// Does a step of the compaction of hops. If a hop was moved, the caller renames it elsewhere.
+    pub(super) fn compact_hops(&mut self) -> Compaction {
+        let step = self.hops.compact();
+        let Compaction::Moved { from, to } = step else { return step };
+        let Hop { dest, next_hop, before, next, announcers, seq, .. } = self.hops[to];
+        let first = &mut self.dests[dest].first;
+        if *first == from {
+            *first = to;
+        } else {
+            self.hops[before].next = to;
+        }
+        let behind = if next == NIL { self.dests[dest].first } else { next };
+        self.hops[behind].before = to;
+        if self.dests[dest].is_wide() {
+            let hash = self.hash(&self.dests[dest].prefix);
+            self.wide.renumber(wide_hash(&self.seed, hash, next_hop), from, to);
+        }
+        self.local.rename_hop(from, to);
+        self.journal.rename(seq, to);
+        self.lists.rename_hop(announcers, to);
+        step
+    }
+
+    /// Does a step of the compaction of destinations, when hops are done. Returns it with how many hops a moved destination has.
+    pub(super) fn compact_dests(&mut self) -> (Compaction, usize) {
+        let step = self.dests.compact();
+        let Compaction::Moved { from, to } = step else { return (step, 0) };
+        let Dest { prefix, first, hops } = self.dests[to];
+        let hash = self.hash(&prefix);
+        self.by_prefix.renumber(hash, from, to);
+        let mut each = first;
+        while each != NIL {
+            let hop = &mut self.hops[each];
+            hop.dest = to;
+            each = hop.next;
+        }
+        self.local.rename_dest(from, to);
+        (step, hops as usize)
+    }
+
+    /// Does a step of the compaction of lists of announcers.
+    pub(super) fn compact_lists(&mut self) -> Compaction {
+        let hops = &mut self.hops;
+        self.lists.compact(|hop, announcers| hops[hop].announcers = announcers)
+    }
+
+    /// Ends compaction: all places are in use.
+    pub(super) fn end_compaction(&mut self) {
+        self.upkeep.is_compacting = false;
+        self.local.cut(self.hops.places(), self.dests.places());
+    }
+
+    /// Names the arrangement of the destinations' places anew.
+    pub(super) fn set_layout(&mut self, layout: u64) {
+        self.layout = layout;
+    }
+
+    #[cfg(test)]
+    pub(super) fn check_density(&self) {
+        let hops = &self.hops;
+        assert!(self.journal.len() <= hops.len() * 2 + 130, "the journal is compacted");
+        assert_eq!(hops.places() as usize, hops.len(), "the table is compacted");
+        assert_eq!(self.dests.places() as usize, self.dests.len());
+        assert!(self.lists.places() <= hops.places(), "lists are for hops that are there");
+        let of_wide = hops.iter().filter(|(_, hop)| self.dest(hop.dest).is_wide()).count();
+        assert_eq!(self.wide.len(), of_wide, "the index has what it needs, and no more");
+        assert_eq!(self.by_prefix.len(), self.dests.len());
     }
 }
 
@@ -474,19 +772,24 @@ fn is_live(hops: &Pool<Hop>, entry: &Entry) -> bool {
     hops.get(entry.hop).is_some_and(|hop| hop.seq == entry.seq)
 }
 
-/// Whether the hop is still gone by that change, not announced again nor withdrawn once more, and there for subscribers.
-pub(super) fn is_tombstone(hops: &Pool<Hop>, local: &Local, entry: &Entry) -> bool {
-    is_live(hops, entry) && hops[entry.hop].now == Visibility::NONE && !local.is_kept(entry.hop)
-}
-
-/// A prefix as three words: bytewise is slower.
-pub(super) fn hash(seed: &FixedState, prefix: &Prefix) -> u64 {
+/// Hashes a prefix as three words: bytewise is slower.
+fn hash(seed: &FixedState, prefix: &Prefix) -> u64 {
     let mut hasher = seed.build_hasher();
     let (low, high, rest) = prefix.words();
     hasher.write_u64(low);
     hasher.write_u64(high);
     hasher.write_u16(rest);
     hasher.finish()
+}
+
+/// Hashes a hop for the index of wide destinations. `prefix`: the hash of its destination's prefix.
+fn wide_hash(seed: &FixedState, prefix: u64, next_hop: NextHopId) -> u64 {
+    seed.hash_one((prefix, next_hop))
+}
+
+fn wide_hash_of(seed: &FixedState, dests: &Pool<Dest>, hops: &Pool<Hop>, id: u32) -> u64 {
+    let Hop { dest, next_hop, .. } = hops[id];
+    wide_hash(seed, hash(seed, &dests[dest].prefix), next_hop)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 extern crate std;
 
+mod bounded;
 mod pieces;
 mod sinks;
 mod versions;
@@ -46,6 +47,9 @@ enum Op {
     Take(usize),
     Own(u8, u8, u8),
     Disown(u8, u8, u8),
+    /// Slices of work, by their budgets.
+    Wake(usize),
+    Maintain(usize),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -64,6 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0..4usize).prop_map(Op::Take),
         1 => route.clone().prop_map(|(_, v, d, n)| Op::Own(v, d, n)),
         1 => route.prop_map(|(_, v, d, n)| Op::Disown(v, d, n)),
+        1 => (0..20usize).prop_map(Op::Wake),
+        4 => (0..60usize).prop_map(Op::Maintain),
     ]
 }
 
@@ -198,6 +204,8 @@ impl World {
                 let news = self.rib.withdraw(OriginId::LOCAL, &route(v, d, n));
                 assert_eq!(news, self.own.remove(&route(v, d, n)));
             }
+            Op::Wake(budget) => self.rib.wake(0, &mut budget.clone(), |_| {}),
+            Op::Maintain(budget) => assert!(self.rib.maintain(&mut budget.clone()).is_empty()),
             Op::Leave(p) => {
                 self.rib.mark_stale(self.origins[p]);
                 assert!(self.rib.sweep(self.origins[p], &mut 1000));
@@ -265,46 +273,47 @@ impl World {
     }
 
     /// How many next hops have a place in the tables.
-    #[expect(clippy::disallowed_methods, reason = "a sum has no order")]
     fn places(&self) -> usize {
-        self.rib.by_vni.values().map(|id| self.rib.tables[id.0].hops.len()).sum()
+        self.rib.tables.iter().map(|(_, table)| table.hops().len()).sum()
+    }
+
+    /// Does all work that is left.
+    fn maintain(&mut self) {
+        self.rib.wake(0, &mut usize::MAX.clone(), |_| {});
+        while self.rib.needs_maintenance() {
+            self.rib.maintain(&mut 10);
+        }
     }
 
     fn settle(&mut self) {
-        // Cursors of subscribers that were removed go in slices.
-        while self.rib.needs_maintenance() {
-            assert!(self.rib.maintain(&mut 16).is_empty());
-        }
-        assert_eq!(self.rib.subscribers.len(), PEERS);
         for peer in 0..PEERS {
             self.pull(peer, usize::MAX, None);
             assert_eq!(self.told[peer], self.view(peer), "peer {peer}");
         }
-        self.rib.wake(0, &mut usize::MAX.clone(), |_| {});
+        self.maintain();
         assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
         // The embedder has not read, and yet nothing is kept but what it was told.
         let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| *route).chain(self.own.clone()).collect();
         let known: BTreeSet<_> = distinct.iter().chain(&self.embedder).collect();
         assert_eq!(self.places(), known.len());
         self.take(usize::MAX);
+        self.maintain();
         assert_eq!(self.embedder, self.embedders_view());
         assert_eq!(self.places(), distinct.len());
         assert_eq!(self.rib.len(), distinct.len());
         assert_eq!(self.rib.vni_total(), self.rib.vnis().count());
-        for table in self.rib.tables.iter() {
-            assert!(table.journal.len() <= table.hops.len() * 2 + 130, "the journal is compacted");
-            assert_eq!(table.hops.places() as usize, table.hops.len(), "the table is compacted");
-            assert_eq!(table.dests.places() as usize, table.dests.len());
-            assert!(table.lists.places() <= table.hops.places(), "lists are for hops that are there");
-            let of_wide = table.hops.iter().filter(|hop| table.dest(hop.dest).is_wide()).count();
-            assert_eq!(table.wide.len(), of_wide, "the index has what it needs, and no more");
+        for (_, table) in self.rib.tables.iter() {
+            table.check_density();
         }
-        for (vni, &id) in &self.rib.by_vni {
-            for dest in 0..self.rib.tables[id.0].dest_places() {
-                let prefix = self.rib.tables[id.0].dest(dest).prefix;
-                let by_peers = self.announced.iter().filter(|(_, r)| (r.vni, r.prefix) == (*vni, prefix));
+        for (id, table) in self.rib.tables.iter() {
+            for (dest, at) in table.dests().iter() {
+                let (vni, prefix) = (table.vni(), *at.prefix());
+                let by_peers = self.announced.iter().filter(|(_, r)| (r.vni, r.prefix) == (vni, prefix));
                 let hops: BTreeSet<_> = by_peers.map(|(_, route)| route.next_hop).collect();
-                assert!(hops.len() <= CROWD || self.rib.crowds.contains(&(id, dest)), "a crowd stays known");
+                assert!(
+                    hops.len() <= CROWD || self.rib.over_limit.contains(&(TableId(id), dest)),
+                    "a crowd stays known"
+                );
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Looking at tables and routes.
+//! Tables and routes as monitoring and the application see them. Read-only.
 
 use alloc::vec::Vec;
 
 use super::Rib;
 use super::bookmark::{Bookmark, Moved};
-use super::origin::OriginId;
+use super::origins::OriginId;
 use super::table::Table;
 use super::visibility::{Viewer, Visibility};
 use crate::{NextHop, Prefix, Route, Vni};
@@ -28,9 +28,9 @@ pub struct TableInfo {
     pub vni: Vni,
     /// Routes that somebody, this node included, announces.
     pub routes: usize,
-    /// Their destinations; and those that are gone of which a subscriber is still to be told.
+    /// Their destinations, and those that are gone whose removal a subscriber is yet to be sent.
     pub destinations: usize,
-    /// Peers that are told of its routes.
+    /// Peers that are subscribed.
     pub subscribers: usize,
     /// Stands for the set of its routes. Two nodes, of whatever version, that hold the same routes have the same; two that
     /// don't have the same by an accident of 1 in 2⁶⁴, or if somebody who may announce routes has made some up for that.
@@ -49,7 +49,7 @@ pub(crate) struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// The destination.
     pub(crate) fn prefix(&self) -> &'a Prefix {
-        &self.table.dest(self.dest).prefix
+        self.table.dest(self.dest).prefix()
     }
 
     /// Its next hops that somebody announces, at least one, each with the origins that do.
@@ -70,17 +70,12 @@ impl Rib {
 
     /// Whether anybody announces a route in a VNI.
     pub(crate) fn has_routes(&self, vni: Vni) -> bool {
-        self.find_table(vni).is_some_and(|id| self.tables[id.0].live > 0)
-    }
-
-    /// What `origin` announces.
-    pub(crate) fn announced_by(&self, origin: OriginId) -> impl Iterator<Item = Route> + '_ {
-        self.origins[origin.0].routes.iter().map(|r| self.route(&self.tables[r.table.0], r.hop))
+        self.find_table(vni).is_some_and(|id| self.tables[id.0].live() > 0)
     }
 
     /// The VNIs that have a route.
     pub(crate) fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
-        self.tables.iter().filter(|table| table.live > 0).map(|table| table.vni)
+        self.tables.iter().filter(|(_, table)| table.live() > 0).map(|(_, table)| table.vni())
     }
 
     /// The routes of a VNI that somebody announces; with `viewer`, those that it may see.
@@ -91,11 +86,8 @@ impl Rib {
                 Some(viewer) => now.is_visible_to(viewer),
                 None => now != Visibility::NONE,
             };
-            let hops = (0..table.hops.places()).filter(move |&id| {
-                let hop = &table.hops[id];
-                hop.seq != 0 && is_seen(hop.now)
-            });
-            hops.map(|id| self.route(table, id))
+            let hops = table.hops().iter().filter(move |(_, hop)| is_seen(hop.now()));
+            hops.map(|(id, _)| self.route(table, id))
         })
     }
 
@@ -103,9 +95,9 @@ impl Rib {
     pub(crate) fn destinations(&self, vni: Vni) -> impl Iterator<Item = Destination> + '_ {
         let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         table.into_iter().flat_map(move |table| {
-            (0..table.dest_places()).filter_map(move |dest| {
-                let next_hops: Vec<_> = self.next_hops_of(table, dest).collect();
-                (!next_hops.is_empty()).then(|| Destination { prefix: table.dest(dest).prefix, next_hops })
+            table.dests().iter().filter_map(move |(id, dest)| {
+                let next_hops: Vec<_> = self.next_hops_of(table, id).collect();
+                (!next_hops.is_empty()).then(|| Destination { prefix: *dest.prefix(), next_hops })
             })
         })
     }
@@ -123,8 +115,8 @@ impl Rib {
 
     /// The same by their numbers.
     fn announced<'a>(&'a self, table: &'a Table, dest: u32) -> impl Iterator<Item = (u32, &'a NextHop)> + 'a {
-        let announced = table.hops_of(dest).filter(|(_, hop)| hop.now != Visibility::NONE);
-        announced.map(|(id, hop)| (id, self.next_hops.get(hop.next_hop)))
+        let announced = table.hops_of(dest).filter(|(_, hop)| hop.now() != Visibility::NONE);
+        announced.map(|(id, hop)| (id, self.next_hops.get(hop.next_hop())))
     }
 
     /// The destinations of a VNI from a bookmark on.
@@ -134,13 +126,13 @@ impl Rib {
         from: Bookmark,
     ) -> Result<impl Iterator<Item = (Bookmark, Entry<'_>)>, Moved> {
         let table = self.find_table(vni).map(|id| &self.tables[id.0]);
-        if table.is_some_and(|table| from.place > 0 && table.layout != from.layout) {
+        if table.is_some_and(|table| from.place > 0 && table.layout() != from.layout) {
             return Err(Moved);
         }
         Ok(table.into_iter().flat_map(move |table| {
-            (from.place..table.dest_places()).filter_map(move |dest| {
+            table.dests().iter_from(from.place).filter_map(move |(dest, _)| {
                 let entry = Entry { rib: self, table, dest };
-                let behind = Bookmark { layout: table.layout, place: dest + 1 };
+                let behind = Bookmark { layout: table.layout(), place: dest + 1 };
                 self.announced(table, dest).next().is_some().then_some((behind, entry))
             })
         }))
@@ -148,8 +140,7 @@ impl Rib {
 
     /// The tables from a place on.
     pub(crate) fn infos(&self, from: u32) -> impl Iterator<Item = (u32, TableInfo)> + '_ {
-        let places = (from..).zip(self.tables.iter().skip(from as usize));
-        places.filter(|(_, table)| !table.is_unused()).map(|(place, table)| (place, table.info()))
+        self.tables.iter_from(from).filter(|(_, table)| !table.is_unused()).map(|(place, table)| (place, table.info()))
     }
 
     /// A VNI's table.
@@ -164,8 +155,9 @@ impl Rib {
     }
 
     pub(super) fn route(&self, table: &Table, id: u32) -> Route {
-        let hop = &table.hops[id];
-        Route { vni: table.vni, prefix: table.dest(hop.dest).prefix, next_hop: *self.next_hops.get(hop.next_hop) }
+        let hop = table.hop(id);
+        let next_hop = *self.next_hops.get(hop.next_hop());
+        Route { vni: table.vni(), prefix: *table.dest(hop.dest()).prefix(), next_hop }
     }
 
     /// Returns the number of VNIs that have a route.
@@ -182,11 +174,11 @@ impl Rib {
 impl Table {
     fn info(&self) -> TableInfo {
         TableInfo {
-            vni: self.vni,
-            routes: self.live,
-            destinations: self.dests.len(),
-            subscribers: self.cursors.len(),
-            digest: self.digest,
+            vni: self.vni(),
+            routes: self.live(),
+            destinations: self.dests().len(),
+            subscribers: self.cursors().len(),
+            digest: self.digest(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Who may see a next hop: the export rule of protocol.md ('What a subscriber sees') as one pure function.
+//! The viewers that may see a next hop: the export rule of protocol.md ('What a subscriber sees') as one pure function.
 
 use core::fmt;
 
-/// Somebody who looks at the table.
+/// A reader of the table, as the rule sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Viewer {
     /// A peer that only dials, by its key.
@@ -36,7 +36,7 @@ pub(super) struct Announcer {
     pub(super) is_server: bool,
 }
 
-/// To whom a next hop is visible. Clients: none, all but one, or all. Servers: none or all, since what a server
+/// The viewers to which a next hop is visible. Clients: none, all but one, or all. Servers: none or all, since what a server
 /// announced is not for them. This node: unless it announces the same itself.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Visibility(u64);
@@ -48,7 +48,7 @@ impl Visibility {
     const LOCAL: u64 = 1 << 3;
     const KEY_SHIFT: u32 = 4;
 
-    /// Visible to nobody.
+    /// Visible to no viewer.
     pub(super) const NONE: Self = Self(0);
 
     /// The export rule: View(s) holds r if some p other than s announces r, not both p and s being servers. `is_local`: this

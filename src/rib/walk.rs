@@ -1,39 +1,44 @@
-//! The walk from a cursor towards the tail: what a subscriber has to be told, destination by destination.
+//! The walk from a cursor towards the journal's end: what a subscriber is to be sent, destination by destination.
+//!
+//! Invariant: after a walk, what the subscriber was sent is what [`Position`] says; two viewers with equal positions are sent the same,
+//! except for the cuts and exceptions of [`Walked`].
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::cursor::{Position, Told};
-use super::table::{Hop, NIL, Table, TableId};
+use super::Rib;
+use super::cursor::{HopKey, Position, Sent};
+use super::next_hops::NextHops;
+use super::table::{Hop, Table, TableId};
 use super::visibility::Viewer;
-use super::{Rib, intern::NextHops};
 use crate::{NextHop, Prefix, Vni};
 
-/// In which order several changes of one destination are told.
+/// The order in which several changes of one destination are sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Order {
-    /// Never a moment without a next hop, for those who keep several.
+    /// For peers that keep several next hops: the destination is never without one.
     AdditionsFirst,
-    /// For those who delete by prefix: an addition before a removal would be lost.
+    /// For peers that delete by prefix: an addition before a removal would be lost.
     RemovalsFirst,
 }
 
-/// A change to tell.
+/// A change to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'a> {
-    /// There, or gone.
+    /// Whether the route is added; otherwise it is removed.
     pub(crate) there: bool,
     pub(crate) vni: Vni,
     pub(crate) prefix: &'a Prefix,
     pub(crate) next_hop: &'a NextHop,
 }
 
-/// Takes what a walk tells.
+/// Takes the changes that a walk finds.
 pub(crate) trait Sink {
     /// Whether there is room for one more change.
     fn has_room(&self) -> bool;
-    /// How much it has been told, in a measure of its own.
+    /// Returns the size of what it took, in a measure of its own.
     fn len(&self) -> usize;
+    /// Takes a change.
     fn tell(&mut self, change: Change<'_>);
 }
 
@@ -41,48 +46,53 @@ pub(crate) trait Sink {
 #[derive(Clone, Debug)]
 pub(crate) struct Walked {
     pub(crate) to: Position,
-    /// Whether that is the tail.
+    /// Whether that is the journal's end.
     pub(crate) at_tail: bool,
-    /// The last change that was told.
-    pub(super) furthest: u64,
-    /// If it was told to anybody: for whom it is something else.
+    /// The last change that was sent.
+    furthest: u64,
+    /// For a walk of [`Viewer::ANYBODY`]: what is different for peers with own routes on the way.
     apart: Option<Arc<Apart>>,
 }
 
 /// Peers whose own routes lie on the way, by their keys.
 #[derive(Debug)]
 struct Apart {
-    /// Who would have been told something else. Sorted.
+    /// Peers for which cuts are not enough. Sorted.
     exceptions: Vec<u64>,
-    /// What is not for whom. Sorted.
+    /// Sorted.
     cuts: Vec<Cut>,
 }
 
-/// What is not for one peer.
+/// A part of what a walk sent that is not for one peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Cut {
     key: u64,
-    /// From here to there, in the sink's measure.
+    /// Where the part begins and ends, in the sink's measure.
     pub(crate) from: usize,
     pub(crate) to: usize,
-    /// So many changes.
+    /// The number of changes in it.
     pub(crate) changes: u32,
 }
 
 impl Walked {
-    /// Bytes on the heap.
+    /// Returns the last change that was sent.
+    pub(super) fn furthest(&self) -> u64 {
+        self.furthest
+    }
+
+    /// Returns the number of bytes on the heap.
     pub(crate) fn heap_len(&self) -> usize {
         let apart = self.apart.as_deref();
         apart.map_or(0, |apart| apart.exceptions.capacity() * 8 + apart.cuts.capacity() * size_of::<Cut>())
     }
 
-    /// Whether `viewer` would have been told differently than anybody, beyond the cuts.
+    /// Whether `viewer` would have been sent something else, beyond the cuts.
     pub(crate) fn is_exception(&self, viewer: Viewer) -> bool {
         let (Viewer::Client(key), Some(apart)) = (viewer, &self.apart) else { return false };
         apart.exceptions.binary_search(&key).is_ok()
     }
 
-    /// What of that which anybody is told is not for `viewer`, in order.
+    /// Returns the parts of what [`Viewer::ANYBODY`] is sent that are not for `viewer`, in order.
     pub(crate) fn cuts(&self, viewer: Viewer) -> &[Cut] {
         let (Viewer::Client(key), Some(apart)) = (viewer, &self.apart) else { return &[] };
         let cuts = &apart.cuts[apart.cuts.partition_point(|cut| cut.key < key)..];
@@ -103,7 +113,7 @@ struct Walk<'a, S> {
 }
 
 impl Rib {
-    /// Walks on from `position` until `sink` is full, the tail is reached, or `steps` entries are passed.
+    /// Walks on from `position` until `sink` is full, the journal's end is reached, or `steps` entries are passed.
     pub(crate) fn walk(
         &self,
         table: TableId,
@@ -126,7 +136,7 @@ impl Rib {
         };
         let at_tail = walk.run(steps);
         if !at_tail {
-            walk.position.pause(walk.table.journal.tail());
+            walk.position.pause(walk.table.journal().tail());
         }
         let Walk { position: to, furthest, mut exceptions, mut cuts, .. } = walk;
         exceptions.sort_unstable();
@@ -139,10 +149,10 @@ impl Rib {
 }
 
 impl<S: Sink> Walk<'_, S> {
-    /// Whether the tail was reached.
+    /// Returns whether the journal's end was reached.
     fn run(&mut self, steps: &mut usize) -> bool {
         let table = self.table;
-        for entry in table.journal.after(self.position.at()) {
+        for entry in table.journal().after(self.position.at()) {
             if *steps == 0 {
                 return false;
             }
@@ -153,61 +163,61 @@ impl<S: Sink> Walk<'_, S> {
             {
                 return false;
             }
-            self.position.pass(entry.seq, live);
+            self.position.pass(entry.seq, live.map(|hop| move || key(table, table.hop(hop))));
         }
-        self.position.reach(table.journal.tail());
+        self.position.reach(table.journal().tail());
         true
     }
 
-    /// Tells what is to tell of `first` and, with it, of the hops of its destination that changed later. False: there was
+    /// Sends what is to be sent of `first` and, with it, of the hops of its destination that changed later. False: there was
     /// no room for all of it.
     fn visit(&mut self, first: u32, steps: &mut usize) -> bool {
-        if self.table.hops[first].next == NIL {
+        if self.table.next_of(first).is_none() {
             let table = self.table;
-            let hop = &table.hops[first];
-            let told = self.position.told(first, hop);
-            let difference = difference(hop, told, self.viewer);
+            let hop = table.hop(first);
+            let sent = self.position.sent(hop, || key(table, hop));
+            let difference = difference(hop, sent, self.viewer);
             if difference.is_some() && !self.sink.has_room() {
                 return false;
             }
             let from = self.sink.len();
             if let Some(there) = difference {
-                self.tell(first, there);
+                self.send(first, there);
             }
             if self.viewer == Viewer::ANYBODY {
-                self.tell_apart(hop, told, from);
+                self.note_apart(hop, sent, from);
             }
             return true;
         }
         if self.difference(first).is_none() {
-            // Told with an earlier one, most likely: the later ones have their own turn.
+            // It was sent with an earlier one, most likely. The later ones have their own turn.
             return true;
         }
         let additions_first = self.order == Order::AdditionsFirst;
         for there in [additions_first, !additions_first] {
-            let mut id = first;
-            while id != NIL {
+            let mut next = Some(first);
+            while let Some(id) = next {
                 if self.difference(id) == Some(there) {
                     if !self.sink.has_room() {
                         return false;
                     }
-                    self.tell(id, there);
-                    self.position.tell_ahead(id, there);
+                    self.send(id, there);
+                    self.position.send_ahead(key(self.table, self.table.hop(id)), there);
                 }
-                id = self.table.hops[id].next;
+                next = self.table.next_of(id);
                 *steps = steps.saturating_sub(1);
             }
         }
         true
     }
 
-    /// Anybody, who had been `told` before, was told of a hop that is its destination's only one, or the last. Notes for whom it
-    /// is something else.
-    fn tell_apart(&mut self, hop: &Hop, told: Told, from: usize) {
-        let (now, prev) = (hop.now.exception(), hop.prev.exception());
-        let anybody = difference(hop, told, Viewer::ANYBODY);
+    /// Notes for which peers it would have been something else that [`Viewer::ANYBODY`], after `sent`, was sent of a hop which is its
+    /// destination's only one, or the last.
+    fn note_apart(&mut self, hop: &Hop, sent: Sent, from: usize) {
+        let (now, prev) = (hop.now().exception(), hop.prev().exception());
+        let anybody = difference(hop, sent, Viewer::ANYBODY);
         for key in now.into_iter().chain(prev.filter(|_| prev != now)) {
-            match difference(hop, told, Viewer::Client(key)) {
+            match difference(hop, sent, Viewer::Client(key)) {
                 same if same == anybody => {}
                 None => {
                     let to = self.sink.len();
@@ -223,39 +233,43 @@ impl<S: Sink> Walk<'_, S> {
         }
     }
 
-    /// Whether the viewer is to be told that a hop is there (or gone), where what it is told of others depends on it.
+    /// Returns whether the viewer is to be sent an addition (or a removal) of a hop, if what it is sent of others depends on that.
     fn difference(&mut self, id: u32) -> Option<bool> {
-        let hop = &self.table.hops[id];
+        let hop = self.table.hop(id);
         if self.viewer == Viewer::ANYBODY {
-            for key in [hop.now.exception(), hop.prev.exception()].into_iter().flatten() {
+            for key in [hop.now().exception(), hop.prev().exception()].into_iter().flatten() {
                 if self.exceptions.last() != Some(&key) {
                     self.exceptions.push(key);
                 }
             }
         }
-        difference(hop, self.position.told(id, hop), self.viewer)
+        difference(hop, self.position.sent(hop, || key(self.table, hop)), self.viewer)
     }
 
-    fn tell(&mut self, id: u32, there: bool) {
-        let hop = &self.table.hops[id];
-        self.furthest = self.furthest.max(hop.seq);
+    fn send(&mut self, id: u32, there: bool) {
+        let hop = self.table.hop(id);
+        self.furthest = self.furthest.max(hop.seq());
         self.sink.tell(Change {
             there,
-            vni: self.table.vni,
-            prefix: &self.table.dest(hop.dest).prefix,
-            next_hop: self.next_hops.get(hop.next_hop),
+            vni: self.table.vni(),
+            prefix: self.table.dest(hop.dest()).prefix(),
+            next_hop: self.next_hops.get(hop.next_hop()),
         });
     }
 }
 
-/// Whether somebody who has been `told` of a hop is to be told that it is there (or gone).
-fn difference(hop: &Hop, told: Told, viewer: Viewer) -> Option<bool> {
-    let there = hop.now.is_visible_to(viewer);
-    let known = match told {
-        Told::Yes => true,
-        Told::No => false,
-        Told::AsBefore => hop.prev.is_visible_to(viewer),
-        Told::Unknown => return Some(there),
+fn key(table: &Table, hop: &Hop) -> HopKey {
+    (*table.dest(hop.dest()).prefix(), hop.next_hop())
+}
+
+/// Returns whether a viewer that was `sent` something of a hop is to be sent an addition (or a removal).
+fn difference(hop: &Hop, sent: Sent, viewer: Viewer) -> Option<bool> {
+    let there = hop.now().is_visible_to(viewer);
+    let known = match sent {
+        Sent::Added => true,
+        Sent::Nothing => false,
+        Sent::AsBefore => hop.prev().is_visible_to(viewer),
+        Sent::Unknown => return Some(there),
     };
     (known != there).then_some(there)
 }

@@ -1,0 +1,322 @@
+//! A hash index: numbers of values that lie elsewhere, found by the hashes of the values.
+//!
+//! Invariants: each number lies in the shard to which the directory leads from its value's hash. A full shard is split in two, and two
+//! shards that are nearly empty become one; so no operation hashes more values than one shard has.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use hashbrown::HashTable;
+
+use crate::pieces;
+
+/// Where in a hash the bits lie that choose a shard: a shard itself uses the lowest ones and the seven highest ones.
+const SHARD_BITS_AT: u32 = 24;
+/// A directory has 2^24 entries at most.
+const DEPTH_MAX: u32 = 24;
+
+/// Whether memory can be given back is looked at once for so many numbers that are removed.
+const SHRUNK_AT: usize = 16;
+
+/// Numbers by hash. The owner's closures compare and hash the values that the numbers stand for.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    /// The only shard, or the first of several.
+    first: Shard,
+    others: Vec<Shard>,
+    /// The shard for each value of the `depth` lowest shard bits: 0 is the first one, 1 the first of the others. Empty while there is one
+    /// shard only. It has four bytes for some 2,500 values.
+    directory: Vec<u32>,
+    /// Shards whose numbers agree in as many bits as the directory uses.
+    deepest: u32,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    numbers: HashTable<u32>,
+    /// How many of the lowest shard bits its numbers agree in, and these bits.
+    depth: u32,
+    prefix: u32,
+}
+
+/// Numbers in a shard, at most, unless their hashes agree: what a table of 4,096 buckets has room for.
+#[inline(always)]
+fn shard_max() -> usize {
+    pieces::either(3584, 3)
+}
+
+impl Index {
+    #[inline(always)]
+    fn shard_of(&self, hash: u64) -> usize {
+        self.directory[(hash >> SHARD_BITS_AT) as usize & (self.directory.len() - 1)] as usize
+    }
+
+    #[inline(always)]
+    fn shard(&self, hash: u64) -> &Shard {
+        if self.directory.is_empty() { &self.first } else { self.shard_at(self.shard_of(hash)) }
+    }
+
+    #[inline(always)]
+    fn shard_mut(&mut self, hash: u64) -> &mut Shard {
+        if self.directory.is_empty() { &mut self.first } else { self.shard_at_mut(self.shard_of(hash)) }
+    }
+
+    fn shard_at(&self, at: usize) -> &Shard {
+        if at == 0 { &self.first } else { &self.others[at - 1] }
+    }
+
+    fn shard_at_mut(&mut self, at: usize) -> &mut Shard {
+        if at == 0 { &mut self.first } else { &mut self.others[at - 1] }
+    }
+
+    /// The count of numbers.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the index is quickly dropped.
+    pub(crate) fn is_small(&self) -> bool {
+        self.directory.is_empty()
+    }
+
+    /// Finds the number with this hash that `is_equal` accepts.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, mut is_equal: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.shard(hash).numbers.find(hash, |&number| is_equal(number)).copied()
+    }
+
+    /// Inserts a number that is not there. `hash_of` gives the hash of any number.
+    #[inline]
+    pub(crate) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
+        self.len += 1;
+        let numbers = &self.shard(hash).numbers;
+        if numbers.len() == numbers.capacity() {
+            self.make_room(hash, &hash_of);
+        }
+        // There is room: no number is hashed again here.
+        self.shard_mut(hash).numbers.insert_unique(hash, number, |_| 0);
+    }
+
+    /// Makes room for a number with this hash.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, hash: u64, hash_of: &impl Fn(u32) -> u64) {
+        let at = if self.directory.is_empty() { 0 } else { self.shard_of(hash) };
+        let shard = self.shard_at_mut(at);
+        let len = shard.numbers.len();
+        // Removed numbers take room, too, until a shard is built anew.
+        if 4 * len >= 3 * shard_max() && shard.depth < DEPTH_MAX {
+            self.split(at, hash_of);
+            // All may have gone to one side.
+            if self.shard(hash).numbers.len() == self.shard(hash).numbers.capacity() {
+                self.make_room(hash, hash_of);
+            }
+        } else {
+            pieces::count(len);
+            let capacity = if len < shard_max() { (2 * len).clamp(1, shard_max()) } else { 2 * len };
+            shard.numbers = rebuilt([&shard.numbers], capacity, hash_of);
+        }
+    }
+
+    /// Splits a shard by one more bit of the hashes.
+    fn split(&mut self, at: usize, hash_of: &impl Fn(u32) -> u64) {
+        let Shard { numbers, depth, prefix } = core::mem::take(self.shard_at_mut(at));
+        pieces::count(numbers.len());
+        if self.directory.len() <= 1 << depth {
+            // This shard was among the deepest: the directory doubles.
+            let old = if self.directory.is_empty() { vec![0] } else { core::mem::take(&mut self.directory) };
+            pieces::count(old.len() / pieces::COPIED);
+            self.directory = [&old[..], &old[..]].concat();
+            self.deepest = 0;
+        }
+        let bit = 1u64 << (SHARD_BITS_AT + depth);
+        let mut halves = [(); 2].map(|()| HashTable::with_capacity(numbers.len()));
+        for &number in all(&numbers) {
+            let hash = hash_of(number);
+            halves[usize::from(hash & bit != 0)].insert_unique(hash, number, |_| 0);
+        }
+        let [low, high] = halves;
+        let added = self.others.len() + 1;
+        self.others.push(Shard { numbers: high, depth: depth + 1, prefix: prefix | 1 << depth });
+        *self.shard_at_mut(at) = Shard { numbers: low, depth: depth + 1, prefix };
+        self.lead(at);
+        self.lead(added);
+        if self.directory.len() == 1 << (depth + 1) {
+            self.deepest += 2;
+        }
+    }
+
+    /// Makes the directory lead to a shard.
+    fn lead(&mut self, at: usize) {
+        let Shard { depth, prefix, .. } = *self.shard_at(at);
+        let mut entry = prefix as usize;
+        while entry < self.directory.len() {
+            self.directory[entry] = at as u32;
+            entry += 1 << depth;
+        }
+    }
+
+    /// Removes a number. False: it was not there.
+    #[inline]
+    pub(crate) fn remove(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) -> bool {
+        let shard = self.shard_mut(hash);
+        let Ok(entry) = shard.numbers.find_entry(hash, |&other| other == number) else { return false };
+        entry.remove();
+        let len = shard.numbers.len();
+        let is_sparse = 4 * len < shard.numbers.capacity() && len.is_multiple_of(SHRUNK_AT);
+        self.len -= 1;
+        if is_sparse {
+            self.shrink(hash, &hash_of);
+        }
+        true
+    }
+
+    /// Gives back memory of a shard that is nearly empty.
+    #[cold]
+    #[inline(never)]
+    fn shrink(&mut self, hash: u64, hash_of: &impl Fn(u32) -> u64) {
+        if self.len == 0 {
+            *self = Self::default();
+            return;
+        }
+        let at = if self.directory.is_empty() { 0 } else { self.shard_of(hash) };
+        let Shard { ref numbers, depth, prefix } = *self.shard_at(at);
+        if depth > 0 {
+            let other = self.directory[(prefix ^ 1 << (depth - 1)) as usize] as usize;
+            let together = numbers.len() + self.shard_at(other).numbers.len();
+            if self.shard_at(other).depth == depth && together <= merge_max(prefix & !(1 << (depth - 1))) {
+                return self.merge(at, other, hash_of);
+            }
+        }
+        let (len, capacity) = (numbers.len(), numbers.capacity());
+        if capacity > 8 && len < capacity / 8 {
+            pieces::count(len);
+            let shard = self.shard_at_mut(at);
+            shard.numbers = rebuilt([&shard.numbers], 2 * len, hash_of);
+        }
+    }
+
+    /// Makes one shard of two that differ in their last bit only.
+    fn merge(&mut self, a: usize, b: usize, hash_of: &impl Fn(u32) -> u64) {
+        let Shard { depth, prefix, .. } = *self.shard_at(a);
+        let (kept, gone) = (a.min(b), a.max(b));
+        let both = [&self.shard_at(a).numbers, &self.shard_at(b).numbers];
+        let len = both[0].len() + both[1].len();
+        pieces::count(len);
+        let numbers = rebuilt(both, len + len / 4, hash_of);
+        let prefix = prefix & !(1 << (depth - 1));
+        *self.shard_at_mut(kept) = Shard { numbers, depth: depth - 1, prefix };
+        if self.directory.len() == 1 << depth {
+            self.deepest -= 2;
+        }
+        self.lead(kept);
+        // The first one is never gone.
+        self.others.swap_remove(gone - 1);
+        if gone <= self.others.len() {
+            self.lead(gone);
+        }
+        self.shrink_directory();
+        if self.others.capacity() > 4 * self.others.len() + 4 {
+            self.others.shrink_to(2 * self.others.len());
+        }
+    }
+
+    fn shrink_directory(&mut self) {
+        while self.deepest == 0 && self.directory.len() > 1 {
+            pieces::count(self.directory.len() / pieces::COPIED);
+            let half = self.directory.len() / 2;
+            self.directory.truncate(half);
+            self.directory.shrink_to_fit();
+            if half == 1 {
+                self.directory = Vec::new();
+                break;
+            }
+            let depth = half.trailing_zeros();
+            let shards = core::iter::once(&self.first).chain(&self.others);
+            self.deepest = shards.filter(|shard| shard.depth == depth).count() as u32;
+        }
+    }
+
+    /// A value has another number, and the same hash.
+    pub(crate) fn renumber(&mut self, hash: u64, from: u32, to: u32) {
+        if let Some(number) = self.shard_mut(hash).numbers.find_mut(hash, |&number| number == from) {
+            *number = to;
+        }
+    }
+}
+
+/// Returns how many numbers two shards may have together to become one: not the same for all, so that shards which empty at the same
+/// pace are not all merged at the same time. `prefix`: what their prefixes have in common.
+fn merge_max(prefix: u32) -> usize {
+    let eighths = (prefix.wrapping_mul(0x9e37_79b1) >> 29) as usize;
+    shard_max() / 4 + eighths * shard_max() / 32
+}
+
+/// Returns a table of the numbers in `tables`, with room for `capacity`, which is at least as many.
+fn rebuilt<const N: usize>(
+    tables: [&HashTable<u32>; N],
+    capacity: usize,
+    hash_of: &impl Fn(u32) -> u64,
+) -> HashTable<u32> {
+    let mut rebuilt = HashTable::with_capacity(capacity);
+    for &number in tables.into_iter().flat_map(all) {
+        rebuilt.insert_unique(hash_of(number), number, |_| 0);
+    }
+    rebuilt
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the order is of no consequence")]
+fn all(numbers: &HashTable<u32>) -> impl Iterator<Item = &u32> {
+    numbers.iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use proptest::prelude::*;
+
+    /// Some hashes agree in all bits that choose a shard.
+    fn hash_of(number: u32) -> u64 {
+        u64::from(number / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_is_a_set(ops in prop::collection::vec((any::<bool>(), 0..200u32), 0..400)) {
+            let (mut index, mut model) = (Index::default(), BTreeSet::new());
+            for (is_added, number) in ops {
+                if !is_added {
+                    prop_assert_eq!(index.remove(hash_of(number), number, hash_of), model.remove(&number));
+                } else if model.insert(number) {
+                    index.insert(hash_of(number), number, hash_of);
+                }
+                prop_assert_eq!((index.len(), index.is_empty()), (model.len(), model.is_empty()));
+                for number in 0..200 {
+                    let found = index.find(hash_of(number), |other| other == number);
+                    prop_assert_eq!(found.is_some(), model.contains(&number));
+                }
+                let depth = index.directory.len().trailing_zeros();
+                let shards = core::iter::once(&index.first).chain(&index.others);
+                let deepest = shards.filter(|shard| shard.depth == depth).count();
+                prop_assert!(index.directory.is_empty() || (deepest == index.deepest as usize && deepest > 0));
+            }
+            while let Some(number) = model.pop_first() {
+                index.renumber(hash_of(number), number, number + 1000);
+                prop_assert!(!index.remove(hash_of(number), number, hash_of));
+                let hash = |number| hash_of(number % 1000);
+                prop_assert!(index.remove(hash_of(number), number + 1000, hash));
+            }
+            prop_assert!(index.others.is_empty() && index.first.numbers.capacity() == 0);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The work that is as long as a table or as many as the subscribers, in slices: cursors of subscribers that were removed, tombstones,
+//! memory that a table needs no more, and the search for subscribers that are too slow.
+//!
+//! Invariant: whenever there is such work, [`Rib::needs_maintenance`] says so; a slice does no more than its budget, or one destination
+//! more.
+
+use smallvec::SmallVec;
+
+use super::Rib;
+use super::announcers::Announced;
+use super::subscribers::SubscriberId;
+use super::table::TableId;
+use crate::pool::Compaction;
+use crate::{Vni, pieces};
+
+/// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes, now or when it was caught up last:
+/// that all of them go at once doesn't make it slow.
+pub(super) const HELD_BACK: usize = 65_536;
+/// Units of a budget for a cursor that is removed, that is woken, and for a hop or a destination that is moved: they touch more memory
+/// than other units, of some 50 ns each.
+pub(super) const UNSUBSCRIBE: usize = 16;
+pub(super) const WAKE: usize = 8;
+const MOVE: usize = 16;
+/// Units of a budget for a table that is dropped, or whose cursors were woken.
+pub(super) const TABLE: usize = 16;
+
+/// Returns the units that are done at once, by the call that makes the work.
+pub(super) fn inline() -> usize {
+    pieces::either(512, 24)
+}
+
+/// A search, in slices, for subscribers that are too slow.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Census {
+    /// The subscriber that is looked at, and its last VNI that was.
+    subscriber: u32,
+    vni: Option<Vni>,
+    /// Whether its tombstones are counted one by one: the numbers of all in its tables were too many.
+    is_exact: bool,
+    held_back: usize,
+    live: usize,
+    has_found: bool,
+}
+
+impl Rib {
+    /// Notes that a cursor of the table was parked or removed, or that the table has no more cursors to wake: frees some tombstones, and
+    /// leaves the others to [`maintain`](Self::maintain).
+    pub(super) fn passed(&mut self, id: TableId) {
+        self.tables[id.0].passed();
+        if self.tables[id.0].needs_upkeep() {
+            self.purge(id, &mut inline());
+        }
+        self.trim(id);
+    }
+
+    /// Drops a table that is not used, or leaves its upkeep to [`maintain`](Self::maintain).
+    pub(super) fn trim(&mut self, id: TableId) {
+        let table = &mut self.tables[id.0];
+        if table.is_unused() {
+            self.drop_table(id);
+        } else if table.enter_upkeep() {
+            self.upkeep.push_back(id);
+        }
+    }
+
+    fn purge(&mut self, id: TableId, budget: &mut usize) {
+        let table = &mut self.tables[id.0];
+        let dead = table.dead();
+        for next_hop in table.purge(budget) {
+            self.next_hops.release(next_hop);
+        }
+        self.tombstones = self.tombstones + table.dead() - dead;
+        self.next_census = self.next_census.min(self.tombstones + self.tombstones / 8).max(HELD_BACK);
+    }
+
+    /// Whether there is work for [`maintain`](Self::maintain).
+    pub(crate) fn needs_maintenance(&self) -> bool {
+        !self.leaving.is_empty()
+            || !self.upkeep.is_empty()
+            || self.census.is_some()
+            || self.tombstones >= self.next_census
+    }
+
+    /// Does a slice of the tables' own work, within `budget`. Returns subscribers that are too slow: they hold back more
+    /// tombstones than they may, and the caller is to remove them.
+    pub(crate) fn maintain(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
+        let slow = self.take_census(budget);
+        while *budget > 0
+            && let Some(&id) = self.leaving.front()
+        {
+            if !self.remove_cursors(id, budget) {
+                break;
+            }
+            self.leaving.pop_front();
+        }
+        while *budget > 0
+            && let Some(id) = self.upkeep.pop_front()
+        {
+            *budget -= 1;
+            self.tables[id.0].leave_upkeep();
+            self.purge(id, budget);
+            self.compact(id, budget);
+            self.trim(id);
+            *budget = budget.saturating_sub(TABLE);
+        }
+        slow
+    }
+
+    /// Moves hops, lists and destinations of a table to lower places, within `budget`, so that memory can be given back.
+    fn compact(&mut self, id: TableId, budget: &mut usize) {
+        let Self { tables, origins, over_limit, next_layout, .. } = self;
+        let table = &mut tables[id.0];
+        if *budget == 0 || !table.begin_compaction() {
+            return;
+        }
+        let mut has_moved = false;
+        let mut is_done = false;
+        while *budget > 0 && !is_done {
+            *budget = budget.saturating_sub(MOVE);
+            match table.compact_hops() {
+                Compaction::Moved { from, to } => {
+                    let announcers = table.announcers(to);
+                    *budget = budget.saturating_sub(announcers.len());
+                    pieces::count(announcers.len());
+                    for &Announced { origin, place } in announcers {
+                        origins[origin].rename(id, place, from, to);
+                    }
+                    continue;
+                }
+                Compaction::Trimmed => continue,
+                Compaction::Done => {}
+            }
+            match table.compact_dests() {
+                (Compaction::Moved { from, to }, hops) => {
+                    has_moved = true;
+                    *budget = budget.saturating_sub(hops);
+                    pieces::count(hops);
+                    if over_limit.remove(&(id, from)) {
+                        over_limit.insert((id, to));
+                    }
+                }
+                (Compaction::Trimmed, _) => {}
+                (Compaction::Done, _) => is_done = table.compact_lists() == Compaction::Done,
+            }
+        }
+        if is_done {
+            table.end_compaction();
+        }
+        if has_moved {
+            // With it the table's version is another one, too.
+            table.set_layout(*next_layout);
+            *next_layout += 1;
+        }
+    }
+
+    /// Looks for subscribers that are too slow, within `budget`.
+    fn take_census(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
+        let mut slow = SmallVec::new();
+        let mut census = match self.census.take() {
+            Some(census) => census,
+            None if self.tombstones >= self.next_census => Census::default(),
+            None => return slow,
+        };
+        'all: while let Some((id, subscriber)) = self.subscribers.iter_from(census.subscriber).next() {
+            if *budget == 0 {
+                self.census = Some(census);
+                break;
+            }
+            *budget -= 1;
+            if id != census.subscriber {
+                census = Census { subscriber: id, has_found: census.has_found, ..Census::default() };
+            }
+            if !subscriber.is_leaving() {
+                for (vni, cursor) in subscriber.cursors_after(census.vni) {
+                    if *budget == 0 {
+                        self.census = Some(census);
+                        break 'all;
+                    }
+                    *budget -= 1;
+                    pieces::count(1);
+                    census.vni = Some(vni);
+                    let table = &self.tables[cursor.table.0];
+                    let live = table.cursors().get(cursor.cursor).live();
+                    census.live += table.live().max(live);
+                    census.held_back += match () {
+                        () if table.dead() == 0 || table.is_caught_up(cursor.cursor) => 0,
+                        () if !census.is_exact => table.dead(),
+                        () => {
+                            let cost = table.journal().census_cost();
+                            *budget = budget.saturating_sub(cost);
+                            pieces::count(cost);
+                            table.tombstones_after(cursor.cursor)
+                        }
+                    };
+                }
+                if census.held_back > census.live + HELD_BACK {
+                    if !census.is_exact {
+                        (census.is_exact, census.vni, census.held_back, census.live) = (true, None, 0, 0);
+                        continue;
+                    }
+                    census.has_found = true;
+                    slow.push(SubscriberId(id));
+                }
+            }
+            census = Census { subscriber: id + 1, has_found: census.has_found, ..Census::default() };
+        }
+        if self.census.is_none() {
+            // Removing them frees what they hold back.
+            self.next_census =
+                if census.has_found { HELD_BACK } else { (self.tombstones + self.tombstones / 8).max(HELD_BACK) };
+        }
+        slow
+    }
+
+    /// Begins anew with a subscriber whose number was given to another one.
+    pub(super) fn forget_in_census(&mut self, id: SubscriberId) {
+        if let Some(census) = &mut self.census
+            && census.subscriber == id.0
+        {
+            *census = Census { subscriber: id.0, has_found: census.has_found, ..Census::default() };
+        }
+    }
+}
