@@ -72,6 +72,32 @@ impl Bits {
         true
     }
 
+    /// Removes the numbers below `end` down to the first one that is not there, `max` at most. Returns how many.
+    pub(crate) fn remove_run_below(&mut self, end: u32, max: u32) -> u32 {
+        let mut removed = 0;
+        while removed < max
+            && let Some(last) = (end - removed).checked_sub(1)
+            && let at = last as usize / 64
+            && let Some(word) = self.words.get_mut(at)
+        {
+            // The numbers of this word below `end`, the highest one first.
+            let run = (*word << (63 - last % 64)).leading_ones().min(max - removed);
+            if run == 0 {
+                break;
+            }
+            *word &= !((u64::MAX >> (64 - run)) << (last % 64 + 1 - run));
+            if *word == 0 {
+                self.summary[at / 64] &= !bit(at as u32);
+                if self.summary[at / 64] == 0 {
+                    self.top[at / 4096] &= !bit(at as u32 / 64);
+                }
+            }
+            removed += run;
+        }
+        self.len -= removed as usize;
+        removed
+    }
+
     /// Returns the lowest number. Costs one step for each 2^18 numbers below it.
     pub(crate) fn first(&self) -> Option<u32> {
         let (at, top) = self.top.iter().enumerate().find(|(_, top)| **top != 0)?;
@@ -153,8 +179,12 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn they_are_a_set(ops in prop::collection::vec((any::<bool>(), number()), 0..100), from in number()) {
+        fn they_are_a_set(ops in prop::collection::vec((any::<bool>(), number()), 0..100), from in number(), run in 0..150u32) {
             let (mut bits, mut model) = (Bits::default(), BTreeSet::new());
+            for n in from.saturating_sub(run)..from {
+                bits.insert(n);
+                model.insert(n);
+            }
             for (is_added, n) in ops {
                 match is_added {
                     true => prop_assert_eq!(bits.insert(n), model.insert(n)),
@@ -164,6 +194,12 @@ mod tests {
                 prop_assert_eq!(bits.first(), model.first().copied());
                 prop_assert_eq!((bits.len(), bits.is_empty()), (model.len(), model.is_empty()));
             }
+            let mut run_end = from;
+            while run_end > 0 && from - run_end < 70 && model.remove(&(run_end - 1)) {
+                run_end -= 1;
+            }
+            prop_assert_eq!(bits.remove_run_below(from, 70), from - run_end);
+            prop_assert_eq!(bits.len(), model.len());
             let mut all: Vec<u32> = core::iter::successors(bits.first(), |n| bits.next_from(n + 1)).collect();
             prop_assert!(all.iter().eq(model.iter()));
             bits.truncate(from);

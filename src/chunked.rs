@@ -78,23 +78,56 @@ impl<T> Chunked<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let Some(last) = self.rest.last_mut() else {
+        if self.rest.is_empty() {
             let item = self.first.pop();
             if self.first.capacity() > 64 && self.first.len() < self.first.capacity() / 4 {
-                pieces::count(self.first.len() / pieces::COPIED);
-                self.first.shrink_to(self.first.len() * 2);
+                self.shrink();
             }
-            return item;
-        };
+            item
+        } else {
+            self.pop_beyond()
+        }
+    }
+
+    /// Removes the last value, which is not in the first piece.
+    fn pop_beyond(&mut self) -> Option<T> {
+        let last = self.rest.last_mut()?;
         let item = last.pop();
         if last.is_empty() {
             self.rest.pop();
-            if self.rest.capacity() > 4 * self.rest.len() + 4 {
-                self.rest.shrink_to(self.rest.len() * 2);
-            }
+            self.shrink();
         }
         item
+    }
+
+    /// Removes the values from a place on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        while self.len() > len {
+            let before = self.rest.len() << Self::shift();
+            match self.rest.last_mut() {
+                None => self.first.truncate(len),
+                Some(last) => {
+                    last.truncate(len.saturating_sub(before));
+                    if last.is_empty() {
+                        self.rest.pop();
+                    }
+                }
+            }
+        }
+        self.shrink();
+    }
+
+    /// Gives back memory, if little of it is used.
+    fn shrink(&mut self) {
+        if self.first.capacity() > 64 && self.first.len() < self.first.capacity() / 4 {
+            pieces::count(self.first.len() / pieces::COPIED);
+            self.first.shrink_to(self.first.len() * 2);
+        }
+        if self.rest.capacity() > 4 * self.rest.len() + 4 {
+            self.rest.shrink_to(self.rest.len() * 2);
+        }
     }
 
     #[inline]
@@ -196,6 +229,11 @@ mod tests {
                         if n % 5 == 0 {
                             prop_assert_eq!(chunked.swap_remove(other), model.swap_remove(other));
                         }
+                    }
+                    None if model.len() % 7 == 6 => {
+                        let len = model.len() - 1 - model.len() % 4;
+                        chunked.truncate(len);
+                        model.truncate(len);
                     }
                     None => prop_assert_eq!(chunked.pop(), model.pop()),
                 }

@@ -9,7 +9,7 @@ use crate::bits::Bits;
 use crate::chunked::Chunked;
 use crate::pieces;
 
-/// Free places that are given back together.
+/// Free places that are given back together, or half of that.
 const TRIMMED: usize = 64;
 
 /// Values by their numbers. A released value stays readable, in the state that its owner left it in, until its place is used again or
@@ -73,25 +73,23 @@ impl<T> Pool<T> {
         id
     }
 
-    /// Frees a value's place, and gives back one or two places behind the last value.
+    /// Frees a value's place. Some places behind the last value are given back now and then, and all when no value is left.
     #[inline]
     pub(crate) fn release(&mut self, id: u32) {
         let is_new = self.free.insert(id);
         debug_assert!(is_new, "a value is released once");
-        if self.free.contains(self.places() - 1) {
-            self.trim(2);
+        let free = self.free.len();
+        if free.is_multiple_of(TRIMMED) || free == self.items.len() {
+            self.trim();
         }
     }
 
-    /// Gives back free places behind the last value, `max` at most.
-    fn trim(&mut self, max: usize) {
-        for _ in 0..max {
-            let Some(last) = self.places().checked_sub(1) else { break };
-            if !self.free.remove(last) {
-                break;
-            }
-            self.items.pop();
-        }
+    /// Gives back free places behind the last value: twice as many, at most, as are released from one time to the next.
+    #[cold]
+    fn trim(&mut self) {
+        let places = self.places();
+        let trimmed = self.free.remove_run_below(places, 2 * TRIMMED as u32);
+        self.items.truncate((places - trimmed) as usize);
         if self.items.is_empty() {
             *self = Self::default();
         }
@@ -109,7 +107,7 @@ impl<T> Pool<T> {
         let Some(last) = self.places().checked_sub(1).filter(|_| !self.free.is_empty()) else { return Compaction::Done };
         pieces::count(1);
         if self.free.contains(last) {
-            self.trim(TRIMMED);
+            self.trim();
             return Compaction::Trimmed;
         }
         let Some(item) = self.items.pop() else { return Compaction::Done };

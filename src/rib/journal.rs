@@ -186,22 +186,22 @@ impl Journal {
     #[inline]
     pub(super) fn kill(&mut self, is_live: impl Fn(&Entry) -> bool) {
         self.dead += 1;
-        if self.pass.is_some() || 5 * self.dead > 2 * self.entries + 5 * SPARE {
-            self.go_on(is_live);
+        match &mut self.pass {
+            Some(Pass { wait, .. }) if *wait > 0 => *wait -= 1,
+            Some(Pass { next, .. }) => {
+                let next = *next;
+                self.go_on(next, is_live);
+            }
+            None if 5 * self.dead > 2 * self.entries + 5 * SPARE => self.go_on(0, is_live),
+            None => {}
         }
     }
 
-    /// Begins a pass, or goes on with it.
-    fn go_on(&mut self, is_live: impl Fn(&Entry) -> bool) {
-        let Pass { next, wait } = self.pass.get_or_insert(Pass { next: 0, wait: 0 });
-        if *wait > 0 {
-            *wait -= 1;
-            return;
-        }
+    /// Visits the first chunk whose base is not below `next`, for a pass.
+    fn go_on(&mut self, next: u64, is_live: impl Fn(&Entry) -> bool) {
         let older = self.older.len();
-        let mut at = self.older.partition_point(|chunk| chunk.base < *next);
+        let mut at = self.older.partition_point(|chunk| chunk.base < next);
         let chunk = self.older.get_mut(at).unwrap_or(&mut self.last);
-        *next = chunk.base + 1;
         let (base, len) = (chunk.base, chunk.entries.len());
         pieces::count(len);
         chunk.entries.retain(|packed| is_live(&Entry { seq: base + u64::from(packed.over), hop: packed.hop }));
@@ -219,11 +219,8 @@ impl Journal {
         } else if !self.merge(at) {
             at += 1;
         }
-        let next = self.older.get(at).unwrap_or(&self.last);
-        let wait = next.entries.len() / PACE;
-        if let Some(pass) = &mut self.pass {
-            pass.wait = wait;
-        }
+        let wait = self.older.get(at).unwrap_or(&self.last).entries.len() / PACE;
+        self.pass = Some(Pass { next: base + 1, wait });
         if self.older.capacity() > 4 * self.older.len() + 4 {
             self.older.shrink_to(2 * self.older.len());
         }

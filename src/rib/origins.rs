@@ -487,22 +487,20 @@ impl Rib {
     /// Makes the origin's `place`th route stale no more. Returns its place from now on.
     #[inline(always)]
     fn freshen(&mut self, id: OriginId, place: usize) -> usize {
-        if place >= self.origins[id.0].stale { place } else { self.freshen_stale(id, place) }
-    }
-
-    fn freshen_stale(&mut self, id: OriginId, place: usize) -> usize {
         let origin = &mut self.origins[id.0];
+        if place >= origin.stale {
+            return place;
+        }
         origin.stale -= 1;
         self.stale_dialled -= usize::from(origin.is_dialled);
         let edge = origin.stale;
-        self.swap(id, place, edge);
+        if place != edge {
+            self.swap(id, place, edge);
+        }
         edge
     }
 
     fn swap(&mut self, id: OriginId, a: usize, b: usize) {
-        if a == b {
-            return;
-        }
         let routes = &mut self.origins[id.0].routes;
         routes.swap(a, b);
         for place in [a, b] {
