@@ -76,10 +76,14 @@ impl<T> Pool<T> {
     /// Frees a value's place. Some places behind the last value are given back now and then, and all when no value is left.
     #[inline]
     pub(crate) fn release(&mut self, id: u32) {
-        let is_new = self.free.insert(id);
-        debug_assert!(is_new, "a value is released once");
+        debug_assert!(id < self.places() && !self.free.contains(id), "a value is released once");
+        if id + 1 == self.places() {
+            self.items.pop();
+        } else {
+            self.free.insert(id);
+        }
         let free = self.free.len();
-        if free.is_multiple_of(TRIMMED) || free == self.items.len() {
+        if free.is_multiple_of(TRIMMED) && free > 0 || free == self.items.len() {
             self.trim();
         }
     }
