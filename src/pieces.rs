@@ -28,6 +28,8 @@ mod sizes {
     pub(crate) fn count(_units: usize) {}
 }
 
+pub(crate) use sizes::*;
+
 #[cfg(test)]
 mod sizes {
     use core::cell::Cell;
@@ -59,5 +61,3 @@ mod sizes {
         WORK.take()
     }
 }
-
-pub(crate) use sizes::*;

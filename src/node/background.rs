@@ -13,8 +13,8 @@ use super::server::{Filter, Server};
 use crate::rib::OriginId;
 use crate::{PeerId, Vni};
 
-/// Routes that one slice looks at: some tenths of a millisecond.
-pub(super) const SLICE: usize = 4096;
+/// Routes that one slice looks at: up to half a millisecond.
+pub(super) const SLICE: usize = 2048;
 /// For every 10 bytes received, one more route of background work is done. An UPDATE has at least 20 bytes, so cleanup outpaces new routes, and
 /// peers that come and go in a hurry do not pile routes up.
 const BYTES_PER_ROUTE: usize = 10;

@@ -52,6 +52,8 @@ use timers::{TimerKey, Timers};
 const TIMERS_PER_TICK: usize = 256;
 /// The budget of one [`Node::poll_transmit`]: journal entries passed, and subscribers woken.
 const STEPS: usize = 65_536;
+/// The budget of the tables' own work at one tick: each unit takes some 50 ns.
+const MAINTENANCE: usize = 8192;
 /// What a ready connection costs of that budget, even if it has nothing to send.
 const STEPS_PER_CONN: usize = 16;
 /// What a walk from a cursor costs of it, even if there is nothing to send.
@@ -260,14 +262,13 @@ impl Node {
     /// Does a slice of the tables' own work, and closes the connections of subscribers that are too slow.
     fn maintain(&mut self) {
         let Self { common, server, client, .. } = self;
-        let mut budget = background::SLICE;
         if common.rib.needs_maintenance() {
-            for subscriber in common.rib.maintain(&mut budget) {
+            for subscriber in common.rib.maintain(&mut MAINTENANCE.clone()) {
                 server.close_slow(common, subscriber);
             }
         }
         if common.own.needs_maintenance() {
-            for subscriber in common.own.maintain(&mut budget) {
+            for subscriber in common.own.maintain(&mut MAINTENANCE.clone()) {
                 client.close_slow(common, subscriber);
             }
         }
@@ -276,12 +277,17 @@ impl Node {
     /// Marks connections as ready of which a subscribed table has changed.
     fn wake(&mut self) {
         let Self { common, server, client, .. } = self;
-        if !common.rib.is_dirty() && !common.own.is_dirty() {
+        let is_own_dirty = common.own.is_dirty();
+        if !common.rib.is_dirty() && !is_own_dirty {
             return;
         }
-        let (stamp, mut budget) = (common.convergence.stamp(common.clock.now()), STEPS);
-        server.wake(common, stamp, &mut budget);
-        client.wake(common, stamp, &mut budget);
+        let stamp = common.convergence.stamp(common.clock.now());
+        server.wake(common, stamp, &mut STEPS.clone());
+        client.wake(common, stamp, &mut STEPS.clone());
+        if is_own_dirty && !common.own.is_dirty() && common.shutdown == Shutdown::Cleanup {
+            // A farewell may have waited for this.
+            client.mark_all_ready(common);
+        }
         if !common.rib.is_dirty() && !common.own.is_dirty() {
             common.convergence.all_woken();
         }

@@ -175,6 +175,11 @@ impl Cursors {
         Some(id)
     }
 
+    /// Begins a new search for the change up to which no cursor needs a tombstone.
+    pub(super) fn begin_search(&mut self) {
+        self.scan = None;
+    }
+
     /// Looks, within `budget`, for the change up to which no cursor needs a tombstone. `tail`: the journal's. Returns `None` when the
     /// budget is used up; the next call goes on.
     pub(super) fn find_floor(&mut self, tail: u64, budget: &mut usize) -> Option<u64> {

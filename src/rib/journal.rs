@@ -243,9 +243,9 @@ impl Journal {
         true
     }
 
-    /// Returns some entries after change `seq` and up to change `end`, all of one chunk, in order, and the sequence number up to which
-    /// all tombstones are among them. Skips one chunk at most.
-    pub(super) fn next_tombstones(&self, seq: u64, end: u64) -> (SmallVec<[Entry; TOGETHER]>, u64) {
+    /// Returns some entries after change `seq` and up to change `end`, `max` at most, all of one chunk, in order, and the sequence number
+    /// up to which all tombstones are among them. Skips one chunk at most.
+    pub(super) fn next_tombstones(&self, seq: u64, end: u64, max: usize) -> (SmallVec<[Entry; TOGETHER]>, u64) {
         let mut chunks = self.chunks(self.place_of(seq).unwrap_or(0)).peekable();
         if chunks.peek().is_some_and(|chunk| chunk.passed(seq) == chunk.entries.len()) {
             chunks.next();
@@ -256,7 +256,7 @@ impl Journal {
             return (SmallVec::new(), chunk_end);
         }
         let all = &chunk.entries[chunk.passed(seq)..chunk.passed(end)];
-        let together = pieces::either(TOGETHER, 2);
+        let together = max.min(pieces::either(TOGETHER, 2));
         let first: SmallVec<[Entry; TOGETHER]> = all.iter().take(together).map(|packed| chunk.entry(*packed)).collect();
         let end = if all.len() <= together { chunk_end } else { first.last().map_or(chunk_end, |last| last.seq) };
         (first, end)
@@ -328,13 +328,13 @@ mod tests {
             prop_assert!(journal.len() <= 2 * hops + 130, "half of the entries are alive, or nearly");
             prop_assert_eq!((journal.len(), journal.dead), (journal.entries, journal.entries - hops));
 
-            let is_tombstone = |entry: &Entry| is_live(entry) && entry.seq % 2 == 0;
+            let is_tombstone = |entry: &Entry| is_live(entry) && entry.seq.is_multiple_of(2);
             model.retain(|&(seq, _)| seq % 2 == 0);
             prop_assert_eq!(journal.tombstones_after(from, is_tombstone), model.len());
             let (mut at, end) = (from, journal.tail());
             let mut found = Vec::new();
             while at < end {
-                let (entries, up_to) = journal.next_tombstones(at, end);
+                let (entries, up_to) = journal.next_tombstones(at, end, 32);
                 found.extend(entries.into_iter().filter(is_tombstone).map(|entry| (entry.seq, entry.hop)));
                 prop_assert!(up_to > at);
                 at = up_to;

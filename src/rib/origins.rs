@@ -546,15 +546,20 @@ impl Rib {
                 self.live_tables -= usize::from(table.live() == 1);
             }
         }
-        let dead = table.dead();
+        let before = table.dead();
         let gone = table.set_visibility(hop, visibility);
-        self.tombstones = self.tombstones + table.dead() - dead;
+        let dead = table.dead();
+        self.tombstones = self.tombstones + dead - before;
+        let mut paid = if dead > before { table.pay_for_tombstone() } else { 0 };
         if table.mark_dirty() {
             self.dirty.push_back(id);
         }
         self.list(id);
         if let Some(next_hop) = gone {
             self.next_hops.release(next_hop);
+        }
+        if paid > 0 {
+            self.purge(id, &mut paid);
         }
     }
 }

@@ -109,14 +109,14 @@ impl Rib {
 
     /// Removes cursors of a subscriber that was removed, within `budget`. Returns whether none is left, and with it the
     /// subscriber.
-    pub(super) fn remove_cursors(&mut self, id: SubscriberId, budget: &mut usize) -> bool {
+    fn remove_cursors(&mut self, id: SubscriberId, budget: &mut usize) -> bool {
         while let Some((&vni, &cursor)) = self.subscribers[id.0].cursors.first_key_value() {
             if *budget == 0 {
                 return false;
             }
             *budget = budget.saturating_sub(UNSUBSCRIBE);
             self.subscribers[id.0].cursors.remove(&vni);
-            self.remove_cursor(id, cursor);
+            self.remove_cursor(id, cursor, budget);
         }
         self.subscribers[id.0].unsynced = BTreeSet::new();
         self.forget_in_census(id);
@@ -124,7 +124,17 @@ impl Rib {
         true
     }
 
-    fn remove_cursor(&mut self, id: SubscriberId, CursorId { table, cursor }: CursorId) {
+    /// Removes cursors of subscribers that were removed, within `budget`.
+    pub(super) fn remove_leaving(&mut self, budget: &mut usize) {
+        while *budget > 0
+            && let Some(&id) = self.leaving.front()
+            && self.remove_cursors(id, budget)
+        {
+            self.leaving.pop_front();
+        }
+    }
+
+    fn remove_cursor(&mut self, id: SubscriberId, CursorId { table, cursor }: CursorId, budget: &mut usize) {
         pieces::count(1);
         let cursors = self.tables[table.0].cursors();
         if !cursors.get(cursor).is_parked() {
@@ -135,7 +145,7 @@ impl Rib {
         let number = table.cursors().get(cursor).number();
         table.cursors_mut().remove(cursor);
         self.subscribers[id.0].unsynced.remove(&number);
-        self.passed(table_id);
+        self.passed(table_id, budget);
     }
 
     /// Subscribes to a VNI. False: it is subscribed already.
@@ -143,6 +153,8 @@ impl Rib {
         if self.subscribers[id.0].cursors.contains_key(&vni) {
             return false;
         }
+        // Cursors are removed faster than they are added, so that peers that come and go do not pile them up.
+        self.remove_leaving(&mut (2 * UNSUBSCRIBE));
         let table_id = self.table_of(vni);
         let (table, subscriber) = (&mut self.tables[table_id.0], &mut self.subscribers[id.0]);
         let tail = table.journal().tail();
@@ -167,7 +179,7 @@ impl Rib {
     pub(crate) fn unsubscribe(&mut self, id: SubscriberId, vni: Vni) -> bool {
         let Some(cursor) = self.subscribers[id.0].cursors.remove(&vni) else { return false };
         self.subscriptions -= 1;
-        self.remove_cursor(id, cursor);
+        self.remove_cursor(id, cursor, &mut inline());
         true
     }
 
@@ -265,7 +277,7 @@ impl Rib {
             } else if self.tables[id.0].end_to_wake() {
                 self.dirty.push_back(id);
             } else {
-                self.passed(id);
+                self.passed(id, budget);
                 *budget = budget.saturating_sub(TABLE);
             }
         }
@@ -314,7 +326,7 @@ impl Rib {
         cursors.park(cursor, live);
         let (since, number) = (cursors.get(cursor).woken(), cursors.get(cursor).number());
         subscriber.unsynced.remove(&number);
-        self.passed(table_id);
+        self.passed(table_id, &mut inline());
         since
     }
 

@@ -22,7 +22,12 @@ use crate::pool::{Compaction, Pool};
 use crate::{Prefix, Vni};
 
 /// Units of a budget for a tombstone that is freed: it touches more memory than other units.
-const HEAVY: usize = 16;
+pub(super) const HEAVY: usize = 16;
+
+/// Tombstones that are added before others are freed for it.
+const PAID_TOGETHER: usize = 32;
+/// And for the place in the journal from which on they are looked for.
+const LOOKED_UP: usize = 4;
 
 /// Returns the number of tombstones at which a search through the cursors is worth its while, if there are few cursors.
 fn purge_min() -> usize {
@@ -194,6 +199,8 @@ pub(super) struct Table {
     /// The change up to which no tombstone is left, and the one up to which none is needed.
     purged: u64,
     purge_end: u64,
+    /// Tombstones that have been added since others were freed for it.
+    unpaid: usize,
     /// Tombstones at which another search through the cursors may be worth its while.
     purge_at: usize,
     cursors: Cursors,
@@ -229,6 +236,7 @@ impl Table {
             frontier: 0,
             purged: 0,
             purge_end: 0,
+            unpaid: 0,
             purge_at: purge_min(),
             cursors: Cursors::default(),
             local: Local::default(),
@@ -619,9 +627,28 @@ impl Table {
         if !self.is_dirty && self.cursors.are_parked() {
             self.purge_end = self.journal.tail();
             self.upkeep.is_searching = false;
-        } else if self.dead >= self.purge_at {
+        } else if self.dead >= self.purge_at && !self.upkeep.is_searching {
             self.upkeep.is_searching = true;
+            self.cursors.begin_search();
         }
+    }
+
+    /// Notes that a tombstone was added. Returns a budget for the freeing of others, which is twice as many: so there are never many more
+    /// than are needed, however fast they come. Mostly it is 0, as some are freed together.
+    #[inline]
+    pub(super) fn pay_for_tombstone(&mut self) -> usize {
+        self.unpaid += 1;
+        if self.unpaid < PAID_TOGETHER || !self.needs_purge() {
+            return 0;
+        }
+        self.unpaid = 0;
+        2 * PAID_TOGETHER * HEAVY
+    }
+
+    /// Whether there are tombstones to free, or cursors to search for the last one that needs some.
+    #[inline]
+    pub(super) fn needs_purge(&self) -> bool {
+        self.dead > 0 && (self.upkeep.is_searching || self.purged < self.purge_end)
     }
 
     /// Frees tombstones that every cursor has passed, within `budget`. Returns the next hops' numbers.
@@ -634,8 +661,8 @@ impl Table {
                     break;
                 }
                 let room = (*budget / HEAVY).max(1);
-                let (mut entries, end) = self.journal.next_tombstones(self.purged, self.purge_end);
-                *budget = budget.saturating_sub(1);
+                let (mut entries, end) = self.journal.next_tombstones(self.purged, self.purge_end, 2 * room);
+                *budget = budget.saturating_sub(LOOKED_UP + entries.len() / 4);
                 self.purged = end;
                 entries.retain(|entry| self.is_tombstone(entry));
                 if entries.len() > room {
@@ -643,7 +670,7 @@ impl Table {
                     entries.truncate(room);
                 }
                 *budget = budget.saturating_sub(entries.len() * HEAVY);
-                pieces::count(entries.len());
+                pieces::count(entries.len() + 1);
                 self.dead -= entries.len();
                 self.journal.remove_tombstones(&entries);
                 for entry in entries {
@@ -652,7 +679,15 @@ impl Table {
                     }
                 }
             }
-            if self.purged < self.purge_end || !self.upkeep.is_searching || *budget == 0 {
+            if self.purged < self.purge_end {
+                return freed;
+            }
+            if !self.upkeep.is_searching {
+                // The next search may be longer than there are tombstones now, which is paid for by those that come until then.
+                self.purge_at = self.dead * 2 + self.cursors.len() + purge_min();
+                return freed;
+            }
+            if *budget == 0 {
                 return freed;
             }
             let before = *budget;
@@ -661,14 +696,12 @@ impl Table {
             let Some(floor) = floor else { return freed };
             self.upkeep.is_searching = false;
             self.purge_end = self.purge_end.max(floor);
-            self.purge_at = self.dead * 2 + self.cursors.len() + purge_min();
         }
     }
 
     /// Whether there is work for [`purge`](Self::purge) or compaction.
     pub(super) fn needs_upkeep(&self) -> bool {
-        let Upkeep { is_searching, is_compacting, .. } = self.upkeep;
-        (self.dead > 0 && (is_searching || self.purged < self.purge_end)) || is_compacting || self.is_sparse()
+        self.needs_purge() || self.upkeep.is_compacting || self.is_sparse()
     }
 
     /// Returns whether the table is to be put in the queue of those with upkeep, where it is from now on.

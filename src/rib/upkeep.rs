@@ -43,12 +43,12 @@ pub(super) struct Census {
 }
 
 impl Rib {
-    /// Notes that a cursor of the table was parked or removed, or that the table has no more cursors to wake: frees some tombstones, and
-    /// leaves the others to [`maintain`](Self::maintain).
-    pub(super) fn passed(&mut self, id: TableId) {
+    /// Notes that a cursor of the table was parked or removed, or that the table has no more cursors to wake: frees some tombstones, within
+    /// `budget`, and leaves the others to [`maintain`](Self::maintain).
+    pub(super) fn passed(&mut self, id: TableId, budget: &mut usize) {
         self.tables[id.0].passed();
-        if self.tables[id.0].needs_upkeep() {
-            self.purge(id, &mut inline());
+        if self.tables[id.0].needs_purge() {
+            self.purge(id, budget);
         }
         self.trim(id);
     }
@@ -63,7 +63,7 @@ impl Rib {
         }
     }
 
-    fn purge(&mut self, id: TableId, budget: &mut usize) {
+    pub(super) fn purge(&mut self, id: TableId, budget: &mut usize) {
         let table = &mut self.tables[id.0];
         let dead = table.dead();
         for next_hop in table.purge(budget) {
@@ -84,15 +84,10 @@ impl Rib {
     /// Does a slice of the tables' own work, within `budget`. Returns subscribers that are too slow: they hold back more
     /// tombstones than they may, and the caller is to remove them.
     pub(crate) fn maintain(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
-        let slow = self.take_census(budget);
-        while *budget > 0
-            && let Some(&id) = self.leaving.front()
-        {
-            if !self.remove_cursors(id, budget) {
-                break;
-            }
-            self.leaving.pop_front();
-        }
+        let (half, mut left) = (*budget / 2, *budget - *budget / 2);
+        let slow = self.take_census(&mut left);
+        *budget = half + left;
+        self.remove_leaving(budget);
         while *budget > 0
             && let Some(id) = self.upkeep.pop_front()
         {

@@ -201,7 +201,9 @@ impl Upstream {
     /// Once a node that leaves for good has sent all its withdrawals, waits for the answer that proves that the server has read them.
     fn say_farewell(&mut self, common: &mut Common) {
         let is_leaving = common.shutdown == Shutdown::Cleanup && !common.jobs.is_leaving();
-        if is_leaving && self.own_from.is_none() && common.own.next_pending(self.subscriber).is_none() {
+        // Cursors that are yet to be woken have withdrawals to send, too.
+        let is_caught_up = !common.own.is_dirty() && common.own.next_pending(self.subscriber).is_none();
+        if is_leaving && self.own_from.is_none() && is_caught_up {
             self.barriers.say_farewell();
         }
     }
