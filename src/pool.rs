@@ -108,7 +108,9 @@ impl<T> Pool<T> {
 
     /// Does a step of compaction: moves the last value to the lowest free place, or gives back some free places behind it.
     pub(crate) fn compact(&mut self) -> Compaction {
-        let Some(last) = self.places().checked_sub(1).filter(|_| !self.free.is_empty()) else { return Compaction::Done };
+        let Some(last) = self.places().checked_sub(1).filter(|_| !self.free.is_empty()) else {
+            return Compaction::Done;
+        };
         pieces::count(1);
         if self.free.contains(last) {
             self.trim();

@@ -31,11 +31,18 @@ const VOCABULARY: &[&str] = &[
 
 /// The modules beside the vocabulary, each with those that it may name.
 const ORDER: &[(&str, &[&str])] = &[
+    // Collections without long calls.
+    ("pieces", &[]),
+    ("bits", &[]),
+    ("chunked", &["pieces"]),
+    ("pool", &["bits", "chunked", "pieces"]),
+    ("index", &["pieces"]),
+    ("intern", &["index", "pool"]),
     ("wire", &[]),
     ("session", &["wire"]),
-    ("rib", &[]),
+    ("rib", &["bits", "chunked", "index", "intern", "pieces", "pool"]),
     ("policy", &[]),
-    ("fib", &[]),
+    ("fib", &["intern"]),
     ("node", &["wire", "session", "rib", "policy"]),
     // The settings of a node contain its policy, and a rule may replace a limit.
     ("config", &["policy"]),

@@ -181,13 +181,14 @@ fn behind(routes: usize) -> Work {
     })
 }
 
-/// All but one in sixteen are withdrawn; the table gets smaller when it is next looked at.
+/// All but one in sixteen are withdrawn; the table gets smaller in slices, at the ticks that follow.
 fn sparse(routes: usize) -> Work {
     let mut server = announced(0, routes);
     let withdrawn = (0..routes).filter(|n| n % 16 != 0).map(|n| update(UpdateAction::Remove, n, 1));
     reads(withdrawn).iter().for_each(|read| server.feed(ANNOUNCER, read));
     Box::new(move || {
         server.drain();
+        server.settle();
         server.announced()
     })
 }

@@ -93,8 +93,8 @@ impl Server {
         }
     }
 
-    /// Work that is done in slices.
-    fn settle(&mut self) {
+    /// Does the work that is done in slices.
+    pub(crate) fn settle(&mut self) {
         while self.node.poll_timeout() == Some(Instant::EPOCH) {
             self.node.handle_input(Instant::EPOCH, Input::Tick);
             self.drain();

@@ -53,7 +53,7 @@ const TIMERS_PER_TICK: usize = 256;
 /// The budget of one [`Node::poll_transmit`]: journal entries passed, and subscribers woken.
 const STEPS: usize = 65_536;
 /// The budget of the tables' own work at one tick: each unit takes some 50 ns.
-const MAINTENANCE: usize = 8192;
+const MAINTENANCE: usize = 20_480;
 /// What a ready connection costs of that budget, even if it has nothing to send.
 const STEPS_PER_CONN: usize = 16;
 /// What a walk from a cursor costs of it, even if there is nothing to send.

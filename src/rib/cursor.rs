@@ -6,10 +6,8 @@ use alloc::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::next_hops::NextHopId;
 use super::table::Hop;
 use super::visibility::Visibility;
-use crate::Prefix;
 
 /// Stretches of one lap. When there are more, neighbours are merged.
 const MAX_STRETCHES: usize = 32;
@@ -27,8 +25,17 @@ pub(super) enum Sent {
     Unknown,
 }
 
-/// A hop, by its destination and next hop: its number may change.
-pub(super) type HopKey = (Prefix, NextHopId);
+/// A hop by the sequence number of its first change, which no other hop has: its place in the table may change. If that change was ages
+/// ago, by that of its last change. Then, if it changes once more, what was sent of it counts as unknown.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct HopKey(u64);
+
+impl HopKey {
+    #[inline]
+    pub(super) fn of(hop: &Hop) -> Self {
+        Self(hop.first_seq().unwrap_or(hop.seq()))
+    }
+}
 
 /// A place in a table's journal.
 ///
@@ -91,10 +98,10 @@ impl Position {
         self.at.max(self.born)
     }
 
-    /// Returns what the subscriber was sent of a hop whose last change it has not passed. `key`: the hop's.
-    pub(super) fn sent(&self, hop: &Hop, key: impl FnOnce() -> HopKey) -> Sent {
+    /// Returns what the subscriber was sent of a hop whose last change it has not passed.
+    pub(super) fn sent(&self, hop: &Hop) -> Sent {
         if !self.ahead.is_empty()
-            && let Some(is_added) = self.ahead.get(&key())
+            && let Some(is_added) = self.ahead.get(&HopKey::of(hop))
         {
             return if *is_added { Sent::Added } else { Sent::Nothing };
         }
@@ -132,18 +139,18 @@ impl Position {
     }
 
     /// Notes that a hop's change was sent before its turn.
-    pub(super) fn send_ahead(&mut self, key: HopKey, is_added: bool) {
-        self.ahead.insert(key, is_added);
+    pub(super) fn send_ahead(&mut self, hop: &Hop, is_added: bool) {
+        self.ahead.insert(HopKey::of(hop), is_added);
     }
 
-    /// Passes an entry. `live`: the hop's key, if the entry is the hop's last.
+    /// Passes an entry. `live`: the hop, if the entry is the hop's last.
     #[inline]
-    pub(super) fn pass(&mut self, seq: u64, live: Option<impl FnOnce() -> HopKey>) {
+    pub(super) fn pass(&mut self, seq: u64, live: Option<&Hop>) {
         self.at = seq;
-        if let Some(key) = live
-            && !self.ahead.is_empty()
+        if !self.ahead.is_empty()
+            && let Some(hop) = live
         {
-            self.ahead.remove(&key());
+            self.ahead.remove(&HopKey::of(hop));
         }
     }
 
@@ -168,8 +175,9 @@ impl Position {
 
     /// Moves to the journal's end.
     pub(super) fn reach(&mut self, tail: u64) {
-        debug_assert!(self.ahead.is_empty(), "what was sent ahead has been passed");
         (self.at, self.from, self.base) = (tail, tail, tail);
+        // All that was sent ahead has been passed; what is left has another key by now.
+        self.ahead.clear();
         self.stretches.clear();
     }
 }

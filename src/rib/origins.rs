@@ -452,7 +452,7 @@ impl Rib {
     }
 
     /// Removes the origin's `place`th route.
-    #[inline]
+    #[inline(always)]
     fn detach(&mut self, id: OriginId, place: usize) {
         let RouteRef { table, hop } = self.origins[id.0].routes[place];
         self.detach_quietly(id, place);
@@ -550,7 +550,6 @@ impl Rib {
         let gone = table.set_visibility(hop, visibility);
         let dead = table.dead();
         self.tombstones = self.tombstones + dead - before;
-        let mut paid = if dead > before { table.pay_for_tombstone() } else { 0 };
         if table.mark_dirty() {
             self.dirty.push_back(id);
         }
@@ -558,8 +557,8 @@ impl Rib {
         if let Some(next_hop) = gone {
             self.next_hops.release(next_hop);
         }
-        if paid > 0 {
-            self.purge(id, &mut paid);
+        if dead > before {
+            self.pay_for_tombstone(id);
         }
     }
 }

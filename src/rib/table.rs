@@ -22,7 +22,7 @@ use crate::pool::{Compaction, Pool};
 use crate::{Prefix, Vni};
 
 /// Units of a budget for a tombstone that is freed: it touches more memory than other units.
-pub(super) const HEAVY: usize = 16;
+pub(super) const HEAVY: usize = 8;
 
 /// Tombstones that are added before others are freed for it.
 const PAID_TOGETHER: usize = 32;
@@ -387,7 +387,9 @@ impl Table {
     /// announcers, and whether it is new.
     pub(super) fn find_or_insert(&mut self, prefix: &Prefix, next_hop: NextHopId) -> (u32, bool) {
         let hash = self.hash(prefix);
-        let Some(dest) = self.find_hashed(hash, prefix) else { return (self.insert_dest(hash, prefix, next_hop), true) };
+        let Some(dest) = self.find_hashed(hash, prefix) else {
+            return (self.insert_dest(hash, prefix, next_hop), true);
+        };
         if let Some(id) = self.find_hop(dest, hash, next_hop) {
             return (id, false);
         }
@@ -652,7 +654,7 @@ impl Table {
     }
 
     /// Frees tombstones that every cursor has passed, within `budget`. Returns the next hops' numbers.
-    pub(super) fn purge(&mut self, budget: &mut usize) -> SmallVec<[NextHopId; 8]> {
+    pub(super) fn purge(&mut self, budget: &mut usize) -> SmallVec<[NextHopId; 32]> {
         let mut freed = SmallVec::new();
         loop {
             while self.purged < self.purge_end && *budget > 0 {

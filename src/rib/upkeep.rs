@@ -16,9 +16,9 @@ use crate::{Vni, pieces};
 /// How many tombstones a subscriber may hold back beyond the number of its VNIs' routes, now or when it was caught up last:
 /// that all of them go at once doesn't make it slow.
 pub(super) const HELD_BACK: usize = 65_536;
-/// Units of a budget for a cursor that is removed, that is woken, and for a hop or a destination that is moved: they touch more memory
-/// than other units, of some 50 ns each.
-pub(super) const UNSUBSCRIBE: usize = 16;
+/// Units of a budget, of some 50 ns each, for a cursor that is removed (and with it, perhaps, its table), for one that is woken, and for
+/// a hop or a destination that is moved.
+pub(super) const UNSUBSCRIBE: usize = 64;
 pub(super) const WAKE: usize = 8;
 const MOVE: usize = 16;
 /// Units of a budget for a table that is dropped, or whose cursors were woken.
@@ -53,6 +53,15 @@ impl Rib {
         self.trim(id);
     }
 
+    /// Notes that a tombstone was added to a table, which may have to free others for it.
+    #[inline(never)]
+    pub(super) fn pay_for_tombstone(&mut self, id: TableId) {
+        let mut budget = self.tables[id.0].pay_for_tombstone();
+        if budget > 0 {
+            self.purge(id, &mut budget);
+        }
+    }
+
     /// Drops a table that is not used, or leaves its upkeep to [`maintain`](Self::maintain).
     pub(super) fn trim(&mut self, id: TableId) {
         let table = &mut self.tables[id.0];
@@ -63,7 +72,7 @@ impl Rib {
         }
     }
 
-    pub(super) fn purge(&mut self, id: TableId, budget: &mut usize) {
+    fn purge(&mut self, id: TableId, budget: &mut usize) {
         let table = &mut self.tables[id.0];
         let dead = table.dead();
         for next_hop in table.purge(budget) {

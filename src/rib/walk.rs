@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Rib;
-use super::cursor::{HopKey, Position, Sent};
+use super::cursor::{Position, Sent};
 use super::next_hops::NextHops;
 use super::table::{Hop, Table, TableId};
 use super::visibility::Viewer;
@@ -157,13 +157,11 @@ impl<S: Sink> Walk<'_, S> {
                 return false;
             }
             *steps -= 1;
-            let live = table.is_live(&entry).then_some(entry.hop);
-            if let Some(hop) = live
-                && !self.visit(hop, steps)
-            {
+            let is_live = table.is_live(&entry);
+            if is_live && !self.visit(entry.hop, steps) {
                 return false;
             }
-            self.position.pass(entry.seq, live.map(|hop| move || key(table, table.hop(hop))));
+            self.position.pass(entry.seq, is_live.then(|| table.hop(entry.hop)));
         }
         self.position.reach(table.journal().tail());
         true
@@ -175,7 +173,7 @@ impl<S: Sink> Walk<'_, S> {
         if self.table.next_of(first).is_none() {
             let table = self.table;
             let hop = table.hop(first);
-            let sent = self.position.sent(hop, || key(table, hop));
+            let sent = self.position.sent(hop);
             let difference = difference(hop, sent, self.viewer);
             if difference.is_some() && !self.sink.has_room() {
                 return false;
@@ -202,7 +200,7 @@ impl<S: Sink> Walk<'_, S> {
                         return false;
                     }
                     self.send(id, there);
-                    self.position.send_ahead(key(self.table, self.table.hop(id)), there);
+                    self.position.send_ahead(self.table.hop(id), there);
                 }
                 next = self.table.next_of(id);
                 *steps = steps.saturating_sub(1);
@@ -243,7 +241,7 @@ impl<S: Sink> Walk<'_, S> {
                 }
             }
         }
-        difference(hop, self.position.sent(hop, || key(self.table, hop)), self.viewer)
+        difference(hop, self.position.sent(hop), self.viewer)
     }
 
     fn send(&mut self, id: u32, there: bool) {
@@ -256,10 +254,6 @@ impl<S: Sink> Walk<'_, S> {
             next_hop: self.next_hops.get(hop.next_hop()),
         });
     }
-}
-
-fn key(table: &Table, hop: &Hop) -> HopKey {
-    (*table.dest(hop.dest()).prefix(), hop.next_hop())
 }
 
 /// Returns whether a viewer that was `sent` something of a hop is to be sent an addition (or a removal).
