@@ -75,9 +75,8 @@ const STEPS_PER_WALK: usize = 8;
 /// - *Bound*: the work of one call does not grow with the number of connections, nor with the number of VNIs that are wanted. It is bounded by
 ///   the size of the input ([`Input::Received`], a new policy's rules), by what one peer may hold ([`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer)),
 ///   and by constants; what is longer is a background job, of which each tick does a slice. A few calls look at each configured server
-///   ([`Config::peers_max`]). The exceptions: [`Command::Shutdown`] and its timeout end all sessions in one call, the end of a session drops what
-///   was noted of its subscriptions, and a table is compacted, grows its
-///   index, wakes its subscribers and is searched for slow ones in one piece.
+///   ([`Config::peers_max`]). The exceptions: [`Command::Shutdown`] and its timeout end all sessions in one call, and the end of a session with a
+///   server drops what was noted of its subscriptions.
 ///   [`poll_transmit`](Self::poll_transmit) returns `None` when its budget is spent, too: there is more to do then, and
 ///   `poll_timeout` says so.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::{Vni, pieces};
 pub(super) const HELD_BACK: usize = 65_536;
 /// Units of a budget, of some 50 ns each, for a cursor that is removed (and with it, perhaps, its table), for one that is woken, and for
 /// a hop or a destination that is moved.
-pub(super) const UNSUBSCRIBE: usize = 64;
+pub(super) const UNSUBSCRIBE: usize = 80;
 pub(super) const WAKE: usize = 8;
 const MOVE: usize = 16;
 /// Units of a budget for a table that is dropped, or whose cursors were woken.
