@@ -189,7 +189,7 @@ impl Node {
             || !ready.is_empty()
             || rib.is_dirty()
             || own.is_dirty()
-            || rib.has_crowd()
+            || rib.has_over_limit()
             || rib.needs_maintenance()
             || own.needs_maintenance()
             || self.server.is_relieving()

@@ -279,7 +279,7 @@ impl Journal {
     }
 
     /// How many units of work [`tombstones_after`](Self::tombstones_after) costs, at most.
-    pub(super) fn census_cost(&self) -> usize {
+    pub(super) fn count_cost(&self) -> usize {
         self.older.len() / 8 + 64
     }
 

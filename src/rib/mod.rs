@@ -47,7 +47,7 @@ use next_hops::NextHops;
 use origins::{Origin, Standing};
 use subscribers::Subscriber;
 use table::Table;
-use upkeep::Census;
+use upkeep::SlowSearch;
 
 /// The tables of all VNIs.
 #[derive(Debug)]
@@ -95,8 +95,8 @@ pub(crate) struct Rib {
     upkeep: VecDeque<TableId>,
     /// Tombstones in all tables, the number of them at which slow subscribers are looked for, and the present search.
     tombstones: usize,
-    next_census: usize,
-    census: Option<Census>,
+    next_search: usize,
+    search: Option<SlowSearch>,
 }
 
 impl Rib {
@@ -130,8 +130,8 @@ impl Rib {
             leaving: VecDeque::new(),
             upkeep: VecDeque::new(),
             tombstones: 0,
-            next_census: upkeep::HELD_BACK,
-            census: None,
+            next_search: upkeep::HELD_BACK,
+            search: None,
         };
         let local = rib.insert_origin(false, Standing::Apart);
         debug_assert_eq!(local, OriginId::LOCAL);

@@ -546,10 +546,10 @@ impl Rib {
                 self.live_tables -= usize::from(table.live() == 1);
             }
         }
-        let before = table.dead();
+        let before = table.tombstones();
         let gone = table.set_visibility(hop, visibility);
-        let dead = table.dead();
-        self.tombstones = self.tombstones + dead - before;
+        let tombstones = table.tombstones();
+        self.tombstones = self.tombstones + tombstones - before;
         if table.mark_dirty() {
             self.dirty.push_back(id);
         }
@@ -557,7 +557,7 @@ impl Rib {
         if let Some(next_hop) = gone {
             self.next_hops.release(next_hop);
         }
-        if dead > before {
+        if tombstones > before {
             self.pay_for_tombstone(id);
         }
     }

@@ -16,14 +16,14 @@ const STEPS: usize = 4096;
 
 impl Rib {
     /// Whether a destination may have too many next hops.
-    pub(crate) fn has_crowd(&self) -> bool {
+    pub(crate) fn has_over_limit(&self) -> bool {
         !self.over_limit.is_empty()
     }
 
     /// Returns, of a destination that has too many next hops and of the group that announces the most of them, some peers: as many as a
     /// bounded look finds. `group` says to which group an accepted peer belongs. To be called while no routes are being swept, until
     /// there is no such destination.
-    pub(crate) fn crowders<G: Ord>(&mut self, group: impl Fn(OriginId) -> G) -> BTreeSet<OriginId> {
+    pub(crate) fn peers_over_limit<G: Ord>(&mut self, group: impl Fn(OriginId) -> G) -> BTreeSet<OriginId> {
         let mut steps = 0;
         while let Some(&(table, dest)) = self.over_limit.first()
             && steps < STEPS

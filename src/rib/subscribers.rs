@@ -5,13 +5,15 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::Rib;
+use foldhash::fast::FixedState;
+
 use super::cursor::Position;
 use super::cursors::CursorId;
 use super::table::{TableId, TableVersion};
 use super::upkeep::{TABLE, UNSUBSCRIBE, WAKE, inline};
 use super::visibility::Viewer;
 use super::walk::Walked;
+use super::{Rib, hash_of};
 use crate::{Vni, pieces};
 
 /// VNIs with something to walk whose lag is summed up; that of others is estimated.
@@ -78,12 +80,8 @@ impl Rib {
             is_leaving: false,
         }));
         if let Viewer::Client(key) = viewer {
-            let Self { by_key, subscribers, .. } = self;
-            let hash_of = |id: u32| match subscribers[id].viewer {
-                Viewer::Client(key) => super::hash_of(&self.seed, key),
-                _ => 0,
-            };
-            by_key.insert(super::hash_of(&self.seed, key), id.0, hash_of);
+            let Self { by_key, subscribers, seed, .. } = self;
+            by_key.insert(hash_of(seed, key), id.0, |id| hash_of_key(seed, &subscribers[id]));
         }
         id
     }
@@ -91,12 +89,8 @@ impl Rib {
     /// Removes a subscriber. Its subscriptions do not count any more; its cursors are removed by [`maintain`](Self::maintain).
     pub(crate) fn remove_subscriber(&mut self, id: SubscriberId) {
         if let Viewer::Client(key) = self.subscribers[id.0].viewer {
-            let Self { by_key, subscribers, .. } = self;
-            let hash_of = |id: u32| match subscribers[id].viewer {
-                Viewer::Client(key) => super::hash_of(&self.seed, key),
-                _ => 0,
-            };
-            by_key.remove(super::hash_of(&self.seed, key), id.0, hash_of);
+            let Self { by_key, subscribers, seed, .. } = self;
+            by_key.remove(hash_of(seed, key), id.0, |id| hash_of_key(seed, &subscribers[id]));
         }
         let subscriber = &mut self.subscribers[id.0];
         subscriber.is_leaving = true;
@@ -119,7 +113,7 @@ impl Rib {
             self.remove_cursor(id, cursor, budget);
         }
         self.subscribers[id.0].unsynced = BTreeSet::new();
-        self.forget_in_census(id);
+        self.forget_in_search(id);
         self.subscribers.release(id.0);
         true
     }
@@ -346,7 +340,15 @@ impl Rib {
     /// Whether the client of this name subscribes to a VNI.
     pub(super) fn is_key_subscribed(&self, key: u64, vni: Vni) -> bool {
         let is_key = |id: u32| self.subscribers[id].viewer == Viewer::Client(key);
-        let found = self.by_key.find(super::hash_of(&self.seed, key), is_key);
+        let found = self.by_key.find(hash_of(&self.seed, key), is_key);
         found.is_some_and(|id| self.is_subscribed(SubscriberId(id), vni))
+    }
+}
+
+/// Returns the hash of a subscriber's key. Only clients are found by theirs.
+fn hash_of_key(seed: &FixedState, subscriber: &Subscriber) -> u64 {
+    match subscriber.viewer {
+        Viewer::Client(key) => hash_of(seed, key),
+        Viewer::Server | Viewer::Local => 0,
     }
 }

@@ -219,7 +219,7 @@ pub(super) struct Table {
     /// Hops that an origin announces.
     live: usize,
     /// Hops that are tombstones.
-    dead: usize,
+    tombstones: usize,
 }
 
 impl Table {
@@ -247,7 +247,7 @@ impl Table {
             digest: 0,
             changes: 0,
             live: 0,
-            dead: 0,
+            tombstones: 0,
         }
     }
 
@@ -274,8 +274,8 @@ impl Table {
     }
 
     /// The number of tombstones.
-    pub(super) fn dead(&self) -> usize {
-        self.dead
+    pub(super) fn tombstones(&self) -> usize {
+        self.tombstones
     }
 
     pub(super) fn journal(&self) -> &Journal {
@@ -507,7 +507,7 @@ impl Table {
             self.local.touch(hop.dest);
         }
         if was == Visibility::NONE && hop.seq != 0 && !self.local.reclaim(id) {
-            self.dead -= 1;
+            self.tombstones -= 1;
             self.journal.remove_tombstone(hop.seq);
         }
         let is_unseen = hop.seq > self.frontier;
@@ -532,7 +532,7 @@ impl Table {
             }
         }
         if now == Visibility::NONE {
-            self.dead += 1;
+            self.tombstones += 1;
             self.journal.add_tombstone(self.hops[id].seq);
         }
         None
@@ -623,13 +623,13 @@ impl Table {
 
     /// Notes that a cursor was parked or removed: others may be the last that need some tombstones.
     pub(super) fn passed(&mut self) {
-        if self.dead == 0 {
+        if self.tombstones == 0 {
             return;
         }
         if !self.is_dirty && self.cursors.are_parked() {
             self.purge_end = self.journal.tail();
             self.upkeep.is_searching = false;
-        } else if self.dead >= self.purge_at && !self.upkeep.is_searching {
+        } else if self.tombstones >= self.purge_at && !self.upkeep.is_searching {
             self.upkeep.is_searching = true;
             self.cursors.begin_search();
         }
@@ -650,7 +650,7 @@ impl Table {
     /// Whether there are tombstones to free, or cursors to search for the last one that needs some.
     #[inline]
     pub(super) fn needs_purge(&self) -> bool {
-        self.dead > 0 && (self.upkeep.is_searching || self.purged < self.purge_end)
+        self.tombstones > 0 && (self.upkeep.is_searching || self.purged < self.purge_end)
     }
 
     /// Frees tombstones that every cursor has passed, within `budget`. Returns the next hops' numbers.
@@ -658,7 +658,7 @@ impl Table {
         let mut freed = SmallVec::new();
         loop {
             while self.purged < self.purge_end && *budget > 0 {
-                if self.dead == 0 {
+                if self.tombstones == 0 {
                     self.purged = self.purge_end;
                     break;
                 }
@@ -673,7 +673,7 @@ impl Table {
                 }
                 *budget = budget.saturating_sub(entries.len() * HEAVY);
                 pieces::count(entries.len() + 1);
-                self.dead -= entries.len();
+                self.tombstones -= entries.len();
                 self.journal.remove_tombstones(&entries);
                 for entry in entries {
                     if self.local.give_up(entry.hop) {
@@ -686,7 +686,7 @@ impl Table {
             }
             if !self.upkeep.is_searching {
                 // The next search may be longer than there are tombstones now, which is paid for by those that come until then.
-                self.purge_at = self.dead * 2 + self.cursors.len() + purge_min();
+                self.purge_at = self.tombstones * 2 + self.cursors.len() + purge_min();
                 return freed;
             }
             if *budget == 0 {

@@ -24,7 +24,7 @@ const PEERS: usize = 4;
 const DESTS: u8 = 3;
 const HOPS: u8 = 4;
 /// The most next hops of a destination.
-const CROWD: usize = 2;
+const NEXT_HOPS_MAX: usize = 2;
 /// Which of them listen themselves.
 const SERVERS: [bool; PEERS] = [false, false, true, true];
 /// Which of them withdraw what they announced in a VNI by leaving it.
@@ -100,7 +100,7 @@ struct World {
 
 impl World {
     fn new(prompt: bool) -> Self {
-        let mut rib = Rib::new(7, CROWD);
+        let mut rib = Rib::new(7, NEXT_HOPS_MAX);
         let origins: Vec<_> = (0..PEERS).map(|p| add_origin(&mut rib, p)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p))).collect();
         let told = alloc::vec![BTreeSet::new(); PEERS];
@@ -311,8 +311,8 @@ impl World {
                 let by_peers = self.announced.iter().filter(|(_, r)| (r.vni, r.prefix) == (vni, prefix));
                 let hops: BTreeSet<_> = by_peers.map(|(_, route)| route.next_hop).collect();
                 assert!(
-                    hops.len() <= CROWD || self.rib.over_limit.contains(&(TableId(id), dest)),
-                    "a crowd stays known"
+                    hops.len() <= NEXT_HOPS_MAX || self.rib.over_limit.contains(&(TableId(id), dest)),
+                    "a destination over the limit stays known"
                 );
             }
         }

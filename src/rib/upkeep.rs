@@ -31,7 +31,7 @@ pub(super) fn inline() -> usize {
 
 /// A search, in slices, for subscribers that are too slow.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Census {
+pub(super) struct SlowSearch {
     /// The subscriber that is looked at, and its last VNI that was.
     subscriber: u32,
     vni: Option<Vni>,
@@ -74,27 +74,27 @@ impl Rib {
 
     fn purge(&mut self, id: TableId, budget: &mut usize) {
         let table = &mut self.tables[id.0];
-        let dead = table.dead();
+        let tombstones = table.tombstones();
         for next_hop in table.purge(budget) {
             self.next_hops.release(next_hop);
         }
-        self.tombstones = self.tombstones + table.dead() - dead;
-        self.next_census = self.next_census.min(self.tombstones + self.tombstones / 8).max(HELD_BACK);
+        self.tombstones = self.tombstones + table.tombstones() - tombstones;
+        self.next_search = self.next_search.min(self.tombstones + self.tombstones / 8).max(HELD_BACK);
     }
 
     /// Whether there is work for [`maintain`](Self::maintain).
     pub(crate) fn needs_maintenance(&self) -> bool {
         !self.leaving.is_empty()
             || !self.upkeep.is_empty()
-            || self.census.is_some()
-            || self.tombstones >= self.next_census
+            || self.search.is_some()
+            || self.tombstones >= self.next_search
     }
 
     /// Does a slice of the tables' own work, within `budget`. Returns subscribers that are too slow: they hold back more
     /// tombstones than they may, and the caller is to remove them.
     pub(crate) fn maintain(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
         let (half, mut left) = (*budget / 2, *budget - *budget / 2);
-        let slow = self.take_census(&mut left);
+        let slow = self.search_for_slow(&mut left);
         *budget = half + left;
         self.remove_leaving(budget);
         while *budget > 0
@@ -158,70 +158,70 @@ impl Rib {
     }
 
     /// Looks for subscribers that are too slow, within `budget`.
-    fn take_census(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
+    fn search_for_slow(&mut self, budget: &mut usize) -> SmallVec<[SubscriberId; 2]> {
         let mut slow = SmallVec::new();
-        let mut census = match self.census.take() {
-            Some(census) => census,
-            None if self.tombstones >= self.next_census => Census::default(),
+        let mut search = match self.search.take() {
+            Some(search) => search,
+            None if self.tombstones >= self.next_search => SlowSearch::default(),
             None => return slow,
         };
-        'all: while let Some((id, subscriber)) = self.subscribers.iter_from(census.subscriber).next() {
+        'all: while let Some((id, subscriber)) = self.subscribers.iter_from(search.subscriber).next() {
             if *budget == 0 {
-                self.census = Some(census);
+                self.search = Some(search);
                 break;
             }
             *budget -= 1;
-            if id != census.subscriber {
-                census = Census { subscriber: id, has_found: census.has_found, ..Census::default() };
+            if id != search.subscriber {
+                search = SlowSearch { subscriber: id, has_found: search.has_found, ..SlowSearch::default() };
             }
             if !subscriber.is_leaving() {
-                for (vni, cursor) in subscriber.cursors_after(census.vni) {
+                for (vni, cursor) in subscriber.cursors_after(search.vni) {
                     if *budget == 0 {
-                        self.census = Some(census);
+                        self.search = Some(search);
                         break 'all;
                     }
                     *budget -= 1;
                     pieces::count(1);
-                    census.vni = Some(vni);
+                    search.vni = Some(vni);
                     let table = &self.tables[cursor.table.0];
                     let live = table.cursors().get(cursor.cursor).live();
-                    census.live += table.live().max(live);
-                    census.held_back += match () {
-                        () if table.dead() == 0 || table.is_caught_up(cursor.cursor) => 0,
-                        () if !census.is_exact => table.dead(),
+                    search.live += table.live().max(live);
+                    search.held_back += match () {
+                        () if table.tombstones() == 0 || table.is_caught_up(cursor.cursor) => 0,
+                        () if !search.is_exact => table.tombstones(),
                         () => {
-                            let cost = table.journal().census_cost();
+                            let cost = table.journal().count_cost();
                             *budget = budget.saturating_sub(cost);
                             pieces::count(cost);
                             table.tombstones_after(cursor.cursor)
                         }
                     };
                 }
-                if census.held_back > census.live + HELD_BACK {
-                    if !census.is_exact {
-                        (census.is_exact, census.vni, census.held_back, census.live) = (true, None, 0, 0);
+                if search.held_back > search.live + HELD_BACK {
+                    if !search.is_exact {
+                        (search.is_exact, search.vni, search.held_back, search.live) = (true, None, 0, 0);
                         continue;
                     }
-                    census.has_found = true;
+                    search.has_found = true;
                     slow.push(SubscriberId(id));
                 }
             }
-            census = Census { subscriber: id + 1, has_found: census.has_found, ..Census::default() };
+            search = SlowSearch { subscriber: id + 1, has_found: search.has_found, ..SlowSearch::default() };
         }
-        if self.census.is_none() {
+        if self.search.is_none() {
             // Removing them frees what they hold back.
-            self.next_census =
-                if census.has_found { HELD_BACK } else { (self.tombstones + self.tombstones / 8).max(HELD_BACK) };
+            self.next_search =
+                if search.has_found { HELD_BACK } else { (self.tombstones + self.tombstones / 8).max(HELD_BACK) };
         }
         slow
     }
 
     /// Begins anew with a subscriber whose number was given to another one.
-    pub(super) fn forget_in_census(&mut self, id: SubscriberId) {
-        if let Some(census) = &mut self.census
-            && census.subscriber == id.0
+    pub(super) fn forget_in_search(&mut self, id: SubscriberId) {
+        if let Some(search) = &mut self.search
+            && search.subscriber == id.0
         {
-            *census = Census { subscriber: id.0, has_found: census.has_found, ..Census::default() };
+            *search = SlowSearch { subscriber: id.0, has_found: search.has_found, ..SlowSearch::default() };
         }
     }
 }

@@ -609,7 +609,7 @@ impl Server {
     /// Closes some of the peers that announce the most next hops of a destination that has too many. Waits until no job is left, because what is
     /// being removed still counts.
     pub(super) fn relieve_next_hops(&mut self, common: &mut Common) {
-        if !common.jobs.is_empty() || !common.rib.has_crowd() {
+        if !common.jobs.is_empty() || !common.rib.has_over_limit() {
             return;
         }
         let Common { rib, origins, .. } = common;
@@ -619,7 +619,7 @@ impl Server {
             Announcer::Local | Announcer::Peer(_) => None,
         };
         let (mut departed, mut conns) = (Vec::new(), Vec::new());
-        for origin in rib.crowders(host_of) {
+        for origin in rib.peers_over_limit(host_of) {
             match origins.get(origin) {
                 Announcer::Conn(id) => conns.push(id),
                 _ if self.retained.get(origin).is_some() => departed.push(origin),

@@ -282,18 +282,18 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
         let mut subscriber = Client::subscribed(addr).await;
         // On a thread of their own: they do not compete with the nodes for the one thread of an executor.
         let executor = smol::Executor::new();
-        let crowd: Vec<_> = (0..300).map(|_| executor.spawn(established(addr))).collect();
+        let clients: Vec<_> = (0..300).map(|_| executor.spawn(established(addr))).collect();
         let (end, ended) = smol::channel::bounded::<()>(1);
         let thread = std::thread::spawn(move || smol::block_on(executor.run(ended.recv())));
         let mut n = 0;
-        while crowd.iter().any(|peer| !peer.is_finished()) {
+        while clients.iter().any(|peer| !peer.is_finished()) {
             n += 1;
             announcer.node.announce_route(route(n, 1)).await.unwrap();
             let wanted = (1..=n).map(|n| route(n, 1)).collect();
             subscriber.table.becomes(&wanted).await;
         }
         let mut peers = Vec::new();
-        for peer in crowd {
+        for peer in clients {
             peers.push(peer.await);
         }
         until("all of them", || async { server.peers().await.unwrap().len() == 302 }).await;
