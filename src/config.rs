@@ -38,11 +38,11 @@ pub struct Config {
     /// How long the routes of a server whose session was lost stay while the server has no session (the *stale time*). Zero: not
     /// at all, as the reference does. `None`: for as long as no server has a session, for an application whose routes are to
     /// outlive its servers; with a session to another server, for [`session_stale_time`](Self::session_stale_time). They go sooner at the
-    /// End-of-RIB of a server that has `ordered` and is not `warming`. Default 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_seconds"))]
-    pub hold: Option<Duration>,
+    /// End-of-RIB of a server that has `ordered` and is not converging. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(alias = "hold", with = "crate::serde::optional_seconds"))]
+    pub stale_time: Option<Duration>,
     /// How long such routes stay, after the server's first new session was established, if that session cannot tell which of them
-    /// are gone: the server is `warming`, or lacks `ordered`. A sync that is in progress extends it. Default 120 s.
+    /// are gone: the server is converging, or lacks `ordered`. A sync that is in progress extends it. Default 120 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub session_stale_time: Duration,
     /// How long this node asks its servers to retain its routes when its process goes away (HELLO's `restartTime`). A server may
@@ -55,11 +55,11 @@ pub struct Config {
     /// retains no routes. Default 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
     pub restart_time_max: Duration,
-    /// How long after its start a listening node says in its HELLO that its table may still be incomplete
-    /// (`warming`); and after the loss of a client that fell silent, as it may be cut off, and others with it.
-    /// Zero: it never says so. Default 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
-    pub warming: Duration,
+    /// How long a listening node is *converging*: it says in its HELLO that its table may be incomplete. The time begins when the
+    /// node starts to listen, and again when a client's hold time expires, because the node may be cut off from other clients too.
+    /// Zero: never. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(alias = "warming", with = "crate::serde::seconds"))]
+    pub convergence_time: Duration,
     /// How fast routes are sent to a client without the capability `ordered`; `None`: as fast as it takes them.
     /// Default: [`Pacing::default`].
     pub pacing: Option<Pacing>,
@@ -98,11 +98,11 @@ impl Default for Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             backoff_reset: Duration::from_secs(5),
-            hold: Some(Duration::from_secs(60)),
+            stale_time: Some(Duration::from_secs(60)),
             session_stale_time: Duration::from_secs(120),
             restart_time: Duration::from_secs(10),
             restart_time_max: Duration::from_secs(60),
-            warming: Duration::from_secs(60),
+            convergence_time: Duration::from_secs(60),
             pacing: Some(Pacing::default()),
             unproven_max: 48 * 1024,
             peers_max: 1 << 10,

@@ -31,8 +31,8 @@ pub struct SessionInfo {
     /// Whether the far end says that it listens.
     pub is_server: bool,
     /// Whether the far end is converging: its table may be incomplete.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub warming: bool,
+    #[cfg_attr(feature = "serde", serde(default, alias = "warming"))]
+    pub converging: bool,
     /// Routes that the far end announces.
     pub routes: usize,
     /// VNIs that the far end is subscribed to.
@@ -68,7 +68,7 @@ impl SessionInfo {
             state: conn.session().state(),
             ordered: conn.session().is_ordered(),
             is_server: hello.is_some_and(|hello| hello.is_server),
-            warming: hello.is_some_and(|hello| hello.converging),
+            converging: hello.is_some_and(|hello| hello.converging),
             routes: 0,
             subscriptions: 0,
             since: conn.since(),

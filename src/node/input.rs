@@ -110,8 +110,8 @@ pub enum Command {
     Announce(Route),
     /// Withdraw a route of this node's own. Reply: [`Reply::Changed`](crate::Reply::Changed).
     Withdraw(Route),
-    /// Whether this node listens, as its HELLO says from now on (`isServer`). The time of `warming` starts at the first
-    /// `true`.
+    /// Whether this node listens, as its HELLO says from now on (`isServer`). Its
+    /// [`convergence_time`](crate::Config::convergence_time) begins at the first `true`.
     SetListening(bool),
     /// Replace the [`Policy`], for peers that are connected as well. Routes that they announce and may not announce any more are withdrawn. A peer
     /// that may do nothing is closed. A session is closed, to begin anew, if something was refused to it that it may do now, or if it is

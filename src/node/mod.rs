@@ -121,7 +121,7 @@ enum Shutdown {
 impl Common {
     /// Returns whether this node's table may still be incomplete.
     fn is_converging(&self) -> bool {
-        self.listening.is_converging(self.clock.now(), self.config.warming)
+        self.listening.is_converging(self.clock.now(), self.config.convergence_time)
     }
 }
 

@@ -46,8 +46,8 @@ impl Node {
         self.common.listening.is_on()
     }
 
-    /// Whether this node is converging, and says so in its HELLO: its table may be incomplete ([`Config::warming`]).
-    pub fn is_warming(&self) -> bool {
+    /// Whether this node is converging, and says so in its HELLO: its table may be incomplete ([`Config::convergence_time`]).
+    pub fn is_converging(&self) -> bool {
         self.common.is_converging()
     }
 
@@ -59,9 +59,9 @@ impl Node {
     /// Whether the application may remove what it had installed before this node began and no server has announced to the node
     /// since: routes in a kernel, say, that it *adopted* from an earlier process.
     ///
-    /// It may as soon as a server that has `ordered` and is not `warming` has sent all routes, and every other server has either
+    /// It may as soon as a server that has `ordered` and is not converging has sent all routes, and every other server has either
     /// sent what it has, or has no session and its first dial has failed; or when the time is over for which stale routes of each
-    /// server would stay ([`Config::hold`](crate::Config::hold), [`Config::session_stale_time`](crate::Config::session_stale_time)). Never
+    /// server would stay ([`Config::stale_time`](crate::Config::stale_time), [`Config::session_stale_time`](crate::Config::session_stale_time)). Never
     /// without a server. What is true may become false again, with a new subscription for example: an application that has
     /// removed what it adopted need not ask again. It subscribes before it adds servers.
     pub fn may_remove_adopted(&self) -> bool {
@@ -111,8 +111,8 @@ impl Node {
         if id.is_dialled() { self.client.session(&self.common, id) } else { self.server.session(&self.common, id) }
     }
 
-    /// Returns how many changes a connection has yet to be sent, at most; 0 if the connection is gone. Unlike a [`SessionInfo`], it takes a
-    /// step for each VNI of which changes wait: up to [`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer), some 0.5 ms.
+    /// Returns how many changes a connection has yet to be sent, at most; 0 if the connection is gone. If changes of more than 256 VNIs wait,
+    /// the number is an estimate from 256 of them. The cost is a step for each of these VNIs, up to some 10 µs.
     pub fn lag(&self, id: ConnId) -> u64 {
         let Common { rib, own, .. } = &self.common;
         if id.is_dialled() {

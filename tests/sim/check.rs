@@ -475,7 +475,7 @@ impl Watch {
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));
-        if self.config.hold.is_none_or(|hold| !hold.is_zero()) {
+        if self.config.stale_time.is_none_or(|hold| !hold.is_zero()) {
             // Stale routes may stay; what own ones hid may show again.
             let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).copied();
             possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));

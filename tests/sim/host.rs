@@ -89,7 +89,7 @@ fn config(kind: Kind) -> Config {
         _ => (60, 10),
     };
     let (hold, restart_time) = (Some(Duration::from_secs(hold)), Duration::from_secs(restart_time));
-    Config { hold, restart_time, send_hold: SEND_HOLD, ..Config::default() }
+    Config { stale_time: hold, restart_time, send_hold: SEND_HOLD, ..Config::default() }
 }
 
 impl World {
