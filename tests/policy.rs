@@ -1,19 +1,17 @@
 //! A policy at work in a node: what it refuses was never there, and a new one holds for those who are here.
 
-mod sim;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::sim::model::Routes;
+use crate::sim::policies;
+use crate::sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route, route_in};
+use crate::sim::wire::{Hello, Msg};
 use metalbond::{
     AnnounceRule, Close, CloseReason, Command, ConnId, Denied, Input, PeerLimit, Policy, Refused, Route, Rule,
     SessionInfo, SessionState, TransportEnd, Vni,
 };
 use proptest::prelude::*;
-use sim::model::Routes;
-use sim::policies;
-use sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route, route_in};
-use sim::wire::{Hello, Msg};
 
 /// See `sim::policies`.
 const NOBODY: u8 = 1;
@@ -237,7 +235,7 @@ fn a_new_policy_comes_to_a_large_table_in_slices_between_which_everybody_is_serv
         slices += 1;
         assert!(slices < 100, "no end of it");
         rig.feed_within_turn(Input::Tick);
-        let bytes = sim::wire::encode(&Msg::Keepalive).into();
+        let bytes = crate::sim::wire::encode(&Msg::Keepalive).into();
         rig.feed_within_turn(Input::Received { conn: other, bytes });
         let answers = rig.seat.drain();
         assert!(answers.iter().any(|transmit| transmit.conn == other), "slice {slices}");
@@ -289,14 +287,14 @@ proptest! {
                 }
                 Act::Announce(p, n, hop) => {
                     if let Some((conn, said)) = &mut peers[usize::from(p)] {
-                        let bytes = sim::wire::encode(&Msg::Add(route(n, hop.into()))).into();
+                        let bytes = crate::sim::wire::encode(&Msg::Add(route(n, hop.into()))).into();
                         said.insert(route(n, hop.into()));
                         rig.feed_within_turn(Input::Received { conn: *conn, bytes });
                     }
                 }
                 Act::Withdraw(p, n, hop) => {
                     if let Some((conn, said)) = &mut peers[usize::from(p)] {
-                        let bytes = sim::wire::encode(&Msg::Remove(route(n, hop.into()))).into();
+                        let bytes = crate::sim::wire::encode(&Msg::Remove(route(n, hop.into()))).into();
                         said.remove(&route(n, hop.into()));
                         rig.feed_within_turn(Input::Received { conn: *conn, bytes });
                     }

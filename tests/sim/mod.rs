@@ -1,6 +1,5 @@
 //! The simulator: nodes, byte pipes and virtual time, with a reference model beside them. Roles are kept apart: what
 //! can happen (`ops`), what should (`model`), the network (`link`), the system (`world`), the checks (`check`).
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod accepted;
 pub(crate) mod act;
