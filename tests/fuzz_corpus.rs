@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn every_case_of_the_simulator_has_its_bytes(
-        ops in proptest::collection::vec(ops::op(), 0..40),
+        ops in proptest::collection::vec(ops::all(), 0..40),
         (servers, pacing, prompt, seed) in (1..=3usize, any::<bool>(), any::<bool>(), any::<u64>()),
     ) {
         let pacing = pacing && !prompt;

@@ -26,6 +26,7 @@ mod routes_converge;
 mod serde;
 mod sessions;
 mod settings;
+mod situations;
 mod slow_peers;
 mod wire_format;
 

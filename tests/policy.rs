@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::sim::model::Routes;
-use crate::sim::policies;
+use crate::sim::policies::{self, Credentials};
 use crate::sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route, route_in};
 use crate::sim::wire::{Hello, Msg};
 use metalbond::{
@@ -280,7 +280,7 @@ proptest! {
                     policy = n;
                     rig.feed_within_turn(Input::Command(Command::SetPolicy(policies::policy(n))));
                 }
-                Act::Come(p) if policies::admits(policy, host(p)) => {
+                Act::Come(p) if policies::admits(policy, &Credentials::of_host(host(p))) => {
                     let conn = rig.accept_from(host(p));
                     rig.say(conn, &[Msg::Hello(OURS), Msg::Keepalive]);
                     peers[usize::from(p)] = Some((conn, Routes::new()));
@@ -312,7 +312,7 @@ proptest! {
         let mut allowed = Routes::new();
         for (p, peer) in (0..).zip(&peers) {
             let Some((conn, said)) = peer else { continue };
-            let may = |route: &&Route| policies::may_announce(policy, host(p), route);
+            let may = |route: &&Route| policies::may_announce(policy, &Credentials::of_host(host(p)), route);
             let expected: Routes = said.iter().filter(may).copied().collect();
             if rig.is_open(*conn) {
                 let announced: Routes = rig.seat.node.announced_by(metalbond::Announcer::Conn(*conn)).collect();
@@ -322,7 +322,7 @@ proptest! {
         }
         // Besides, what departed clients left: somebody who may has said it, if anybody.
         for route in rig.table(23).difference(&allowed) {
-            let may = (0..4).any(|p| policies::may_announce(policy, host(p), route));
+            let may = (0..4).any(|p| policies::may_announce(policy, &Credentials::of_host(host(p)), route));
             prop_assert!(may, "{} is there", route);
         }
     }
