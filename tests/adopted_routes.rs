@@ -1,12 +1,10 @@
 //! When an application may remove what it had installed before its node began: `Node::may_remove_adopted`.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
+use crate::sim::wire::{Hello, Msg, ORDERED, WARMING};
 use metalbond::{Command, Config, ConnId, Input, TransportEnd};
-use sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
-use sim::wire::{Hello, Msg, ORDERED, WARMING};
 
 const CONVERGING_SERVER: Hello = Hello { capabilities: ORDERED | WARMING, ..OUR_SERVER };
 

@@ -1,14 +1,12 @@
 //! What a node does with input that is wrong: protocol.md's table, row by row, in raw bytes.
 
-mod sim;
-
+use crate::sim::rig::{LEGACY, OUR_SERVER, OURS, Rig, route};
+use crate::sim::wire::{Hello, Msg, encode, encode_all, frame, hex, put_bytes, put_uint};
 use metalbond::{
     ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Counters, DecodeError, Martian, MessageType,
     NextHop, PeerMisbehaved, Reply, Route,
 };
 use proptest::prelude::*;
-use sim::rig::{LEGACY, OUR_SERVER, OURS, Rig, route};
-use sim::wire::{Hello, Msg, encode, encode_all, frame, hex, put_bytes, put_uint};
 
 #[test]
 fn a_wrong_version_closes() {
@@ -260,7 +258,7 @@ fn ports_of_a_next_hop_that_is_not_nat_do_not_matter() {
 fn a_vni_over_24_bits_and_host_bits_are_kept_as_sent() {
     let mut rig = Rig::server();
     let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
-    let mut odd = sim::rig::route_in(u32::MAX, 5, 1);
+    let mut odd = crate::sim::rig::route_in(u32::MAX, 5, 1);
     odd.prefix = "10.0.0.5/24".parse().unwrap();
     rig.say(subscriber, &[Msg::Subscribe(odd.vni)]);
     rig.say(announcer, &[Msg::Add(odd)]);
@@ -317,7 +315,7 @@ fn bytes_that_come_after_the_close_are_ignored() {
     let conn = rig.join(OURS);
     rig.say_bytes(conn, &hex("02 0000 02"));
     rig.say(conn, &[Msg::Keepalive, Msg::Add(route(1, 1))]);
-    assert_eq!(rig.heard_bytes(conn), []);
+    assert_eq!(rig.heard_bytes(conn), b"");
     assert_eq!(rig.table(23).len(), 0);
     assert!(rig.seat.node.sessions().all(|s| s.conn != conn));
 }

@@ -1,12 +1,10 @@
 //! Things that happen in one turn, or while work is still under way, and that each alone would be harmless.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
+use crate::sim::wire::{Msg, encode_all};
 use metalbond::{Command, Config, ConnId, Input, Prefix, Route, TransportEnd, Vni};
-use sim::rig::{LEGACY, LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
-use sim::wire::{Msg, encode_all};
 
 #[test]
 fn routes_that_a_sync_has_just_confirmed_are_held_when_the_session_is_lost_in_the_same_turn() {
@@ -180,7 +178,7 @@ fn a_legacy_peer_that_leaves_a_vni_with_many_routes_holds_up_nobody_and_may_anno
     let said = again.iter().map(|r| Msg::Add(*r)).chain(gone.iter().map(|r| Msg::Remove(*r)));
     rig.say(legacy, &said.collect::<Vec<_>>());
     assert_eq!(rig.table(23), again.into());
-    assert_eq!(sim::fold(&all.into_iter().chain(rig.heard(other)).collect::<Vec<_>>()), again.into());
+    assert_eq!(crate::sim::fold(&all.into_iter().chain(rig.heard(other)).collect::<Vec<_>>()), again.into());
     rig.end(legacy, TransportEnd::Eof);
     assert!(rig.table(23).is_empty());
 }

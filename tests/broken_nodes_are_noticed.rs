@@ -1,18 +1,16 @@
 //! Checks the checkers: a server that is broken on purpose is noticed in one of a few worlds, however busy the machine is.
 
-mod sim;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::sim::act::run_in;
+use crate::sim::host::Kind::*;
+use crate::sim::ops;
+use crate::sim::quiet::quietly;
+use crate::sim::sabotage::{Sabotage, Saboteur};
+use crate::sim::world::{Setup, World};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use sim::act::run_in;
-use sim::host::Kind::*;
-use sim::ops;
-use sim::quiet::quietly;
-use sim::sabotage::{Sabotage, Saboteur};
-use sim::world::{Setup, World};
 
 /// The number of worlds in which a fault has to be noticed. The slowest to be noticed took 28.
 const WORLDS: u64 = 64;

@@ -1,14 +1,12 @@
 //! What an embedder can want, what it is told, and what it can look up.
 
-mod sim;
-
+use crate::sim::rig::{OUR_SERVER, OURS, Rig, route, route_in};
+use crate::sim::seat::Event;
+use crate::sim::wire::Msg;
 use metalbond::{
     Announcer, ApiMisuse, Command, CommandError, Config, Destination, Input, Limit, PeerId, Reply, Route, RouteChange,
     Vni,
 };
-use sim::rig::{OUR_SERVER, OURS, Rig, route, route_in};
-use sim::seat::Event;
-use sim::wire::Msg;
 
 /// Destinations come in any order.
 fn sorted(mut changes: Vec<(bool, Route)>) -> Vec<(bool, Route)> {
@@ -208,7 +206,7 @@ fn a_server_is_an_announcer_over_all_its_sessions_and_a_client_that_left_is_depa
     assert_eq!(rig.seat.node.announced_by(Announcer::Conn(conn)).count(), 0);
 
     let mut rig = Rig::server();
-    let alice = rig.join(sim::wire::Hello { restart_time: 10, ..OURS });
+    let alice = rig.join(crate::sim::wire::Hello { restart_time: 10, ..OURS });
     rig.say(alice, &[Msg::Add(route(1, 1))]);
     rig.end(alice, metalbond::TransportEnd::Reset);
     assert!(rig.seat.node.announcers(&route(1, 1)).eq([Announcer::Departed]));

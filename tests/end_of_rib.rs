@@ -1,12 +1,10 @@
 //! The capability `ordered`: a KEEPALIVE is answered after the sync of every SUBSCRIBE before it, which makes the answer
 //! an End-of-RIB.
 
-mod sim;
-
+use crate::sim::model::Routes;
+use crate::sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
+use crate::sim::wire::Msg;
 use metalbond::{Command, Config, Input, TransportEnd, Vni};
-use sim::model::Routes;
-use sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
-use sim::wire::Msg;
 
 const VNI: Vni = Vni(23);
 

@@ -1,14 +1,12 @@
 //! Everything fails in every way, at any time: partitions and one-way cuts, restarts in mid-turn, clocks that jump, bytes
 //! that dribble, readers that stop. At every rest everybody has the routes of the model. For as long as you like:
-//! `METALBOND_SIM_MINUTES=60 cargo test --release -p metalbond --test fault_worlds -- --nocapture`
+//! `METALBOND_SIM_MINUTES=60 cargo test --release -p metalbond --test main fault_worlds:: -- --nocapture`
 
-mod sim;
-
+use crate::sim::act::run;
+use crate::sim::host::Kind::*;
+use crate::sim::soak::{operations, soak};
+use crate::sim::world::Setup;
 use proptest::prelude::*;
-use sim::act::run;
-use sim::host::Kind::*;
-use sim::soak::{operations, soak};
-use sim::world::Setup;
 
 const ONE: Setup =
     Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };

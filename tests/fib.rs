@@ -346,7 +346,7 @@ impl World {
             wanted += usize::from(!nexthops.is_empty());
         }
         if conflicts == 0 {
-            assert_eq!(self.kernel.left_over(), [], "objects that nothing uses");
+            assert_eq!(self.kernel.left_over(), [0; 0], "objects that nothing uses");
         }
         let stats = self.fib.stats();
         let counted = (stats.installed, stats.conflicts, stats.vni_conflicts);

@@ -1,13 +1,11 @@
 //! What a node tells of itself: counters, lag, times and tables are what happened.
 
-mod sim;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route};
+use crate::sim::wire::Msg;
 use metalbond::{Announcer, ConnId, Input, MessageCounts, PeerName, SessionInfo, SessionState, TransportEnd, Vni};
-use sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route};
-use sim::wire::Msg;
 
 const VNI: Vni = Vni(23);
 

@@ -1,25 +1,21 @@
 //! The fuzzers' corpus, `fuzz/corpus`, run once more without a fuzzer: what was ever found stays fixed, and what the
 //! targets check holds for everything that they know.
 
-mod sim;
-#[path = "../fuzz/src/targets/mod.rs"]
-mod targets;
-
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::sim::decode::{CODES, OP_LEN, SETUP_LEN, decode, encode};
+use crate::sim::host::Kind::*;
+use crate::sim::ops;
+use crate::sim::quiet::quietly;
+use crate::sim::sabotage::{Sabotage, Saboteur};
+use crate::sim::world::Setup;
+use crate::targets::{frames, session, world};
 use metalbond::Config;
 use metalbond::wire::{Frame, Message};
 use proptest::prelude::*;
-use sim::decode::{decode, encode};
-use sim::host::Kind::*;
-use sim::ops;
-use sim::quiet::quietly;
-use sim::sabotage::{Sabotage, Saboteur};
-use sim::world::Setup;
-use targets::{frames, session, world};
 
 #[test]
 fn frames_of_the_corpus_are_taken_apart_and_put_together() {
@@ -85,12 +81,26 @@ fn worlds_of_the_corpus_come_to_the_routes_of_the_model() {
     assert!(seen.iter().any(|s| s.ops > 10 && s.changes > 10), "no world with routes");
 }
 
+#[test]
+fn every_code_is_an_operation_of_its_own() {
+    let again = |code: u8| {
+        let mut bytes = [0; SETUP_LEN + OP_LEN];
+        bytes[SETUP_LEN] = code;
+        let (setup, ops) = decode(&bytes);
+        encode(&setup, &ops)[SETUP_LEN]
+    };
+    for code in 0..CODES {
+        assert_eq!(again(code), code);
+    }
+    assert_ne!(again(CODES), CODES, "a code that is not counted");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_case_of_the_simulator_has_its_bytes(
-        ops in proptest::collection::vec(ops::op(), 0..40),
+        ops in proptest::collection::vec(ops::all(), 0..40),
         (servers, pacing, prompt, seed) in (1..=3usize, any::<bool>(), any::<bool>(), any::<u64>()),
     ) {
         let pacing = pacing && !prompt;

@@ -1,13 +1,11 @@
 //! What a client keeps of a server that it lost, and for how long.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::model::Routes;
+use crate::sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
+use crate::sim::wire::{Hello, Msg, ORDERED, WARMING};
 use metalbond::{Command, Config, TransportEnd};
-use sim::model::Routes;
-use sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
-use sim::wire::{Hello, Msg, ORDERED, WARMING};
 
 const WARMING_SERVER: Hello = Hello { capabilities: ORDERED | WARMING, ..OUR_SERVER };
 

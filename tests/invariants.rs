@@ -1,19 +1,17 @@
 //! The invariants by their names: *clock*, *progress*, *wakeup*, *convergence* and *replay* hold in any world. (*bound* and
 //! *no gap* are in slow_peers.rs.) The watcher judges every turn of every node; here are the worlds that press hardest.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::act::run;
+use crate::sim::cases::check_cases;
+use crate::sim::host::Kind::*;
+use crate::sim::host::Life;
+use crate::sim::ops;
+use crate::sim::seat::{Event, Recording};
+use crate::sim::world::Setup;
 use metalbond::{Instant, Node};
 use proptest::prelude::*;
-use sim::act::run;
-use sim::cases::check_cases;
-use sim::host::Kind::*;
-use sim::host::Life;
-use sim::ops;
-use sim::seat::{Event, Recording};
-use sim::world::Setup;
 
 const SETUP: Setup =
     Setup { servers: 2, clients: [Client, Quick, Legacy, NoHold], pacing: true, prompt: false, seed: 0 };

@@ -1,14 +1,12 @@
 //! Care taken of peers without the capability `ordered`: what they can't stand is not done to them.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::model::Routes;
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
+use crate::sim::wire::Msg;
 use metalbond::{CloseReason, Command, Config, Pacing, Route, Vni};
 use proptest::prelude::*;
-use sim::model::Routes;
-use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
-use sim::wire::Msg;
 
 const VNI: Vni = Vni(23);
 
@@ -25,7 +23,7 @@ fn a_legacy_server_gets_no_more_than_the_window_between_two_proofs() {
     let mut told = Routes::new();
     for _ in 0..1000 {
         let bytes = rig.heard_bytes(conn);
-        let msgs = sim::wire::decode_all(&bytes);
+        let msgs = crate::sim::wire::decode_all(&bytes);
         let keepalives = msgs.iter().filter(|m| **m == Msg::Keepalive).count();
         assert!(bytes.len() <= 4096 + 4 * keepalives, "{} bytes unproven", bytes.len());
         assert!(keepalives <= 1, "one outstanding");
@@ -108,7 +106,7 @@ fn a_legacy_client_is_fed_at_its_pace() {
     for step in 0..100 {
         let heard = rig.heard_bytes(legacy);
         bytes += heard.len();
-        messages += sim::wire::decode_all(&heard).iter().filter(|m| **m != Msg::Keepalive).count();
+        messages += crate::sim::wire::decode_all(&heard).iter().filter(|m| **m != Msg::Keepalive).count();
         let allowed = 2000 + 10_000 * step / 10 + 1208;
         assert!(bytes <= allowed, "{bytes} bytes after {step}00 ms, {allowed} allowed");
         if messages == 1000 {
@@ -137,7 +135,7 @@ fn a_paced_clients_changes_are_merged_while_it_waits() {
         heard.extend(rig.heard_routes(legacy));
     }
     assert!(heard.len() < 100, "{} messages", heard.len());
-    let told = sim::fold(&heard);
+    let told = crate::sim::fold(&heard);
     assert_eq!(told, rig.table(23));
 }
 
@@ -164,7 +162,7 @@ proptest! {
             rig.advance(Duration::from_millis(millis));
         }
         rig.live(30, &[announcers[0], announcers[1], legacy]);
-        prop_assert_eq!(sim::fold(&rig.heard(legacy)), rig.table(23));
+        prop_assert_eq!(crate::sim::fold(&rig.heard(legacy)), rig.table(23));
     }
 }
 

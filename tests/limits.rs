@@ -1,17 +1,15 @@
 //! Limits on what peers may ask for: who goes over one is refused or closed with a reason, and everybody else is served.
 
-mod sim;
-
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
+use crate::sim::wire::Msg;
 use metalbond::{
     CloseKind, CloseReason, Config, ConnId, Input, Instant, Limits, Node, PeerLimit, SessionState, TransportEnd, Vni,
 };
 use proptest::prelude::*;
-use sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
-use sim::wire::Msg;
 
 #[test]
 fn a_connection_over_the_number_of_its_address_is_refused_and_others_are_not() {
@@ -80,7 +78,7 @@ fn a_peer_with_a_route_too_many_is_closed_and_all_of_its_routes_go_at_once() {
     rig.say(greedy, &adds(3..4));
     assert_eq!(rig.reason(greedy), over(&rig, PeerLimit::RoutesPerPeer));
     assert_eq!(rig.table(23).len(), 3, "no restart time for what we closed ourselves");
-    assert_eq!(sim::fold(&rig.heard(subscriber)), rig.table(23));
+    assert_eq!(crate::sim::fold(&rig.heard(subscriber)), rig.table(23));
     assert!(rig.is_open(other) && rig.is_open(subscriber));
     assert_eq!(closed(&rig, CloseKind::Limit(PeerLimit::RoutesPerPeer)), 1);
 }
@@ -454,11 +452,11 @@ fn routes_of_those_who_come_and_go_in_a_hurry_do_not_pile_up() {
         let conn = ConnId::accepted(visit.into());
         let remote = (addr((visit % 200) as u8), 1025).into();
         node.handle_input(now, Input::Accepted { conn, remote });
-        let hello = sim::wire::encode_all(&[Msg::Hello(NO_GRACE), Msg::Keepalive]);
+        let hello = crate::sim::wire::encode_all(&[Msg::Hello(NO_GRACE), Msg::Keepalive]);
         node.handle_input(now, Input::Received { conn, bytes: hello.into() });
         for part in 0..30u16 {
             let msgs: Vec<Msg> = (0..1000).map(|n| Msg::Add(route_in(visit, n as u8, part << 8 | n >> 8))).collect();
-            let bytes = sim::wire::encode_all(&msgs).into();
+            let bytes = crate::sim::wire::encode_all(&msgs).into();
             node.handle_input(now, Input::Received { conn, bytes });
             if part % 15 == 14 {
                 node.handle_input(now, Input::Tick);

@@ -1,19 +1,17 @@
 //! A policy at work in a node: what it refuses was never there, and a new one holds for those who are here.
 
-mod sim;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::sim::model::Routes;
+use crate::sim::policies::{self, Credentials};
+use crate::sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route, route_in};
+use crate::sim::wire::{Hello, Msg};
 use metalbond::{
     AnnounceRule, Close, CloseReason, Command, ConnId, Denied, Input, PeerLimit, Policy, Refused, Route, Rule,
     SessionInfo, SessionState, TransportEnd, Vni,
 };
 use proptest::prelude::*;
-use sim::model::Routes;
-use sim::policies;
-use sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route, route_in};
-use sim::wire::{Hello, Msg};
 
 /// See `sim::policies`.
 const NOBODY: u8 = 1;
@@ -237,7 +235,7 @@ fn a_new_policy_comes_to_a_large_table_in_slices_between_which_everybody_is_serv
         slices += 1;
         assert!(slices < 100, "no end of it");
         rig.feed_within_turn(Input::Tick);
-        let bytes = sim::wire::encode(&Msg::Keepalive).into();
+        let bytes = crate::sim::wire::encode(&Msg::Keepalive).into();
         rig.feed_within_turn(Input::Received { conn: other, bytes });
         let answers = rig.seat.drain();
         assert!(answers.iter().any(|transmit| transmit.conn == other), "slice {slices}");
@@ -282,21 +280,21 @@ proptest! {
                     policy = n;
                     rig.feed_within_turn(Input::Command(Command::SetPolicy(policies::policy(n))));
                 }
-                Act::Come(p) if policies::admits(policy, host(p)) => {
+                Act::Come(p) if policies::admits(policy, &Credentials::of_host(host(p))) => {
                     let conn = rig.accept_from(host(p));
                     rig.say(conn, &[Msg::Hello(OURS), Msg::Keepalive]);
                     peers[usize::from(p)] = Some((conn, Routes::new()));
                 }
                 Act::Announce(p, n, hop) => {
                     if let Some((conn, said)) = &mut peers[usize::from(p)] {
-                        let bytes = sim::wire::encode(&Msg::Add(route(n, hop.into()))).into();
+                        let bytes = crate::sim::wire::encode(&Msg::Add(route(n, hop.into()))).into();
                         said.insert(route(n, hop.into()));
                         rig.feed_within_turn(Input::Received { conn: *conn, bytes });
                     }
                 }
                 Act::Withdraw(p, n, hop) => {
                     if let Some((conn, said)) = &mut peers[usize::from(p)] {
-                        let bytes = sim::wire::encode(&Msg::Remove(route(n, hop.into()))).into();
+                        let bytes = crate::sim::wire::encode(&Msg::Remove(route(n, hop.into()))).into();
                         said.remove(&route(n, hop.into()));
                         rig.feed_within_turn(Input::Received { conn: *conn, bytes });
                     }
@@ -314,7 +312,7 @@ proptest! {
         let mut allowed = Routes::new();
         for (p, peer) in (0..).zip(&peers) {
             let Some((conn, said)) = peer else { continue };
-            let may = |route: &&Route| policies::may_announce(policy, host(p), route);
+            let may = |route: &&Route| policies::may_announce(policy, &Credentials::of_host(host(p)), route);
             let expected: Routes = said.iter().filter(may).copied().collect();
             if rig.is_open(*conn) {
                 let announced: Routes = rig.seat.node.announced_by(metalbond::Announcer::Conn(*conn)).collect();
@@ -324,7 +322,7 @@ proptest! {
         }
         // Besides, what departed clients left: somebody who may has said it, if anybody.
         for route in rig.table(23).difference(&allowed) {
-            let may = (0..4).any(|p| policies::may_announce(policy, host(p), route));
+            let may = (0..4).any(|p| policies::may_announce(policy, &Credentials::of_host(host(p)), route));
             prop_assert!(may, "{} is there", route);
         }
     }

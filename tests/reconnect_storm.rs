@@ -2,11 +2,9 @@
 //! over a network that reset everything, after a restart of their own. They dial a bounded number of times, and soon
 //! everybody has everything again; where the protocol has a way to spare the embedders all of it, they notice nothing.
 
-mod sim;
-
 use std::time::Duration;
 
-use sim::crowd::Crowd;
+use crate::sim::crowd::Crowd;
 
 const CLIENTS: usize = 1000;
 /// The longest back-off, and some round trips.

@@ -1,12 +1,10 @@
 //! Faults that were found once, as the shortest lists of operations that showed them.
 
-mod sim;
-
-use sim::act::run;
-use sim::host::Kind::*;
-use sim::ops::Cut::*;
-use sim::ops::Op::*;
-use sim::world::Setup;
+use crate::sim::act::run;
+use crate::sim::host::Kind::*;
+use crate::sim::ops::Cut::*;
+use crate::sim::ops::Op::*;
+use crate::sim::world::Setup;
 
 const ONE: Setup =
     Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };

@@ -1,13 +1,11 @@
 //! A client's process goes away: what its server keeps of it, and for how long; and how a client leaves for good.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::model::Routes;
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, NO_GRACE, OUR_SERVER, OURS, Rig, route};
+use crate::sim::wire::{Hello, Msg, hex};
 use metalbond::{Close, Command, Config, ConnId, SessionState, ShortRestartTime, TransportEnd, Vni};
-use sim::model::Routes;
-use sim::rig::{LEGACY, LEGACY_SERVER, NO_GRACE, OUR_SERVER, OURS, Rig, route};
-use sim::wire::{Hello, Msg, hex};
 
 const VNI: Vni = Vni(23);
 

@@ -1,10 +1,8 @@
 //! Whatever happens, everybody ends with the routes of the model, and no message on the way is one that should not be.
 
-mod sim;
-
-use sim::cases::check_cases;
-use sim::host::Kind::*;
-use sim::world::Setup;
+use crate::sim::cases::check_cases;
+use crate::sim::host::Kind::*;
+use crate::sim::world::Setup;
 
 const ONE: Setup =
     Setup { servers: 1, clients: [Client, NoHold, Client, Legacy], pacing: false, prompt: false, seed: 0 };

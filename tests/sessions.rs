@@ -1,13 +1,11 @@
 //! How a session opens, stays and ends, at both of its ends.
 
-mod sim;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
+use crate::sim::wire::{Hello, Msg};
 use metalbond::{CloseReason, Command, Config, HostAddr, Input, Reply, SessionState, TransportEnd, Vni};
-use sim::rig::{LEGACY, LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
-use sim::wire::{Hello, Msg};
 
 #[test]
 fn a_dialler_says_hello_then_keepalive_then_all_it_wants() {
@@ -127,7 +125,7 @@ fn silence_of_two_and_a_half_intervals_ends_the_session() {
 fn any_byte_is_a_sign_of_life() {
     let mut rig = Rig::server();
     let conn = rig.join(OURS);
-    for byte in sim::wire::encode(&Msg::Add(route(1, 1))) {
+    for byte in crate::sim::wire::encode(&Msg::Add(route(1, 1))) {
         rig.advance_secs(12);
         rig.say_bytes(conn, &[byte]);
     }

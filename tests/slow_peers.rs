@@ -1,15 +1,13 @@
 //! A peer that does not read costs little, delays nobody, and is right when it reads again.
 
-mod sim;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::sim::fold;
+use crate::sim::rig::{LEGACY, OURS, Rig, route};
+use crate::sim::wire::Msg;
 use metalbond::{CloseReason, ConnId, Route, TransportEnd, Vni};
 use proptest::prelude::*;
-use sim::fold;
-use sim::rig::{LEGACY, OURS, Rig, route};
-use sim::wire::Msg;
 
 const VNI: Vni = Vni(23);
 
@@ -204,7 +202,7 @@ proptest! {
         let announcers = [rig.join(OURS), rig.join(OURS)];
         let reader = rig.join(OURS);
         rig.say(reader, &[Msg::Subscribe(VNI)]);
-        let mut held = sim::model::Routes::new();
+        let mut held = crate::sim::model::Routes::new();
         let mut told = [0; 2];
         for (who, add, n, hypervisor, network) in steps {
             let r = route(n, hypervisor);
@@ -238,7 +236,7 @@ proptest! {
 fn others_remain(rig: &Rig, announcers: [ConnId; 2], who: ConnId, route: &metalbond::Route) -> bool {
     let model = &rig.seat.watch.model;
     announcers.into_iter().any(|a| {
-        let announced = model.announced(sim::model::Who::Live(a));
+        let announced = model.announced(crate::sim::model::Who::Live(a));
         announced.iter().any(|r| r.prefix == route.prefix && !(a == who && r == route))
     })
 }

@@ -1,12 +1,10 @@
 //! The bytes on the wire are those seen between peers of the reference, through a real node and in both directions.
 
-mod sim;
-
 use std::time::Duration;
 
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
+use crate::sim::wire::{Frames, Hello, Msg, WARMING, encode, frame, hex, put_bytes, put_uint};
 use metalbond::{Command, Config, TransportEnd};
-use sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
-use sim::wire::{Frames, Hello, Msg, WARMING, encode, frame, hex, put_bytes, put_uint};
 
 const HELLO_CLIENT_2S: &str = "01 0002 01 0802";
 const HELLO_SERVER_3S: &str = "01 0004 01 08031001";
@@ -81,7 +79,7 @@ fn a_server_answers_hello_with_the_minimum_and_its_capabilities() {
     let mut rig = Rig::server_with(Config { keepalive: Duration::from_secs(3), ..Config::default() });
     for (theirs, answered) in [(2, 2), (3, 3), (9, 3), (u32::MAX, 3)] {
         let conn = rig.accept();
-        assert_eq!(rig.heard_bytes(conn), [], "the acceptor waits");
+        assert_eq!(rig.heard_bytes(conn), b"", "the acceptor waits");
         rig.say(conn, &[Msg::Hello(Hello { keepalive: theirs, ..LEGACY })]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
         assert_eq!((hello.keepalive, hello.is_server), (answered, true));

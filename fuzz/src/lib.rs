@@ -2,6 +2,7 @@
 //! changes in such bytes. `tests/fuzz_corpus.rs` of the core includes `targets`, too, and replays the corpus without a fuzzer.
 
 pub mod mutate;
+#[expect(dead_code, reason = "the targets use a part of it; the core's tests use all of it, and hold no dead code")]
 #[path = "../../tests/sim/mod.rs"]
 mod sim;
 mod targets;

@@ -17,7 +17,7 @@ pub fn world(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     mutate(data, max, Case { head, ops }, seed, |rng| {
         // Subscribe, Announce, Withdraw, Advance: half of what happens.
         const COMMON: [u8; 6] = [0, 0, 3, 3, 4, 13];
-        let code = if rng.one_in(2) { COMMON[rng.up_to(COMMON.len()) - 1] } else { rng.up_to(CODES.into()) as u8 - 1 };
+        let code = if one_in(rng, 2) { COMMON[rng.up_to(COMMON.len()) - 1] } else { rng.up_to(CODES.into()) as u8 - 1 };
         let [a, b, c, d] = [6, 3, 6, 4].map(|n| rng.up_to(n) as u8 - 1);
         vec![code, if code == 13 { a + rng.up_to(3) as u8 - 1 } else { a }, b, c, d]
     })
@@ -29,8 +29,8 @@ pub fn session(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     mutate(data, max, Case { head, ops }, seed, |rng| {
         // Say, Command, Advance, Join, Reach.
         const COMMON: [u8; 7] = [3, 3, 3, 12, 9, 19, 20];
-        let code = if rng.one_in(3) { rng.up_to(21) as u8 - 1 } else { COMMON[rng.up_to(COMMON.len()) - 1] };
-        let goes_on = if rng.one_in(4) { 0x80 } else { 0 };
+        let code = if one_in(rng, 3) { rng.up_to(21) as u8 - 1 } else { COMMON[rng.up_to(COMMON.len()) - 1] };
+        let goes_on = if one_in(rng, 4) { 0x80 } else { 0 };
         let [a, b, c] = [rng.next(), rng.next(), rng.next()].map(|n| n as u8);
         match code {
             4 | 5 => {
@@ -96,4 +96,9 @@ fn change(Case { head, ops }: &mut Case, rng: &mut Rng, fresh: &impl Fn(&mut Rng
             head[byte] = rng.next() as u8;
         }
     }
+}
+
+/// Returns true once in `n` times.
+fn one_in(rng: &mut Rng, n: u64) -> bool {
+    rng.next().is_multiple_of(n)
 }

@@ -122,6 +122,14 @@ impl World {
                     self.command(server, Command::SetPolicy(policies::policy(n)));
                 }
             }
+            Op::Address(h, n) => {
+                let host = host(h);
+                self.hosts[host].address = n;
+            }
+            Op::Names(h, n) => {
+                let host = host(h);
+                self.hosts[host].names = n;
+            }
             Op::Rest => {
                 self.come_to_rest();
                 self.check_at_rest();

@@ -16,7 +16,7 @@ const SHRINKS: u32 = 30_000;
 /// Runs a share of the usual number of cases.
 pub(crate) fn check_cases(setup: Setup, share: u32) {
     let cases = number("METALBOND_SIM_CASES").unwrap_or(10_000.0) as u32;
-    let ops = proptest::collection::vec(ops::op(), 0..40);
+    let ops = proptest::collection::vec(ops::all(), 0..40);
     if let Err(why) = try_cases(setup, (cases / share).max(1), ops) {
         panic!("{why}");
     }

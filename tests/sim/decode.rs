@@ -84,13 +84,15 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         32 => Op::Doom(a, b),
         33 => Op::Rest,
         34 => Op::Policy(a, b),
+        35 => Op::Address(a, b),
+        36 => Op::Names(a, b),
         // Codes that may be given later.
         _ => Op::Advance(a),
     }
 }
 
 /// How many codes are given.
-pub(crate) const CODES: u8 = 35;
+pub(crate) const CODES: u8 = 37;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
     match op {
@@ -129,6 +131,8 @@ fn encode_op(op: Op) -> [u8; OP_LEN] {
         Op::Doom(a, b) => [32, a, b, 0, 0],
         Op::Rest => [33, 0, 0, 0, 0],
         Op::Policy(a, b) => [34, a, b, 0, 0],
+        Op::Address(a, b) => [35, a, b, 0, 0],
+        Op::Names(a, b) => [36, a, b, 0, 0],
     }
 }
 

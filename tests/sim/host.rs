@@ -62,6 +62,9 @@ pub(crate) struct Host {
     pub(crate) servers: BTreeSet<usize>,
     pub(crate) peers: BTreeMap<usize, PeerId>,
     pub(crate) starts: u64,
+    /// Which of its addresses and certificates it has, by `ops::address` and `ops::names`.
+    pub(crate) address: u8,
+    pub(crate) names: u8,
 }
 
 impl Host {
@@ -78,6 +81,8 @@ impl Host {
             servers: (0..dials).collect(),
             peers: BTreeMap::new(),
             starts: 0,
+            address: 0,
+            names: 0,
         }
     }
 }
@@ -157,6 +162,7 @@ impl World {
     fn bury(&mut self, host: usize, power: bool) {
         let life = std::mem::replace(&mut self.hosts[host].life, Life::Off { power });
         if let Life::Node(seat) = life {
+            self.reached.add(&seat.watch.model.reached);
             self.recordings.push(seat.recording);
         }
     }

@@ -212,11 +212,6 @@ impl Pipe {
         }
     }
 
-    /// Nothing is in it, and nothing comes.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.unwritten.is_empty() && self.flight.is_empty() && self.end.is_none()
-    }
-
     /// When the next thing arrives.
     pub(crate) fn next_arrival(&self) -> Option<Duration> {
         let data = self.flight.front().map(|(at, _)| *at);

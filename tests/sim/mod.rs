@@ -1,6 +1,5 @@
 //! The simulator: nodes, byte pipes and virtual time, with a reference model beside them. Roles are kept apart: what
 //! can happen (`ops`), what should (`model`), the network (`link`), the system (`world`), the checks (`check`).
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod accepted;
 pub(crate) mod act;
@@ -14,9 +13,11 @@ pub(crate) mod host;
 pub(crate) mod link;
 pub(crate) mod model;
 pub(crate) mod ops;
+pub(crate) mod plots;
 pub(crate) mod policies;
 pub(crate) mod quiet;
 pub(crate) mod raw;
+pub(crate) mod reached;
 pub(crate) mod rest;
 pub(crate) mod rig;
 pub(crate) mod rng;

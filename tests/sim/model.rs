@@ -1,11 +1,12 @@
 //! What should be: protocol.md's A(p), S(p) and View(s) as plain sets, for one node. Pure; no bytes, no time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use metalbond::{ConnId, HostAddr, PeerName, Prefix, Route, Vni};
 
-use super::policies;
+use super::policies::{self, Credentials};
+use super::reached::{Reached, Situation};
 
 pub(crate) type Routes = BTreeSet<Route>;
 
@@ -28,10 +29,10 @@ struct Peer {
     said: Routes,
     asked: BTreeSet<Vni>,
     is_server: bool,
-    host: Option<IpAddr>,
-    /// Where it comes from, with its link, and the names that it proves: that is what it is recognised by.
+    /// What a policy knows it by. `None`: the node itself.
+    credentials: Option<Credentials>,
+    /// Where it comes from, with its link. It is recognised by that or by its names.
     from: Option<HostAddr>,
-    names: BTreeSet<PeerName>,
     /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
     since: u64,
 }
@@ -43,39 +44,49 @@ pub(crate) struct Model {
     moment: u64,
     /// The policy's number.
     policy: u8,
+    pub(crate) reached: Reached,
 }
 
 impl Peer {
     /// Whether it is the same client as one that has departed.
     fn is_again(&self, departed: &Self) -> bool {
-        if departed.names.is_empty() { self.from == departed.from } else { self.names == departed.names }
+        match departed.names() {
+            None => self.from == departed.from,
+            names => self.names() == names,
+        }
+    }
+
+    /// The names that it proves, if there are any.
+    fn names(&self) -> Option<&BTreeSet<PeerName>> {
+        self.credentials.as_ref()?.names.as_ref().filter(|names| !names.is_empty())
     }
 
     fn may_announce(&self, policy: u8, route: &Route) -> bool {
-        self.host.is_none_or(|host| policies::may_announce(policy, host, route))
+        self.credentials.as_ref().is_none_or(|who| policies::may_announce(policy, who, route))
     }
 
     fn may_subscribe(&self, policy: u8, vni: Vni) -> bool {
-        self.host.is_none_or(|host| policies::may_subscribe(policy, host, vni))
+        self.credentials.as_ref().is_none_or(|who| policies::may_subscribe(policy, who, vni))
     }
 }
 
 impl Model {
     /// Under the policy of this number.
     pub(crate) fn under(policy: u8) -> Self {
-        Self { peers: BTreeMap::from([(Who::Own, Peer::default())]), moment: 0, policy }
+        let peers = BTreeMap::from([(Who::Own, Peer::default())]);
+        Self { peers, moment: 0, policy, reached: Reached::default() }
     }
 
     /// From this address.
     pub(crate) fn join(&mut self, conn: ConnId, remote: SocketAddr) {
-        let (host, from) = (Some(remote.ip()), Some(remote.into()));
-        self.peers.insert(Who::Live(conn), Peer { host, from, ..Peer::default() });
+        let (credentials, from) = (Some(Credentials::of_host(remote.ip())), Some(remote.into()));
+        self.peers.insert(Who::Live(conn), Peer { credentials, from, ..Peer::default() });
     }
 
     /// With these names in its certificate.
     pub(crate) fn identify(&mut self, conn: ConnId, names: &[PeerName]) {
-        if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
-            peer.names = names.iter().cloned().collect();
+        if let Some(Peer { credentials: Some(credentials), .. }) = self.peers.get_mut(&Who::Live(conn)) {
+            credentials.names = Some(names.iter().cloned().collect());
         }
     }
 
@@ -95,11 +106,13 @@ impl Model {
 
     /// The end of a session, at once: the routes that it announced.
     pub(crate) fn end(&mut self, who: Who) -> Routes {
+        self.count_what_stays(who);
         self.peers.remove(&who).map(|p| p.announces).unwrap_or_default()
     }
 
     /// The end of a session with a grace: its routes stay, as a departed peer's.
     pub(crate) fn depart(&mut self, conn: ConnId) -> Routes {
+        self.count_what_stays(Who::Live(conn));
         let Some(mut peer) = self.peers.remove(&Who::Live(conn)) else { return Routes::new() };
         self.moment += 1;
         peer.since = self.moment;
@@ -109,6 +122,21 @@ impl Model {
         routes
     }
 
+    /// Counts the routes of a session about to end that another session of the same client announces, too.
+    fn count_what_stays(&mut self, who: Who) {
+        let Some(ends) = self.peers.get(&who).filter(|_| matches!(who, Who::Live(_))) else { return };
+        for (other, peer) in &self.peers {
+            if matches!(other, Who::Live(_)) && *other != who && peer.is_again(ends) {
+                for _ in peer.announces.intersection(&ends.announces) {
+                    self.reached.count(match ends.names() {
+                        Some(_) => Situation::NamesakeStays,
+                        None => Situation::NeighbourStays,
+                    });
+                }
+            }
+        }
+    }
+
     pub(crate) fn announce(&mut self, who: Who, route: Route) {
         let Some(peer) = self.peers.get_mut(&who) else { return };
         peer.said.insert(route);
@@ -116,10 +144,21 @@ impl Model {
             return;
         }
         peer.announces.insert(route);
-        let announcer = Peer { since: peer.since, from: peer.from, names: peer.names.clone(), ..Peer::default() };
+        let announcer =
+            Peer { since: peer.since, from: peer.from, credentials: peer.credentials.clone(), ..Peer::default() };
         for (departed, peer) in &mut self.peers {
-            if matches!(departed, Who::Departed(_)) && peer.since < announcer.since && announcer.is_again(peer) {
+            if !matches!(departed, Who::Departed(_)) || !peer.announces.contains(&route) {
+                continue;
+            }
+            if peer.since < announcer.since && announcer.is_again(peer) {
                 peer.announces.remove(&route);
+                self.reached.count(match (peer.names().is_some(), peer.from == announcer.from) {
+                    (false, _) => Situation::TakenOverByAddress,
+                    (true, true) => Situation::TakenOverByName,
+                    (true, false) => Situation::TakenOverFromElsewhere,
+                });
+            } else if peer.from == announcer.from {
+                self.reached.count(Situation::NotTakenOverByNeighbour);
             }
         }
     }
@@ -155,10 +194,10 @@ impl Model {
         self.policy = policy;
         let (mut out, mut gone) = (Routes::new(), Vec::new());
         for (who, peer) in &mut self.peers {
-            let Peer { host: Some(host), .. } = *peer else { continue };
-            out.extend(peer.announces.extract_if(.., |route| !policies::may_announce(policy, host, route)));
+            let Some(known_by) = &peer.credentials else { continue };
+            out.extend(peer.announces.extract_if(.., |route| !policies::may_announce(policy, known_by, route)));
             if let Who::Departed(conn) = who
-                && !policies::admits(policy, host)
+                && !policies::admits(policy, known_by)
             {
                 gone.push(*conn);
             }
@@ -169,7 +208,7 @@ impl Model {
     /// Whether a connected peer's part is what it said, as far as it is allowed; `greeted`: its HELLO has come.
     pub(crate) fn is_settled(&self, conn: ConnId, greeted: bool) -> bool {
         let Some(peer) = self.peers.get(&Who::Live(conn)) else { return true };
-        let is_in = peer.host.is_none_or(|host| policies::admits(self.policy, host));
+        let is_in = peer.credentials.as_ref().is_none_or(|who| policies::admits(self.policy, who));
         let announces = peer.said.iter().filter(|r| peer.may_announce(self.policy, r));
         let subscribed = peer.asked.iter().filter(|vni| peer.may_subscribe(self.policy, **vni));
         (is_in || !greeted) && announces.eq(&peer.announces) && subscribed.eq(&peer.subscribed)

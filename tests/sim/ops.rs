@@ -1,9 +1,10 @@
 //! What can happen. Every operation is legal in every state and every number in it stands for something (it is taken
 //! modulo the size of its domain), so that lists of them shrink well and can be pasted into a regression test.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
-use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
+use metalbond::{NextHop, NextHopKind, PeerName, Prefix, Route, Vni};
 use proptest::prelude::*;
 
 use Op::*;
@@ -109,6 +110,10 @@ pub(crate) enum Op {
     Rest,
     /// The host gets the nth policy.
     Policy(u8, u8),
+    /// The host's next connections come from the nth address: its own, or one that it shares with others.
+    Address(u8, u8),
+    /// The host has the nth certificate from its next connection on.
+    Names(u8, u8),
 }
 
 const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
@@ -164,6 +169,50 @@ pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
         _ => NextHop { addr: Ipv4Addr::new(192, 0, 2, 1).into(), target_vni: Vni(9), kind: NextHopKind::Standard },
     };
     Route { vni: vni(v), prefix: prefix.unwrap(), next_hop }
+}
+
+/// The nth address from which connections of a host may come. The first is its own.
+pub(crate) fn address(host: usize, n: u8) -> SocketAddr {
+    let of_host = |host: u128| IpAddr::from(Ipv6Addr::from(0x2001_0db8_u128 << 96 | host));
+    let addr = match n % 4 {
+        0 => of_host(host as u128),
+        1 => of_host(0xf0),
+        2 => of_host(0xf1),
+        _ => Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into(),
+    };
+    (addr, 4711).into()
+}
+
+/// The names in the nth certificate that a host may have. The first is none.
+pub(crate) fn names(host: usize, n: u8) -> Option<Arc<[PeerName]>> {
+    let own = format!("dns:h{host}.hosts.example.org");
+    let (twin, cluster) = ("dns:twin.hosts.example.org", "dns:cluster.example.org");
+    let names: &[&str] = match n % 8 {
+        0 => return None,
+        1 => &[],
+        2 => &[&own],
+        3 => &[twin],
+        4 => &[&own, cluster],
+        // The same, written in another way.
+        5 => &[cluster, &own, &own],
+        6 => &[twin, "ip:2001:db8::1"],
+        _ => &["ip:::ffff:192.0.2.1"],
+    };
+    Some(names.iter().map(|name| name.parse().unwrap()).collect())
+}
+
+/// All that can happen.
+pub(crate) fn all() -> impl Strategy<Value = Op> {
+    prop_oneof![9 => op(), 1 => circumstance()]
+}
+
+/// What hosts are known by.
+pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
+    let h = 0..7u8;
+    prop_oneof![
+        1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Address(h, n)),
+        2 => (h, 0..8u8).prop_map(|(h, n)| Names(h, n)),
+    ]
 }
 
 /// Mostly route work, with trouble in between.

@@ -1,13 +1,43 @@
 //! Some policies, and what they mean in plain words: the model's, which knows nothing of how a node decides.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use metalbond::{AnnounceRule, PeerPattern, Policy, PrefixSet, Route, Rule, Vni, VniSet};
+use metalbond::{AnnounceRule, PeerName, PeerPattern, Policy, PrefixSet, Route, Rule, Vni, VniSet};
 
 /// How many there are; the first is none.
 pub(crate) const COUNT: u8 = 7;
 
-const EVEN_HOSTS: [&str; 4] = ["from:2001:db8::", "from:2001:db8::2", "from:2001:db8::4", "from:2001:db8::6"];
+const EVEN_HOSTS: [&str; 5] =
+    ["from:2001:db8::", "from:2001:db8::2", "from:2001:db8::4", "from:2001:db8::6", "from:2001:db8::f0"];
+
+/// What a policy knows a client by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Credentials {
+    /// Where it comes from, an IPv4-mapped address as IPv4.
+    host: IpAddr,
+    /// The names in its certificate, if it has one.
+    pub(crate) names: Option<BTreeSet<PeerName>>,
+}
+
+impl Credentials {
+    /// A client without a certificate.
+    pub(crate) fn of_host(host: IpAddr) -> Self {
+        Self { host: host.to_canonical(), names: None }
+    }
+
+    fn is_even(&self) -> bool {
+        matches!(self.host, IpAddr::V6(addr) if addr.octets()[15].is_multiple_of(2))
+    }
+
+    /// Whether the address is one of its own: those in its certificate, or without one that from which it comes.
+    fn is_own(&self, addr: IpAddr) -> bool {
+        match &self.names {
+            None => addr == self.host,
+            Some(names) => names.iter().any(|name| matches!(name, PeerName::Ip(own) if own.to_canonical() == addr)),
+        }
+    }
+}
 
 /// The nth of them.
 pub(crate) fn policy(n: u8) -> Option<Policy> {
@@ -58,21 +88,17 @@ pub(crate) fn number(wanted: Option<&Policy>) -> u8 {
     (0..COUNT).find(|n| policy(*n).as_ref() == wanted).expect("a policy of these")
 }
 
-fn is_even(host: IpAddr) -> bool {
-    matches!(host, IpAddr::V6(addr) if addr.octets()[15].is_multiple_of(2))
-}
-
-/// Whether the nth lets a host in.
-pub(crate) fn admits(n: u8, host: IpAddr) -> bool {
+/// Whether the nth lets a client in.
+pub(crate) fn admits(n: u8, who: &Credentials) -> bool {
     match n {
         1 => false,
-        5 => is_even(host),
+        5 => who.is_even(),
         _ => true,
     }
 }
 
-pub(crate) fn may_subscribe(n: u8, host: IpAddr, vni: Vni) -> bool {
-    admits(n, host)
+pub(crate) fn may_subscribe(n: u8, who: &Credentials, vni: Vni) -> bool {
+    admits(n, who)
         && match n {
             3 => [0, 23].contains(&vni.0),
             6 => vni.0 != 23,
@@ -80,18 +106,18 @@ pub(crate) fn may_subscribe(n: u8, host: IpAddr, vni: Vni) -> bool {
         }
 }
 
-pub(crate) fn may_announce(n: u8, host: IpAddr, route: &Route) -> bool {
+pub(crate) fn may_announce(n: u8, who: &Credentials, route: &Route) -> bool {
     let hop = route.next_hop;
     let is_v6 = |addr: IpAddr| addr.to_canonical().is_ipv6();
-    admits(n, host)
+    admits(n, who)
         && match n {
-            2 => is_even(host),
+            2 => who.is_even(),
             3 => {
                 route.vni == Vni(23)
                     && hop.kind != metalbond::NextHopKind::LoadBalancer
                     && [Vni(0), Vni(23)].contains(&hop.target_vni)
             }
-            4 => hop.addr == host,
+            4 => who.is_own(hop.addr.to_canonical()),
             // The only prefixes of the worlds that are not a default route: one of each family.
             6 => !route.prefix.is_default() && (!route.prefix.is_ipv6() || is_v6(hop.addr)),
             _ => true,

@@ -23,9 +23,4 @@ impl Rng {
     pub(crate) fn up_to(&mut self, max: usize) -> usize {
         1 + (self.next() % max.max(1) as u64) as usize
     }
-
-    /// Returns true once in `n` times.
-    pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
-    }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::cases::{number, try_cases};
 use super::ops::{self, Op};
+use super::plots;
 use super::world::Setup;
 
 /// Worlds of one setup and one length.
@@ -18,7 +19,7 @@ const LENGTHS: [usize; 4] = [40, 80, 160, 320];
 /// What has been run: worlds, and operations in them. Or what failed.
 type Outcome = Result<(u32, usize), String>;
 
-/// Runs so many rounds of each setup in each length; for METALBOND_SIM_MINUTES instead, if that is set.
+/// Runs so many rounds of each setup in each length, and of its plots; for METALBOND_SIM_MINUTES instead, if that is set.
 pub(crate) fn soak(setups: &'static [Setup], rounds: usize) {
     let begin = Instant::now();
     let until = number("METALBOND_SIM_MINUTES").map(|m| begin + Duration::from_secs_f64(m * 60.0));
@@ -27,7 +28,7 @@ pub(crate) fn soak(setups: &'static [Setup], rounds: usize) {
     for worker in 0..workers {
         let sender = sender.clone();
         thread::spawn(move || {
-            let rounds = until.map_or(rounds * setups.len() * LENGTHS.len(), |_| usize::MAX);
+            let rounds = until.map_or(rounds * setups.len() * (LENGTHS.len() + 1), |_| usize::MAX);
             work(setups, (worker..rounds).step_by(workers), until, &sender);
         });
     }
@@ -48,8 +49,11 @@ pub(crate) fn soak(setups: &'static [Setup], rounds: usize) {
 fn work(setups: &[Setup], rounds: impl Iterator<Item = usize>, until: Option<Instant>, outcomes: &Sender<Outcome>) {
     for round in rounds.take_while(|_| until.is_none_or(|until| Instant::now() < until)) {
         let setup = setups[round % setups.len()];
-        let length = LENGTHS[round / setups.len() % LENGTHS.len()];
-        let outcome = try_cases(setup, ROUND, operations(length)).map(|operations| (ROUND, operations));
+        let outcome = match LENGTHS.get(round / setups.len() % (LENGTHS.len() + 1)) {
+            Some(length) => try_cases(setup, ROUND, operations(*length)),
+            None => try_cases(setup, ROUND, plots::worlds(setup.servers)),
+        };
+        let outcome = outcome.map(|operations| (ROUND, operations));
         let is_last = outcome.is_err();
         // Nobody listens any more if another worker's case failed.
         if outcomes.send(outcome).is_err() || is_last {
@@ -60,7 +64,7 @@ fn work(setups: &[Setup], rounds: impl Iterator<Item = usize>, until: Option<Ins
 
 /// So many at most, more of them faults than elsewhere. Each server has a delay of its own from the start.
 pub(crate) fn operations(length: usize) -> impl Strategy<Value = Vec<Op>> {
-    let op = prop_oneof![4 => ops::op(), 1 => ops::fault()];
+    let op = prop_oneof![4 => ops::all(), 1 => ops::fault()];
     (any::<u8>(), proptest::collection::vec(op, 0..length)).prop_map(|(delays, mut ops)| {
         ops.insert(0, Op::Delays(delays));
         ops

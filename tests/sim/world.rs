@@ -2,7 +2,6 @@
 //! `advance` jumps from deadline to deadline.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,8 @@ use metalbond::{Action, Close, CloseReason, Command, ConnId, Input, Reply, Trans
 
 use super::host::{Host, Kind, Life};
 use super::link::{DOWN, Path, Pipe, UP};
-use super::ops::Chunking;
+use super::ops::{self, Chunking};
+use super::reached::Reached;
 use super::rng::Rng;
 use super::sabotage::Saboteur;
 use super::seat::{Recording, Seat};
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) paths: BTreeMap<(usize, usize), Path>,
     pub(crate) conns: Vec<Conn>,
     pub(crate) recordings: Vec<Recording>,
+    /// By the processes that have ended.
+    pub(crate) reached: Reached,
     pub(crate) saboteur: Option<Saboteur>,
 }
 
@@ -79,6 +81,7 @@ impl World {
             paths: pairs.map(|pair| (pair, Path::new(chunking))).collect(),
             conns: Vec::new(),
             recordings: Vec::new(),
+            reached: Reached::default(),
             saboteur,
         };
         (0..world.hosts.len()).for_each(|host| world.start(host, true));
@@ -172,12 +175,15 @@ impl World {
             return false;
         }
         self.conns[i].dialled_at = None;
+        let remote = ops::address(client, self.hosts[client].address);
+        let [names, names_of_server] = [client, server].map(|host| ops::names(host, self.hosts[host].names));
         let listens = match &mut self.hosts[server].life {
             Life::Node(seat) if !seat.watch.is_closing() => {
                 let id = seat.next_conn();
                 self.conns[i].ids[1] = Some(id);
                 self.conns[i].open[1] = true;
-                seat.inbox.push_back(Input::Accepted { conn: id, remote: address(client) });
+                seat.inbox.push_back(Input::Accepted { conn: id, remote });
+                seat.inbox.extend(names.map(|names| Input::Identified { conn: id, names }));
                 true
             }
             _ => false,
@@ -187,7 +193,8 @@ impl World {
         let id = self.conns[i].ids[0];
         match (&mut self.hosts[client].life, id) {
             (Life::Node(seat), Some(conn)) if listens => {
-                seat.inbox.push_back(Input::Connected { conn, remote: address(server) });
+                seat.inbox.push_back(Input::Connected { conn, remote: ops::address(server, 0) });
+                seat.inbox.extend(names_of_server.map(|names| Input::Identified { conn, names }));
             }
             (Life::Node(seat), Some(conn)) => seat.inbox.push_back(Input::DialFailed { conn, why: "refused".into() }),
             (Life::Raw(raw), _) if listens => raw.connected(now),
@@ -435,6 +442,15 @@ impl World {
         }
     }
 
+    /// Returns how often each situation was reached.
+    pub(crate) fn reached(&self) -> Reached {
+        let mut reached = self.reached.clone();
+        for host in 0..self.hosts.len() {
+            self.seat(host).into_iter().for_each(|seat| reached.add(&seat.watch.model.reached));
+        }
+        reached
+    }
+
     pub(crate) fn seat(&self, host: usize) -> Option<&Seat> {
         match &self.hosts[host].life {
             Life::Node(seat) => Some(seat),
@@ -445,8 +461,4 @@ impl World {
 
 fn server_of(endpoint: &str) -> Option<usize> {
     endpoint.strip_prefix('s')?.parse().ok()
-}
-
-fn address(host: usize) -> SocketAddr {
-    (Ipv6Addr::from(0x2001_0db8_u128 << 96 | host as u128), 4711).into()
 }

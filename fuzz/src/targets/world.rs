@@ -8,6 +8,7 @@ use crate::sim::act;
 use crate::sim::decode::decode;
 use crate::sim::host::Life;
 use crate::sim::ops::Op;
+use crate::sim::quiet::quietly;
 use crate::sim::seat::Event;
 use crate::sim::world::{Setup, World};
 
@@ -51,6 +52,8 @@ thread_local! {
 fn run_or_print(setup: Setup, ops: Vec<Op>) -> World {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {
+        // The tests have another hook. It is set first, so that the two do not replace each other.
+        quietly(|| ());
         let usual = take_hook();
         set_hook(Box::new(move |info| {
             if let Some((setup, ops)) = RUNNING.take() {

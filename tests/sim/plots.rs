@@ -1,0 +1,50 @@
+//! Sequences of operations that lead to a situation which chance alone would seldom reach, with anything else in between.
+
+use proptest::prelude::*;
+
+use super::ops::Op::*;
+use super::ops::{self, Op};
+
+/// Worlds of some plots each, with other operations between their operations. `servers`: how many the world has.
+pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
+    let noise = prop_oneof![3 => Just(None), 1 => ops::all().prop_map(Some)];
+    let plots = proptest::collection::vec(plot(servers as u8), 1..4);
+    (plots, proptest::collection::vec(noise, 80)).prop_map(|(plots, noise)| {
+        let ops = plots.into_iter().flatten().zip(noise);
+        ops.flat_map(|(op, noise)| [op].into_iter().chain(noise)).collect()
+    })
+}
+
+/// A second. All that is under way arrives, and no deadline for something lost is over.
+const A_WHILE: Op = Advance(3);
+
+fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
+    // Two clients, who want and announce the same; a certificate, and an address.
+    let clients = (0..4u8, 1..4u8).prop_map(move |(c, d)| (servers + c, servers + (c + d) % 4));
+    let all = (clients, 0..3u8, 0..3u8, 0..4u8, 1..8u8, 1..4u8);
+    prop_oneof![
+        all.clone().prop_map(|((a, b), v, p, n, names, _)| {
+            let setting = [Names(a, names), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
+            [&setting[..], &[Kill(a), Start(a, true), A_WHILE]].concat()
+        }),
+        all.clone().prop_map(|((a, b), v, p, n, names, address)| {
+            let setting = [Names(a, names), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
+            [&setting[..], &[Address(a, address), Kill(a), Start(a, true), A_WHILE]].concat()
+        }),
+        // Neighbours, one of which goes away.
+        all.clone().prop_map(|((a, b), v, p, n, names, address)| {
+            let neighbours = [Address(a, address), Address(b, address), Names(a, names)];
+            let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Announce(a, v, p, n), A_WHILE];
+            [&neighbours[..], &again, &[Kill(a), Announce(b, v, p, n), A_WHILE, Start(a, true), A_WHILE]].concat()
+        }),
+        // Two processes of one client, by its names or its address, with the same route. One goes away.
+        (all, any::<bool>(), any::<bool>()).prop_map(|(((a, b), v, p, n, names, address), by_name, keep)| {
+            let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
+            let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Subscribe(b, v)];
+            let announce = [Announce(a, v, p, n), Announce(b, v, p, n), A_WHILE];
+            let end = [Kill(a), A_WHILE, Start(a, keep), A_WHILE, Withdraw(b, v, p, n), Advance(5)];
+            [&[is_one(a), is_one(b)], &again[..], &announce, &end].concat()
+        }),
+    ]
+    .boxed()
+}

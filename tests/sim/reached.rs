@@ -1,0 +1,39 @@
+//! The situations that the worlds are there for, and how often they were reached: a test that reaches one no more tests it no more.
+
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Situation {
+    /// A client comes back from the same address, without a certificate before it left, and announces a retained route.
+    TakenOverByAddress,
+    /// A client comes back with the same names, and announces a retained route.
+    TakenOverByName,
+    /// The same from another address.
+    TakenOverFromElsewhere,
+    /// Another client at the same address announces a route that is retained for its neighbour.
+    NotTakenOverByNeighbour,
+    /// A session ends, and another session with the same names announces one of its routes, too.
+    NamesakeStays,
+    /// The same with two sessions that come from one address, the first one without names.
+    NeighbourStays,
+}
+
+/// How often each situation was reached.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Reached(BTreeMap<Situation, u32>);
+
+impl Reached {
+    pub(crate) fn count(&mut self, situation: Situation) {
+        *self.0.entry(situation).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (situation, n) in &other.0 {
+            *self.0.entry(*situation).or_default() += n;
+        }
+    }
+
+    pub(crate) fn times(&self, situation: Situation) -> u32 {
+        self.0.get(&situation).copied().unwrap_or(0)
+    }
+}
