@@ -52,7 +52,7 @@ pub enum CloseReason {
     Decode(DecodeError),
     /// The peer sent a message that the protocol does not permit in that state.
     Misbehaved(PeerMisbehaved),
-    /// The peer reads so slowly that it keeps more tombstones in the table than the table has routes.
+    /// The peer reads so slowly that it holds back over 65,536 tombstones more than its VNIs have routes, now or when it was caught up last.
     TooSlow,
     /// The send hold time expired: the peer did not read everything that was written this long ago
     /// ([`Config::send_hold`](crate::Config::send_hold), RFC 9687).
