@@ -111,7 +111,7 @@ pub enum Command {
     /// Withdraw a route of this node's own. Reply: [`Reply::Changed`](crate::Reply::Changed).
     Withdraw(Route),
     /// Set whether this node listens. Its HELLO to servers says so from now on (`isServer`). The first `true` begins the
-    /// [`convergence_time`](crate::Config::convergence_time).
+    /// [`convergence_time`](crate::Config::convergence_time). Accepted sessions go on after `false`.
     SetListening(bool),
     /// Replace the [`Policy`]. `None`: peers may do everything. The new policy applies to connected peers as well, within some ticks. Routes
     /// that it denies are withdrawn. A peer that it permits nothing is disconnected. A session is closed, so that the peer opens a new one, if

@@ -1,4 +1,4 @@
-//! The table against the model of protocol.md, under any sequence of changes and pulls.
+//! The table against a model of docs/wire.md, under any sequence of changes and pulls.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;

@@ -99,12 +99,17 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
+/// What a [`Step`] of a recording has.
+#[cfg(feature = "record")]
+pub use metalbond::{Action, Actions, Input, Transmit};
 pub use metalbond::{
     AnnounceRule, Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Closed, CommandError, Config, ConfigError,
-    ConnId, Counters, Denied, Destination, Entry, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts,
-    Moved, NextHop, NextHopKind, NextHopSet, Node, Pacing, ParseRouteError, PeerId, PeerInfo, PeerLimit, PeerName,
-    PeerPattern, Permit, Policy, Prefix, PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo,
-    Vni, VniSet,
+    ConnId, Counters, DecodeError, Denied, Destination, Entry, Histogram, HostAddr, Instant, KindSet, Limit, Limits,
+    Martian, MessageCounts, MessageType, Moved, NextHop, NextHopKind, NextHopSet, Node, Pacing, ParseBookmarkError,
+    ParseKindSetError, ParsePeerNameError, ParsePeerPatternError, ParsePrefixError, ParsePrefixSetError,
+    ParseRouteError, ParseVniSetError, PeerId, PeerInfo, PeerLimit, PeerMisbehaved, PeerName, PeerPattern, Permit,
+    Policy, Prefix, PrefixLengthError, PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo,
+    TransportEnd, Vni, VniSet,
 };
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, Peer, PeerSnapshot, peer_snapshots};
