@@ -1,4 +1,5 @@
 //! Checks the checkers: a server that is broken on purpose is noticed in a few worlds, by the check that is meant for it.
+//! (`.ci/faults` does the same for faults in the core's own code.)
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
