@@ -87,14 +87,25 @@ impl Host {
     }
 }
 
-fn config(kind: Kind) -> Config {
+fn config(kind: Kind, is_hasty: bool) -> Config {
     let (hold, restart_time) = match kind {
         Kind::NoHold => (0, 10),
         Kind::Quick => (0, 0),
         _ => (60, 10),
     };
     let (hold, restart_time) = (Some(Duration::from_secs(hold)), Duration::from_secs(restart_time));
-    Config { stale_time: hold, restart_time, send_hold: SEND_HOLD, ..Config::default() }
+    let config = Config { stale_time: hold, restart_time, send_hold: SEND_HOLD, ..Config::default() };
+    if !is_hasty {
+        return config;
+    }
+    Config {
+        keepalive: config.keepalive * 4,
+        stale_time: config.stale_time.map(|time| time / 10),
+        restart_time: config.restart_time / 10,
+        session_stale_time: config.session_stale_time / 10,
+        convergence_time: config.convergence_time / 10,
+        ..config
+    }
 }
 
 impl World {
@@ -102,6 +113,7 @@ impl World {
     pub(crate) fn start(&mut self, host: usize, keep: bool) {
         let (prompt, saboteur) = (self.setup.prompt, self.saboteur.clone());
         let now = self.now;
+        let is_hasty = self.is_hasty;
         let pacing = self.setup.pacing.then_some(SLOW);
         let h = &mut self.hosts[host];
         if !matches!(h.life, Life::Off { .. }) {
@@ -120,7 +132,7 @@ impl World {
             h.life = Life::Raw(Box::new(raw));
             return;
         }
-        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind) };
+        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind, is_hasty) };
         let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
         let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
         let listens = matches!(h.kind, Kind::Server | Kind::Listening);

@@ -31,7 +31,7 @@ impl World {
                 seat.inbox.push_back(Input::Command(Command::SetPolicy(None)));
             }
         }
-        self.advance(Duration::from_secs(240));
+        self.advance(Duration::from_secs(if self.is_hasty { 90 } else { 240 }));
     }
 
     pub(crate) fn check_at_rest(&self) {
@@ -43,6 +43,11 @@ impl World {
                 self.check_learned(i, host, seat);
             }
         }
+        self.check_sessions();
+    }
+
+    /// The same of open sessions only, which holds whenever nothing is under way.
+    pub(crate) fn check_sessions(&self) {
         self.conns.iter().filter(|c| c.is_connected()).for_each(|c| self.check_session(c));
     }
 
