@@ -26,6 +26,9 @@ fn random_worlds_reach_each_situation_many_times() {
         (NotTakenOverByNeighbour, 80),
         (NamesakeStays, 20),
         (NeighbourStays, 50),
+        (PermittedByName, 100),
+        (DeniedByName, 100),
+        (RetainedDeniedByName, 15),
     ];
     let strategies = [1, 2].map(plots::worlds);
     let mut runner = TestRunner::deterministic();

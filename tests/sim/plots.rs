@@ -38,12 +38,20 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             [&neighbours[..], &again, &[Kill(a), Announce(b, v, p, n), A_WHILE, Start(a, true), A_WHILE]].concat()
         }),
         // Two processes of one client, by its names or its address, with the same route. One goes away.
-        (all, any::<bool>(), any::<bool>()).prop_map(|(((a, b), v, p, n, names, address), by_name, keep)| {
+        (all.clone(), any::<bool>(), any::<bool>()).prop_map(|(((a, b), v, p, n, names, address), by_name, keep)| {
             let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
             let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Subscribe(b, v)];
             let announce = [Announce(a, v, p, n), Announce(b, v, p, n), A_WHILE];
             let end = [Kill(a), A_WHILE, Start(a, keep), A_WHILE, Withdraw(b, v, p, n), Advance(5)];
             [&[is_one(a), is_one(b)], &again[..], &announce, &end].concat()
+        }),
+        // A policy by names, for a client that is there, one that has departed, and one with other names.
+        (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
+            let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];
+            let announce = [Subscribe(b, v), Policy(0, first), Announce(a, v, p, n), Announce(b, v, p, n), A_WHILE];
+            let depart =
+                [Kill(a), Kill(b), A_WHILE, Policy(0, second), A_WHILE, Start(a, true), Start(b, true), A_WHILE];
+            [&setting[..], &announce, &depart, &[Policy(0, 0), A_WHILE]].concat()
         }),
     ]
     .boxed()

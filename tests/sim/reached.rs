@@ -16,6 +16,12 @@ pub(crate) enum Situation {
     NamesakeStays,
     /// The same with two sessions that come from one address, the first one without names.
     NeighbourStays,
+    /// A policy that asks for names permits an announcement.
+    PermittedByName,
+    /// A policy that asks for names denies an announcement, which other clients may make.
+    DeniedByName,
+    /// A new policy that asks for names takes a retained route from a client that has some.
+    RetainedDeniedByName,
 }
 
 /// How often each situation was reached.
