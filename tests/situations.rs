@@ -21,14 +21,17 @@ const SETUP: Setup =
 fn random_worlds_reach_each_situation_many_times() {
     let least = [
         (TakenOverByAddress, 70),
-        (TakenOverByName, 200),
-        (TakenOverFromElsewhere, 80),
+        (TakenOverByName, 150),
+        (TakenOverFromElsewhere, 50),
         (NotTakenOverByNeighbour, 80),
         (NamesakeStays, 20),
         (NeighbourStays, 50),
-        (PermittedByName, 100),
+        (ServerKeeps, 25),
+        (ClientKeeps, 25),
+        (BackBeforeLoss, 50),
+        (PermittedByName, 70),
         (DeniedByName, 100),
-        (RetainedDeniedByName, 15),
+        (RetainedDeniedByName, 10),
     ];
     let strategies = [1, 2].map(plots::worlds);
     let mut runner = TestRunner::deterministic();

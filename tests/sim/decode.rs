@@ -11,7 +11,16 @@ pub(crate) const SETUP_LEN: usize = 13;
 pub(crate) const OP_LEN: usize = 5;
 
 const KINDS: [Kind; 6] = [Kind::Client, Kind::NoHold, Kind::Quick, Kind::Listening, Kind::Legacy, Kind::Pipelining];
-const CUTS: [Cut; 6] = [Cut::Fin, Cut::Reset, Cut::TimedOut, Cut::Silence, Cut::SilenceUp, Cut::SilenceDown];
+const CUTS: [Cut; 8] = [
+    Cut::Fin,
+    Cut::Reset,
+    Cut::TimedOut,
+    Cut::Silence,
+    Cut::SilenceUp,
+    Cut::SilenceDown,
+    Cut::ServerKeeps,
+    Cut::ClientKeeps,
+];
 const CHUNKINGS: [Chunking; 4] = [Chunking::Merged, Chunking::Frames, Chunking::Random, Chunking::Tiny];
 const WAYS: [Way; 3] = [Way::Both, Way::In, Way::Out];
 const PACING: u8 = 1 << 6;

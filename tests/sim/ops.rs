@@ -24,6 +24,10 @@ pub(crate) enum Cut {
     SilenceUp,
     /// Nothing passes from the server to the client.
     SilenceDown,
+    /// The client sees RST; the server hears nothing more of the connection, and takes it to be there.
+    ServerKeeps,
+    /// The server sees RST; the client hears nothing more of the connection, and takes it to be there.
+    ClientKeeps,
 }
 
 /// Into which direction of a set of hosts, or of a server, something applies.
@@ -206,12 +210,14 @@ pub(crate) fn all() -> impl Strategy<Value = Op> {
     prop_oneof![9 => op(), 1 => circumstance()]
 }
 
-/// What hosts are known by.
+/// What hosts are known by, and what servers do not know.
 pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
     let h = 0..7u8;
+    let cut = prop_oneof![Just(Cut::ServerKeeps), Just(Cut::ClientKeeps)];
     prop_oneof![
         1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Address(h, n)),
-        2 => (h, 0..8u8).prop_map(|(h, n)| Names(h, n)),
+        2 => (h.clone(), 0..8u8).prop_map(|(h, n)| Names(h, n)),
+        2 => (h, 0..3u8, cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
     ]
 }
 

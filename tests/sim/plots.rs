@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::ops::Op::*;
-use super::ops::{self, Op};
+use super::ops::{self, Cut, Op};
 
 /// Worlds of some plots each, with other operations between their operations. `servers`: how many the world has.
 pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
@@ -45,6 +45,16 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let end = [Kill(a), A_WHILE, Start(a, keep), A_WHILE, Withdraw(b, v, p, n), Advance(5)];
             [&[is_one(a), is_one(b)], &again[..], &announce, &end].concat()
         }),
+        // A client that comes back before its server has noticed that it was gone, and one that has not noticed that it is gone. It keeps
+        // its route or withdraws it in the new session.
+        (all.clone(), 0..2u8, any::<bool>(), any::<bool>(), 5..8u8).prop_map(
+            move |(((a, b), v, p, n, names, _), s, server_keeps, withdraws, then)| {
+                let cut = if server_keeps { Cut::ServerKeeps } else { Cut::ClientKeeps };
+                let setting = [Names(a, names), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
+                let change = if withdraws { Withdraw(a, v, p, n) } else { Announce(a, v, p, n) };
+                [&setting[..], &[CutLink(a - servers, s, cut), A_WHILE, change, Advance(then), A_WHILE]].concat()
+            },
+        ),
         // A policy by names, for a client that is there, one that has departed, and one with other names.
         (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
             let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];
