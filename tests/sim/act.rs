@@ -128,6 +128,10 @@ impl World {
                 let host = host(h);
                 self.hosts[host].address = n;
             }
+            Op::Converge(h, n) => {
+                let host = host(h);
+                self.hosts[host].converging = n;
+            }
             Op::Names(h, n) => {
                 let host = host(h);
                 self.hosts[host].names = n;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use metalbond::{Close, Command, Config, Input, Pacing, PeerId, Vni};
 
 use super::model::Routes;
+use super::ops;
 use super::raw::RawClient;
 use super::seat::{Recording, Seat};
 use super::world::World;
@@ -65,6 +66,8 @@ pub(crate) struct Host {
     /// Which of its addresses and certificates it has, by `ops::address` and `ops::names`.
     pub(crate) address: u8,
     pub(crate) names: u8,
+    /// How long its next process says that it is converging, by `ops::convergence_secs`.
+    pub(crate) converging: u8,
 }
 
 impl Host {
@@ -83,6 +86,7 @@ impl Host {
             starts: 0,
             address: 0,
             names: 0,
+            converging: 0,
         }
     }
 }
@@ -120,7 +124,8 @@ impl World {
             h.life = Life::Raw(Box::new(raw));
             return;
         }
-        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind) };
+        let warming = Duration::from_secs(ops::convergence_secs(h.converging));
+        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, warming, ..config(h.kind) };
         let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
         let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
         let listens = matches!(h.kind, Kind::Server | Kind::Listening);

@@ -116,6 +116,8 @@ pub(crate) enum Op {
     Policy(u8, u8),
     /// The host's next connections come from the nth address: its own, or one that it shares with others.
     Address(u8, u8),
+    /// The host's next process says that it is converging for the nth time.
+    Converge(u8, u8),
     /// The host has the nth certificate from its next connection on.
     Names(u8, u8),
 }
@@ -124,6 +126,7 @@ const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
 const LATENCIES_MS: [u64; 4] = [0, 1, 30, 900];
 const WINDOWS: [usize; 4] = [1 << 20, 2000, 100, 7];
 const STEPS_MS: [u64; 8] = [0, 1, 40, 600, 3000, 9000, 14_000, 61_000];
+const CONVERGENCE_SECS: [u64; 3] = [60, 3600, 0];
 const JUMPS_MS: [i64; 8] = [200, 4900, 12_400, 30_000, 3_600_000, -1, -700, -15_000];
 
 pub(crate) fn vni(n: u8) -> Vni {
@@ -144,6 +147,10 @@ pub(crate) fn window(n: u8) -> usize {
 
 pub(crate) fn step_ms(n: u8) -> u64 {
     STEPS_MS[usize::from(n) % STEPS_MS.len()]
+}
+
+pub(crate) fn convergence_secs(n: u8) -> u64 {
+    CONVERGENCE_SECS[usize::from(n) % CONVERGENCE_SECS.len()]
 }
 
 pub(crate) fn jump_ms(n: u8) -> i64 {
@@ -217,6 +224,7 @@ pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Address(h, n)),
         2 => (h.clone(), 0..8u8).prop_map(|(h, n)| Names(h, n)),
+        1 => (0..3u8, 0..3u8).prop_map(|(h, n)| Converge(h, n)),
         2 => (h, 0..3u8, cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
     ]
 }

@@ -55,6 +55,18 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
                 [&setting[..], &[CutLink(a - servers, s, cut), A_WHILE, change, Advance(then), A_WHILE]].concat()
             },
         ),
+        // A server starts again and converges for long, while one whose route it had does not come back.
+        (all.clone(), 1..3u8, any::<bool>()).prop_map(move |(((a, b), v, p, n, ..), convergence, stays)| {
+            let all = move |op: fn(u8) -> Op| (0..servers).map(op).collect::<Vec<_>>();
+            let setting = [Subscribe(b, v), Announce(a, v, p, n), Advance(5)];
+            let mut ops = setting.to_vec();
+            ops.extend((0..servers).map(|s| Converge(s, convergence)));
+            ops.extend(all(Kill));
+            ops.extend((!stays).then_some(Kill(a)));
+            ops.extend((0..servers).map(|s| Start(s, true)));
+            ops.extend([Advance(5), Advance(6), Advance(7), Advance(7)]);
+            ops
+        }),
         // A policy by names, for a client that is there, one that has departed, and one with other names.
         (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
             let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];

@@ -22,6 +22,8 @@ pub(crate) enum Situation {
     ClientKeeps,
     /// A client connects while its server takes its last connection to be there.
     BackBeforeLoss,
+    /// A stale route stays, although the server's new session has sent all: the server is converging.
+    StaysWhileConverging,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
     /// A policy that asks for names denies an announcement, which other clients may make.
