@@ -26,7 +26,7 @@ fn a_lost_update_is_noticed() {
 
 #[test]
 fn a_repeated_update_is_noticed() {
-    notices(Sabotage::Repeat, &["ADD of .. which .. was told"]);
+    notices(Sabotage::Repeat, &["ADD of .. which .. was told", "REMOVE of .. which .. was not told"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::sim::reached::Reached;
 use crate::sim::reached::Situation::*;
 use crate::sim::world::Setup;
 
-const WORLDS: u64 = 300;
+const WORLDS: u64 = 400;
 
 const SETUP: Setup =
     Setup { servers: 1, clients: [Client, Client, NoHold, Legacy], pacing: false, prompt: false, seed: 0 };
@@ -20,12 +20,19 @@ const SETUP: Setup =
 #[test]
 fn random_worlds_reach_each_situation_many_times() {
     let least = [
-        (TakenOverByAddress, 70),
-        (TakenOverByName, 200),
-        (TakenOverFromElsewhere, 80),
-        (NotTakenOverByNeighbour, 80),
-        (NamesakeStays, 20),
-        (NeighbourStays, 50),
+        (TakenOverByAddress, 60),
+        (TakenOverByName, 150),
+        (TakenOverFromElsewhere, 50),
+        (NotTakenOverByNeighbour, 60),
+        (NamesakeStays, 15),
+        (NeighbourStays, 25),
+        (ServerKeeps, 20),
+        (ClientKeeps, 20),
+        (BackBeforeLoss, 25),
+        (StaysWhileConverging, 25),
+        (PermittedByName, 60),
+        (DeniedByName, 60),
+        (RetainedDeniedByName, 8),
     ];
     let strategies = [1, 2].map(plots::worlds);
     let mut runner = TestRunner::deterministic();

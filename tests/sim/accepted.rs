@@ -23,6 +23,8 @@ pub(crate) struct Accepted {
     who: Who,
     pub(crate) input: Frames,
     pub(crate) hello: Option<Hello>,
+    /// Whether the node was converging when the peer's HELLO came.
+    pub(crate) is_greeted_converging: bool,
     pub(crate) keepalives: u32,
     answers: u32,
     said_hello: bool,
@@ -50,6 +52,7 @@ impl Accepted {
             who: Who::Live(conn),
             input: Frames::default(),
             hello: None,
+            is_greeted_converging: false,
             keepalives: 0,
             answers: 0,
             said_hello: false,

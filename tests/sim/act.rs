@@ -3,14 +3,16 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use metalbond::{Command, Input, TransportEnd};
+
 use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
 use super::ops::{self, Cut, Op, Way};
 use super::policies;
+use super::reached::Situation;
 use super::rng::Rng;
 use super::wire::is_martian;
 use super::world::{Setup, World};
-use metalbond::{Command, TransportEnd};
 
 /// Runs the operations one after the other, lets everything come to rest, and compares.
 pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
@@ -126,6 +128,10 @@ impl World {
                 let host = host(h);
                 self.hosts[host].address = n;
             }
+            Op::Converge(h, n) => {
+                let host = host(h);
+                self.hosts[host].converging = n;
+            }
             Op::Names(h, n) => {
                 let host = host(h);
                 self.hosts[host].names = n;
@@ -195,11 +201,32 @@ impl World {
             Cut::Silence => return path.silent = [true; 2],
             Cut::SilenceUp => return path.silent[UP] = true,
             Cut::SilenceDown => return path.silent[DOWN] = true,
+            Cut::ServerKeeps => return self.forget(pair, 0),
+            Cut::ClientKeeps => return self.forget(pair, 1),
         };
         for conn in self.conns.iter_mut().filter(|c| c.hosts == [pair.0, pair.1] && c.is_connected()) {
             for pipe in &mut conn.pipes {
                 if cut == Cut::Fin { pipe.close(false) } else { pipe.abort(at, end.clone()) }
             }
+        }
+    }
+
+    /// One end of each connection sees RST, and nothing ever reaches the other.
+    fn forget(&mut self, (client, server): (usize, usize), end: usize) {
+        for i in 0..self.conns.len() {
+            let conn = &mut self.conns[i];
+            if conn.hosts != [client, server] || !conn.is_connected() {
+                continue;
+            }
+            (conn.dead, conn.open[end]) = (true, false);
+            match (&mut self.hosts[conn.hosts[end]].life, conn.ids[end]) {
+                (Life::Node(seat), Some(conn)) => {
+                    seat.inbox.push_back(Input::Closed { conn, end: TransportEnd::Reset });
+                }
+                (Life::Raw(raw), _) => raw.closed(self.now),
+                _ => {}
+            }
+            self.reached.count(if end == 0 { Situation::ServerKeeps } else { Situation::ClientKeeps });
         }
     }
 

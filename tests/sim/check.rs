@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use metalbond::{
-    Action, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Input, Instant, NextHop, Node, Prefix,
-    Reply, Route, RouteChange, SessionState, Transition, Transmit, TransmitMode, TransportEnd, Vni,
+    Action, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Input, Instant, NextHop, Node, PeerId,
+    Prefix, Reply, Route, RouteChange, SessionState, Transition, Transmit, TransmitMode, TransportEnd, Vni,
 };
 
 use super::accepted::{Accepted, Step};
@@ -14,7 +14,9 @@ use super::dialled::Dialled;
 use super::model::{Model, Routes, Who};
 use super::ops;
 use super::policies;
+use super::reached::Situation;
 use super::silence::{For, Silence};
+use super::stale::StaleRoutes;
 use super::wire::{Msg, decode_all, encode_all, is_martian};
 
 #[derive(Clone, Debug)]
@@ -23,6 +25,12 @@ pub(crate) struct Watch {
     /// The exception for slow subscribers does not hold.
     strict: bool,
     silence: Silence,
+    /// The latest time that the node was told.
+    now: Instant,
+    /// Until when it has to say that it is converging, and until when it may.
+    converging: [Option<Instant>; 2],
+    stale: StaleRoutes,
+    removed: BTreeSet<PeerId>,
     /// Bytes received on all connections that the node knew.
     bytes_in: u64,
     pub(crate) model: Model,
@@ -49,10 +57,15 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(config: Config, now: Instant, strict: bool) -> Self {
         let policy = policies::number(config.policy.as_ref());
+        let stale = StaleRoutes::new(&config);
         Self {
             config,
             strict,
             silence: Silence::new(now),
+            now,
+            converging: [None; 2],
+            stale,
+            removed: BTreeSet::new(),
             bytes_in: 0,
             model: Model::under(policy),
             announcers: BTreeMap::new(),
@@ -79,6 +92,7 @@ impl Watch {
     /// What the node was fed, and what it said to it. It had asked to be called at `due`.
     pub(crate) fn input(&mut self, now: Instant, due: Option<Instant>, input: &Input, actions: &[Action]) {
         self.silence.advance(now, due);
+        self.now = now;
         for action in actions {
             // Before it heard what came with this input.
             if let Action::State(Transition { conn, reason: Some(CloseReason::PolicyChanged), .. }) = action {
@@ -122,14 +136,22 @@ impl Watch {
                 && t.reason.is_some()
             {
                 self.silence.end(t.conn, t.reason.as_ref());
+                // It says so again after a client with routes that fell silent. Which other losses count as one, the model leaves open.
+                if !t.conn.is_dialled() {
+                    let until = now + self.config.convergence_time;
+                    let is_silent = matches!(t.reason, Some(CloseReason::HoldTime(_)))
+                        && !self.model.announced(Who::Live(t.conn)).is_empty();
+                    self.converging = [if is_silent { Some(until) } else { self.converging[0] }, Some(until)];
+                }
             }
         }
         for action in actions {
             match action {
-                Action::Dial { conn, .. } => {
+                Action::Dial { conn, peer, .. } => {
                     self.silence.wait(*conn, For::Life, self.config.handshake_timeout);
                     assert!(conn.is_dialled());
-                    let fresh = self.dialled.insert(*conn, Dialled::default()).is_none();
+                    let dialled = Dialled::to(*peer);
+                    let fresh = self.dialled.insert(*conn, dialled).is_none();
                     assert!(fresh, "{conn} is dialled twice");
                 }
                 Action::Close { conn, .. } => {
@@ -139,6 +161,15 @@ impl Watch {
                 Action::State(t) => assert_ne!(t.old, t.new, "a transition that is none"),
                 Action::Refused(_) | Action::Reply(_) | Action::Terminated => {}
             }
+        }
+        self.follow_syncs();
+    }
+
+    /// A server whose table is complete and that has sent all ends the time of all stale routes.
+    fn follow_syncs(&mut self) {
+        let has_told_all = |dialled: &Dialled| !dialled.may_lack_routes() && dialled.has_sent_all(&self.wants);
+        if self.dialled.values().any(has_told_all) {
+            self.stale.forget_all();
         }
     }
 
@@ -163,7 +194,14 @@ impl Watch {
         if let Some(dialled) = self.dialled.get_mut(&conn) {
             dialled.input.push(bytes);
             while let Some((msg, _)) = dialled.input.next() {
+                let was_established = dialled.is_established();
                 dialled.step(&msg);
+                if !was_established && dialled.is_established() {
+                    self.stale.opened(self.now, dialled.peer.expect("one that was dialled"));
+                }
+                if let Msg::Remove(route) = msg {
+                    self.stale.forget(&route);
+                }
             }
             return;
         }
@@ -182,7 +220,10 @@ impl Watch {
         }
         let who = Who::Live(conn);
         match *msg {
-            Msg::Hello(hello) => self.model.set_server(conn, hello.is_server),
+            Msg::Hello(hello) => {
+                accepted.is_greeted_converging = self.converging[0].is_some_and(|until| self.now < until);
+                self.model.set_server(conn, hello.is_server);
+            }
             Msg::Subscribe(vni) => {
                 if self.model.subscribe(who, vni) {
                     accepted.subscribed(&self.model, vni);
@@ -244,6 +285,11 @@ impl Watch {
 
     fn end(&mut self, conn: ConnId) {
         if let Some(dialled) = self.dialled.remove(&conn) {
+            let peer = dialled.peer.filter(|peer| dialled.is_established() && !self.removed.contains(peer));
+            if let Some(peer) = peer {
+                let (certain, _) = dialled.gives(&self.wants);
+                self.stale.lost(self.now, peer, &certain - &self.own);
+            }
             self.lost.extend(dialled.live);
         }
         if self.accepted.remove(&conn).is_some() {
@@ -284,6 +330,7 @@ impl Watch {
             Command::Unsubscribe(vni) => {
                 assert_eq!(reply, changed(self.wants.remove(vni)));
                 self.dialled.values_mut().for_each(|d| d.left(*vni));
+                self.stale.forget_vni(*vni);
             }
             Command::Resync(vni) => {
                 let is_subscribed = self.wants.contains(vni);
@@ -320,6 +367,14 @@ impl Watch {
                     self.left(&routes);
                 }
             }
+            Command::RemovePeer(peer) => {
+                self.removed.insert(*peer);
+                self.stale.forget_server(*peer);
+            }
+            Command::SetListening(true) => {
+                self.converging = [Some(now + self.config.convergence_time); 2];
+            }
+            Command::SetListening(false) => self.converging[0] = None,
             Command::ResetConn(conn) => self.gone(now, *conn, true),
             Command::Shutdown { .. } => self.closing_since = Some(now),
             _ => {}
@@ -331,6 +386,7 @@ impl Watch {
             return;
         }
         if self.own.contains(route) {
+            self.stale.forget(route);
             self.model.announce(Who::Own, *route);
         } else {
             self.model.withdraw(Who::Own, route);
@@ -363,6 +419,10 @@ impl Watch {
             let asked = accepted.hello.map_or(0, |hello| hello.restart_time);
             for msg in &msgs {
                 if let Msg::Hello(hello) = msg {
+                    let has_to = accepted.is_greeted_converging;
+                    let may = self.converging[1].is_some_and(|until| self.now < until);
+                    assert!(hello.warming() || !has_to, "the HELLO does not say that the server is converging");
+                    assert!(!hello.warming() || may, "the HELLO says that the server is converging");
                     assert_eq!(
                         hello.restart_time,
                         asked.min(self.config.restart_time_max.as_secs() as u32),
@@ -453,7 +513,7 @@ impl Watch {
             }
         }
         self.check_unsynced(node, credit);
-        self.check_learned(node);
+        self.check_learned(now, node);
         if !deaf {
             assert_eq!(self.installed, self.learned, "what the changes make (left) is not what is learned (right)");
             assert!(self.again.is_empty(), "not told again: {:?}", self.again);
@@ -461,7 +521,7 @@ impl Watch {
         }
     }
 
-    fn check_learned(&mut self, node: &Node) {
+    fn check_learned(&mut self, now: Instant, node: &Node) {
         let (mut certain, mut possible) = (Routes::new(), Routes::new());
         for dialled in self.dialled.values() {
             let (c, p) = dialled.gives(&self.wants);
@@ -472,6 +532,12 @@ impl Watch {
             let others = self.model.of_others(*vni);
             certain.extend(others.iter().copied());
             possible.extend(others);
+        }
+        certain.extend(self.stale.routes(now));
+        for dialled in self.dialled.values().filter(|dialled| dialled.has_sent_all(&self.wants)) {
+            for _ in 0..self.stale.count_fresh(dialled.peer.expect("one that was dialled")) {
+                self.model.reached.count(Situation::StaysWhileConverging);
+            }
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));

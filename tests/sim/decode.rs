@@ -11,7 +11,16 @@ pub(crate) const SETUP_LEN: usize = 13;
 pub(crate) const OP_LEN: usize = 5;
 
 const KINDS: [Kind; 6] = [Kind::Client, Kind::NoHold, Kind::Quick, Kind::Listening, Kind::Legacy, Kind::Pipelining];
-const CUTS: [Cut; 6] = [Cut::Fin, Cut::Reset, Cut::TimedOut, Cut::Silence, Cut::SilenceUp, Cut::SilenceDown];
+const CUTS: [Cut; 8] = [
+    Cut::Fin,
+    Cut::Reset,
+    Cut::TimedOut,
+    Cut::Silence,
+    Cut::SilenceUp,
+    Cut::SilenceDown,
+    Cut::ServerKeeps,
+    Cut::ClientKeeps,
+];
 const CHUNKINGS: [Chunking; 4] = [Chunking::Merged, Chunking::Frames, Chunking::Random, Chunking::Tiny];
 const WAYS: [Way; 3] = [Way::Both, Way::In, Way::Out];
 const PACING: u8 = 1 << 6;
@@ -86,13 +95,14 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         34 => Op::Policy(a, b),
         35 => Op::Address(a, b),
         36 => Op::Names(a, b),
+        37 => Op::Converge(a, b),
         // Codes that may be given later.
         _ => Op::Advance(a),
     }
 }
 
 /// How many codes are given.
-pub(crate) const CODES: u8 = 37;
+pub(crate) const CODES: u8 = 38;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
     match op {
@@ -133,6 +143,7 @@ fn encode_op(op: Op) -> [u8; OP_LEN] {
         Op::Policy(a, b) => [34, a, b, 0, 0],
         Op::Address(a, b) => [35, a, b, 0, 0],
         Op::Names(a, b) => [36, a, b, 0, 0],
+        Op::Converge(a, b) => [37, a, b, 0, 0],
     }
 }
 

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metalbond::{Route, Vni};
+use metalbond::{PeerId, Route, Vni};
 
 use super::model::Routes;
 use super::wire::{Frames, Hello, Msg, is_martian};
 
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Dialled {
+    /// The configured server.
+    pub(crate) peer: Option<PeerId>,
     pub(crate) is_connected: bool,
     pub(crate) input: Frames,
     pub(crate) hello: Option<Hello>,
@@ -35,6 +37,11 @@ pub(crate) struct Dialled {
 }
 
 impl Dialled {
+    /// A dial to a configured server.
+    pub(crate) fn to(peer: PeerId) -> Self {
+        Self { peer: Some(peer), ..Self::default() }
+    }
+
     pub(crate) fn is_established(&self) -> bool {
         self.answers > 0
     }
@@ -73,6 +80,11 @@ impl Dialled {
     pub(crate) fn has_sent_all(&self, wants: &BTreeSet<Vni>) -> bool {
         let has_sent = |vni| self.subscribed.contains(vni) && self.syncs.get(vni).is_some_and(|n| *n <= self.proven);
         self.is_established() && self.is_ordered() && wants.iter().all(has_sent)
+    }
+
+    /// Whether the table of the server may be incomplete, as its HELLO says, or whether the server cannot say that.
+    pub(crate) fn may_lack_routes(&self) -> bool {
+        self.hello.is_none_or(|hello| !hello.ordered() || hello.warming())
     }
 
     pub(crate) fn left(&mut self, vni: Vni) {

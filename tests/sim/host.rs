@@ -6,6 +6,7 @@ use std::time::Duration;
 use metalbond::{Close, Command, Config, Input, Pacing, PeerId, Vni};
 
 use super::model::Routes;
+use super::ops;
 use super::raw::RawClient;
 use super::seat::{Recording, Seat};
 use super::world::World;
@@ -65,6 +66,8 @@ pub(crate) struct Host {
     /// Which of its addresses and certificates it has, by `ops::address` and `ops::names`.
     pub(crate) address: u8,
     pub(crate) names: u8,
+    /// How long its next process says that it is converging, by `ops::convergence_secs`.
+    pub(crate) converging: u8,
 }
 
 impl Host {
@@ -83,18 +86,19 @@ impl Host {
             starts: 0,
             address: 0,
             names: 0,
+            converging: 0,
         }
     }
 }
 
-fn config(kind: Kind, is_hasty: bool) -> Config {
+fn config(kind: Kind, convergence_time: Duration, is_hasty: bool) -> Config {
     let (hold, restart_time) = match kind {
         Kind::NoHold => (0, 10),
         Kind::Quick => (0, 0),
         _ => (60, 10),
     };
     let (hold, restart_time) = (Some(Duration::from_secs(hold)), Duration::from_secs(restart_time));
-    let config = Config { stale_time: hold, restart_time, send_hold: SEND_HOLD, ..Config::default() };
+    let config = Config { stale_time: hold, restart_time, convergence_time, send_hold: SEND_HOLD, ..Config::default() };
     if !is_hasty {
         return config;
     }
@@ -132,7 +136,9 @@ impl World {
             h.life = Life::Raw(Box::new(raw));
             return;
         }
-        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, ..config(h.kind, is_hasty) };
+        let convergence_time = Duration::from_secs(ops::convergence_secs(h.converging));
+        let seed = host as u64 * 1000 + h.starts;
+        let config = Config { seed, pacing, ..config(h.kind, convergence_time, is_hasty) };
         let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
         let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
         let listens = matches!(h.kind, Kind::Server | Kind::Listening);

@@ -25,6 +25,7 @@ pub(crate) mod sabotage;
 pub(crate) mod seat;
 pub(crate) mod silence;
 pub(crate) mod soak;
+pub(crate) mod stale;
 pub(crate) mod wire;
 pub(crate) mod world;
 

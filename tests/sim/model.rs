@@ -140,7 +140,11 @@ impl Model {
     pub(crate) fn announce(&mut self, who: Who, route: Route) {
         let Some(peer) = self.peers.get_mut(&who) else { return };
         peer.said.insert(route);
-        if !peer.may_announce(self.policy, &route) {
+        let is_permitted = peer.may_announce(self.policy, &route);
+        if self.policy >= policies::FIRST_BY_NAME && who != Who::Own {
+            self.reached.count(if is_permitted { Situation::PermittedByName } else { Situation::DeniedByName });
+        }
+        if !is_permitted {
             return;
         }
         peer.announces.insert(route);
@@ -195,7 +199,12 @@ impl Model {
         let (mut out, mut gone) = (Routes::new(), Vec::new());
         for (who, peer) in &mut self.peers {
             let Some(known_by) = &peer.credentials else { continue };
+            let before = out.len();
             out.extend(peer.announces.extract_if(.., |route| !policies::may_announce(policy, known_by, route)));
+            let has_names = known_by.names.as_ref().is_some_and(|names| !names.is_empty());
+            if policy >= policies::FIRST_BY_NAME && matches!(who, Who::Departed(_)) && has_names && out.len() > before {
+                self.reached.count(Situation::RetainedDeniedByName);
+            }
             if let Who::Departed(conn) = who
                 && !policies::admits(policy, known_by)
             {

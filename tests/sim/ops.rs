@@ -24,6 +24,10 @@ pub(crate) enum Cut {
     SilenceUp,
     /// Nothing passes from the server to the client.
     SilenceDown,
+    /// The client sees RST; the server hears nothing more of the connection, and takes it to be there.
+    ServerKeeps,
+    /// The server sees RST; the client hears nothing more of the connection, and takes it to be there.
+    ClientKeeps,
 }
 
 /// Into which direction of a set of hosts, or of a server, something applies.
@@ -112,6 +116,8 @@ pub(crate) enum Op {
     Policy(u8, u8),
     /// The host's next connections come from the nth address: its own, or one that it shares with others.
     Address(u8, u8),
+    /// The host's next process says that it is converging for the nth time.
+    Converge(u8, u8),
     /// The host has the nth certificate from its next connection on.
     Names(u8, u8),
 }
@@ -120,6 +126,7 @@ const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
 const LATENCIES_MS: [u64; 4] = [0, 1, 30, 900];
 const WINDOWS: [usize; 4] = [1 << 20, 2000, 100, 7];
 const STEPS_MS: [u64; 8] = [0, 1, 40, 600, 3000, 9000, 14_000, 61_000];
+const CONVERGENCE_SECS: [u64; 3] = [60, 3600, 0];
 const JUMPS_MS: [i64; 8] = [200, 4900, 12_400, 30_000, 3_600_000, -1, -700, -15_000];
 
 pub(crate) fn vni(n: u8) -> Vni {
@@ -140,6 +147,10 @@ pub(crate) fn window(n: u8) -> usize {
 
 pub(crate) fn step_ms(n: u8) -> u64 {
     STEPS_MS[usize::from(n) % STEPS_MS.len()]
+}
+
+pub(crate) fn convergence_secs(n: u8) -> u64 {
+    CONVERGENCE_SECS[usize::from(n) % CONVERGENCE_SECS.len()]
 }
 
 pub(crate) fn jump_ms(n: u8) -> i64 {
@@ -206,12 +217,15 @@ pub(crate) fn all() -> impl Strategy<Value = Op> {
     prop_oneof![9 => op(), 1 => circumstance()]
 }
 
-/// What hosts are known by.
+/// What hosts are known by, and what servers do not know.
 pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
     let h = 0..7u8;
+    let cut = prop_oneof![Just(Cut::ServerKeeps), Just(Cut::ClientKeeps)];
     prop_oneof![
         1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Address(h, n)),
-        2 => (h, 0..8u8).prop_map(|(h, n)| Names(h, n)),
+        2 => (h.clone(), 0..8u8).prop_map(|(h, n)| Names(h, n)),
+        1 => (0..3u8, 0..3u8).prop_map(|(h, n)| Converge(h, n)),
+        2 => (h, 0..3u8, cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
     ]
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::ops::Op::*;
-use super::ops::{self, Op};
+use super::ops::{self, Cut, Op};
 
 /// Worlds of some plots each, with other operations between their operations. `servers`: how many the world has.
 pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
@@ -38,12 +38,42 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             [&neighbours[..], &again, &[Kill(a), Announce(b, v, p, n), A_WHILE, Start(a, true), A_WHILE]].concat()
         }),
         // Two processes of one client, by its names or its address, with the same route. One goes away.
-        (all, any::<bool>(), any::<bool>()).prop_map(|(((a, b), v, p, n, names, address), by_name, keep)| {
+        (all.clone(), any::<bool>(), any::<bool>()).prop_map(|(((a, b), v, p, n, names, address), by_name, keep)| {
             let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
             let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Subscribe(b, v)];
             let announce = [Announce(a, v, p, n), Announce(b, v, p, n), A_WHILE];
             let end = [Kill(a), A_WHILE, Start(a, keep), A_WHILE, Withdraw(b, v, p, n), Advance(5)];
             [&[is_one(a), is_one(b)], &again[..], &announce, &end].concat()
+        }),
+        // A client that comes back before its server has noticed that it was gone, and one that has not noticed that it is gone. It keeps
+        // its route or withdraws it in the new session.
+        (all.clone(), 0..2u8, any::<bool>(), any::<bool>(), 5..8u8).prop_map(
+            move |(((a, b), v, p, n, names, _), s, server_keeps, withdraws, then)| {
+                let cut = if server_keeps { Cut::ServerKeeps } else { Cut::ClientKeeps };
+                let setting = [Names(a, names), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
+                let change = if withdraws { Withdraw(a, v, p, n) } else { Announce(a, v, p, n) };
+                [&setting[..], &[CutLink(a - servers, s, cut), A_WHILE, change, Advance(then), A_WHILE]].concat()
+            },
+        ),
+        // A server starts again and converges for long, while one whose route it had does not come back.
+        (all.clone(), 1..3u8, any::<bool>()).prop_map(move |(((a, b), v, p, n, ..), convergence, stays)| {
+            let all = move |op: fn(u8) -> Op| (0..servers).map(op).collect::<Vec<_>>();
+            let setting = [Subscribe(b, v), Announce(a, v, p, n), Advance(5)];
+            let mut ops = setting.to_vec();
+            ops.extend((0..servers).map(|s| Converge(s, convergence)));
+            ops.extend(all(Kill));
+            ops.extend((!stays).then_some(Kill(a)));
+            ops.extend((0..servers).map(|s| Start(s, true)));
+            ops.extend([Advance(5), Advance(6), Advance(7), Advance(7)]);
+            ops
+        }),
+        // A policy by names, for a client that is there, one that has departed, and one with other names.
+        (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
+            let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];
+            let announce = [Subscribe(b, v), Policy(0, first), Announce(a, v, p, n), Announce(b, v, p, n), A_WHILE];
+            let depart =
+                [Kill(a), Kill(b), A_WHILE, Policy(0, second), A_WHILE, Start(a, true), Start(b, true), A_WHILE];
+            [&setting[..], &announce, &depart, &[Policy(0, 0), A_WHILE]].concat()
         }),
     ]
     .boxed()

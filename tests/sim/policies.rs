@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use metalbond::{AnnounceRule, PeerName, PeerPattern, Policy, PrefixSet, Route, Rule, Vni, VniSet};
 
 /// How many there are; the first is none.
-pub(crate) const COUNT: u8 = 7;
+pub(crate) const COUNT: u8 = 11;
+/// From this one on they ask for names as well as for addresses.
+pub(crate) const FIRST_BY_NAME: u8 = 7;
 
 const EVEN_HOSTS: [&str; 5] =
     ["from:2001:db8::", "from:2001:db8::2", "from:2001:db8::4", "from:2001:db8::6", "from:2001:db8::f0"];
@@ -28,6 +30,18 @@ impl Credentials {
 
     fn is_even(&self) -> bool {
         matches!(self.host, IpAddr::V6(addr) if addr.octets()[15].is_multiple_of(2))
+    }
+
+    fn has_name(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        self.names.iter().flatten().any(|name| is_it(&name.to_string()))
+    }
+
+    fn is_twin(&self) -> bool {
+        self.has_name(|name| name == "dns:twin.hosts.example.org")
+    }
+
+    fn has_address_of_hosts(&self) -> bool {
+        self.has_name(|name| name.starts_with("ip:2001:db8:"))
     }
 
     /// Whether the address is one of its own: those in its certificate, or without one that from which it comes.
@@ -70,6 +84,15 @@ pub(crate) fn policy(n: u8) -> Option<Policy> {
             vec![rule("own", &["any"], "all", &[own])]
         }
         5 => vec![rule("only evens", &EVEN_HOSTS, "all", &[all()])],
+        7 => vec![rule("named", &["dns:*.hosts.example.org"], "all", &[all()])],
+        8 => {
+            vec![rule("readers", &["dns:twin.hosts.example.org"], "all", &[]), rule("rest", &["any"], "all", &[all()])]
+        }
+        9 => {
+            let source = AnnounceRule { next_hops: "source".parse().unwrap(), ..all() };
+            vec![rule("source", &["any"], "all", &[source])]
+        }
+        10 => vec![rule("addresses", &["ip:2001:db8::/32"], "all", &[all()]), rule("rest", &["any"], "23", &[])],
         _ => {
             let tens = AnnounceRule { prefixes: prefixes("10.0.0.0/8"), ..all() };
             let sixes = AnnounceRule {
@@ -93,6 +116,7 @@ pub(crate) fn admits(n: u8, who: &Credentials) -> bool {
     match n {
         1 => false,
         5 => who.is_even(),
+        7 => who.has_name(|name| name.ends_with(".hosts.example.org")),
         _ => true,
     }
 }
@@ -102,6 +126,7 @@ pub(crate) fn may_subscribe(n: u8, who: &Credentials, vni: Vni) -> bool {
         && match n {
             3 => [0, 23].contains(&vni.0),
             6 => vni.0 != 23,
+            10 => vni.0 == 23 || who.has_address_of_hosts(),
             _ => true,
         }
 }
@@ -119,6 +144,9 @@ pub(crate) fn may_announce(n: u8, who: &Credentials, route: &Route) -> bool {
             }
             4 => who.is_own(hop.addr.to_canonical()),
             // The only prefixes of the worlds that are not a default route: one of each family.
+            8 => !who.is_twin(),
+            9 => hop.addr.to_canonical() == who.host,
+            10 => who.has_address_of_hosts(),
             6 => !route.prefix.is_default() && (!route.prefix.is_ipv6() || is_v6(hop.addr)),
             _ => true,
         }

@@ -16,6 +16,20 @@ pub(crate) enum Situation {
     NamesakeStays,
     /// The same with two sessions that come from one address, the first one without names.
     NeighbourStays,
+    /// A client loses its connection, and its server does not notice.
+    ServerKeeps,
+    /// A server loses a connection, and the client does not notice.
+    ClientKeeps,
+    /// A client connects while its server takes its last connection to be there.
+    BackBeforeLoss,
+    /// A stale route stays, although the server's new session has sent all: the server is converging.
+    StaysWhileConverging,
+    /// A policy that asks for names permits an announcement.
+    PermittedByName,
+    /// A policy that asks for names denies an announcement, which other clients may make.
+    DeniedByName,
+    /// A new policy that asks for names takes a retained route from a client that has some.
+    RetainedDeniedByName,
 }
 
 /// How often each situation was reached.

@@ -10,7 +10,7 @@ use metalbond::{Action, Close, CloseReason, Command, ConnId, Input, Reply, Trans
 use super::host::{Host, Kind, Life};
 use super::link::{DOWN, Path, Pipe, UP};
 use super::ops::{self, Chunking};
-use super::reached::Reached;
+use super::reached::{Reached, Situation};
 use super::rng::Rng;
 use super::sabotage::Saboteur;
 use super::seat::{Recording, Seat};
@@ -183,6 +183,8 @@ impl World {
             return false;
         }
         self.conns[i].dialled_at = None;
+        let has_old = |conn: &Conn| conn.hosts == [client, server] && conn.open[1];
+        let is_back_early = self.conns.iter().any(has_old);
         let remote = ops::address(client, self.hosts[client].address);
         let [names, names_of_server] = [client, server].map(|host| ops::names(host, self.hosts[host].names));
         let listens = match &mut self.hosts[server].life {
@@ -197,6 +199,9 @@ impl World {
             _ => false,
         };
         self.conns[i].open[0] = listens;
+        if is_back_early && listens {
+            self.reached.count(Situation::BackBeforeLoss);
+        }
         let now = self.now;
         let id = self.conns[i].ids[0];
         match (&mut self.hosts[client].life, id) {
