@@ -1,7 +1,8 @@
 //! A hash index: numbers of values that lie elsewhere, found by the hashes of the values.
 //!
 //! Invariants: each number lies in the shard to which the directory leads from its value's hash. A full shard is split in two, and two
-//! shards that are nearly empty become one; so no operation hashes more values than one shard has.
+//! shards that are nearly empty become one; so no operation hashes more values than one shard has. How many numbers a shard has before it is
+//! split differs from shard to shard: hashes spread numbers evenly, and otherwise all shards would be split within a few operations.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ pub(crate) struct Index {
     first: Shard,
     others: Vec<Shard>,
     /// The shard for each value of the `depth` lowest shard bits: 0 is the first one, 1 the first of the others. Empty while there is one
-    /// shard only. It has four bytes for some 2,500 values.
+    /// shard only. It has four bytes for some 500 values.
     directory: Vec<u32>,
     /// Shards whose numbers agree in as many bits as the directory uses.
     deepest: u32,
@@ -35,15 +36,47 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Shard {
     numbers: HashTable<u32>,
+    /// How many numbers it has when it grows or is split: as many as the table has room for, or fewer.
+    room: u32,
     /// How many of the lowest shard bits its numbers agree in, and these bits.
     depth: u32,
     prefix: u32,
 }
 
-/// Numbers in a shard, at most, unless their hashes agree: what a table of 4,096 buckets has room for.
+/// Numbers in a shard, at most, unless their hashes agree: what a table of 2,048 buckets has room for. To split one takes some 0.3 ms, if
+/// the values lie far apart in memory.
 #[inline(always)]
 fn shard_max() -> usize {
-    pieces::either(3584, 3)
+    pieces::either(1792, 3)
+}
+
+/// Values that are hashed before the first of them is inserted anywhere: they lie apart in memory, and the processor reads several at once.
+const HASHED: usize = 32;
+
+impl Shard {
+    fn new(numbers: HashTable<u32>, depth: u32, prefix: u32) -> Self {
+        let room = numbers.capacity();
+        let room = if room < shard_max() || depth == DEPTH_MAX { room } else { room.min(split_at(depth, prefix)) };
+        Self { numbers, room: room as u32, depth, prefix }
+    }
+
+    /// Returns whether it has to grow, or to be split, before a number is inserted.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        // Removed numbers take room, too, until the table is built anew.
+        self.numbers.len() >= self.room as usize || self.numbers.len() == self.numbers.capacity()
+    }
+}
+
+/// Returns how many numbers a shard has when it is split: from 9/16 of the most, up to the most.
+fn split_at(depth: u32, prefix: u32) -> usize {
+    let sixteenths = if depth == 0 { 16 } else { 16 - spread(prefix, depth) };
+    shard_max() * sixteenths / 16
+}
+
+/// Returns 0 to 7, differently for shards of different prefixes.
+fn spread(prefix: u32, depth: u32) -> usize {
+    ((prefix ^ depth << 26).wrapping_mul(0x9e37_79b1) >> 29) as usize
 }
 
 impl Index {
@@ -96,8 +129,7 @@ impl Index {
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
         self.len += 1;
-        let numbers = &self.shard(hash).numbers;
-        if numbers.len() == numbers.capacity() {
+        if self.shard(hash).is_full() {
             self.make_room(hash, &hash_of);
         }
         // There is room: no number is hashed again here.
@@ -110,24 +142,24 @@ impl Index {
     fn make_room(&mut self, hash: u64, hash_of: &impl Fn(u32) -> u64) {
         let at = if self.directory.is_empty() { 0 } else { self.shard_of(hash) };
         let shard = self.shard_at_mut(at);
-        let len = shard.numbers.len();
-        // Removed numbers take room, too, until a shard is built anew.
-        if 4 * len >= 3 * shard_max() && shard.depth < DEPTH_MAX {
+        let (len, depth, prefix) = (shard.numbers.len(), shard.depth, shard.prefix);
+        if 4 * len >= 3 * split_at(depth, prefix) && depth < DEPTH_MAX {
             self.split(at, hash_of);
             // All may have gone to one side.
-            if self.shard(hash).numbers.len() == self.shard(hash).numbers.capacity() {
+            if self.shard(hash).is_full() {
                 self.make_room(hash, hash_of);
             }
         } else {
             pieces::count(len);
-            let capacity = if len < shard_max() { (2 * len).clamp(1, shard_max()) } else { 2 * len };
-            shard.numbers = rebuilt([&shard.numbers], capacity, hash_of);
+            let max = shard_max();
+            let capacity = if len < max { (2 * len).clamp(1, max) } else { 2 * len };
+            *shard = Shard::new(rebuilt([&shard.numbers], capacity, hash_of), depth, prefix);
         }
     }
 
     /// Splits a shard by one more bit of the hashes.
     fn split(&mut self, at: usize, hash_of: &impl Fn(u32) -> u64) {
-        let Shard { numbers, depth, prefix } = core::mem::take(self.shard_at_mut(at));
+        let Shard { numbers, depth, prefix, .. } = core::mem::take(self.shard_at_mut(at));
         pieces::count(numbers.len());
         if self.directory.len() <= 1 << depth {
             // This shard was among the deepest: the directory doubles.
@@ -138,14 +170,13 @@ impl Index {
         }
         let bit = 1u64 << (SHARD_BITS_AT + depth);
         let mut halves = [(); 2].map(|()| HashTable::with_capacity(numbers.len()));
-        for &number in all(&numbers) {
-            let hash = hash_of(number);
+        for_each_hashed(&numbers, hash_of, |hash, number| {
             halves[usize::from(hash & bit != 0)].insert_unique(hash, number, |_| 0);
-        }
+        });
         let [low, high] = halves;
         let added = self.others.len() + 1;
-        self.others.push(Shard { numbers: high, depth: depth + 1, prefix: prefix | 1 << depth });
-        *self.shard_at_mut(at) = Shard { numbers: low, depth: depth + 1, prefix };
+        self.others.push(Shard::new(high, depth + 1, prefix | 1 << depth));
+        *self.shard_at_mut(at) = Shard::new(low, depth + 1, prefix);
         self.lead(at);
         self.lead(added);
         if self.directory.len() == 1 << (depth + 1) {
@@ -187,7 +218,7 @@ impl Index {
             return;
         }
         let at = if self.directory.is_empty() { 0 } else { self.shard_of(hash) };
-        let Shard { ref numbers, depth, prefix } = *self.shard_at(at);
+        let Shard { ref numbers, depth, prefix, .. } = *self.shard_at(at);
         if depth > 0 {
             let other = self.directory[(prefix ^ 1 << (depth - 1)) as usize] as usize;
             let together = numbers.len() + self.shard_at(other).numbers.len();
@@ -199,7 +230,7 @@ impl Index {
         if capacity > 8 && len < capacity / 8 {
             pieces::count(len);
             let shard = self.shard_at_mut(at);
-            shard.numbers = rebuilt([&shard.numbers], 2 * len, hash_of);
+            *shard = Shard::new(rebuilt([&shard.numbers], 2 * len, hash_of), depth, prefix);
         }
     }
 
@@ -212,7 +243,7 @@ impl Index {
         pieces::count(len);
         let numbers = rebuilt(both, len + len / 4, hash_of);
         let prefix = prefix & !(1 << (depth - 1));
-        *self.shard_at_mut(kept) = Shard { numbers, depth: depth - 1, prefix };
+        *self.shard_at_mut(kept) = Shard::new(numbers, depth - 1, prefix);
         if self.directory.len() == 1 << depth {
             self.deepest -= 2;
         }
@@ -252,11 +283,11 @@ impl Index {
     }
 }
 
-/// Returns how many numbers two shards may have together to become one: not the same for all, so that shards which empty at the same
-/// pace are not all merged at the same time. `prefix`: what their prefixes have in common.
+/// Returns how many numbers two shards may have together to become one of this prefix: not the same for all, so that shards which
+/// empty at the same pace are not all merged at the same time.
 fn merge_max(prefix: u32) -> usize {
-    let eighths = (prefix.wrapping_mul(0x9e37_79b1) >> 29) as usize;
-    shard_max() / 4 + eighths * shard_max() / 32
+    let max = shard_max();
+    max / 4 + spread(prefix, 0) * max / 32
 }
 
 /// Returns a table of the numbers in `tables`, with room for `capacity`, which is at least as many.
@@ -266,10 +297,29 @@ fn rebuilt<const N: usize>(
     hash_of: &impl Fn(u32) -> u64,
 ) -> HashTable<u32> {
     let mut rebuilt = HashTable::with_capacity(capacity);
-    for &number in tables.into_iter().flat_map(all) {
-        rebuilt.insert_unique(hash_of(number), number, |_| 0);
+    for numbers in tables {
+        for_each_hashed(numbers, hash_of, |hash, number| {
+            rebuilt.insert_unique(hash, number, |_| 0);
+        });
     }
     rebuilt
+}
+
+/// Calls `each` with the numbers of a table and their hashes.
+fn for_each_hashed(numbers: &HashTable<u32>, hash_of: &impl Fn(u32) -> u64, mut each: impl FnMut(u64, u32)) {
+    let mut numbers = all(numbers);
+    let mut hashed = [(0, 0); HASHED];
+    loop {
+        let mut len = 0;
+        for (slot, &number) in hashed.iter_mut().zip(&mut numbers) {
+            *slot = (hash_of(number), number);
+            len += 1;
+        }
+        hashed[..len].iter().for_each(|&(hash, number)| each(hash, number));
+        if len < HASHED {
+            return;
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the order is of no consequence")]
