@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 
 use super::Common;
 use super::client::Client;
+use super::discard::Discarded;
 use super::server::{Filter, Server};
 use crate::rib::OriginId;
 use crate::{PeerId, Vni};
@@ -18,8 +19,8 @@ pub(super) const SLICE: usize = 2048;
 /// For every 10 bytes received, one more route of background work is done. An UPDATE has at least 20 bytes, so cleanup outpaces new routes, and
 /// peers that come and go in a hurry do not pile routes up.
 const BYTES_PER_ROUTE: usize = 10;
-/// The most routes that one slice looks at: some 10 ms.
-const SLICE_MAX: usize = 1 << 17;
+/// The most routes that one slice looks at: some milliseconds. Bytes received beyond it count for the slices that follow.
+const SLICE_MAX: usize = 1 << 15;
 
 /// A background job.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) enum Job {
     Filter(Filter),
     /// Withdraws all routes of this node.
     Leave,
+    /// Drops a large collection that is no longer needed.
+    Discard(Discarded),
 }
 
 /// The jobs that are not done.
@@ -48,7 +51,7 @@ pub(super) struct Jobs {
     queue: VecDeque<Job>,
     dropping: BTreeSet<Vni>,
     is_leaving: bool,
-    /// Bytes received since the last slice, while there was a job.
+    /// Bytes received while there was a job, for which no slice has done more yet.
     received: usize,
 }
 
@@ -96,7 +99,16 @@ impl Jobs {
     }
 
     fn take_budget(&mut self) -> usize {
-        (SLICE + core::mem::take(&mut self.received) / BYTES_PER_ROUTE).min(SLICE_MAX)
+        let more = (self.received / BYTES_PER_ROUTE).min(SLICE_MAX - SLICE);
+        self.received -= more * BYTES_PER_ROUTE;
+        SLICE + more
+    }
+
+    /// Drops a collection that is no longer needed: at once if it is small, otherwise in slices.
+    pub(super) fn discard(&mut self, discarded: Discarded) {
+        if !discarded.is_small() {
+            self.push(Job::Discard(discarded));
+        }
     }
 
     fn finish(&mut self, job: &Job) {
@@ -144,6 +156,7 @@ pub(super) fn run(common: &mut Common, server: &mut Server, client: &mut Client)
             Job::Leave => {
                 common.own.sweep(OriginId::LOCAL, &mut budget) && common.rib.sweep(OriginId::LOCAL, &mut budget)
             }
+            Job::Discard(discarded) => discarded.drop_some(&mut budget),
         };
         if !is_done {
             common.jobs.queue.push_front(job);
@@ -154,7 +167,32 @@ pub(super) fn run(common: &mut Common, server: &mut Server, client: &mut Client)
             Job::Drop { vni, .. } => client.dropped(common, vni),
             Job::Filter(filter) => server.filtered(common, &filter),
             Job::Leave => client.mark_all_ready(common),
+            Job::Contradict { vnis, .. } => {
+                if let Some(vnis) = Arc::into_inner(vnis) {
+                    common.jobs.discard(Discarded::Vnis(vnis));
+                }
+            }
             _ => {}
         }
+    }
+    if common.jobs.is_empty() {
+        common.jobs.received = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_received_beyond_the_largest_slice_counts_for_the_slices_after_it() {
+        let mut jobs = Jobs::default();
+        jobs.received(1000);
+        assert_eq!(jobs.take_budget(), SLICE, "without a job, received bytes do not count");
+        jobs.push(Job::Leave);
+        jobs.received((SLICE_MAX + 100) * BYTES_PER_ROUTE);
+        assert_eq!(jobs.take_budget(), SLICE_MAX);
+        assert_eq!(jobs.take_budget(), SLICE + SLICE + 100);
+        assert_eq!(jobs.take_budget(), SLICE);
     }
 }

@@ -1,4 +1,4 @@
-//! The application's commands: checks them, remembers what is wanted, and has the servers told that are there.
+//! The application's commands: checks them, remembers what is wanted, and passes it on to the sessions with servers.
 
 use super::background::Job;
 use super::timers::TimerKey;

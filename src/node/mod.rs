@@ -8,6 +8,7 @@ mod clock;
 mod command;
 mod conn;
 mod convergence;
+mod discard;
 mod info;
 mod input;
 mod listening;
@@ -51,7 +52,7 @@ use timers::{TimerKey, Timers};
 /// Deadlines that one tick handles. The others are due at once.
 const TIMERS_PER_TICK: usize = 256;
 /// The budget of one [`Node::poll_transmit`]: journal entries passed, and subscribers woken.
-const STEPS: usize = 65_536;
+const STEPS: usize = 32_768;
 /// The budget of the tables' own work at one tick: each unit takes some 50 ns.
 const MAINTENANCE: usize = 20_480;
 /// What a ready connection costs of that budget, even if it has nothing to send.
@@ -74,9 +75,8 @@ const STEPS_PER_WALK: usize = 8;
 /// - *Bound*: the work of one call does not grow with the number of connections, nor with the number of VNIs that the node is subscribed to.
 ///   It is bounded by the size of the input ([`Input::Received`], a new policy's rules), by what one peer may hold
 ///   ([`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer)), and by constants. Longer work is a background job, of which each tick does a
-///   slice. A few calls visit each configured server ([`Config::peers_max`]). Exceptions: [`Command::Shutdown`] and its timeout end all
-///   sessions in one call, and the end of a session with a server drops all notes on its subscriptions.
-///   [`poll_transmit`](Self::poll_transmit) also returns `None` when its budget is spent; `poll_timeout` then returns the present.
+///   slice. A few calls visit each configured server ([`Config::peers_max`]). Exception: [`Command::Shutdown`] and its timeout end all
+///   sessions in one call. [`poll_transmit`](Self::poll_transmit) also returns `None` when its budget is spent; `poll_timeout` then returns the present.
 #[derive(Debug)]
 pub struct Node {
     common: Common,
@@ -283,7 +283,7 @@ impl Node {
         server.wake(common, stamp, &mut STEPS.clone());
         client.wake(common, stamp, &mut STEPS.clone());
         if is_own_dirty && !common.own.is_dirty() && common.shutdown == Shutdown::Cleanup {
-            // A farewell may have waited for this.
+            // The KEEPALIVE that ends the session may have waited for this.
             client.mark_all_ready(common);
         }
         if !common.rib.is_dirty() && !common.own.is_dirty() {

@@ -18,13 +18,13 @@ pub(super) struct Barriers {
     /// The number of a KEEPALIVE, and the unproven bytes before it.
     probe: Option<(u64, usize)>,
     /// The KEEPALIVE whose answer proves that the server has read that this node leaves for good.
-    farewell: Option<u64>,
+    last: Option<u64>,
 }
 
 impl Barriers {
     /// For a session that has just been established, by the answer to the first KEEPALIVE.
     pub(super) fn new() -> Self {
-        Self { sent: 1, answered: 1, is_due: false, unproven: 0, probe: None, farewell: None }
+        Self { sent: 1, answered: 1, is_due: false, unproven: 0, probe: None, last: None }
     }
 
     /// Notes that KEEPALIVEs were sent that are no barriers.
@@ -76,14 +76,14 @@ impl Barriers {
     }
 
     /// Notes that all withdrawals of a node that leaves for good are in the transmits until now.
-    pub(super) fn say_farewell(&mut self) {
-        if self.farewell.is_none() {
-            self.farewell = Some(self.next());
+    pub(super) fn put_last(&mut self) {
+        if self.last.is_none() {
+            self.last = Some(self.next());
         }
     }
 
     /// Returns whether the server has read that this node leaves.
-    pub(super) fn is_farewell_read(&self) -> bool {
-        self.farewell.is_some_and(|number| number <= self.answered)
+    pub(super) fn is_last_answered(&self) -> bool {
+        self.last.is_some_and(|number| number <= self.answered)
     }
 }

@@ -43,6 +43,11 @@ impl Dialled {
         (self.upstream.as_deref_mut(), &mut self.conn)
     }
 
+    /// Returns the session, if there was one, of a connection that has ended.
+    pub(super) fn into_upstream(self) -> Option<Upstream> {
+        self.upstream.map(|upstream| *upstream)
+    }
+
     /// Notes that the session is ESTABLISHED.
     pub(super) fn open(&mut self, upstream: Upstream) {
         self.upstream = Some(Box::new(upstream));

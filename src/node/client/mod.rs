@@ -22,6 +22,7 @@ use smallvec::SmallVec;
 
 use super::background::Job;
 use super::conn::Conn;
+use super::discard::Discarded;
 use super::info::seconds;
 use super::owners::Subscribers;
 use super::totals::Totals;
@@ -34,6 +35,7 @@ use crate::{Announcer, CloseReason, Config, ConnId, PeerId, PeerLimit, SessionSt
 use dialled::Dialled;
 use peer::Peer;
 use stale::{Phase, Sessions, StaleTime};
+pub(super) use subscriptions::Subscriptions;
 use upstream::Upstream;
 
 #[derive(Debug)]
@@ -244,6 +246,8 @@ impl Client {
         if !hello.converging {
             common.jobs.push(Job::SweepStale { peer: by, epoch: peer.epoch() });
             self.contradict_others(common, by, vnis);
+        } else {
+            common.jobs.discard(Discarded::Vnis(vnis));
         }
         self.set_peer_timers(common);
     }
@@ -259,6 +263,9 @@ impl Client {
             if from > 0 {
                 common.jobs.push(Job::Contradict { peer, by, vnis: vnis.clone(), from });
             }
+        }
+        if let Some(vnis) = Arc::into_inner(vnis) {
+            common.jobs.discard(Discarded::Vnis(vnis));
         }
     }
 
@@ -346,6 +353,9 @@ impl Client {
         let new = self.lost(common, &dialled, &reason);
         let transition = dialled.conn().end(new, reason, common);
         common.actions.push(Action::State(Transition { peer, ..transition }));
+        if let Some(upstream) = dialled.into_upstream() {
+            common.jobs.discard(Discarded::Subscriptions(Box::new(upstream.into_subscriptions())));
+        }
     }
 
     /// Closes the connections that `is_to_close` names by their session.
@@ -450,7 +460,7 @@ impl Client {
         }
     }
 
-    /// Marks all connections as ready: a farewell may be due.
+    /// Marks all connections as ready: the KEEPALIVE that ends a session may be due.
     pub(super) fn mark_all_ready(&mut self, common: &mut Common) {
         for dialled in self.conns.values_mut() {
             dialled.conn_mut().mark_ready(&mut common.ready);

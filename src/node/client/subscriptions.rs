@@ -6,6 +6,7 @@
 //! [`take_synced`](Subscriptions::take_synced). An answer costs no more than what was sent before it in one transmit, however many VNIs are wanted.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use crate::Vni;
 
@@ -22,7 +23,7 @@ enum Wire {
     /// are carried out, whether the application sees them or not.
     Filtered,
     /// Unsubscribed from for the rest of the session: the server would lock up if it were subscribed to again.
-    Spent,
+    Unsubscribed,
 }
 
 /// What is to be sent for a VNI.
@@ -33,7 +34,7 @@ pub(super) enum Change {
 }
 
 #[derive(Debug)]
-pub(super) struct Subscriptions {
+pub(in super::super) struct Subscriptions {
     is_ordered: bool,
     wires: BTreeMap<Vni, Wire>,
     /// VNIs whose subscription may have to change on the wire.
@@ -45,11 +46,29 @@ pub(super) struct Subscriptions {
     /// The number of the last KEEPALIVE that was answered.
     answered: u64,
     /// VNIs by the KEEPALIVE that they wait for. A wire that has changed since waits no more.
-    syncs: VecDeque<(u64, Vni)>,
-    unsubscribings: VecDeque<(u64, Vni)>,
+    syncs: Waiting,
+    unsubscribings: Waiting,
     unsynced: usize,
     wanted_again: BTreeSet<Vni>,
     synced: BTreeSet<Vni>,
+}
+
+/// VNIs in the order of the KEEPALIVEs whose answer they wait for, those of one KEEPALIVE together.
+#[derive(Default, Debug)]
+struct Waiting(VecDeque<(u64, Vec<Vni>)>);
+
+impl Waiting {
+    fn push(&mut self, number: u64, vni: Vni) {
+        match self.0.back_mut() {
+            Some((last, vnis)) if *last == number => vnis.push(vni),
+            _ => self.0.push_back((number, Vec::from([vni]))),
+        }
+    }
+
+    /// Takes out the VNIs that wait for a KEEPALIVE up to the one of this number: those of one. `None`: there are none.
+    fn pop(&mut self, answered: u64) -> Option<(u64, Vec<Vni>)> {
+        self.0.pop_front_if(|(number, _)| *number <= answered)
+    }
 }
 
 impl Subscriptions {
@@ -63,8 +82,8 @@ impl Subscriptions {
             todo_from: Some(Vni(0)),
             waiting: BTreeSet::new(),
             answered,
-            syncs: VecDeque::new(),
-            unsubscribings: VecDeque::new(),
+            syncs: Waiting::default(),
+            unsubscribings: Waiting::default(),
             unsynced: 0,
             wanted_again: BTreeSet::new(),
             synced: BTreeSet::new(),
@@ -85,7 +104,7 @@ impl Subscriptions {
     /// session can subscribe to it.
     pub(super) fn look_at(&mut self, vni: Vni, is_wanted: bool, is_announced_in: bool) -> bool {
         match self.wires.get(&vni) {
-            Some(Wire::Spent | Wire::Unwanted) if is_wanted && !self.is_ordered => return false,
+            Some(Wire::Unsubscribed | Wire::Unwanted) if is_wanted && !self.is_ordered => return false,
             Some(Wire::Subscribed { .. }) if !is_wanted && !self.is_ordered && is_announced_in => {
                 self.set(vni, Wire::Filtered);
             }
@@ -147,17 +166,17 @@ impl Subscriptions {
         match (change, barrier) {
             (Change::Subscribe, Some(sync)) => {
                 self.set(vni, Wire::Subscribed { sync });
-                self.syncs.push_back((sync, vni));
+                self.syncs.push(sync, vni);
             }
             (Change::Subscribe, None) => self.set(vni, Wire::Subscribed { sync: u64::MAX }),
             (Change::Unsubscribe, Some(until)) => {
                 self.set(vni, Wire::Unsubscribing { until });
-                self.unsubscribings.push_back((until, vni));
+                self.unsubscribings.push(until, vni);
                 if is_wanted {
                     self.wanted_again.insert(vni);
                 }
             }
-            (Change::Unsubscribe, None) => self.set(vni, Wire::Spent),
+            (Change::Unsubscribe, None) => self.set(vni, Wire::Unsubscribed),
         }
     }
 
@@ -174,19 +193,21 @@ impl Subscriptions {
     /// Notes that KEEPALIVEs up to this number are answered. VNIs whose UNSUBSCRIBE was sent before may be subscribed to again.
     pub(super) fn answered(&mut self, number: u64) {
         self.answered = number;
-        while let Some(&(sync, vni)) = self.syncs.front().filter(|(sync, _)| *sync <= number) {
-            self.syncs.pop_front();
-            if self.wires.get(&vni) == Some(&Wire::Subscribed { sync }) {
-                self.unsynced -= 1;
-                self.synced.insert(vni);
+        while let Some((sync, vnis)) = self.syncs.pop(number) {
+            for vni in vnis {
+                if self.wires.get(&vni) == Some(&Wire::Subscribed { sync }) {
+                    self.unsynced -= 1;
+                    self.synced.insert(vni);
+                }
             }
         }
-        while let Some(&(until, vni)) = self.unsubscribings.front().filter(|(until, _)| *until <= number) {
-            self.unsubscribings.pop_front();
-            if self.wires.get(&vni) == Some(&Wire::Unsubscribing { until }) {
-                self.wires.remove(&vni);
-                self.wanted_again.remove(&vni);
-                self.todo.insert(vni);
+        while let Some((until, vnis)) = self.unsubscribings.pop(number) {
+            for vni in vnis {
+                if self.wires.get(&vni) == Some(&Wire::Unsubscribing { until }) {
+                    self.wires.remove(&vni);
+                    self.wanted_again.remove(&vni);
+                    self.todo.insert(vni);
+                }
             }
         }
     }
@@ -194,6 +215,25 @@ impl Subscriptions {
     /// Returns the VNIs of which all routes were received since the last call.
     pub(super) fn take_synced(&mut self) -> BTreeSet<Vni> {
         core::mem::take(&mut self.synced)
+    }
+
+    /// Returns how many entries its collections have together, those that wait for one KEEPALIVE counted as one.
+    pub(in super::super) fn len(&self) -> usize {
+        let sets = [&self.todo, &self.waiting, &self.wanted_again, &self.synced];
+        self.wires.len()
+            + sets.map(BTreeSet::len).iter().sum::<usize>()
+            + self.syncs.0.len()
+            + self.unsubscribings.0.len()
+    }
+
+    /// Drops an entry of each collection, of a session that has ended.
+    pub(in super::super) fn drop_one(&mut self) {
+        self.wires.pop_first();
+        for set in [&mut self.todo, &mut self.waiting, &mut self.wanted_again, &mut self.synced] {
+            set.pop_first();
+        }
+        self.syncs.0.pop_front();
+        self.unsubscribings.0.pop_front();
     }
 
     /// Returns whether all routes of all wanted VNIs were received. A VNI that was unsubscribed from and is wanted again has yet to be subscribed
@@ -276,7 +316,7 @@ mod tests {
                 }
                 let is_pending = |(vni, wire): (&Vni, &Wire)| match wire {
                     Wire::Subscribed { sync } => *sync > answered,
-                    Wire::Unwanted | Wire::Unsubscribing { .. } | Wire::Spent => wanted.contains(vni),
+                    Wire::Unwanted | Wire::Unsubscribing { .. } | Wire::Unsubscribed => wanted.contains(vni),
                     Wire::Filtered => false,
                 };
                 let next_wanted = |from: Vni| wanted.range(from..).next().copied();

@@ -16,6 +16,8 @@ const OPEN: usize = 1024;
 
 /// What a SUBSCRIBE or UNSUBSCRIBE costs of the budget of a transmit.
 const STEPS_PER_SUBSCRIPTION: usize = 16;
+/// What it costs of that budget to subscribe the server to a VNI in which this node announces routes.
+const STEPS_PER_OWN: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -49,7 +51,7 @@ impl Upstream {
             barriers: Barriers::new(),
             own_from: Some(0),
         };
-        let mut steps = OPEN;
+        let mut steps = OPEN * STEPS_PER_OWN;
         upstream.subscribe_own(own, &mut steps);
         upstream
     }
@@ -65,6 +67,11 @@ impl Upstream {
 
     pub(super) fn subscriber(&self) -> SubscriberId {
         self.subscriber
+    }
+
+    /// Returns the subscriptions of a session that has ended.
+    pub(super) fn into_subscriptions(self) -> Subscriptions {
+        self.subscriptions
     }
 
     pub(super) fn subscriptions(&mut self) -> &mut Subscriptions {
@@ -85,7 +92,7 @@ impl Upstream {
     pub(super) fn answer(&mut self) -> bool {
         let number = self.barriers.answer();
         self.subscriptions.answered(number);
-        self.barriers.is_farewell_read()
+        self.barriers.is_last_answered()
     }
 
     /// Carries out an UPDATE.
@@ -115,7 +122,7 @@ impl Upstream {
             if self.own_from.is_none() && common.own.first_unsynced(self.subscriber).is_none() {
                 self.put_subscriptions(frames, steps, usize::MAX, common);
             }
-            self.say_farewell(common);
+            self.put_last(common);
         } else {
             self.put_subscriptions(frames, steps, common.config.unproven_max, common);
             self.put_routes(frames, steps, common.config.unproven_max, common);
@@ -129,9 +136,9 @@ impl Upstream {
         while let Some(from) = self.own_from
             && *steps > 0
         {
-            let tables = own.infos(from).take((*steps).min(OPEN));
+            let tables = own.infos(from).take(steps.div_ceil(STEPS_PER_OWN).min(OPEN));
             let tables: alloc::vec::Vec<_> = tables.map(|(place, info)| (place, info.vni, info.routes)).collect();
-            *steps = steps.saturating_sub(tables.len());
+            *steps = steps.saturating_sub(tables.len() * STEPS_PER_OWN);
             self.own_from = tables.last().map(|(place, ..)| place + 1);
             for (_, vni, _) in tables.into_iter().filter(|(.., routes)| *routes > 0) {
                 own.subscribe(self.subscriber, vni);
@@ -199,12 +206,12 @@ impl Upstream {
     }
 
     /// Once a node that leaves for good has sent all its withdrawals, waits for the answer that proves that the server has read them.
-    fn say_farewell(&mut self, common: &mut Common) {
+    fn put_last(&mut self, common: &mut Common) {
         let is_leaving = common.shutdown == Shutdown::Cleanup && !common.jobs.is_leaving();
         // Cursors that are yet to be woken have withdrawals to send, too.
         let is_caught_up = !common.own.is_dirty() && common.own.next_pending(self.subscriber).is_none();
         if is_leaving && self.own_from.is_none() && is_caught_up {
-            self.barriers.say_farewell();
+            self.barriers.put_last();
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) use permits::Filter;
 
 use super::background::{Job, SLICE};
 use super::conn::Conn;
+use super::discard::Discarded;
 use super::info::seconds;
 use super::owners::Subscribers;
 use super::timers::TimerKey;
@@ -43,7 +44,8 @@ use admission::Admission;
 use encodings::Encodings;
 use outbound::Outbound;
 use permits::{NotPermitted, Walk};
-use relief::{Holder, Relief, Stage};
+pub(super) use relief::Relief;
+use relief::{Holder, Stage};
 use retained::{Departed, Retained};
 
 /// What it costs of a slice's budget to apply a new policy to one peer, beside what its subscriptions cost.
@@ -446,7 +448,7 @@ impl Server {
         let is_denied = permission.permit().zip(subscriber).is_some_and(|(permit, subscriber)| {
             common.rib.subscribed(subscriber).any(|vni| permit.subscribe(vni).is_err())
         });
-        // A client does not repeat by itself what was refused, and does not forget by itself what it was told.
+        // A client does not repeat by itself what was refused, and does not remove by itself what it was sent.
         let begins_anew = is_denied || permission.may_have_missed(old.as_ref());
         if let (Some(permit), Some(origin)) = (permission.permit(), accepted.origin()) {
             common.jobs.push(Job::Filter(Filter::new(origin, permit.clone(), self.policies)));
@@ -534,12 +536,13 @@ impl Server {
 
     /// Does a slice of each relief.
     pub(super) fn relieve_more(&mut self, common: &mut Common) {
-        let mut reliefs = core::mem::take(&mut self.reliefs);
-        reliefs.retain_mut(|relief| {
-            let mut budget = SLICE;
-            !self.relieve(common, relief, &mut budget)
-        });
-        self.reliefs = reliefs;
+        for mut relief in core::mem::take(&mut self.reliefs) {
+            if self.relieve(common, &mut relief, &mut SLICE.clone()) {
+                common.jobs.discard(Discarded::Relief(Box::new(relief)));
+            } else {
+                self.reliefs.push(relief);
+            }
+        }
     }
 
     /// Does a slice of a relief, as far as `budget` allows. Returns whether it is done.

@@ -15,7 +15,7 @@ pub(super) const EVICT: usize = 16;
 
 /// A peer that has a part of what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Holder {
+pub(in super::super) enum Holder {
     Conn(ConnId),
     Departed(OriginId),
 }
@@ -40,12 +40,14 @@ pub(super) enum Stage {
 
 /// The relief of one limit.
 #[derive(Debug)]
-pub(super) struct Relief {
+pub(in super::super) struct Relief {
     limit: PeerLimit,
     stage: Stage,
     by_host: BTreeMap<HostAddr, Share>,
     /// The addresses by what they have.
     most_last: BTreeSet<(usize, HostAddr)>,
+    /// How many peers all shares have.
+    len: usize,
     is_second: bool,
 }
 
@@ -74,6 +76,7 @@ impl Relief {
             stage: Stage::Conns(None),
             by_host: BTreeMap::new(),
             most_last: BTreeSet::new(),
+            len: 0,
             is_second: false,
         }
     }
@@ -119,15 +122,21 @@ impl Relief {
         let share = self.by_host.entry(host).or_default();
         self.most_last.remove(&(share.sum, host));
         share.sum += part;
-        share.holders.insert((matches!(holder, Holder::Departed(_)), part, holder));
+        self.len += usize::from(share.holders.insert((matches!(holder, Holder::Departed(_)), part, holder)));
         self.most_last.insert((share.sum, host));
     }
 
+    /// Returns how many peers were added up and not taken out.
+    pub(in super::super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Takes out the peer that is to be evicted next. Returns it with its host and what was added up for it.
-    pub(super) fn pop(&mut self) -> Option<(HostAddr, Holder, usize)> {
+    pub(in super::super) fn pop(&mut self) -> Option<(HostAddr, Holder, usize)> {
         let (sum, host) = self.most_last.pop_last()?;
         let share = self.by_host.get_mut(&host)?;
         let (_, part, holder) = share.holders.pop_last()?;
+        self.len -= 1;
         share.sum = sum - part;
         if share.holders.is_empty() {
             self.by_host.remove(&host);
@@ -164,6 +173,6 @@ mod tests {
         let order: Vec<_> = core::iter::from_fn(|| relief.pop()).map(|(_, holder, _)| holder).collect();
         // 16 to 10, 15 to 10; then 9 to 10, and 9, 4.
         assert_eq!(order, [departed, conn(3), conn(1), conn(5), conn(2)]);
-        assert!(relief.by_host.is_empty() && relief.most_last.is_empty());
+        assert!(relief.by_host.is_empty() && relief.most_last.is_empty() && relief.len() == 0);
     }
 }
