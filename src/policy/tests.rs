@@ -80,7 +80,7 @@ fn the_first_rule_that_is_for_a_peer_is_the_only_one() {
         assert_eq!(rule(texts, addr), expected, "{texts:?} from {addr}");
     }
     let policy = Policy::new(policy.rules()[..3].iter().map(|rule| Rule::clone(rule)));
-    assert_eq!(policy.permit(None, H7), None, "whom no rule is for may do nothing");
+    assert_eq!(policy.permit(None, H7), None, "a client without a rule may do nothing");
     assert_eq!(Policy::default().permit(None, H7), None);
 }
 

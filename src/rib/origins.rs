@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::announcers::{self, Announced, has_local};
 use super::by_table::ByTable;
-use super::table::TableId;
+use super::table::{Table, TableId};
 use super::visibility::{self, Visibility};
 use super::{Rib, digest};
 use crate::chunked::Chunked;
@@ -273,7 +273,7 @@ impl Rib {
         true
     }
 
-    /// Returns the departed among a route's announcers from whom `origin` takes it over, with its places in their lists.
+    /// Returns the departed clients among a route's announcers whose routes `origin` takes over, with its places in their lists.
     fn departed_with(&self, announcers: &[Announced], origin: OriginId) -> SmallVec<[(OriginId, u32); 2]> {
         let Origin { key, ref successor_of, .. } = self.origins[origin.0];
         if successor_of.is_empty() || self.departed.is_empty() {
@@ -413,19 +413,10 @@ impl Rib {
         from: &mut usize,
         budget: &mut usize,
     ) -> bool {
-        loop {
-            *from = (*from).min(self.origins[id.0].stale);
-            let Some(place) = from.checked_sub(1) else { return true };
-            if *budget == 0 {
-                return false;
-            }
-            (*budget, *from) = (*budget - 1, place);
-            let RouteRef { table, hop } = self.origins[id.0].routes[place];
-            let table = &self.tables[table.0];
-            if vnis.contains(&table.vni()) && table.place(hop, by).is_none() {
-                self.detach(id, place);
-            }
-        }
+        *from = (*from).min(self.origins[id.0].stale);
+        self.detach_some(id, from, budget, |_, table, hop| {
+            vnis.contains(&table.vni()) && table.place(hop, by).is_none()
+        })
     }
 
     /// Removes those routes of an accepted peer that `is_out` names, from the `from`th downwards, as many looked at as `budget`
@@ -437,18 +428,30 @@ impl Rib {
         budget: &mut usize,
         mut is_out: impl FnMut(&Route) -> bool,
     ) -> bool {
-        loop {
-            *from = (*from).min(self.origins[id.0].routes.len());
-            let Some(place) = from.checked_sub(1) else { return true };
+        *from = (*from).min(self.origins[id.0].routes.len());
+        self.detach_some(id, from, budget, |rib, table, hop| is_out(&rib.route(table, hop)))
+    }
+
+    /// Removes those of the origin's first `from` routes that `is_out` names, from the last downwards, as many looked at as
+    /// `budget` allows. Returns whether all have been.
+    fn detach_some(
+        &mut self,
+        id: OriginId,
+        from: &mut usize,
+        budget: &mut usize,
+        mut is_out: impl FnMut(&Self, &Table, u32) -> bool,
+    ) -> bool {
+        while let Some(place) = from.checked_sub(1) {
             if *budget == 0 {
                 return false;
             }
             (*budget, *from) = (*budget - 1, place);
             let RouteRef { table, hop } = self.origins[id.0].routes[place];
-            if is_out(&self.route(&self.tables[table.0], hop)) {
+            if is_out(self, &self.tables[table.0], hop) {
                 self.detach(id, place);
             }
         }
+        true
     }
 
     /// Removes the origin's `place`th route.

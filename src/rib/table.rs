@@ -99,9 +99,9 @@ pub(super) struct Hop {
     announcers: Announcers,
     /// The sequence number of its last visible change.
     seq: u64,
-    /// To whom it is visible.
+    /// The viewers that may see it.
     now: Visibility,
-    /// To whom it was visible before that change.
+    /// The viewers that could see it before that change.
     prev: Visibility,
     /// How many changes of the table before the last change the one before it was. 0: there was none.
     prev_age: u32,
@@ -140,12 +140,12 @@ impl Hop {
         self.seq
     }
 
-    /// To whom it is visible.
+    /// The viewers that may see it.
     pub(super) fn now(&self) -> Visibility {
         self.now
     }
 
-    /// To whom it was visible before its last visible change.
+    /// The viewers that could see it before its last visible change.
     pub(super) fn prev(&self) -> Visibility {
         self.prev
     }

@@ -348,7 +348,7 @@ fn viewer(rib: &Rib, origins: &[OriginId], peer: usize) -> Viewer {
     if SERVERS[peer] { Viewer::Server } else { Viewer::Client(rib.key(origins[peer])) }
 }
 
-/// Sequences that once left somebody with a wrong table.
+/// Sequences that once left a subscriber with a wrong table.
 #[test]
 fn what_once_went_wrong_goes_right() {
     use Op::{Announce, Leave, Pull, Subscribe, Withdraw};
@@ -447,7 +447,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
 
     #[test]
-    fn what_each_has_been_told_comes_to_be_the_view(ops in ops(), ages in ages()) {
+    fn each_subscriber_comes_to_have_its_view(ops in ops(), ages in ages()) {
         AGE_MAX.set(ages);
         let mut world = World::new(false);
         for op in &ops {
@@ -457,7 +457,7 @@ proptest! {
     }
 
     #[test]
-    fn who_keeps_up_is_told_each_change_once(ops in ops()) {
+    fn a_subscriber_that_keeps_up_gets_each_change_once(ops in ops()) {
         let mut world = World::new(true);
         for op in &ops {
             if !matches!(op, Op::Pull(..)) {
@@ -468,7 +468,7 @@ proptest! {
     }
 
     #[test]
-    fn who_is_behind_never_sees_a_gap_where_there_was_none(ops in ops(), ages in ages()) {
+    fn a_slow_subscriber_never_sees_a_gap_where_there_was_none(ops in ops(), ages in ages()) {
         AGE_MAX.set(ages);
         let mut world = World::new(false);
         for peer in 0..PEERS {

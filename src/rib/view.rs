@@ -52,7 +52,7 @@ impl<'a> Entry<'a> {
         self.table.dest(self.dest).prefix()
     }
 
-    /// Its next hops that somebody announces, at least one, each with the origins that do.
+    /// Its next hops that are announced, at least one, each with the origins that do.
     pub(crate) fn next_hops(&self) -> impl Iterator<Item = (&'a NextHop, impl Iterator<Item = OriginId> + 'a)> + 'a {
         let Self { rib, table, dest } = *self;
         rib.announced(table, dest).map(move |(id, next_hop)| {
@@ -78,7 +78,7 @@ impl Rib {
         self.tables.iter().filter(|(_, table)| table.live() > 0).map(|(_, table)| table.vni())
     }
 
-    /// The routes of a VNI that somebody announces; with `viewer`, those that it may see.
+    /// The routes of a VNI that are announced; with `viewer`, those that it may see.
     pub(crate) fn routes(&self, vni: Vni, viewer: Option<Viewer>) -> impl Iterator<Item = Route> + '_ {
         let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         table.into_iter().flat_map(move |table| {
@@ -91,7 +91,7 @@ impl Rib {
         })
     }
 
-    /// The destinations of a VNI, each with the next hops that somebody announces.
+    /// The destinations of a VNI, each with the next hops that are announced.
     pub(crate) fn destinations(&self, vni: Vni) -> impl Iterator<Item = Destination> + '_ {
         let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         table.into_iter().flat_map(move |table| {
@@ -102,7 +102,7 @@ impl Rib {
         })
     }
 
-    /// The next hops of one destination that somebody announces.
+    /// The next hops of one destination that are announced.
     pub(crate) fn next_hops(&self, vni: Vni, prefix: &Prefix) -> impl Iterator<Item = NextHop> + '_ {
         let table = self.find_table(vni).map(|id| &self.tables[id.0]);
         let found = table.and_then(|table| Some((table, table.find_dest(prefix)?)));
@@ -165,7 +165,7 @@ impl Rib {
         self.live_tables
     }
 
-    /// The number of routes that somebody announces.
+    /// The number of routes that are announced.
     pub(crate) fn len(&self) -> usize {
         self.routes
     }
