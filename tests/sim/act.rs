@@ -132,6 +132,11 @@ impl World {
                 let host = host(h);
                 self.hosts[host].converging = n;
             }
+            // Servers are the first.
+            Op::Reference(s, on) => {
+                let server = usize::from(s) % self.setup.servers;
+                self.hosts[server].is_reference = on;
+            }
             Op::Names(h, n) => {
                 let host = host(h);
                 self.hosts[host].names = n;

@@ -49,6 +49,9 @@ pub(crate) struct Watch {
     /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
     hidden: Routes,
     lost: Routes,
+    /// Lost with a session that was subscribed to a VNI only because it could not leave it. They may show as stale routes once the VNI is
+    /// wanted again.
+    filtered: Routes,
     closing_since: Option<Instant>,
     /// Routes of sessions that ended, which count as announced until the node has come to them (it works in slices).
     leaving: Routes,
@@ -80,6 +83,7 @@ impl Watch {
             learned: Routes::new(),
             hidden: Routes::new(),
             lost: Routes::new(),
+            filtered: Routes::new(),
             closing_since: None,
             leaving: Routes::new(),
         }
@@ -195,9 +199,12 @@ impl Watch {
             dialled.input.push(bytes);
             while let Some((msg, _)) = dialled.input.next() {
                 let was_established = dialled.is_established();
-                dialled.step(&msg);
+                dialled.step(&msg, &self.own);
                 if !was_established && dialled.is_established() {
                     self.stale.opened(self.now, dialled.peer.expect("one that was dialled"));
+                    if !dialled.is_ordered() {
+                        self.model.reached.count(Situation::OfReference);
+                    }
                 }
                 if let Msg::Remove(route) = msg {
                     self.stale.forget(&route);
@@ -290,6 +297,9 @@ impl Watch {
                 let (certain, _) = dialled.gives(&self.wants);
                 self.stale.lost(self.now, peer, &certain - &self.own);
             }
+            if !dialled.is_ordered() {
+                self.filtered.extend(dialled.live.iter().filter(|r| !self.wants.contains(&r.vni)));
+            }
             self.lost.extend(dialled.live);
         }
         if self.accepted.remove(&conn).is_some() {
@@ -325,12 +335,16 @@ impl Watch {
         }
         match command {
             Command::Subscribe(vni) => {
+                if !self.wants.contains(vni) {
+                    self.count_filtered(*vni, Situation::WantsFilteredVni);
+                }
                 assert_eq!(reply, changed(self.wants.insert(*vni)));
             }
             Command::Unsubscribe(vni) => {
                 assert_eq!(reply, changed(self.wants.remove(vni)));
                 self.dialled.values_mut().for_each(|d| d.left(*vni));
                 self.stale.forget_vni(*vni);
+                self.count_filtered(*vni, Situation::FiltersVni);
             }
             Command::Resync(vni) => {
                 let is_subscribed = self.wants.contains(vni);
@@ -378,6 +392,15 @@ impl Watch {
             Command::ResetConn(conn) => self.gone(now, *conn, true),
             Command::Shutdown { .. } => self.closing_since = Some(now),
             _ => {}
+        }
+    }
+
+    /// Counts the sessions with servers without our capabilities that are subscribed to this VNI, where the node announces.
+    fn count_filtered(&mut self, vni: Vni, situation: Situation) {
+        let is_bound =
+            |d: &&Dialled| !d.is_ordered() && d.subscribed.contains(&vni) && d.told.iter().any(|r| r.vni == vni);
+        for _ in self.dialled.values().filter(is_bound) {
+            self.model.reached.count(situation);
         }
     }
 
@@ -534,21 +557,27 @@ impl Watch {
             possible.extend(others);
         }
         certain.extend(self.stale.routes(now));
-        for dialled in self.dialled.values().filter(|dialled| dialled.has_sent_all(&self.wants)) {
+        for dialled in self.dialled.values().filter(|dialled| dialled.is_established()) {
+            let situation = match dialled.is_ordered() {
+                true if !dialled.has_sent_all(&self.wants) => continue,
+                true => Situation::StaysWhileConverging,
+                false => Situation::StaysWithReference,
+            };
             for _ in 0..self.stale.count_fresh(dialled.peer.expect("one that was dialled")) {
-                self.model.reached.count(Situation::StaysWhileConverging);
+                self.model.reached.count(situation);
             }
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));
         if self.config.hold.is_none_or(|hold| !hold.is_zero()) {
             // Stale routes may stay; what own ones hid may show again.
-            let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).copied();
+            let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).chain(&self.filtered).copied();
             possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
         }
         self.learned = ops::vnis().flat_map(|v| node.learned(v).collect::<Vec<_>>()).collect();
         self.hidden.clone_from(&self.own);
         self.lost.clear();
+        self.filtered.retain(|r| !self.wants.contains(&r.vni));
         let missing: Vec<_> = certain.difference(&self.learned).collect();
         assert!(missing.is_empty(), "not learned: {missing:?}");
         let extra: Vec<_> = self.learned.difference(&possible).collect();

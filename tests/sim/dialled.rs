@@ -34,6 +34,9 @@ pub(crate) struct Dialled {
     /// A SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE behind it.
     owes_keepalive: bool,
     pub(crate) live: Routes,
+    /// What a server without the capability sent while the node announced it itself. The node takes it for its own, sent back: if
+    /// another peer announces it, too, the node does not learn that.
+    pub(crate) echoes: Routes,
 }
 
 impl Dialled {
@@ -51,7 +54,8 @@ impl Dialled {
     }
 
     /// A message came from the server.
-    pub(crate) fn step(&mut self, msg: &Msg) {
+    /// `own`: what the node announces.
+    pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) {
         match msg {
             Msg::Hello(hello) => self.hello = Some(*hello),
             Msg::Keepalive => {
@@ -62,9 +66,15 @@ impl Dialled {
             }
             Msg::Add(route) | Msg::Remove(route) if is_martian(route) => {}
             Msg::Add(route) if self.subscribed.contains(&route.vni) => {
-                self.live.insert(*route);
+                if !self.is_ordered() && own.contains(route) {
+                    self.echoes.insert(*route);
+                } else {
+                    self.echoes.remove(route);
+                    self.live.insert(*route);
+                }
             }
             Msg::Remove(route) => {
+                self.echoes.remove(route);
                 self.live.remove(route);
             }
             _ => {}

@@ -118,6 +118,8 @@ pub(crate) enum Op {
     Address(u8, u8),
     /// The host's next process says that it is converging for the nth time.
     Converge(u8, u8),
+    /// Whether the server's next connections are those of a server without our capabilities.
+    Reference(u8, bool),
     /// The host has the nth certificate from its next connection on.
     Names(u8, u8),
 }
@@ -225,6 +227,7 @@ pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
         1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Address(h, n)),
         2 => (h.clone(), 0..8u8).prop_map(|(h, n)| Names(h, n)),
         1 => (0..3u8, 0..3u8).prop_map(|(h, n)| Converge(h, n)),
+        1 => (0..3u8, any::<bool>()).prop_map(|(s, on)| Reference(s, on)),
         2 => (h, 0..3u8, cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
     ]
 }

@@ -67,6 +67,19 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             ops.extend([Advance(5), Advance(6), Advance(7), Advance(7)]);
             ops
         }),
+        // Servers without our capabilities. A client leaves a VNI in which it announces, and wants it again. The servers start again.
+        (all.clone(), any::<bool>(), any::<bool>()).prop_map(move |(((a, b), v, p, n, ..), leaves, still)| {
+            let servers = || 0..servers;
+            let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
+            ops.extend([Advance(5), Subscribe(a, v), Announce(a, v, p, n), Subscribe(b, v), Announce(b, v, p, n + 1)]);
+            ops.push(A_WHILE);
+            if leaves {
+                ops.extend([Unsubscribe(a, v), A_WHILE, Subscribe(a, v), A_WHILE]);
+            }
+            ops.extend(servers().flat_map(|s| [Reference(s, still), Kill(s), Kill(b), Start(s, true), Advance(5)]));
+            ops.extend([Advance(6), A_WHILE]);
+            ops
+        }),
         // A policy by names, for a client that is there, one that has departed, and one with other names.
         (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
             let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];

@@ -24,6 +24,14 @@ pub(crate) enum Situation {
     BackBeforeLoss,
     /// A stale route stays, although the server's new session has sent all: the server is converging.
     StaysWhileConverging,
+    /// A session with a server without our capabilities is open.
+    OfReference,
+    /// A stale route stays with such a session, which cannot say whether it is gone.
+    StaysWithReference,
+    /// Such a session stays subscribed to a VNI in which the client announces, although the client does not want the VNI any more.
+    FiltersVni,
+    /// The client wants such a VNI again: it has the routes.
+    WantsFilteredVni,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
     /// A policy that asks for names denies an announcement, which other clients may make.
