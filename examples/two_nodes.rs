@@ -55,9 +55,9 @@ struct World {
 
 impl World {
     fn new() -> Result<Self, metalbond::ConfigError> {
-        // Without `warming`, the server vouches for its table from the start: what it doesn't have is gone.
-        let (warming, backoff_min) = (Duration::ZERO, Duration::from_secs(2));
-        let config = |seed| Config { seed, warming, backoff_min, ..Config::default() };
+        // Without a convergence time, the server vouches for its table from the start: what it doesn't have is gone.
+        let (convergence_time, backoff_min) = (Duration::ZERO, Duration::from_secs(2));
+        let config = |seed| Config { seed, convergence_time, backoff_min, ..Config::default() };
         let nodes = [Node::new(config(1), Instant::EPOCH)?, Node::new(config(2), Instant::EPOCH)?];
         Ok(Self { now: Instant::EPOCH, nodes, events: VecDeque::new(), link: None, is_cut: false, accepted: 0 })
     }

@@ -4,18 +4,18 @@ use core::fmt;
 
 use crate::{ConnId, PeerId};
 
-/// An announcer of a route. Exhaustive: a node has no other kinds of origins, and code that looks one up has to know each.
+/// An announcer of a route. The enum is exhaustive, because code that looks an announcer up has to know each kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Announcer {
     /// This node itself.
     Local,
-    /// A configured server, over all its sessions: what it announced before its last session was lost is among it.
+    /// A configured server, over all its sessions. Its stale routes are its routes, too.
     Peer(PeerId),
     /// A client, by its connection.
     Conn(ConnId),
-    /// A client that is gone, and whose routes stay for its restart time; or are about to go.
+    /// A departed client, whose routes are retained; or a client or server that is gone, and whose routes are being removed.
     Departed,
 }
 

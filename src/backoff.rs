@@ -3,9 +3,9 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
-/// The failures in a row of something that is tried again, from which the delay before the next try follows.
+/// The number of failures in a row. It determines the delay before the next try.
 ///
-/// One byte: a table may have one for each of a million routes. So the shortest and the longest delay are arguments.
+/// The shortest and the longest delay are arguments, so that the type takes one byte: a table may have one for each of a million routes.
 ///
 /// ```
 /// use core::time::Duration;
@@ -25,14 +25,15 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure. Returns the delay before the next try: the start of the range after the first failure, twice as
-    /// long after each further one, and never longer than the end of the range.
+    /// Counts a failure. Returns the delay before the next try: the start of the range after the first failure, and twice as
+    /// long after each further one, up to the end of the range.
     pub fn fail(&mut self, range: RangeInclusive<Duration>) -> Duration {
         self.failures = (self.failures + 1).min(32);
         self.delay(range)
     }
 
-    /// The same, less up to half of the delay as `random` decides: those that failed together do not try again together.
+    /// Counts a failure like [`fail`](Self::fail). Returns the delay less up to half of it, as the random number `random` decides, so
+    /// that peers that failed together do not try again together. [`delay`](Self::delay) returns the whole delay.
     pub fn fail_with_jitter(&mut self, range: RangeInclusive<Duration>, random: u64) -> Duration {
         let delay = self.fail(range);
         match delay.as_nanos() as u64 / 2 {
@@ -41,14 +42,14 @@ impl Backoff {
         }
     }
 
-    /// Returns the delay that the last failure led to. Zero if nothing has failed.
+    /// Returns the delay that [`fail`](Self::fail) returned last, if the range is the same. Zero if nothing has failed since the last success.
     pub fn delay(&self, range: RangeInclusive<Duration>) -> Duration {
         let Some(doublings) = self.failures.checked_sub(1) else { return Duration::ZERO };
         let (min, max) = range.into_inner();
         min.saturating_mul(1 << doublings).min(max)
     }
 
-    /// Forgets all failures, after a success.
+    /// Sets the number of failures to 0, after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -1,4 +1,4 @@
-//! A change of the routes that this node subscribed to, as its embedder is told.
+//! A change of a destination that the application subscribed to, as [`Node::poll_change`](crate::Node::poll_change) returns it.
 
 use core::fmt;
 
@@ -6,10 +6,10 @@ use smallvec::SmallVec;
 
 use crate::{NextHop, Prefix, Vni};
 
-/// What has become of a destination: its complete set of next hops, and what of that is news.
+/// A change of a destination: all of its next hops now, and which of them were added and removed since the last report.
 ///
-/// Whoever keeps a table puts [`next_hops`](Self::next_hops) in the place of what it had for the destination; whoever
-/// acts on each next hop does so for [`added`](Self::added), then for [`removed`](Self::removed): in this order a
+/// An application that keeps a table replaces a destination's next hops by [`next_hops`](Self::next_hops). An application that
+/// acts on single next hops handles [`added`](Self::added) first, then [`removed`](Self::removed): in this order a
 /// destination that always has a next hop is never without one.
 ///
 /// ```
@@ -22,24 +22,24 @@ use crate::{NextHop, Prefix, Vni};
 /// assert_eq!(change.to_string(), "23 10.0.0.1/32 via 192.0.2.1, +192.0.2.2, -192.0.2.3");
 /// ```
 ///
-/// With the feature `serde`, it is written (and not read) as an object: `vni`, `prefix`, and the lists `next_hops`, `added`
+/// With the feature `serde` it is serialized (it cannot be deserialized) as an object: `vni`, `prefix`, and the lists `next_hops`, `added`
 /// and `removed`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[must_use = "what was told is not told again"]
+#[must_use = "a change is reported once"]
 pub struct RouteChange {
     /// The virtual network.
     pub vni: Vni,
     /// The destination.
     pub prefix: Prefix,
-    /// The known ones, then the added ones, then the removed ones.
+    /// Next hops: those reported before, then the added ones, then the removed ones.
     hops: SmallVec<[NextHop; 1]>,
     added_from: u32,
     removed_from: u32,
 }
 
 impl RouteChange {
-    /// A change after which a destination has the next hops `known`, which were told before, and `added`, which were not;
-    /// and no more those in `removed`.
+    /// Returns a change after which a destination has the next hops `known`, which were reported before, and `added`, which were not.
+    /// It no longer has those in `removed`.
     pub fn new(
         vni: Vni,
         prefix: Prefix,
@@ -47,7 +47,7 @@ impl RouteChange {
         added: impl IntoIterator<Item = NextHop>,
         removed: impl IntoIterator<Item = NextHop>,
     ) -> Self {
-        // One by one: mostly there is just one.
+        // `push` is faster than `extend` for the usual single next hop.
         let mut hops = SmallVec::new();
         known.into_iter().for_each(|hop| hops.push(hop));
         let added_from = hops.len() as u32;
@@ -57,17 +57,17 @@ impl RouteChange {
         Self { vni, prefix, hops, added_from, removed_from }
     }
 
-    /// The complete set of next hops that the destination has now. None: it is gone.
+    /// Returns all next hops that the destination has now. Without any, the destination is gone.
     pub fn next_hops(&self) -> &[NextHop] {
         &self.hops[..self.removed_from as usize]
     }
 
-    /// Those of them that the destination did not have when it was told last.
+    /// Returns the next hops that the destination did not have at the last report.
     pub fn added(&self) -> &[NextHop] {
         &self.hops[self.added_from as usize..self.removed_from as usize]
     }
 
-    /// Next hops that it had when it was told last, and has no more.
+    /// Returns the next hops that the destination had at the last report and does not have now.
     pub fn removed(&self) -> &[NextHop] {
         &self.hops[self.removed_from as usize..]
     }

@@ -1,4 +1,4 @@
-//! Why connections end, and how many ended why.
+//! Reasons for the end of a connection. Pure: no I/O, no state.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::{DecodeError, PeerLimit, PeerMisbehaved, SessionState};
 
-/// How a transport ended, as the driver saw it. Exhaustive: what is none of these is [`Error`](Self::Error).
+/// The end of a transport, as the driver saw it. The enum is exhaustive: any other end is an [`Error`](Self::Error).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -15,9 +15,9 @@ pub enum TransportEnd {
     Eof,
     /// The peer reset the connection (RST, broken pipe).
     Reset,
-    /// The peer's host did not answer any more (ETIMEDOUT, EHOSTUNREACH).
+    /// The peer's host stopped answering (ETIMEDOUT, EHOSTUNREACH).
     TimedOut,
-    /// Anything else, in the words of the system.
+    /// Another error, with the operating system's message.
     Error(Box<str>),
 }
 
@@ -32,47 +32,52 @@ impl fmt::Display for TransportEnd {
     }
 }
 
-/// Why a connection ended.
+/// The reason for the end of a connection.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// It could not be dialled, in the words of the system.
+    /// The server could not be dialled. Has the operating system's message.
     DialFailed(Box<str>),
     /// The transport ended.
     Transport(TransportEnd),
-    /// Nothing was received for 2.5 keepalive intervals: this long.
-    Silence(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
-    /// The dial, the HELLO or the first KEEPALIVE took longer than the handshake may.
+    /// The hold time expired: nothing was received for this long, 2.5 keepalive intervals.
+    #[cfg_attr(feature = "serde", serde(alias = "silence"))]
+    HoldTime(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
+    /// The handshake took longer than [`Config::handshake_timeout`](crate::Config::handshake_timeout). Has the state that it was in: the dial, the
+    /// HELLO or the first KEEPALIVE was missing.
     HandshakeTimeout(SessionState),
-    /// The peer sent what can't be decoded.
+    /// The peer sent bytes that cannot be decoded.
     Decode(DecodeError),
-    /// The peer sent what it may not.
+    /// The peer sent a message that the protocol does not permit in that state.
     Misbehaved(PeerMisbehaved),
-    /// The peer reads so slowly that the routes withdrawn meanwhile outweigh the table.
+    /// The peer reads so slowly that it holds back over 65,536 tombstones more than its VNIs have routes, now or when it was caught up last.
     TooSlow,
-    /// What was to be written could not be, all of it, for this long: the peer does not read.
+    /// The send hold time expired: the peer did not read everything that was written this long ago
+    /// ([`Config::send_hold`](crate::Config::send_hold), RFC 9687).
     NotReading(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
-    /// More than one of the [`Limits`](crate::Limits) allows.
+    /// The peer went over one of the [`Limits`](crate::Limits), or has the largest part of one that all peers share.
     Limit {
-        /// Which.
+        /// The limit.
         limit: PeerLimit,
-        /// What it allows.
+        /// The limit's value.
         max: u64,
     },
-    /// Refused, because a connection from this address was closed for a limit: for this much longer.
-    KeptOut(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
+    /// The connection was refused, because an earlier one from this address went over a limit. Has the rest of the ban.
+    #[cfg_attr(feature = "serde", serde(alias = "kept_out"))]
+    Banned(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
     /// The [`Policy`](crate::Policy) has no rule for the peer, or one that permits nothing.
     NotAllowed,
-    /// The policy was replaced, and now allows the peer what it had refused to it, or no longer a network that it is subscribed to:
-    /// in a new session it says everything again.
+    /// The policy was replaced. It permits something that it denied to the peer before, or denies a VNI that the peer is subscribed
+    /// to. In a new session the peer announces and subscribes again.
     PolicyChanged,
-    /// The peer was removed from the configuration.
+    /// The application removed the server ([`Command::RemovePeer`](crate::Command::RemovePeer)).
     Removed,
-    /// A reset was asked for.
+    /// The application reset the connection ([`Command::ResetPeer`](crate::Command::ResetPeer), [`Command::ResetConn`](crate::Command::ResetConn)).
     ResetRequested,
-    /// A server without the capability `ordered` locks up when a VNI is subscribed to twice in one session.
+    /// The application subscribed again to a VNI of a server without the capability `ordered`. Such a server locks up when one session
+    /// subscribes twice to a VNI, so that a new session is needed.
     Resubscribe,
     /// This node is shutting down.
     Shutdown,
@@ -83,14 +88,14 @@ impl fmt::Display for CloseReason {
         match self {
             Self::DialFailed(text) => write!(f, "cannot connect: {text}"),
             Self::Transport(end) => end.fmt(f),
-            Self::Silence(d) => write!(f, "nothing received for {d:?}"),
+            Self::HoldTime(d) => write!(f, "nothing received for {d:?}"),
             Self::HandshakeTimeout(state) => write!(f, "handshake timed out in {state}"),
             Self::Decode(e) => e.fmt(f),
             Self::Misbehaved(e) => e.fmt(f),
             Self::TooSlow => f.write_str("the peer reads too slowly"),
             Self::NotReading(d) => write!(f, "the peer has not read what was sent {d:?} ago"),
             Self::Limit { limit, max } => write!(f, "more than {max} {limit}"),
-            Self::KeptOut(d) => write!(f, "this address went over a limit and is kept out for {d:?} more"),
+            Self::Banned(d) => write!(f, "this address went over a limit and is banned for {d:?} more"),
             Self::NotAllowed => f.write_str("the policy allows this peer nothing"),
             Self::PolicyChanged => f.write_str("the policy changed what this peer may do"),
             Self::Removed => f.write_str("the peer was removed"),
@@ -102,7 +107,7 @@ impl fmt::Display for CloseReason {
 }
 
 impl CloseReason {
-    /// Whether the peer, not chance or somebody here, brought it about.
+    /// Returns whether the peer is at fault, rather than the network or this node.
     pub const fn is_peers_fault(&self) -> bool {
         matches!(
             self,
@@ -111,24 +116,24 @@ impl CloseReason {
                 | Self::TooSlow
                 | Self::NotReading(_)
                 | Self::Limit { .. }
-                | Self::KeptOut(_)
+                | Self::Banned(_)
                 | Self::NotAllowed
         )
     }
 
-    /// Its kind, by which such ends are counted: [`Node::closed`](crate::Node::closed).
+    /// Returns the kind of this reason, by which [`Node::closed`](crate::Node::closed) counts.
     pub const fn kind(&self) -> CloseKind {
         match self {
             Self::DialFailed(_) => CloseKind::DialFailed,
             Self::Transport(_) => CloseKind::Transport,
-            Self::Silence(_) => CloseKind::Silence,
+            Self::HoldTime(_) => CloseKind::HoldTime,
             Self::HandshakeTimeout(_) => CloseKind::HandshakeTimeout,
             Self::Decode(_) => CloseKind::Decode,
             Self::Misbehaved(_) => CloseKind::Misbehaved,
             Self::TooSlow => CloseKind::TooSlow,
             Self::NotReading(_) => CloseKind::NotReading,
             Self::Limit { limit, .. } => CloseKind::Limit(*limit),
-            Self::KeptOut(_) => CloseKind::KeptOut,
+            Self::Banned(_) => CloseKind::Banned,
             Self::NotAllowed => CloseKind::NotAllowed,
             Self::PolicyChanged => CloseKind::PolicyChanged,
             Self::Removed => CloseKind::Removed,
@@ -139,7 +144,7 @@ impl CloseReason {
     }
 }
 
-/// A [`CloseReason`] without its particulars.
+/// The kind of a [`CloseReason`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -149,8 +154,9 @@ pub enum CloseKind {
     DialFailed,
     /// [`CloseReason::Transport`].
     Transport,
-    /// [`CloseReason::Silence`].
-    Silence,
+    /// [`CloseReason::HoldTime`].
+    #[cfg_attr(feature = "serde", serde(alias = "silence"))]
+    HoldTime,
     /// [`CloseReason::HandshakeTimeout`].
     HandshakeTimeout,
     /// [`CloseReason::Decode`].
@@ -161,10 +167,11 @@ pub enum CloseKind {
     TooSlow,
     /// [`CloseReason::NotReading`].
     NotReading,
-    /// [`CloseReason::Limit`], by the limit.
+    /// [`CloseReason::Limit`], with the limit.
     Limit(PeerLimit),
-    /// [`CloseReason::KeptOut`].
-    KeptOut,
+    /// [`CloseReason::Banned`].
+    #[cfg_attr(feature = "serde", serde(alias = "kept_out"))]
+    Banned,
     /// [`CloseReason::NotAllowed`].
     NotAllowed,
     /// [`CloseReason::PolicyChanged`].
@@ -180,19 +187,19 @@ pub enum CloseKind {
 }
 
 impl CloseKind {
-    /// A word for it: `dial_failed`, `routes_per_peer` and the like.
+    /// Returns the kind as one word, for metrics and logs: `dial_failed`, and for a limit the name of its setting, like `routes_per_peer`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DialFailed => "dial_failed",
             Self::Transport => "transport",
-            Self::Silence => "silence",
+            Self::HoldTime => "hold_time",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::Decode => "decode",
             Self::Misbehaved => "misbehaved",
             Self::TooSlow => "too_slow",
             Self::NotReading => "not_reading",
             Self::Limit(limit) => limit.name(),
-            Self::KeptOut => "kept_out",
+            Self::Banned => "banned",
             Self::NotAllowed => "not_allowed",
             Self::PolicyChanged => "policy_changed",
             Self::Removed => "removed",

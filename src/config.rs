@@ -5,66 +5,74 @@ use core::time::Duration;
 
 use crate::{Limits, PeerLimit, Policy};
 
-/// The settings of a [`Node`](crate::Node): plain fields, to be written with `..Config::default()`. A builder would repeat each name, and check
-/// nothing that [`validate`](Self::validate) does not check. A minor version may add fields: code that names all of them, without the
-/// default, has to be changed then.
+/// The settings of a [`Node`](crate::Node). [`Node::new`](crate::Node::new) checks their ranges by [`validate`](Self::validate).
 ///
-/// Times that the protocol carries are whole seconds; [`validate`](Self::validate) refuses fractions of them.
+/// A minor version may add fields: write `..Config::default()` for those that you leave out.
+///
+/// ```
+/// use core::time::Duration;
+/// use metalbond::Config;
+///
+/// let config = Config { keepalive: Duration::from_secs(2), ..Config::default() };
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Config {
-    /// The interval of KEEPALIVE that this node proposes in its HELLO; the lower of the two ends' proposals holds for a session.
+    /// The KEEPALIVE interval that this node proposes in its HELLO. A session has the lower of the two ends' proposals.
     /// Whole seconds, from 1 to 4,294,967,295. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
     pub keepalive: Duration,
-    /// How long the dial, the wait for HELLO and the wait for the first KEEPALIVE may take, each. Over zero. Default 10 s.
+    /// How long each step of the handshake may take: the dial, the wait for HELLO, and the wait for the first KEEPALIVE. Over zero.
+    /// Default 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub handshake_timeout: Duration,
-    /// How long bytes that were handed to a connection may stay unwritten: the send hold time (RFC 9687). A peer that says it
-    /// lives but does not read is closed then. At least 1 s. Default 60 s.
+    /// The send hold time (RFC 9687): how long a [`Transmit`](crate::Transmit) may stay unwritten. Then the connection is closed: its peer
+    /// does not read, although it may still send. At least 1 s. Default 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub send_hold: Duration,
-    /// The shortest wait before a server is dialled again; doubled at each failure. Default 100 ms.
+    /// The shortest wait before a server is dialled again. It doubles at each failure; a random part of it, less than half, is left out.
+    /// Over zero, at most [`backoff_max`](Self::backoff_max). Default 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_min: Duration,
     /// The longest wait before a server is dialled again. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_max: Duration,
-    /// How long a session has to have been ESTABLISHED for the back-off to start anew. Zero: the back-off starts anew with each
-    /// session. Default 5 s.
+    /// How long a session has to be ESTABLISHED before it resets the back-off: the server is then dialled at once when the session is lost.
+    /// Zero: each session resets it. Default 5 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub backoff_reset: Duration,
-    /// How long the routes of a server whose session was lost stay while the server has no session (the *stale time*). Zero: not
-    /// at all, as the reference does. `None`: for as long as no server has a session, for an application whose routes are to
-    /// outlive its servers; with a session to another server, for [`session_stale_time`](Self::session_stale_time). They go sooner at the
-    /// End-of-RIB of a server that has `ordered` and is not `warming`. Default 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_seconds"))]
-    pub hold: Option<Duration>,
-    /// How long such routes stay, after the server's first new session was established, if that session cannot tell which of them
-    /// are gone: the server is `warming`, or lacks `ordered`. A sync that is in progress extends it. Default 120 s.
+    /// The stale time: how long the routes of a server whose session was lost stay while this server has no session. They go sooner at the
+    /// End-of-RIB of a server that has `ordered` and is not converging. Zero: they go at once, as in the reference. `None`: they stay as
+    /// long as no server has a session, for an application whose routes are to outlive its servers; with a session to another server, they
+    /// stay for [`session_stale_time`](Self::session_stale_time). Default 60 s.
+    #[cfg_attr(feature = "serde", serde(alias = "hold", with = "crate::serde::optional_seconds"))]
+    pub stale_time: Option<Duration>,
+    /// How long stale routes stay after the server's first new session was established, if the server cannot show which of them are gone,
+    /// because it is converging or lacks `ordered`. They do not go before the end of an initial sync that is in progress. Default 120 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub session_stale_time: Duration,
-    /// How long this node asks its servers to retain its routes when its process goes away (HELLO's `restartTime`). A server may
-    /// grant less: [`SessionInfo::restart_time`](crate::SessionInfo::restart_time). Whole seconds, at most 4,294,967,295. Zero: not at all.
-    /// Default 10 s.
+    /// The restart time that this node requests in its HELLO (`restartTime`): how long its servers retain its routes when its process goes
+    /// away. A server may grant less: [`SessionInfo::restart_time`](crate::SessionInfo::restart_time). Whole seconds, at most 4,294,967,295.
+    /// Zero: none. Default 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
     pub restart_time: Duration,
-    /// The longest time for which this node, as a server, retains the routes of a client whose process went away, whatever the
-    /// client asked for. The server's HELLO tells the client what it grants. Whole seconds, at most 4,294,967,295. Zero: the server
-    /// retains no routes. Default 60 s.
+    /// The longest restart time that this node, as a server, grants a client. The server's HELLO contains the time that it grants. Whole
+    /// seconds, at most 4,294,967,295. Zero: the server retains no routes. Default 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
     pub restart_time_max: Duration,
-    /// How long after its start a listening node says in its HELLO that its table may still be incomplete
-    /// (`warming`); and after the loss of a client that fell silent, as it may be cut off, and others with it.
-    /// Zero: it never says so. Default 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
-    pub warming: Duration,
-    /// How fast routes are sent to a client without the capability `ordered`; `None`: as fast as it takes them.
+    /// The convergence time: how long a listening node is *converging*, which means that it says in its HELLO that its table may be
+    /// incomplete. The time begins when the node starts to listen. It begins again when the connection to a client with routes times out or
+    /// fails ([`CloseReason::HoldTime`](crate::CloseReason::HoldTime), [`TransportEnd::TimedOut`](crate::TransportEnd::TimedOut),
+    /// [`TransportEnd::Error`](crate::TransportEnd::Error)), because the node may be cut off from other clients, too. Zero: never. Default 60 s.
+    #[cfg_attr(feature = "serde", serde(alias = "warming", with = "crate::serde::seconds"))]
+    pub convergence_time: Duration,
+    /// How fast routes are sent to a client without the capability `ordered`. `None`: as fast as the client reads.
     /// Default: [`Pacing::default`].
     pub pacing: Option<Pacing>,
-    /// The most bytes sent to a server without the capability `ordered` before it has answered a KEEPALIVE: its
-    /// answer proves that it has read them. Default 48 KiB; at least 4 KiB.
+    /// The most bytes that are sent to a server without the capability `ordered` before it answers a KEEPALIVE. The answer proves that the
+    /// server has read them. At least 4,096 bytes. Default 48 KiB.
     pub unproven_max: usize,
     /// How many servers the application may configure at once. Zero: none, for a node that only listens. Default 1,024.
     pub peers_max: usize,
@@ -72,20 +80,20 @@ pub struct Config {
     pub subscriptions_max: usize,
     /// How many routes the application may announce at once. Zero: none. Default 16,777,216.
     pub announcements_max: usize,
-    /// How much peers may ask of this node. Each number is at least 1.
+    /// Limits on what peers may make this node store and do. Each number is at least 1. Default: [`Limits::default`].
     pub limits: Limits,
-    /// What the peers that this node accepts may do; `None`: everything. [`Command::SetPolicy`](crate::Command::SetPolicy) replaces
-    /// it. Default `None`.
+    /// What the peers that this node accepts may do. `None`: everything. [`Command::SetPolicy`](crate::Command::SetPolicy) replaces it.
+    /// Default `None`.
     pub policy: Option<Policy>,
-    /// How long a shutdown may take before sessions are cut. Zero: they are cut at once. Default 800 ms. Drivers wait for a day at
-    /// most.
+    /// How long a shutdown with `cleanup` may take before sessions are closed ([`Command::Shutdown`](crate::Command::Shutdown)). Zero: they
+    /// are closed at the next tick. The drivers of this project wait for a day at most. Default 800 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub shutdown_timeout: Duration,
-    /// Seeds hash maps and the jitter of the back-off. Same seed, same inputs, same outputs.
+    /// The seed of hash maps and of the jitter of the back-off. The same seed and the same inputs give the same outputs.
     ///
-    /// The default, 0, is a seed that everybody knows. It is right for tests, simulations and replays only: whoever knows the seed
-    /// can choose routes that fall together in the hash maps and make the node slow (hash flooding). A node that strangers reach needs
-    /// a random seed. The drivers draw one from the operating system where it is 0; a driver of your own has to do the same.
+    /// The default, 0, is for tests, simulations and replays only. A peer that knows the seed can choose routes that collide in the hash
+    /// maps and make the node slow (hash flooding), so a node that strangers reach needs a random seed. `metalbond-tokio` and
+    /// `metalbond-smol` replace 0 by a random number of the operating system; a driver of your own has to do the same.
     pub seed: u64,
 }
 
@@ -98,11 +106,11 @@ impl Default for Config {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             backoff_reset: Duration::from_secs(5),
-            hold: Some(Duration::from_secs(60)),
+            stale_time: Some(Duration::from_secs(60)),
             session_stale_time: Duration::from_secs(120),
             restart_time: Duration::from_secs(10),
             restart_time_max: Duration::from_secs(60),
-            warming: Duration::from_secs(60),
+            convergence_time: Duration::from_secs(60),
             pacing: Some(Pacing::default()),
             unproven_max: 48 * 1024,
             peers_max: 1 << 10,
@@ -116,30 +124,31 @@ impl Default for Config {
     }
 }
 
-/// How fast a client of the reference implementation is fed. A rate and a burst are all that there is, so that no minor version adds fields: it dies of 64 KiB that it has not yet read.
+/// How fast routes are sent to a client without the capability `ordered`. A client of the reference loses its session when 64 KiB wait
+/// unread. No minor version adds fields.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Pacing {
-    /// Bytes a second. At least [`Pacing::MIN`].
+    /// The rate, in bytes per second. At least [`Pacing::MIN`].
     pub rate: u32,
     /// The most bytes at once. At least [`Pacing::MIN`].
     pub burst: u32,
 }
 
 impl Pacing {
-    /// The least for both: the longest segment, 1,208 bytes.
+    /// The lowest value of both fields: the bytes of the longest segment ([`TransmitMode::Segments`](crate::TransmitMode::Segments)).
     pub const MIN: u32 = 1208;
 
-    /// `rate` bytes a second, in bursts of at most 50 ms worth. At least [`Pacing::MIN`] each.
+    /// Returns a pacing of `rate` bytes per second, with a burst of what this rate sends in 50 ms. Raises both to [`Pacing::MIN`] if they are lower.
     pub fn per_second(rate: u32) -> Self {
         Self { rate: rate.max(Self::MIN), burst: (rate / 20).max(Self::MIN) }
     }
 }
 
 impl Default for Pacing {
-    /// 180 kB/s in bursts of at most 9 kB: about 250 routes in 50 ms. The reference's client was measured to lose its
-    /// session at four times that when it installs kernel routes, and to live with twice that.
+    /// Returns 180 kB/s in bursts of at most 9 kB: about 250 routes in 50 ms. In a measurement, the reference's client, which installed kernel
+    /// routes, lost its session at four times this rate, and kept it at twice this rate.
     fn default() -> Self {
         Self::per_second(180_000)
     }
@@ -149,20 +158,20 @@ impl Default for Pacing {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// [`Config::keepalive`] is 0.
+    /// [`Config::keepalive`] is zero.
     Keepalive,
-    /// The setting of this name, [`Config::keepalive`] for example, is not a whole number of seconds from 0 to 4,294,967,295: the
-    /// protocol has no other times.
+    /// The setting with this field name, `keepalive` for example, is not a whole number of seconds from 0 to 4,294,967,295. The protocol
+    /// cannot carry other times.
     WholeSeconds(&'static str),
     /// [`Config::handshake_timeout`] is zero.
     HandshakeTimeout,
     /// [`Config::send_hold`] is under 1 s.
     SendHold,
-    /// [`Config::backoff_min`] is 0 or over [`Config::backoff_max`].
+    /// [`Config::backoff_min`] is zero or over [`Config::backoff_max`].
     Backoff,
     /// [`Pacing::rate`] or [`Pacing::burst`] is under [`Pacing::MIN`].
     Pacing,
-    /// [`Config::unproven_max`] is under 4 KiB.
+    /// [`Config::unproven_max`] is under 4,096 bytes.
     Unproven,
     /// One of [`Config::limits`] is 0.
     Limit(PeerLimit),

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::Martian;
 
-/// Bytes that are not the protocol. The connection they came on is closed.
+/// Received bytes that cannot be decoded. The connection is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -45,7 +45,7 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// The types of message, with their numbers on the wire. Exhaustive: a new type is a new version of the protocol.
+/// The types of messages, with their numbers on the wire. The enum is exhaustive: a new type is a new version of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
@@ -53,11 +53,11 @@ impl core::error::Error for DecodeError {}
 pub enum MessageType {
     /// Opens a session, in both directions.
     Hello = 1,
-    /// A sign of life; empty.
+    /// Shows that the sender is alive. It has no payload.
     Keepalive = 2,
-    /// Asks for the routes of a VNI.
+    /// Requests the routes of a VNI.
     Subscribe = 3,
-    /// Ends that.
+    /// Ends a subscription.
     Unsubscribe = 4,
     /// Adds or removes a route.
     Update = 5,
@@ -75,17 +75,17 @@ impl fmt::Display for MessageType {
     }
 }
 
-/// Well-formed messages at the wrong time. The connection they came on is closed.
+/// A valid message that the session's state does not permit. The connection is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum PeerMisbehaved {
-    /// The first message was not HELLO, but of this type number.
+    /// The first message was not HELLO. Has the number of its type.
     NotHelloFirst(u8),
-    /// A second HELLO.
+    /// The peer sent a second HELLO.
     SecondHello,
-    /// This message came before the first KEEPALIVE.
+    /// A message of this type came before the first KEEPALIVE.
     BeforeKeepalive(MessageType),
 }
 
@@ -113,9 +113,9 @@ impl fmt::Display for Closed {
 
 impl core::error::Error for Closed {}
 
-/// Why a [`Command`](crate::Command) is not carried out. A command that fails has changed nothing.
+/// Why a [`Command`](crate::Command) failed. A command that fails has changed nothing.
 ///
-/// `Closed` and `Limit` are conditions of the run, which a correct application meets as well; `Misuse` is a mistake of the caller.
+/// `Closed` and `Limit` can happen to a correct application, too; `Misuse` is a mistake of the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -123,9 +123,9 @@ impl core::error::Error for Closed {}
 pub enum CommandError {
     /// The node is shut down, or about to be.
     Closed,
-    /// The node has as many as its [`Config`](crate::Config) allows.
+    /// The node has as many peers, subscriptions or announcements as its [`Config`](crate::Config) permits.
     Limit(Limit),
-    /// The command cannot be carried out at any time, or not for this peer or VNI.
+    /// The command is a mistake of the caller.
     Misuse(ApiMisuse),
 }
 
@@ -166,7 +166,7 @@ impl From<ApiMisuse> for CommandError {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ApiMisuse {
-    /// The node is not subscribed to the VNI whose routes are to be reported again.
+    /// The node is not subscribed to the VNI of a [`Command::Resync`](crate::Command::Resync).
     NotSubscribed,
     /// A peer with this endpoint is configured already.
     PeerExists,
@@ -176,7 +176,7 @@ pub enum ApiMisuse {
     MartianNextHop(Martian),
 }
 
-/// A limit on what the application may configure at its own node. The numbers are settings.
+/// A limit on what the application may configure at its own node: a setting of the [`Config`](crate::Config).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -213,22 +213,22 @@ impl fmt::Display for ApiMisuse {
 
 impl core::error::Error for ApiMisuse {}
 
-/// The states of a session, by the reference's names. Exhaustive: they are those of the protocol.
+/// The states of a session, with the names that the reference uses. The enum is exhaustive: the states are those of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 pub enum SessionState {
-    /// Being dialled; or accepted, and nothing received.
+    /// The connection is being dialled; or it was accepted, and the peer's HELLO has not come.
     Connecting,
-    /// Our HELLO is sent, the peer's awaited.
+    /// This node, which dialled, has sent HELLO, and waits for the peer's HELLO.
     HelloSent,
-    /// The peer's HELLO is here, its first KEEPALIVE awaited.
+    /// The peer's HELLO has come, and the node waits for its first KEEPALIVE.
     HelloReceived,
-    /// Open: routes flow.
+    /// The session is open: the two ends exchange routes.
     Established,
-    /// Lost; will be dialled again.
+    /// A configured server has no connection. The node will dial it again.
     Retry,
-    /// Over.
+    /// The session has ended, and this node does not dial again.
     Closed,
 }
 
@@ -237,7 +237,7 @@ impl SessionState {
     pub const ALL: [Self; 6] =
         [Self::Connecting, Self::HelloSent, Self::HelloReceived, Self::Established, Self::Retry, Self::Closed];
 
-    /// The reference's name: `HELLO_SENT` and the like.
+    /// Returns the state's name as the reference writes it, for example `HELLO_SENT`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connecting => "CONNECTING",

@@ -8,7 +8,7 @@ const BOUNDS: [u64; 17] = [
     5_000_000, 10_000_000,
 ];
 
-/// A count of durations for each of 18 ranges: up to 50 µs, 100 µs, 250 µs and so on up to 10 s, and longer.
+/// A count of durations for each of 18 ranges: up to 50 µs, up to 100 µs, up to 250 µs and so on up to 10 s, and longer than 10 s.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Histogram {
     counts: [u64; BOUNDS.len() + 1],
@@ -23,13 +23,14 @@ impl Histogram {
         self.sum = self.sum.saturating_add(duration);
     }
 
-    /// Returns the ranges, shortest first: the longest duration of each (`None` for the last), and the count.
+    /// Iterates over the ranges, the shortest durations first: the longest duration of the range (`None` for the last range), and the count of
+    /// this range alone.
     pub fn ranges(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
         let bounds = BOUNDS.iter().map(|&bound| Some(Duration::from_micros(bound))).chain([None]);
         bounds.zip(self.counts.iter().copied())
     }
 
-    /// Returns the sum of all durations.
+    /// Returns the sum of all durations. It saturates.
     pub fn sum(&self) -> Duration {
         self.sum
     }

@@ -6,7 +6,7 @@ use core::str::FromStr;
 use crate::NextHopKind;
 use crate::comma_list::write_list;
 
-/// Kinds of next hops: some of `STD`, `NAT` and `LB`. NAT is one kind, whatever its ports.
+/// A set of kinds of next hops: `STD`, `NAT` and `LB`. NAT is one kind, whatever its ports. The default is all kinds.
 ///
 /// ```
 /// use metalbond::{KindSet, NextHopKind};
@@ -55,7 +55,7 @@ impl KindSet {
         self.bits == 0
     }
 
-    /// Returns the kinds that are in one of two sets.
+    /// Returns the kinds that are in at least one of two sets.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self { bits: self.bits | other.bits }
@@ -108,7 +108,7 @@ impl fmt::Debug for KindSet {
     }
 }
 
-/// A text that is not a list of `STD`, `NAT` and `LB`.
+/// The error for a text that is not `all`, `none` or a list of `STD`, `NAT` and `LB`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ParseKindSetError(());
 

@@ -1,19 +1,33 @@
 //! Route distribution for virtual networks: the synchronous core.
 //!
-//! Clouds that run virtual machines on bare-metal hypervisors need every hypervisor to know behind which other one an
-//! address lives. The MetalBond v1 protocol does that: clients announce routes per virtual network ([`Vni`]) to a
-//! server (a route reflector), which advertises them to the clients that subscribed to that network.
+//! In a cloud, virtual machines run on hypervisors, and each hypervisor has to know on which other hypervisor an address is. The MetalBond
+//! v1 protocol distributes these routes: clients announce routes per virtual network ([`Vni`]) to a server (a route reflector), which
+//! advertises them to the clients that subscribed to that network.
 //!
 //! This crate is the protocol, the route table and its fan-out, without any I/O: a [`Node`] takes events ([`Input`]) and returns actions
-//! ([`Action`]), bytes ([`Transmit`]) and route changes ([`RouteChange`]). It knows no clock, socket, thread or file (`no_std`, with
-//! `alloc`); a driver brings them. `metalbond-tokio` and `metalbond-smol` are drivers, and a test or a simulator can be one.
+//! ([`Action`]), bytes ([`Transmit`]) and route changes ([`RouteChange`]). It uses no clock, socket, thread or file (`no_std`, with
+//! `alloc`); a driver provides them. `metalbond-tokio` and `metalbond-smol` are drivers, and a test or a simulator can be one. Most
+//! applications use one of these two packages. The module [`fib`] decides which routes are installed in a kernel.
+//!
+//! # Terms
+//!
+//! - *Client*, *server*: the end of a connection that dials, and the end that listens. A *configured peer* is a server that the node dials.
+//! - *Reference*: the implementation in Go, <https://github.com/ironcore-dev/metalbond>.
+//! - *`ordered`*: a capability in HELLO, which nodes of this crate have and the reference has not: see [`wire::Hello::ordered`].
+//! - *Initial sync*: the sending of all routes of a new subscription. A server with `ordered` marks its end: it answers the KEEPALIVE after
+//!   the SUBSCRIBE. This answer is the *End-of-RIB* (RFC 4724).
+//! - *Converging*: a server says that its table may be incomplete, for the [convergence time](Config::convergence_time).
+//! - *Stale route*: a route of a server whose session was lost, which its client keeps for the [stale time](Config::stale_time).
+//! - *Departed client*, *retained route*: a client whose process went away, and a route of it, which the server keeps for the
+//!   [restart time](Config::restart_time).
+//! - *Tombstone*: a withdrawn route that stays in the table until all subscribers have been sent the withdrawal.
 //!
 //! # The run loop
 //!
-//! 1. Wait for an event: a connection, received bytes, a command, or the time that [`Node::poll_timeout`] named.
-//! 2. Pass the event, and all that arrived after it, to [`Node::handle_input`]; carry out the [`Action`]s that it returns.
+//! 1. Wait for an event: a connection, received bytes, a command, or the time that [`Node::poll_timeout`] returned.
+//! 2. Pass the event, and others that have arrived meanwhile, to [`Node::handle_input`]; carry out the [`Action`]s that it returns.
 //! 3. If the time of `poll_timeout` has come, pass [`Input::Tick`].
-//! 4. Write what [`Node::poll_transmit`] returns, until it returns `None`; pass [`Input::Sent`] when a transmit is written.
+//! 4. Write each [`Transmit`] that [`Node::poll_transmit`] returns, until it returns `None`; pass [`Input::Sent`] when a transmit is written.
 //! 5. Take what [`Node::poll_change`] returns, as long as the application has room for it.
 //! 6. Ask [`Node::poll_timeout`] for the latest time to wake, and start over.
 //!
@@ -80,28 +94,28 @@
 //!
 //! # Invariants
 //!
-//! Each has a property test of its name under `tests/`.
+//! Property tests check each of them.
 //!
 //! - *clock*: time never runs back. A `now` that is earlier than the latest one is taken as the latest.
 //! - *progress*: an [`Input::Tick`] at the time of [`Node::poll_timeout`] moves that time later, or does a slice of the work that is left.
-//!   Nothing spins.
+//!   So a driver does not loop without effect.
 //! - *wakeup*: bytes that are to be sent are in flight, or [`Node::poll_transmit`] returns them. Nothing waits for an unrelated
 //!   event.
 //! - *bound*: the memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass. The memory
 //!   for an application that does not fetch its changes is bounded by what was reported to it.
-//! - *convergence*: when nothing is left to do, each peer has been sent what the model says: the routes that other peers announce in the
-//!   VNIs that it subscribed to, except that a server is not sent the routes of a server.
-//! - *no gap*: if a peer with the capability `ordered` is to see at least one next hop of a destination all the time, it never sees the
-//!   destination without a next hop.
+//! - *convergence*: when nothing is left to do, each subscriber has been sent exactly the routes that others announce in its VNIs: other
+//!   peers and the node itself. Exception: a server is not sent the routes of another server.
+//! - *no gap*: while a destination has at least one next hop for a subscriber with `ordered`, this subscriber is never sent a state in which
+//!   the destination has none.
 //! - *policy*: a route that the [`Policy`] denies is advertised to no peer. When nothing is left to do, a new policy holds for all that
 //!   was announced before it.
 //! - *replay*: the same seed and the same inputs give the same outputs, byte for byte.
 //!
 //! # Features
 //!
-//! `serde`, off by default, and without the standard library, too: `Serialize` and `Deserialize` for what an application stores, sends or
-//! shows, and for [`Input`], so that a recording has one value in each line. Formats that people read get the shapes below, other formats
-//! the same values in short:
+//! `serde`, off by default: `Serialize` and `Deserialize` for the types that an application stores, sends or shows, and for [`Input`], so
+//! that a recording has one value in each line. It needs no standard library. Human-readable formats (JSON, TOML) have the shapes below,
+//! binary formats the same values in a shorter form:
 //!
 //! | | for example |
 //! |---|---|
@@ -110,13 +124,13 @@
 //! | [`Route`] | `{"vni":23,"prefix":"10.0.23.0/24","next_hop":{"addr":"2001:db8::1","target_vni":0,"kind":"STD"}}` |
 //! | [`NextHopKind`] | `"STD"`, `"LB"`, `{"NAT":{"from":1024,"to":2047}}` |
 //! | [`SessionState`], [`MessageType`] | `"ESTABLISHED"`, `"HELLO"`: the protocol's names |
-//! | other enums | `"too_slow"`, `{"transport":"eof"}`, `{"transport":{"error":"..."}}`: a word, or an object of one |
+//! | other enums | `"too_slow"`, `{"transport":"eof"}`, `{"transport":{"error":"..."}}`: a word, or an object with one field |
 //! | durations | `60`, `0.25`: seconds |
 //! | [`Instant`] | `"12.345678901"`: seconds, exact to the nanosecond |
 //! | bytes | `"01000002"`: hexadecimal digits |
-//! | [`Config`] | an object; what is missing when it is read is as by default, an unknown name is an error |
+//! | [`Config`] | an object; a missing field has its default, an unknown field is an error |
 //! | [`PeerName`], [`PeerPattern`] | `"dns:h7.example.org"`, `"from:10.0.0.0/8"`: as `Display` writes them |
-//! | [`VniSet`], [`PrefixSet`], [`NextHopSet`], [`KindSet`] | `"23, 100-199"`; in formats that people write, `[23, "100-199"]` and `23` are read, too |
+//! | [`VniSet`], [`PrefixSet`], [`NextHopSet`], [`KindSet`] | `"23, 100-199"`; `[23, "100-199"]` and `23` are read, too |
 //! | [`SessionInfo`] and other structs | an object with the fields' names |
 //!
 //! A value that the type's constructors refuse is refused here, too: a prefix that is too long for its address, for example. A new minor

@@ -1,55 +1,54 @@
-//! What peers may cost a node: the settings, and which of them was met.
+//! Limits on what peers may make a node store and do. Pure: settings and their names; `node::server` enforces them.
 
 use core::fmt;
 use core::time::Duration;
 
-/// How much peers may ask of a node. Part of its [`Config`](crate::Config), and like it plain fields, to be written with
+/// Limits on what peers may make a node store and do. Part of its [`Config`](crate::Config), and like it plain fields, to be written with
 /// `..Limits::default()`: a minor version may add some.
 ///
-/// Whoever goes over one that is his alone is closed; whoever comes over one on connections is refused. Over one that all
-/// share, of the source address that has the most the session that has the most is closed, and so on until there is some
-/// room (a sixty-fourth): what one address hoards is not taken out on the others. Routes of a departed client count until
-/// its restart time is over, and are the first of its address to go.
+/// A client over a per-client limit is disconnected. A connection over a limit on connections is refused. When all clients together
+/// are over a limit that they share, the node finds the source address that has the largest part of it, closes that address's largest
+/// session, and repeats this until a sixty-fourth of the limit is free: one address cannot take the room of the others.
+/// Retained routes count too, and are removed before a session of the same address is closed.
 ///
-/// A node checks them once for each [`Input::Received`](crate::Input::Received) (next hops: when nothing is being swept). What
-/// came together with the first one too many is still in the table, for a moment, before it goes with the rest.
+/// The node checks the limits once for each [`Input::Received`](crate::Input::Received), after all of its bytes are handled: for a
+/// moment the table may have more. Next hops are checked when no tombstones are being freed.
 ///
-/// Each number is at least 1: a node that lets nobody in, or no route, is of no use. What a peer may not do at all is said by a
+/// Each number is at least 1; [`Node::new`](crate::Node::new) fails otherwise. To forbid something altogether, use a
 /// [`Policy`](crate::Policy).
 ///
-/// They hold for the peers that a node accepts. Of a server that it dials it takes at most [`routes`](Self::routes) in a
-/// session, and keeps at most twice as many with those from before.
+/// The limits are for peers that a node accepts. From a server that it dials, a node takes at most [`routes`](Self::routes) in a
+/// session, and keeps at most twice as many with stale ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Limits {
-    /// Connections that were accepted and are open. Default 65,536.
+    /// Accepted connections that are open. Default 65,536.
     pub connections: usize,
-    /// Of these, from one source address. Default 4,096.
+    /// Accepted connections that are open, from one source address. Default 4,096.
     pub connections_per_address: usize,
-    /// New connections in a second; as many may come at once. Default 10,000.
+    /// New connections per second; as many may come at once. Default 10,000.
     pub connections_per_second: u32,
-    /// Routes that all accepted peers announce together: one that two of them announce counts twice. And routes of each server
-    /// that is dialled. Default 16,777,216.
+    /// Routes that all accepted peers announce together; a route of two peers counts twice. Also the routes of one server that the
+    /// node dials. Default 16,777,216.
     pub routes: usize,
-    /// Routes that one accepted peer announces. Default 2,097,152.
+    /// Routes of one accepted peer. Default 2,097,152.
     pub routes_per_peer: usize,
-    /// Next hops of one destination, whoever announces them. Default 16,384: what is to be told of a destination is told
-    /// together, so that many cost time.
+    /// Next hops of one destination, of all peers together. Default 16,384. The node advertises the next hops of a destination together, so
+    /// the time of one call grows with their number.
     pub next_hops: usize,
-    /// VNIs that all accepted peers together are subscribed to: one that two of them subscribed to counts twice. Default
-    /// 4,194,304.
+    /// Subscriptions of all accepted peers together; a VNI with two subscribers counts twice. Default 4,194,304.
     pub subscriptions: usize,
-    /// VNIs in which accepted peers announce something: one in which two of them do counts twice. Default 4,194,304: one with
-    /// a single route takes 1 kB.
+    /// VNIs with routes of accepted peers; a VNI with routes of two peers counts twice. Default 4,194,304. A VNI with a single
+    /// route takes 1 kB.
     pub vnis: usize,
-    /// VNIs in which one accepted peer announces something; and VNIs that it is subscribed to. Default 16,384 each.
+    /// VNIs with routes of one accepted peer. The same number limits the VNIs that it is subscribed to. Default 16,384.
     pub vnis_per_peer: usize,
-    /// Who was closed for too many routes, next hops or subscriptions is kept out by its address: for 1 s, doubled each
-    /// time up to this, and forgotten after ten minutes without. A server that announced too much is not dialled again for
-    /// as long. Default 60 s; zero: not at all.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
-    pub keep_out: Duration,
+    /// The longest ban. An address whose client was closed for too many routes, VNIs, next hops or subscriptions is refused for 1 s, then for
+    /// twice as long each time, up to this; ten minutes without a ban reset it to 1 s. A server that announced too many routes is not
+    /// dialled for as long. Default 60 s; zero: no bans.
+    #[cfg_attr(feature = "serde", serde(alias = "keep_out", with = "crate::serde::seconds"))]
+    pub ban_time_max: Duration,
 }
 
 impl Default for Limits {
@@ -64,13 +63,13 @@ impl Default for Limits {
             subscriptions: 1 << 22,
             vnis: 1 << 22,
             vnis_per_peer: 1 << 14,
-            keep_out: Duration::from_secs(60),
+            ban_time_max: Duration::from_secs(60),
         }
     }
 }
 
 impl Limits {
-    /// What one of them allows.
+    /// Returns the value of one limit.
     pub const fn get(&self, limit: PeerLimit) -> u64 {
         match limit {
             PeerLimit::Connections => self.connections as u64,
@@ -113,7 +112,7 @@ pub enum PeerLimit {
 }
 
 impl PeerLimit {
-    /// All of them, in the order of the settings.
+    /// All limits, in the order of the settings.
     pub(crate) const ALL: [Self; 9] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
@@ -126,12 +125,12 @@ impl PeerLimit {
         Self::VnisPerPeer,
     ];
 
-    /// Whether it is on what a peer has said, rather than on its coming.
+    /// Returns whether this limits what a peer announces or subscribes to, rather than connections.
     pub(crate) const fn is_on_content(self) -> bool {
         !matches!(self, Self::Connections | Self::ConnectionsPerAddress | Self::ConnectionsPerSecond)
     }
 
-    /// A word for it: the name of the setting.
+    /// Returns the name of the setting.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -148,7 +147,7 @@ impl PeerLimit {
 }
 
 impl fmt::Display for PeerLimit {
-    /// What is limited, after "more than 5": `routes from one peer` and the like.
+    /// Writes what is limited, to follow a number: `routes from one peer`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connections => "connections",

@@ -6,9 +6,9 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
-/// A prefix: an IP address and the number of its leading bits that count.
+/// A prefix: an IP address and a prefix length, the number of its leading bits that are the network.
 ///
-/// Host bits may be set (`10.0.0.5/24`): they are part of a route's identity, and stay as they were announced. 18 bytes.
+/// Host bits, the bits after these, may be set (`10.0.0.5/24`). They are part of a route's identity, and stay as they were announced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     // First, so that IPv4 comes before IPv6 in the order.
@@ -18,7 +18,7 @@ pub struct Prefix {
     len: u8,
 }
 
-/// A prefix length over 32 (IPv4) or 128 (IPv6).
+/// The error for a prefix length over 32 (IPv4) or 128 (IPv6).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct PrefixLengthError {
@@ -37,7 +37,7 @@ impl fmt::Display for PrefixLengthError {
 impl core::error::Error for PrefixLengthError {}
 
 impl Prefix {
-    /// Returns a prefix of `len` bits.
+    /// Returns the prefix of an address and a prefix length. Keeps host bits.
     ///
     /// # Errors
     /// If `len` is over 32 for IPv4 or 128 for IPv6.
@@ -71,12 +71,12 @@ impl Prefix {
         }
     }
 
-    /// Returns the number of bits that count: at most 32 for IPv4, 128 for IPv6.
+    /// Returns the prefix length: at most 32 for IPv4, 128 for IPv6.
     pub const fn prefix_len(&self) -> u8 {
         self.len
     }
 
-    /// Returns whether no bit counts, as for a default route.
+    /// Returns whether the prefix length is 0, as for a default route.
     pub const fn is_default(&self) -> bool {
         self.len == 0
     }
@@ -99,13 +99,13 @@ impl Prefix {
         Self { octets: network_bits(self.bits(), self.len).to_be_bytes(), ..*self }
     }
 
-    /// Returns whether an address is in the network.
+    /// Returns whether an address is in the network. False for an address of the other family.
     pub fn contains(&self, addr: IpAddr) -> bool {
         let addr = Self::from(addr);
         addr.is_v6 == self.is_v6 && network_bits(addr.bits() ^ self.bits(), self.len) == 0
     }
 
-    /// Returns whether the whole of another prefix lies within this one. Host bits do not count.
+    /// Returns whether another prefix lies within this one or is equal to it. Host bits do not count.
     pub fn covers(&self, other: &Self) -> bool {
         self.len <= other.len && self.contains(other.addr())
     }

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use crate::Instant;
 
-/// Lets the first few events of each window of time through, and counts the others: a log then says what happens, and
-/// nobody can fill it at will.
+/// A limit on repeated events: lets the first few events of each window of time through, and counts the others. A log shows what happens, and
+/// a peer cannot fill it at will.
 ///
 /// ```
 /// use core::time::Duration;
@@ -29,7 +29,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Lets `max` events through in each window. A window begins with its first event.
+    /// Returns a limit that lets `max` events through in each window. A window begins with its first event.
     pub const fn new(max: u32, window: Duration) -> Self {
         Self { max, window, since: None, admitted: 0, suppressed: 0 }
     }
@@ -39,7 +39,7 @@ impl RateLimit {
         self.admit_all(now, 1)
     }
 
-    /// Counts `count` events that are reported together. Returns whether the report is let through.
+    /// Counts `count` events that are reported together, as one event of the `max`. Returns whether the report is let through.
     pub fn admit_all(&mut self, now: Instant, count: u64) -> bool {
         if self.since.is_none_or(|since| now.saturating_since(since) >= self.window) {
             (self.since, self.admitted) = (Some(now), 0);
@@ -58,7 +58,8 @@ impl RateLimit {
         core::mem::replace(&mut self.suppressed, 0)
     }
 
-    /// Returns when the window ends, if an event in it was not let through: the time to log how many there were.
+    /// Returns the end of the window: the time to log how many events were not let through. `None` if
+    /// [`take_suppressed`](Self::take_suppressed) would return 0.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.since.filter(|_| self.suppressed > 0).map(|since| since + self.window)
     }

@@ -9,14 +9,13 @@ use crate::{ParsePrefixError, Prefix};
 
 /// A virtual network identifier.
 ///
-/// The wire carries 32 bits and every one of them is accepted; that a VNI has 24 bits is a rule of the command line
-/// ([`Vni::is_24_bit`]).
+/// The wire carries 32 bits, and every number is accepted. VXLAN and Geneve have 24 bits ([`Vni::is_24_bit`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vni(pub u32);
 
 impl Vni {
-    /// Whether the number fits the 24 bits that a VNI has in VXLAN (RFC 7348) and Geneve (RFC 8926).
+    /// Returns whether the number fits the 24 bits that a VNI has in VXLAN (RFC 7348) and Geneve (RFC 8926).
     pub const fn is_24_bit(self) -> bool {
         self.0 < 1 << 24
     }
@@ -40,15 +39,15 @@ impl fmt::Display for Vni {
     }
 }
 
-/// What a next hop is for. Exhaustive, with the kinds of the protocol: an application that installs routes has to know each.
+/// The kind of a next hop. The enum is exhaustive, with the kinds of the protocol: an application that installs routes has to know each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NextHopKind {
-    /// An ordinary route.
+    /// An ordinary next hop.
     #[default]
     #[cfg_attr(feature = "serde", serde(rename = "STD"))]
     Standard,
-    /// Network address translation: the route holds for these ports of the destination.
+    /// Network address translation: the next hop is for these ports of the destination.
     #[cfg_attr(feature = "serde", serde(rename = "NAT"))]
     Nat {
         /// First port, inclusive.
@@ -71,18 +70,17 @@ impl fmt::Display for NextHopKind {
     }
 }
 
-/// Where packets for a destination go: the hypervisor that the destination lives behind. The fields are those of the protocol, so that no
-/// minor version adds any.
+/// A next hop: the hypervisor that packets for a destination are sent to. No minor version adds fields.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct NextHop {
     /// The hypervisor's underlay address.
     pub addr: IpAddr,
-    /// The virtual network on the far side; 0 if it is the route's own.
+    /// The VNI that packets have at the hypervisor. 0: the route's own VNI.
     #[cfg_attr(feature = "serde", serde(default = "own_vni"))]
     pub target_vni: Vni,
-    /// What the next hop is for.
+    /// The kind of the next hop.
     #[cfg_attr(feature = "serde", serde(default))]
     pub kind: NextHopKind,
 }
@@ -94,12 +92,12 @@ const fn own_vni() -> Vni {
 }
 
 impl NextHop {
-    /// An ordinary next hop into the route's own virtual network.
+    /// Returns an ordinary next hop into the route's own virtual network.
     pub const fn standard(addr: IpAddr) -> Self {
         Self { addr, target_vni: Vni(0), kind: NextHopKind::Standard }
     }
 
-    /// Returns why no packet can be sent to this next hop, if that is so.
+    /// Returns why no packet can be sent to this next hop. `None`: packets can be sent there.
     #[inline]
     pub const fn martian(&self) -> Option<Martian> {
         Martian::of(self.addr)
@@ -119,8 +117,8 @@ impl fmt::Display for NextHop {
     }
 }
 
-/// Why an address is a martian: an address to which another host can't send a packet, so that it can't be a next hop. A route
-/// with such a next hop is impossible: a node drops it when it receives it, and does not announce it.
+/// Why an address is a martian: an address to which another host can't send a packet. A martian can't be a next hop: a node drops a route
+/// with such a next hop when it receives it, and does not announce one.
 ///
 /// ```
 /// use metalbond::Martian;
@@ -149,7 +147,7 @@ pub enum Martian {
 }
 
 impl Martian {
-    /// Returns why an address is a martian, if it is one. An IPv4-mapped IPv6 address is judged as its IPv4 address. RFC 6890
+    /// Returns why an address is a martian; `None` if it is not. An IPv4-mapped IPv6 address is judged as its IPv4 address. RFC 6890
     /// lists these addresses, multicast ones excepted, with 'Forwardable: False'.
     #[inline]
     pub const fn of(addr: IpAddr) -> Option<Self> {
@@ -187,7 +185,7 @@ impl Martian {
 }
 
 impl fmt::Display for Martian {
-    /// What the address is: `a loopback address` and the like.
+    /// Writes what the address is, for example `a loopback address`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unspecified => "the unspecified address",
@@ -199,7 +197,7 @@ impl fmt::Display for Martian {
     }
 }
 
-/// A route: in this virtual network, this destination is behind this next hop. Routes with equal fields are the same route, whichever peer
+/// A route: a destination in a virtual network, and a next hop for it. Routes with equal fields are the same route, whichever peer
 /// announces them. No minor version adds fields.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -209,7 +207,7 @@ pub struct Route {
     pub vni: Vni,
     /// The destination.
     pub prefix: Prefix,
-    /// Where it is.
+    /// The next hop of the destination.
     pub next_hop: NextHop,
 }
 
@@ -219,7 +217,7 @@ impl fmt::Display for Route {
     }
 }
 
-/// Why a text is not a [`Route`], a [`NextHop`] or a [`NextHopKind`]: the part that is wrong.
+/// Why a text is not a [`Route`], a [`NextHop`] or a [`NextHopKind`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ParseRouteError {
@@ -227,7 +225,7 @@ pub enum ParseRouteError {
     Form,
     /// The VNI is not a number from 0 to 4,294,967,295.
     Vni,
-    /// The prefix.
+    /// The destination is not a prefix.
     Prefix(ParsePrefixError),
     /// The next hop is not an IP address.
     Addr,
@@ -334,17 +332,17 @@ fn digits<T: FromStr>(text: &str) -> Option<T> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// One connection, over its whole life. An id is never used twice.
+/// The id of a connection. An id is never used twice.
 ///
-/// The driver names the connections that it accepts ([`ConnId::accepted`]); the core names those it asks the driver
-/// to dial. The two never collide.
+/// The driver makes the ids of the connections that it accepts ([`ConnId::accepted`]). The node makes the ids of the connections that it
+/// asks the driver to dial. The two kinds never collide. `Display` writes `a7` for an accepted and `d7` for a dialled connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(u64);
 
 impl ConnId {
     const DIALLED: u64 = 1 << 63;
 
-    /// The `n`th connection that a driver accepted. Bits above the 62nd are dropped.
+    /// Returns the id of the accepted connection with the number `n`, below 2⁶³. The highest bit of `n` is dropped.
     pub const fn accepted(n: u64) -> Self {
         Self(n & !Self::DIALLED)
     }
@@ -363,7 +361,7 @@ impl ConnId {
         Self(bits)
     }
 
-    /// Whether this node dialled the connection, rather than accepted it.
+    /// Returns whether this node dialled the connection. False: it accepted the connection.
     pub const fn is_dialled(self) -> bool {
         self.0 & Self::DIALLED != 0
     }
@@ -382,7 +380,7 @@ impl fmt::Debug for ConnId {
     }
 }
 
-/// A text that is not the name of a connection: `a` or `d`, and a number below 2⁶³.
+/// The error for a text that is not a [`ConnId`]: `a` or `d`, and a number below 2⁶³.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ParseConnIdError(());
 
@@ -413,7 +411,7 @@ impl FromStr for ConnId {
     }
 }
 
-/// A configured peer: a server that this node dials, over all its connections. An id is never used twice.
+/// The id of a configured peer: a server that this node dials, over all its connections. An id is never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerId(pub u32);

@@ -203,7 +203,7 @@ fn without_a_server_never() {
 }
 
 fn client(hold: Option<u64>, servers: u32) -> Rig {
-    let mut rig = Rig::new(Config { hold: hold.map(Duration::from_secs), ..Config::default() });
+    let mut rig = Rig::new(Config { stale_time: hold.map(Duration::from_secs), ..Config::default() });
     rig.subscribe(23);
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));

@@ -57,7 +57,7 @@ fn a_hold_time_that_is_not_kept_is_noticed() {
     let files = files("session");
     for secs in [0, 59, 61] {
         let is_noticed = |file: &PathBuf| {
-            let other = |config| Config { hold: Some(Duration::from_secs(secs)), ..config };
+            let other = |config| Config { stale_time: Some(Duration::from_secs(secs)), ..config };
             let case = || session::run_with(&fs::read(file).unwrap(), None, other);
             quietly(|| catch_unwind(AssertUnwindSafe(case))).is_err()
         };

@@ -354,7 +354,7 @@ fn client(hold: Duration, servers: u32) -> Rig {
 }
 
 fn client_with(hold: Option<Duration>, servers: u32) -> Rig {
-    let mut rig = Rig::new(Config { hold, ..Config::default() });
+    let mut rig = Rig::new(Config { stale_time: hold, ..Config::default() });
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));
     }

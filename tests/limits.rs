@@ -85,7 +85,7 @@ fn a_peer_with_a_route_too_many_is_closed_and_all_of_its_routes_go_at_once() {
 
 #[test]
 fn who_went_over_a_limit_is_kept_out_for_longer_each_time_and_nobody_else() {
-    let mut rig = server(Limits { routes_per_peer: 1, keep_out: Duration::from_secs(4), ..Limits::default() });
+    let mut rig = server(Limits { routes_per_peer: 1, ban_time_max: Duration::from_secs(4), ..Limits::default() });
     let neighbour = rig.join_from(addr(1), OURS);
     for secs in [1, 2, 4, 4] {
         let greedy = rig.join_from(addr(1), OURS);
@@ -93,17 +93,17 @@ fn who_went_over_a_limit_is_kept_out_for_longer_each_time_and_nobody_else() {
         assert_eq!(rig.reason(greedy), over(&rig, PeerLimit::RoutesPerPeer));
 
         let refused = rig.accept_from(addr(1));
-        assert_eq!(rig.reason(refused), Some(CloseReason::KeptOut(Duration::from_secs(secs))));
+        assert_eq!(rig.reason(refused), Some(CloseReason::Banned(Duration::from_secs(secs))));
         let other = rig.join_from(addr(2), OURS);
         rig.end(other, TransportEnd::Eof);
         rig.live(secs - 1, &[neighbour]);
         rig.advance(Duration::from_millis(999));
         let refused = rig.accept_from(addr(1));
-        assert_eq!(rig.reason(refused), Some(CloseReason::KeptOut(Duration::from_millis(1))));
+        assert_eq!(rig.reason(refused), Some(CloseReason::Banned(Duration::from_millis(1))));
         rig.advance(Duration::from_millis(1));
     }
     assert!(rig.is_open(neighbour), "an open session of the same address lives on");
-    assert_eq!(closed(&rig, CloseKind::KeptOut), 8);
+    assert_eq!(closed(&rig, CloseKind::Banned), 8);
 }
 
 /// Two hosts on two links may have the same link-local address.
@@ -123,7 +123,7 @@ fn link_local_peers_on_different_links_have_their_own_limits_and_bans() {
     assert_eq!(rig.reason(first), over(&rig, PeerLimit::RoutesPerPeer));
     rig.end(second, TransportEnd::Eof);
     let (banned, neighbour) = (rig.accept_at(here), rig.accept_at(there));
-    assert!(matches!(rig.reason(banned), Some(CloseReason::KeptOut(_))));
+    assert!(matches!(rig.reason(banned), Some(CloseReason::Banned(_))));
     assert_eq!(rig.reason(neighbour), None);
 }
 
@@ -228,7 +228,7 @@ fn of_too_many_next_hops_those_go_whose_address_has_the_most() {
 /// Going over for a moment elsewhere, and back, hides nothing; and sessions that announce the same go together.
 #[test]
 fn next_hops_are_too_many_however_they_come() {
-    let mut rig = server(Limits { next_hops: 20, keep_out: Duration::ZERO, ..Limits::default() });
+    let mut rig = server(Limits { next_hops: 20, ban_time_max: Duration::ZERO, ..Limits::default() });
     let hop = |n: u8, hypervisor: u16| route(n, hypervisor);
     let honest = rig.join_from(addr(9), OURS);
     rig.say(honest, &[Msg::Add(hop(1, 999)), Msg::Add(hop(2, 999))]);
@@ -312,7 +312,7 @@ fn when_all_have_too_many_subscriptions_the_address_with_the_most_pays() {
 
 #[test]
 fn a_server_that_tells_too_much_is_left_and_tried_again_later_each_time() {
-    let limits = Limits { routes: 3, keep_out: Duration::from_secs(5), ..Limits::default() };
+    let limits = Limits { routes: 3, ban_time_max: Duration::from_secs(5), ..Limits::default() };
     let mut rig = Rig::client(Config { limits, ..Config::default() });
     rig.subscribe(23);
     let mut first = 0;
@@ -434,7 +434,7 @@ proptest! {
             for closed in rig.closed.keys() {
                 let why = rig.reason(*closed);
                 prop_assert!(
-                    matches!(why, Some(CloseReason::Limit { .. } | CloseReason::KeptOut(_))), "{:?}", why
+                    matches!(why, Some(CloseReason::Limit { .. } | CloseReason::Banned(_))), "{:?}", why
                 );
             }
         }
@@ -445,7 +445,7 @@ proptest! {
 /// mebibyte, in which a slice of what is left is withdrawn.
 #[test]
 fn routes_of_those_who_come_and_go_in_a_hurry_do_not_pile_up() {
-    let limits = Limits { routes_per_peer: 30_000, routes: 30_000, keep_out: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { routes_per_peer: 30_000, routes: 30_000, ban_time_max: Duration::ZERO, ..Limits::default() };
     let mut node = Node::new(Config { limits, seed: 1, ..Config::default() }, Instant::EPOCH).unwrap();
     let (now, mut most) = (Instant::EPOCH, 0);
     for visit in 0..40u32 {

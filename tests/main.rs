@@ -7,6 +7,7 @@ mod between_turns;
 mod broken_nodes_are_noticed;
 mod embedder;
 mod end_of_rib;
+mod exhaustive;
 mod fault_worlds;
 mod fib;
 mod figures;

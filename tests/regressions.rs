@@ -127,3 +127,24 @@ fn policies_that_take_and_give_back_end_with_what_was_said() {
         );
     }
 }
+
+/// The model did not expect the server's route in the client's table, where it stays until the session ends.
+#[test]
+fn a_client_stays_subscribed_to_a_vni_of_its_own_at_a_server_without_the_capability() {
+    let setup =
+        Setup { servers: 2, clients: [Client, Quick, Listening, Pipelining], pacing: false, prompt: true, seed: 0 };
+    run(
+        setup,
+        &[
+            Delays(0),
+            Announce(0, 2, 0, 0),
+            Subscribe(3, 2),
+            Kill(0),
+            Announce(3, 2, 0, 1),
+            Start(0, true),
+            Reference(2, true),
+            Advance(3),
+            Unsubscribe(3, 2),
+        ],
+    );
+}

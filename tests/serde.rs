@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use metalbond::{
-    Action, AnnounceRule, Announcer, ApiMisuse, CloseReason, Command, CommandError, Config, ConnId, Counters,
-    DecodeError, Input, Instant, Limit, Martian, MessageType, NextHop, NextHopKind, Node, Pacing, PeerId, PeerInfo,
-    PeerLimit, PeerMisbehaved, PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState, Transition,
-    TransportEnd, Vni, VniSet,
+    Action, AnnounceRule, Announcer, ApiMisuse, CloseKind, CloseReason, Command, CommandError, Config, ConnId,
+    Counters, DecodeError, Input, Instant, Limit, Limits, Martian, MessageType, NextHop, NextHopKind, Node, Pacing,
+    PeerId, PeerInfo, PeerLimit, PeerMisbehaved, PeerName, Policy, Prefix, Route, Rule, SessionInfo, SessionState,
+    Transition, TransportEnd, Vni, VniSet,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -71,11 +71,11 @@ fn states_and_message_types_have_the_protocols_names() {
 
 #[test]
 fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
-    use CloseReason::{Decode, DialFailed, HandshakeTimeout, Misbehaved, Silence, Transport};
+    use CloseReason::{Decode, DialFailed, HandshakeTimeout, HoldTime, Misbehaved, Transport};
     looks_like(CloseReason::TooSlow, json!("too_slow"));
     looks_like(CloseReason::ResetRequested, json!("reset_requested"));
     looks_like(CloseReason::NotReading(Duration::from_secs(60)), json!({ "not_reading": 60 }));
-    looks_like(CloseReason::KeptOut(Duration::from_millis(500)), json!({ "kept_out": 0.5 }));
+    looks_like(CloseReason::Banned(Duration::from_millis(500)), json!({ "banned": 0.5 }));
     let reason = CloseReason::Limit { limit: PeerLimit::RoutesPerPeer, max: 5 };
     looks_like(reason.kind(), json!({ "limit": "routes_per_peer" }));
     looks_like(reason, json!({ "limit": { "limit": "routes_per_peer", "max": 5 } }));
@@ -83,7 +83,7 @@ fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
     looks_like(Transport(TransportEnd::Eof), json!({ "transport": "eof" }));
     looks_like(Transport(TransportEnd::TimedOut), json!({ "transport": "timed_out" }));
     looks_like(Transport(TransportEnd::Error("why".into())), json!({ "transport": { "error": "why" } }));
-    looks_like(Silence(Duration::from_millis(12_500)), json!({ "silence": 12.5 }));
+    looks_like(HoldTime(Duration::from_millis(12_500)), json!({ "hold_time": 12.5 }));
     looks_like(HandshakeTimeout(SessionState::HelloSent), json!({ "handshake_timeout": "HELLO_SENT" }));
     looks_like(Decode(DecodeError::PayloadTooLong(1189)), json!({ "decode": { "payload_too_long": 1189 } }));
     looks_like(Decode(DecodeError::NoNextHop), json!({ "decode": "no_next_hop" }));
@@ -94,33 +94,48 @@ fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
 #[test]
 fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
-        "keepalive": 5, "handshake_timeout": 10, "send_hold": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "hold": 60,
-        "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "warming": 60, "pacing": { "rate": 180000, "burst": 9000 },
+        "keepalive": 5, "handshake_timeout": 10, "send_hold": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "stale_time": 60,
+        "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "convergence_time": 60, "pacing": { "rate": 180000, "burst": 9000 },
         "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
         "announcements_max": 16777216,
         "limits": {
             "connections": 65536, "connections_per_address": 4096, "connections_per_second": 10000,
             "routes": 16777216, "routes_per_peer": 2097152, "next_hops": 16384,
-            "subscriptions": 4194304, "vnis": 4194304, "vnis_per_peer": 16384, "keep_out": 60
+            "subscriptions": 4194304, "vnis": 4194304, "vnis_per_peer": 16384, "ban_time_max": 60
         },
         "policy": null,
         "shutdown_timeout": 0.8, "seed": 0
     });
     looks_like(Config::default(), json);
-    let read: Config = serde_json::from_value(json!({ "hold": 0.25, "pacing": null, "warming": 1 })).unwrap();
+    let read: Config =
+        serde_json::from_value(json!({ "stale_time": 0.25, "pacing": null, "convergence_time": 1 })).unwrap();
     let hold = Some(Duration::from_millis(250));
-    let expected = Config { hold, pacing: None, warming: Duration::from_secs(1), ..Config::default() };
+    let expected =
+        Config { stale_time: hold, pacing: None, convergence_time: Duration::from_secs(1), ..Config::default() };
     assert_eq!(read, expected);
-    let never: Config = serde_json::from_value(json!({ "hold": null })).unwrap();
-    assert_eq!(never, Config { hold: None, ..Config::default() });
-    assert_eq!(serde_json::to_value(&never).unwrap()["hold"], json!(null));
+    let never: Config = serde_json::from_value(json!({ "stale_time": null })).unwrap();
+    assert_eq!(never, Config { stale_time: None, ..Config::default() });
+    assert_eq!(serde_json::to_value(&never).unwrap()["stale_time"], json!(null));
     looks_like(Pacing { rate: 5000, burst: 2000 }, json!({ "rate": 5000, "burst": 2000 }));
+}
+
+#[test]
+fn names_that_recordings_had_before_are_still_read() {
+    let read: Config = serde_json::from_value(json!({ "hold": 7, "warming": 8, "limits": { "keep_out": 9 } })).unwrap();
+    let secs = Duration::from_secs;
+    let limits = Limits { ban_time_max: secs(9), ..Limits::default() };
+    let expected = Config { stale_time: Some(secs(7)), convergence_time: secs(8), limits, ..Config::default() };
+    assert_eq!(read, expected);
+    let reasons: [CloseReason; 2] = serde_json::from_value(json!([{ "silence": 12.5 }, { "kept_out": 1 }])).unwrap();
+    assert_eq!(reasons, [CloseReason::HoldTime(Duration::from_millis(12_500)), CloseReason::Banned(secs(1))]);
+    let kinds: [CloseKind; 2] = serde_json::from_value(json!(["silence", "kept_out"])).unwrap();
+    assert_eq!(kinds, [CloseKind::HoldTime, CloseKind::Banned]);
 }
 
 #[test]
 fn the_longest_durations_of_a_config_come_back() {
     for hold in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::new(1 << 22, 999_999_999)] {
-        let config = Config { hold: Some(hold), ..Config::default() };
+        let config = Config { stale_time: Some(hold), ..Config::default() };
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config, "{json}");
     }
@@ -198,7 +213,7 @@ fn what_a_node_tells_of_itself_is_objects() {
         session,
         json!({
             "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "names": null, "rule": null, "state": "CONNECTING", "ordered": false,
-            "is_server": false, "warming": false, "routes": 0, "subscriptions": 0,
+            "is_server": false, "converging": false, "routes": 0, "subscriptions": 0,
             "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "restart_time": null, "counters": counters
         }),
     );
@@ -291,7 +306,7 @@ fn mistyped_settings_and_impossible_values_are_refused() {
     let config = |json| serde_json::from_value::<Config>(json).unwrap_err().to_string();
     assert!(config(json!({ "hold_time": 5 })).starts_with("unknown field `hold_time`, expected one of"));
     for secs in [json!(-1), json!(-0.5), json!(1e300)] {
-        assert!(config(json!({ "hold": secs })).contains("expected a number of seconds from 0 on"), "{secs}");
+        assert!(config(json!({ "stale_time": secs })).contains("expected a number of seconds from 0 on"), "{secs}");
     }
     let next_hop = json!({ "addr": "2001:db8::1", "target": 7 });
     let error = serde_json::from_value::<NextHop>(next_hop).unwrap_err().to_string();
@@ -342,8 +357,8 @@ proptest! {
     // As far as a double is exact to the nanosecond: 52 days, with serde_json's fast way to read one.
     #[test]
     fn every_setting_in_seconds_comes_back(secs in 0..4_500_000u64, nanos in 0..1_000_000_000u32) {
-        comes_back(&Config { hold: Some(Duration::new(secs, nanos)), ..Config::default() });
-        comes_back(&Config { hold: None, ..Config::default() });
+        comes_back(&Config { stale_time: Some(Duration::new(secs, nanos)), ..Config::default() });
+        comes_back(&Config { stale_time: None, ..Config::default() });
     }
 }
 

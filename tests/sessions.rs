@@ -118,7 +118,7 @@ fn silence_of_two_and_a_half_intervals_ends_the_session() {
     rig.advance(Duration::from_millis(4999));
     assert!(rig.is_open(conn));
     rig.advance(Duration::from_millis(1));
-    assert_eq!(rig.reason(conn), Some(CloseReason::Silence(Duration::from_secs(5))));
+    assert_eq!(rig.reason(conn), Some(CloseReason::HoldTime(Duration::from_secs(5))));
 }
 
 #[test]

@@ -59,15 +59,15 @@ fn each_limit_of_zero_is_refused_by_its_name() {
 fn zeros_that_mean_something_are_taken() {
     let config = Config {
         backoff_reset: Duration::ZERO,
-        hold: Some(Duration::ZERO),
+        stale_time: Some(Duration::ZERO),
         session_stale_time: Duration::ZERO,
         restart_time: Duration::ZERO,
         restart_time_max: Duration::ZERO,
-        warming: Duration::ZERO,
+        convergence_time: Duration::ZERO,
         peers_max: 0,
         subscriptions_max: 0,
         announcements_max: 0,
-        limits: Limits { keep_out: Duration::ZERO, ..Limits::default() },
+        limits: Limits { ban_time_max: Duration::ZERO, ..Limits::default() },
         shutdown_timeout: Duration::ZERO,
         ..Config::default()
     };
@@ -84,11 +84,11 @@ fn the_largest_settings_are_taken_and_no_sum_with_them_overflows() {
         backoff_min: max,
         backoff_max: max,
         backoff_reset: max,
-        hold: Some(max),
+        stale_time: Some(max),
         session_stale_time: max,
         restart_time: wire_max,
         restart_time_max: wire_max,
-        warming: max,
+        convergence_time: max,
         pacing: Some(Pacing { rate: u32::MAX, burst: u32::MAX }),
         unproven_max: usize::MAX,
         peers_max: usize::MAX,
@@ -104,7 +104,7 @@ fn the_largest_settings_are_taken_and_no_sum_with_them_overflows() {
             subscriptions: usize::MAX,
             vnis: usize::MAX,
             vnis_per_peer: usize::MAX,
-            keep_out: max,
+            ban_time_max: max,
         },
         shutdown_timeout: max,
         ..Config::default()

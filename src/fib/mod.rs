@@ -1,23 +1,33 @@
-//! Routes in a kernel (FIB): what is wanted against what is installed, and the operations that turn one into the other.
+//! Routes in a kernel (FIB): compares the wanted routes with the installed ones, and returns the operations that install the difference.
 //!
-//! A [`Fib`] does no I/O, like a [`Node`](crate::Node): changes and the kernel's answers go in, operations come out.
+//! A [`Fib`] does no I/O, like a [`Node`](crate::Node): its inputs are route changes and the kernel's answers, its outputs are operations.
 //! `metalbond-linux` carries them out over netlink. The loop around it:
 //!
-//! 1. while [`Fib::needs_dump`]: [`Fib::dump_begins`], [`Fib::found`] for each object and route in the kernel, [`Fib::dump_ends`];
-//! 2. [`Fib::poll_op`] until it returns `None` or the batch is full; carry the operations out; [`Fib::done`] for each, in order;
-//! 3. [`Fib::poll_report`]; then wait for a change, a notice of the kernel, or [`Fib::poll_timeout`].
+//! 1. If [`Fib::needs_dump`] returns true, read the kernel's state: call [`Fib::dump_begins`], then [`Fib::found`] for each nexthop object and
+//!    then for each route, then [`Fib::dump_ends`].
+//! 2. Call [`Fib::poll_op`] until it returns `None` or the batch is full. Carry the operations out. Call [`Fib::done`] for each, in order.
+//! 3. Log what [`Fib::poll_report`] returns, until it returns `None`.
+//! 4. Wait for a change ([`Fib::change`]), a notice of the kernel ([`Fib::notice`]), or the time of [`Fib::poll_timeout`].
+//!
+//! # Terms
+//!
+//! - *Nexthop object*, *nexthop group*: an object of the Linux kernel for the tunnel to a hypervisor, and an object for several of these.
+//! - *Adopted*: a route or an object that was in the kernel when the `Fib` began. It stays until it is known whether it is wanted
+//!   ([`Fib::release_adopted`]).
+//! - *Conflict*: a route that is wanted and not installed, because another protocol, or a lower VNI in the same table, has a route to the same
+//!   destination.
 //!
 //! # Invariants
 //!
-//! Each has a property test of its name in `tests/fib.rs`.
+//! Tests check each of them.
 //!
 //! - *converges*: once failures and changes by other programs stop, the kernel gets the routes that are wanted.
 //! - *lowest VNI*: where several VNIs share a table, a destination of several of them is installed for the lowest. The others are
 //!   reported and counted; when the lowest loses the destination, the next one's route replaces it, without a gap.
 //! - *no gap*: a destination that is wanted before and after a change has a route all the time. Routes are replaced, and an
 //!   object exists before its first route and until after its last.
-//! - *adopts*: a route that is in the kernel at the start and stays wanted is not touched, whatever the order of the changes.
-//!   (Except for a destination of several VNIs in one table: if the change of the lowest VNI comes last, its route is installed last.)
+//! - *adopts*: an adopted route that is wanted is not touched, whatever the order of the changes. Exception: a destination of several VNIs in
+//!   one table. If the change of the lowest VNI comes last, its route is installed last.
 //! - *foreign*: a route of another protocol is never replaced or removed.
 
 mod dump;

@@ -14,11 +14,12 @@ use crate::Prefix;
 pub struct Nexthop {
     /// The hypervisor's underlay address.
     pub addr: Ipv6Addr,
-    /// The weight among the nexthops of the route, from 1.
+    /// The weight among the nexthops of the route: 1 or, with [`FibSettings::prefer`](super::FibSettings::prefer), 99. A dump may find others.
     pub weight: u8,
 }
 
-/// The nexthops of a kernel route. Those that a [`Fib`](super::Fib) installs are in the order of their addresses, each once.
+/// The nexthops of a kernel route. Those that a [`Fib`](super::Fib) installs are in the order of their addresses, each once, and at most 256: of
+/// more, the preferred ones and then the lowest addresses.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Nexthops(SmallVec<[Nexthop; 1]>);
 
@@ -54,13 +55,13 @@ impl FromIterator<Nexthop> for Nexthops {
 /// Where a kernel route leads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RouteTarget {
-    /// To a nexthop object or a group, by its id.
+    /// To a nexthop object or a nexthop group, by its id.
     Object(u32),
-    /// To nexthops of its own, each with an encapsulation: for a kernel without nexthop objects.
+    /// To nexthops in the route itself, each with its encapsulation: for a kernel without nexthop objects.
     Nexthops(Nexthops),
 }
 
-/// A change of the kernel's state. Each either happens or fails as a whole.
+/// An operation on the kernel's state. It either succeeds or fails as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Op {
     /// Create a nexthop object with an encapsulation towards a hypervisor. Fails if the id is taken.
@@ -82,7 +83,7 @@ pub enum Op {
         /// The object's id.
         id: u32,
     },
-    /// Create a route to a destination to which no protocol has a route.
+    /// Create a route. Fails if any protocol has a route to the destination.
     AddRoute {
         /// The table.
         table: u32,
@@ -91,7 +92,7 @@ pub enum Op {
         /// Where the route leads.
         target: RouteTarget,
     },
-    /// Replace the FIB's own route to a destination, without a moment in which there is none.
+    /// Replace the FIB's own route to a destination. There is a route all the time.
     ReplaceRoute {
         /// The table.
         table: u32,
@@ -127,13 +128,13 @@ impl fmt::Display for Op {
 pub struct OpError {
     /// The kind of failure.
     pub kind: OpErrorKind,
-    /// The system's error number.
+    /// The error number of the operating system (errno).
     pub errno: i32,
-    /// The kernel's text (extended acknowledgement), if there is one.
+    /// The kernel's error message (extended acknowledgement), if there is one.
     pub text: Option<String>,
 }
 
-/// Kinds of failures, by what a FIB does about them.
+/// The kinds of failures, by the reaction of a [`Fib`](super::Fib).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum OpErrorKind {
     /// EEXIST: another protocol has a route to the destination, or an object with this id.
@@ -207,7 +208,7 @@ pub enum FoundObject {
 /// A change of the kernel's state by another program, or by the kernel itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
-    /// Any change of routes and objects: notices were lost, an object was removed, or the device came back.
+    /// Routes and objects may have changed in any way: notices were lost, an object was removed, or the device came back.
     Anything,
     /// The FIB's own route to a destination was removed.
     RouteRemoved {

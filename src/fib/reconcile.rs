@@ -22,9 +22,9 @@ use crate::{Instant, NextHopKind, Prefix, Route, RouteChange, Vni};
 /// The shortest wait for the end of a conflict, if no notice of the kernel reports it.
 const CONFLICT: Duration = Duration::from_secs(1);
 
-/// A kernel's routes, as they should be and as they are. The loop around it is in the [module's documentation](super).
+/// A state machine that keeps a kernel's routes as they are wanted. The [module's documentation](super) has the loop around it.
 ///
-/// Times are arguments; an earlier `now` is taken as the latest.
+/// Times are arguments. A `now` that is earlier than the latest one is taken as the latest.
 #[derive(Debug)]
 pub struct Fib {
     settings: FibSettings,
@@ -48,10 +48,10 @@ pub struct Fib {
 }
 
 impl Fib {
-    /// Returns a FIB that knows nothing of the kernel but whether the tunnel device exists and is up.
+    /// Returns a FIB without wanted routes, which needs a dump. `is_device_up`: whether the tunnel device exists and is up.
     ///
     /// # Errors
-    /// If a setting is out of its range.
+    /// If a setting is out of its range: the first one.
     pub fn new(settings: FibSettings, is_device_up: bool) -> Result<Self, FibSettingsError> {
         settings.check()?;
         let seed = FixedState::with_seed(settings.seed);
@@ -79,7 +79,7 @@ impl Fib {
         &self.settings
     }
 
-    /// Records a destination's new next hops. A change of a VNI without a table is ignored.
+    /// Sets the wanted next hops of a destination. Ignores a VNI that has no table.
     pub fn change(&mut self, change: &RouteChange) {
         let Some(key) = self.key(change.vni, change.prefix) else { return };
         if self.settings.ipv4_only && key.prefix().is_ipv6() {
@@ -91,8 +91,8 @@ impl Fib {
         self.routes.set_wanted(key, set);
     }
 
-    /// Records that this node announces a route. If it is STANDARD, STANDARD routes of other nodes to the same destination are
-    /// not installed.
+    /// Records that this node announces a route. If its kind is `STD`, `STD` next hops of other nodes for the same destination are not
+    /// installed.
     pub fn announced(&mut self, route: &Route) {
         self.set_own(route, true);
     }
@@ -116,20 +116,22 @@ impl Fib {
         self.settings.tables.get(&vni).map(|&table| Key::new(table, prefix))
     }
 
-    /// Removes the adopted routes and objects that are not wanted. To be called once all wanted routes are known.
+    /// Removes the adopted routes and objects that are not wanted. Call it when all wanted routes are known: when
+    /// [`Node::may_remove_adopted`](crate::Node::may_remove_adopted) is true, and the changes before that have been passed to
+    /// [`change`](Self::change).
     pub fn release_adopted(&mut self) {
         self.is_adopting = false;
         self.routes.release_all_adopted();
     }
 
-    /// Removes all routes and objects. From now on nothing is wanted.
+    /// Removes all routes and objects. From now on no route is wanted, whatever changes come.
     pub fn clear(&mut self) {
         self.is_clearing = true;
         self.release_adopted();
         self.routes.enqueue_all();
     }
 
-    /// Takes a notice of the kernel.
+    /// Handles a notice of the kernel.
     pub fn notice(&mut self, now: Instant, notice: Notice) {
         self.advance(now);
         match notice {
@@ -165,17 +167,18 @@ impl Fib {
         self.request_dump();
     }
 
-    /// Returns when to call [`poll_op`](Self::poll_op) or [`needs_dump`](Self::needs_dump) again, if nothing else happens.
+    /// Returns when to call [`poll_op`](Self::poll_op) and [`needs_dump`](Self::needs_dump) again, if no other event comes before. `None`: not
+    /// before another event.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.routes.poll_timeout(), self.targets.poll_timeout(), self.dump.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// Returns the next event for the log.
+    /// Returns the next event for the log. At most 64 wait; others are dropped and counted ([`FibStats::unreported`]).
     pub fn poll_report(&mut self) -> Option<FibReport> {
         self.reports.pop()
     }
 
-    /// Returns whether no operation is to be done, under way, or to be tried again, and no dump is needed.
+    /// Returns whether there is no work: no operation is to be done, under way or to be tried again, and no dump is needed.
     pub fn is_settled(&self) -> bool {
         self.routes.are_settled() && self.targets.is_settled() && self.steps.are_done() && !self.dump.is_needed()
     }
@@ -198,7 +201,8 @@ impl Fib {
         stats
     }
 
-    /// Returns the next operation. Several may be under way; [`done`](Self::done) is to be called for each, in this order.
+    /// Returns the next operation. Several may be under way; call [`done`](Self::done) for each, in the same order. `None`: there is no
+    /// operation now, or a dump is needed first.
     pub fn poll_op(&mut self, now: Instant) -> Option<Op> {
         self.advance(now);
         self.routes.run_retries(self.now);
@@ -324,7 +328,7 @@ impl Fib {
         }
     }
 
-    /// Takes the result of the earliest operation that is under way.
+    /// Handles the result of the earliest operation that is under way.
     ///
     /// # Panics
     /// If no operation is under way.
@@ -342,7 +346,8 @@ impl Fib {
         }
     }
 
-    /// Gives up the results of all operations that are under way. A dump finds out what became of them.
+    /// Gives up the results of all operations that are under way, for example when the connection to the kernel is lost. The next dump shows
+    /// which of them succeeded.
     pub fn lost(&mut self, now: Instant) {
         self.advance(now);
         let lost = OpError { kind: OpErrorKind::Busy, errno: 0, text: None };
@@ -438,13 +443,12 @@ impl Fib {
         self.targets.release(before);
     }
 
-    /// Returns whether the kernel's routes and objects are to be read now. Never while operations are under way.
+    /// Returns whether the kernel's routes and objects have to be read now. Always false while operations are under way.
     pub fn needs_dump(&self, now: Instant) -> bool {
         self.dump.is_due(now.max(self.now)) && self.steps.are_done()
     }
 
-    /// Begins a dump of the kernel's routes and objects: [`found`](Self::found) is called for each, then
-    /// [`dump_ends`](Self::dump_ends).
+    /// Begins a dump of the kernel's routes and objects. Call [`found`](Self::found) for each, then [`dump_ends`](Self::dump_ends).
     pub fn dump_begins(&mut self, now: Instant) {
         self.advance(now);
         self.dump.begin(self.now);
@@ -452,7 +456,7 @@ impl Fib {
         self.routes.begin_dump();
     }
 
-    /// Takes an object or a route of the dump. All objects come before the first route.
+    /// Handles an object or a route of the dump. All objects come before the first route.
     pub fn found(&mut self, found: Found) {
         match found {
             Found::Object { id, what } => self.targets.found(id, what),
@@ -467,7 +471,7 @@ impl Fib {
         }
     }
 
-    /// Ends a dump. `is_complete`: nothing is missing in it; otherwise it is repeated.
+    /// Ends a dump. If it is not complete, [`needs_dump`](Self::needs_dump) requests another one later.
     pub fn dump_ends(&mut self, now: Instant, is_complete: bool) {
         self.advance(now);
         if !self.dump.end(self.now, is_complete, self.retry()) {

@@ -13,11 +13,11 @@ const REPORTS_MAX: usize = 64;
 /// The IPv4 next hops that are remembered as reported, at most.
 const IPV4_MAX: usize = 1024;
 
-/// An event that an operator should know of.
+/// An event for the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FibReport {
-    /// A route was not installed, because another protocol has a route to the same destination. That one stays untouched.
+    /// A route was not installed, because another protocol has a route to the same destination. The other route is not touched.
     Conflict {
         /// The table.
         table: u32,
@@ -39,7 +39,7 @@ pub enum FibReport {
         prefix: Prefix,
         /// The VNI whose route is not installed.
         vni: Vni,
-        /// The lower VNI, whose route is.
+        /// The lower VNI, whose route is installed.
         installed: Vni,
     },
     /// The end of a [`VniConflict`](Self::VniConflict): no lower VNI has the destination any more, and the VNI's own route takes
@@ -52,7 +52,8 @@ pub enum FibReport {
         /// The VNI.
         vni: Vni,
     },
-    /// An IPv4 next hop was not installed, because it cannot be the far end of an IPv6 tunnel. Reported once for each.
+    /// An IPv4 next hop was not installed, because it cannot be the far end of an IPv6 tunnel. Reported once for each address, and for 1,024
+    /// addresses at most.
     Ipv4NextHop(Ipv4Addr),
     /// An operation failed, and will be tried again.
     Failed {
@@ -63,7 +64,7 @@ pub enum FibReport {
         /// The wait before the next try.
         retry_in: Duration,
     },
-    /// Another program has removed a route of this FIB, which is installed again.
+    /// Another program has removed a route of this FIB. The FIB installs it again.
     Removed {
         /// The table.
         table: u32,
@@ -74,7 +75,8 @@ pub enum FibReport {
     DeviceDown,
     /// The tunnel device is up. All routes are installed again.
     DeviceUp,
-    /// All ids for nexthop objects are in use.
+    /// All [`FibSettings::ids`](super::FibSettings::ids) are in use. Routes that need another object or group are
+    /// tried again later.
     NoIds,
 }
 
@@ -121,7 +123,7 @@ pub struct FibStats {
     pub objects: usize,
     /// Destinations that are not installed because another protocol, or a lower VNI in the same table, has a route there.
     pub conflicts: usize,
-    /// Those of the conflicts that are due to a lower VNI.
+    /// The [`conflicts`](Self::conflicts) that are due to a lower VNI.
     pub vni_conflicts: usize,
     /// Operations that the kernel has carried out.
     pub done: u64,
@@ -129,11 +131,11 @@ pub struct FibStats {
     pub failed: u64,
     /// Routes that another program has removed.
     pub removed: u64,
-    /// Dumps of the kernel's routes and objects.
+    /// Dumps of the kernel's routes and objects that have ended.
     pub dumps: u64,
-    /// IPv4 next hops in changes. They are not installed.
+    /// IPv4 next hops in changes, which are not installed. Each change counts.
     pub ipv4_next_hops: u64,
-    /// Reports that were dropped because too many waited to be fetched.
+    /// Reports that were dropped, because 64 already waited for [`Fib::poll_report`](super::Fib::poll_report).
     pub unreported: u64,
 }
 

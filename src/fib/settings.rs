@@ -8,30 +8,31 @@ use core::time::Duration;
 
 use crate::{KindSet, Prefix, Vni};
 
-/// The settings of a [`Fib`](super::Fib).
+/// The settings of a [`Fib`](super::Fib). Write `..FibSettings::default()` for those that you leave out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FibSettings {
-    /// The kernel's routing table for each VNI, from 1 (254 is the main table). Routes of other VNIs are not installed.
+    /// The kernel's routing table for each VNI, from 1 (254 is the main table). Routes of other VNIs are not installed. Default: none.
     ///
     /// Several VNIs may share a table. A destination that several of them have is then installed for the lowest of these
     /// VNIs; for the others it is a conflict ([`FibReport::VniConflict`](super::FibReport::VniConflict)).
     pub tables: BTreeMap<Vni, u32>,
     /// The ids that the FIB's nexthop objects and groups may have. Default 2,000,000,000 to 2,099,999,999.
     pub ids: RangeInclusive<u32>,
-    /// Whether the kernel has nexthop objects (Linux 5.3). Without them each route has encapsulations of its own, and an IPv6
-    /// route only the best of several next hops. Default true.
+    /// Whether the kernel has nexthop objects (from Linux 5.3 on). Without them, each route contains its encapsulations, and an IPv6 route
+    /// has only one next hop: a preferred one if there is one, with the lowest address. Default true.
     pub nexthop_objects: bool,
     /// Whether only IPv4 destinations are installed. Default false.
     pub ipv4_only: bool,
     /// The kinds of next hops that are not installed. Default: none.
     pub exclude: KindSet,
-    /// The networks of preferred next hops, whose weight is 99 times that of other next hops of the same destination. Default: none.
+    /// The networks of preferred next hops. Their weight is 99 times the weight of other next hops of the same destination. Default: none.
     pub prefer: Vec<Prefix>,
-    /// The shortest wait before a failed operation is tried again; doubled at each failure. Default 100 ms.
+    /// The shortest wait before a failed operation is tried again. It doubles at each failure. Over zero, at most
+    /// [`retry_max`](Self::retry_max). Default 100 ms.
     pub retry_min: Duration,
     /// The longest wait before a failed operation is tried again. Default 30 s.
     pub retry_max: Duration,
-    /// The seed of hash maps. The default, 0, is known to everybody: set a random one where routes come from strangers, as for
+    /// The seed of hash maps. The default, 0, is for tests only. If routes come from strangers, set a random one: see
     /// [`Config::seed`](crate::Config::seed).
     pub seed: u64,
 }
@@ -56,11 +57,11 @@ impl Default for FibSettings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FibSettingsError {
-    /// A VNI's table is 0, which no table has.
+    /// The table of this VNI is 0. The numbers of tables begin with 1.
     TableZero(Vni),
-    /// The range of ids is empty, or begins with 0, which no object has.
+    /// [`FibSettings::ids`] is empty or begins with 0. The ids of objects begin with 1.
     Ids(RangeInclusive<u32>),
-    /// [`FibSettings::retry_min`] is 0 or over [`FibSettings::retry_max`].
+    /// [`FibSettings::retry_min`] is zero or over [`FibSettings::retry_max`].
     Retry,
 }
 

@@ -1,4 +1,4 @@
-//! The application's own subscriptions: when it is to ask for changes again.
+//! The application's own subscriptions: when it has to call [`poll_change`](super::Node::poll_change) again.
 //!
 //! Invariant: `is_unfinished` is set only if the last [`poll_change`](super::Node::poll_change) ran out of budget.
 
@@ -27,7 +27,7 @@ impl Changes {
         self.is_unfinished
     }
 
-    /// Notes that the application has had its turn. It calls again when it has room.
+    /// Notes that the application stopped calling. It calls again when it has room.
     pub(super) fn pause(&mut self) {
         self.is_unfinished = false;
     }

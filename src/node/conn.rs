@@ -7,7 +7,7 @@
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-use super::ready::{Ready, Turn};
+use super::ready::{Progress, Ready};
 use super::statistics::Statistics;
 use super::timers::{Timer, TimerKey, Timers};
 use super::transmit::Frames;
@@ -32,7 +32,7 @@ pub(super) struct Conn {
     hello_due: bool,
     /// KEEPALIVEs that are to be sent.
     keepalives_due: u32,
-    turn: Turn,
+    progress: Progress,
     /// When the session's state changed last.
     since: Instant,
     /// When bytes were received last; at first, when the connection began.
@@ -57,7 +57,7 @@ impl Conn {
             deframer: Deframer::default(),
             hello_due: false,
             keepalives_due: 0,
-            turn: Turn::default(),
+            progress: Progress::default(),
             since: now,
             heard: now,
             counters: Counters::default(),
@@ -236,12 +236,12 @@ impl Conn {
 
     /// Has the connection asked for its next transmit.
     pub(super) fn mark_ready(&mut self, ready: &mut Ready) {
-        ready.add(self.id, &mut self.turn);
+        ready.add(self.id, &mut self.progress);
     }
 
     /// Notes that the transmit in flight was written.
     pub(super) fn sent(&mut self, ready: &mut Ready) {
-        self.turn.sent();
+        self.progress.sent();
         self.timers.written();
         self.mark_ready(ready);
     }
@@ -253,7 +253,7 @@ impl Conn {
 
     /// Begins a transmit. `hello`: this node's HELLO as an answer to the peer's, for when it is due.
     pub(super) fn begin_frames(&mut self, hello: impl FnOnce(Option<&Hello>) -> Hello) -> Frames {
-        self.turn.begin();
+        self.progress.begin();
         let theirs = self.session.hello();
         let is_legacy = theirs.is_some_and(|hello| !hello.ordered);
         let mut frames = Frames::new(if is_legacy { TransmitMode::Segments } else { TransmitMode::Stream });
@@ -281,7 +281,7 @@ impl Conn {
             }
             return None;
         };
-        self.turn.sending();
+        self.progress.sending();
         self.timers.writing(common.clock.now(), common.clock.uptime());
         self.recent.bytes_out += transmit.len() as u64;
         self.recent.messages_out.add(&messages);

@@ -16,42 +16,41 @@ pub struct SessionInfo {
     pub conn: ConnId,
     /// The configured peer, if this node dialled.
     pub peer: Option<PeerId>,
-    /// The far end's address, once connected.
+    /// The far end's address. `None` while the connection is being dialled.
     pub remote: Option<SocketAddr>,
-    /// The names in the far end's certificate; `None` without one (no TLS).
+    /// The names in the far end's certificate. `None` without a certificate, for example without TLS.
     #[cfg_attr(feature = "serde", serde(default))]
     pub names: Option<Arc<[PeerName]>>,
-    /// The name of the policy's rule for the far end; `None` without a policy, and before the HELLO.
+    /// The name of the policy's rule for a client. `None` without a policy, before the HELLO, and for a server that this node dials.
     #[cfg_attr(feature = "serde", serde(default))]
     pub rule: Option<Arc<str>>,
     /// The session's state.
     pub state: SessionState,
-    /// Whether the far end has the capability `ordered`.
+    /// Whether the far end has the capability [`ordered`](crate::wire::Hello::ordered). False before its HELLO.
     pub ordered: bool,
-    /// Whether the far end says that it listens.
+    /// Whether the far end listens, by its HELLO. False before its HELLO.
     pub is_server: bool,
-    /// Whether the far end is converging: its table may be incomplete.
-    #[cfg_attr(feature = "serde", serde(default))]
-    pub warming: bool,
-    /// Routes that the far end announces.
+    /// Whether the far end was converging when it sent its HELLO: its table might be incomplete.
+    #[cfg_attr(feature = "serde", serde(default, alias = "warming"))]
+    pub converging: bool,
+    /// Routes that the far end announces; for a server that this node dials, with its stale routes. 0 before ESTABLISHED.
     pub routes: usize,
-    /// VNIs that the far end is subscribed to.
+    /// VNIs that the far end is subscribed to. 0 for a server that this node dials.
     pub subscriptions: usize,
     /// When the session's state changed last.
     #[cfg_attr(feature = "serde", serde(default))]
     pub since: Instant,
-    /// When bytes were received last; at first, when the connection began.
+    /// When bytes were received last. Before the first ones: when the connection began.
     #[cfg_attr(feature = "serde", serde(default))]
     pub heard: Instant,
-    /// The agreed interval of KEEPALIVEs, in whole seconds; `None` before the peer's HELLO.
+    /// The agreed KEEPALIVE interval, in whole seconds. `None` before the peer's HELLO.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
     pub keepalive: Option<Duration>,
-    /// How long the server retains the routes of the client when the client's process goes away, in whole seconds: as long as the client
-    /// asked for, or as long as the server grants at most. `None` before the peer's HELLO, and if the server does not say: it retains
-    /// nothing, or is of version 0.1.
+    /// The restart time that the server grants the client, in whole seconds. `None` before the peer's HELLO, and if the server's HELLO has no
+    /// restart time: see [`ShortRestartTime::granted`](crate::ShortRestartTime::granted).
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
     pub restart_time: Option<Duration>,
-    /// Counts since the connection began.
+    /// Counters since the connection began.
     pub counters: Counters,
 }
 
@@ -68,7 +67,7 @@ impl SessionInfo {
             state: conn.session().state(),
             ordered: conn.session().is_ordered(),
             is_server: hello.is_some_and(|hello| hello.is_server),
-            warming: hello.is_some_and(|hello| hello.converging),
+            converging: hello.is_some_and(|hello| hello.converging),
             routes: 0,
             subscriptions: 0,
             since: conn.since(),
@@ -90,35 +89,35 @@ pub(super) fn seconds(secs: u32) -> Duration {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct PeerInfo {
-    /// The server.
+    /// The server's id.
     pub id: PeerId,
     /// `host:port`.
     pub endpoint: Arc<str>,
-    /// The session's state; RETRY between two sessions.
+    /// The session's state. RETRY between two sessions; CLOSED if the node does not dial any more, because it is shutting down.
     pub state: SessionState,
     /// The connection, or the dial that is in progress.
     pub conn: Option<ConnId>,
-    /// Whether everything that is subscribed to now has been received in full since the session opened: false again from a new
-    /// subscription until its End-of-RIB. Always false for a server without the capability `ordered`, which cannot say so.
+    /// Whether the initial sync of each subscription has ended since the session opened. A new subscription makes it false until its
+    /// End-of-RIB. Always false for a server without the capability `ordered`.
     pub synced: bool,
     /// Routes that the server announces, stale ones included.
     pub routes: usize,
-    /// Of these, stale routes: from a lost session, and not announced again since.
+    /// The stale ones among [`routes`](Self::routes): from a lost session, and not announced again since.
     pub stale: usize,
-    /// Dials since the server was added.
+    /// Dials since the server was added. See [`counters`](Self::counters).
     pub dials: u64,
-    /// Sessions that were ESTABLISHED since the server was added.
+    /// Sessions that became ESTABLISHED since the server was added. See [`counters`](Self::counters).
     #[cfg_attr(feature = "serde", serde(default))]
     pub sessions: u64,
-    /// Why the last session, or the last dial, ended.
+    /// Why the last session or the last dial ended. `None`: none has ended.
     pub last_close: Option<CloseReason>,
-    /// Counts on all connections to the server. Like `dials` and `sessions`, they go on if the server is removed and added again
-    /// within ten minutes.
+    /// Counters of all connections to the server. They, `dials` and `sessions` continue from their last values if the server is removed and
+    /// added again within ten minutes.
     #[cfg_attr(feature = "serde", serde(default))]
     pub counters: Counters,
 }
 
-/// Counts of bytes and messages.
+/// Counters of bytes and messages.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -126,19 +125,19 @@ pub struct PeerInfo {
 pub struct Counters {
     /// Bytes received.
     pub bytes_in: u64,
-    /// Bytes written.
+    /// Bytes handed out to be written ([`Transmit`](crate::Transmit)).
     pub bytes_out: u64,
     /// Messages received.
     pub messages_in: MessageCounts,
-    /// Messages written.
+    /// Messages handed out to be written.
     pub messages_out: MessageCounts,
-    /// UPDATEs received that cannot be, and were dropped.
+    /// UPDATEs received that were dropped because their route is not valid: see [`wire::Impossible`](crate::wire::Impossible).
     pub impossible: u64,
-    /// UPDATEs received for a VNI that was not subscribed to, and dropped.
+    /// UPDATEs received from a server that were dropped because this node is not subscribed to their VNI.
     pub unasked: u64,
-    /// UPDATEs received that the policy refuses, and that were dropped; and routes that were withdrawn because a new policy refuses them.
+    /// UPDATEs received that were dropped because the policy denies them, and routes that were withdrawn because a new policy denies them.
     pub refused_routes: u64,
-    /// SUBSCRIBEs received that the policy refuses, and that were dropped.
+    /// SUBSCRIBEs received that were dropped because the policy denies them.
     pub refused_subscriptions: u64,
 }
 
@@ -155,7 +154,7 @@ impl Counters {
     }
 }
 
-/// Messages by their type.
+/// Numbers of messages by their type.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -169,9 +168,9 @@ pub struct MessageCounts {
     pub subscribe: u64,
     /// UNSUBSCRIBE.
     pub unsubscribe: u64,
-    /// UPDATE, those included that cannot be.
+    /// UPDATE, also with a route that is not valid.
     pub update: u64,
-    /// Of a type that this node doesn't know: skipped when received, never sent.
+    /// Messages of an unknown type. They are skipped when received, and never sent.
     pub unknown: u64,
 }
 

@@ -61,24 +61,22 @@ const STEPS_PER_WALK: usize = 8;
 
 /// A node of the route distribution system: a server, a client, or both.
 ///
-/// It does no I/O and reads no clock. A driver feeds it what happens and carries out what it says; the crate's
-/// documentation has the loop. The contract:
+/// It does no I/O and reads no clock. A driver passes events to it, and carries out the actions that it returns; the [crate's
+/// documentation](crate) has the run loop and an example. The contract:
 ///
-/// - *Input*: [`handle_input`](Self::handle_input) takes one event, and returns control actions. Time
-///   comes in as `now`; an earlier `now` than the latest is taken as the latest.
-/// - *Output*: after the inputs of an iteration, [`poll_transmit`](Self::poll_transmit) and
-///   [`poll_change`](Self::poll_change) are called until they return `None` (the latter: as long as the application has
-///   room), in any order. Both use the `now` of the last input.
-/// - *Time*: then [`poll_timeout`](Self::poll_timeout) says when to feed [`Input::Tick`] at the latest. Pending work
-///   counts as due now.
+/// - *Input*: [`handle_input`](Self::handle_input) takes one event, and returns actions. The time is its argument `now`; a `now` that is
+///   earlier than the latest one is taken as the latest.
+/// - *Output*: after the inputs of an iteration, the driver calls [`poll_transmit`](Self::poll_transmit) and
+///   [`poll_change`](Self::poll_change), in any order, until they return `None`. It may stop calling `poll_change` earlier, when the
+///   application has no room. Both use the `now` of the last input.
+/// - *Time*: then [`poll_timeout`](Self::poll_timeout) returns the latest time for the next [`Input::Tick`]. Pending work is due at once.
 /// - *Getters* borrow, and change nothing.
-/// - *Bound*: the work of one call does not grow with the number of connections, nor with the number of VNIs that are wanted. It is bounded by
-///   the size of the input ([`Input::Received`], a new policy's rules), by what one peer may hold ([`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer)),
-///   and by constants; what is longer is a background job, of which each tick does a slice. A few calls look at each configured server
-///   ([`Config::peers_max`]). The exceptions: [`Command::Shutdown`] and its timeout end all sessions in one call, and the end of a session with a
-///   server drops what was noted of its subscriptions.
-///   [`poll_transmit`](Self::poll_transmit) returns `None` when its budget is spent, too: there is more to do then, and
-///   `poll_timeout` says so.
+/// - *Bound*: the work of one call does not grow with the number of connections, nor with the number of VNIs that the node is subscribed to.
+///   It is bounded by the size of the input ([`Input::Received`], a new policy's rules), by what one peer may hold
+///   ([`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer)), and by constants. Longer work is a background job, of which each tick does a
+///   slice. A few calls visit each configured server ([`Config::peers_max`]). Exceptions: [`Command::Shutdown`] and its timeout end all
+///   sessions in one call, and the end of a session with a server drops all notes on its subscriptions.
+///   [`poll_transmit`](Self::poll_transmit) also returns `None` when its budget is spent; `poll_timeout` then returns the present.
 #[derive(Debug)]
 pub struct Node {
     common: Common,
@@ -121,15 +119,15 @@ enum Shutdown {
 impl Common {
     /// Returns whether this node's table may still be incomplete.
     fn is_converging(&self) -> bool {
-        self.listening.is_converging(self.clock.now(), self.config.warming)
+        self.listening.is_converging(self.clock.now(), self.config.convergence_time)
     }
 }
 
 impl Node {
-    /// A node without peers that begins `now`.
+    /// Returns a node without peers that begins at `now`.
     ///
     /// # Errors
-    /// If a setting is out of its range.
+    /// If a setting is out of its range: the first one.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         config.validate()?;
         let (server, client) = (Server::new(&config.limits, now), Client::new(&config));
@@ -152,7 +150,7 @@ impl Node {
         Ok(Self { common, server, client, changes: Changes::default() })
     }
 
-    /// Takes one event; returns what the driver is to do at once, in order.
+    /// Handles one event. Returns the actions that the driver has to carry out at once, in their order.
     pub fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
         let Self { common, server, client, .. } = self;
         common.clock.advance(now, common.timers.next());
@@ -182,7 +180,8 @@ impl Node {
         core::mem::take(actions)
     }
 
-    /// When to feed [`Input::Tick`] at the latest; the present while work is left. `None`: not at all.
+    /// Returns the latest time for the next [`Input::Tick`]. While work is left, this is the `now` of the last input. `None`: no tick is needed
+    /// before another event.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let Common { rib, own, jobs, ready, .. } = &self.common;
         let is_busy = !jobs.is_empty()
@@ -197,8 +196,8 @@ impl Node {
         if is_busy { Some(self.common.clock.now()) } else { self.common.timers.next() }
     }
 
-    /// The next bytes for some connection. A connection that was handed bytes gets no more before
-    /// [`Input::Sent`](crate::Input::Sent).
+    /// Returns the next bytes to write, and their connection. The connection has no other transmit before [`Input::Sent`]. `None`: there are no
+    /// bytes to write, or the budget of the call is spent.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.wake();
         let Self { common, server, client, .. } = self;
@@ -218,13 +217,13 @@ impl Node {
         None
     }
 
-    /// The next change of the routes that this node subscribed to: a destination with its complete set of next hops. When
-    /// a VNI is unsubscribed from, its destinations are reported as removed.
+    /// Returns the next change of the routes that this node subscribed to: a destination with all of its next hops. `None`: there is no
+    /// change, or the budget of the call is spent; [`has_changes`](Self::has_changes) tells the two apart. After an unsubscription, the
+    /// VNI's destinations are reported as removed. Routes that this node announces itself are not reported.
     ///
-    /// A change says what is true when it is fetched, and only what is new: an application that is slow gets fewer changes, not old ones.
-    /// A node whose changes are not fetched remembers what it reported before, and no more: an application that does not read costs
-    /// memory in proportion to the table that it holds itself.
-    /// A node that is shut down, or about to be, reports nothing more: what an application has installed may outlive the node.
+    /// A change has the state at the time of the call. Changes that were not fetched merge: a slow application gets fewer changes, and none
+    /// that is outdated. For an application that does not fetch its changes, the node stores the routes that it reported before, and no more.
+    /// A node that is shut down, or about to be, reports nothing: routes that an application has installed may outlive the node.
     pub fn poll_change(&mut self) -> Option<RouteChange> {
         if self.common.shutdown != Shutdown::No {
             return None;
@@ -232,7 +231,7 @@ impl Node {
         self.changes.next(&mut self.common.rib)
     }
 
-    /// Whether [`poll_change`](Self::poll_change) has a change to report, or to look for.
+    /// Returns whether [`poll_change`](Self::poll_change) may have a change to return.
     pub fn has_changes(&self) -> bool {
         self.common.shutdown == Shutdown::No && self.common.rib.has_changes()
     }

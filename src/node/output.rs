@@ -13,7 +13,7 @@ use bytes::Bytes;
 list! {
     /// The actions of one input, in order.
     Actions,
-    /// The actions of one input, by value.
+    /// An iterator over the actions of one input, by value.
     ActionsIntoIter,
     Action,
     2
@@ -29,32 +29,32 @@ impl Actions {
     }
 }
 
-/// Something for the driver to do.
+/// An action that the driver has to carry out.
 ///
-/// The enum is exhaustive: a driver has to carry out every action, so that a new one is a change of the contract.
+/// The enum is exhaustive, because a driver has to carry out every action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Connect to `endpoint`, then feed [`Input::Connected`](crate::Input::Connected) or
+    /// Connect to `endpoint`, then pass [`Input::Connected`](crate::Input::Connected) or
     /// [`Input::DialFailed`](crate::Input::DialFailed).
     Dial {
-        /// The connection that the dial makes.
+        /// The id of the new connection.
         conn: ConnId,
         /// The configured server.
         peer: PeerId,
         /// `host:port`, to be resolved now.
         endpoint: Arc<str>,
     },
-    /// End the connection (or the dial). The node says nothing more of it, and the driver need not.
+    /// End the connection or the dial. The node sends no more bytes on it, and the driver need not pass [`Input::Closed`](crate::Input::Closed).
     Close {
         /// The connection.
         conn: ConnId,
-        /// How.
+        /// How to end it.
         how: Close,
     },
-    /// A session's state has changed. Reported once; worth a line in the log.
+    /// A session's state has changed. For the log and for monitoring.
     State(Transition),
-    /// The policy refused something that a peer said. It was counted, and had no other effect; worth a line in the log, now and
-    /// then. At most one for each [`Input::Received`](crate::Input::Received).
+    /// The policy denied something to a peer: messages, which had no effect, or routes, which were withdrawn. For the log. Limit its rate
+    /// there: a peer can cause one with each [`Input::Received`](crate::Input::Received).
     Refused(Box<Refusal>),
     /// The answer to a command.
     Reply(Result<Reply, CommandError>),
@@ -62,23 +62,23 @@ pub enum Action {
     Terminated,
 }
 
-/// What the policy refused to a peer.
+/// A report of what the policy denied to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The connection; `None` for a departed client, of which the routes are retained.
+    /// The connection. `None` for a departed client, whose routes are retained.
     pub conn: Option<ConnId>,
-    /// The peer's address.
+    /// The peer's address. `None` for a client that is gone.
     pub remote: Option<SocketAddr>,
-    /// The names in the peer's certificate; `None` without one.
+    /// The names in the peer's certificate. `None` without a certificate.
     pub names: Option<Arc<[PeerName]>>,
-    /// The policy's rule for the peer.
+    /// The name of the policy's rule for the peer.
     pub rule: Arc<str>,
-    /// What was refused; the first, if more was.
+    /// The first thing that was denied.
     pub what: Refused,
-    /// Why.
+    /// Why it was denied.
     pub why: Denied,
-    /// How many things were refused, this one included.
+    /// How many things were denied, the first one included.
     pub count: u64,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Something that a policy can refuse.
+/// Something that a policy can deny.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Refused {
@@ -98,7 +98,7 @@ pub enum Refused {
     Subscription(Vni),
     /// An UPDATE that adds this route.
     Announcement(Route),
-    /// This route was announced when that was permitted. It was withdrawn.
+    /// A route that was announced under an earlier policy and that the new one denies. The node withdrew it.
     Standing(Route),
 }
 
@@ -112,13 +112,13 @@ impl fmt::Display for Refused {
     }
 }
 
-/// How to end a connection. Exhaustive, like [`Action`].
+/// How to end a connection. The enum is exhaustive, like [`Action`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Close {
-    /// At once; what was not yet written is lost.
+    /// Close the connection at once. Bytes that are not written yet are lost.
     Now,
-    /// Write what was handed out, shut the sending side down, read and drop what comes until the peer ends it (or a
-    /// second has passed). Closing with unread input would send RST, which destroys what is still under way.
+    /// Write the bytes that were handed out, and shut down the sending side. Then read and drop bytes until the peer closes its side, or
+    /// a second has passed. A close with unread bytes would send RST, which destroys bytes that are on the way to the peer.
     Drain,
 }
 
@@ -128,7 +128,7 @@ pub enum Close {
 pub enum Reply {
     /// The command is carried out.
     Done,
-    /// The command is carried out. False: nothing has changed, because it was so before.
+    /// The command is carried out. False: it has changed nothing, because there was nothing to change.
     Changed(bool),
     /// The new peer's id.
     Peer(PeerId),
@@ -139,13 +139,13 @@ pub enum Reply {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Transition {
-    /// The connection. In RETRY, the one that was lost.
+    /// The connection. If the new state is RETRY, the one that was lost.
     pub conn: ConnId,
     /// The configured peer, if this node dialled.
     pub peer: Option<Peer>,
     /// The far end's address, once connected.
     pub remote: Option<SocketAddr>,
-    /// The names in the far end's certificate; `None` without one.
+    /// The names in the far end's certificate. `None` without a certificate.
     #[cfg_attr(feature = "serde", serde(default))]
     pub names: Option<Arc<[PeerName]>>,
     /// The state before.
@@ -154,13 +154,13 @@ pub struct Transition {
     pub new: SessionState,
     /// Why a connection or a dial ended, if one did.
     pub reason: Option<CloseReason>,
-    /// Where a session with a server has just opened: whether that server retains this node's routes for a shorter time than it
-    /// was asked to. Worth a line in the log when it changes. `None`: as long as it was asked to.
+    /// For a session with a server that has just opened: the server's restart time, if it is shorter than the time that this node asked for.
+    /// For the log, when it changes. `None`: it is not shorter, or no session with a server has opened.
     #[cfg_attr(feature = "serde", serde(default))]
     pub restart_time: Option<ShortRestartTime>,
 }
 
-/// A server retains this node's routes for a shorter time than it was asked to when this node's process goes away.
+/// A restart time that is shorter than the time that this node asked the server for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -168,21 +168,21 @@ pub struct ShortRestartTime {
     /// The time that this node asked for: [`Config::restart_time`](crate::Config::restart_time).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::whole_seconds"))]
     pub asked: Duration,
-    /// The time that the server grants, in whole seconds. `None`: the server does not say. It retains nothing, or is of version 0.1, which
-    /// retains routes for 60 s at most; the reference's servers retain nothing.
+    /// The time that the server grants, in whole seconds. `None`: its HELLO has no restart time. Such a server retains no routes, as those of the
+    /// reference, or is of version 0.1 of this project, which retains routes for 60 s at most.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::optional_whole_seconds"))]
     pub granted: Option<Duration>,
 }
 
 impl ShortRestartTime {
-    /// Makes one. A node makes its own; this is for tests of what shows them. Both are whole seconds.
+    /// Returns a value for tests of code that shows it; a node makes its own. Both times are whole seconds.
     pub const fn new(asked: Duration, granted: Option<Duration>) -> Self {
         Self { asked, granted }
     }
 }
 
 impl Transition {
-    /// A change of which nothing more is known. A node makes its own; this is for tests of code that handles them.
+    /// Returns a transition with the other fields `None`, for tests of code that handles transitions; a node makes its own.
     pub const fn new(conn: ConnId, old: SessionState, new: SessionState) -> Self {
         Self { conn, peer: None, remote: None, names: None, old, new, reason: None, restart_time: None }
     }
@@ -204,7 +204,7 @@ impl fmt::Display for Transition {
     }
 }
 
-/// A configured peer's id and endpoint. Not `#[non_exhaustive]`: it is the key of a peer, and complete.
+/// The id and the endpoint of a configured peer. No minor version adds fields.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Peer {
@@ -216,8 +216,8 @@ pub struct Peer {
 
 /// Bytes for a connection: whole frames, under 64 KiB in all.
 ///
-/// Write `chunks` one after the other, then say [`Input::Sent`](crate::Input::Sent). Until then the node hands out
-/// nothing more for this connection.
+/// Write `chunks` one after the other, then pass [`Input::Sent`](crate::Input::Sent). Until then the node returns no other transmit for this
+/// connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use = "bytes that are not written are lost, and the node waits for `Input::Sent`"]
 #[non_exhaustive]
@@ -233,14 +233,14 @@ pub struct Transmit {
 list! {
     /// The bytes of a [`Transmit`], in the order in which they are to be written.
     Chunks,
-    /// The bytes of a [`Transmit`], by value.
+    /// An iterator over the bytes of a [`Transmit`], by value.
     ChunksIntoIter,
     Bytes,
     4
 }
 
 impl Transmit {
-    /// Makes a transmit. A node makes its own; this is for tests of what writes them.
+    /// Returns a transmit for tests of code that writes transmits; a node makes its own.
     pub fn new(conn: ConnId, chunks: impl IntoIterator<Item = Bytes>, mode: TransmitMode) -> Self {
         Self { conn, chunks: chunks.into_iter().collect(), mode }
     }
@@ -250,18 +250,19 @@ impl Transmit {
         self.chunks.iter().map(Bytes::len).sum()
     }
 
-    /// Returns true if there are no bytes, which is never so for a transmit of a node.
+    /// Returns true if there are no bytes. A transmit of a node always has some.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// How a transmit is to be written. Exhaustive, like [`Action`].
+/// How a transmit is to be written. The enum is exhaustive, like [`Action`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TransmitMode {
-    /// As a stream: any cut will do.
+    /// As a stream of bytes, which may be split at any byte.
     Stream,
-    /// Each chunk in a send of its own, with MSG_EOR: the peer misparses a frame that a segment cuts. A chunk has
-    /// at most 1,208 bytes, the smallest MSS of TCP over IPv6 with timestamps (RFC 8200, RFC 7323).
+    /// Each chunk by a send of its own, with MSG_EOR, so that each has its own TCP segment: the peer lacks `ordered`, and cannot read a frame
+    /// that is split between two segments. A chunk has at most 1,208 bytes, the smallest MSS of TCP over IPv6 with timestamps (RFC 8200,
+    /// RFC 7323).
     Segments,
 }

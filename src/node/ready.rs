@@ -1,7 +1,7 @@
 //! Connections that may have something to send, in the order in which they became ready.
 //!
 //! Invariant: a connection is in the queue at most once, and is not added while a transmit of it is in flight. Each connection keeps
-//! its own part of the state, a [`Turn`].
+//! its own part of the state, its [`Progress`].
 
 use alloc::collections::VecDeque;
 
@@ -13,21 +13,21 @@ pub(super) struct Ready(VecDeque<ConnId>);
 
 /// Whether a connection is in the queue, and whether a transmit of it is in flight.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct Progress {
     is_queued: bool,
     is_in_flight: bool,
 }
 
 impl Ready {
     /// Adds a connection, unless it is there or waits for [`Input::Sent`](crate::Input::Sent).
-    pub(super) fn add(&mut self, id: ConnId, turn: &mut Turn) {
-        if !turn.is_in_flight && !turn.is_queued {
-            turn.is_queued = true;
+    pub(super) fn add(&mut self, id: ConnId, progress: &mut Progress) {
+        if !progress.is_in_flight && !progress.is_queued {
+            progress.is_queued = true;
             self.0.push_back(id);
         }
     }
 
-    /// Takes the first connection out. Its owner calls [`Turn::begin`], if the connection still exists.
+    /// Takes the first connection out. Its owner calls [`Progress::begin`], if the connection still exists.
     pub(super) fn pop(&mut self) -> Option<ConnId> {
         self.0.pop_front()
     }
@@ -37,7 +37,7 @@ impl Ready {
     }
 }
 
-impl Turn {
+impl Progress {
     /// Notes that the connection was taken out of the queue.
     pub(super) fn begin(&mut self) {
         self.is_queued = false;

@@ -8,7 +8,7 @@ use crate::{
     Vni,
 };
 
-/// A destination that [`Node::walk`] visits.
+/// A destination of a VNI, as [`Node::walk`] returns it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     entry: rib::Entry<'a>,
@@ -21,7 +21,7 @@ impl<'a> Entry<'a> {
         self.entry.prefix()
     }
 
-    /// Returns its next hops that are announced, at least one, each with its announcers.
+    /// Iterates over its next hops, at least one, each with its announcers.
     pub fn next_hops(&self) -> impl Iterator<Item = (&'a NextHop, impl Iterator<Item = Announcer> + 'a)> + 'a {
         let node = self.node;
         self.entry
@@ -31,45 +31,47 @@ impl<'a> Entry<'a> {
 }
 
 impl Node {
-    /// The settings.
+    /// Returns the settings, with the present policy.
     pub fn config(&self) -> &Config {
         &self.common.config
     }
 
-    /// The `now` of the last input.
+    /// Returns the latest `now` of the inputs so far.
     pub fn now(&self) -> Instant {
         self.common.clock.now()
     }
 
-    /// Whether this node says in its HELLO that it listens.
+    /// Returns whether this node listens: see [`Command::SetListening`](crate::Command::SetListening).
     pub fn is_listening(&self) -> bool {
         self.common.listening.is_on()
     }
 
-    /// Whether this node is converging, and says so in its HELLO: its table may be incomplete ([`Config::warming`]).
-    pub fn is_warming(&self) -> bool {
+    /// Returns whether this node is converging, and says so in its HELLO: its table may be incomplete ([`Config::convergence_time`]).
+    pub fn is_converging(&self) -> bool {
         self.common.is_converging()
     }
 
-    /// Where the session with a configured peer stands; `None`: there is no such peer.
+    /// Returns the state of the session with a configured peer. `None`: there is no such peer.
     pub fn peer_state(&self, id: PeerId) -> Option<SessionState> {
         self.client.peer_state(id)
     }
 
-    /// Whether the application may remove what it had installed before this node began and no server has announced to the node
-    /// since: routes in a kernel, say, that it *adopted* from an earlier process.
+    /// Returns whether the application may remove *adopted* routes: routes that an earlier process has installed, in a kernel for example, and
+    /// that no server has announced to this node. For this to work, the application subscribes before it adds servers.
     ///
-    /// It may as soon as a server that has `ordered` and is not `warming` has sent all routes, and every other server has either
-    /// sent what it has, or has no session and its first dial has failed; or when the time is over for which stale routes of each
-    /// server would stay ([`Config::hold`](crate::Config::hold), [`Config::session_stale_time`](crate::Config::session_stale_time)). Never
-    /// without a server. What is true may become false again, with a new subscription for example: an application that has
-    /// removed what it adopted need not ask again. It subscribes before it adds servers.
+    /// It is true in one of two cases, and never without a configured server:
+    ///
+    /// - A server that has `ordered` and is not converging has sent all its routes. Each other server has sent all its routes as well, or has
+    ///   no session after its first dial.
+    /// - The time is over for which stale routes of each server would stay ([`Config::stale_time`], [`Config::session_stale_time`]).
+    ///
+    /// It may become false again, after a new subscription for example. An application that has removed its adopted routes need not call it again.
     pub fn may_remove_adopted(&self) -> bool {
         self.client.may_remove_adopted()
     }
 
-    /// Returns the number of peers in a state: accepted connections, and configured servers. Takes constant time. Configured servers that a
-    /// node does not dial any more, because it is shutting down, count as they were before.
+    /// Returns the number of peers in a state: accepted connections and configured servers. Always 0 for CLOSED. Takes constant time.
+    /// A configured server that the node does not dial any more, because it is shutting down, counts in its last state.
     pub fn peer_count(&self, state: SessionState) -> usize {
         self.common.states.get(state)
     }
@@ -79,25 +81,25 @@ impl Node {
         self.peers_after(None)
     }
 
-    /// Iterates over the configured peers after the peer `last`, in the order of their ids; `None`: from the first. To look at many of them in
-    /// several calls, go on after the last one seen: peers that are there all the time are seen once each.
+    /// Iterates over the configured peers after the peer `last`, in the order of their ids. `None`: from the first. To visit many peers in
+    /// several calls, pass the last one of the call before: a peer that exists all the time is visited once.
     pub fn peers_after(&self, last: Option<PeerId>) -> impl Iterator<Item = PeerInfo> + '_ {
         self.client.peers(&self.common, last)
     }
 
-    /// Returns one configured peer; `None` if it does not exist.
+    /// Returns one configured peer. `None`: it does not exist.
     pub fn peer(&self, id: PeerId) -> Option<PeerInfo> {
         self.client.peer(&self.common, id)
     }
 
     /// Iterates over the connections in the order of their ids, accepted ones first: up to [`Limits::connections`](crate::Limits::connections)
-    /// and [`Config::peers_max`].
+    /// accepted and [`Config::peers_max`] dialled ones.
     pub fn sessions(&self) -> impl Iterator<Item = SessionInfo> + '_ {
         self.sessions_after(None)
     }
 
-    /// Iterates over the connections after the connection `last`, in the order of their ids; `None`: from the first. To look at many of them in
-    /// several calls, go on after the last one seen: connections that are there all the time are seen once each.
+    /// Iterates over the connections after the connection `last`, in the order of their ids. `None`: from the first. To visit many
+    /// connections in several calls, pass the last one of the call before: a connection that exists all the time is visited once.
     pub fn sessions_after(&self, last: Option<ConnId>) -> impl Iterator<Item = SessionInfo> + '_ {
         // The ids of dialled connections come after all others.
         let accepted = last.filter(|id| !id.is_dialled());
@@ -106,13 +108,13 @@ impl Node {
         accepted.into_iter().flatten().chain(dialled)
     }
 
-    /// Returns one connection; `None` if it is gone.
+    /// Returns one connection. `None`: it does not exist.
     pub fn session(&self, id: ConnId) -> Option<SessionInfo> {
         if id.is_dialled() { self.client.session(&self.common, id) } else { self.server.session(&self.common, id) }
     }
 
-    /// Returns how many changes a connection has yet to be sent, at most; 0 if the connection is gone. Unlike a [`SessionInfo`], it takes a
-    /// step for each VNI of which changes wait: up to [`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer), some 0.5 ms.
+    /// Returns how many changes a connection has yet to be sent, at most. 0 if the connection does not exist. If changes of more than 256 VNIs
+    /// wait, the number is an estimate from 256 of them. The cost is a step for each of these VNIs, up to some 10 µs.
     pub fn lag(&self, id: ConnId) -> u64 {
         let Common { rib, own, .. } = &self.common;
         if id.is_dialled() {
@@ -122,30 +124,30 @@ impl Node {
         }
     }
 
-    /// What was received and sent on all connections since the node began, those that have ended included. Takes constant time.
+    /// Returns the counters of all connections since the node began, also of those that have ended. Takes constant time.
     pub fn counters(&self) -> Counters {
         self.common.statistics.total()
     }
 
-    /// What was received and sent on the connections from a host that have ended. Together with those that are open
-    /// ([`sessions`](Self::sessions)) it never falls while one is open, and for ten minutes after that; then it begins anew. It begins anew earlier
-    /// if as many other addresses have left since then as there may be connections ([`Limits::connections`](crate::Limits::connections)).
+    /// Returns the counters of the accepted connections from a host that have ended. Add those of its open connections
+    /// ([`sessions`](Self::sessions)) for a sum that never falls. Ten minutes after the host's last connection has ended, the counters begin again
+    /// at 0; earlier, if as many other hosts have left since then as there may be connections ([`Limits::connections`](crate::Limits::connections)).
     pub fn past_counters(&self, host: HostAddr) -> Counters {
         self.server.past_counters(host)
     }
 
-    /// How long it took from a change of a VNI's routes until a subscriber that had caught up before had caught up again: one count for each
-    /// subscriber and time. By the node's clock, which moves with its inputs.
+    /// Returns how long changes took to reach subscribers. A subscriber that was sent all changes of a VNI has *caught up*. Each time that it
+    /// catches up again, the time since the first of the changes that it had not been sent is counted. Times are those of the inputs (`now`).
     pub fn convergence(&self) -> &Histogram {
         self.common.convergence.times()
     }
 
-    /// How many connections have ended (or were refused) since the node began, by reason. Reasons without any are left out.
+    /// Returns how many connections have ended or were refused since the node began, by reason. Reasons with a count of 0 are left out.
     pub fn closed(&self) -> impl Iterator<Item = (CloseKind, u64)> + '_ {
         self.common.statistics.by_reason()
     }
 
-    /// Whether this node is subscribed to a VNI.
+    /// Returns whether this node is subscribed to a VNI.
     pub fn is_subscribed(&self, vni: Vni) -> bool {
         self.common.rib.is_wanted(vni)
     }
@@ -155,22 +157,22 @@ impl Node {
         self.common.rib.wanted().len()
     }
 
-    /// The VNIs that this node is subscribed to, in order.
+    /// Iterates over the VNIs that this node is subscribed to, in order.
     pub fn subscribed_vnis(&self) -> impl Iterator<Item = Vni> + '_ {
         self.common.rib.wanted()
     }
 
-    /// Whether this node announces a route.
+    /// Returns whether this node announces a route itself.
     pub fn is_announced(&self, route: &Route) -> bool {
         self.common.own.is_announced(OriginId::LOCAL, route)
     }
 
-    /// The number of routes that this node announces.
+    /// Returns the number of routes that this node announces itself.
     pub fn announcement_count(&self) -> usize {
         self.common.own.route_count(OriginId::LOCAL)
     }
 
-    /// The routes that this node announces.
+    /// Iterates over the routes that this node announces itself.
     pub fn announcements(&self) -> impl Iterator<Item = Route> + '_ {
         self.common.own.announced_by(OriginId::LOCAL)
     }
@@ -180,7 +182,7 @@ impl Node {
         self.common.own.routes(vni, None)
     }
 
-    /// The VNIs of which the table has a route.
+    /// Iterates over the VNIs that have a route, in no particular order.
     pub fn vnis(&self) -> impl Iterator<Item = Vni> + '_ {
         self.common.rib.vnis()
     }
@@ -190,27 +192,28 @@ impl Node {
         self.common.rib.vni_total()
     }
 
-    /// The number of routes in all VNIs, those of this node included.
+    /// Returns the number of routes in all VNIs, those of this node included.
     pub fn route_count(&self) -> usize {
         self.common.rib.len()
     }
 
-    /// The routes of a VNI, those of this node included.
+    /// Iterates over the routes of a VNI, those of this node included.
     pub fn routes(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
         self.common.rib.routes(vni, None)
     }
 
-    /// The destinations of a VNI with their next hops: the same routes, put together.
+    /// Iterates over the same routes by destination: each destination of a VNI with all its next hops.
     pub fn destinations(&self, vni: Vni) -> impl Iterator<Item = Destination> + '_ {
         self.common.rib.destinations(vni)
     }
 
-    /// The next hops of one destination, those of this node's routes included.
+    /// Iterates over the next hops of one destination, those of this node's routes included.
     pub fn next_hops(&self, vni: Vni, prefix: &Prefix) -> impl Iterator<Item = NextHop> + '_ {
         self.common.rib.next_hops(vni, prefix)
     }
 
-    /// The routes of one announcer. None, if the announcer does not exist, and for [`Announcer::Departed`], which stands for many.
+    /// Iterates over the routes of one announcer. There are none if the announcer does not exist, for a dialled connection (use
+    /// [`Announcer::Peer`]), and for [`Announcer::Departed`], which stands for many clients.
     pub fn announced_by(&self, announcer: Announcer) -> impl Iterator<Item = Route> + '_ {
         let origin = match announcer {
             Announcer::Local => Some(OriginId::LOCAL),
@@ -222,37 +225,36 @@ impl Node {
         origin.into_iter().flat_map(|origin| self.common.rib.announced_by(origin))
     }
 
-    /// The announcers of a route.
+    /// Iterates over the announcers of a route.
     pub fn announcers(&self, route: &Route) -> impl Iterator<Item = Announcer> + '_ {
         self.common.rib.announcers(route).map(|origin| self.common.origins.get(origin))
     }
 
-    /// The tables in use, those without a route but with a subscriber among them, from place `from` on, in no particular order;
-    /// each with its place. To look at many of them in several calls, go on after the last place: tables that exist all the
-    /// time are seen once each.
+    /// Iterates over the tables in use, in the order of their places, from place `from` on; each with its place. A table with a subscriber and
+    /// without a route is in use, too. To visit many tables in several calls, begin with 0, and pass the last place of the call before plus 1:
+    /// a table that exists all the time is visited once.
     pub fn tables(&self, from: u32) -> impl Iterator<Item = (u32, TableInfo)> + '_ {
         self.common.rib.infos(from)
     }
 
-    /// One VNI's table, if it is in use.
+    /// Returns one VNI's table. `None`: it is not in use.
     pub fn table(&self, vni: Vni) -> Option<TableInfo> {
         self.common.rib.info(vni)
     }
 
-    /// The destinations of a VNI in no particular order, from a bookmark on, each with the bookmark of the next one. To look
-    /// at many of them in several calls, go on with the last bookmark: destinations that exist all the time are seen once
-    /// each. Nothing is copied beside the entries that are fetched.
+    /// Iterates over the destinations of a VNI from a bookmark on, in no particular order. Each comes with the bookmark of the next one. To visit
+    /// many destinations in several calls, begin with [`Bookmark::default`], and pass the last bookmark of the call before: a destination that
+    /// exists all the time is visited once.
     ///
     /// # Errors
-    /// If the table was rearranged since the bookmark was made, which happens when it has shrunk to a fraction: the places of
-    /// destinations that were not seen yet are not known any more.
+    /// [`Moved`] if the table was rearranged since the bookmark was made, which happens when a table has shrunk to a fraction. Begin again then.
     pub fn walk(&self, vni: Vni, from: Bookmark) -> Result<impl Iterator<Item = (Bookmark, Entry<'_>)>, Moved> {
         let entries = self.common.rib.entries(vni, from)?;
         Ok(entries.map(|(behind, entry)| (behind, Entry { entry, node: self })))
     }
 
-    /// The routes of a VNI as [`poll_change`](Self::poll_change) reports them: those that peers announce and this node
-    /// does not. Empty if this node is not subscribed.
+    /// Iterates over the routes of a VNI that [`poll_change`](Self::poll_change) reports: those that peers announce and this node does not.
+    /// There are none if this node is not subscribed.
     pub fn learned(&self, vni: Vni) -> impl Iterator<Item = Route> + '_ {
         self.is_subscribed(vni).then(|| self.common.rib.routes(vni, Some(Viewer::Local))).into_iter().flatten()
     }

@@ -115,7 +115,7 @@ impl Frames {
     }
 }
 
-/// Encoded routes: what a walk in a table told, and where it ended.
+/// The encoded changes of a walk in a table, and the position where the walk ended.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     bytes: Bytes,
@@ -125,7 +125,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// Walks on in a table from `position`, and encodes what `viewer` is to be told, at most `limit` bytes.
+    /// Walks on in a table from `position`, and encodes the changes for `viewer`, at most `limit` bytes.
     pub(super) fn encode(
         rib: &Rib,
         table: TableId,
@@ -152,7 +152,7 @@ impl Chunk {
         &self.walked
     }
 
-    /// Returns the chunk without what is not for `viewer`, which must not be an exception of the walk.
+    /// Returns the chunk without the changes that are not for `viewer`, which must not be an exception of the walk.
     pub(super) fn cut(self, viewer: Viewer) -> Self {
         let Self { bytes, mut updates, walked } = self;
         updates -= walked.cuts(viewer).iter().map(|cut| cut.changes).sum::<u32>();
@@ -175,7 +175,7 @@ impl Chunk {
     }
 }
 
-/// Encodes what a walk tells.
+/// Encodes the changes of a walk.
 struct Encoder {
     out: BytesMut,
     updates: u32,
@@ -191,7 +191,7 @@ impl Sink for Encoder {
         self.out.len()
     }
 
-    fn tell(&mut self, change: Change<'_>) {
+    fn send(&mut self, change: Change<'_>) {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
         self.updates += 1;

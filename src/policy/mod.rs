@@ -26,12 +26,12 @@ pub use prefixes::{ParsePrefixSetError, PrefixSet};
 pub use rule::{AnnounceRule, Rule};
 pub use vnis::{ParseVniSetError, VniSet};
 
-/// What the peers that a node accepts may do: a list of rules. The first rule with a pattern that matches a peer decides. A peer
-/// that no rule matches, or one that permits nothing, is refused. A node without a policy permits everything, like the reference
-/// implementation.
+/// A policy: a list of rules, which say what the peers that a node accepts may do. The first rule with a pattern that matches a peer decides.
+/// A peer is refused if no rule matches it, or if its rule permits nothing. The default policy has no rules, and so refuses every peer; a node
+/// *without* a policy permits everything, like the reference.
 ///
-/// A policy decides about the announcements and subscriptions of accepted peers, not about those of this node, or of the servers
-/// that this node dials. With the feature `serde` it can be read from TOML, for example.
+/// A policy does not apply to announcements and subscriptions of this node, nor to those of servers that this node dials. With the feature
+/// `serde` it can be read from TOML, for example.
 ///
 /// ```
 /// use metalbond::{AnnounceRule, Policy, Rule, Vni};
@@ -57,8 +57,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Returns a policy of rules in their order. IPv4-mapped prefixes among their next hops become the IPv4 prefixes that they
-    /// stand for.
+    /// Returns a policy of rules in this order. IPv4-mapped IPv6 prefixes in [`AnnounceRule::next_hops`] become IPv4 prefixes.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         let canonical = |mut rule: Rule| {
             for announce in &mut rule.announce {
@@ -74,8 +73,8 @@ impl Policy {
         &self.rules
     }
 
-    /// Returns what a peer may do. `None`: no rule matches, or the first that matches permits nothing. `names`: the names that the
-    /// peer's certificate proves, `None` without a certificate; `addr`: the address that the connection comes from.
+    /// Returns what a peer may do. `None`: the peer is refused, because no rule matches, or the first that matches permits nothing. `names`:
+    /// the names that the peer's certificate proves, `None` without a certificate. `addr`: the address that the connection comes from.
     pub fn permit(&self, names: Option<&[PeerName]>, addr: IpAddr) -> Option<Permit> {
         let is_for = |rule: &&Arc<Rule>| rule.who.iter().any(|pattern| pattern.matches(names, addr));
         let rule = self.rules.iter().find(is_for)?;

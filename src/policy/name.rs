@@ -5,16 +5,16 @@ use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-/// A name that a peer's certificate proves: one of its subject alternative names (RFC 5280, section 4.2.1.6), written with its
-/// kind. Other kinds of names, and the subject itself, do not count.
+/// A name that a peer's certificate proves: one of its subject alternative names (RFC 5280, section 4.2.1.6). Other kinds of names, and the
+/// subject, are ignored. The text form begins with the kind.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum PeerName {
-    /// `dns:h7.example.org`.
+    /// A DNS name: `dns:h7.example.org`.
     Dns(Box<str>),
-    /// `uri:spiffe://example.org/hypervisor/7`.
+    /// A URI: `uri:spiffe://example.org/hypervisor/7`.
     Uri(Box<str>),
-    /// `ip:2001:db8::7`.
+    /// An IP address: `ip:2001:db8::7`.
     Ip(IpAddr),
 }
 

@@ -6,8 +6,8 @@ use core::str::FromStr;
 use super::{ParsePrefixSetError, PrefixSet};
 use crate::Prefix;
 
-/// Next hops that a peer may name in its routes: `self`, `source`, addresses and prefixes; or `any`. An IPv4-mapped IPv6 address
-/// counts as its IPv4 address, in the set as well as in a route.
+/// A set of next hops that a peer may announce: a list of `self`, `source`, addresses and prefixes; or `any`, or `none`. An IPv4-mapped IPv6
+/// address counts as its IPv4 address, in the set and in a route.
 ///
 /// ```
 /// use metalbond::NextHopSet;
@@ -19,16 +19,17 @@ use crate::Prefix;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextHopSet {
-    /// `self`: the addresses that the peer's certificate proves; without a certificate, the address that the peer connects from.
+    /// Whether `self` is in the set: the addresses that the peer's certificate proves; without a certificate, the address that the peer
+    /// connects from.
     pub own: bool,
-    /// `source`: the address that the peer connects from, also if it has a certificate.
+    /// Whether `source` is in the set: the address that the peer connects from, also if it has a certificate.
     pub source: bool,
-    /// Addresses that any peer of the rule may name.
+    /// The addresses that each peer of the rule may announce.
     pub addrs: PrefixSet,
 }
 
 impl Default for NextHopSet {
-    /// `self` only: a peer cannot name another host as next hop.
+    /// Returns `self`: a peer can announce no other host as next hop.
     fn default() -> Self {
         Self { own: true, source: false, addrs: PrefixSet::default() }
     }

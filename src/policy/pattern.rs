@@ -12,11 +12,11 @@ use super::PeerName;
 use super::prefixes::{BadAddress, parse_addresses};
 use crate::Prefix;
 
-/// A property of a peer: a name that its certificate proves, or the address that it connects from.
+/// A pattern for peers: it matches a name that a peer's certificate proves, or the address that the peer connects from.
 ///
-/// Different spellings of one name or address are equal, in a pattern as well as in a certificate: upper and lower case in a
-/// DNS name, and in a URI's scheme and host; a dot at the end of a DNS name; an IPv4-mapped IPv6 address and its IPv4 address. A
-/// pattern that is parsed has the canonical spelling. A text that could match no peer is not parsed.
+/// Different spellings of one name or address match, in a pattern and in a certificate: upper and lower case in a DNS name, and in a
+/// URI's scheme and host; a dot at the end of a DNS name; an IPv4-mapped IPv6 address and its IPv4 address. Parsing returns a pattern in the
+/// canonical spelling, and an error for a text that can match no peer.
 ///
 /// ```
 /// use metalbond::PeerPattern;
@@ -29,22 +29,23 @@ use crate::Prefix;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum PeerPattern {
-    /// `any`: every peer.
+    /// `any`: matches every peer.
     Any,
-    /// `dns:h7.example.org`, or `dns:*.example.org`: the `*` stands for the first label, as in certificates (RFC 6125).
+    /// `dns:h7.example.org` or `dns:*.example.org`: a DNS name in the certificate. The `*` stands for the first label (RFC 6125).
     Dns(Box<str>),
-    /// `uri:spiffe://example.org/hypervisor/7`, or with a `*` at the end, which stands for any rest.
+    /// `uri:spiffe://example.org/hypervisor/7` or `uri:spiffe://example.org/*`: a URI in the certificate. The `*`, at the end only, stands for any
+    /// rest.
     Uri(Box<str>),
     /// `ip:2001:db8::/32` or `ip:2001:db8::7`: an address in the certificate.
     Ip(Prefix),
-    /// `from:10.0.0.0/8` or `from:10.0.0.7`: the address that the connection comes from, with a certificate or without. IPv4 on
-    /// an IPv6 socket is IPv4. The scope of a link-local address does not count.
+    /// `from:10.0.0.0/8` or `from:10.0.0.7`: the address that the connection comes from, with a certificate or without. The scope id of a
+    /// link-local address is ignored.
     From(Prefix),
 }
 
 impl PeerPattern {
-    /// Returns whether a peer matches. `names`: the names that its certificate proves, `None` without a certificate; `addr`: the
-    /// address that the connection comes from.
+    /// Returns whether the pattern matches a peer. `names`: the names that the peer's certificate proves, `None` without a certificate.
+    /// `addr`: the address that the connection comes from.
     pub fn matches(&self, names: Option<&[PeerName]>, addr: IpAddr) -> bool {
         let mut names = names.into_iter().flatten();
         match self {
@@ -158,15 +159,15 @@ pub enum ParsePeerPatternError {
     Empty,
     /// What follows `ip:` or `from:` is neither an address nor a prefix.
     Address,
-    /// A `*` that stands neither for the first label of a DNS name nor for the end of a URI.
+    /// The text has a `*` that is neither the first label of a DNS name nor the end of a URI.
     Star,
     /// What follows `dns:` is not a DNS name: labels of 1 to 63 ASCII letters, digits, `-` and `_`, at most 253 bytes in all.
     Host,
     /// What follows `uri:` is not a URI: it has a blank, a control character, or a character that is not ASCII.
     Uri,
-    /// An address with a scope (`fe80::1%eth0`).
+    /// The address has a scope id (`fe80::1%eth0`).
     Scope,
-    /// A prefix of IPv4-mapped IPv6 addresses with less than 96 bits.
+    /// The prefix of an IPv4-mapped IPv6 address has less than 96 bits.
     MappedLength,
 }
 

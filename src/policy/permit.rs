@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::{AnnounceRule, PeerName, Rule};
 use crate::{KindSet, NextHop, NextHopKind, Prefix, Route, Vni};
 
-/// What one peer may do. Returned by [`Policy::permit`](super::Policy::permit).
+/// What one peer may do, as [`Policy::permit`](super::Policy::permit) returns it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Permit {
     rule: Arc<Rule>,
@@ -45,18 +45,18 @@ impl Permit {
         &self.own
     }
 
-    /// Permits or denies a subscription.
+    /// Decides about a subscription. Returns `Ok` if it is permitted.
     ///
     /// # Errors
-    /// If the rule does not permit it.
+    /// [`Denied::Vni`] if it is denied.
     pub fn subscribe(&self, vni: Vni) -> Result<(), Denied> {
         if self.rule.subscribe.contains(vni) { Ok(()) } else { Err(Denied::Vni(vni)) }
     }
 
-    /// Permits or denies the announcement of a route.
+    /// Decides about the announcement of a route. Returns `Ok` if it is permitted.
     ///
     /// # Errors
-    /// If the rule does not permit it: the reason by the announce rule under which the route passes the most checks.
+    /// If no [`AnnounceRule`] permits the route. The reason is that of the announce rule under which the route passes the most checks.
     pub fn announce(&self, route: &Route) -> Result<(), Denied> {
         let mut closest = Denied::Vni(route.vni);
         for announce in &self.rule.announce {
@@ -117,15 +117,15 @@ impl Permit {
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Denied {
-    /// The rule does not permit the virtual network.
+    /// The virtual network is not permitted.
     Vni(Vni),
     /// The destination lies within none of the permitted prefixes.
     Prefix(Prefix),
-    /// The type of the route is not permitted.
+    /// The kind of next hop is not permitted.
     Kind(NextHopKind),
     /// The next hop is not permitted.
     NextHop(IpAddr),
-    /// The virtual network on the far side is not permitted.
+    /// The [target VNI](crate::NextHop::target_vni) is not permitted.
     TargetVni(Vni),
 }
 

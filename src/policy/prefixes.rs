@@ -9,8 +9,8 @@ use crate::Prefix;
 use crate::comma_list::write_list;
 use crate::prefix::network_bits;
 
-/// All destinations that lie within one of several prefixes: each address and each longer prefix in them. Host bits do not count.
-/// IPv4 and IPv6 are apart: an IPv4-mapped IPv6 prefix is an IPv6 prefix, as it is on the wire.
+/// A set of destinations: all that lie within one of several prefixes. Host bits do not count. An IPv4-mapped IPv6 prefix is an IPv6 prefix, as
+/// it is on the wire. The default is the empty set.
 ///
 /// ```
 /// use metalbond::PrefixSet;
@@ -34,7 +34,7 @@ impl PrefixSet {
         Self { v4: [(0, 0)].into(), v6: [(0, 0)].into() }
     }
 
-    /// Returns whether a whole destination lies within one of the prefixes.
+    /// Returns whether a destination lies within one of the prefixes, or is equal to it.
     pub fn covers(&self, prefix: &Prefix) -> bool {
         let blocks = if prefix.is_ipv6() { &self.v6 } else { &self.v4 };
         let bits = network_bits(prefix.bits(), prefix.prefix_len());
@@ -49,7 +49,7 @@ impl PrefixSet {
         self.covers(&Prefix::from(addr))
     }
 
-    /// Returns the destinations that are in one of two sets.
+    /// Returns the destinations that are in at least one of two sets.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.prefixes().chain(other.prefixes()).collect()
@@ -60,7 +60,7 @@ impl PrefixSet {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// Returns the prefixes in order, IPv4 first, without those that lie within another.
+    /// Iterates over the prefixes in order, IPv4 first, without those that lie within another.
     pub fn prefixes(&self) -> impl Iterator<Item = Prefix> + '_ {
         let v4 = self.v4.iter().map(|&(bits, len)| (IpAddr::from(((bits >> 96) as u32).to_be_bytes()), len));
         let v6 = self.v6.iter().map(|&(bits, len)| (IpAddr::from(bits.to_be_bytes()), len));
@@ -103,7 +103,7 @@ impl fmt::Debug for PrefixSet {
     }
 }
 
-/// Why a text is not a set of prefixes.
+/// The error for a text that is not a [`PrefixSet`] or a [`NextHopSet`](super::NextHopSet).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ParsePrefixSetError(BadAddress);
 

@@ -6,17 +6,16 @@ use alloc::vec::Vec;
 use super::{NextHopSet, PeerPattern, PrefixSet, VniSet};
 use crate::KindSet;
 
-/// A rule of a [`Policy`](super::Policy): the peers that it matches, and all that these may do.
+/// A rule of a [`Policy`](super::Policy): the peers that it matches, and what these may do.
 ///
-/// A minor version may add fields: write `..Rule::new(name, peers)` for those that you leave out. The fields are public, because a builder
-/// would only repeat them.
+/// A minor version may add fields: write `..Rule::new(name, who)` for those that you leave out.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case", deny_unknown_fields))]
 pub struct Rule {
-    /// The name that logs use. The operator chooses it; names should be unique.
+    /// The rule's name in logs and in [`SessionInfo::rule`](crate::SessionInfo::rule). Names should be unique.
     pub name: Arc<str>,
-    /// The patterns. The rule matches a peer if one of them does.
+    /// The patterns of peers. The rule matches a peer if one of them does.
     pub who: Vec<PeerPattern>,
     /// The virtual networks that a peer may subscribe to. Default: none.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -24,17 +23,17 @@ pub struct Rule {
     /// The routes that a peer may announce: those that one of these permits. Default: none.
     #[cfg_attr(feature = "serde", serde(default))]
     pub announce: Vec<AnnounceRule>,
-    /// The number of routes that a peer may announce, in place of [`Limits::routes_per_peer`](crate::Limits::routes_per_peer).
+    /// The most routes that a peer may announce. Default `None`: [`Limits::routes_per_peer`](crate::Limits::routes_per_peer).
     #[cfg_attr(feature = "serde", serde(default))]
     pub max_routes: Option<usize>,
-    /// The number of virtual networks in which a peer may announce routes, and as many to which it may subscribe, in place of
+    /// The most virtual networks in which a peer may announce routes, and the most to which it may subscribe. Default `None`:
     /// [`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer).
     #[cfg_attr(feature = "serde", serde(default))]
     pub max_vnis: Option<usize>,
 }
 
 impl Rule {
-    /// Returns a rule that matches peers by these patterns and permits nothing yet.
+    /// Returns a rule with these patterns that permits nothing.
     pub fn new(name: impl Into<Arc<str>>, who: impl IntoIterator<Item = PeerPattern>) -> Self {
         let (subscribe, announce) = (VniSet::default(), Vec::new());
         Self {
@@ -53,7 +52,7 @@ impl Rule {
     }
 }
 
-/// Routes that a rule permits: those for which all of the fields hold.
+/// A set of routes that a rule permits: those that match all of the fields.
 ///
 /// A minor version may add fields: write `..AnnounceRule::own(vnis)` for those that you leave out.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -62,23 +61,23 @@ impl Rule {
 pub struct AnnounceRule {
     /// The virtual networks.
     pub vnis: VniSet,
-    /// The prefixes that destinations lie within. Default: all.
+    /// The prefixes within which a destination lies. Default: all.
     #[cfg_attr(feature = "serde", serde(default = "PrefixSet::all"))]
     pub prefixes: PrefixSet,
     /// The next hops. Default: the peer's own addresses only.
     #[cfg_attr(feature = "serde", serde(default))]
     pub next_hops: NextHopSet,
-    /// The types of routes. Default: all.
+    /// The kinds of next hops. Default: all.
     #[cfg_attr(feature = "serde", serde(default))]
     pub types: KindSet,
-    /// The virtual networks on the far side, for routes that name one. (0 is the route's own network, and always permitted.) Default:
-    /// those of `vnis`.
+    /// The [target VNIs](crate::NextHop::target_vni). The target VNI 0, the route's own, is always permitted. Default `None`: those of
+    /// [`vnis`](Self::vnis).
     #[cfg_attr(feature = "serde", serde(default))]
     pub target_vnis: Option<VniSet>,
 }
 
 impl AnnounceRule {
-    /// Permits all routes in these networks whose next hop is one of the peer's own addresses.
+    /// Returns the rule that permits all routes in these networks whose next hop is one of the peer's own addresses.
     pub fn own(vnis: VniSet) -> Self {
         Self {
             vnis,

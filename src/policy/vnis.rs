@@ -8,7 +8,7 @@ use core::str::FromStr;
 use crate::Vni;
 use crate::comma_list::write_list;
 
-/// A set of virtual networks: numbers and ranges of them. `all` is every one that the wire can carry (32 bits).
+/// A set of virtual networks: numbers and ranges of numbers. `all` is every number of 32 bits. The default is the empty set.
 ///
 /// ```
 /// use metalbond::{Vni, VniSet};
@@ -40,7 +40,7 @@ impl VniSet {
         !self.is_all && self.ranges.is_empty()
     }
 
-    /// Returns the set's ranges, in order, with a gap between any two.
+    /// Iterates over the set's ranges, in order, with a gap between any two.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u32>> + '_ {
         let all = self.is_all.then_some(0..=u32::MAX);
         all.into_iter().chain(self.ranges.iter().map(|&(first, last)| first..=last))
@@ -97,13 +97,13 @@ impl fmt::Debug for VniSet {
     }
 }
 
-/// Why a text is not a set of virtual networks.
+/// Why a text is not a [`VniSet`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ParseVniSetError {
     /// An entry of the list is neither a number from 0 to 4,294,967,295 nor two such numbers with a `-` between.
     Number,
-    /// A range ends before it begins.
+    /// The last number of a range is lower than the first.
     Reversed,
 }
 

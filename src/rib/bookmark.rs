@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// A place in a table of [`Node::walk`](crate::Node::walk). The default is its beginning.
+/// A place in the table of a VNI, for [`Node::walk`](crate::Node::walk). The default is the beginning of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Bookmark {
     /// In which arrangement of the table.
@@ -12,7 +12,7 @@ pub struct Bookmark {
     pub(super) place: u32,
 }
 
-/// The error for a [`Bookmark`] whose table was rearranged since: it has no meaning any more.
+/// The error for a [`Bookmark`] that is not valid any more, because its table was rearranged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moved;
 
@@ -30,7 +30,7 @@ impl fmt::Display for Bookmark {
     }
 }
 
-/// A text that is no [`Bookmark`].
+/// The error for a text that is not a [`Bookmark`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParseBookmarkError(());
 

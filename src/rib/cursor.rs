@@ -94,7 +94,7 @@ impl Position {
     }
 
     /// Returns the change up to which the subscriber needs no tombstone.
-    pub(super) fn needs_no_tombstone_before(&self) -> u64 {
+    pub(super) fn needs_tombstones_after(&self) -> u64 {
         self.at.max(self.born)
     }
 

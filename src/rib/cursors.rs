@@ -192,7 +192,7 @@ impl Cursors {
                 return None;
             }
             *budget -= 1;
-            scan.floor = scan.floor.min(cursor.position.needs_no_tombstone_before());
+            scan.floor = scan.floor.min(cursor.position.needs_tombstones_after());
         }
         Some(scan.floor)
     }

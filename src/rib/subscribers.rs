@@ -329,12 +329,12 @@ impl Rib {
     pub(crate) fn lag(&self, id: SubscriberId) -> u64 {
         let Subscriber { first, pending, .. } = self.subscribers[id.0];
         let after = |id: &CursorId| self.tables[id.table.0].cursors().after(id.cursor);
-        let behind = core::iter::successors(first, after).take(LAG_SAMPLE).map(|CursorId { table, cursor }| {
+        let lags = core::iter::successors(first, after).take(LAG_SAMPLE).map(|CursorId { table, cursor }| {
             let table = &self.tables[table.0];
             table.journal().tail() - table.cursors().get(cursor).position().at()
         });
-        let sum: u64 = behind.sum();
-        if pending <= LAG_SAMPLE { sum } else { sum / LAG_SAMPLE as u64 * pending as u64 }
+        let sum: u64 = lags.sum();
+        if pending <= LAG_SAMPLE { sum } else { sum * pending as u64 / LAG_SAMPLE as u64 }
     }
 
     /// Whether the client of this name subscribes to a VNI.

@@ -718,7 +718,7 @@ impl Table {
 
     /// Counts the tombstones that a cursor has yet to pass.
     pub(super) fn tombstones_after(&self, cursor: u32) -> usize {
-        let passed = self.cursors.get(cursor).position().needs_no_tombstone_before();
+        let passed = self.cursors.get(cursor).position().needs_tombstones_after();
         self.journal.tombstones_after(passed, |entry| self.is_tombstone(entry))
     }
 

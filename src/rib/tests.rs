@@ -1,4 +1,4 @@
-//! The table against the model of protocol.md, under any sequence of changes and pulls.
+//! The table against a model of docs/wire.md, under any sequence of changes and pulls.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::{NextHop, Prefix, Route};
-use sinks::{Heard, Told};
+use sinks::{Heard, Subscriber};
 
 const PEERS: usize = 4;
 const DESTS: u8 = 3;
@@ -40,7 +40,7 @@ enum Op {
     Unsubscribe(usize, u8),
     Pull(usize, usize),
     Leave(usize),
-    /// The embedder's: VNIs; how many changes it takes.
+    /// The application's: VNIs; how many changes it takes.
     Want(u8),
     Unwant(u8),
     TellAgain(u8),
@@ -89,12 +89,12 @@ struct World {
     announced: BTreeSet<(usize, Route)>,
     /// Those of them that are to go, since their announcer left the VNI.
     taken: BTreeSet<(usize, Route)>,
-    told: Vec<BTreeSet<Route>>,
+    sent: Vec<BTreeSet<Route>>,
     own: BTreeSet<Route>,
-    /// What the embedder has been told, and of which VNIs it is being told again.
-    embedder: BTreeSet<Route>,
+    /// What was reported to the application, and the VNIs that are being reported again.
+    application: BTreeSet<Route>,
     again: BTreeSet<Vni>,
-    /// Whether everybody pulls after every change: then nothing superfluous may be told.
+    /// Whether every subscriber walks after every change: then nothing superfluous may be sent.
     prompt: bool,
 }
 
@@ -103,9 +103,9 @@ impl World {
         let mut rib = Rib::new(7, NEXT_HOPS_MAX);
         let origins: Vec<_> = (0..PEERS).map(|p| add_origin(&mut rib, p)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p))).collect();
-        let told = alloc::vec![BTreeSet::new(); PEERS];
-        let (announced, taken, own, embedder, again) = Default::default();
-        Self { rib, origins, subscribers, announced, taken, told, own, embedder, again, prompt }
+        let sent = alloc::vec![BTreeSet::new(); PEERS];
+        let (announced, taken, own, application, again) = Default::default();
+        Self { rib, origins, subscribers, announced, taken, sent, own, application, again, prompt }
     }
 
     fn view(&self, peer: usize) -> BTreeSet<Route> {
@@ -118,12 +118,12 @@ impl World {
         view
     }
 
-    fn embedders_view(&self) -> BTreeSet<Route> {
+    fn applications_view(&self) -> BTreeSet<Route> {
         let is_visible = |route: &&Route| !self.own.contains(route) && self.rib.is_wanted(route.vni);
         self.announced.iter().map(|(_, route)| route).filter(is_visible).copied().collect()
     }
 
-    /// The embedder takes changes. Each is exactly the difference, and the set is whole.
+    /// The application takes changes. Each is exactly the difference, and the set is whole.
     fn take(&mut self, room: usize) {
         for _ in 0..room {
             let mut steps = usize::MAX;
@@ -135,19 +135,19 @@ impl World {
             let routes = |hops: &[NextHop]| -> BTreeSet<Route> {
                 hops.iter().map(|&next_hop| Route { vni, prefix, next_hop }).collect()
             };
-            let had: BTreeSet<_> = self.embedder.extract_if(.., |r| (r.vni, r.prefix) == (vni, prefix)).collect();
+            let had: BTreeSet<_> = self.application.extract_if(.., |r| (r.vni, r.prefix) == (vni, prefix)).collect();
             let has = routes(change.next_hops());
             assert_eq!(routes(change.removed()), &had - &has);
             let is_again = self.again.contains(&vni) && change.added() == change.next_hops();
             assert!(is_again || (routes(change.added()) == &has - &had && has != had), "{change} to {had:?}");
-            self.embedder.extend(has);
+            self.application.extend(has);
         }
     }
 
     fn pull(&mut self, peer: usize, room: usize, gapless: Option<BTreeMap<(Vni, Prefix), bool>>) {
         self.rib.wake(0, &mut usize::MAX.clone(), |_| {});
         let id = self.subscribers[peer];
-        let mut sink = Told { routes: &mut self.told[peer], room, prompt: self.prompt, gapless };
+        let mut sink = Subscriber { routes: &mut self.sent[peer], room, prompt: self.prompt, gapless };
         let order = if peer.is_multiple_of(2) { Order::AdditionsFirst } else { Order::RemovalsFirst };
         while let Some(pending) = self.rib.next_pending(id) {
             let (position, viewer) = (self.rib.position(pending), self.rib.viewer(id));
@@ -166,13 +166,13 @@ impl World {
     fn apply(&mut self, op: &Op) {
         match *op {
             Op::Announce(p, v, d, n) => {
-                let news = self.rib.announce(self.origins[p], &route(v, d, n));
-                assert_eq!(news, self.announced.insert((p, route(v, d, n))));
+                let is_new = self.rib.announce(self.origins[p], &route(v, d, n));
+                assert_eq!(is_new, self.announced.insert((p, route(v, d, n))));
                 self.taken.remove(&(p, route(v, d, n)));
             }
             Op::Withdraw(p, v, d, n) => {
-                let news = self.rib.withdraw(self.origins[p], &route(v, d, n));
-                assert_eq!(news, self.announced.remove(&(p, route(v, d, n))));
+                let is_new = self.rib.withdraw(self.origins[p], &route(v, d, n));
+                assert_eq!(is_new, self.announced.remove(&(p, route(v, d, n))));
                 self.taken.remove(&(p, route(v, d, n)));
             }
             Op::TakeTable(p, v, budget) => self.take_table(p, v, budget),
@@ -181,7 +181,7 @@ impl World {
             }
             Op::Unsubscribe(p, v) => {
                 self.rib.unsubscribe(self.subscribers[p], Vni(v.into()));
-                self.told[p].retain(|route| route.vni != Vni(v.into()));
+                self.sent[p].retain(|route| route.vni != Vni(v.into()));
             }
             Op::Pull(p, room) => self.pull(p, room, None),
             Op::Want(v) => {
@@ -197,12 +197,12 @@ impl World {
             }
             Op::Take(room) => self.take(room),
             Op::Own(v, d, n) => {
-                let news = self.rib.announce(OriginId::LOCAL, &route(v, d, n));
-                assert_eq!(news, self.own.insert(route(v, d, n)));
+                let is_new = self.rib.announce(OriginId::LOCAL, &route(v, d, n));
+                assert_eq!(is_new, self.own.insert(route(v, d, n)));
             }
             Op::Disown(v, d, n) => {
-                let news = self.rib.withdraw(OriginId::LOCAL, &route(v, d, n));
-                assert_eq!(news, self.own.remove(&route(v, d, n)));
+                let is_new = self.rib.withdraw(OriginId::LOCAL, &route(v, d, n));
+                assert_eq!(is_new, self.own.remove(&route(v, d, n)));
             }
             Op::Wake(budget) => self.rib.wake(0, &mut budget.clone(), |_| {}),
             Op::Maintain(budget) => assert!(self.rib.maintain(&mut budget.clone()).is_empty()),
@@ -213,7 +213,7 @@ impl World {
                 self.taken.retain(|(q, _)| *q != p);
                 self.rib.release_origin(self.origins[p]);
                 self.rib.remove_subscriber(self.subscribers[p]);
-                self.told[p].clear();
+                self.sent[p].clear();
                 self.origins[p] = add_origin(&mut self.rib, p);
                 let viewer = viewer(&self.rib, &self.origins, p);
                 self.subscribers[p] = self.rib.add_subscriber(viewer);
@@ -259,8 +259,8 @@ impl World {
         }
         let left = |&&(p, route): &&(usize, Route)| p == peer && route.vni == Vni(vni.into());
         let left: Vec<_> = self.announced.iter().filter(left).copied().collect();
-        let news = self.rib.take_table(self.origins[peer], Vni(vni.into()));
-        assert_eq!(news, left.iter().any(|one| !self.taken.contains(one)));
+        let is_new = self.rib.take_table(self.origins[peer], Vni(vni.into()));
+        assert_eq!(is_new, left.iter().any(|one| !self.taken.contains(one)));
         self.taken.extend(left);
         let done = self.rib.withdraw_taken(self.origins[peer], &mut budget.clone());
         let announced: BTreeSet<_> = self.rib.announced_by(self.origins[peer]).map(|route| (peer, route)).collect();
@@ -288,17 +288,17 @@ impl World {
     fn settle(&mut self) {
         for peer in 0..PEERS {
             self.pull(peer, usize::MAX, None);
-            assert_eq!(self.told[peer], self.view(peer), "peer {peer}");
+            assert_eq!(self.sent[peer], self.view(peer), "peer {peer}");
         }
         self.maintain();
         assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
-        // The embedder has not read, and yet nothing is kept but what it was told.
+        // The application has not read, and yet nothing is kept but what was reported to it.
         let distinct: BTreeSet<_> = self.announced.iter().map(|(_, route)| *route).chain(self.own.clone()).collect();
-        let known: BTreeSet<_> = distinct.iter().chain(&self.embedder).collect();
+        let known: BTreeSet<_> = distinct.iter().chain(&self.application).collect();
         assert_eq!(self.places(), known.len());
         self.take(usize::MAX);
         self.maintain();
-        assert_eq!(self.embedder, self.embedders_view());
+        assert_eq!(self.application, self.applications_view());
         assert_eq!(self.places(), distinct.len());
         assert_eq!(self.rib.len(), distinct.len());
         assert_eq!(self.rib.vni_total(), self.rib.vnis().count());
@@ -319,20 +319,20 @@ impl World {
     }
 }
 
-/// What anybody is told without what is cut for `viewer` is what `viewer` is told, unless that is an exception.
+/// What anybody is sent, without what is cut for `viewer`, is what `viewer` is sent, unless that is an exception.
 fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, order: Order) {
-    let told = |viewer| {
+    let sent_to = |viewer| {
         let mut heard = Heard::default();
         let walked = rib.walk(table, position, viewer, order, &mut 1000, &mut heard);
         (heard.0, walked)
     };
-    let (mut anybody, walked) = told(viewer.anybody());
+    let (mut anybody, walked) = sent_to(viewer.anybody());
     if !walked.is_exception(viewer) {
         for cut in walked.cuts(viewer).iter().rev() {
             assert_eq!(cut.to - cut.from, cut.changes as usize);
             anybody.drain(cut.from..cut.to);
         }
-        assert_eq!(anybody, told(viewer).0);
+        assert_eq!(anybody, sent_to(viewer).0);
     }
 }
 
@@ -412,7 +412,7 @@ fn a_newcomer_is_told_nothing_of_what_is_gone_however_long_ago_it_came() {
     use Op::{Announce, Pull, Subscribe, Withdraw};
     AGE_MAX.set(1);
     let mut world = World::new(false);
-    // Peer 1 has been told of the route, and not yet that it is gone: its tombstone stays.
+    // Peer 1 was sent the route, and not yet its removal: its tombstone stays.
     for op in [Subscribe(1, 0), Announce(0, 0, 0, 0), Pull(1, 9), Announce(0, 0, 1, 0), Withdraw(0, 0, 0, 0)] {
         world.apply(&op);
     }
@@ -488,7 +488,7 @@ proptest! {
             for dest in 0..DESTS {
                 let Route { vni, prefix, .. } = route(0, dest, 0);
                 let has = |routes: &BTreeSet<Route>| routes.iter().any(|r| (r.vni, r.prefix) == (vni, prefix));
-                let (there, known) = (has(&world.view(0)), has(&world.told[0]));
+                let (there, known) = (has(&world.view(0)), has(&world.sent[0]));
                 let since = held.entry((vni, prefix)).or_insert(false);
                 *since = there && (*since || known);
             }

@@ -9,7 +9,7 @@ use super::table::Table;
 use super::visibility::{Viewer, Visibility};
 use crate::{NextHop, Prefix, Route, Vni};
 
-/// A destination and where it is: all next hops that somebody, this node included, announces.
+/// A destination with all next hops that a peer or this node announces.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Destination {
@@ -26,15 +26,15 @@ pub struct Destination {
 pub struct TableInfo {
     /// The virtual network.
     pub vni: Vni,
-    /// Routes that somebody, this node included, announces.
+    /// Routes that a peer or this node announces. A route of two announcers counts once.
     pub routes: usize,
-    /// Their destinations, and those that are gone whose removal a subscriber is yet to be sent.
+    /// Destinations of these routes, and destinations whose removal some subscriber has yet to be sent.
     pub destinations: usize,
-    /// Peers that are subscribed.
+    /// Peers that are subscribed to the VNI.
     pub subscribers: usize,
-    /// Stands for the set of its routes. Two nodes, of whatever version, that hold the same routes have the same; two that
-    /// don't have the same by an accident of 1 in 2⁶⁴, or if somebody who may announce routes has made some up for that.
-    /// Without routes: 0.
+    /// The digest: an order-independent checksum of the routes, 0 without routes. Nodes with the same routes have the same digest, whatever
+    /// their versions. Nodes with different routes have the same digest with a probability of 1 in 2⁶⁴, or if a peer has chosen routes to
+    /// reach that.
     pub digest: u64,
 }
 

@@ -39,7 +39,7 @@ pub(crate) trait Sink {
     /// Returns the size of what it took, in a measure of its own.
     fn len(&self) -> usize;
     /// Takes a change.
-    fn tell(&mut self, change: Change<'_>);
+    fn send(&mut self, change: Change<'_>);
 }
 
 /// Where a walk ended.
@@ -247,7 +247,7 @@ impl<S: Sink> Walk<'_, S> {
     fn send(&mut self, id: u32, there: bool) {
         let hop = self.table.hop(id);
         self.furthest = self.furthest.max(hop.seq());
-        self.sink.tell(Change {
+        self.sink.send(Change {
             there,
             vni: self.table.vni(),
             prefix: self.table.dest(hop.dest()).prefix(),

@@ -109,7 +109,7 @@ impl SessionTimers {
         let lasted = uptime.saturating_since(self.since);
         if lasted >= self.limit {
             return Some(match state {
-                SessionState::Established => CloseReason::Silence(lasted),
+                SessionState::Established => CloseReason::HoldTime(lasted),
                 other => CloseReason::HandshakeTimeout(other),
             });
         }

@@ -26,7 +26,7 @@ pub struct Deframer {
 }
 
 impl Deframer {
-    /// Returns the next frame, and moves `input` past it. `None`: all of `input` was taken, and more is needed.
+    /// Returns the next frame, and moves the start of `input` to the byte after it. `None`: `input` is empty now, and more bytes are needed.
     ///
     /// # Errors
     /// If a header is wrong, as soon as its first wrong byte arrives. No further frame can be found in the stream.

@@ -1,5 +1,5 @@
 //! The typed messages. Decoding decides, here and nowhere else, which frame is a message, is skipped, is dropped, or ends the
-//! session (protocol.md, 'input | what we do').
+//! session (docs/wire.md, 'A session').
 
 use core::fmt;
 use core::net::IpAddr;
@@ -26,7 +26,7 @@ pub enum Message {
     Update(Update),
 }
 
-/// The properties of a node, which it sends when a session opens.
+/// The content of a HELLO: the properties of a node, which it sends when a session opens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hello {
     /// The proposed KEEPALIVE interval, in seconds, from 1.
@@ -38,8 +38,8 @@ pub struct Hello {
     pub ordered: bool,
     /// Capability bit 1: the server is converging, so its table may be incomplete.
     pub converging: bool,
-    /// From a client: the seconds for which the server should retain the client's routes when its process goes away. From a server:
-    /// the seconds for which it retains them, at most as many as the client requested. 0: nothing is requested or promised.
+    /// The restart time, in seconds. From a client: the time that it requests. From a server: the time that it grants, at most as long as
+    /// requested. 0: none is requested or granted.
     pub restart_time: u32,
 }
 
@@ -92,7 +92,7 @@ impl Message {
     /// Decodes a frame.
     ///
     /// # Errors
-    /// If its type is known and its payload cannot be decoded. The session is to be closed.
+    /// If its type is known and its payload cannot be decoded. A node closes the session then.
     #[inline]
     pub fn decode(frame: Frame<'_>) -> Result<Decoded, DecodeError> {
         let subscription = |kind| {

@@ -1,9 +1,10 @@
 //! The wire format: frames, protobuf, typed messages. No other module knows bytes, or which deviations are tolerated.
 //!
-//! An application needs none of it. It is public for tools that read or make the bytes of a connection: `metalbond replay`, test peers,
-//! benchmarks and fuzzers.
+//! An application does not need this module. It is public for tools that read or make the bytes of a connection: `metalbond replay`, test
+//! peers, benchmarks and fuzzers.
 //!
-//! Format: protocol.md, 'Frames'. A frame is `version 1 | payload length, big endian u16 | type | payload`. Pure: no I/O.
+//! A frame is `version 1 | payload length, big endian u16 | type | payload`. `docs/wire.md` of the repository describes the format. Pure: no
+//! I/O.
 
 mod encode;
 mod frame;

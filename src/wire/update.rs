@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::{Decoded, Impossible, Message, proto};
 use crate::{DecodeError, MessageType, NextHop, NextHopKind, Prefix, Route, Vni};
 
-/// What an UPDATE does.
+/// The action of an UPDATE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum UpdateAction {
@@ -20,7 +20,7 @@ pub enum UpdateAction {
     Remove = 1,
 }
 
-/// A route that is added or removed.
+/// The content of an UPDATE: a route that is added or removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Update {
     /// Whether the route is added or removed.
@@ -133,7 +133,7 @@ fn with_prost(payload: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// Checks an UPDATE by the rules of protocol.md: the number of bytes decides the address family, ports count for NAT only, and a
+/// Checks an UPDATE by the rules of docs/wire.md: the number of bytes decides the address family, ports count for NAT only, and a
 /// next hop is an address to which packets can be sent.
 fn validate(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, Impossible> {
     let action = match update.action {

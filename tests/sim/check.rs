@@ -142,8 +142,8 @@ impl Watch {
                 self.silence.end(t.conn, t.reason.as_ref());
                 // It says so again after a client with routes that fell silent. Which other losses count as one, the model leaves open.
                 if !t.conn.is_dialled() {
-                    let until = now + self.config.warming;
-                    let is_silent = matches!(t.reason, Some(CloseReason::Silence(_)))
+                    let until = now + self.config.convergence_time;
+                    let is_silent = matches!(t.reason, Some(CloseReason::HoldTime(_)))
                         && !self.model.announced(Who::Live(t.conn)).is_empty();
                     self.converging = [if is_silent { Some(until) } else { self.converging[0] }, Some(until)];
                 }
@@ -386,7 +386,7 @@ impl Watch {
                 self.stale.forget_server(*peer);
             }
             Command::SetListening(true) => {
-                self.converging = [Some(now + self.config.warming); 2];
+                self.converging = [Some(now + self.config.convergence_time); 2];
             }
             Command::SetListening(false) => self.converging[0] = None,
             Command::ResetConn(conn) => self.gone(now, *conn, true),
@@ -569,11 +569,13 @@ impl Watch {
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));
-        if self.config.hold.is_none_or(|hold| !hold.is_zero()) {
+        // What a server without the capability advertised while the VNI was not wanted shows when it is wanted again.
+        let mut stays: Vec<_> = self.filtered.iter().copied().collect();
+        if self.config.stale_time.is_none_or(|time| !time.is_zero()) {
             // Stale routes may stay; what own ones hid may show again.
-            let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).chain(&self.filtered).copied();
-            possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
+            stays.extend(self.learned.iter().chain(&self.hidden).chain(&self.lost));
         }
+        possible.extend(stays.into_iter().filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
         self.learned = ops::vnis().flat_map(|v| node.learned(v).collect::<Vec<_>>()).collect();
         self.hidden.clone_from(&self.own);
         self.lost.clear();

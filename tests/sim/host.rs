@@ -94,14 +94,25 @@ impl Host {
     }
 }
 
-fn config(kind: Kind) -> Config {
+fn config(kind: Kind, convergence_time: Duration, is_hasty: bool) -> Config {
     let (hold, restart_time) = match kind {
         Kind::NoHold => (0, 10),
         Kind::Quick => (0, 0),
         _ => (60, 10),
     };
     let (hold, restart_time) = (Some(Duration::from_secs(hold)), Duration::from_secs(restart_time));
-    Config { hold, restart_time, send_hold: SEND_HOLD, ..Config::default() }
+    let config = Config { stale_time: hold, restart_time, convergence_time, send_hold: SEND_HOLD, ..Config::default() };
+    if !is_hasty {
+        return config;
+    }
+    Config {
+        keepalive: config.keepalive * 4,
+        stale_time: config.stale_time.map(|time| time / 10),
+        restart_time: config.restart_time / 10,
+        session_stale_time: config.session_stale_time / 10,
+        convergence_time: config.convergence_time / 10,
+        ..config
+    }
 }
 
 impl World {
@@ -109,6 +120,7 @@ impl World {
     pub(crate) fn start(&mut self, host: usize, keep: bool) {
         let (prompt, saboteur) = (self.setup.prompt, self.saboteur.clone());
         let now = self.now;
+        let is_hasty = self.is_hasty;
         let pacing = self.setup.pacing.then_some(SLOW);
         let h = &mut self.hosts[host];
         if !matches!(h.life, Life::Off { .. }) {
@@ -127,8 +139,9 @@ impl World {
             h.life = Life::Raw(Box::new(raw));
             return;
         }
-        let warming = Duration::from_secs(ops::convergence_secs(h.converging));
-        let config = Config { seed: host as u64 * 1000 + h.starts, pacing, warming, ..config(h.kind) };
+        let convergence_time = Duration::from_secs(ops::convergence_secs(h.converging));
+        let seed = host as u64 * 1000 + h.starts;
+        let config = Config { seed, pacing, ..config(h.kind, convergence_time, is_hasty) };
         let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
         let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
         let listens = matches!(h.kind, Kind::Server | Kind::Listening);

@@ -115,14 +115,16 @@ impl Seat {
         if saboteur.keeps_back(&input) {
             return Actions::new();
         }
+        let mut actions = Actions::new();
         if saboteur.makes_noise(&input) {
             let conns: Vec<_> = self.node.sessions().map(|s| s.conn).collect();
             for conn in conns {
-                self.node.handle_input(said, Input::Received { conn, bytes: Bytes::new() });
+                actions.extend(self.node.handle_input(said, Input::Received { conn, bytes: Bytes::new() }));
             }
         }
         let input = saboteur.mishears(input);
-        self.node.handle_input(said, input)
+        actions.extend(self.node.handle_input(said, input));
+        actions
     }
 
     /// Invariant *progress*: no more than so many Ticks in a row while time stands still.

@@ -71,7 +71,7 @@ impl Silence {
     pub(crate) fn end(&mut self, conn: ConnId, reason: Option<&CloseReason>) {
         let [life, room] = [For::Life, For::Room].map(|what| self.waits.remove(&(conn, what)));
         let wait = match reason {
-            Some(CloseReason::Silence(_) | CloseReason::HandshakeTimeout(_)) => life,
+            Some(CloseReason::HoldTime(_) | CloseReason::HandshakeTimeout(_)) => life,
             Some(CloseReason::NotReading(_)) => room,
             _ => return,
         };

@@ -31,7 +31,7 @@ pub(crate) struct StaleRoutes {
 impl StaleRoutes {
     pub(crate) fn new(config: &Config) -> Self {
         // Without an end only as long as no server has a session: not asked of it here.
-        let away = config.hold.unwrap_or(Duration::ZERO);
+        let away = config.stale_time.unwrap_or(Duration::ZERO);
         Self { away, in_session: config.session_stale_time, kept: BTreeMap::new() }
     }
 

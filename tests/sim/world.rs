@@ -56,6 +56,8 @@ impl Conn {
 
 pub(crate) struct World {
     pub(crate) setup: Setup,
+    /// What is lost is kept for a tenth of the usual times, and there are few KEEPALIVEs: so the world is soon at rest.
+    pub(crate) is_hasty: bool,
     pub(crate) now: Duration,
     pub(crate) rng: Rng,
     pub(crate) hosts: Vec<Host>,
@@ -74,12 +76,18 @@ impl World {
 
     /// A world whose servers are broken.
     pub(crate) fn sabotaged(setup: Setup, saboteur: Option<Saboteur>) -> Self {
+        Self::of(setup, &setup.clients, saboteur, false)
+    }
+
+    /// A world with these clients instead of the setup's.
+    pub(crate) fn of(setup: Setup, clients: &[Kind], saboteur: Option<Saboteur>, is_hasty: bool) -> Self {
         let chunking = if setup.prompt { Chunking::Frames } else { Chunking::Merged };
-        let kinds = (0..setup.servers).map(|_| Kind::Server).chain(setup.clients);
+        let kinds = (0..setup.servers).map(|_| Kind::Server).chain(clients.iter().copied());
         let hosts: Vec<Host> = kinds.map(|kind| Host::new(kind, setup.servers)).collect();
         let pairs = (0..hosts.len()).flat_map(|c| (0..setup.servers).map(move |s| (c, s)));
         let mut world = Self {
             setup,
+            is_hasty,
             now: Duration::from_secs(1000),
             rng: Rng::new(setup.seed),
             hosts,

@@ -211,12 +211,19 @@ impl ClientArgs {
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
-        let (warming, restart_time_max) = (seconds(args.warming), seconds(args.restart_time_max));
+        let (convergence_time, restart_time_max) = (seconds(args.warming), seconds(args.restart_time_max));
         // A server subscribes to nothing but for those who follow its events, and then wherever its clients announce something: the limits
         // on what clients announce bound it.
         let subscriptions_max = usize::MAX;
         let keepalive = seconds(args.keepalive);
-        args.limits.apply(Self { keepalive, warming, restart_time_max, pacing, subscriptions_max, ..Self::default() })
+        args.limits.apply(Self {
+            keepalive,
+            convergence_time,
+            restart_time_max,
+            pacing,
+            subscriptions_max,
+            ..Self::default()
+        })
     }
 }
 
@@ -225,8 +232,8 @@ impl From<&ClientArgs> for Config {
         let (restart_time, session_stale_time) = (seconds(args.restart_time), seconds(args.session_stale_time));
         let config = Self { keepalive: seconds(args.keepalive), restart_time, session_stale_time, ..Self::default() };
         // What is in the kernel outlives the servers, unless told otherwise.
-        let default = if args.install.is_wanted() { None } else { config.hold };
-        args.limits.apply(Self { hold: args.hold.map(seconds).or(default), ..config })
+        let default = if args.install.is_wanted() { None } else { config.stale_time };
+        args.limits.apply(Self { stale_time: args.hold.map(seconds).or(default), ..config })
     }
 }
 

@@ -331,7 +331,7 @@ mod tests {
     fn hold(args: &[&str]) -> Option<Duration> {
         let args = [&["metalbond", "client", "--server", "h:1", "--subscribe", "23"], args].concat();
         match Cli::try_parse_from(args.iter().map(OsStr::new)).unwrap().command {
-            Command::Client(args) => Config::from(&*args).hold,
+            Command::Client(args) => Config::from(&*args).stale_time,
             other => panic!("{other:?}"),
         }
     }

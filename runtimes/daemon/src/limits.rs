@@ -22,7 +22,7 @@ pub(crate) struct PatienceArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_SEND_HOLD")]
     send_hold: u32,
-    /// How long a peer that went over a limit is kept out at most: 1 s, doubled each time; 0: not at all
+    /// The longest ban of a peer that went over a limit: 1 s at first, doubled each time; 0: no bans
     #[arg(long, value_name = "SECONDS", value_parser = parse_or_zero, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_KEEP_OUT")]
     keep_out: u32,
@@ -92,7 +92,7 @@ impl PatienceArgs {
         Config {
             handshake_timeout: seconds(self.handshake_timeout),
             send_hold: seconds(self.send_hold),
-            limits: Limits { keep_out: seconds(self.keep_out), ..config.limits },
+            limits: Limits { ban_time_max: seconds(self.keep_out), ..config.limits },
             ..config
         }
     }

@@ -17,12 +17,12 @@ use crate::clock::{Timer, until};
 use crate::tasks::Ended;
 use crate::{Applied, RouteHandler};
 
-/// The changes of the routes of the VNIs that the node subscribed to: destination by destination, each with its complete
-/// set of next hops ([`RouteChange`]).
+/// The stream of route changes in the VNIs that the node subscribed to: each change is a destination with all of its next hops
+/// ([`RouteChange`]).
 ///
-/// An application that reads slowly receives fewer changes, but none that is wrong: of changes that it has not read yet, only the outcome
-/// comes. While nobody reads, the node keeps what it reported before, and no more. Drop the stream if you do not
-/// want it. It is not a handle: the node lives as long as its handles.
+/// An application that reads slowly receives fewer changes, because changes of a destination merge until they are read. While nothing is
+/// read, the node stores the routes that it reported before, and no more. Drop the stream if you do not need it. It is not a handle: the
+/// node lives as long as its handles.
 pub struct Changes {
     batches: Receiver<Vec<RouteChange>>,
     batch: vec::IntoIter<RouteChange>,
@@ -31,13 +31,13 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Waits for the next change; returns `None` when the node is gone. Dropping the future loses no change.
+    /// Waits for the next change. Returns `None` when the node has ended. Dropping the future loses no change.
     pub async fn next(&mut self) -> Option<RouteChange> {
         std::future::poll_fn(|cx| self.poll_change(cx)).await
     }
 
-    /// Calls a handler for each next hop that was added or removed, until the node is gone: see [`RouteHandler`]. While it works,
-    /// changes wait as they do for any slow reader.
+    /// Calls a handler for each next hop that was added or removed, until the node has ended: see [`RouteHandler`]. Then returns the handler,
+    /// and the calls that failed. While the handler works, changes wait as they do for any slow reader.
     ///
     /// Dropping the future drops the stream and the handler with it, perhaps in the middle of a call.
     ///

@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
-/// `host:port`; the host is a name, an IPv4 address, or an IPv6 address in brackets.
+/// The address of a server: `host:port`. The host is a name, an IPv4 address, or an IPv6 address in brackets; the port is 1 to 65,535.
+///
+/// Parsing checks only the form. The name is looked up when the server is dialled.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Endpoint(Box<str>);
 
@@ -12,16 +14,16 @@ pub struct Endpoint(Box<str>);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// It does not end with `:port`.
+    /// The text has no `:`.
     #[error("no ':port' behind the host")]
     NoPort,
-    /// What follows the last `:` is not a port.
+    /// The text after the last `:` is not a port from 1 to 65,535.
     #[error("the port is not a number from 1 to 65535")]
     Port,
-    /// Nothing stands before the `:`.
+    /// There is no text before the `:`.
     #[error("no host before the ':'")]
     NoHost,
-    /// The host has brackets or colons, and is not an IPv6 address in brackets.
+    /// The host is not a name, an IPv4 address, or an IPv6 address in brackets.
     #[error("the host is not a name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
 }

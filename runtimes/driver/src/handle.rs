@@ -21,18 +21,20 @@ use crate::{Endpoint, ListenError, Notice, Peer, PeerSnapshot, RouteTable, TryNo
 #[cfg(feature = "tls")]
 use crate::{SetTlsError, TlsConfig};
 
-/// A running node. Clones are handles to the same node; when the last handle is dropped, the node closes its sessions and ends.
+/// A handle to a running node. Clones are handles to the same node. When the last handle is dropped, the node closes its sessions and ends.
+/// [`RouteTable`] and [`Peer`] are handles, too.
 ///
-/// Methods may be called from any task and any thread, at any time, also while a change is handled. What a node is asked to want
-/// (servers, subscriptions, announcements) holds whether or not a server is there, and the node never waits for a caller.
-/// Calls of one task are carried out in their order.
+/// Methods may be called from any task and any thread, at any time, also while a change is handled. Servers, subscriptions and announcements
+/// stay until they are removed, whether or not there is a session. The node never waits for a caller. Calls of one task are carried out in
+/// their order.
 ///
-/// The type is the same under every runtime: code that uses a node names a runtime only where it starts one.
+/// The type is the same under every runtime: only the start of a node names a runtime.
 ///
-/// The future of a method may be dropped at any time. What it asked for may then have been done or not: a server may have been
-/// added by [`add_peer`](Self::add_peer) whose id nobody has ([`peers`](Self::peers) returns it), and some of the routes
-/// of [`announce_routes`](Self::announce_routes) or [`withdraw_routes`](Self::withdraw_routes) may be done. A
-/// [`shutdown`](Self::shutdown) that was sent goes on.
+/// The future of a method may be dropped at any time. Its request may then have been carried out or not. [`add_peer`](Self::add_peer) may
+/// have added a server, whose id [`peers`](Self::peers) returns. [`announce_routes`](Self::announce_routes) and
+/// [`withdraw_routes`](Self::withdraw_routes) may have done a part of the routes. A [`shutdown`](Self::shutdown) that was sent goes on.
+///
+/// The error [`Closed`], or [`CommandError::Closed`], means that the node is shut down, or about to be.
 #[derive(Clone)]
 pub struct MetalBond {
     requests: Requests,
@@ -45,8 +47,8 @@ impl MetalBond {
         Self { requests, ended, timer }
     }
 
-    /// Listens for clients; may be called for several addresses. `[::]` accepts IPv4 as well. Returns the address; for port 0 with the
-    /// port that the system chose.
+    /// Listens for clients on an address, without TLS. May be called for several addresses. `[::]` accepts IPv4 as well. Returns the address; if
+    /// its port was 0, with the port that the system chose.
     ///
     /// # Errors
     /// [`ListenError::System`] if the system refuses, because the address is in use for example; [`ListenError::Closed`].
@@ -65,10 +67,10 @@ impl MetalBond {
         self.listen_by(addr, Transport::Plain).await
     }
 
-    /// Listens on a TCP socket that another program has bound, a service manager for example, and returns its address.
+    /// Listens on a TCP socket that another program has bound, a service manager for example, without TLS. Returns its address.
     ///
     /// # Errors
-    /// [`ListenError::Socket`] if it is not a TCP socket; [`ListenError::Closed`].
+    /// [`ListenError::Socket`] if it is not a TCP socket, or cannot listen; [`ListenError::Closed`].
     ///
     /// ```
     /// # use metalbond_tokio::Config;
@@ -85,12 +87,13 @@ impl MetalBond {
         self.listen_on_by(listener, Transport::Plain).await
     }
 
-    /// Adds a server, `host:port`: the node dials it, and again whenever there is no session, until
-    /// [`remove_peer`](Self::remove_peer). Each dial looks the name up again, unless the lookup of the dial before is still under way or has ended after that
-    /// dial.
+    /// Adds a server. The node dials it now, and again whenever there is no connection, until [`remove_peer`](Self::remove_peer). Returns the
+    /// server's id at once, before there is a connection. Each dial looks the name up; a dial uses the lookup of an earlier dial if that
+    /// lookup ended after its own dial, or has not ended.
     ///
     /// # Errors
-    /// [`ApiMisuse::PeerExists`], [`CommandError::Limit`], [`CommandError::Closed`].
+    /// [`ApiMisuse::PeerExists`] if there is a server with this endpoint; [`CommandError::Limit`] at
+    /// [`Config::peers_max`](crate::Config::peers_max); [`CommandError::Closed`].
     ///
     /// ```
     /// # use metalbond_tokio::{ApiMisuse, Config, Endpoint};
@@ -113,7 +116,7 @@ impl MetalBond {
         }
     }
 
-    /// Removes a server, and its routes at once. Returns false if there is no such server.
+    /// Removes a server, and its routes without a stale time. Returns false if there is no such server.
     ///
     /// # Errors
     /// [`Closed`].
@@ -129,7 +132,7 @@ impl MetalBond {
         self.command(Command::ResetPeer(peer)).await.map(drop)
     }
 
-    /// Returns the state of the session with a server.
+    /// Returns the state of the session with a configured server.
     ///
     /// # Errors
     /// [`ApiMisuse::NoSuchPeer`], [`CommandError::Closed`].
@@ -137,10 +140,10 @@ impl MetalBond {
         Ok(self.inspect(move |node| node.peer_state(peer)).await?.ok_or(ApiMisuse::NoSuchPeer)?)
     }
 
-    /// Waits until the session with a server is ESTABLISHED: at once if it is. A server that is away, or refuses the connection, is dialled again
-    /// and again meanwhile: limit the wait by the runtime's timeout, if there is to be a limit.
+    /// Waits until the session with a server is ESTABLISHED. Returns at once if it is. The node dials a server that does not answer, or refuses
+    /// the connection, again and again: to limit the wait, use a timeout of the runtime.
     ///
-    /// When the future is ready the session may have been lost again. Dropping the future ends the wait.
+    /// When the future is ready, the session may have been lost again. Dropping the future ends the wait.
     ///
     /// # Errors
     /// [`ApiMisuse::NoSuchPeer`] if the server does not exist, or is removed meanwhile; [`CommandError::Closed`].
@@ -164,8 +167,8 @@ impl MetalBond {
 
     /// Returns all peers: the configured servers, then the clients that connected. Each holds a handle of the node.
     ///
-    /// The node is asked for 256 of them at a time, and does other work in between: each peer is shown as it was at one moment, not all as they
-    /// were at the same. Peers that are there all the time are returned once each.
+    /// The node returns 256 of them at a time, and does other work in between. So each peer is as it was at one moment, but not all are of the
+    /// same moment. A peer that exists all the time is returned once.
     ///
     /// # Errors
     /// [`Closed`].
@@ -197,10 +200,10 @@ impl MetalBond {
         }
     }
 
-    /// Subscribes to a VNI: its routes come by the stream of changes. Returns false if the node is subscribed already.
+    /// Subscribes to a VNI: its routes come out of [`Changes`](crate::Changes). Returns false if the node is subscribed already.
     ///
     /// # Errors
-    /// [`CommandError::Limit`], [`CommandError::Closed`].
+    /// [`CommandError::Limit`] at [`Config::subscriptions_max`](crate::Config::subscriptions_max); [`CommandError::Closed`].
     ///
     /// ```
     /// # use metalbond_tokio::{Config, Vni};
@@ -217,8 +220,8 @@ impl MetalBond {
         self.change(Command::Subscribe(vni)).await
     }
 
-    /// Unsubscribes from a VNI. Its routes are reported as removed. Keep them until then: after a new subscription that comes before
-    /// those changes are read, only the difference is reported. Returns false if the node is not subscribed.
+    /// Unsubscribes from a VNI. Returns false if the node is not subscribed. [`Changes`](crate::Changes) reports the VNI's routes as removed. Keep
+    /// them until then: if you subscribe again before you have read these changes, only the difference is reported.
     ///
     /// # Errors
     /// [`Closed`].
@@ -226,8 +229,8 @@ impl MetalBond {
         self.change(Command::Unsubscribe(vni)).await.map_err(closed)
     }
 
-    /// Has all routes of a VNI reported again: each destination comes as a change with all of its next hops as added. For
-    /// an application that has lost what it knew. Routes that this node announces itself are not reported: see
+    /// Requests that all routes of a VNI are reported again, for an application that has lost its routes: each destination comes out of
+    /// [`Changes`](crate::Changes) with all of its next hops as added. Routes that this node announces itself are not reported: see
     /// [`resync_with_own`](Self::resync_with_own).
     ///
     /// # Errors
@@ -236,9 +239,9 @@ impl MetalBond {
         self.command(Command::Resync(vni)).await.map(drop)
     }
 
-    /// Has all routes of a VNI reported again, like [`resync`](Self::resync), and returns the routes that this node announces in the VNI itself at
-    /// this moment. The stream of changes reports no route that this node announces, so that both together are all routes of the VNI. Nothing
-    /// else happens at the node while the own routes are copied: 1,000,000 of them take some tens of milliseconds.
+    /// Requests that all routes of a VNI are reported again, like [`resync`](Self::resync), and returns the routes of the VNI that this node
+    /// announces itself at this moment. [`Changes`](crate::Changes) does not report these, so that both together are all routes of the VNI. The
+    /// node does nothing else while it copies its own routes: 1,000,000 of them take some tens of milliseconds.
     ///
     /// # Errors
     /// [`ApiMisuse::NotSubscribed`], [`CommandError::Closed`].
@@ -254,7 +257,7 @@ impl MetalBond {
         self.inspect(move |node| node.is_subscribed(vni)).await
     }
 
-    /// Returns the VNIs that the node is subscribed to.
+    /// Returns the VNIs that the node is subscribed to, in order. The node does nothing else while it copies them.
     ///
     /// # Errors
     /// [`Closed`].
@@ -265,7 +268,8 @@ impl MetalBond {
     /// Announces a route of this node's own. Returns false if the node announces it already.
     ///
     /// # Errors
-    /// [`CommandError::Limit`], [`CommandError::Closed`], and [`ApiMisuse::MartianNextHop`] if no packet can be sent to the next hop.
+    /// [`ApiMisuse::MartianNextHop`] if no packet can be sent to the next hop; [`CommandError::Limit`] at
+    /// [`Config::announcements_max`](crate::Config::announcements_max); [`CommandError::Closed`].
     ///
     /// ```
     /// # use metalbond_tokio::{Config, NextHop, Route, Vni};
@@ -294,16 +298,15 @@ impl MetalBond {
         self.change(Command::Withdraw(route)).await.map_err(closed)
     }
 
-    /// Announces many routes, in few requests. Returns how many of them the node did not announce before.
+    /// Announces many routes, 1,024 in a request. Returns how many of them the node did not announce before.
     ///
     /// # Errors
-    /// [`CommandError::Limit`], [`ApiMisuse::MartianNextHop`], [`CommandError::Closed`]. The routes before the one that failed are
-    /// announced.
+    /// Those of [`announce_route`](Self::announce_route). The routes before the one that failed are announced, those after it are not.
     pub async fn announce_routes(&self, routes: impl IntoIterator<Item = Route>) -> Result<usize, CommandError> {
         self.batches(routes.into_iter().map(Command::Announce)).await
     }
 
-    /// Withdraws many routes, in few requests. Returns how many of them the node announced before.
+    /// Withdraws many routes, 1,024 in a request. Returns how many of them the node announced before.
     ///
     /// # Errors
     /// [`Closed`].
@@ -319,7 +322,8 @@ impl MetalBond {
         self.inspect(move |node| node.is_announced(&route)).await
     }
 
-    /// Returns the routes that this node announces itself.
+    /// Returns the routes that this node announces itself. The node does nothing else while it copies them: see
+    /// [`resync_with_own`](Self::resync_with_own).
     ///
     /// # Errors
     /// [`Closed`].
@@ -332,9 +336,10 @@ impl MetalBond {
         RouteTable::new(self.clone())
     }
 
-    /// Looks at the node through its getters, at one moment: for metrics, or for what no other method returns. `look` runs on
-    /// the actor's task: nothing else happens meanwhile, so collect what you need and return. Look at some hundred sessions, tables or
-    /// destinations at a time, and go on in the next call: [`peer_snapshots`], [`Node::sessions_after`], [`Node::tables`] and [`Node::walk`] do so.
+    /// Calls `look` with the node, and returns its result: for metrics, and for all that no other method returns. `look` runs on the actor's
+    /// task, and the node does nothing else meanwhile. So collect what you need, and return; never wait in `look` for another call. Visit some
+    /// hundred sessions, tables or destinations in a call, and go on in the next call: with [`peer_snapshots`], [`Node::sessions_after`],
+    /// [`Node::tables`] and [`Node::walk`].
     ///
     /// # Errors
     /// [`Closed`].
@@ -365,13 +370,14 @@ impl MetalBond {
         Ok(seen.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
-    /// Returns the time of the node's clock, to compare with the instants that the node returns. [`Node::now`] is the time of its last input.
+    /// Returns the time of the node's clock, to compare with the instants that the node returns ([`SessionInfo::heard`](crate::SessionInfo::heard)
+    /// for example). [`Node::now`] is the time of its last input.
     pub fn now(&self) -> Instant {
         self.timer.now()
     }
 
-    /// Returns how long the iterations of the actor's loop took so far. Each takes what has come, does what is due, and writes what is to
-    /// be sent: the histogram shows how long one peer's messages delay the others.
+    /// Returns how long the iterations of the actor's loop took since its start. In an iteration, the actor handles waiting messages, does the
+    /// work that is due, and writes. The histogram shows how long one peer's messages delay the others.
     ///
     /// # Errors
     /// [`Closed`].
@@ -379,7 +385,8 @@ impl MetalBond {
         self.ask(Request::IterationTimes).await
     }
 
-    /// Sends a notice, and does not wait until it is carried out. Waits for room in the node's mailbox if that is full.
+    /// Sends a notice, and does not wait until it is carried out. Waits for room if the node's mailbox is full. Without effect if the node is
+    /// shut down.
     ///
     /// ```
     /// # use metalbond_tokio::{Config, Notice, Vni};
@@ -396,10 +403,10 @@ impl MetalBond {
         let _ = self.requests.send(request_of(notice)).await;
     }
 
-    /// Sends a notice where nothing can be awaited: in a `Drop`, in a callback, on a thread without a runtime.
+    /// Sends a notice without waiting: for code that cannot wait, in a `Drop`, in a callback, or on a thread without a runtime.
     ///
     /// # Errors
-    /// [`TryNotifyError::Busy`] if the mailbox is full, [`TryNotifyError::Closed`].
+    /// [`TryNotifyError::Busy`] if the mailbox is full: the notice is not sent. [`TryNotifyError::Closed`].
     pub fn try_notify(&self, notice: Notice) -> Result<(), TryNotifyError> {
         self.requests.try_send(request_of(notice)).map_err(|error| match error {
             TrySendError::Full(_) => TryNotifyError::Busy,
@@ -407,9 +414,9 @@ impl MetalBond {
         })
     }
 
-    /// Ends the node, and waits until all its sessions and sockets are closed: less than a second with the default
-    /// [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Its servers retain its announcements for
-    /// [`Config::restart_time`](crate::Config::restart_time): a node that is back by then has disturbed nobody.
+    /// Shuts the node down, and waits until all its sessions and sockets are closed: less than a second with the default
+    /// [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Its servers retain its routes for the
+    /// [`Config::restart_time`](crate::Config::restart_time), if they grant it: if the node is back by then, other clients notice nothing.
     ///
     /// ```
     /// # use metalbond_tokio::{CommandError, Config, Vni};
@@ -426,14 +433,15 @@ impl MetalBond {
         self.end(false).await;
     }
 
-    /// Ends the node for good: withdraws what it announces first, otherwise like [`shutdown`](Self::shutdown), which cuts that short.
+    /// Shuts the node down for good: it first withdraws its announcements, and waits until its servers have read that, at most for
+    /// [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Otherwise like [`shutdown`](Self::shutdown), which ends this wait.
     pub async fn shutdown_with_cleanup(&self) {
         self.end(true).await;
     }
 
-    /// Replaces the policy: what the peers that this node accepts may do; `None`: everything. A node starts with the policy of its
-    /// [`Config`](crate::Config). Connected peers are held to the new one as well, within some iterations: routes that it denies are
-    /// withdrawn, a peer that it permits nothing is disconnected, and a peer that it permits more begins a new session.
+    /// Replaces the policy: what the peers that this node accepts may do. `None`: everything. A node starts with the policy of its
+    /// [`Config`](crate::Config). The new policy applies to connected peers as well, within some iterations: see
+    /// [`Command::SetPolicy`].
     ///
     /// # Errors
     /// [`Closed`].
@@ -452,17 +460,17 @@ impl MetalBond {
         self.command(Command::SetPolicy(policy)).await.map(drop).map_err(closed)
     }
 
-    /// Replaces the configuration of TLS that the node was [started with](crate::StartOptions::tls), when certificates were renewed
-    /// or revoked: new connections use the new configuration, and open ones stay. TLS belongs to the start, because
-    /// a server that is dialled before TLS is configured would be dialled in plain text.
+    /// Replaces the configuration of TLS that the node was [started with](crate::StartOptions::tls), after certificates were renewed
+    /// or revoked. New connections use the new configuration, and open ones stay. TLS has to be configured at the start: a server that is
+    /// dialled before would be dialled without TLS.
     ///
-    /// [`listen_tls`](Self::listen_tls) uses the configuration for a server; if there is one for a client, every dial uses it.
+    /// [`listen_tls`](Self::listen_tls) uses the configuration for a server. If there is one for a client, every dial uses it.
     ///
     /// The names in a peer's certificate are in [`SessionInfo::names`](crate::SessionInfo::names). Both ends log why a handshake
-    /// fails; the node's [`handshake_timeout`](crate::Config::handshake_timeout) and limits apply to handshakes.
+    /// fails. The node's [`handshake_timeout`](crate::Config::handshake_timeout) and limits apply to handshakes.
     ///
     /// # Errors
-    /// [`SetTlsError::FixedAtStart`] if the configuration for a server or for a client would be added or removed: nothing changes then;
+    /// [`SetTlsError::FixedAtStart`] if the configuration for a server or for a client would be added or removed; nothing is changed then.
     /// [`SetTlsError::Closed`].
     ///
     /// ```no_run

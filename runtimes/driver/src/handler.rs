@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use metalbond::Route;
 
-/// Carries route changes out: into a firewall, a kernel, another program.
+/// A handler that carries out route changes, one next hop at a time: in a firewall, a kernel or another program.
 ///
-/// [`Changes::apply_to`](crate::Changes::apply_to) calls it, one call at a time. A call that fails is repeated, 100 ms later at first and
-/// up to 10 s apart, until it succeeds or the route has changed meanwhile; other routes go on. When some 4,000 calls are
-/// owed, changes wait in the node until there are fewer. Of one destination, additions come first.
+/// [`Changes::apply_to`](crate::Changes::apply_to) calls it, one call at a time. In a change of a destination, additions come before removals.
+/// A call that fails is repeated, first after 100 ms and later at least every 10 s, until it succeeds or the route changes again. Calls for
+/// other routes go on meanwhile. When 4,096 failed calls wait, further changes wait in the node until there are fewer.
 ///
-/// Both calls have to be idempotent: after a failure or a resync, `add` is called for a route that was added already, and
-/// `remove` for one that was not.
+/// Both calls have to be idempotent: after a failure or a resync, `add` may be called for a route that is there, and `remove` for one that is
+/// not there.
 ///
 /// ```
 /// use std::collections::BTreeSet;
@@ -36,29 +36,29 @@ use metalbond::Route;
 /// }
 /// ```
 pub trait RouteHandler: Send {
-    /// Why a call fails.
+    /// The error of a call that failed.
     type Error: fmt::Display + Send;
 
     /// Adds a route.
     ///
     /// # Errors
-    /// The handler's own. The call will be repeated.
+    /// The handler's own errors. The call is repeated later.
     fn add(&mut self, route: Route) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Removes a route.
     ///
     /// # Errors
-    /// The handler's own. The call will be repeated.
+    /// The handler's own errors. The call is repeated later.
     fn remove(&mut self, route: Route) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Notes that a call has failed, for counters of your own. Failures are also logged, the first and then one every ten
-    /// seconds.
+    /// Is called after each call that failed, for counters of your own. By default it does nothing. Failures are also logged: the first one, then
+    /// at most one every ten seconds.
     fn failed(&mut self, failure: &Failure<Self::Error>) {
         let _ = failure;
     }
 }
 
-/// A call of a [`RouteHandler`].
+/// The kind of a call of a [`RouteHandler`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Operation {
     /// [`RouteHandler::add`].
@@ -80,25 +80,25 @@ impl fmt::Display for Operation {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Failure<E> {
-    /// The call.
+    /// The kind of the call.
     pub operation: Operation,
-    /// Its route.
+    /// The route of the call.
     pub route: Route,
     /// The handler's error.
     pub error: E,
-    /// How often the call has failed in a row.
+    /// How many times the call has failed in a row, from 1.
     pub times: u32,
-    /// How long until the call is repeated.
+    /// The wait before the call is repeated.
     pub retry_in: Duration,
 }
 
-/// A [`RouteHandler`] after the end of its node.
+/// The result of [`Changes::apply_to`](crate::Changes::apply_to), after the end of the node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Applied<H> {
     /// The handler.
     pub handler: H,
-    /// Calls that failed, and will not be repeated. If there are none, everything was carried out that came out of the stream. (Changes that did
-    /// not fit into the stream when the node ended never came.)
+    /// The calls that failed and will not be repeated. If it is empty, all changes that came out of the stream were carried out. (Changes for
+    /// which the stream had no room when the node ended did not come out.)
     pub undone: Vec<(Operation, Route)>,
 }

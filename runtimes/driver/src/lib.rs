@@ -4,12 +4,12 @@
 //! else from here. This package is for a runtime of your own: implement [`Runtime`], and call [`start`]. The example `own_runtime` does that
 //! with one thread and `poll`.
 //!
-//! What there is to know about a node inside of an application is in [`embedding`].
+//! The guide for applications is [`embedding`].
 //!
 //! # Tasks
 //!
-//! Every arrow is a task that waits for the actor to take its message, and points at the actor. The actor waits for
-//! its mailboxes, its timer, and room in the stream of changes, all at once, and for no task: so there is no deadlock.
+//! In the figure, each arrow to the actor is a task that waits until the actor takes its message. The actor waits for its mailboxes, its
+//! timer, and room in the stream of changes, all at once, and for no task: so there is no deadlock.
 //!
 //! ```text
 //!   +-------------+    +--------+ one per    +----------+ +--------+ +---------+
@@ -39,12 +39,13 @@
 //!   +-------------+   +-------------+
 //! ```
 //!
-//! The actor itself writes to a connection as long as that takes everything at once; a writer task gets only the rest. Until the rest is
-//! `Written`, the node hands out nothing more for the connection. An idle connection has one task, its reader, which holds no buffer while it
-//! waits.
+//! The actor itself writes to a connection. If the connection does not take all bytes at once, a writer task writes the rest; until it has
+//! sent `Written`, the node hands out nothing more for the connection. An idle connection has one task, its reader, which holds no buffer
+//! while it waits.
 //!
-//! With TLS, the actor also owns the TLS state of each connection. What is received during a handshake waits in the actor, and
-//! handshakes get at most a millisecond of each iteration, after everything else: they never delay open sessions.
+//! With TLS, the actor also owns the TLS state of each connection. Bytes that are received during a handshake wait in the actor. No step of a
+//! handshake begins after handshakes have taken a millisecond of an iteration, and they come after messages and writes, so that they hardly
+//! delay open sessions.
 //!
 //! # Channels
 //!
@@ -98,12 +99,17 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
+/// What a [`Step`] of a recording has.
+#[cfg(feature = "record")]
+pub use metalbond::{Action, Actions, Input, Transmit};
 pub use metalbond::{
     AnnounceRule, Announcer, ApiMisuse, Bookmark, CloseKind, CloseReason, Closed, CommandError, Config, ConfigError,
-    ConnId, Counters, Denied, Destination, Entry, Histogram, Instant, KindSet, Limit, Limits, Martian, MessageCounts,
-    Moved, NextHop, NextHopKind, NextHopSet, Node, Pacing, ParseRouteError, PeerId, PeerInfo, PeerLimit, PeerName,
-    PeerPattern, Permit, Policy, Prefix, PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo,
-    Vni, VniSet,
+    ConnId, Counters, DecodeError, Denied, Destination, Entry, Histogram, HostAddr, Instant, KindSet, Limit, Limits,
+    Martian, MessageCounts, MessageType, Moved, NextHop, NextHopKind, NextHopSet, Node, Pacing, ParseBookmarkError,
+    ParseKindSetError, ParsePeerNameError, ParsePeerPatternError, ParsePrefixError, ParsePrefixSetError,
+    ParseRouteError, ParseVniSetError, PeerId, PeerInfo, PeerLimit, PeerMisbehaved, PeerName, PeerPattern, Permit,
+    Policy, Prefix, PrefixLengthError, PrefixSet, Route, RouteChange, Rule, SessionInfo, SessionState, TableInfo,
+    TransportEnd, Vni, VniSet,
 };
 pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, Peer, PeerSnapshot, peer_snapshots};

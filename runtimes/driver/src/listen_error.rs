@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The system refuses it: the port is in use, the address is not one of this host, and so on.
+    /// The operating system reports an error: the port is in use, the address is not one of this host, and so on.
     #[error("cannot listen on {addr}: {source}")]
     System {
         /// The address.
@@ -15,10 +15,10 @@ pub enum ListenError {
         /// The system's error.
         source: io::Error,
     },
-    /// The socket that was given is not one to listen on.
+    /// The socket that was given is not a TCP socket, or cannot listen.
     #[error("cannot listen on the socket that was given: {0}")]
     Socket(io::Error),
-    /// The node was started without a configuration of TLS for a server.
+    /// The node was started without a [configuration of TLS](crate::StartOptions) for a server.
     #[error("cannot listen for TLS: the node was started without a server configuration for it")]
     NoTls,
     /// The node is shut down, or about to be.

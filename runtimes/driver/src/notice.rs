@@ -2,7 +2,8 @@
 
 use metalbond::{Command, ConnId, PeerId, Route, Vni};
 
-/// A request without an answer. If it cannot be done, because it is so already for example, nothing is done.
+/// A request without an answer, for [`MetalBond::notify`](crate::MetalBond::notify). Each is like the method or the
+/// [`Command`] of this name. One that fails has no effect, and its error is dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Notice {
@@ -10,7 +11,7 @@ pub enum Notice {
     Subscribe(Vni),
     /// Unsubscribe from a VNI.
     Unsubscribe(Vni),
-    /// Have all routes of a VNI reported again.
+    /// Report all routes of a VNI again.
     Resync(Vni),
     /// Announce a route of this node's own.
     Announce(Route),
@@ -39,11 +40,11 @@ impl From<Notice> for Command {
     }
 }
 
-/// Why a notice cannot be taken at once.
+/// Why [`MetalBond::try_notify`](crate::MetalBond::try_notify) did not send a notice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TryNotifyError {
-    /// The node's mailbox is full. Later there is room again.
+    /// The node's mailbox is full. Try again later.
     #[error("the node is busy")]
     Busy,
     /// The node is shut down.

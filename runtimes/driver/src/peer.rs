@@ -7,14 +7,14 @@ use metalbond::{Announcer, Node, PeerInfo, SessionInfo, SessionState};
 
 use crate::{MetalBond, Notice};
 
-/// Which end opened the connection.
+/// The end that opened a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Direction {
-    /// This node: the peer is a configured server.
+    /// This node opened it: the peer is a configured server.
     Dialled,
-    /// The peer.
+    /// The peer opened it: the peer is a client.
     Accepted,
 }
 
@@ -27,10 +27,12 @@ impl fmt::Display for Direction {
     }
 }
 
-/// A peer, as it was when the node was asked.
+/// A snapshot of a peer: its properties at one moment.
+///
+/// With the feature `serde` it is serialized as an object with the fields `direction`, `state`, `remote`, `configured` and `session`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PeerSnapshot {
-    /// A configured server, and its session if there is one. In a box, because most peers of a server are clients.
+    /// A configured server, and its connection if there is one.
     Dialled(Box<PeerInfo>, Option<SessionInfo>),
     /// A client that connected.
     Accepted(SessionInfo),
@@ -66,7 +68,7 @@ impl PeerSnapshot {
         }
     }
 
-    /// Returns what is known of a configured server over all its sessions; `None` for a client.
+    /// Returns the snapshot of a configured server over all its sessions. `None` for a client.
     pub fn configured(&self) -> Option<&PeerInfo> {
         match self {
             Self::Dialled(peer, _) => Some(peer),
@@ -82,7 +84,7 @@ impl PeerSnapshot {
         }
     }
 
-    /// Returns the notice that ends the session: a configured server is dialled again at once, a client may come back.
+    /// Returns the notice that closes the connection. A configured server is dialled again at once, a client may come back.
     pub fn reset(&self) -> Notice {
         match self {
             Self::Dialled(peer, _) => Notice::ResetPeer(peer.id),
@@ -91,11 +93,11 @@ impl PeerSnapshot {
     }
 }
 
-/// Iterates over the peers of a node: the configured servers first, each with its session, then the clients, in the order of their ids. `last`:
-/// the [announcer](PeerSnapshot::announcer) of the last peer seen, to go on after it; `None`: from the first.
+/// Iterates over the peers of a node: first the configured servers, each with its session, then the clients, both in the order of their ids.
+/// `last`: the [announcer](PeerSnapshot::announcer) of a peer, to begin after it. `None`: from the first.
 ///
-/// A node may have 65,536 clients. Look at some hundred of them in one call of [`MetalBond::inspect`], and go on in the next: peers that
-/// are there all the time are seen once each.
+/// A node may have very many clients ([`Limits::connections`](crate::Limits::connections)). Visit some hundred peers in one call of
+/// [`MetalBond::inspect`], and go on after the last one in the next call: a peer that exists all the time is visited once.
 ///
 /// ```
 /// # use metalbond_tokio::{Config, peer_snapshots};
@@ -128,7 +130,8 @@ pub fn peer_snapshots(node: &Node, last: Option<Announcer>) -> impl Iterator<Ite
     configured.chain(accepted.map(PeerSnapshot::Accepted))
 }
 
-/// A peer: its address, direction, state and counters as they were when the node was asked, and a handle to reset it.
+/// A [`PeerSnapshot`] with a handle of the node, to reset the peer. The node lives as long as the handle does. The methods return the
+/// properties of the peer at the time of the snapshot.
 #[derive(Clone, Debug)]
 pub struct Peer {
     snapshot: PeerSnapshot,
@@ -140,7 +143,7 @@ impl Peer {
         Self { snapshot, handle }
     }
 
-    /// Returns all that was known of the peer when the node was asked.
+    /// Returns the snapshot.
     pub const fn snapshot(&self) -> &PeerSnapshot {
         &self.snapshot
     }
@@ -165,7 +168,7 @@ impl Peer {
         self.snapshot.session()
     }
 
-    /// Returns what is known of a configured server over all its sessions; `None` for a client.
+    /// Returns the snapshot of a configured server over all its sessions. `None` for a client.
     pub fn configured(&self) -> Option<&PeerInfo> {
         self.snapshot.configured()
     }
@@ -175,8 +178,9 @@ impl Peer {
         self.snapshot.announcer()
     }
 
-    /// Ends the session: a configured server is dialled again at once, a client may come back. It is a notice: the call does not wait for
-    /// the effect, and has none if the session has ended. A future that is dropped before it is ready has sent nothing.
+    /// Resets the peer: closes its connection. A configured server is dialled again at once, a client may come back. The call sends a
+    /// [`Notice`], and does not wait for the effect. Without effect if the client or the server does not exist any more. A future that is
+    /// dropped before it is ready has sent nothing.
     pub async fn reset(&self) {
         self.handle.notify(self.snapshot.reset()).await;
     }

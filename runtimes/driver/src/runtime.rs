@@ -44,13 +44,13 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// [`Instant::now`]; a test may have a virtual clock.
     fn now(&self) -> Instant;
 
-    /// Waits until [`now`](Self::now) is at least `deadline`; some milliseconds longer at most, while the runtime is not busy. An early end
-    /// is harmless: the driver looks at the clock, and calls again.
+    /// Waits until [`now`](Self::now) is at least `deadline`, and at most some milliseconds longer while the runtime is not busy. An early end
+    /// is harmless: the driver reads the clock, and calls again.
     fn sleep_until(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
 
     /// Returns after tasks that were woken before have been polled. If it is called again and again, sockets and timers that are ready
-    /// wake their tasks within some milliseconds. The actor calls it when it has more work than one iteration may do: without it, a busy node would keep its own connections from being read. A
-    /// reader calls it when the actor's mailbox is filling, so that other readers have their turn.
+    /// wake their tasks within some milliseconds. The actor calls it when it has more work than one iteration may do: otherwise a busy node
+    /// would not read its connections. A reader calls it when the actor's mailbox is half full, so that other readers run.
     fn yield_now(&self) -> impl Future<Output = ()> + Send;
 
     /// Starts a task. Its first poll comes later, not inside of this call.
@@ -74,11 +74,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Waits for a connection, and returns it with the address of its other end. A listener is used by one task at a time.
     ///
     /// # Errors
-    /// No error ends the listener: the driver calls again, after a pause if the system is short of something.
+    /// No error ends the listener: the driver calls again, at once if only the new connection was broken, otherwise after 100 ms.
     fn accept(&self, listener: &Self::Listener) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// Opens a connection. With a `local` address, the connection comes from it; its port is 0, and its family is that of `remote`.
-    /// The driver limits the time; dropping the future gives the attempt up.
+    /// Opens a connection, from the address `local` if there is one; its port is 0, and its family is that of `remote`. The driver limits the
+    /// time; dropping the future gives the attempt up.
     /// [`socket::connect`](crate::socket::connect) begins such a connection.
     ///
     /// # Errors
@@ -123,9 +123,9 @@ pub trait Stream: Send + Sync + 'static {
     /// [`readable`](Self::readable). Otherwise why the connection is broken.
     fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 
-    /// Writes the beginning of `slices`, as much as the connection takes now, and returns how many bytes. There is at least one byte. After an `end_of_record`, what is
-    /// written later does not share a TCP segment with these bytes, if the platform can do that (`MSG_EOR` on Linux): peers of the
-    /// reference implementation need it.
+    /// Writes the beginning of `slices`, as much as the connection takes now, and returns how many bytes. `slices` have at least one byte. With
+    /// `end_of_record`, bytes that are written later do not share a TCP segment with these bytes, if the platform can do that (`MSG_EOR` on
+    /// Linux): peers of the reference implementation need it.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the connection takes nothing now: the driver then waits for

@@ -1,6 +1,6 @@
-//! TCP sockets of the operating system, for runtimes that use them: how they are made and set up, and the system calls behind
-//! [`Stream`](crate::Stream). Nothing here waits: the sockets are non-blocking. The functions take any socket that `socket2` can borrow, those of the
-//! standard library, of tokio and of async-io among them.
+//! TCP sockets of the operating system, for an implementation of [`Runtime`](crate::Runtime): functions that make sockets, set them up, and do
+//! the work of [`Stream`](crate::Stream). No function waits: the sockets are non-blocking. The functions take any socket that `socket2` can
+//! borrow, for example those of the standard library, of tokio and of async-io.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -49,7 +49,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Makes a socket that another program has bound non-blocking, and listens on it.
 ///
 /// # Errors
-/// It is not a socket of TCP, or cannot listen.
+/// It is not a TCP socket, or cannot listen.
 pub fn adopt(listener: TcpListener) -> io::Result<TcpListener> {
     let socket = Socket::from(listener);
     if socket.r#type()? != Type::STREAM || socket.local_addr()?.as_socket().is_none() {
@@ -60,7 +60,7 @@ pub fn adopt(listener: TcpListener) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts a connection from a non-blocking listener. The connection is non-blocking, too, which the standard library's are not.
+/// Accepts a connection from a non-blocking listener. The connection is non-blocking, too.
 ///
 /// # Errors
 /// [`WouldBlock`](ErrorKind::WouldBlock) if none waits; the process is out of descriptors, and so on.

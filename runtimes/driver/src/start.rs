@@ -13,8 +13,8 @@ use crate::seed::seeded;
 use crate::tasks::{Tasks, token};
 use crate::{Changes, MetalBond, Runtime, Task, TlsConfig, changes};
 
-/// Starts a node on a runtime. A [`Config::seed`] of 0 is
-/// replaced by a random one. The node speaks plain MetalBond and is not recorded: see [`start_with`].
+/// Starts a node on a runtime. Returns a handle, and the stream of route changes. The node does not use TLS, and is not recorded: see
+/// [`start_with`]. A [`Config::seed`] of 0 is replaced by a random one.
 ///
 /// Applications call the `start` of their runtime's package, `metalbond_tokio::start` for example.
 ///
@@ -26,11 +26,11 @@ pub fn start(runtime: impl Runtime, config: Config) -> Result<(MetalBond, Change
     Ok(run(clock, node, StartOptions::default()))
 }
 
-/// Starts a node like [`start`], with what it needs before it listens or dials for the first time: its configuration of
-/// TLS, the address that it dials from, and where it is recorded to. The [policy](Config::policy) is one of the settings.
+/// Starts a node like [`start`], with options: TLS, the address that it dials from, and a recording. (The [policy](Config::policy) is a setting
+/// of the [`Config`].)
 ///
 /// # Errors
-/// A setting is out of its range; the system has no thread for the recording.
+/// A setting is out of its range, or the thread for the recording cannot be started.
 pub fn start_with(
     runtime: impl Runtime,
     config: Config,
@@ -64,9 +64,9 @@ fn run<R: Runtime>(clock: Clock<R>, node: Recorded, options: StartOptions) -> (M
     (MetalBond::new(requests, ended, timer), changes)
 }
 
-/// What a node is given at its start, besides its [`Config`]: what it needs before it listens or dials for the first time.
+/// The options of [`start_with`], besides the [`Config`]: those that a node needs before it listens or dials for the first time.
 ///
-/// By default nothing: the node speaks plain MetalBond, dials from any address and is not recorded.
+/// By default the node does not use TLS, dials from an address that the system chooses, and is not recorded.
 #[derive(Default)]
 #[must_use = "it is for the start of a node"]
 pub struct StartOptions {
@@ -77,25 +77,28 @@ pub struct StartOptions {
 }
 
 impl StartOptions {
-    /// Makes the node speak TLS: by the configuration for a server where it listens with `listen_tls`, and by that for a client
-    /// whenever it dials. Each can be replaced later, but neither added nor removed: so no connection is plain that should not be.
+    /// Sets the configuration of TLS. The node uses the part for a server where it listens with
+    /// [`listen_tls`](crate::MetalBond::listen_tls), and the part for a client for every dial. Each part can be replaced later
+    /// ([`set_tls`](crate::MetalBond::set_tls)), but neither added nor removed, so that no connection is without TLS by mistake.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Makes the node dial servers of the address's family from this address of the host. Without it, the system chooses the address.
+    /// Sets the address of this host that the node dials from. It applies to servers of the same address family. Without it, the system chooses
+    /// the address.
     pub const fn local_address(mut self, address: IpAddr) -> Self {
         self.local_address = Some(address);
         self
     }
 
-    /// Records the node: what goes into it (bytes, commands, time) is written to `out`, with its settings, among them the seed that protects
-    /// its hash maps. [`replay`](crate::replay) runs it again and compares what comes out.
+    /// Records the node: writes its inputs (bytes, commands, time) and its settings to `out`. [`replay`](crate::replay) repeats the inputs, and
+    /// compares the outputs. A recording contains all routes, and the seed that protects the hash maps: keep it secret.
     ///
-    /// A thread of its own writes, within a second of what happens. Nothing waits for it but the node's shutdown, for a second at
-    /// most. If the recording cannot be written, or not as fast as it grows, an error is logged and the recording ends; the node goes on.
+    /// A thread of its own writes, within a second after an input. Only the node's shutdown waits for it, for a second at most. If the
+    /// recording cannot be written, or not as fast as it grows (64 MiB wait at most), an error is logged and the recording ends; the node
+    /// goes on.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -132,14 +135,14 @@ impl std::fmt::Debug for StartOptions {
     }
 }
 
-/// Why a node does not start.
+/// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// A setting is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The system has no thread for the writer of the recording.
+    /// The thread for the recording cannot be started.
     #[error("cannot start a thread for the recording: {0}")]
     Thread(std::io::Error),
 }

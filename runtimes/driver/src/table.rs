@@ -5,10 +5,11 @@ use metalbond::{Announcer, Closed, Destination, NextHop, Node, Prefix, Route, Vn
 use crate::MetalBond;
 use crate::budget::PIECE;
 
-/// A read-only view of a node's routes: VNIs, destinations, next hops, and which peers announced them.
+/// A read-only view of a node's routes: VNIs, destinations, next hops, and their announcers.
 ///
-/// Each answer but that of [`vnis`](Self::vnis) is a snapshot of one moment, in the order of the table, which is the same for the same history.
-/// Nothing else happens at the node while it is made: a VNI with 1,000,000 routes takes some tens of milliseconds.
+/// Each result, except that of [`vnis`](Self::vnis), is a snapshot of one moment, in no particular order. The node does nothing else while it
+/// makes it: a VNI with 1,000,000 routes takes some tens of milliseconds. [`MetalBond::inspect`] with [`Node::walk`] visits a large VNI in
+/// several calls.
 ///
 /// ```no_run
 /// # async fn example(node: metalbond_driver::MetalBond) -> Result<(), metalbond_driver::Closed> {
@@ -22,7 +23,7 @@ use crate::budget::PIECE;
 /// # }
 /// ```
 ///
-/// A view is a handle: the node lives as long as it does.
+/// A view is a handle: the node lives as long as the view does.
 #[derive(Clone, Debug)]
 pub struct RouteTable(MetalBond);
 
@@ -31,8 +32,8 @@ impl RouteTable {
         Self(handle)
     }
 
-    /// Returns the VNIs of which the table holds a route, in order. The node is asked for 256 of them at a time, and does other work in between:
-    /// not all are of the same moment.
+    /// Returns the VNIs that have a route, in order. The node looks at 256 tables at a time, and does other work in between: not all are of the
+    /// same moment.
     ///
     /// # Errors
     /// [`Closed`].
@@ -66,7 +67,7 @@ impl RouteTable {
         self.0.inspect(move |node| node.destinations(vni).collect()).await
     }
 
-    /// Returns the next hops of one destination; none if it is not announced.
+    /// Returns the next hops of one destination. There are none if it is not announced.
     ///
     /// # Errors
     /// [`Closed`].
@@ -83,7 +84,7 @@ impl RouteTable {
     }
 
     /// Returns the routes of a VNI as [`Changes`](crate::Changes) reports them: routes of peers that this node does not
-    /// announce itself. None unless the node is subscribed to the VNI.
+    /// announce itself. There are none if the node is not subscribed to the VNI.
     ///
     /// # Errors
     /// [`Closed`].
@@ -91,8 +92,8 @@ impl RouteTable {
         self.0.inspect(move |node| node.learned(vni).collect()).await
     }
 
-    /// Returns the routes that one peer announces, or this node itself: [`PeerSnapshot::announcer`](crate::PeerSnapshot::announcer)
-    /// is the id of a peer.
+    /// Returns the routes that one peer announces ([`PeerSnapshot::announcer`](crate::PeerSnapshot::announcer)), or this node itself
+    /// ([`Announcer::Local`]).
     ///
     /// # Errors
     /// [`Closed`].

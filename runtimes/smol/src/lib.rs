@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! Everything but the start is the same under every runtime, and comes from [`metalbond_driver`]: it shows the tasks of a node, and
-//! [`embedding`] what there is to know about a node inside of an application.
+//! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything but the start is
+//! the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
 
 #![forbid(unsafe_code)]
 
@@ -34,8 +34,8 @@ mod runtime;
 pub use metalbond_driver::*;
 pub use runtime::{Smol, SmolStream, SmolTask};
 
-/// Starts a node on smol's global executor. A [`Config::seed`] of 0 is
-/// replaced by a random one. The node speaks plain MetalBond and is not recorded: see [`start_with`].
+/// Starts a node on smol's global executor. Returns a handle, and the stream of route changes.
+/// The node does not use TLS, and is not recorded: see [`start_with`]. A [`Config::seed`] of 0 is replaced by a random one.
 ///
 /// # Errors
 /// A setting is out of its range.
@@ -53,10 +53,10 @@ pub fn start(config: Config) -> Result<(MetalBond, Changes), ConfigError> {
     metalbond_driver::start(Smol, config)
 }
 
-/// Starts a node like [`start`], with what it needs before it listens or dials for the first time: see [`StartOptions`].
+/// Starts a node like [`start`], with [`StartOptions`]: TLS, the address that it dials from, and a recording.
 ///
 /// # Errors
-/// A setting is out of its range; the system has no thread for the recording.
+/// A setting is out of its range, or the thread for the recording cannot be started.
 pub fn start_with(config: Config, options: StartOptions) -> Result<(MetalBond, Changes), StartError> {
     metalbond_driver::start_with(Smol, config, options)
 }

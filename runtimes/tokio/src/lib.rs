@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! Everything but the start is the same under every runtime, and comes from [`metalbond_driver`]: it shows the tasks of a node, and
-//! [`embedding`] what there is to know about a node inside of an application.
+//! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything but the start is
+//! the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
 
 #![forbid(unsafe_code)]
 
@@ -34,15 +34,15 @@ mod runtime;
 pub use metalbond_driver::*;
 pub use runtime::{Tokio, TokioStream, TokioTask};
 
-/// Starts a node on the current tokio runtime, which must have I/O and time enabled. A [`Config::seed`] of 0 is
-/// replaced by a random one. The node speaks plain MetalBond and is not recorded: see [`start_with`].
+/// Starts a node on the current tokio runtime, which must have I/O and time enabled. Returns a handle, and the stream of route changes.
+/// The node does not use TLS, and is not recorded: see [`start_with`]. A [`Config::seed`] of 0 is replaced by a random one.
 ///
 /// # Errors
 /// A setting is out of its range.
 ///
 /// # Panics
-/// Outside of a tokio runtime. [`metalbond_driver::start`] takes a [`Tokio`] that may be another one. Without I/O and time, the node's task
-/// panics, and calls fail with [`Closed`].
+/// Outside of a tokio runtime. (For another runtime than the current one, call [`metalbond_driver::start`] with a [`Tokio`].) If the runtime
+/// has no I/O and no time enabled, the node's task panics later, and calls fail with [`Closed`].
 ///
 /// ```
 /// use metalbond_tokio::{Config, ConfigError, start};
@@ -57,10 +57,10 @@ pub fn start(config: Config) -> Result<(MetalBond, Changes), ConfigError> {
     metalbond_driver::start(Tokio::current(), config)
 }
 
-/// Starts a node like [`start`], with what it needs before it listens or dials for the first time: see [`StartOptions`].
+/// Starts a node like [`start`], with [`StartOptions`]: TLS, the address that it dials from, and a recording.
 ///
 /// # Errors
-/// A setting is out of its range; the system has no thread for the recording.
+/// A setting is out of its range, or the thread for the recording cannot be started.
 ///
 /// # Panics
 /// Outside of a tokio runtime.

@@ -211,7 +211,7 @@ impl Peer {
         let at_once = matches!(reason, CloseReason::ResetRequested | CloseReason::Resubscribe);
         let mut wait = self.back_off.next(now, config, chance);
         if let CloseReason::Limit { .. } = reason {
-            wait = wait.max(self.ban.begin(now, config.limits.keep_out));
+            wait = wait.max(self.ban.begin(now, config.limits.ban_time_max));
         }
         self.dial_at = Some(if at_once { now } else { now + wait });
     }

@@ -42,7 +42,7 @@ pub(super) struct StaleTime {
     /// When the session that announced the routes was lost. For a new server, when it was added: the application may have
     /// adopted routes that this server announced to an earlier process.
     begin: Instant,
-    /// The part of [`Config::hold`] that is left. It runs while the server has no session. `None`: it never ends.
+    /// The part of [`Config::stale_time`] that is left. It runs while the server has no session. `None`: it never ends.
     left: Option<Duration>,
     /// Since when `left` runs. `None`: the server has a session, or its first dial is in progress.
     running_since: Option<Instant>,
@@ -61,7 +61,7 @@ impl StaleTime {
     /// Begins with the loss of a session. `sessions`: those that are left.
     pub(super) fn of_lost_session(now: Instant, config: &Config, sessions: Sessions) -> Self {
         let any_opened = sessions.any_open.then_some(now);
-        Self { begin: now, left: config.hold, running_since: Some(now), opened: None, any_opened }
+        Self { begin: now, left: config.stale_time, running_since: Some(now), opened: None, any_opened }
     }
 
     /// A time that is over already.
@@ -128,7 +128,7 @@ mod tests {
     }
 
     fn config(hold: Option<u64>) -> Config {
-        Config { hold: hold.map(Duration::from_secs), ..Config::default() }
+        Config { stale_time: hold.map(Duration::from_secs), ..Config::default() }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Admission {
         if let Some(source) = self.by_addr.get(&addr) {
             let left = source.ban.left(now);
             if !left.is_zero() {
-                return Err(CloseReason::KeptOut(left));
+                return Err(CloseReason::Banned(left));
             }
             if source.connections >= limits.connections_per_address {
                 return over(PeerLimit::ConnectionsPerAddress);
@@ -92,7 +92,7 @@ impl Admission {
 
     /// Bans an address of which a connection went over a limit.
     pub(super) fn ban(&mut self, addr: HostAddr, limits: &Limits, now: Instant) {
-        if limits.keep_out.is_zero() {
+        if limits.ban_time_max.is_zero() {
             return;
         }
         self.forget_bans(now);
@@ -100,7 +100,7 @@ impl Admission {
         if let Some(at) = ban.forgotten_at() {
             self.bans.remove(&(at, addr));
         }
-        ban.begin(now, limits.keep_out);
+        ban.begin(now, limits.ban_time_max);
         if let Some(at) = ban.forgotten_at() {
             self.bans.insert((at, addr));
         }
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(admission.enter(addr(1), &limits, NOW), Ok(()));
         admission.ban(addr(1), &limits, NOW);
         admission.leave(addr(1), &Counters::default(), NOW);
-        let banned = CloseReason::KeptOut(Duration::from_secs(1));
+        let banned = CloseReason::Banned(Duration::from_secs(1));
         assert_eq!(admission.enter(addr(1), &limits, NOW), Err(banned));
         assert_eq!(admission.enter(addr(2), &limits, NOW), Ok(()));
         let later = NOW + Duration::from_secs(1);

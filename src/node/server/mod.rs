@@ -49,7 +49,7 @@ use retained::{Departed, Retained};
 /// What it costs of a slice's budget to apply a new policy to one peer, beside what its subscriptions cost.
 const APPLY: usize = 16;
 /// The most peers that are closed in one tick because a destination has too many next hops.
-const NEXT_HOPS_DISMISS_MAX: usize = 256;
+const NEXT_HOPS_EVICT_MAX: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -348,7 +348,7 @@ impl Server {
         // others' routes for complete.
         let is_cut_off = matches!(
             reason,
-            CloseReason::Silence(_) | CloseReason::Transport(TransportEnd::TimedOut | TransportEnd::Error(_))
+            CloseReason::HoldTime(_) | CloseReason::Transport(TransportEnd::TimedOut | TransportEnd::Error(_))
         );
         if is_cut_off && has_routes {
             common.listening.client_cut_off(common.clock.now());
@@ -559,13 +559,13 @@ impl Server {
                 }
                 Stage::Departed(last) => {
                     let next = self.retained.next(last).map(|(origin, _)| origin);
-                    relief.set_stage(next.map_or(Stage::Dismissing, |origin| Stage::Departed(Some(origin))));
+                    relief.set_stage(next.map_or(Stage::Evicting, |origin| Stage::Departed(Some(origin))));
                     if let Some(origin) = next {
                         self.add_up(common, relief, Holder::Departed(origin));
                     }
                     *budget = budget.saturating_sub(relief::LOOK);
                 }
-                Stage::Dismissing => {
+                Stage::Evicting => {
                     let Some((host, holder, part)) = relief.pop() else {
                         // Peers that departed or came during the walk may have been missed.
                         if relief.begin_again() {
@@ -574,8 +574,8 @@ impl Server {
                         return true;
                     };
                     if self.part(common, relief, holder) == Some((host, part)) {
-                        self.dismiss(common, holder, relief.limit());
-                        *budget = budget.saturating_sub(relief::DISMISS);
+                        self.evict(common, holder, relief.limit());
+                        *budget = budget.saturating_sub(relief::EVICT);
                     } else {
                         self.add_up(common, relief, holder);
                         *budget = budget.saturating_sub(relief::LOOK);
@@ -628,13 +628,13 @@ impl Server {
         }
         conns.sort_unstable();
         let holders = departed.into_iter().map(Holder::Departed).chain(conns.into_iter().map(Holder::Conn));
-        for holder in holders.take(NEXT_HOPS_DISMISS_MAX) {
-            self.dismiss(common, holder, PeerLimit::NextHops);
+        for holder in holders.take(NEXT_HOPS_EVICT_MAX) {
+            self.evict(common, holder, PeerLimit::NextHops);
         }
     }
 
     /// Ends a peer's session or restart time, because all peers together are over a limit.
-    fn dismiss(&mut self, common: &mut Common, holder: Holder, limit: PeerLimit) {
+    fn evict(&mut self, common: &mut Common, holder: Holder, limit: PeerLimit) {
         let reason = CloseReason::Limit { limit, max: common.config.limits.get(limit) };
         match holder {
             Holder::Conn(id) => self.close(common, id, reason, Some(Close::Now)),

@@ -1,7 +1,7 @@
 //! Relief of a limit that all accepted peers share: which of them are closed when together they hold too much. In slices: first a walk over
-//! connections and departed clients adds up what each address has, then peers are dismissed until there is some room.
+//! connections and departed clients adds up what each address has, then peers are evicted until there is some room.
 //!
-//! Invariant: of the address that has the most, departed clients are dismissed first, then the session that has the most. A peer is dismissed
+//! Invariant: of the address that has the most, departed clients are evicted first, then the session that has the most. A peer is evicted
 //! only if it has as much as was added up for it; if not, it is added up anew.
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -9,9 +9,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use crate::rib::{OriginId, Rib, SubscriberId};
 use crate::{ConnId, HostAddr, Limits, PeerLimit};
 
-/// What the look at one peer costs of a slice's budget, and what it costs to dismiss one.
+/// What the look at one peer costs of a slice's budget, and what it costs to evict one.
 pub(super) const LOOK: usize = 4;
-pub(super) const DISMISS: usize = 16;
+pub(super) const EVICT: usize = 16;
 
 /// A peer that has a part of what accepted peers hold together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,7 +20,7 @@ pub(super) enum Holder {
     Departed(OriginId),
 }
 
-/// What one address has: the sum, and the peers that have something, the one to dismiss first last: by whether it has departed, and by how much
+/// What one address has: the sum, and the peers that have something, the one to evict first last: by whether it has departed, and by how much
 /// it has.
 #[derive(Default, Debug)]
 struct Share {
@@ -35,7 +35,7 @@ pub(super) enum Stage {
     Conns(Option<ConnId>),
     /// Departed clients after this one.
     Departed(Option<OriginId>),
-    Dismissing,
+    Evicting,
 }
 
 /// The relief of one limit.
@@ -123,7 +123,7 @@ impl Relief {
         self.most_last.insert((share.sum, host));
     }
 
-    /// Takes out the peer that is to be dismissed next. Returns it with its host and what was added up for it.
+    /// Takes out the peer that is to be evicted next. Returns it with its host and what was added up for it.
     pub(super) fn pop(&mut self) -> Option<(HostAddr, Holder, usize)> {
         let (sum, host) = self.most_last.pop_last()?;
         let share = self.by_host.get_mut(&host)?;

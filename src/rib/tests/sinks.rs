@@ -1,4 +1,4 @@
-//! What listens to a walk in the tests.
+//! Receivers of walks in the tests.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::rib::{Change, Sink};
 use crate::{Prefix, Route, Vni};
 
-pub(super) struct Told<'a> {
+pub(super) struct Subscriber<'a> {
     pub(super) routes: &'a mut BTreeSet<Route>,
     pub(super) room: usize,
     pub(super) prompt: bool,
@@ -14,7 +14,7 @@ pub(super) struct Told<'a> {
     pub(super) gapless: Option<BTreeMap<(Vni, Prefix), bool>>,
 }
 
-impl Sink for Told<'_> {
+impl Sink for Subscriber<'_> {
     fn has_room(&self) -> bool {
         self.room > 0
     }
@@ -23,11 +23,11 @@ impl Sink for Told<'_> {
         0
     }
 
-    fn tell(&mut self, change: Change<'_>) {
+    fn send(&mut self, change: Change<'_>) {
         self.room -= 1;
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
-        let news = if change.there { self.routes.insert(route) } else { self.routes.remove(&route) };
-        assert!(news || !self.prompt, "told twice: {route} {}", change.there);
+        let is_new = if change.there { self.routes.insert(route) } else { self.routes.remove(&route) };
+        assert!(is_new || !self.prompt, "sent twice: {route} {}", change.there);
         if let Some(gapless) = &self.gapless
             && gapless.get(&(route.vni, route.prefix)) == Some(&true)
         {
@@ -37,7 +37,7 @@ impl Sink for Told<'_> {
     }
 }
 
-/// Keeps what it is told, in order.
+/// Keeps the changes that it is sent, in order.
 #[derive(Default)]
 pub(super) struct Heard(pub(super) Vec<(Route, bool)>);
 
@@ -50,7 +50,7 @@ impl Sink for Heard {
         self.0.len()
     }
 
-    fn tell(&mut self, change: Change<'_>) {
+    fn send(&mut self, change: Change<'_>) {
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
         self.0.push((route, change.there));
     }

@@ -179,7 +179,7 @@ impl Bench {
             assert_eq!(Some(reason), far.broken.as_ref(), "why {conn} is closed");
             self.seen.misbehaved += 1;
         }
-        self.seen.limited += usize::from(matches!(reason, CloseReason::Limit { .. } | CloseReason::KeptOut(_)));
+        self.seen.limited += usize::from(matches!(reason, CloseReason::Limit { .. } | CloseReason::Banned(_)));
         let host_stands = matches!(
             reason,
             CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset) | CloseReason::ResetRequested
@@ -248,7 +248,7 @@ impl Bench {
     fn outlive_hold(&mut self) {
         self.check_held();
         let now = self.rig.now;
-        let Some(end) = self.config.hold.and_then(|hold| now.checked_add(hold)) else { return };
+        let Some(end) = self.config.stale_time.and_then(|hold| now.checked_add(hold)) else { return };
         for at in [end.saturating_sub(Duration::from_nanos(1)).max(now), end] {
             // All at once: a dial a moment would only cost time.
             self.rig.now = at;

@@ -28,7 +28,7 @@ pub(super) struct Far {
     pub(super) state: State,
     pub(super) is_ordered: bool,
     pub(super) is_server: bool,
-    pub(super) is_warming: bool,
+    pub(super) is_converging: bool,
     pub(super) restart_time: u32,
     deframer: Deframer,
     keepalives: u32,
@@ -55,7 +55,7 @@ impl Far {
             state: if peer.is_some() { State::Dialled } else { State::Connected },
             is_ordered: false,
             is_server: false,
-            is_warming: false,
+            is_converging: false,
             restart_time: 0,
             deframer: Deframer::default(),
             keepalives: 0,
@@ -118,7 +118,7 @@ impl Far {
             (State::Connected, Decoded::Message(Message::Hello(hello))) => {
                 self.state = State::Greeted;
                 (self.is_ordered, self.is_server) = (hello.ordered, hello.is_server);
-                (self.is_warming, self.restart_time) = (hello.converging, hello.restart_time);
+                (self.is_converging, self.restart_time) = (hello.converging, hello.restart_time);
                 model.set_server(self.conn, hello.is_server);
             }
             (State::Connected, _) => return Err(PeerMisbehaved::NotHelloFirst(kind)),
@@ -136,7 +136,7 @@ impl Far {
             (_, Decoded::Message(Message::Keepalive)) => {
                 self.keepalives += 1;
                 // Perhaps the end of a sync.
-                if self.is_ordered && !self.is_warming {
+                if self.is_ordered && !self.is_converging {
                     holds.contradict(self.peer, &self.live);
                 }
             }

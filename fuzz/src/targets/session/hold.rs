@@ -79,7 +79,7 @@ impl Hold {
 
 impl Holds {
     pub(super) fn new(config: &Config) -> Self {
-        let (away, in_session) = (config.hold, config.session_stale_time);
+        let (away, in_session) = (config.stale_time, config.session_stale_time);
         Self { away, in_session, peers: BTreeMap::new(), sweeping: BTreeSet::new() }
     }
 
@@ -160,7 +160,7 @@ impl Holds {
                     hold.phase = if peer.synced { Phase::Settled } else { Phase::Syncing };
                 }
                 // The table of one that is warming may be incomplete: what is stale stays for the rest of its time.
-                if peer.synced && !was_synced && !far.is_warming {
+                if peer.synced && !was_synced && !far.is_converging {
                     self.told_all(far);
                 }
             }

@@ -15,14 +15,14 @@ const SMALL: Limits = Limits {
     subscriptions: 5,
     vnis: 3,
     vnis_per_peer: 2,
-    keep_out: Duration::from_secs(3),
+    ban_time_max: Duration::from_secs(3),
 };
 
 pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     let mut config = Config { seed: seed.into(), ..Config::default() };
     let is = |bit: u8| flags & 1 << bit != 0;
     if is(0) {
-        config.hold = Some(Duration::ZERO);
+        config.stale_time = Some(Duration::ZERO);
     }
     if is(1) {
         config.pacing = Some(Pacing { rate: 2000, burst: Pacing::MIN });
@@ -31,7 +31,7 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
         config.pacing = None;
     }
     if is(3) {
-        config.warming = Duration::ZERO;
+        config.convergence_time = Duration::ZERO;
     }
     if is(4) {
         config.restart_time_max = Duration::ZERO;
@@ -60,9 +60,9 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     config.keepalive = Duration::from_secs([5, 1, 60, u32::MAX.into()][usize::from(times % 4)]);
     config.handshake_timeout = Duration::from_millis([10_000, 2, 1, 600_000][usize::from(times / 4 % 4)]);
     match times >> 6 {
-        1 => config.hold = None,
+        1 => config.stale_time = None,
         2 => config.handshake_timeout = Duration::MAX,
-        3 => (config.warming, config.shutdown_timeout) = (Duration::MAX, Duration::MAX),
+        3 => (config.convergence_time, config.shutdown_timeout) = (Duration::MAX, Duration::MAX),
         _ => {}
     }
     config.backoff_min = Duration::from_millis([100, 1, 5000, 100][usize::from(times / 16 % 4)]);

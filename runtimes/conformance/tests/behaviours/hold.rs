@@ -14,7 +14,7 @@ fn routes_stay_for_the_hold_time_and_go_then() {
         let hold = Duration::from_millis(300);
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
-        let mut subscriber = Client::subscribed_with(Config { hold: Some(hold), ..config() }, addr).await;
+        let mut subscriber = Client::subscribed_with(Config { stale_time: Some(hold), ..config() }, addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();
         subscriber.table.becomes(&routes(10, 1)).await;
 
@@ -30,7 +30,8 @@ fn without_a_hold_time_routes_go_with_their_session() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
-        let mut subscriber = Client::subscribed_with(Config { hold: Some(Duration::ZERO), ..config() }, addr).await;
+        let mut subscriber =
+            Client::subscribed_with(Config { stale_time: Some(Duration::ZERO), ..config() }, addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();
         subscriber.table.becomes(&routes(10, 1)).await;
 
@@ -52,7 +53,7 @@ fn what_a_restarted_server_does_not_have_goes_when_it_has_told_all_it_has() {
 
         server.shutdown().await;
         leaves.node.shutdown().await;
-        let _server = server_at(addr, Config { warming: Duration::ZERO, ..config() }).await;
+        let _server = server_at(addr, Config { convergence_time: Duration::ZERO, ..config() }).await;
 
         // What stays may go for a moment: its announcer may be back after the subscriber.
         subscriber.table.becomes(&[route(1, 1)].into()).await;

@@ -22,7 +22,7 @@ fn a_client_with_too_many_routes_is_closed_and_comes_back_with_fewer() {
         announcer.node.withdraw_route(route(1, 2)).await.unwrap();
         subscriber.table.becomes(&all).await;
         assert!(closed(&server, CloseKind::Limit(PeerLimit::RoutesPerPeer)).await > 0);
-        assert!(closed(&server, CloseKind::KeptOut).await > 0, "it tried at once, and had to wait");
+        assert!(closed(&server, CloseKind::Banned).await > 0, "it tried at once, and had to wait");
     });
 }
 

@@ -82,7 +82,7 @@ pub(crate) async fn server_with(config: Config) -> (MetalBond, SocketAddr) {
 
 /// A server that tells from its start that its table is complete.
 pub(crate) async fn warm_server() -> (MetalBond, SocketAddr) {
-    server_with(Config { warming: Duration::ZERO, ..config() }).await
+    server_with(Config { convergence_time: Duration::ZERO, ..config() }).await
 }
 
 /// The same at a given address: a restart.

@@ -25,7 +25,7 @@ const BUSY: Duration = Duration::from_micros(100);
 
 /// Nothing is done by chance: no timer ends within the time of a scenario.
 fn config(seed: u64) -> Config {
-    Config { keepalive: Duration::from_secs(60), warming: Duration::ZERO, seed: 1 + seed, ..Config::default() }
+    Config { keepalive: Duration::from_secs(60), convergence_time: Duration::ZERO, seed: 1 + seed, ..Config::default() }
 }
 
 fn route(n: u16) -> Route {

@@ -71,11 +71,11 @@ fn config(setup: Setup, number: usize, starts: u64) -> Config {
         send_hold: 3 * second,
         backoff_min: Duration::from_millis(20),
         backoff_max: Duration::from_millis(300),
-        hold: Some(second),
+        stale_time: Some(second),
         session_stale_time: 2 * second,
         restart_time: second,
         restart_time_max: 2 * second,
-        warming: second * (chance / 2 % 2) as u32,
+        convergence_time: second * (chance / 2 % 2) as u32,
         shutdown_timeout: [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(800)][chance / 4 % 3],
         // Not 0, for which the driver draws one.
         seed: 1 + setup.seed.wrapping_add(number as u64 + starts) % 1000,

@@ -82,7 +82,7 @@ fn shown(node: &Node, snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer 
         rule: session.and_then(|session| session.rule.as_deref()).map(str::to_owned),
         ordered: session.is_some_and(|session| session.ordered),
         is_server: session.is_some_and(|session| session.is_server),
-        warming: session.is_some_and(|session| session.warming),
+        warming: session.is_some_and(|session| session.converging),
         synced: configured.map(|peer| peer.synced),
         routes: configured.map_or_else(|| session.map_or(0, |session| session.routes), |peer| peer.routes),
         stale: configured.map_or(0, |peer| peer.stale),

@@ -8,7 +8,7 @@ use crate::raw::Raw;
 use crate::table::Follower;
 
 #[test]
-fn a_client_with_too_many_routes_is_named_and_kept_out_and_the_others_are_served() {
+fn a_client_with_too_many_routes_is_named_and_banned_and_the_others_are_served() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         eprintln!("skipped: this machine has no ::1, and the two clients need an address each");
         return;
@@ -23,7 +23,7 @@ fn a_client_with_too_many_routes_is_named_and_kept_out_and_the_others_are_served
     let _greedy = Process::client(&server.addrs[..1], &greedy);
     let line = server.process.log("more than 2 routes from one peer");
     assert!(line.contains("WARN") && line.contains("peer=\"127.0.0.1:"), "{line}");
-    let line = server.process.log("kept out");
+    let line = server.process.log("is banned for");
     assert!(line.contains("peer=\"127.0.0.1:"), "{line}");
     // What it said is gone again, and what is there stays.
     subscriber.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.2/32 via 2001:db8::1"]);
@@ -32,7 +32,7 @@ fn a_client_with_too_many_routes_is_named_and_kept_out_and_the_others_are_served
 
     server.process.signal(Signal::TERM);
     let line = server.process.log("refused or closed: ");
-    assert!(line.contains("routes_per_peer ") && line.contains("kept_out "), "{line}");
+    assert!(line.contains("routes_per_peer ") && line.contains("banned "), "{line}");
 }
 
 #[test]

@@ -12,87 +12,88 @@ use super::line::{AnyHeader, FORMAT, Header, Line};
 /// The longest line that is taken for one: far more than a message of a driver becomes.
 const LINE_MAX: u64 = 16 * 1024 * 1024;
 
-/// What happens in a replay: what goes into the node, or what comes out of it now.
+/// A step of a replay: an input of the node, or an output that it returns now.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Step<'a> {
-    /// In, at this time.
+    /// An input, at this time.
     Input(Instant, &'a Input),
-    /// Out, because of the last input.
+    /// An action that the last input returned.
     Action(&'a Action),
-    /// Out.
+    /// A transmit that the node returned.
     Transmit(&'a Transmit),
-    /// Out.
+    /// A route change that the node returned.
     Change(&'a RouteChange),
-    /// The end of a turn. The node has nothing to do before this; `None`: not by itself.
+    /// The end of an iteration, and the result of [`Node::poll_timeout`].
     Turn(Option<Instant>),
 }
 
-/// What a recording holds, replayed with the same outputs.
+/// The result of a replay that had the same outputs as the recording: its counts.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The version of `metalbond-driver` that recorded it.
+    /// The version of `metalbond-driver` that made the recording.
     pub version: String,
-    /// Inputs, time's included.
+    /// Inputs, also [`Input::Tick`].
     pub inputs: u64,
-    /// Ends of turns.
+    /// Iterations.
     pub turns: u64,
     /// Transmits.
     pub transmits: u64,
-    /// Bytes in them.
+    /// Bytes in the transmits.
     pub bytes: u64,
-    /// Route changes told to the embedder.
+    /// Route changes that were reported to the application.
     pub changes: u64,
-    /// From the node's start to the last input.
+    /// The time from the node's start to the last input.
     pub duration: Duration,
-    /// The last line is not whole, and was left out: the recorder was killed, or its disk was full.
+    /// Whether the last line is not complete, and was left out: the recorder was killed, or its disk was full.
     pub is_cut: bool,
 }
 
-/// Why a recording is not replayed to its end. Lines count from 1, which is the header.
+/// Why a recording was not replayed to its end. Line 1 is the header.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// It cannot be read.
+    /// The recording cannot be read.
     #[error("cannot read the recording: {0}")]
     Io(#[from] io::Error),
-    /// Nobody is shown any more.
+    /// `show` returned this error.
     #[error("cannot show what is replayed: {0}")]
     Show(io::Error),
-    /// It is not a recording.
+    /// A line is not a line of a recording.
     #[error("line {line}: {why}")]
     Line {
-        /// Where.
+        /// The number of the line.
         line: u64,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
-    /// Another version wrote it.
+    /// The recording has another format, with this number.
     #[error("format {0}; this version reads format {FORMAT}")]
     Format(u32),
-    /// Its settings are out of their range.
+    /// A setting of the recording is out of its range.
     #[error("line 1: {0}")]
     Config(#[from] ConfigError),
-    /// What comes out differs from what came out then.
+    /// An output differs from the recorded one.
     #[error("line {line}: {what} is {now}, and was {then} when it was recorded")]
     Differs {
-        /// The first line for which it does.
+        /// The number of the first line with a difference.
         line: u64,
-        /// `crc`, of all outputs up to here, or `poll_timeout`.
+        /// What differs: `crc`, the checksum of all outputs up to this line, or `poll_timeout`.
         what: &'static str,
-        /// The value that was recorded.
+        /// The recorded value.
         then: String,
         /// The value now.
         now: String,
     },
 }
 
-/// Replays a recording: makes a node with the same settings and the same seed, makes the same calls, and compares what
-/// comes out byte for byte (by checksum). `show` is told each step, with the number of its line; its error is the end.
+/// Replays a recording that [`StartOptions::record`](crate::StartOptions::record) made: makes a node with the same settings and the same seed,
+/// makes the same calls, and compares the outputs by their checksum. Calls `show` for each step, with the number of its line. Needs no
+/// runtime.
 ///
 /// # Errors
-/// If it can't be read or understood; at the first line whose outputs differ.
+/// If the recording cannot be read or is not valid, at the first line whose outputs differ, and if `show` returns an error.
 pub fn replay(
     recording: impl BufRead,
     mut show: impl FnMut(u64, Step<'_>) -> io::Result<()>,

@@ -72,7 +72,7 @@ fn what_is_no_recording_is_refused_with_its_line() {
     assert_eq!(refused("{}\n"), "line 1: this is not a recording: missing field `metalbond_recording` (column 2)");
     assert_eq!(with("recording\":1", "recording\":2"), "format 2; this version reads format 1");
     assert_eq!(with("keepalive\":5", "keepalive\":0"), "line 1: the keepalive interval must be at least 1 second");
-    assert!(with("\"hold\"", "\"hole\"").starts_with("line 1: unknown field `hole`"));
+    assert!(with("\"stale_time\"", "\"stole_time\"").starts_with("line 1: unknown field `stole_time`"));
     assert!(with("\"accepted\"", "\"received\"").starts_with("line 3: "), "{}", with("\"accepted\"", "\"received\""));
     assert!(with("\n", "\n\n").starts_with("line 2: EOF while parsing a value"));
     let endless = "x".repeat(16 * 1024 * 1024);
@@ -82,7 +82,7 @@ fn what_is_no_recording_is_refused_with_its_line() {
 #[test]
 fn settings_that_a_recording_does_not_have_are_as_by_default() {
     let text = String::from_utf8(recording()).unwrap();
-    let shorter = text.replacen("\"hold\":60,", "", 1).replacen("\"warming\":60,", "", 1);
+    let shorter = text.replacen("\"stale_time\":60,", "", 1).replacen("\"convergence_time\":60,", "", 1);
     assert!(shorter.len() < text.len());
     assert_eq!(replayed(shorter.as_bytes()).unwrap(), replayed(text.as_bytes()).unwrap());
 }

@@ -23,30 +23,30 @@ pub(crate) enum Transport {
     Tls,
 }
 
-/// How a node speaks TLS: configurations of rustls, ready-made, with the certificates, the trust and the provider of the
-/// cryptography that are wanted.
+/// The configuration of TLS of a node: complete configurations of rustls, with the certificates, the trusted authorities and the provider of
+/// cryptography. [`MetalBond::set_tls`](crate::MetalBond::set_tls) has an example.
 ///
-/// MetalBond requires mutual authentication (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows
-/// the other, and TLS 1.3 only (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2).
+/// Configure mutual authentication (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows the other, and TLS 1.3 only
+/// (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2). The node does not check this.
 ///
-/// rustls lets a client that comes back resume its TLS session, which does not verify its certificate anew: it is remembered in
-/// the `ServerConfig`. So make a new one where trust changes, rather than a changed clone; or have nothing remembered at all,
-/// with `send_tls13_tickets = 0`.
+/// A client that comes back may resume its TLS session, and rustls then does not verify its certificate again: the `ServerConfig` remembers
+/// the client. If the trusted authorities change, make a new `ServerConfig`, not a changed clone. With `send_tls13_tickets = 0` it remembers
+/// no client.
 #[cfg(feature = "tls")]
 #[derive(Clone, Debug, Default)]
 pub struct TlsConfig {
-    /// For listeners of TLS.
+    /// The configuration for [`listen_tls`](crate::MetalBond::listen_tls).
     pub server: Option<Arc<ServerConfig>>,
-    /// For dials. If there is one, every dial is over TLS.
+    /// The configuration for dials. If there is one, every dial is over TLS, and the server has to prove the host in its endpoint.
     pub client: Option<Arc<ClientConfig>>,
 }
 
-/// Why a configuration of TLS is not replaced.
+/// Why [`MetalBond::set_tls`](crate::MetalBond::set_tls) failed. Nothing is changed then.
 #[cfg(feature = "tls")]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetTlsError {
-    /// The configuration for a server or for a client would be added or removed: TLS belongs to the start.
+    /// The configuration for a server or for a client would be added or removed. Only the start can set or omit each of them.
     #[error("TLS can be replaced, but neither added nor removed: it belongs to the node's start")]
     FixedAtStart,
     /// The node is shut down, or about to be.

@@ -14,7 +14,7 @@ use crate::api::Role;
 pub(super) struct Process {
     role: Role,
     is_ready: bool,
-    is_warming: bool,
+    is_converging: bool,
     started: f64,
     peers: [(SessionState, usize); 6],
     vnis: usize,
@@ -36,7 +36,7 @@ impl Process {
             Self {
                 role,
                 is_ready,
-                is_warming: node.is_warming(),
+                is_converging: node.is_converging(),
                 started,
                 peers,
                 vnis: node.vni_count(),
@@ -60,7 +60,7 @@ impl Process {
         let started = [([], self.started)];
         out.gauges(("start_time", "When the process started, since 1970"), Some(&Unit::Seconds), started)?;
         out.gauge(("ready", "1 as /readyz says it"), self.is_ready.into())?;
-        out.gauge(("warming", "1 while clients are told that the table may be incomplete"), self.is_warming.into())?;
+        out.gauge(("warming", "1 while clients are told that the table may be incomplete"), self.is_converging.into())?;
         let peers = self.peers.iter().map(|(state, count)| ([("state", state.name())], *count as f64));
         out.gauges(("peers", "Peers by state"), None, peers)?;
         out.gauge(("vnis", "Virtual networks with a route"), self.vnis)?;

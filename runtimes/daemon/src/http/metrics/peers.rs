@@ -42,9 +42,8 @@ impl Peer {
     }
 
     /// Adds what is known of a session of either kind.
-    fn add(&mut self, node: &Node, session: &SessionInfo, now: Instant) {
+    fn add(&mut self, session: &SessionInfo, now: Instant) {
         self.subscriptions += session.subscriptions;
-        self.lag += node.lag(session.conn);
         let heard = now.saturating_since(session.heard);
         self.heard = Some(self.heard.map_or(heard, |other| other.min(heard)));
     }
@@ -55,7 +54,8 @@ impl Peers {
     /// that ends meanwhile is counted once.
     pub(super) async fn of(app: &App) -> Result<Self> {
         let mut peers = BTreeMap::new();
-        let mut hosts = BTreeMap::<HostAddr, Vec<ConnId>>::new();
+        // The lag is added up here: a piece ends when it takes too long, as the lag of clients with many VNIs may.
+        let mut hosts = BTreeMap::<HostAddr, (Vec<ConnId>, u64)>::new();
         let mut last = None;
         loop {
             let now = app.node.now();
@@ -68,7 +68,11 @@ impl Peers {
             for found in some.into_iter().flatten() {
                 match found {
                     Found::Server(endpoint, peer) => drop(peers.insert(endpoint, peer)),
-                    Found::Client(host, conn) => hosts.entry(host).or_default().push(conn),
+                    Found::Client(host, conn, lag) => {
+                        let (conns, sum) = hosts.entry(host).or_default();
+                        conns.push(conn);
+                        *sum += lag;
+                    }
                 }
             }
         }
@@ -76,13 +80,16 @@ impl Peers {
         while hosts.peek().is_some() {
             let (mut some, mut sessions) = (Vec::new(), 0);
             // An address may have more than a piece alone: up to `Limits::connections_per_address`.
-            while let Some(host) = hosts.next_if(|(_, conns)| sessions == 0 || sessions + conns.len() <= PIECE) {
-                sessions += host.1.len();
+            while let Some(host) = hosts.next_if(|(_, (conns, _))| sessions == 0 || sessions + conns.len() <= PIECE) {
+                sessions += host.1.0.len();
                 some.push(host);
             }
             let now = app.node.now();
             let look = move |node: &Node| {
-                let clients = some.into_iter().map(|(host, conns)| (host.to_string(), client(node, host, &conns, now)));
+                let clients = some.into_iter().map(|(host, (conns, lag))| {
+                    let peer = Peer { lag, ..client(node, host, &conns, now) };
+                    (host.to_string(), peer)
+                });
                 clients.collect::<Vec<_>>()
             };
             peers.extend(app.look(look).await?);
@@ -145,21 +152,24 @@ impl Peers {
 enum Found {
     /// A configured server, by its endpoint.
     Server(String, Peer),
-    Client(HostAddr, ConnId),
+    /// A client's connection, by its address, with its lag.
+    Client(HostAddr, ConnId, u64),
 }
 
-/// Returns what there is to know of a peer; of a client only where it is. A connection without an address is none yet.
+/// Returns all there is to know of a configured server, and of a client its address, connection and lag. A connection whose address is not known
+/// yet is no peer.
 fn found(node: &Node, snapshot: &PeerSnapshot, now: Instant) -> Option<Found> {
     let Some(configured) = snapshot.configured() else {
         let session = snapshot.session()?;
-        return Some(Found::Client(session.remote?.into(), session.conn));
+        return Some(Found::Client(session.remote?.into(), session.conn, node.lag(session.conn)));
     };
     let mut peer = Peer::counting(configured.counters);
     peer.established = usize::from(configured.state == SessionState::Established);
     (peer.routes, peer.stale) = (configured.routes, configured.stale);
     peer.dials = Some((configured.dials, configured.sessions));
     if let Some(session) = snapshot.session() {
-        peer.add(node, session, now);
+        peer.add(session, now);
+        peer.lag = node.lag(session.conn);
     }
     Some(Found::Server(configured.endpoint.to_string(), peer))
 }
@@ -171,7 +181,7 @@ fn client(node: &Node, host: HostAddr, conns: &[ConnId], now: Instant) -> Peer {
         peer.established += usize::from(session.state == SessionState::Established);
         peer.routes += session.routes;
         peer.counters.push(session.counters);
-        peer.add(node, &session, now);
+        peer.add(&session, now);
     }
     peer
 }
