@@ -114,7 +114,7 @@ impl Node {
     }
 
     /// Returns how many changes a connection has yet to be sent, at most. 0 if the connection does not exist. If changes of more than 256 VNIs
-    /// wait, the number is an estimate from 256 of them. The cost is a step for each of these VNIs, up to some 10 µs.
+    /// wait, the number is an estimate from 256 of them. The cost is a step for each of these VNIs.
     pub fn lag(&self, id: ConnId) -> u64 {
         let Common { rib, own, .. } = &self.common;
         if id.is_dialled() {
