@@ -148,3 +148,31 @@ fn a_client_stays_subscribed_to_a_vni_of_its_own_at_a_server_without_the_capabil
         ],
     );
 }
+
+/// The model did not expect stale routes to stay with such a subscription, which they do until their time is over.
+#[test]
+fn stale_routes_of_a_vni_that_a_client_cannot_leave_show_when_it_is_wanted_again() {
+    let setup = Setup { prompt: true, ..ONE };
+    run(
+        setup,
+        &[
+            Reference(0, true),
+            Kill(0),
+            Start(0, true),
+            Advance(5),
+            Subscribe(3, 1),
+            Announce(3, 1, 0, 0),
+            Subscribe(4, 1),
+            Announce(4, 1, 0, 3),
+            Advance(3),
+            Kill(0),
+            Kill(4),
+            Start(0, true),
+            Advance(5),
+            Unsubscribe(3, 1),
+            Advance(3),
+            Subscribe(3, 1),
+            Advance(3),
+        ],
+    );
+}

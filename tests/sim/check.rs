@@ -49,8 +49,8 @@ pub(crate) struct Watch {
     /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
     hidden: Routes,
     lost: Routes,
-    /// Lost with a session that was subscribed to a VNI only because it could not leave it. They may show as stale routes once the VNI is
-    /// wanted again.
+    /// Of VNIs that are not wanted, and that a session could not leave: stale routes of its server, and what the session had when it was
+    /// lost. They may show as stale routes once the VNI is wanted again.
     filtered: Routes,
     closing_since: Option<Instant>,
     /// Routes of sessions that ended, which count as announced until the node has come to them (it works in slices).
@@ -342,9 +342,13 @@ impl Watch {
             }
             Command::Unsubscribe(vni) => {
                 assert_eq!(reply, changed(self.wants.remove(vni)));
-                self.dialled.values_mut().for_each(|d| d.left(*vni));
+                self.dialled.values_mut().for_each(|d| d.left(*vni, &self.own));
                 self.stale.forget_vni(*vni);
                 self.count_filtered(*vni, Situation::FiltersVni);
+                if self.dialled.values().any(|d| d.filters(*vni)) {
+                    let shown = self.learned.iter().chain(&self.hidden);
+                    self.filtered.extend(shown.filter(|r| r.vni == *vni));
+                }
             }
             Command::Resync(vni) => {
                 let is_subscribed = self.wants.contains(vni);
@@ -395,11 +399,9 @@ impl Watch {
         }
     }
 
-    /// Counts the sessions with servers without our capabilities that are subscribed to this VNI, where the node announces.
+    /// Counts the sessions with servers without our capabilities that stay subscribed to this VNI, or did so until now.
     fn count_filtered(&mut self, vni: Vni, situation: Situation) {
-        let is_bound =
-            |d: &&Dialled| !d.is_ordered() && d.subscribed.contains(&vni) && d.told.iter().any(|r| r.vni == vni);
-        for _ in self.dialled.values().filter(is_bound) {
+        for _ in self.dialled.values().filter(|d| d.filters(vni)) {
             self.model.reached.count(situation);
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Dialled {
     syncs: BTreeMap<Vni, u32>,
     /// VNIs that the embedder left since they were subscribed on the wire.
     uncertain: BTreeSet<Vni>,
+    /// Those of them that the session cannot leave.
+    filtered: BTreeSet<Vni>,
     /// A SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE behind it.
     owes_keepalive: bool,
     pub(crate) live: Routes,
@@ -97,8 +99,18 @@ impl Dialled {
         self.hello.is_none_or(|hello| !hello.ordered() || hello.warming())
     }
 
-    pub(crate) fn left(&mut self, vni: Vni) {
+    /// The application does not want the VNI any more. `own`: what the node announces.
+    pub(crate) fn left(&mut self, vni: Vni, own: &Routes) {
         self.uncertain.insert(vni);
+        if !self.is_ordered() && self.subscribed.contains(&vni) && own.iter().any(|r| r.vni == vni) {
+            self.filtered.insert(vni);
+        }
+    }
+
+    /// Whether the session stays subscribed to the VNI until it ends, wanted or not: UNSUBSCRIBE would withdraw what the node announced
+    /// there when it left the VNI.
+    pub(crate) fn filters(&self, vni: Vni) -> bool {
+        self.filtered.contains(&vni)
     }
 
     /// What it certainly gives to somebody who wants `wants`, and what it may give.
@@ -178,6 +190,7 @@ impl Dialled {
 
     fn on_unsubscribe(&mut self, wants: &BTreeSet<Vni>, vni: Vni) {
         assert!(self.subscribed.remove(&vni), "UNSUBSCRIBE from {vni}, which is not subscribed");
+        assert!(!self.filtered.contains(&vni), "UNSUBSCRIBE from {vni}, in which the node announced when it left it");
         if self.is_ordered() {
             self.barred.insert(vni, self.keepalives);
         } else {
