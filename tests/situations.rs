@@ -35,6 +35,7 @@ fn random_worlds_reach_each_situation_many_times() {
         (StaysWithReference, 20),
         (FiltersVni, 20),
         (WantsFilteredVni, 20),
+        (LacksEchoed, 20),
         (PermittedByName, 60),
         (DeniedByName, 60),
         (RetainedDeniedByName, 8),

@@ -374,6 +374,9 @@ impl Watch {
             Command::Withdraw(route) => {
                 let was = self.own.remove(route);
                 assert_eq!(reply, changed(was));
+                for _ in self.dialled.values().filter(|d| was && d.echoes.contains(route)) {
+                    self.model.reached.count(Situation::LacksEchoed);
+                }
                 self.own_changed(route, was);
             }
             Command::SetPolicy(policy) => {

@@ -37,7 +37,7 @@ pub(crate) struct Dialled {
     owes_keepalive: bool,
     pub(crate) live: Routes,
     /// What a server without the capability sent while the node announced it itself. The node takes it for its own, sent back: if
-    /// another peer announces it, too, the node does not learn that.
+    /// another peer announces it, too, the node does not learn that in this session.
     pub(crate) echoes: Routes,
 }
 
@@ -55,8 +55,7 @@ impl Dialled {
         self.hello.is_some_and(|h| h.ordered())
     }
 
-    /// A message came from the server.
-    /// `own`: what the node announces.
+    /// A message came from the server. `own`: what the node announces.
     pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) {
         match msg {
             Msg::Hello(hello) => self.hello = Some(*hello),
@@ -68,7 +67,7 @@ impl Dialled {
             }
             Msg::Add(route) | Msg::Remove(route) if is_martian(route) => {}
             Msg::Add(route) if self.subscribed.contains(&route.vni) => {
-                if !self.is_ordered() && own.contains(route) {
+                if !self.is_ordered() && own.contains(route) && !self.live.contains(route) {
                     self.echoes.insert(*route);
                 } else {
                     self.echoes.remove(route);

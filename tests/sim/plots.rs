@@ -80,6 +80,14 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             ops.extend([Advance(6), A_WHILE]);
             ops
         }),
+        // The same with two clients who announce the same, one of which withdraws it.
+        all.clone().prop_map(move |((a, b), v, p, n, ..)| {
+            let servers = || 0..servers;
+            let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
+            ops.extend([Advance(5), Subscribe(a, v), Announce(a, v, p, n), A_WHILE, Announce(b, v, p, n), A_WHILE]);
+            ops.extend([Withdraw(a, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE]);
+            ops
+        }),
         // A policy by names, for a client that is there, one that has departed, and one with other names.
         (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
             let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];

@@ -32,6 +32,9 @@ pub(crate) enum Situation {
     FiltersVni,
     /// The client wants such a VNI again: it has the routes.
     WantsFilteredVni,
+    /// A client withdraws a route that such a server has sent while the client announced it: the client lacks the route from now on, although
+    /// another one announces it.
+    LacksEchoed,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
     /// A policy that asks for names denies an announcement, which other clients may make.
