@@ -36,6 +36,7 @@ fn random_worlds_reach_each_situation_many_times() {
         (FiltersVni, 20),
         (WantsFilteredVni, 20),
         (LacksEchoed, 20),
+        (CommandRefused, 50),
         (PermittedByName, 60),
         (DeniedByName, 60),
         (RetainedDeniedByName, 8),

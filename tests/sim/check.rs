@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     /// Until when it has to say that it is converging, and until when it may.
     converging: [Option<Instant>; 2],
     stale: StaleRoutes,
+    /// The servers that are configured.
+    endpoints: BTreeMap<Box<str>, PeerId>,
     removed: BTreeSet<PeerId>,
     /// Bytes received on all connections that the node knew.
     bytes_in: u64,
@@ -68,6 +70,7 @@ impl Watch {
             now,
             converging: [None; 2],
             stale,
+            endpoints: BTreeMap::new(),
             removed: BTreeSet::new(),
             bytes_in: 0,
             model: Model::under(policy),
@@ -175,6 +178,11 @@ impl Watch {
         if self.dialled.values().any(has_told_all) {
             self.stale.forget_all();
         }
+    }
+
+    /// A command was refused, and has changed nothing.
+    pub(crate) fn refused(&mut self) {
+        self.model.reached.count(Situation::CommandRefused);
     }
 
     /// How far a session's handshake has come, and its KEEPALIVE interval.
@@ -388,7 +396,23 @@ impl Watch {
                     self.left(&routes);
                 }
             }
+            Command::AddPeer { endpoint } => match reply {
+                Some(Ok(Reply::Peer(id))) => {
+                    let before = self.endpoints.insert(endpoint.clone(), id);
+                    assert_eq!(before, None, "{endpoint} is configured twice");
+                }
+                _ => {
+                    assert_eq!(reply, Some(Err(ApiMisuse::PeerExists.into())));
+                    assert!(self.endpoints.contains_key(endpoint), "{endpoint} is not configured");
+                }
+            },
+            Command::ResetPeer(peer) => {
+                let is_known = self.endpoints.values().any(|id| id == peer);
+                let misuse = || ApiMisuse::NoSuchPeer.into();
+                assert_eq!(reply, Some(is_known.then_some(Reply::Done).ok_or_else(misuse)));
+            }
             Command::RemovePeer(peer) => {
+                self.endpoints.retain(|_, id| id != peer);
                 self.removed.insert(*peer);
                 self.stale.forget_server(*peer);
             }

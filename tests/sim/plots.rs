@@ -85,7 +85,7 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let servers = || 0..servers;
             let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
             ops.extend([Advance(5), Subscribe(a, v), Announce(a, v, p, n), A_WHILE, Announce(b, v, p, n), A_WHILE]);
-            ops.extend([Withdraw(a, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE]);
+            ops.extend([Withdraw(a, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE, Refuse(a, n)]);
             ops
         }),
         // A policy by names, for a client that is there, one that has departed, and one with other names.

@@ -35,6 +35,8 @@ pub(crate) enum Situation {
     /// A client withdraws a route that such a server has sent while the client announced it: the client lacks the route from now on, although
     /// another one announces it.
     LacksEchoed,
+    /// A command is refused, and nothing has changed.
+    CommandRefused,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
     /// A policy that asks for names denies an announcement, which other clients may make.
