@@ -9,7 +9,7 @@ use crate::sim::reached::Situation::*;
 use crate::sim::world::Setup;
 
 /// Of each setup.
-const WORLDS: u32 = 100;
+const WORLDS: u32 = 150;
 
 const ONE: Setup =
     Setup { servers: 1, clients: [Client, Client, NoHold, Legacy], pacing: false, prompt: false, seed: 0 };
@@ -25,6 +25,8 @@ fn random_worlds_reach_each_situation_many_times() {
         (TakenOverByName, 150),
         (TakenOverFromElsewhere, 50),
         (NotTakenOverByNeighbour, 60),
+        (NotTakenOverByOlder, 15),
+        (ExpiresBesideItself, 15),
         (NamesakeStays, 15),
         (NeighbourStays, 25),
         (ServerKeeps, 20),

@@ -29,9 +29,9 @@ pub(crate) struct Dialled {
     barred: BTreeMap<Vni, u32>,
     /// The number of the KEEPALIVE behind each SUBSCRIBE: its answer is the End-of-RIB.
     syncs: BTreeMap<Vni, u32>,
-    /// VNIs that the embedder left since they were subscribed on the wire.
+    /// VNIs that the embedder left since they were subscribed on the wire, and the session with them.
     uncertain: BTreeSet<Vni>,
-    /// Those of them that the session cannot leave.
+    /// VNIs that the embedder left, and the session cannot.
     filtered: BTreeSet<Vni>,
     /// A SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE behind it.
     owes_keepalive: bool,
@@ -100,10 +100,9 @@ impl Dialled {
 
     /// The application does not want the VNI any more. `own`: what the node announces.
     pub(crate) fn left(&mut self, vni: Vni, own: &Routes) {
-        self.uncertain.insert(vni);
-        if !self.is_ordered() && self.subscribed.contains(&vni) && own.iter().any(|r| r.vni == vni) {
-            self.filtered.insert(vni);
-        }
+        let is_bound = || !self.is_ordered() && self.subscribed.contains(&vni) && own.iter().any(|r| r.vni == vni);
+        let vnis = if self.filtered.contains(&vni) || is_bound() { &mut self.filtered } else { &mut self.uncertain };
+        vnis.insert(vni);
     }
 
     /// Whether the session stays subscribed to the VNI until it ends, wanted or not: UNSUBSCRIBE would withdraw what the node announced

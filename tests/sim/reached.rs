@@ -12,6 +12,10 @@ pub(crate) enum Situation {
     TakenOverFromElsewhere,
     /// Another client at the same address announces a route that is retained for its neighbour.
     NotTakenOverByNeighbour,
+    /// A session that was open before its client departed with another one announces a route that is retained.
+    NotTakenOverByOlder,
+    /// The restart time of a departed client is over, and that of another session of the same client is not.
+    ExpiresBesideItself,
     /// A session ends, and another session with the same names announces one of its routes, too.
     NamesakeStays,
     /// The same with two sessions that come from one address, the first one without names.
