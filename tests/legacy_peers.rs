@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::sim::model::Routes;
 use crate::sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
 use crate::sim::wire::Msg;
-use metalbond::{CloseReason, Command, Config, Pacing, Route, Vni};
+use metalbond::{CloseReason, Command, Config, Pacing, Route, TransportEnd, Vni};
 use proptest::prelude::*;
 
 const VNI: Vni = Vni(23);
@@ -88,6 +88,37 @@ fn a_vni_in_which_this_node_announces_stays_subscribed_at_a_legacy_server_and_is
     assert_eq!(rig.heard_routes(conn), [], "it is subscribed");
     assert!(rig.closed.is_empty());
     assert_eq!(rig.learned(23), Routes::from([route(3, 2)]));
+}
+
+#[test]
+fn a_route_of_this_node_that_a_legacy_server_sends_is_not_learned_in_that_session() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    rig.announce(route(1, 1));
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 2))]);
+    rig.withdraw(route(1, 1));
+    assert_eq!(rig.heard_routes(conn), [Msg::Remove(route(1, 1))]);
+    // If the server has sent the node's own route back, nothing tells that the route is gone.
+    assert_eq!(rig.learned(23), Routes::from([route(2, 2)]));
+    rig.end(conn, TransportEnd::Reset);
+    rig.advance_secs(6);
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1))]);
+    assert!(rig.learned(23).contains(&route(1, 1)), "another peer's, which the next session has");
+}
+
+#[test]
+fn a_legacy_server_may_say_that_a_route_is_gone_that_it_sent_while_this_node_announced_it() {
+    let mut rig = Rig::client(Config::default());
+    rig.subscribe(23);
+    rig.announce(route(1, 1));
+    let (conn, _) = rig.reach(LEGACY_SERVER);
+    rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))]);
+    rig.withdraw(route(1, 1));
+    assert_eq!(rig.learned(23), Routes::new());
+    rig.say(conn, &[Msg::Add(route(1, 1))]);
+    assert_eq!(rig.learned(23), Routes::from([route(1, 1)]), "announced by another peer later");
 }
 
 #[test]

@@ -127,3 +127,52 @@ fn policies_that_take_and_give_back_end_with_what_was_said() {
         );
     }
 }
+
+/// The model did not expect the server's route in the client's table, where it stays until the session ends.
+#[test]
+fn a_client_stays_subscribed_to_a_vni_of_its_own_at_a_server_without_the_capability() {
+    let setup =
+        Setup { servers: 2, clients: [Client, Quick, Listening, Pipelining], pacing: false, prompt: true, seed: 0 };
+    run(
+        setup,
+        &[
+            Delays(0),
+            Announce(0, 2, 0, 0),
+            Subscribe(3, 2),
+            Kill(0),
+            Announce(3, 2, 0, 1),
+            Start(0, true),
+            Reference(2, true),
+            Advance(3),
+            Unsubscribe(3, 2),
+        ],
+    );
+}
+
+/// The model did not expect stale routes to stay with such a subscription, which they do until their time is over.
+#[test]
+fn stale_routes_of_a_vni_that_a_client_cannot_leave_show_when_it_is_wanted_again() {
+    let setup = Setup { prompt: true, ..ONE };
+    run(
+        setup,
+        &[
+            Reference(0, true),
+            Kill(0),
+            Start(0, true),
+            Advance(5),
+            Subscribe(3, 1),
+            Announce(3, 1, 0, 0),
+            Subscribe(4, 1),
+            Announce(4, 1, 0, 3),
+            Advance(3),
+            Kill(0),
+            Kill(4),
+            Start(0, true),
+            Advance(5),
+            Unsubscribe(3, 1),
+            Advance(3),
+            Subscribe(3, 1),
+            Advance(3),
+        ],
+    );
+}

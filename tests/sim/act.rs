@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use metalbond::{Command, Input, TransportEnd};
+use metalbond::{Command, Input, PeerId, TransportEnd, Vni};
 
 use super::host::{Kind, Life};
 use super::link::{DOWN, UP};
@@ -132,6 +132,12 @@ impl World {
                 let host = host(h);
                 self.hosts[host].converging = n;
             }
+            // Servers are the first.
+            Op::Reference(s, on) => {
+                let server = usize::from(s) % self.setup.servers;
+                self.hosts[server].is_reference = on;
+            }
+            Op::Refuse(h, n) => self.refuse(host(h), n),
             Op::Names(h, n) => {
                 let host = host(h);
                 self.hosts[host].names = n;
@@ -228,6 +234,17 @@ impl World {
             }
             self.reached.count(if end == 0 { Situation::ServerKeeps } else { Situation::ClientKeeps });
         }
+    }
+
+    /// Has the host's application ask for what its node has to refuse.
+    fn refuse(&mut self, host: usize, n: u8) {
+        let command = match (n % 4, self.hosts[host].peers.keys().next()) {
+            (0, Some(server)) => Command::AddPeer { endpoint: format!("s{server}").into() },
+            (0 | 1, _) => Command::ResetPeer(PeerId(u32::MAX)),
+            (2, _) => Command::Resync(Vni(99)),
+            _ => Command::Announce(ops::route(n, n, ops::MARTIAN)),
+        };
+        self.command(host, command);
     }
 
     fn add_peer(&mut self, (client, server): (usize, usize)) {

@@ -1,14 +1,15 @@
 //! Random cases, of which the smallest that fails is printed as a regression test.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::act::run;
 use super::ops::{self, Op};
 use super::quiet::quietly;
-use super::world::Setup;
+use super::reached::Reached;
+use super::world::{Setup, World};
 
 /// So often at most is a case run that fails, in search of the smallest. Some are hundreds of operations long.
 const SHRINKS: u32 = 30_000;
@@ -24,16 +25,37 @@ pub(crate) fn check_cases(setup: Setup, share: u32) {
 
 /// Runs random cases; returns how many operations they were. On failure, says why and gives the line to paste.
 pub(crate) fn try_cases(setup: Setup, cases: u32, ops: impl Strategy<Value = Vec<Op>>) -> Result<usize, String> {
-    let config =
-        ProptestConfig { cases, failure_persistence: None, max_shrink_iters: SHRINKS, ..ProptestConfig::default() };
     let done = Cell::new(0);
+    run_cases(TestRunner::new(config(cases)), setup, ops, |ops, _| done.set(done.get() + ops))?;
+    Ok(done.get())
+}
+
+/// Runs cases, the same each time; returns how often they reached each situation. Fails as `try_cases`.
+pub(crate) fn reach(setup: Setup, cases: u32, ops: impl Strategy<Value = Vec<Op>>) -> Result<Reached, String> {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let reached = RefCell::new(Reached::default());
+    let runner = TestRunner::new_with_rng(config(cases), rng);
+    run_cases(runner, setup, ops, |_, world| reached.borrow_mut().add(&world.reached()))?;
+    Ok(reached.into_inner())
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: SHRINKS, ..ProptestConfig::default() }
+}
+
+/// `then` gets the number of operations, and the world at its end.
+fn run_cases(
+    mut runner: TestRunner,
+    setup: Setup,
+    ops: impl Strategy<Value = Vec<Op>>,
+    then: impl Fn(usize, &World),
+) -> Result<(), String> {
     let case = |(ops, seed): (Vec<Op>, u64)| {
-        run(Setup { seed, ..setup }, &ops);
-        done.set(done.get() + ops.len());
+        then(ops.len(), &run(Setup { seed, ..setup }, &ops));
         Ok::<(), TestCaseError>(())
     };
-    match quietly(|| TestRunner::new(config).run(&(ops, any::<u64>()), case)) {
-        Ok(()) => Ok(done.get()),
+    match quietly(|| runner.run(&(ops, any::<u64>()), case)) {
+        Ok(()) => Ok(()),
         Err(TestError::Fail(why, (ops, seed))) => {
             Err(format!("{why}\n\n    run({:?}, &{ops:?});\n", Setup { seed, ..setup }))
         }

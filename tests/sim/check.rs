@@ -30,6 +30,8 @@ pub(crate) struct Watch {
     /// Until when it has to say that it is converging, and until when it may.
     converging: [Option<Instant>; 2],
     stale: StaleRoutes,
+    /// The servers that are configured.
+    endpoints: BTreeMap<Box<str>, PeerId>,
     removed: BTreeSet<PeerId>,
     /// Bytes received on all connections that the node knew.
     bytes_in: u64,
@@ -49,6 +51,9 @@ pub(crate) struct Watch {
     /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
     hidden: Routes,
     lost: Routes,
+    /// Of VNIs that are not wanted, and that a session could not leave: stale routes of its server, and what the session had when it was
+    /// lost. They may show as stale routes once the VNI is wanted again.
+    filtered: Routes,
     closing_since: Option<Instant>,
     /// Routes of sessions that ended, which count as announced until the node has come to them (it works in slices).
     leaving: Routes,
@@ -65,6 +70,7 @@ impl Watch {
             now,
             converging: [None; 2],
             stale,
+            endpoints: BTreeMap::new(),
             removed: BTreeSet::new(),
             bytes_in: 0,
             model: Model::under(policy),
@@ -80,6 +86,7 @@ impl Watch {
             learned: Routes::new(),
             hidden: Routes::new(),
             lost: Routes::new(),
+            filtered: Routes::new(),
             closing_since: None,
             leaving: Routes::new(),
         }
@@ -173,6 +180,11 @@ impl Watch {
         }
     }
 
+    /// A command was refused, and has changed nothing.
+    pub(crate) fn refused(&mut self) {
+        self.model.reached.count(Situation::CommandRefused);
+    }
+
     /// How far a session's handshake has come, and its KEEPALIVE interval.
     fn stage(&self, conn: ConnId) -> (Option<u32>, bool) {
         let accepted = self.accepted.get(&conn).map(|a| (a.hello, a.is_established()));
@@ -195,9 +207,12 @@ impl Watch {
             dialled.input.push(bytes);
             while let Some((msg, _)) = dialled.input.next() {
                 let was_established = dialled.is_established();
-                dialled.step(&msg);
+                dialled.step(&msg, &self.own);
                 if !was_established && dialled.is_established() {
                     self.stale.opened(self.now, dialled.peer.expect("one that was dialled"));
+                    if !dialled.is_ordered() {
+                        self.model.reached.count(Situation::OfReference);
+                    }
                 }
                 if let Msg::Remove(route) = msg {
                     self.stale.forget(&route);
@@ -290,6 +305,9 @@ impl Watch {
                 let (certain, _) = dialled.gives(&self.wants);
                 self.stale.lost(self.now, peer, &certain - &self.own);
             }
+            if !dialled.is_ordered() {
+                self.filtered.extend(dialled.live.iter().filter(|r| !self.wants.contains(&r.vni)));
+            }
             self.lost.extend(dialled.live);
         }
         if self.accepted.remove(&conn).is_some() {
@@ -325,12 +343,20 @@ impl Watch {
         }
         match command {
             Command::Subscribe(vni) => {
+                if !self.wants.contains(vni) {
+                    self.count_filtered(*vni, Situation::WantsFilteredVni);
+                }
                 assert_eq!(reply, changed(self.wants.insert(*vni)));
             }
             Command::Unsubscribe(vni) => {
                 assert_eq!(reply, changed(self.wants.remove(vni)));
-                self.dialled.values_mut().for_each(|d| d.left(*vni));
+                self.dialled.values_mut().for_each(|d| d.left(*vni, &self.own));
                 self.stale.forget_vni(*vni);
+                self.count_filtered(*vni, Situation::FiltersVni);
+                if self.dialled.values().any(|d| d.filters(*vni)) {
+                    let shown = self.learned.iter().chain(&self.hidden);
+                    self.filtered.extend(shown.filter(|r| r.vni == *vni));
+                }
             }
             Command::Resync(vni) => {
                 let is_subscribed = self.wants.contains(vni);
@@ -356,6 +382,9 @@ impl Watch {
             Command::Withdraw(route) => {
                 let was = self.own.remove(route);
                 assert_eq!(reply, changed(was));
+                for _ in self.dialled.values().filter(|d| was && d.echoes.contains(route)) {
+                    self.model.reached.count(Situation::LacksEchoed);
+                }
                 self.own_changed(route, was);
             }
             Command::SetPolicy(policy) => {
@@ -367,7 +396,23 @@ impl Watch {
                     self.left(&routes);
                 }
             }
+            Command::AddPeer { endpoint } => match reply {
+                Some(Ok(Reply::Peer(id))) => {
+                    let before = self.endpoints.insert(endpoint.clone(), id);
+                    assert_eq!(before, None, "{endpoint} is configured twice");
+                }
+                _ => {
+                    assert_eq!(reply, Some(Err(ApiMisuse::PeerExists.into())));
+                    assert!(self.endpoints.contains_key(endpoint), "{endpoint} is not configured");
+                }
+            },
+            Command::ResetPeer(peer) => {
+                let is_known = self.endpoints.values().any(|id| id == peer);
+                let misuse = || ApiMisuse::NoSuchPeer.into();
+                assert_eq!(reply, Some(is_known.then_some(Reply::Done).ok_or_else(misuse)));
+            }
             Command::RemovePeer(peer) => {
+                self.endpoints.retain(|_, id| id != peer);
                 self.removed.insert(*peer);
                 self.stale.forget_server(*peer);
             }
@@ -378,6 +423,13 @@ impl Watch {
             Command::ResetConn(conn) => self.gone(now, *conn, true),
             Command::Shutdown { .. } => self.closing_since = Some(now),
             _ => {}
+        }
+    }
+
+    /// Counts the sessions with servers without our capabilities that stay subscribed to this VNI, or did so until now.
+    fn count_filtered(&mut self, vni: Vni, situation: Situation) {
+        for _ in self.dialled.values().filter(|d| d.filters(vni)) {
+            self.model.reached.count(situation);
         }
     }
 
@@ -534,21 +586,29 @@ impl Watch {
             possible.extend(others);
         }
         certain.extend(self.stale.routes(now));
-        for dialled in self.dialled.values().filter(|dialled| dialled.has_sent_all(&self.wants)) {
+        for dialled in self.dialled.values().filter(|dialled| dialled.is_established()) {
+            let situation = match dialled.is_ordered() {
+                true if !dialled.has_sent_all(&self.wants) => continue,
+                true => Situation::StaysWhileConverging,
+                false => Situation::StaysWithReference,
+            };
             for _ in 0..self.stale.count_fresh(dialled.peer.expect("one that was dialled")) {
-                self.model.reached.count(Situation::StaysWhileConverging);
+                self.model.reached.count(situation);
             }
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));
-        if self.config.stale_time.is_none_or(|hold| !hold.is_zero()) {
+        // What a server without the capability advertised while the VNI was not wanted shows when it is wanted again.
+        let mut stays: Vec<_> = self.filtered.iter().copied().collect();
+        if self.config.stale_time.is_none_or(|time| !time.is_zero()) {
             // Stale routes may stay; what own ones hid may show again.
-            let stays = self.learned.iter().chain(&self.hidden).chain(&self.lost).copied();
-            possible.extend(stays.filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
+            stays.extend(self.learned.iter().chain(&self.hidden).chain(&self.lost));
         }
+        possible.extend(stays.into_iter().filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
         self.learned = ops::vnis().flat_map(|v| node.learned(v).collect::<Vec<_>>()).collect();
         self.hidden.clone_from(&self.own);
         self.lost.clear();
+        self.filtered.retain(|r| !self.wants.contains(&r.vni));
         let missing: Vec<_> = certain.difference(&self.learned).collect();
         assert!(missing.is_empty(), "not learned: {missing:?}");
         let extra: Vec<_> = self.learned.difference(&possible).collect();

@@ -96,13 +96,15 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         35 => Op::Address(a, b),
         36 => Op::Names(a, b),
         37 => Op::Converge(a, b),
+        38 => Op::Reference(a, on),
+        39 => Op::Refuse(a, b),
         // Codes that may be given later.
         _ => Op::Advance(a),
     }
 }
 
 /// How many codes are given.
-pub(crate) const CODES: u8 = 38;
+pub(crate) const CODES: u8 = 40;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
     match op {
@@ -144,6 +146,8 @@ fn encode_op(op: Op) -> [u8; OP_LEN] {
         Op::Address(a, b) => [35, a, b, 0, 0],
         Op::Names(a, b) => [36, a, b, 0, 0],
         Op::Converge(a, b) => [37, a, b, 0, 0],
+        Op::Reference(a, on) => [38, a, 0, on.into(), 0],
+        Op::Refuse(a, b) => [39, a, b, 0, 0],
     }
 }
 

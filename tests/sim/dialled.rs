@@ -29,11 +29,16 @@ pub(crate) struct Dialled {
     barred: BTreeMap<Vni, u32>,
     /// The number of the KEEPALIVE behind each SUBSCRIBE: its answer is the End-of-RIB.
     syncs: BTreeMap<Vni, u32>,
-    /// VNIs that the embedder left since they were subscribed on the wire.
+    /// VNIs that the embedder left since they were subscribed on the wire, and the session with them.
     uncertain: BTreeSet<Vni>,
+    /// VNIs that the embedder left, and the session cannot.
+    filtered: BTreeSet<Vni>,
     /// A SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE behind it.
     owes_keepalive: bool,
     pub(crate) live: Routes,
+    /// What a server without the capability sent while the node announced it itself. The node takes it for its own, sent back: if
+    /// another peer announces it, too, the node does not learn that in this session.
+    pub(crate) echoes: Routes,
 }
 
 impl Dialled {
@@ -50,8 +55,8 @@ impl Dialled {
         self.hello.is_some_and(|h| h.ordered())
     }
 
-    /// A message came from the server.
-    pub(crate) fn step(&mut self, msg: &Msg) {
+    /// A message came from the server. `own`: what the node announces.
+    pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) {
         match msg {
             Msg::Hello(hello) => self.hello = Some(*hello),
             Msg::Keepalive => {
@@ -62,9 +67,15 @@ impl Dialled {
             }
             Msg::Add(route) | Msg::Remove(route) if is_martian(route) => {}
             Msg::Add(route) if self.subscribed.contains(&route.vni) => {
-                self.live.insert(*route);
+                if !self.is_ordered() && own.contains(route) && !self.live.contains(route) {
+                    self.echoes.insert(*route);
+                } else {
+                    self.echoes.remove(route);
+                    self.live.insert(*route);
+                }
             }
             Msg::Remove(route) => {
+                self.echoes.remove(route);
                 self.live.remove(route);
             }
             _ => {}
@@ -87,8 +98,17 @@ impl Dialled {
         self.hello.is_none_or(|hello| !hello.ordered() || hello.warming())
     }
 
-    pub(crate) fn left(&mut self, vni: Vni) {
-        self.uncertain.insert(vni);
+    /// The application does not want the VNI any more. `own`: what the node announces.
+    pub(crate) fn left(&mut self, vni: Vni, own: &Routes) {
+        let is_bound = || !self.is_ordered() && self.subscribed.contains(&vni) && own.iter().any(|r| r.vni == vni);
+        let vnis = if self.filtered.contains(&vni) || is_bound() { &mut self.filtered } else { &mut self.uncertain };
+        vnis.insert(vni);
+    }
+
+    /// Whether the session stays subscribed to the VNI until it ends, wanted or not: UNSUBSCRIBE would withdraw what the node announced
+    /// there when it left the VNI.
+    pub(crate) fn filters(&self, vni: Vni) -> bool {
+        self.filtered.contains(&vni)
     }
 
     /// What it certainly gives to somebody who wants `wants`, and what it may give.
@@ -168,6 +188,7 @@ impl Dialled {
 
     fn on_unsubscribe(&mut self, wants: &BTreeSet<Vni>, vni: Vni) {
         assert!(self.subscribed.remove(&vni), "UNSUBSCRIBE from {vni}, which is not subscribed");
+        assert!(!self.filtered.contains(&vni), "UNSUBSCRIBE from {vni}, in which the node announced when it left it");
         if self.is_ordered() {
             self.barred.insert(vni, self.keepalives);
         } else {

@@ -68,6 +68,8 @@ pub(crate) struct Host {
     pub(crate) names: u8,
     /// How long its next process says that it is converging, by `ops::convergence_secs`.
     pub(crate) converging: u8,
+    /// Neither it nor its clients hear of capabilities in its next connections.
+    pub(crate) is_reference: bool,
 }
 
 impl Host {
@@ -87,6 +89,7 @@ impl Host {
             address: 0,
             names: 0,
             converging: 0,
+            is_reference: false,
         }
     }
 }

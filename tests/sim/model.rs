@@ -107,7 +107,12 @@ impl Model {
     /// The end of a session, at once: the routes that it announced.
     pub(crate) fn end(&mut self, who: Who) -> Routes {
         self.count_what_stays(who);
-        self.peers.remove(&who).map(|p| p.announces).unwrap_or_default()
+        let Some(peer) = self.peers.remove(&who) else { return Routes::new() };
+        let is_again = |(other, departed): (&Who, &Peer)| matches!(other, Who::Departed(_)) && peer.is_again(departed);
+        if matches!(who, Who::Departed(_)) && self.peers.iter().any(is_again) {
+            self.reached.count(Situation::ExpiresBesideItself);
+        }
+        peer.announces
     }
 
     /// The end of a session with a grace: its routes stay, as a departed peer's.
@@ -154,7 +159,10 @@ impl Model {
             if !matches!(departed, Who::Departed(_)) || !peer.announces.contains(&route) {
                 continue;
             }
-            if peer.since < announcer.since && announcer.is_again(peer) {
+            let is_again = announcer.is_again(peer);
+            if is_again && peer.since >= announcer.since {
+                self.reached.count(Situation::NotTakenOverByOlder);
+            } else if is_again {
                 peer.announces.remove(&route);
                 self.reached.count(match (peer.names().is_some(), peer.from == announcer.from) {
                     (false, _) => Situation::TakenOverByAddress,

@@ -118,6 +118,10 @@ pub(crate) enum Op {
     Address(u8, u8),
     /// The host's next process says that it is converging for the nth time.
     Converge(u8, u8),
+    /// Whether the server's next connections are those of a server without our capabilities.
+    Reference(u8, bool),
+    /// The host's application asks for what has to be refused.
+    Refuse(u8, u8),
     /// The host has the nth certificate from its next connection on.
     Names(u8, u8),
 }
@@ -160,7 +164,7 @@ pub(crate) fn jump_ms(n: u8) -> i64 {
 /// The number of a next hop that is an IPv4-mapped address.
 const MAPPED: u8 = 254;
 /// The number of a next hop to which no packet can be sent.
-const MARTIAN: u8 = 255;
+pub(crate) const MARTIAN: u8 = 255;
 
 /// A route of the tiny domain: IPv4 with host bits, IPv6, a default route; next hops of all kinds.
 pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
@@ -217,7 +221,7 @@ pub(crate) fn all() -> impl Strategy<Value = Op> {
     prop_oneof![9 => op(), 1 => circumstance()]
 }
 
-/// What hosts are known by, and what servers do not know.
+/// What hosts are known by, what servers are and do not know, and what is refused.
 pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
     let h = 0..7u8;
     let cut = prop_oneof![Just(Cut::ServerKeeps), Just(Cut::ClientKeeps)];
@@ -225,6 +229,8 @@ pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
         1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Address(h, n)),
         2 => (h.clone(), 0..8u8).prop_map(|(h, n)| Names(h, n)),
         1 => (0..3u8, 0..3u8).prop_map(|(h, n)| Converge(h, n)),
+        1 => (0..3u8, any::<bool>()).prop_map(|(s, on)| Reference(s, on)),
+        1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Refuse(h, n)),
         2 => (h, 0..3u8, cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
     ]
 }

@@ -31,6 +31,11 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let setting = [Names(a, names), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
             [&setting[..], &[Address(a, address), Kill(a), Start(a, true), A_WHILE]].concat()
         }),
+        // A client that comes back with the same names, written in another way. It withdraws what it has taken over.
+        all.clone().prop_map(|((a, b), v, p, n, ..)| {
+            let setting = [Names(a, 4), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
+            [&setting[..], &[Names(a, 5), Kill(a), Start(a, true), A_WHILE, Withdraw(a, v, p, n), A_WHILE]].concat()
+        }),
         // Neighbours, one of which goes away.
         all.clone().prop_map(|((a, b), v, p, n, names, address)| {
             let neighbours = [Address(a, address), Address(b, address), Names(a, names)];
@@ -45,6 +50,27 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let end = [Kill(a), A_WHILE, Start(a, keep), A_WHILE, Withdraw(b, v, p, n), Advance(5)];
             [&[is_one(a), is_one(b)], &again[..], &announce, &end].concat()
         }),
+        // The same, and only then the other one announces the route, and withdraws it. It is not another session of the one that went away, but
+        // one beside it: the route stays for the restart time.
+        (all.clone(), any::<bool>(), 0..4u8).prop_map(move |(((a, b), v, p, n, names, address), by_name, c)| {
+            let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
+            let again =
+                [Kill(a), Kill(b), Start(a, true), Start(b, true), Subscribe(servers + c, v), Announce(a, v, p, n)];
+            let end = [A_WHILE, Kill(a), A_WHILE, Announce(b, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE];
+            [&[is_one(a), is_one(b)], &again[..], &end, &[Advance(6), Start(a, true), A_WHILE]].concat()
+        }),
+        // The same, and both go away: with one route at about the same time, or with two, and the second one is back when the restart time of
+        // the first one is over.
+        (all.clone(), any::<bool>(), any::<bool>(), 0..4u8).prop_map(
+            move |(((a, b), v, p, n, names, address), by_name, is_shared, c)| {
+                let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
+                let (other, between) = if is_shared { (n, A_WHILE) } else { (n + 1, Advance(5)) };
+                let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Subscribe(servers + c, v)];
+                let announce = [Announce(a, v, p, n), Announce(b, v, p, other), A_WHILE];
+                let end = [Kill(a), between, Kill(b), A_WHILE, A_WHILE, Start(b, true), A_WHILE];
+                [&[is_one(a), is_one(b)], &again[..], &announce, &end, &[Withdraw(b, v, p, other), A_WHILE]].concat()
+            },
+        ),
         // A client that comes back before its server has noticed that it was gone, and one that has not noticed that it is gone. It keeps
         // its route or withdraws it in the new session.
         (all.clone(), 0..2u8, any::<bool>(), any::<bool>(), 5..8u8).prop_map(
@@ -65,6 +91,27 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             ops.extend((!stays).then_some(Kill(a)));
             ops.extend((0..servers).map(|s| Start(s, true)));
             ops.extend([Advance(5), Advance(6), Advance(7), Advance(7)]);
+            ops
+        }),
+        // Servers without our capabilities. A client leaves a VNI in which it announces, and wants it again. The servers start again.
+        (all.clone(), any::<bool>(), any::<bool>()).prop_map(move |(((a, b), v, p, n, ..), leaves, still)| {
+            let servers = || 0..servers;
+            let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
+            ops.extend([Advance(5), Subscribe(a, v), Announce(a, v, p, n), Subscribe(b, v), Announce(b, v, p, n + 1)]);
+            ops.push(A_WHILE);
+            if leaves {
+                ops.extend([Unsubscribe(a, v), A_WHILE, Subscribe(a, v), A_WHILE]);
+            }
+            ops.extend(servers().flat_map(|s| [Reference(s, still), Kill(s), Kill(b), Start(s, true), Advance(5)]));
+            ops.extend([Advance(6), A_WHILE]);
+            ops
+        }),
+        // The same with two clients who announce the same, one of which withdraws it.
+        all.clone().prop_map(move |((a, b), v, p, n, ..)| {
+            let servers = || 0..servers;
+            let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
+            ops.extend([Advance(5), Subscribe(a, v), Announce(a, v, p, n), A_WHILE, Announce(b, v, p, n), A_WHILE]);
+            ops.extend([Withdraw(a, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE, Refuse(a, n)]);
             ops
         }),
         // A policy by names, for a client that is there, one that has departed, and one with other names.

@@ -12,6 +12,10 @@ pub(crate) enum Situation {
     TakenOverFromElsewhere,
     /// Another client at the same address announces a route that is retained for its neighbour.
     NotTakenOverByNeighbour,
+    /// A session that was open before its client departed with another one announces a route that is retained.
+    NotTakenOverByOlder,
+    /// The restart time of a departed client is over, and that of another session of the same client is not.
+    ExpiresBesideItself,
     /// A session ends, and another session with the same names announces one of its routes, too.
     NamesakeStays,
     /// The same with two sessions that come from one address, the first one without names.
@@ -24,6 +28,19 @@ pub(crate) enum Situation {
     BackBeforeLoss,
     /// A stale route stays, although the server's new session has sent all: the server is converging.
     StaysWhileConverging,
+    /// A session with a server without our capabilities is open.
+    OfReference,
+    /// A stale route stays with such a session, which cannot say whether it is gone.
+    StaysWithReference,
+    /// Such a session stays subscribed to a VNI in which the client announces, although the client does not want the VNI any more.
+    FiltersVni,
+    /// The client wants such a VNI again: it has the routes.
+    WantsFilteredVni,
+    /// A client withdraws a route that such a server has sent while the client announced it: the client lacks the route from now on, although
+    /// another one announces it.
+    LacksEchoed,
+    /// A command is refused, and nothing has changed.
+    CommandRefused,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
     /// A policy that asks for names denies an announcement, which other clients may make.

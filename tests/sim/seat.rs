@@ -1,6 +1,7 @@
 //! One node with its watcher: feeds it, drains it as a driver does, and records all of it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,6 +91,7 @@ impl Seat {
             _ => self.spins.1 = 0,
         }
         let due = self.node.poll_timeout();
+        let before = (self.is_watched && matches!(input, Input::Command(_))).then(|| state(&self.node));
         let actions = self.handle_input(said, input.clone());
         for action in &actions {
             if let Action::Close { conn, .. } = action {
@@ -102,6 +104,15 @@ impl Seat {
             eprintln!("{} {said:?} {input:?} -> {actions:?}", self.recording.config.seed);
         }
         if self.is_watched {
+            let is_refused = actions.iter().any(|action| matches!(action, Action::Reply(Err(_))));
+            if let Some(before) = before.filter(|_| is_refused) {
+                assert_eq!(
+                    state(&self.node),
+                    before,
+                    "what a refused command left (left) is not what was there (right)"
+                );
+                self.watch.refused();
+            }
             self.watch.input(now, due, &input, actions.as_slice());
             self.watch.check_synced(&self.node);
             self.watch.check_counts(&self.node);
@@ -173,4 +184,12 @@ impl Seat {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.node.poll_timeout().map(|at| self.clock.when(at))
     }
+}
+
+/// What can be seen of a node that a command may change.
+fn state(node: &Node) -> impl PartialEq + Debug + use<> {
+    let tables: Vec<_> = node.tables(0).map(|(_, info)| info).collect();
+    let (sessions, peers): (Vec<_>, Vec<_>) = (node.sessions().collect(), node.peers().collect());
+    let (vnis, own): (Vec<_>, Vec<_>) = (node.subscribed_vnis().collect(), node.announcements().collect());
+    (tables, sessions, peers, vnis, own)
 }

@@ -14,6 +14,7 @@ use super::reached::{Reached, Situation};
 use super::rng::Rng;
 use super::sabotage::Saboteur;
 use super::seat::{Recording, Seat};
+use super::wire::{Msg, decode_all, encode_all};
 
 /// What a world consists of.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,10 @@ pub(crate) struct Conn {
     pub(crate) pipes: [Pipe; 2],
     /// A host of it has lost power: nothing will ever pass again.
     pub(crate) dead: bool,
+    /// The server is one without our capabilities: HELLOs arrive without them.
+    pub(crate) is_reference: bool,
+    /// Whether the end's HELLO was sent.
+    greeted: [bool; 2],
 }
 
 impl Conn {
@@ -199,6 +204,7 @@ impl World {
             _ => false,
         };
         self.conns[i].open[0] = listens;
+        self.conns[i].is_reference = self.hosts[server].is_reference;
         if is_back_early && listens {
             self.reached.count(Situation::BackBeforeLoss);
         }
@@ -410,6 +416,8 @@ impl World {
             linger: [None; 2],
             pipes: [Pipe::default(), down],
             dead: false,
+            is_reference: false,
+            greeted: [false; 2],
         });
     }
 
@@ -421,8 +429,15 @@ impl World {
 
     fn send(&mut self, host: usize, transmit: Transmit) {
         let Some((i, end)) = self.find(host, transmit.conn) else { return };
-        self.conns[i].sending[end] = true;
-        self.conns[i].pipes[end].write(transmit.chunks);
+        let conn = &mut self.conns[i];
+        conn.sending[end] = true;
+        // The first one has the HELLO.
+        if conn.is_reference && !conn.greeted[end] {
+            conn.pipes[end].write(transmit.chunks.iter().map(|chunk| without_capabilities(chunk)));
+        } else {
+            conn.pipes[end].write(transmit.chunks);
+        }
+        conn.greeted[end] = true;
     }
 
     fn close_by_id(&mut self, host: usize, id: ConnId, how: Close) {
@@ -470,6 +485,17 @@ impl World {
             _ => None,
         }
     }
+}
+
+/// These messages, as one says them who has no capabilities.
+fn without_capabilities(bytes: &[u8]) -> Bytes {
+    let mut msgs = decode_all(bytes);
+    for msg in &mut msgs {
+        if let Msg::Hello(hello) = msg {
+            (hello.capabilities, hello.restart_time) = (0, 0);
+        }
+    }
+    encode_all(&msgs).into()
 }
 
 fn server_of(endpoint: &str) -> Option<usize> {
