@@ -14,6 +14,7 @@ mod http;
 mod inspect;
 mod limits;
 mod manual;
+mod messages;
 #[cfg(target_os = "linux")]
 #[path = "../../../linux/tests/netns/namespace.rs"]
 #[allow(dead_code, reason = "others use the rest")]
