@@ -9,6 +9,7 @@ mod bench;
 mod config;
 mod demo;
 mod departures;
+mod docs;
 mod exchange;
 mod http;
 mod inspect;
