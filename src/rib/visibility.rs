@@ -1,4 +1,4 @@
-//! The viewers that may see a next hop: the export rule of docs/wire.md ('What a subscriber is sent') as one pure function.
+//! The viewers that may see a next hop: the export rule of docs/wire.md ('What a subscriber receives') as one pure function.
 
 use core::fmt;
 

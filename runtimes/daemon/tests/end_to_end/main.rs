@@ -9,11 +9,13 @@ mod bench;
 mod config;
 mod demo;
 mod departures;
+mod docs;
 mod exchange;
 mod http;
 mod inspect;
 mod limits;
 mod manual;
+mod messages;
 #[cfg(target_os = "linux")]
 #[path = "../../../linux/tests/netns/namespace.rs"]
 #[allow(dead_code, reason = "others use the rest")]

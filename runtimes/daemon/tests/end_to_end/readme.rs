@@ -1,4 +1,4 @@
-//! The README's walk-through: its commands as they are written there, and what they print.
+//! The README's walk-through, and the one of docs/command-line.md: their commands as they are written there, and what they print.
 
 use std::process::{Command, Stdio};
 
@@ -6,15 +6,17 @@ use crate::ports;
 use crate::process::{Process, Server, Signal};
 
 const README: &str = include_str!("../../../../README.md");
+const COMMAND_LINE: &str = include_str!("../../../../docs/command-line.md");
 
 #[test]
 fn the_walk_through_of_the_readme_prints_what_it_says() {
     let addr = ports::fixed(6);
-    let walk = README.split("## A walk-through").nth(1).unwrap().split("\n## ").next().unwrap();
-    let blocks: Vec<Block> = walk.split("```").skip(1).step_by(2).map(Block::parse).collect();
-    let [build, server, first, second, first_learns, first_loses, fed, first_sees] = &blocks[..] else {
+    let blocks = blocks_of(README, "## A walk-through");
+    let [build, server, first, second, first_learns, first_loses] = &blocks[..] else {
         panic!("the walk-through has {} blocks", blocks.len());
     };
+    let blocks = blocks_of(COMMAND_LINE, "## Announce from another program");
+    let [fed, first_sees] = &blocks[..] else { panic!("there are {} blocks", blocks.len()) };
     assert_eq!(build.command, "cargo build --release");
 
     let run = |block: &Block| {
@@ -46,7 +48,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     let _fed_process = run(fed);
     follow(&mut first_process, first_sees);
 
-    // 'Stop the server, with kill -9 if you like, and start it again.'
+    // 'Now stop the server, with kill -9 if you like, and start it again.'
     server_process.kill();
     first_process.log("RETRY");
     let _server_process = run(server);
@@ -58,7 +60,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
 /// Not built here, for that takes minutes.
 #[test]
 fn cargo_build_and_cargo_run_in_the_projects_directory_are_about_the_program() {
-    for command in ["cargo run --release -- demo", "cargo build --release"] {
+    for command in ["cargo run --release -- demo", "$ cargo build --release"] {
         assert!(README.lines().any(|line| line == command), "{command}");
     }
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -105,6 +107,12 @@ fn the_packages_readme_prints_what_it_says() {
     for line in &learner.output {
         assert_eq!(learner_process.line(), *line);
     }
+}
+
+/// The fenced blocks of a section.
+fn blocks_of(page: &'static str, heading: &str) -> Vec<Block> {
+    let section = page.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
+    section.split("```").skip(1).step_by(2).map(Block::parse).collect()
 }
 
 /// A fenced block: a command, if it has one, and what it prints.

@@ -9,12 +9,12 @@
 mod choice;
 mod cleanup;
 mod device;
+mod docs;
 mod hands;
 mod objects;
 mod options;
 mod own;
 mod picture;
-mod readme;
 mod reference;
 mod restarts;
 mod routes;

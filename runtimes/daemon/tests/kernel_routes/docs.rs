@@ -1,15 +1,16 @@
-//! The README's ways to see kernel routes, and to look inside, as they are written there.
+//! The ways to see kernel routes, and to look inside, as the documentation writes them.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::namespace;
 
-const README: &str = include_str!("../../../../README.md");
+const KERNEL_ROUTES: &str = include_str!("../../../../docs/kernel-routes.md");
+const INSPECT: &str = include_str!("../../../../docs/inspect.md");
 
 #[test]
-fn what_the_readme_says_to_see_kernel_routes_shows_one() {
-    let chapter = README.split("### Routes in the kernel").nth(1).unwrap();
+fn what_the_documentation_says_to_see_kernel_routes_shows_one() {
+    let chapter = KERNEL_ROUTES.split("## Try it").nth(1).unwrap();
     let script = chapter.split("```").nth(1).unwrap().strip_prefix("sh\n").unwrap();
     let name = format!("metalbond-readme-{}", std::process::id());
     // The number of seconds is for people: here, until the route is there.
@@ -36,8 +37,8 @@ fn what_the_readme_says_to_see_kernel_routes_shows_one() {
 
 /// In a namespace, for its ports.
 #[test]
-fn what_the_readme_says_to_look_inside_runs_as_it_is_written() {
-    let chapter = README.split("### Look inside").nth(1).unwrap();
+fn what_the_documentation_says_to_look_inside_runs_as_it_is_written() {
+    let chapter = INSPECT.split("## From a terminal").nth(1).unwrap();
     let script = chapter.split("```").nth(1).unwrap().strip_prefix("sh\n").unwrap();
     // What `cargo build` makes has the name that is called then.
     let program = Path::new(env!("CARGO_BIN_EXE_metalbond"));
