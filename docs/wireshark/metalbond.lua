@@ -27,7 +27,7 @@ local f = {
     is_server = ProtoField.bool("metalbond.hello.is_server", "Is server"),
     capabilities = ProtoField.uint32("metalbond.hello.capabilities", "Capabilities", base.HEX),
     ordered = ProtoField.bool("metalbond.hello.capabilities.ordered", "Ordered", 32, nil, 0x1),
-    warming = ProtoField.bool("metalbond.hello.capabilities.warming", "Warming", 32, nil, 0x2),
+    converging = ProtoField.bool("metalbond.hello.capabilities.converging", "Converging", 32, nil, 0x2),
     restart_time = ProtoField.uint32("metalbond.hello.restart_time", "Restart time (s)"),
     vni = ProtoField.uint32("metalbond.vni", "VNI"),
     action = ProtoField.int32("metalbond.update.action", "Action", base.DEC, actions),
@@ -228,7 +228,7 @@ local function add_number(tree, field, range, low, high)
     end
     if field.name == "capabilities" then
         item:add(f.ordered, range, low)
-        item:add(f.warming, range, low)
+        item:add(f.converging, range, low)
     end
     return item, low
 end
@@ -351,7 +351,7 @@ local function hello_text(values)
         text = text .. " ordered"
     end
     if capabilities % 4 > 1 then
-        text = text .. " warming"
+        text = text .. " converging"
     end
     if values.restart_time.value > 0 then
         text = text .. (" restart %d"):format(values.restart_time.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # What both servers are started with, besides where they listen. The place for limits, for example
 # `--max-connections 100 --handshake-timeout 5`; `--server-arguments` adds to it for one run.
-SERVER_ARGUMENTS = ("--keepalive", "1", "--warming", "3")
+SERVER_ARGUMENTS = ("--keepalive", "1", "--convergence-time", "3")
 # What only the server with few descriptors is started with.
 LOW_SERVER_ARGUMENTS: tuple[str, ...] = ()
 
@@ -19,7 +19,7 @@ HOLD = 10
 CLIENT_ARGUMENTS = (
     "--keepalive",
     "1",
-    "--hold",
+    "--stale-time",
     str(HOLD),
     "--session-stale-time",
     str(HOLD),

@@ -90,10 +90,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
-    /// How long after the start, or after a client fell silent, clients that come are told that the table may be incomplete
+    /// How long the server says that it is converging, which means that its table may be incomplete: after its start, and after
+    /// the loss of a client
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
-    #[arg(default_value = "60", env = "METALBOND_WARMING")]
-    pub(crate) warming: u32,
+    #[arg(default_value = "60", env = "METALBOND_CONVERGENCE_TIME")]
+    pub(crate) convergence_time: u32,
     /// The longest time for which the routes of a client are retained when its process goes away, whatever it asks for with
     /// --restart-time; 0: not at all
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
@@ -160,8 +161,8 @@ pub(crate) struct ClientArgs {
     /// How long to keep the routes of a server while it has no session. Not given: 60, and with --install-routes for as long as
     /// no server has a session
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
-    #[arg(env = "METALBOND_HOLD")]
-    pub(crate) hold: Option<u32>,
+    #[arg(env = "METALBOND_STALE_TIME")]
+    pub(crate) stale_time: Option<u32>,
     /// How long to keep such routes with a session to a server that cannot say which of them are gone: it has just started
     /// itself, or is of the reference implementation
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
@@ -211,7 +212,7 @@ impl ClientArgs {
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
-        let (convergence_time, restart_time_max) = (seconds(args.warming), seconds(args.restart_time_max));
+        let (convergence_time, restart_time_max) = (seconds(args.convergence_time), seconds(args.restart_time_max));
         // A server subscribes to nothing but for those who follow its events, and then wherever its clients announce something: the limits
         // on what clients announce bound it.
         let subscriptions_max = usize::MAX;
@@ -233,7 +234,7 @@ impl From<&ClientArgs> for Config {
         let config = Self { keepalive: seconds(args.keepalive), restart_time, session_stale_time, ..Self::default() };
         // What is in the kernel outlives the servers, unless told otherwise.
         let default = if args.install.is_wanted() { None } else { config.stale_time };
-        args.limits.apply(Self { stale_time: args.hold.map(seconds).or(default), ..config })
+        args.limits.apply(Self { stale_time: args.stale_time.map(seconds).or(default), ..config })
     }
 }
 

@@ -20,12 +20,12 @@ pub(crate) struct PatienceArgs {
     handshake_timeout: u32,
     /// How long a peer may read nothing of what is sent to it
     #[arg(long, value_name = "SECONDS", value_parser = parse, allow_negative_numbers = true)]
-    #[arg(default_value = "60", env = "METALBOND_SEND_HOLD")]
-    send_hold: u32,
+    #[arg(default_value = "60", env = "METALBOND_SEND_HOLD_TIME")]
+    send_hold_time: u32,
     /// The longest ban of a peer that went over a limit: 1 s at first, doubled each time; 0: no bans
     #[arg(long, value_name = "SECONDS", value_parser = parse_or_zero, allow_negative_numbers = true)]
-    #[arg(default_value = "60", env = "METALBOND_KEEP_OUT")]
-    keep_out: u32,
+    #[arg(default_value = "60", env = "METALBOND_BAN_TIME_MAX")]
+    ban_time_max: u32,
 }
 
 /// What a client's servers may have.
@@ -91,8 +91,8 @@ impl PatienceArgs {
         let seconds = |n: u32| Duration::from_secs(n.into());
         Config {
             handshake_timeout: seconds(self.handshake_timeout),
-            send_hold: seconds(self.send_hold),
-            limits: Limits { ban_time_max: seconds(self.keep_out), ..config.limits },
+            send_hold: seconds(self.send_hold_time),
+            limits: Limits { ban_time_max: seconds(self.ban_time_max), ..config.limits },
             ..config
         }
     }

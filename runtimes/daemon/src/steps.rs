@@ -28,8 +28,8 @@ impl Steps {
                 self.streams.remove(conn);
                 outputs(step, usize::MAX)
             }
-            Step::Turn(Some(at)) => vec![format!("turn ends; next at {}", seconds(*at))],
-            Step::Turn(None) => vec!["turn ends".to_owned()],
+            Step::Turn(Some(at)) => vec![format!("iteration ends; next at {}", seconds(*at))],
+            Step::Turn(None) => vec!["iteration ends".to_owned()],
             _ => outputs(step, usize::MAX),
         };
         let now = seconds(self.now);
@@ -82,7 +82,7 @@ impl Steps {
     }
 }
 
-/// What comes out in a step, at most `limit` lines of it. Nothing for an input or the end of a turn.
+/// What comes out in a step, at most `limit` lines of it. Nothing for an input or the end of an iteration.
 pub(crate) fn outputs(step: &Step<'_>, limit: usize) -> Vec<String> {
     let line = match step {
         Step::Action(action) => action_text(action),
@@ -140,7 +140,8 @@ fn message(deframer: &mut Deframer, bytes: &mut &[u8]) -> Result<Option<String>,
 
 fn hello_text(hello: &Hello) -> String {
     let mut text = format!("HELLO keepalive {}", hello.keepalive);
-    for (is_set, word) in [(hello.is_server, " server"), (hello.ordered, " ordered"), (hello.converging, " warming")] {
+    for (is_set, word) in [(hello.is_server, " server"), (hello.ordered, " ordered"), (hello.converging, " converging")]
+    {
         text += if is_set { word } else { "" };
     }
     if hello.restart_time > 0 {

@@ -28,7 +28,7 @@ impl Subject {
 
     /// The server of this package. Its limits on one address are for peers, not for a bench that plays all of them.
     pub(crate) fn metalbond() -> Self {
-        const ARGS: &str = "server --listen {addr} --keepalive 60 --warming 0 --max-connections-per-address 60000 \
+        const ARGS: &str = "server --listen {addr} --keepalive 60 --convergence-time 0 --max-connections-per-address 60000 \
             --max-connections-per-second 60000 --log-format text";
         let mut command = vec![env!("CARGO_BIN_EXE_metalbond").to_owned()];
         command.extend(ARGS.split_whitespace().map(str::to_owned));

@@ -9,7 +9,7 @@ mod status;
 mod vni;
 
 pub(crate) use event::{PeerEvent, RouteEvent};
-pub(crate) use peer::{Messages, Peer, Refused};
+pub(crate) use peer::{Dropped, Messages, Peer};
 pub(crate) use route::{Destination, NextHop};
 pub(crate) use status::{Kernel, Role, Status};
 pub(crate) use vni::Vni;

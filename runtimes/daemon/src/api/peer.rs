@@ -31,7 +31,7 @@ pub(crate) struct Peer {
     /// Whether it says that it listens.
     pub(crate) is_server: bool,
     /// Whether it says that its table may still be incomplete.
-    pub(crate) warming: bool,
+    pub(crate) converging: bool,
     /// Of a configured server, whether all that was subscribed to has been received in full.
     pub(crate) synced: Option<bool>,
     /// Routes that it announces.
@@ -58,7 +58,7 @@ pub(crate) struct Peer {
     pub(crate) messages_in: Messages,
     pub(crate) messages_out: Messages,
     /// What was received and dropped.
-    pub(crate) refused: Refused,
+    pub(crate) dropped: Dropped,
 }
 
 /// Messages by their type.
@@ -75,13 +75,13 @@ pub(crate) struct Messages {
 
 /// Messages that were dropped, by why.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Refused {
+pub(crate) struct Dropped {
     /// UPDATEs that can't be: a prefix of a wrong length, a port over 65535.
     pub(crate) impossible: u64,
     /// UPDATEs for a VNI that was not asked for.
     pub(crate) unasked: u64,
-    /// UPDATEs that the policy refuses.
+    /// UPDATEs that the policy denies.
     pub(crate) policy: u64,
-    /// SUBSCRIBEs that the policy refuses.
+    /// SUBSCRIBEs that the policy denies.
     pub(crate) subscriptions: u64,
 }

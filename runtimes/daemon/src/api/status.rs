@@ -30,7 +30,7 @@ pub(crate) struct Status {
     #[schema(value_type = Vec<String>)]
     pub(crate) listening: Vec<SocketAddr>,
     /// Whether it tells its clients that its table may still be incomplete.
-    pub(crate) warming: bool,
+    pub(crate) converging: bool,
     /// How many peers are in which state; states without one are left out.
     pub(crate) peers: BTreeMap<String, usize>,
     /// VNIs that have a route.

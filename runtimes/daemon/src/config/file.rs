@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::renamed;
 use crate::position::Position;
 use crate::reading::Reading;
 use crate::{go_flags, usage};
@@ -63,6 +64,8 @@ pub(crate) struct File {
     settings: Vec<Setting>,
     /// The tables that it has.
     pub(crate) roles: Vec<&'static str>,
+    /// Old names of settings, a line each, of the tables that count.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl File {
@@ -79,7 +82,7 @@ impl File {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             vec![format!("{}: not UTF-8", place(path, &good, good.len()))]
         })?;
-        let mut reader = Reader { path, text, settings: Vec::new(), errors: Vec::new() };
+        let mut reader = Reader { path, text, settings: Vec::new(), warnings: Vec::new(), errors: Vec::new() };
         let mut roles = Vec::new();
         match DeTable::parse(text) {
             Ok(table) => reader.file(table.get_ref(), command, only, &mut roles),
@@ -88,10 +91,10 @@ impl File {
                 reader.complain(&at, error.message().lines().collect::<Vec<_>>().join(" "));
             }
         }
-        let Reader { settings, mut errors, .. } = reader;
+        let Reader { settings, warnings, mut errors, .. } = reader;
         if errors.is_empty() {
             roles.sort_by_key(|role| ROLES.iter().position(|other| other == role));
-            return Ok(Self { settings, roles });
+            return Ok(Self { settings, roles, warnings });
         }
         errors.sort_by_key(|(place, _)| place.position);
         Err(errors.into_iter().map(|(place, why)| format!("{place}: {why}")).collect())
@@ -107,6 +110,7 @@ struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     settings: Vec<Setting>,
+    warnings: Vec<String>,
     errors: Vec<(Place, String)>,
 }
 
@@ -142,7 +146,9 @@ impl Reader<'_> {
         key: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
     ) {
-        let name: &str = key.get_ref();
+        let given: &str = key.get_ref();
+        let new = renamed::new_name(given).filter(|new| command.get_arguments().any(|arg| arg.get_long() == Some(new)));
+        let name = new.unwrap_or(given);
         let mut flags = command.get_arguments().filter(|arg| !NOT_HERE.contains(&arg.get_id().as_str()));
         let Some(arg) = flags.find(|arg| arg.get_long() == Some(name)) else {
             let known = command.get_arguments().filter_map(Arg::get_long).filter(|long| !NOT_HERE.contains(long));
@@ -157,6 +163,12 @@ impl Reader<'_> {
                 .complain(&key.span(), format!("there is no setting '{name}' {table}{}", hint.unwrap_or_default()));
         };
         let place = self.place(key.span().start);
+        if self.settings.iter().any(|setting| setting.role == role && setting.name == name) {
+            // TOML has each key once: the other one was the old name, or is.
+            let old = renamed::old_name(name).unwrap_or(given);
+            return self.complain(&key.span(), format!("'{name}' is given twice, once by its old name '{old}'"));
+        }
+        self.warnings.extend(new.map(|new| format!("{place}: {}", renamed::warning(given, new))));
         match self.args(arg, name, value) {
             Ok(args) => {
                 self.settings.push(Setting { id: arg.get_id().to_string(), name: name.to_owned(), place, args, role })

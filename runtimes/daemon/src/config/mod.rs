@@ -3,6 +3,7 @@
 //! checked in one place.
 
 mod file;
+mod renamed;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -79,7 +80,9 @@ pub(crate) struct Settings {
 impl Source {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
-        let (args, warnings) = go_flags::without_empty(std::env::args_os().collect());
+        let (args, mut warnings) = renamed::replace(std::env::args_os().collect());
+        let (args, more) = go_flags::without_empty(args);
+        warnings.extend(more);
         Self { args, warnings, warned: BTreeSet::new() }
     }
 
@@ -110,11 +113,13 @@ impl Source {
         }
         let seen = self.seen(&command);
         let role = seen.as_ref().and_then(ArgMatches::subcommand);
+        let old = role.and_then(|(role, _)| command.find_subcommand(role)).map(renamed::variable_warnings);
+        let given_warnings = self.warnings.iter().cloned().chain(old.into_iter().flatten());
         let path = role.and_then(|(_, given)| config_of(given));
         let (Some((role, given)), Some(path)) = (role, path) else {
             let cli = Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)?;
             check(&cli).map_err(|why| Problem::Text(vec![why]))?;
-            let warnings = self.warnings.iter().cloned().chain(warnings(&cli)).collect();
+            let warnings = given_warnings.chain(warnings(&cli)).collect();
             return Ok(Settings { cli, from_file: Vec::new(), warnings });
         };
         let file = File::read(path, reading, &command, Some(role)).map_err(Problem::Text)?;
@@ -122,6 +127,7 @@ impl Source {
             let source = given.value_source(&setting.id);
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         };
+        let file_warnings = file.warnings.clone();
         let from_file: Vec<_> = file.of(role).filter(|setting| !is_given(setting)).cloned().collect();
         let cli = self.with(&from_file, command, role).and_then(|cli| {
             check(&cli).map_err(|why| Problem::Text(vec![why]))?;
@@ -140,7 +146,7 @@ impl Source {
             },
         })?;
         let warnings = warnings(&cli).into_iter().map(|warning| with_place(&warning).unwrap_or(warning));
-        let warnings = self.warnings.iter().cloned().chain(warnings).collect();
+        let warnings = given_warnings.chain(file_warnings).chain(warnings).collect();
         Ok(Settings { cli, from_file, warnings })
     }
 
@@ -179,9 +185,13 @@ fn config_of(given: &ArgMatches) -> Option<&PathBuf> {
 
 /// The command line. A variable of the environment that is empty is none.
 pub(crate) fn command() -> clap::Command {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_empty =
         |arg: &clap::Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
-    let unset = move |arg: clap::Arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg };
+    let unset = move |arg: clap::Arg| {
+        let arg = renamed::read_old_variable(arg, is_set);
+        if is_empty(&arg) { arg.env(None::<&str>) } else { arg }
+    };
     let command = Cli::command().mut_args(unset).mut_subcommands(move |command| command.mut_args(unset));
     go_flags::accept(command)
 }

@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// It loads nothing from elsewhere, sends nothing anywhere, and runs no script but its own, by its SHA-256.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-    script-src 'sha256-hJV4DRcDLfuSRywPoT4pUrl4w9a90HOgxSqj4aKqKNY='; connect-src 'self'; img-src data:; \
+    script-src 'sha256-XyXs2n0FqXVdD8xS+oSFSm1gWgkKd6k8SWOdbFChtJc='; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn page() -> impl IntoResponse {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::App;
 use super::filter::Limit;
 use super::refusal::{Fault, Result};
-use crate::api::{Messages, Page, Peer, Refused};
+use crate::api::{Dropped, Messages, Page, Peer};
 use crate::look;
 
 #[derive(Deserialize)]
@@ -82,7 +82,7 @@ fn shown(node: &Node, snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer 
         rule: session.and_then(|session| session.rule.as_deref()).map(str::to_owned),
         ordered: session.is_some_and(|session| session.ordered),
         is_server: session.is_some_and(|session| session.is_server),
-        warming: session.is_some_and(|session| session.converging),
+        converging: session.is_some_and(|session| session.converging),
         synced: configured.map(|peer| peer.synced),
         routes: configured.map_or_else(|| session.map_or(0, |session| session.routes), |peer| peer.routes),
         stale: configured.map_or(0, |peer| peer.stale),
@@ -97,7 +97,7 @@ fn shown(node: &Node, snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer 
         bytes_out: counters.bytes_out,
         messages_in: counters.messages_in.into(),
         messages_out: counters.messages_out.into(),
-        refused: Refused {
+        dropped: Dropped {
             impossible: counters.impossible,
             unasked: counters.unasked,
             policy: counters.refused_routes,

@@ -32,7 +32,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> 
             ready: waiting_for.is_empty(),
             waiting_for,
             listening,
-            warming: node.is_converging(),
+            converging: node.is_converging(),
             peers,
             vnis: node.vni_count(),
             routes: node.route_count(),

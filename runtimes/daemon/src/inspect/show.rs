@@ -106,7 +106,7 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn of_status(status: &Status) -> String {
-    let Status { version, role, uptime_seconds, ready, waiting_for, listening, warming, .. } = status;
+    let Status { version, role, uptime_seconds, ready, waiting_for, listening, converging, .. } = status;
     let role = format!("{role:?}").to_lowercase();
     let mut text = format!("metalbond {version}, {role}, up for {}\n", duration(*uptime_seconds));
     let mut line = |name: &str, value: String| {
@@ -114,8 +114,8 @@ fn of_status(status: &Status) -> String {
         let _ = writeln!(text, "{name:<15}{value}");
     };
     line("ready", if *ready { "yes".into() } else { format!("no, waiting for {}", waiting_for.join(" and ")) });
-    if *warming {
-        line("warming", "clients are told that the table may be incomplete".into());
+    if *converging {
+        line("converging", "the table may be incomplete, and clients know it".into());
     }
     if !listening.is_empty() {
         line("listening", listening.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));

@@ -38,7 +38,7 @@ impl Drop for Dir {
 #[test]
 fn the_command_line_counts_before_the_environment_and_that_before_the_file() {
     let dir = Dir::new("order");
-    let file = dir.put("m.toml", "[server]\nlisten = ['127.0.0.1:0']\nkeepalive = 30\nwarming = 1\n");
+    let file = dir.put("m.toml", "[server]\nlisten = ['127.0.0.1:0']\nkeepalive = 30\nconvergence-time = 1\n");
     let keepalive = |variable: Option<&str>, args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
         command.args(["server", "--config", &file]).args(args);
@@ -54,6 +54,35 @@ fn the_command_line_counts_before_the_environment_and_that_before_the_file() {
     assert_eq!(keepalive(Some("20"), &[]), 20);
     assert_eq!(keepalive(Some(""), &[]), 30, "an empty variable is none");
     assert_eq!(keepalive(Some("20"), &["--keepalive", "10"]), 10);
+}
+
+#[test]
+fn the_old_name_of_a_setting_works_everywhere_and_the_new_one_is_said() {
+    let dir = Dir::new("renamed");
+    let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeep-out = 5\n[client]\nhold = 5\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+    command.args(["server", "--config", &file, "--warming=0"]).env("METALBOND_SEND_HOLD", "7");
+    let lines = Process::spawn(command, Stdio::piped(), Stdio::piped()).log_until("listening on ");
+    let warnings: Vec<_> = lines.iter().filter_map(|line| Some(line.split_once(" WARN ")?.1.trim())).collect();
+    let ask = "please use the new one";
+    let expected = [
+        format!("'--warming' is the old name of '--convergence-time': {ask}"),
+        format!("'METALBOND_SEND_HOLD' is the old name of 'METALBOND_SEND_HOLD_TIME': {ask}"),
+        format!("{file}:3:1: 'keep-out' is the old name of 'ban-time-max': {ask}"),
+    ];
+    assert_eq!(warnings, expected, "{lines:?}");
+    // The setting itself counts: a bad value is found under its new name.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
+    command.args(["server", "--config", &file]).env("METALBOND_WARMING", "x");
+    let ended = Process::spawn(command, Stdio::piped(), Stdio::piped()).end().0;
+    assert_eq!(ended.stderr, ["metalbond: --convergence-time 'x': not a number from 0 to 4294967295"]);
+
+    let file = dir.put("m.toml", "[client]\nstale-time = 5\nhold = 6\n");
+    let ended = run(&["check", &file]);
+    assert_eq!(
+        ended.stderr,
+        [format!("metalbond: {file}:2:1: 'stale-time' is given twice, once by its old name 'hold'")]
+    );
 }
 
 #[test]

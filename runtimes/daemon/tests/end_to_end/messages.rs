@@ -19,6 +19,7 @@ const MADE_IN: &[&str] = &[
     "runtimes/daemon/src/announce_file.rs",
     "runtimes/daemon/src/client.rs",
     "runtimes/daemon/src/config/file.rs",
+    "runtimes/daemon/src/config/renamed.rs",
     "runtimes/daemon/src/go_flags.rs",
     "runtimes/daemon/src/http/server.rs",
     "runtimes/daemon/src/inspect/client.rs",

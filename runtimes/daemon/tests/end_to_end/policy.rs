@@ -102,16 +102,16 @@ fn what_is_refused_is_counted_for_the_peer_and_in_all() {
     let policy = dir.put("policy.toml", POLICY);
     let web = Web::start(&["--policy", &policy]);
     let _client = web.client(&["--announce", "23#10.0.0.1/32#2001:db8::1", "--subscribe", "42,23"]);
-    let peers = web.until("/api/v1/peers", |peers| peers["items"][0]["refused"]["policy"] == 1);
+    let peers = web.until("/api/v1/peers", |peers| peers["items"][0]["dropped"]["policy"] == 1);
     let peer = &peers["items"][0];
-    assert_eq!((&peer["rule"], &peer["refused"]["subscriptions"]), (&"hypervisors".into(), &1.into()), "{peer}");
+    assert_eq!((&peer["rule"], &peer["dropped"]["subscriptions"]), (&"hypervisors".into(), &1.into()), "{peer}");
     assert_eq!((&peer["names"], &peer["state"]), (&serde_json::Value::Null, &"ESTABLISHED".into()));
     let metrics = web.text("/metrics");
     for line in [
-        "metalbond_updates_refused_total{reason=\"policy\"} 1",
-        "metalbond_subscriptions_refused_total 1",
-        "metalbond_peer_updates_refused_total{peer=\"127.0.0.1\",reason=\"policy\"} 1",
-        "metalbond_peer_subscriptions_refused_total{peer=\"127.0.0.1\"} 1",
+        "metalbond_updates_dropped_total{reason=\"policy\"} 1",
+        "metalbond_subscriptions_denied_total 1",
+        "metalbond_peer_updates_dropped_total{peer=\"127.0.0.1\",reason=\"policy\"} 1",
+        "metalbond_peer_subscriptions_denied_total{peer=\"127.0.0.1\"} 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }

@@ -40,7 +40,7 @@ fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
 fn without_a_hold_time_routes_go_with_the_server_and_come_back() {
     let addr = ports::fixed(1).to_string();
     let server = Server::start(&[&addr], &[]);
-    let mut watcher = Follower::new(Process::client(&server.addrs, &["--subscribe", "23", "--hold", "0"]));
+    let mut watcher = Follower::new(Process::client(&server.addrs, &["--subscribe", "23", "--stale-time", "0"]));
     let _owner = Process::client(&server.addrs, &["--announce", FIRST]);
     watcher.expect(&format!("+ {FIRST_PRINTED}"));
     server.process.kill();
@@ -54,8 +54,8 @@ fn one_of_two_servers_may_die_and_return_without_a_line() {
     let addr = ports::fixed(2).to_string();
     let (first, second) = (Server::start(&[&addr], &[]), Server::on_loopback(&[]));
     let both = [first.addrs[0], second.addrs[0]];
-    let mut owner = Process::client(&both, &["--announce", FIRST, "--announce-file", "-", "--hold", "0"]);
-    let mut watcher = Process::client(&both, &["--subscribe", "23", "--hold", "0"]);
+    let mut owner = Process::client(&both, &["--announce", FIRST, "--announce-file", "-", "--stale-time", "0"]);
+    let mut watcher = Process::client(&both, &["--subscribe", "23", "--stale-time", "0"]);
     for process in [&mut owner, &mut watcher] {
         for _ in both {
             process.log("ESTABLISHED");

@@ -189,7 +189,7 @@ fn routes_of_table_0_are_in_the_main_table_beside_those_of_others_and_only_they_
         namespace.ip("-6 route add fd05::/64 dev t1");
         let theirs = main_table(namespace);
         let mut watch = Watch::of_table(MAIN);
-        let _server = Server::start(&["[::]:4711"], &["--warming", "0"]);
+        let _server = Server::start(&["[::]:4711"], &["--convergence-time", "0"]);
         let mut announcer = announcer();
         let client = "client --server [2001:db8::1]:4711 --install-routes 123#0 --subscribe 123 --tun overlay-tun";
         let mut installer = start(client);
@@ -233,7 +233,7 @@ fn of_two_vnis_in_one_table_the_lower_has_a_destination_and_when_it_is_withdrawn
     namespace::run(|namespace| {
         prepare(namespace);
         let mut watch = Watch::of_table(MAIN);
-        let _server = Server::start(&["[::]:4711"], &["--warming", "0"]);
+        let _server = Server::start(&["[::]:4711"], &["--convergence-time", "0"]);
         let mut announcer = announcer();
         // 254 is the main table's number, and 0 the reference's name for it.
         let mut installer = start(

@@ -76,7 +76,7 @@ fn what_stays_is_not_touched_by_a_client_that_was_killed_and_started_again() {
 fn a_route_some_of_whose_next_hops_are_told_late_is_not_touched_meanwhile() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
-        let other = Server::start(&["127.0.0.1:4712"], &["--warming", "0"]);
+        let other = Server::start(&["127.0.0.1:4712"], &["--convergence-time", "0"]);
         let mut second = Process::client(&other.addrs, &["--announce-file", "-"]);
         scene.announce(both("fd00::1"));
         feed(&mut second, "", both("fd00::2"));
@@ -164,7 +164,7 @@ fn objects_that_nobody_needs_any_more_go_after_a_restart() {
 fn with_a_server_that_is_converging_what_is_missing_stays_for_the_time_that_is_set_for_its_session() {
     const SESSION_STALE_TIME: Duration = Duration::from_secs(2);
     namespace::run(|namespace| {
-        let mut scene = Scene::with_server(namespace, &["--warming", "3600"]);
+        let mut scene = Scene::with_server(namespace, &["--convergence-time", "3600"]);
         let mut reader = reader();
         let others = ["10.2.0.0/24#fd00::1", "fd10:2::/64#fd00::2"];
         scene.announce(both("fd00::1").into_iter().chain(others.map(str::to_owned)));
@@ -177,7 +177,7 @@ fn with_a_server_that_is_converging_what_is_missing_stays_for_the_time_that_is_s
         read_until(&mut reader, "- 23 fd10:1::/64 via fd00::1");
 
         let started = Instant::now();
-        let mut client = scene.client(&["--hold", "0", "--session-stale-time", "2"]);
+        let mut client = scene.client(&["--stale-time", "0", "--session-stale-time", "2"]);
         scene.watch.until(&format!("- {}", BOTH[1]));
         scene.watch.until(&format!("- {}", BOTH[0]));
         assert!(started.elapsed() >= SESSION_STALE_TIME, "{:?}", started.elapsed());
@@ -199,12 +199,12 @@ fn a_stale_time_of_zero_costs_no_route_that_a_live_server_knows() {
         let mut scene = Scene::new(namespace);
         let hundred = hundred();
         scene.announce([&hundred.first[..], &hundred.second[..]].concat());
-        let mut client = scene.synced_client(&["--hold", "0"]);
+        let mut client = scene.synced_client(&["--stale-time", "0"]);
         scene.until(&hundred.table);
         scene.settle();
         for _ in 0..3 {
             client.kill();
-            client = scene.synced_client(&["--hold", "0"]);
+            client = scene.synced_client(&["--stale-time", "0"]);
             assert_eq!(scene.settle(), [""; 0]);
         }
         assert_eq!(scene.routes(), hundred.table);
@@ -221,7 +221,7 @@ fn nor_does_it_if_the_server_is_slow_to_answer_the_first_dial() {
         scene.settle();
         client.kill();
         scene.signal_server(Signal::STOP);
-        let mut client = installer(&["--hold", "0"]);
+        let mut client = installer(&["--stale-time", "0"]);
         // The system has taken the connection; the server has not.
         client.log("connecting to");
         scene.signal_server(Signal::CONT);
@@ -269,7 +269,7 @@ fn with_a_stale_time_and_without_a_server_adopted_routes_go_after_it() {
         client.kill();
         scene.kill_server();
         let started = Instant::now();
-        let mut client = installer(&["--hold", "1"]);
+        let mut client = installer(&["--stale-time", "1"]);
         scene.until::<&str, &str>([]);
         assert!(started.elapsed() >= STALE_TIME, "{:?}", started.elapsed());
         client.log(NOT_IN_TIME);

@@ -41,7 +41,7 @@ pub(crate) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// With a server that has told all as soon as it has told what it knows.
     pub(crate) fn new(namespace: &'a Namespace) -> Self {
-        Self::with_server(namespace, &["--warming", "0"])
+        Self::with_server(namespace, &["--convergence-time", "0"])
     }
 
     pub(crate) fn with_server(namespace: &'a Namespace, args: &[&str]) -> Self {

@@ -58,7 +58,7 @@ fn what_nobody_announces_any_more_stays_with_a_converging_server_and_goes_with_o
         client.signal(Signal::STOP);
         scene.kill_server();
         scene.feeder.log("RETRY");
-        scene.restart_server_with(&["--warming", "0"]);
+        scene.restart_server_with(&["--convergence-time", "0"]);
         scene.feeder.log("ESTABLISHED");
         let mut reader = Process::client(&[SERVER.parse().unwrap()], &["--subscribe", "23"]);
         let mut missing: BTreeSet<_> = [BOTH[0], BOTH[1], "10.2.0.0/24"].into();

@@ -50,7 +50,7 @@ fn peers_networks_and_routes_are_shown_searched_and_followed() {
     browser.until("document.getElementById('facts').innerText.includes('established')", &json!(true));
     let text = browser.run(&format!("return {TEXT}")).as_str().unwrap().to_owned();
     assert!(text.starts_with("a0 127.0.0.1:") && text.contains(" ESTABLISHED "), "{text}");
-    assert_eq!(browser.run("return document.getElementById('ready').textContent"), "ready, warming");
+    assert_eq!(browser.run("return document.getElementById('ready').textContent"), "ready, converging");
     browser.picture("peers");
 
     browser.run("location.hash = '#vnis'");

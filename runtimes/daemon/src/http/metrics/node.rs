@@ -60,7 +60,10 @@ impl Process {
         let started = [([], self.started)];
         out.gauges(("start_time", "When the process started, since 1970"), Some(&Unit::Seconds), started)?;
         out.gauge(("ready", "1 as /readyz says it"), self.is_ready.into())?;
-        out.gauge(("warming", "1 while clients are told that the table may be incomplete"), self.is_converging.into())?;
+        out.gauge(
+            ("converging", "1 while the table may be incomplete, and clients are told so"),
+            self.is_converging.into(),
+        )?;
         let peers = self.peers.iter().map(|(state, count)| ([("state", state.name())], *count as f64));
         out.gauges(("peers", "Peers by state"), None, peers)?;
         out.gauge(("vnis", "Virtual networks with a route"), self.vnis)?;
@@ -72,16 +75,16 @@ impl Process {
         out.counter(("sent", "Written to peers"), bytes, bytes_out)?;
         out.counters(("messages_received", "Messages from peers by type"), None, messages(&messages_in))?;
         out.counters(("messages_sent", "Messages to peers by type"), None, messages(&messages_out))?;
-        let refused = [("impossible", impossible), ("unasked", unasked), ("policy", refused_routes)];
-        let refused = refused.map(|(reason, count)| ([("reason", reason)], count));
-        out.counters(("updates_refused", "UPDATEs received and dropped"), None, refused)?;
-        let help = "Subscriptions that the policy refused";
-        out.counter(("subscriptions_refused", help), None, self.counters.refused_subscriptions)?;
+        let dropped = [("impossible", impossible), ("unasked", unasked), ("policy", refused_routes)];
+        let dropped = dropped.map(|(reason, count)| ([("reason", reason)], count));
+        out.counters(("updates_dropped", "UPDATEs received and dropped"), None, dropped)?;
+        let help = "Subscriptions that the policy denied";
+        out.counter(("subscriptions_denied", help), None, self.counters.refused_subscriptions)?;
         let closed = self.closed.iter().map(|(kind, count)| ([("reason", kind.name())], *count));
         out.counters(("connections_closed", "Connections that ended or were refused, by why"), None, closed)?;
         let help = "From a change of a network's routes until a peer that was up to date is up to date again";
         out.histogram(("convergence", help), &self.convergence)?;
-        out.histogram(("turn", "One turn of the loop: what is received, timers, what is sent"), &self.turns)
+        out.histogram(("iteration", "One iteration of the actor: input, timers, output"), &self.turns)
     }
 }
 

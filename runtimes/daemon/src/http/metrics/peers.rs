@@ -129,16 +129,16 @@ impl Peers {
         };
         out.counters(("peer_messages_received", "Messages from it by type"), None, messages(|c| &c.messages_in))?;
         out.counters(("peer_messages_sent", "Messages to it by type"), None, messages(|c| &c.messages_out))?;
-        let refused = |reason, value: fn(&Counters) -> u64| {
+        let dropped = |reason, value: fn(&Counters) -> u64| {
             let sum = move |peer: &Peer| peer.counters.iter().map(value).sum();
             self.0.iter().map(move |(name, peer)| ([("peer", &**name), ("reason", reason)], sum(peer)))
         };
-        let refused = refused("impossible", |c| c.impossible)
-            .chain(refused("unasked", |c| c.unasked))
-            .chain(refused("policy", |c| c.refused_routes));
-        out.counters(("peer_updates_refused", "UPDATEs from it that were dropped"), None, refused)?;
-        let help = "Its subscriptions that the policy refused";
-        out.counters(("peer_subscriptions_refused", help), None, sums(|c| c.refused_subscriptions))?;
+        let dropped = dropped("impossible", |c| c.impossible)
+            .chain(dropped("unasked", |c| c.unasked))
+            .chain(dropped("policy", |c| c.refused_routes));
+        out.counters(("peer_updates_dropped", "UPDATEs from it that were dropped"), None, dropped)?;
+        let help = "Its subscriptions that the policy denied";
+        out.counters(("peer_subscriptions_denied", help), None, sums(|c| c.refused_subscriptions))?;
         let configured = |value: fn((u64, u64)) -> u64| {
             self.0.iter().filter_map(move |(name, peer)| Some(([("peer", &**name)], value(peer.dials?))))
         };

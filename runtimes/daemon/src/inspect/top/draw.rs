@@ -39,8 +39,8 @@ fn summary(screen: &Screen) -> Vec<Line<'static>> {
     if !status.ready {
         first += &format!(", waits for {}", status.waiting_for.join(" and "));
     }
-    if status.warming {
-        first += ", warming";
+    if status.converging {
+        first += ", converging";
     }
     let peers: Vec<_> = status.peers.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let peers = if peers.is_empty() { "none".to_owned() } else { peers.join(", ") };

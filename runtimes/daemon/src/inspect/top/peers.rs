@@ -76,13 +76,13 @@ impl Row for PeerRow {
         parts.extend(peer.keepalive_seconds.map(|seconds| format!("keepalive {seconds} s")));
         parts.extend(peer.restart_time_seconds.map(|seconds| format!("restart time {seconds} s")));
         parts.extend(peer.is_server.then(|| "server".to_owned()));
-        parts.extend(peer.warming.then(|| "warming".to_owned()));
+        parts.extend(peer.converging.then(|| "converging".to_owned()));
         parts.extend(peer.synced.map(|synced| if synced { "synced".to_owned() } else { "not synced".to_owned() }));
         parts.extend((peer.stale > 0).then(|| format!("{} routes stale", peer.stale)));
         parts.extend(peer.names.iter().flatten().cloned());
         parts.extend(peer.rule.as_ref().map(|rule| format!("rule {rule}")));
-        let refused = peer.refused.impossible + peer.refused.unasked + peer.refused.policy + peer.refused.subscriptions;
-        parts.extend((refused > 0).then(|| format!("{refused} messages refused")));
+        let dropped = peer.dropped.impossible + peer.dropped.unasked + peer.dropped.policy + peer.dropped.subscriptions;
+        parts.extend((dropped > 0).then(|| format!("{dropped} messages dropped")));
         parts.push(format!("{} in, {} out", bytes(peer.bytes_in), bytes(peer.bytes_out)));
         parts.extend(peer.dials.map(|dials| format!("dialled {dials}x")));
         parts.extend(peer.last_close.as_ref().map(|why| format!("last: {why}")));

@@ -153,7 +153,7 @@ pub(super) mod tests {
     use metalbond_tokio::Direction;
 
     use super::*;
-    use crate::api::{Messages, Peer, Refused, Role};
+    use crate::api::{Dropped, Messages, Peer, Role};
 
     /// A daemon with these peers.
     pub(in super::super) fn look(peers: Vec<Peer>) -> Look {
@@ -165,7 +165,7 @@ pub(super) mod tests {
             ready: true,
             waiting_for: Vec::new(),
             listening: vec!["[::]:4711".parse().unwrap()],
-            warming: false,
+            converging: false,
             peers: [("ESTABLISHED".to_owned(), peers.len())].into(),
             vnis: 2,
             routes: 12,
@@ -190,7 +190,7 @@ pub(super) mod tests {
             rule: None,
             ordered: true,
             is_server,
-            warming: false,
+            converging: false,
             synced: is_server.then_some(true),
             routes: 5,
             stale: 0,
@@ -205,7 +205,7 @@ pub(super) mod tests {
             bytes_out: 2_000_000,
             messages_in: Messages::default(),
             messages_out: Messages::default(),
-            refused: Refused::default(),
+            dropped: Dropped::default(),
         }
     }
 

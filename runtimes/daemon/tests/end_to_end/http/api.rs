@@ -117,7 +117,7 @@ fn peers_and_status_say_what_is_going_on() {
     let status = web.json("/api/v1/status");
     let expected = json!({
         "version": env!("CARGO_PKG_VERSION"), "role": "server", "ready": true, "waiting_for": [],
-        "listening": [web.server.addrs[0].to_string()], "warming": true, "peers": { "ESTABLISHED": 2 }, "vnis": 3,
+        "listening": [web.server.addrs[0].to_string()], "converging": true, "peers": { "ESTABLISHED": 2 }, "vnis": 3,
         "routes": 6, "announced": 0, "subscriptions": 0, "kernel": null
     });
     for (key, value) in expected.as_object().unwrap() {
@@ -128,7 +128,7 @@ fn peers_and_status_say_what_is_going_on() {
     let expected = json!({
         "name": "a0", "direction": "accepted", "state": "ESTABLISHED", "endpoint": null, "ordered": true,
         "is_server": false, "synced": null, "routes": 5, "stale": 0, "subscriptions": 1, "lag": 0,
-        "keepalive_seconds": 5, "restart_time_seconds": 10, "dials": null, "last_close": null, "refused": { "impossible": 0, "unasked": 0, "policy": 0, "subscriptions": 0 }, "names": null, "rule": null
+        "keepalive_seconds": 5, "restart_time_seconds": 10, "dials": null, "last_close": null, "dropped": { "impossible": 0, "unasked": 0, "policy": 0, "subscriptions": 0 }, "names": null, "rule": null
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&peer[key], value, "{key}");

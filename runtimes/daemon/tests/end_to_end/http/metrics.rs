@@ -35,7 +35,7 @@ fn what_happened_is_counted() {
         (r#"metalbond_messages_received_total{type="update"}"#, 2.0),
         (r#"metalbond_messages_sent_total{type="update"}"#, 2.0),
         (r#"metalbond_messages_received_total{type="subscribe"}"#, 1.0),
-        (r#"metalbond_updates_refused_total{reason="impossible"}"#, 0.0),
+        (r#"metalbond_updates_dropped_total{reason="impossible"}"#, 0.0),
         (r#"metalbond_peer_sessions_established{peer="127.0.0.1"}"#, 2.0),
         (r#"metalbond_peer_routes{peer="127.0.0.1"}"#, 2.0),
         (r#"metalbond_peer_lag_changes{peer="127.0.0.1"}"#, 0.0),
@@ -49,9 +49,9 @@ fn what_happened_is_counted() {
     let digest = &web.json("/api/v1/vnis")["items"][0]["digest"];
     let digest = u64::from_str_radix(digest.as_str().unwrap(), 16).unwrap() >> 12;
     assert_eq!(samples[r#"metalbond_vni_digest{vni="23"}"#], digest as f64);
-    let turns = samples["metalbond_turn_seconds_count"];
-    assert!(turns > 2.0);
-    assert_eq!(samples[r#"metalbond_turn_seconds_bucket{le="+Inf"}"#], turns);
+    let iterations = samples["metalbond_iteration_seconds_count"];
+    assert!(iterations > 2.0);
+    assert_eq!(samples[r#"metalbond_iteration_seconds_bucket{le="+Inf"}"#], iterations);
     assert!(samples["metalbond_convergence_seconds_count"] >= 1.0);
     client.kill();
     web.until("/api/v1/peers", |peers| peers["items"].as_array().unwrap().len() == 1);
