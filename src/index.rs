@@ -129,16 +129,24 @@ impl Index {
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, number: u32, hash_of: impl Fn(u32) -> u64) {
         self.len += 1;
-        if self.shard(hash).is_full() {
-            self.make_room(hash, &hash_of);
+        let shard = self.shard_mut(hash);
+        if shard.is_full() {
+            self.insert_beyond(hash, number, &hash_of);
+        } else {
+            // There is room: no number is hashed again here.
+            shard.numbers.insert_unique(hash, number, |_| 0);
         }
-        // There is room: no number is hashed again here.
+    }
+
+    /// Inserts a number for which its shard has no room.
+    #[cold]
+    #[inline(never)]
+    fn insert_beyond(&mut self, hash: u64, number: u32, hash_of: &impl Fn(u32) -> u64) {
+        self.make_room(hash, hash_of);
         self.shard_mut(hash).numbers.insert_unique(hash, number, |_| 0);
     }
 
     /// Makes room for a number with this hash.
-    #[cold]
-    #[inline(never)]
     fn make_room(&mut self, hash: u64, hash_of: &impl Fn(u32) -> u64) {
         let at = if self.directory.is_empty() { 0 } else { self.shard_of(hash) };
         let shard = self.shard_at_mut(at);

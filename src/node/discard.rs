@@ -11,8 +11,10 @@ use crate::Vni;
 
 /// Entries of a collection that is dropped at once.
 const AT_ONCE: usize = 1024;
-/// Entries of sets that are dropped for one unit of a slice's budget. A peer of a [`Relief`] costs a unit: it has an entry in several.
+/// Entries that are dropped for one unit of a slice's budget.
 const ENTRIES_PER_UNIT: usize = 8;
+/// What a peer of a relief costs of it: it has an entry in several sets.
+const PEER: usize = 4;
 
 /// A large collection that is no longer needed.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Discarded {
             if *budget == 0 {
                 return false;
             }
-            *budget -= 1;
+            *budget = budget.saturating_sub(if matches!(self, Self::Relief(_)) { PEER } else { 1 });
             match self {
                 Self::Relief(relief) => {
                     relief.pop();
