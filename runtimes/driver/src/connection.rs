@@ -200,8 +200,8 @@ async fn read<R: Runtime>(conn: ConnId, stream: Arc<R::Stream>, runtime: R, even
     let _ = events.send(Event::Ended { conn, end }).await;
 }
 
-/// Reads the bytes that a connection has, at most [`READ`]; none at its end. The result has no spare memory, because the bytes may have to
-/// wait, and most reads are small.
+/// Reads the bytes that a connection has, at most [`READ`]; none at its end. Few bytes are copied into memory of their size, because they
+/// may have to wait, and most reads are small.
 fn read_some(stream: &impl Stream) -> io::Result<Bytes> {
     // A connection without input has no buffer.
     let mut buffer = Vec::with_capacity(READ);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_read_does_not_hold_a_large_buffer() {
+    async fn a_small_read_does_not_keep_a_large_buffer() {
         let Setup { mut peer, mut inbox, connection: _connection, .. } = setup().await;
         peer.write_all(b"small").await.unwrap();
         let Event::Received { bytes, .. } = next(&mut inbox).await else { panic!("nothing received") };

@@ -20,8 +20,7 @@ use std::time::Instant;
 ///
 /// **Panics.** A task that panics ends, and no other task with it.
 ///
-/// **Blocking.** No method and no poll blocks. What the operating system does only by blocking (looking up a name) belongs on
-/// another thread.
+/// **Blocking.** No method and no poll blocks. A blocking call of the operating system (looking up a name) belongs on another thread.
 ///
 /// **Wakeups.** A future that has returned `Pending` wakes the waker of its latest poll as soon as another poll could make progress.
 /// Waking once too often is harmless. A wakeup that gets lost stops the node or one of its connections for ever.

@@ -19,11 +19,11 @@ const GO_CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/g
 fn an_exchange_with_the_references_client_is_replayed_the_same() {
     let (ours, theirs) = (ConnId::accepted(0), ConnId::accepted(1));
     let mut sent = Vec::new();
-    let mut told = Vec::new();
+    let mut delivered = Vec::new();
     let summary = replay_or_renew(GO_CLIENT, |_, step| {
         match step {
             Step::Input(_, Input::Received { conn, bytes }) if *conn == theirs => sent.extend(messages([&bytes[..]])),
-            Step::Transmit(transmit) => told.extend(messages_of(transmit).into_iter().map(|m| (transmit.conn, m))),
+            Step::Transmit(transmit) => delivered.extend(messages_of(transmit).into_iter().map(|m| (transmit.conn, m))),
             _ => {}
         }
         Ok(())
@@ -41,13 +41,13 @@ fn an_exchange_with_the_references_client_is_replayed_the_same() {
     use UpdateAction::{Add, Remove};
     assert_eq!(updates(rest), [(Add, net), (Add, lb), (Add, nat), (Remove, net), (Remove, lb)]);
 
-    let told = |to| updates(told.iter().filter(|(conn, _)| *conn == to).map(|(_, message)| message));
+    let received_by = |to| updates(delivered.iter().filter(|(conn, _)| *conn == to).map(|(_, message)| message));
     // The end of the reference's client withdraws its other routes.
-    assert_eq!(told(ours), [(Add, net), (Add, lb), (Add, nat), (Remove, net), (Remove, lb), (Remove, nat)]);
+    assert_eq!(received_by(ours), [(Add, net), (Add, lb), (Add, nat), (Remove, net), (Remove, lb), (Remove, nat)]);
     let of_ours = |prefix| route(prefix, "2001:db8::1", NextHopKind::Standard);
     let (early, early6, brief) = (of_ours("10.0.1.0/24"), of_ours("2001:db8:1::/64"), of_ours("10.0.1.9/32"));
     // The reference's client receives its own route from the other announcer.
-    assert_eq!(told(theirs), [(Add, early), (Add, early6), (Add, brief), (Remove, brief), (Add, net)]);
+    assert_eq!(received_by(theirs), [(Add, early), (Add, early6), (Add, brief), (Remove, brief), (Add, net)]);
 }
 
 fn route(prefix: &str, addr: &str, kind: NextHopKind) -> Route {

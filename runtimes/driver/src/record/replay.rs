@@ -65,7 +65,7 @@ pub enum ReplayError {
     Line {
         /// The number of the line.
         line: u64,
-        /// What is wrong with it.
+        /// The error in the line.
         why: String,
     },
     /// The recording has another format, with this number.
@@ -79,7 +79,7 @@ pub enum ReplayError {
     Differs {
         /// The number of the first line with a difference.
         line: u64,
-        /// What differs: `crc`, the checksum of all outputs up to this line, or `poll_timeout`.
+        /// The value that differs: `crc`, the checksum of all outputs up to this line, or `poll_timeout`.
         what: &'static str,
         /// The recorded value.
         then: String,

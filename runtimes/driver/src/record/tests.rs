@@ -240,7 +240,7 @@ fn exchange(node: &mut Recorded, from: u64) {
     let route = Route { vni: Vni(23), prefix: "10.0.0.0/8".parse().unwrap(), next_hop };
     let mut update = BytesMut::new();
     encode_update(&mut update, &Update { action: UpdateAction::Add, route });
-    let turns: [(u64, Vec<Input>); 7] = [
+    let iterations: [(u64, Vec<Input>); 7] = [
         (2, vec![Input::Accepted { conn: a, remote }, received(a, &[1, 0, 2, 1, 8, 60])]),
         (3, vec![received(a, &[1, 0, 0, 2])]),
         (4, vec![Input::Accepted { conn: b, remote }, received(b, &[1, 0, 2, 1, 8, 60, 1, 0, 0, 2])]),
@@ -249,9 +249,9 @@ fn exchange(node: &mut Recorded, from: u64) {
         (7, vec![]),
         (8, vec![Input::Tick]),
     ];
-    turn(node, at(1), vec![Input::Command(Command::Subscribe(Vni(23)))]);
-    for (n, inputs) in turns {
-        turn(node, at(n), inputs);
+    iterate(node, at(1), vec![Input::Command(Command::Subscribe(Vni(23)))]);
+    for (n, inputs) in iterations {
+        iterate(node, at(n), inputs);
     }
 }
 
@@ -262,11 +262,11 @@ fn received(conn: ConnId, bytes: &[u8]) -> Input {
 /// Receives many messages of an unknown type, which a node ignores.
 fn unknown(node: &mut Recorded, now: Instant) {
     let bytes = [&[1, 4, 0, 99][..], &[0; 1024]].concat().repeat(512);
-    turn(node, now, vec![received(ConnId::accepted(0), &bytes)]);
+    iterate(node, now, vec![received(ConnId::accepted(0), &bytes)]);
 }
 
 /// Makes the calls of a driver's iteration.
-fn turn(node: &mut Recorded, now: Instant, inputs: Vec<Input>) {
+fn iterate(node: &mut Recorded, now: Instant, inputs: Vec<Input>) {
     for input in inputs {
         node.handle_input(now, input);
     }
