@@ -77,7 +77,7 @@ impl Device {
 mod tests {
     use super::*;
 
-    fn told(device: &mut Device, links: &[(u32, &str, bool)]) -> Vec<Notice> {
+    fn notices_of(device: &mut Device, links: &[(u32, &str, bool)]) -> Vec<Notice> {
         let mut notices = Vec::new();
         for &(index, name, up) in links {
             device.link(&Link { index, name: name.as_bytes(), up }, |notice| notices.push(notice));
@@ -88,21 +88,21 @@ mod tests {
     #[test]
     fn only_changes_of_the_device_with_the_name_are_reported() {
         let mut device = Device::new("t0".into());
-        let notices = told(&mut device, &[(3, "t0", false), (4, "t1", true), (3, "t0", true), (3, "t0", true)]);
+        let notices = notices_of(&mut device, &[(3, "t0", false), (4, "t1", true), (3, "t0", true), (3, "t0", true)]);
         assert_eq!((notices, device.index()), (vec![Notice::DeviceUp], Some(3)));
     }
 
     #[test]
     fn another_name_is_another_device() {
         let mut device = Device::new("t0".into());
-        let notices = told(&mut device, &[(3, "t0", true), (3, "t1", true)]);
+        let notices = notices_of(&mut device, &[(3, "t0", true), (3, "t1", true)]);
         assert_eq!((notices, device.index()), (vec![Notice::DeviceUp, Notice::DeviceDown], None));
     }
 
     #[test]
     fn another_index_is_another_device() {
         let mut device = Device::new("t0".into());
-        let notices = told(&mut device, &[(3, "t0", true), (5, "t0", true)]);
+        let notices = notices_of(&mut device, &[(3, "t0", true), (5, "t0", true)]);
         assert_eq!(notices, [Notice::DeviceUp, Notice::DeviceDown, Notice::DeviceUp]);
         device.link_gone(3, |_| panic!("that was the old one"));
         assert_eq!(device.index(), Some(5));

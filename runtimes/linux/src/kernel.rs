@@ -164,9 +164,9 @@ impl Kernel {
             match self.watch.next() {
                 Ok(Some(datagram)) => {
                     for message in Messages::new(datagram) {
-                        tell(&self.settings, &mut self.device, &message, &mut |told| match told {
+                        report(&self.settings, &mut self.device, &message, &mut |reported| match reported {
                             Notice::Anything => anything = true,
-                            told => notice(told),
+                            reported => notice(reported),
                         });
                     }
                 }
@@ -223,7 +223,7 @@ fn dump_part(
 }
 
 /// Reports a message from the kernel as a notice, if it concerns this program.
-fn tell(settings: &Settings, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
+fn report(settings: &Settings, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
     match message.kind {
         link::RTM_NEWLINK => {
             if let Some(link) = Link::parse(message.body) {

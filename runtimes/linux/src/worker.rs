@@ -150,7 +150,7 @@ struct Worker {
 
 /// The result of an iteration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Turn {
+enum Iteration {
     Busy,
     Idle,
     End,
@@ -168,10 +168,10 @@ impl Worker {
 
     fn run(mut self) {
         loop {
-            match self.turn() {
-                Turn::Busy => {}
-                Turn::Idle => self.wait(),
-                Turn::End => break,
+            match self.iterate() {
+                Iteration::Busy => {}
+                Iteration::Idle => self.wait(),
+                Iteration::End => break,
             }
         }
         self.log.finish();
@@ -181,16 +181,16 @@ impl Worker {
     }
 
     /// Runs an iteration: handles messages, reads the kernel's state if that is due, then carries out some operations.
-    fn turn(&mut self) -> Turn {
+    fn iterate(&mut self) -> Iteration {
         let mut is_busy = false;
         for _ in 0..WAITING {
             match self.messages.try_recv() {
                 Ok(Message::Stop { cleanup: false, ended }) => {
                     let _ = ended.try_send(self.fib.stats());
-                    return Turn::End;
+                    return Iteration::End;
                 }
                 Ok(message) => self.take(message),
-                Err(error) if error.is_closed() && self.cleanup.is_none() => return Turn::End,
+                Err(error) if error.is_closed() && self.cleanup.is_none() => return Iteration::End,
                 Err(_) => break,
             }
             is_busy = true;
@@ -208,9 +208,9 @@ impl Worker {
         }
         self.log.tick(now);
         match &self.cleanup {
-            Some((_, since)) if self.fib.is_settled() || now.saturating_since(*since) > STUCK => Turn::End,
-            _ if is_busy => Turn::Busy,
-            _ => Turn::Idle,
+            Some((_, since)) if self.fib.is_settled() || now.saturating_since(*since) > STUCK => Iteration::End,
+            _ if is_busy => Iteration::Busy,
+            _ => Iteration::Idle,
         }
     }
 
