@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metalbond_conformance::{VNI, poll_once, route, routes};
 
-use super::support::{Client, config, misuse, nobody, node, server, server_at, start};
+use super::support::{Client, config, misuse, node, server, server_at, start, unused_address};
 use super::wait::{until, within};
 use crate::driver::{ApiMisuse, CommandError, Config, Direction, MetalBond, PeerId, SessionInfo, SessionState};
 use crate::run;
@@ -33,7 +33,7 @@ fn each_end_has_the_other_among_its_peers() {
 #[test]
 fn a_caller_waits_until_a_session_is_established_and_no_longer() {
     run(async {
-        let addr = nobody().await;
+        let addr = unused_address().await;
         let client = node().await;
         let peer = client.add_peer(addr.into()).await.unwrap();
         let no_such_peer: Result<(), CommandError> = misuse(ApiMisuse::NoSuchPeer);
@@ -49,13 +49,13 @@ fn a_caller_waits_until_a_session_is_established_and_no_longer() {
         assert_eq!(client.peer_state(peer).await, Ok(SessionState::Established));
         assert_eq!(client.wait_established(peer).await, Ok(()), "at once");
 
-        let away = client.add_peer(nobody().await.into()).await.unwrap();
+        let away = client.add_peer(unused_address().await.into()).await.unwrap();
         let mut waits = Box::pin(client.wait_established(away));
         assert!(poll_once(&mut waits).await.is_pending());
         assert_eq!(client.remove_peer(away).await, Ok(true));
         assert_eq!(within("the removal", waits).await, no_such_peer);
 
-        let away = client.add_peer(nobody().await.into()).await.unwrap();
+        let away = client.add_peer(unused_address().await.into()).await.unwrap();
         let mut waits = Box::pin(client.wait_established(away));
         assert!(poll_once(&mut waits).await.is_pending());
         client.shutdown().await;
@@ -67,7 +67,7 @@ fn a_caller_waits_until_a_session_is_established_and_no_longer() {
 #[test]
 fn subscriptions_and_announcements_may_precede_the_start_of_the_server() {
     run(async {
-        let addr = nobody().await;
+        let addr = unused_address().await;
         let mut early = Client::subscribed(addr).await;
         let announcer = Client::of(addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();

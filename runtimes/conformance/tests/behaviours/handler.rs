@@ -13,25 +13,25 @@ use crate::driver::{Changes, CommandError, Failure, MetalBond, Operation, Route,
 use crate::run;
 
 /// Reports each call, and fails for one route as many times as the test wants.
-struct Teller {
+struct Reporter {
     calls: Sender<(Operation, Route)>,
     failures: Sender<Failure<&'static str>>,
     refuse: Route,
     times: u32,
 }
 
-struct Told {
+struct Reports {
     calls: Receiver<(Operation, Route)>,
     failures: Receiver<Failure<&'static str>>,
 }
 
-fn teller(refuse: Route, times: u32) -> (Teller, Told) {
-    let (calls, told) = channel::unbounded();
+fn reporter(refuse: Route, times: u32) -> (Reporter, Reports) {
+    let (calls, reports) = channel::unbounded();
     let (failures, failed) = channel::unbounded();
-    (Teller { calls, failures, refuse, times }, Told { calls: told, failures: failed })
+    (Reporter { calls, failures, refuse, times }, Reports { calls: reports, failures: failed })
 }
 
-impl Teller {
+impl Reporter {
     async fn call(&mut self, operation: Operation, route: Route) -> Result<(), &'static str> {
         if route == self.refuse && self.times > 0 {
             self.times -= 1;
@@ -42,7 +42,7 @@ impl Teller {
     }
 }
 
-impl RouteHandler for Teller {
+impl RouteHandler for Reporter {
     type Error = &'static str;
 
     async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
@@ -58,7 +58,7 @@ impl RouteHandler for Teller {
     }
 }
 
-impl Told {
+impl Reports {
     async fn next(&self) -> (Operation, Route) {
         within("a call", self.calls.recv()).await.unwrap()
     }
@@ -68,21 +68,21 @@ impl Told {
 fn a_failed_call_is_repeated_and_other_calls_do_not_wait_for_it() {
     run(async {
         let (node, changes, announcer, _server) = subscribed().await;
-        let (handler, told) = teller(route(0, 1), 3);
+        let (handler, reports) = reporter(route(0, 1), 3);
         let tale = async {
             announcer.node.announce_routes(routes(10, 1)).await.unwrap();
             let mut added = BTreeSet::new();
             while added.len() < 9 {
-                let (Operation::Add, route) = told.next().await else { panic!("nothing was removed") };
+                let (Operation::Add, route) = reports.next().await else { panic!("nothing was removed") };
                 added.insert(route);
             }
             assert!(!added.contains(&route(0, 1)));
-            assert_eq!(told.next().await, (Operation::Add, route(0, 1)));
-            let failures: Vec<_> = std::iter::from_fn(|| told.failures.try_recv().ok()).collect();
+            assert_eq!(reports.next().await, (Operation::Add, route(0, 1)));
+            let failures: Vec<_> = std::iter::from_fn(|| reports.failures.try_recv().ok()).collect();
             assert_eq!(failures.iter().map(|failure| failure.times).collect::<Vec<_>>(), [1, 2, 3]);
 
             announcer.node.withdraw_route(route(0, 1)).await.unwrap();
-            assert_eq!(told.next().await, (Operation::Remove, route(0, 1)));
+            assert_eq!(reports.next().await, (Operation::Remove, route(0, 1)));
             node.shutdown().await;
         };
         let (applied, ()) = within("the end of the work", zip(changes.apply_to(handler), tale)).await;
@@ -94,10 +94,10 @@ fn a_failed_call_is_repeated_and_other_calls_do_not_wait_for_it() {
 fn calls_that_never_succeeded_are_returned_at_the_end() {
     run(async {
         let (node, changes, announcer, _server) = subscribed().await;
-        let (handler, told) = teller(route(0, 1), u32::MAX);
+        let (handler, reports) = reporter(route(0, 1), u32::MAX);
         let tale = async {
             announcer.node.announce_route(route(0, 1)).await.unwrap();
-            told.failures.recv().await.unwrap();
+            reports.failures.recv().await.unwrap();
             node.shutdown().await;
         };
         let (applied, ()) = within("the end of the work", zip(changes.apply_to(handler), tale)).await;

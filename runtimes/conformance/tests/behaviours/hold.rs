@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metalbond_conformance::{route, routes};
 
-use super::support::{Client, config, server, server_at, warm_server};
+use super::support::{Client, config, converged_server, server, server_at};
 use crate::driver::Config;
 use crate::run;
 
@@ -44,7 +44,7 @@ fn without_a_stale_time_routes_are_removed_with_their_session() {
 #[test]
 fn stale_routes_that_a_restarted_server_does_not_announce_are_removed_at_its_end_of_rib() {
     run(async {
-        let (server, addr) = warm_server().await;
+        let (server, addr) = converged_server().await;
         let [stays, leaves] = [Client::of(addr).await, Client::of(addr).await];
         let mut subscriber = Client::subscribed(addr).await;
         stays.node.announce_route(route(1, 1)).await.unwrap();

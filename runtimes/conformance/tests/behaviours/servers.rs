@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use metalbond_conformance::{VNI, route, routes};
 
-use super::support::{Client, warm_server};
+use super::support::{Client, converged_server};
 use super::wait::until;
 use crate::driver::MetalBond;
 use crate::run;
@@ -12,7 +12,7 @@ use crate::run;
 #[test]
 fn a_route_of_two_servers_is_reported_once_and_stays_while_one_of_them_has_it() {
     run(async {
-        let [(first, one), (_second, two)] = [warm_server().await, warm_server().await];
+        let [(first, one), (_second, two)] = [converged_server().await, converged_server().await];
         let (announcer, mut subscriber) = (at_both(Client::of(one).await, two).await, Client::subscribed(one).await);
         subscriber = at_both(subscriber, two).await;
         announcer.node.announce_routes(routes(100, 1)).await.unwrap();
@@ -35,7 +35,7 @@ fn a_route_of_two_servers_is_reported_once_and_stays_while_one_of_them_has_it() 
 #[test]
 fn the_removal_of_a_server_removes_only_the_routes_that_no_other_server_has() {
     run(async {
-        let [(_first, one), (_second, two)] = [warm_server().await, warm_server().await];
+        let [(_first, one), (_second, two)] = [converged_server().await, converged_server().await];
         let (at_one, at_two) = (Client::of(one).await, Client::of(two).await);
         let mut subscriber = at_both(Client::subscribed(one).await, two).await;
         at_one.node.announce_routes(routes(20, 1)).await.unwrap();
@@ -53,7 +53,7 @@ fn the_removal_of_a_server_removes_only_the_routes_that_no_other_server_has() {
 #[test]
 fn a_route_of_one_server_is_not_announced_to_the_other() {
     run(async {
-        let [(_first, one), (second, two)] = [warm_server().await, warm_server().await];
+        let [(_first, one), (second, two)] = [converged_server().await, converged_server().await];
         let announcer = Client::of(one).await;
         let mut between = at_both(Client::subscribed(one).await, two).await;
         announcer.node.announce_route(route(1, 1)).await.unwrap();

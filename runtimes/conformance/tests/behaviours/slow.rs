@@ -22,8 +22,8 @@ fn an_application_that_reads_late_gets_the_right_table_and_no_history() {
 
         subscriber.table.becomes(&last).await;
         // Of the five tables, only the changes that filled the stream and the last table are reported.
-        let told = subscriber.table.additions + subscriber.table.removals;
-        assert!(told < 25_000, "{told} additions and removals");
+        let reported = subscriber.table.additions + subscriber.table.removals;
+        assert!(reported < 25_000, "{reported} additions and removals");
     });
 }
 

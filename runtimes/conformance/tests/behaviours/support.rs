@@ -81,7 +81,7 @@ pub(crate) async fn server_with(config: Config) -> (MetalBond, SocketAddr) {
 }
 
 /// Starts a server that is not converging: it announces from its start that its table is complete.
-pub(crate) async fn warm_server() -> (MetalBond, SocketAddr) {
+pub(crate) async fn converged_server() -> (MetalBond, SocketAddr) {
     server_with(Config { convergence_time: Duration::ZERO, ..config() }).await
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn server_at(addr: SocketAddr, config: Config) -> MetalBond {
 }
 
 /// Returns an address at which no server listens.
-pub(crate) async fn nobody() -> SocketAddr {
+pub(crate) async fn unused_address() -> SocketAddr {
     let (server, addr) = server().await;
     server.shutdown().await;
     addr

@@ -50,7 +50,7 @@ pub(crate) struct World {
 
 const PORT: u16 = 4711;
 /// The address of a host that does not exist.
-const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 250));
+const UNUSED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 250));
 const LITTLE: Duration = Duration::from_micros(1);
 /// A time that is longer than a dial may take.
 const LATE: Duration = Duration::from_millis(2500);
@@ -130,12 +130,12 @@ impl World {
         // A name that does not exist, and addresses at which no server listens.
         endpoints.push("nowhere.test:4711".parse().expect("it is an endpoint"));
         endpoints.push(SocketAddr::new(ip(number), 9).into());
-        endpoints.push(SocketAddr::new(NOBODY, 9).into());
+        endpoints.push(SocketAddr::new(UNUSED, 9).into());
         let addresses = if self.is_server(number) {
             [SocketAddr::new(ip(number), PORT), SocketAddr::new(ip(number), 0)]
         } else {
             // A client does not listen: it gets addresses that are not its own.
-            [SocketAddr::new(NOBODY, PORT); 2]
+            [SocketAddr::new(UNUSED, PORT); 2]
         };
         let seat = (number, ip(number));
         let mut life = Life::start(&self.simulation, self.start, seat, config, endpoints.into(), addresses);
@@ -222,7 +222,7 @@ impl World {
         let answer = match outcome {
             Outcome::Right => Answer::Addresses(delay, vec![ip(server)]),
             Outcome::Late => Answer::Addresses(LATE, vec![ip(server)]),
-            Outcome::WrongFirst => Answer::Addresses(delay, vec![NOBODY, ip(server)]),
+            Outcome::WrongFirst => Answer::Addresses(delay, vec![UNUSED, ip(server)]),
             Outcome::Failure => Answer::Failure(delay),
             Outcome::Never => Answer::Never,
         };
@@ -264,7 +264,7 @@ impl World {
         }
         self.run_for(Duration::from_secs(3));
         for number in 0..self.lives.len() {
-            self.bury(number);
+            self.retire(number);
         }
         for server in 0..self.setup.servers {
             if self.lives[server].is_none() {
@@ -299,7 +299,7 @@ impl World {
     }
 
     /// Moves a node that has ended, or is about to end, to the ended ones.
-    fn bury(&mut self, number: usize) {
+    fn retire(&mut self, number: usize) {
         let Some(life) = &self.lives[number] else { return };
         let record = &life.context.record;
         let ends = match life.handle() {

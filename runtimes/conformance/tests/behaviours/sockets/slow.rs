@@ -3,7 +3,7 @@
 use metalbond_conformance::{Line, route};
 
 use crate::behaviours::slow::rewrite;
-use crate::behaviours::support::{Client, server, warm_server};
+use crate::behaviours::support::{Client, converged_server, server};
 use crate::behaviours::wait::until;
 use crate::run;
 
@@ -41,7 +41,7 @@ fn a_subscriber_that_reads_none_of_a_million_updates_delays_no_other_and_gets_th
 fn a_subscriber_that_is_too_slow_is_disconnected_and_comes_back_with_the_right_table() {
     run(async {
         // A server that is converging could not end the stale routes of the client.
-        let (server, addr) = warm_server().await;
+        let (server, addr) = converged_server().await;
         let announcer = Client::of(addr).await;
         let mut quick = Client::subscribed(addr).await;
         let line = Line::to(addr).await;
