@@ -1,4 +1,4 @@
-//! Certificates, made on the fly, and configurations of rustls with them: mutual, of TLS 1.3.
+//! Certificates that are made while a test runs, and rustls configurations with them, for mutual authentication with TLS 1.3.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// Who signs certificates, and is trusted by those who have one.
+/// A certificate authority. Peers with a certificate of it trust each other.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate, and its key.
+/// A certificate and its key.
 #[derive(Debug)]
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -26,23 +26,23 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// A new one: nobody trusts it yet.
+    /// Makes a new authority, which no peer trusts yet.
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("there are no names to be wrong");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        // A name of its own.
+        // Each authority has a name of its own.
         let key = key();
         params.distinguished_name.push(DnType::CommonName, format!("authority {:x?}", &key.public_key_raw()[1..9]));
         Self(CertifiedIssuer::self_signed(params, key).expect("a certificate can be made"))
     }
 
-    /// A certificate with these names: DNS names, addresses, and URIs.
+    /// Issues a certificate with these names: DNS names, addresses, and URIs.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.sign(params(names))
     }
 
-    /// One whose time is over.
+    /// Issues a certificate that has expired.
     pub fn issue_expired(&self, names: &[&str]) -> Identity {
         let mut params = params(names);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -58,12 +58,12 @@ impl Authority {
         Identity { chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(), serial }
     }
 
-    /// For a server that has this certificate, and wants one of this authority's from its clients.
+    /// Returns the configuration of a server that has this certificate, and requires one of this authority from its clients.
     pub fn server(&self, identity: &Identity) -> Arc<ServerConfig> {
         self.server_without(identity, &[])
     }
 
-    /// The same, and these are revoked.
+    /// Returns the same as [`server`](Self::server), with some certificates revoked.
     pub fn server_without(&self, identity: &Identity, revoked: &[&Identity]) -> Arc<ServerConfig> {
         let clients = WebPkiClientVerifier::builder_with_provider(self.trusted(), provider())
             .with_crls([self.revocations(revoked)])
@@ -78,12 +78,12 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// For a client that has this certificate, and wants one of this authority's from its servers.
+    /// Returns the configuration of a client that has this certificate, and requires one of this authority from its servers.
     pub fn client(&self, identity: &Identity) -> Arc<ClientConfig> {
         self.client_of(self, identity)
     }
 
-    /// For a client that has this certificate, and wants one of that authority's from its servers.
+    /// Returns the configuration of a client that has this certificate, and requires one of the authority `servers` from its servers.
     pub fn client_of(&self, servers: &Self, identity: &Identity) -> Arc<ClientConfig> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
@@ -94,7 +94,7 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// For a client without a certificate.
+    /// Returns the configuration of a client without a certificate.
     pub fn client_without_certificate(&self) -> Arc<ClientConfig> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])

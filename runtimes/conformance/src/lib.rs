@@ -1,9 +1,10 @@
-//! What the behaviours of a node need besides a node: peers that speak by hand, lines that can be held up, routes by number,
+//! Support for the tests of a node's behaviours: peers that a test drives by bytes, lines that can be stalled, routes by number,
 //! certificates, and waiting for a condition. It runs under any executor.
 //!
-//! The behaviours themselves are in `tests/behaviours`: source that calls `crate::driver::start`, runs a future by `crate::run`, starts
-//! tasks by `crate::spawn`, and has its time from `crate::now` and `crate::sleep`. It is compiled once for each runtime, in `tests/tokio.rs` and `tests/smol.rs` for example. With
-//! `crate::TLS` all of it is over TLS, as in `tests/tokio_tls.rs`. A runtime of your own takes part with a file like these.
+//! The behaviours themselves are in `tests/behaviours`. Their source calls `crate::driver::start`, runs a future with `crate::run`, starts
+//! tasks with `crate::spawn`, and takes the time from `crate::now` and `crate::sleep`. It is compiled once for each runtime, in
+//! `tests/tokio.rs` and `tests/smol.rs` for example. With `crate::TLS`, all connections use TLS, as in `tests/tokio_tls.rs`. To test
+//! another runtime, add a file like these.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! A line to a server, for one connection at a time, that can be held up and cut.
+//! A line to a server, for one connection at a time. A test can stall it and cut it.
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
@@ -9,10 +9,10 @@ use smol::io::{AsyncReadExt, AsyncWriteExt, copy};
 use smol::net::{TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 
-/// The line. Whatever comes while it is held stays with the server's kernel, and then with the server.
+/// A line to a server. While it is stalled, the bytes that the server sends wait in the server's kernel, and then in the server.
 #[derive(Debug)]
 pub struct Line {
-    /// Where to connect to.
+    /// The address to connect to.
     pub addr: SocketAddr,
     orders: Sender<Order>,
 }
@@ -32,7 +32,7 @@ enum Event {
 }
 
 impl Line {
-    /// An open line to this server. It lasts as long as its owner.
+    /// Opens a line to this server. It lasts until the returned value is dropped.
     pub async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("there is a free port");
         let addr = listener.local_addr().expect("it is bound");
@@ -41,22 +41,22 @@ impl Line {
         Self { addr, orders: sender }
     }
 
-    /// Lets nothing pass any more from the server.
+    /// Stalls the line: no more bytes pass from the server.
     pub async fn hold(&self) {
         self.order(Order::Open(false)).await;
     }
 
-    /// Lets everything pass.
+    /// Ends the stall.
     pub async fn release(&self) {
         self.order(Order::Open(true)).await;
     }
 
-    /// Ends the connection, if there is one. The next is taken.
+    /// Cuts the connection, if there is one. The line accepts the next one.
     pub async fn cut(&self) {
         self.order(Order::Cut).await;
     }
 
-    /// How many bytes came from the server and passed.
+    /// Returns the number of bytes that have passed from the server.
     pub async fn passed(&self) -> usize {
         let (sender, answer) = channel::bounded(1);
         self.order(Order::Count(sender)).await;
@@ -97,9 +97,9 @@ impl Worker {
         }
     }
 
-    /// Until one of the ends leaves. `None` if it was the line's owner.
+    /// Carries bytes until one of the ends closes the connection. Returns `None` if the line was dropped.
     async fn carry(&mut self, mut client: TcpStream) -> Option<()> {
-        // A client whose server is away is left alone.
+        // If the server does not accept, the client stays connected without an answer.
         let Some(mut server) = connect(self.server) else { return Some(()) };
         let _up = smol::spawn(up(client.clone(), server.clone()));
         let mut buf = vec![0; 64 * 1024];
@@ -129,7 +129,7 @@ impl Worker {
             Order::Open(open) => self.open = open,
             Order::Cut => {}
             Order::Count(answer) => {
-                // Whoever asked waits for it.
+                // The caller waits for this answer, so there is room.
                 let _ = answer.try_send(self.bytes);
             }
         }
@@ -142,13 +142,13 @@ async fn next(orders: &Receiver<Order>) -> Event {
 
 fn connect(server: SocketAddr) -> Option<TcpStream> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).expect("the system has sockets");
-    // Little room, so that what waits does so at the server.
+    // The buffer is small, so that waiting bytes are at the server.
     socket.set_recv_buffer_size(64 * 1024).expect("the size is allowed");
     socket.connect(&server.into()).ok()?;
     Some(Async::new(std::net::TcpStream::from(socket)).expect("the reactor takes sockets").into())
 }
 
-/// From the client to the server.
+/// Carries bytes from the client to the server.
 async fn up(mut client: TcpStream, mut server: TcpStream) {
     let _ = copy(&mut client, &mut server).await;
     let _ = server.shutdown(Shutdown::Write);

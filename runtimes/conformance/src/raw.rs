@@ -1,4 +1,4 @@
-//! A peer that speaks by hand.
+//! A peer that a test drives by bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,14 +11,15 @@ use socket2::SockRef;
 
 use crate::{RawStream, within};
 
-/// HELLO of a client, keepalive 60 s; byte by byte as in the protocol's description, like the others.
+/// A HELLO of a client with a keepalive interval of 60 s. This and the other messages are written byte by byte, as in the protocol's
+/// description.
 pub const HELLO: &[u8] = &[1, 0, 2, 1, 8, 60];
-/// KEEPALIVE.
+/// A KEEPALIVE.
 pub const KEEPALIVE: &[u8] = &[1, 0, 0, 2];
-/// SUBSCRIBE to [`VNI`](crate::VNI).
+/// A SUBSCRIBE to [`VNI`](crate::VNI).
 pub const SUBSCRIBE: &[u8] = &[1, 0, 2, 3, 8, 23];
 
-/// A connection to a node, by the bytes.
+/// A connection to a node that a test drives by bytes.
 #[derive(Debug)]
 pub struct RawPeer {
     /// The connection.
@@ -26,21 +27,21 @@ pub struct RawPeer {
 }
 
 impl RawPeer {
-    /// Connects, and says nothing.
+    /// Connects, and sends nothing.
     ///
     /// # Errors
-    /// What the system says: nobody listens.
+    /// The system's error, for example if no server listens at the address.
     pub async fn silent(server: SocketAddr) -> io::Result<Self> {
         TcpStream::connect(server).await.map(|tcp| Self { stream: RawStream::new(tcp) })
     }
 
-    /// Over TLS: hands are shaken when something is read or written.
+    /// Adds TLS. The handshake begins at the first read or write.
     #[must_use]
     pub fn over(self, config: &Arc<ClientConfig>) -> Self {
         Self { stream: self.stream.over(config) }
     }
 
-    /// Does a client's part of the handshake.
+    /// Does the client's part of the handshake.
     pub async fn establish(&mut self) {
         self.send(HELLO).await;
         assert_eq!(self.frame().await[3], 1, "HELLO");
@@ -48,7 +49,7 @@ impl RawPeer {
         assert_eq!(self.frame().await, KEEPALIVE);
     }
 
-    /// Writes.
+    /// Sends bytes.
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the node reads");
     }
@@ -72,7 +73,7 @@ impl RawPeer {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
-    /// Reads until the node has ended the connection, one way or another. Returns how many bytes came.
+    /// Reads until the node has closed or reset the connection. Returns the number of bytes received.
     pub async fn end(&mut self) -> usize {
         within("the end of the connection", async {
             let (mut buf, mut all) = ([0; 4096], 0);

@@ -7,7 +7,7 @@ use metalbond::{NextHop, NextHopKind, Route, Vni};
 /// The VNI of most behaviours.
 pub const VNI: Vni = Vni(23);
 
-/// The `n`th route behind this hypervisor; kinds and families take turns.
+/// Returns the `n`th route with this hypervisor as next hop. The kinds and the address families alternate.
 pub fn route(n: u32, hypervisor: u16) -> Route {
     let prefix = if n.is_multiple_of(2) {
         format!("10.{}.{}.{}/32", n >> 16 & 255, n >> 8 & 255, n & 255)
@@ -24,12 +24,12 @@ pub fn route(n: u32, hypervisor: u16) -> Route {
     Route { vni: VNI, prefix, next_hop: NextHop { addr, target_vni: Vni(0), kind } }
 }
 
-/// The first `n` of them.
+/// Returns the first `n` routes with this hypervisor.
 pub fn routes(n: u32, hypervisor: u16) -> BTreeSet<Route> {
     (0..n).map(|i| route(i, hypervisor)).collect()
 }
 
-/// The same in another VNI.
+/// Returns the same in another VNI.
 pub fn routes_of(vni: Vni, n: u32, hypervisor: u16) -> BTreeSet<Route> {
     routes(n, hypervisor).into_iter().map(|route| Route { vni, ..route }).collect()
 }

@@ -1,4 +1,4 @@
-//! A TCP connection by hand, over TLS if it is wanted.
+//! A TCP connection that a test drives by bytes, with or without TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -9,7 +9,7 @@ use rustls::{ClientConfig, ClientConnection};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 
-/// The connection. Over TLS, hands are shaken by the first that is read or written.
+/// The connection. Over TLS, the handshake begins at the first read or write.
 #[derive(Debug)]
 pub struct RawStream {
     tcp: TcpStream,
@@ -27,18 +27,18 @@ impl RawStream {
         Self { tls: Some(tls), ..self }
     }
 
-    /// Its TLS, to do something odd with.
+    /// Returns the TLS state, for tests that misuse it.
     ///
     /// # Panics
-    /// If it has none.
+    /// If the connection has no TLS.
     pub fn tls(&mut self) -> &mut ClientConnection {
         self.tls.as_mut().expect("it is over TLS")
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     ///
     /// # Errors
-    /// What the system says, or rustls.
+    /// The system's error, or that of rustls.
     pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         if self.tls.is_none() {
             return self.tcp.write_all(bytes).await;
@@ -57,10 +57,10 @@ impl RawStream {
         self.flush().await
     }
 
-    /// Reads some. None: the far end has said that it was all, or has left.
+    /// Reads some bytes. Returns 0 when the other end has ended its stream.
     ///
     /// # Errors
-    /// What the system says, or rustls.
+    /// The system's error, or that of rustls.
     pub async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.tls.is_none() {
             return self.tcp.read(buf).await;
@@ -79,7 +79,7 @@ impl RawStream {
     /// Reads until the buffer is full.
     ///
     /// # Errors
-    /// What the system says, or rustls; the end.
+    /// The system's error, or that of rustls; `UnexpectedEof` at the end of the stream.
     pub async fn read_exact(&mut self, mut buf: &mut [u8]) -> io::Result<()> {
         while !buf.is_empty() {
             let n = self.read(buf).await?;
@@ -91,10 +91,10 @@ impl RawStream {
         Ok(())
     }
 
-    /// Says that no more comes, and can still read.
+    /// Ends the sending direction. Reading is still possible.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub async fn close(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
@@ -103,18 +103,18 @@ impl RawStream {
         self.tcp.shutdown(Shutdown::Write)
     }
 
-    /// Whether what is written is sent at once.
+    /// Sets whether written bytes are sent at once.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.tcp.set_nodelay(nodelay)
     }
 
-    /// Writes what TLS has ready.
+    /// Writes the bytes that TLS has ready.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub async fn flush(&mut self) -> io::Result<()> {
         let mut bytes = Vec::new();
         while self.tls().wants_write() {
@@ -130,11 +130,11 @@ impl RawStream {
         if n == 0 && tls.is_handshaking() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        // None says to TLS that this is the end.
+        // An empty slice signals the end to TLS.
         tls.read_tls(&mut &buf[..n])?;
         let processed = tls.process_new_packets().map_err(io::Error::other);
         if processed.is_err() {
-            // An alert.
+            // Sends the alert.
             let _ = self.flush().await;
         }
         processed.map(|_| ())

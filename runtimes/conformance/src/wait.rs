@@ -1,4 +1,4 @@
-//! Waiting for what should come, with a deadline that is far longer than it should ever take: no result depends on it.
+//! Waiting for a condition, with a deadline far longer than it should ever take, so that no result depends on the deadline.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use smol::future::or;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Returns the output of `work`. Time is the system's.
+/// Returns the output of `work`. Uses the system's clock.
 ///
 /// # Panics
 /// If `work` takes too long.
@@ -18,10 +18,10 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     within_by(sleep, what, work).await
 }
 
-/// Asks again and again until it is so. Time is the system's.
+/// Calls `is_so` repeatedly until it returns true. Uses the system's clock.
 ///
 /// # Panics
-/// If it takes too long.
+/// If that takes too long.
 pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
     until_by(sleep, what, is_so).await;
 }
@@ -30,7 +30,7 @@ async fn sleep(duration: Duration) {
     Timer::after(duration).await;
 }
 
-/// [`within`], where `sleep` is the clock.
+/// Does the same as [`within`], with `sleep` as the clock.
 ///
 /// # Panics
 /// If `work` takes too long.
@@ -46,10 +46,10 @@ pub async fn within_by<T, S: Future<Output = ()>>(
     .await
 }
 
-/// [`until`], where `sleep` is the clock.
+/// Does the same as [`until`], with `sleep` as the clock.
 ///
 /// # Panics
-/// If it takes too long.
+/// If that takes too long.
 pub async fn until_by<F: Future<Output = bool>, S: Future<Output = ()>>(
     sleep: impl Fn(Duration) -> S,
     what: &str,

@@ -1,4 +1,4 @@
-//! A node on tokio, in a process without descriptors.
+//! A node on tokio, in a process without free descriptors.
 #![cfg(target_os = "linux")]
 
 use std::future::Future;

@@ -9,7 +9,7 @@ use metalbond_tokio::{Changes, Config, MetalBond, Route};
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 #[tokio::test]
-async fn routes_pass_between_the_runtimes_through_a_server_on_either() {
+async fn routes_pass_between_nodes_on_both_runtimes_through_a_server_on_either() {
     let on_tokio = || metalbond_tokio::start(Config::default()).unwrap();
     let on_smol = || metalbond_smol::start(Config::default()).unwrap();
     for (server, _) in [on_tokio(), on_smol()] {
@@ -27,7 +27,7 @@ async fn routes_pass_between_the_runtimes_through_a_server_on_either() {
     }
 }
 
-/// Follows a stream of changes until the table that they make is as wanted.
+/// Reads a stream of changes until the table that it reports equals `wanted`.
 async fn becomes(mut changes: Changes, wanted: BTreeSet<Route>) {
     within("the wanted table", async {
         let mut table = BTreeSet::new();

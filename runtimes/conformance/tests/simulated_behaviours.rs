@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use metalbond_conformance::simulated::{Answer, Host, Simulation};
 use metalbond_driver::{Runtime, Task};
 
-/// What is spoken: MetalBond over TCP. The random numbers of TLS are not simulated.
+/// Whether the tests use TLS: not here, because the random numbers of TLS are not simulated.
 const TLS: bool = false;
 
-/// Chooses the order of tasks, and where bytes are cut.
+/// The seed, which decides the order of tasks, and where bytes are cut.
 const SEED: u64 = 1;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -19,13 +19,13 @@ const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 mod driver {
     pub(crate) use metalbond_driver::*;
 
-    /// Starts a node on the host of this thread's world.
+    /// Starts a node on the simulated host of this thread.
     pub(crate) fn start_with(config: Config, options: StartOptions) -> Result<(MetalBond, Changes), StartError> {
         metalbond_driver::start_with(super::host(), config, options)
     }
 }
 
-/// Those that need no sockets.
+/// The behaviours that need no sockets.
 #[path = "behaviours"]
 mod behaviours {
     mod calls;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metalbond_tokio as driver;
 
-/// What is spoken: MetalBond over TCP.
+/// Whether the tests use TLS.
 const TLS: bool = false;
 
 #[path = "behaviours/mod.rs"]

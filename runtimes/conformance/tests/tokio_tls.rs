@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use metalbond_tokio as driver;
 
-/// What is spoken: MetalBond over TLS.
+/// Whether the tests use TLS.
 const TLS: bool = true;
 
 #[path = "behaviours/mod.rs"]

@@ -1,5 +1,5 @@
-//! The actor: the loop that owns the node and carries out its actions. It waits for messages, for time and for room in the stream of
-//! changes, and never for a task or for the application: so there is no deadlock.
+//! The actor: the loop that owns the node and carries out its actions. The actor waits for messages, for time and for room in the stream of
+//! changes. It never waits for a task or for the application, so there is no deadlock.
 
 use std::future::{pending, poll_fn};
 use std::net::{IpAddr, SocketAddr};
@@ -36,21 +36,21 @@ pub(crate) struct Actor<R: Runtime> {
     changes: ChangesSender,
     tasks: Tasks<R>,
     links: Links<R>,
-    /// Which address of a server's name its next dial tries first.
+    /// For each server: the address that its next dial tries first.
     dials: DialOrders,
     lookups: Lookups<R::Task>,
-    /// The address that dials come from.
+    /// The address that dials come from; `None` if the system chooses it.
     local_address: Option<IpAddr>,
     tls: TlsConfig,
     listeners: Vec<R::Task>,
     log: SessionLog,
     waiters: Waiters,
-    /// How long iterations took.
+    /// The durations of the iterations.
     iterations: Histogram,
-    /// When connections that still linger are closed; `Some` once a shutdown has begun.
+    /// The time at which connections that still linger are closed; `Some` once a shutdown has begun.
     shutdown: Option<Instant>,
     terminated: bool,
-    /// Dropped when everything is closed.
+    /// Dropped when all connections and tasks have ended.
     alive: Token,
 }
 
@@ -93,7 +93,7 @@ impl<R: Runtime> Actor<R> {
         let mut is_work_left = false;
         while !self.terminated {
             let first = if is_work_left {
-                // The tasks run meanwhile: what they bring comes before the work that is left.
+                // Lets the tasks run, so that their messages are handled before the rest of the work.
                 self.clock.runtime().yield_now().await;
                 None
             } else {
@@ -104,7 +104,7 @@ impl<R: Runtime> Actor<R> {
         self.end().await;
     }
 
-    /// Waits until there is something to do. Returns a message, if that is it.
+    /// Waits until there is something to do. Returns the message that ended the wait, if it was one.
     async fn wait(&mut self) -> Option<Message<R::Stream>> {
         let deadline = self.node.poll_timeout().into_iter().chain(self.log.poll_timeout()).min();
         let Self { clock, inbox, changes, .. } = self;
@@ -126,7 +126,8 @@ impl<R: Runtime> Actor<R> {
         .await
     }
 
-    /// One bounded iteration: messages, then what is due, then writes, handshakes and changes. Returns true if work is left.
+    /// Runs one bounded iteration: handles messages, then the work that is due, then writes, handshakes and changes. Returns true if work
+    /// is left.
     fn iterate(&mut self, first: Option<Message<R::Stream>>) -> bool {
         let start = self.clock.now();
         self.now = start;
@@ -137,7 +138,8 @@ impl<R: Runtime> Actor<R> {
             self.take(message);
             next = if budget.is_left() && !self.terminated { self.inbox.try_next() } else { None };
         }
-        // The clock decides what is due, not the timer: a message that waited longer than a deadline came before it.
+        // The clock decides whether work is due, not the timer. Messages come first: one that waited past a deadline was received before
+        // it.
         self.now = self.clock.now();
         if !self.terminated && self.is_due() {
             self.feed(Input::Tick);
@@ -148,7 +150,7 @@ impl<R: Runtime> Actor<R> {
         let has_changes = self.changes.fill(|| self.node.poll_change());
         self.node.end_turn();
         self.iterations.observe(self.clock.now().saturating_since(start));
-        // Messages that came meanwhile count: an actor that took them without a pause would keep its thread from all other tasks.
+        // Messages that arrived during the iteration count: if the actor took them without a pause, no other task of its thread would run.
         has_transmits || has_handshakes || has_changes || !self.inbox.is_empty() || self.is_due()
     }
 
@@ -179,7 +181,7 @@ impl<R: Runtime> Actor<R> {
     }
 
     fn take_request(&mut self, request: Request) {
-        // The callers may have stopped waiting for their answers.
+        // Sending an answer fails if the caller has stopped waiting; that is ignored.
         match request {
             Request::Listen { address, transport, answer } => {
                 let listen = |runtime: &R| {
@@ -194,7 +196,7 @@ impl<R: Runtime> Actor<R> {
             #[cfg(feature = "tls")]
             Request::SetTls { config, answer } => drop(answer.send(self.tls.replace(config))),
             Request::WaitEstablished { peer, answer } => {
-                // A node that is shutting down opens no session: without an answer, the caller sees that it is closed.
+                // A node that is shutting down opens no session. The answer is dropped, so the caller gets `Closed`.
                 if self.shutdown.is_none() {
                     self.waiters.wait(peer, self.node.peer_state(peer), answer);
                 }
@@ -230,7 +232,7 @@ impl<R: Runtime> Actor<R> {
         let (listener, local) = bind(self.clock.runtime())?;
         let accept = listener::accept(listener, local, transport, self.clock.clone(), self.tasks.events());
         self.listeners.push(self.tasks.spawn(accept));
-        // With the second listener the node is listening already.
+        // Only the first listener changes this.
         let _ = self.command(Command::SetListening(true));
         Ok(local)
     }
@@ -249,7 +251,7 @@ impl<R: Runtime> Actor<R> {
         Ok(changed)
     }
 
-    /// Feeds the node one input, and carries its actions out at once. Returns the reply, if the input was a command.
+    /// Feeds the node one input, and carries out its actions at once. Returns the reply if the input was a command.
     fn feed(&mut self, input: Input) -> Option<Result<Reply, CommandError>> {
         if self.terminated {
             return None;
@@ -272,7 +274,7 @@ impl<R: Runtime> Actor<R> {
         answer
     }
 
-    /// Writes what the node has to send. Returns true if the budget ended before that.
+    /// Writes the node's transmits. Returns true if the budget ended before the transmits did.
     fn send(&mut self) -> bool {
         let mut budget = Budget::transmits();
         while budget.is_left() {
@@ -299,11 +301,11 @@ impl<R: Runtime> Actor<R> {
             self.listeners.clear();
             self.waiters.close();
         }
-        // An error says that the node is shutting down already.
+        // An error means that the node is shutting down already.
         let _ = self.command(Command::Shutdown { cleanup });
     }
 
-    /// Closes everything after the node has terminated, and waits for a bounded time until connections have lingered.
+    /// Closes everything after the node has terminated. Waits until closed connections have lingered, for a limited time.
     async fn end(self) {
         let Self {
             inbox, mut links, tasks, shutdown, listeners, lookups, clock, mut log, node, changes, alive, ..
@@ -311,15 +313,15 @@ impl<R: Runtime> Actor<R> {
         log.finish();
         drop((listeners, lookups));
         links.retain_draining();
-        // Handles and tasks see that the mailboxes are closed, and requests that were not taken are answered.
+        // Closes the mailboxes. Requests that were not taken are answered with "closed".
         drop(inbox);
         let ended = tasks.into_ended();
         let deadline = shutdown.unwrap_or_else(|| clock.now());
         let _ = clock.timeout_at(deadline, ended.wait()).await;
-        // Connections that still linger are closed now.
+        // Closes the connections that still linger.
         drop(links);
         ended.wait().await;
-        // The stream of changes ends, and the memory is free, before the handles see the end.
+        // The stream of changes ends and the memory is freed before the handles see the end.
         drop(changes);
         let (writing, written) = token();
         node.finish(writing);

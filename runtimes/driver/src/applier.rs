@@ -1,4 +1,4 @@
-//! Calls a handler for each next hop of each change, and repeats calls that failed. Waits for nothing but the handler.
+//! Calls a handler for each next hop of each change, and repeats calls that failed. It waits only for the handler.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Display;
@@ -13,22 +13,22 @@ use tracing::{info, warn};
 
 use crate::{Applied, Failure, Operation, RouteHandler};
 
-/// The shortest and the longest wait before a call that failed is repeated.
+/// The shortest and the longest wait before a failed call is repeated.
 const RETRY: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
-/// About how many calls may be owed.
+/// The number of failed calls at which no further changes are taken. Some more may follow from changes already taken.
 const OWED: usize = 4096;
-/// How often failures are logged.
+/// The interval between two log lines about failures.
 const LOG: Duration = Duration::from_secs(10);
 
-/// The calls that a handler still owes.
+/// A handler and the calls that it has yet to carry out.
 #[derive(Debug)]
 pub(crate) struct Applier<H> {
     handler: H,
-    /// The calls for the change that came last.
+    /// The calls for the latest change.
     calls: VecDeque<(Operation, Route)>,
     failed: BTreeMap<Route, Retry>,
     due: BTreeSet<(Instant, Route)>,
-    /// On the log of failures; `None` if none has been logged since all calls succeeded.
+    /// The rate limit of log lines about failures; `None` if no failure has been logged since all calls last succeeded.
     log: Option<RateLimit>,
 }
 
@@ -39,7 +39,7 @@ struct Retry {
     at: Instant,
 }
 
-/// A call's failures in a row.
+/// The consecutive failures of a call.
 #[derive(Clone, Copy, Default, Debug)]
 struct Failures {
     times: u32,
@@ -47,19 +47,19 @@ struct Failures {
 }
 
 impl<H: RouteHandler> Applier<H> {
-    /// Makes an applier that owes nothing.
+    /// Makes an applier without calls.
     pub(crate) fn new(handler: H) -> Self {
         let (calls, failed, due) = Default::default();
         Self { handler, calls, failed, due, log: None }
     }
 
-    /// Returns when to call [`work`](Self::work), if no change comes before.
+    /// Returns the time at which to call [`work`](Self::work) if no change comes before.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Carries a change out, and repeats one of the calls that are due. Other tasks run between the calls:
-    /// the node may be one of them, on the same thread.
+    /// Carries out a change, and repeats one of the failed calls that are due. Other tasks run between the calls, because the node may run
+    /// on the same thread.
     pub(crate) async fn work(&mut self, now: &impl Fn() -> Instant, change: Option<RouteChange>) {
         if let Some(change) = change {
             self.plan(&change);
@@ -77,12 +77,12 @@ impl<H: RouteHandler> Applier<H> {
         }
     }
 
-    /// Returns whether so many calls are owed that changes should stay in the node, where they merge.
+    /// Returns true if so many failed calls wait that changes should stay in the node, where they merge.
     pub(crate) fn is_full(&self) -> bool {
         self.failed.len() >= OWED
     }
 
-    /// Ends the work, when the node has ended.
+    /// Ends the work after the node has ended.
     pub(crate) fn finish(self) -> Applied<H> {
         let undone: Vec<_> = self.failed.into_iter().map(|(route, retry)| (retry.operation, route)).collect();
         if !undone.is_empty() {
@@ -91,7 +91,7 @@ impl<H: RouteHandler> Applier<H> {
         Applied { handler: self.handler, undone }
     }
 
-    /// Plans the calls for a change. Additions come first, so that a destination that keeps a next hop is never without one.
+    /// Plans the calls for a change. Additions come first, so that a destination that keeps a next hop never loses its last one.
     fn plan(&mut self, change: &RouteChange) {
         let route = |next_hop: &_| Route { vni: change.vni, prefix: change.prefix, next_hop: *next_hop };
         let added = change.added().iter().map(|next_hop| (Operation::Add, route(next_hop)));
@@ -143,7 +143,7 @@ impl<H: RouteHandler> Applier<H> {
     }
 }
 
-/// Lets other tasks run, under any runtime.
+/// Lets other tasks run. Works with any runtime.
 async fn yield_now() {
     let mut is_done = false;
     poll_fn(|cx| {
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// A table that fails while it is told to.
+    /// A table whose calls fail as long as the test wants.
     #[derive(Default)]
     struct Table {
         calls: Vec<(Operation, Route)>,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_tried_again_ever_more_rarely_until_it_succeeds() {
+    fn a_call_that_fails_is_repeated_at_growing_intervals_until_it_succeeds() {
         let mut applier = Applier::new(Table { fails: true, ..Table::default() });
         work(&mut applier, 0, Some(change(&[1], &[])));
         let mut waits = Vec::new();
@@ -230,12 +230,12 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_a_route_takes_the_place_of_what_failed() {
+    fn a_change_of_a_route_replaces_its_failed_call() {
         let mut applier = Applier::new(Table { fails: true, ..Table::default() });
         work(&mut applier, 0, Some(change(&[1, 2], &[])));
         applier.handler.fails = false;
         work(&mut applier, 0, Some(change(&[], &[1])));
-        // What failed may have had an effect, so it is removed; and it is not added any more.
+        // The failed `add` may have had an effect, so the route is removed; and `add` is not repeated.
         assert_eq!(applier.handler.calls.last(), Some(&(Operation::Remove, route(1))));
         work(&mut applier, 100, None);
         work(&mut applier, 200, None);
@@ -244,11 +244,11 @@ mod tests {
     }
 
     #[test]
-    fn changes_do_not_wait_for_what_fails_and_what_is_undone_is_told_at_the_end() {
+    fn changes_do_not_wait_for_failed_calls_and_the_end_returns_the_calls_not_done() {
         let mut applier = Applier::new(Table { fails: true, ..Table::default() });
         (0..100).for_each(|n| work(&mut applier, 0, Some(change(&[n], &[]))));
         applier.handler.fails = false;
-        // All are due: one of them is tried with each change.
+        // All failed calls are due: one of them is repeated with each change.
         work(&mut applier, 1000, Some(change(&[200], &[])));
         assert_eq!(applier.handler.calls.len(), 102);
         let applied = applier.finish();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn who_owes_much_fetches_no_more() {
+    fn an_applier_with_many_failed_calls_takes_no_more_changes() {
         let mut applier = Applier::new(Table { fails: true, ..Table::default() });
         for n in 0..OWED as u32 {
             assert!(!applier.is_full());

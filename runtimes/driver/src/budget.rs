@@ -4,38 +4,38 @@ use std::time::Duration;
 
 use metalbond::RouteChange;
 
-/// Events that the actor's mailbox holds: as many as one iteration takes, because more would only wait longer. Each may hold
-/// [`READ`] bytes, 4 MiB in all. When the mailbox is full, readers stop, and TCP stops the peers.
+/// The most events in the actor's mailbox: as many as one iteration takes, because more would only wait longer. Each event may have
+/// [`READ`] bytes, 4 MiB in all. When the mailbox is full, readers stop, and TCP flow control stops the peers.
 pub(crate) const EVENTS: usize = 256;
 
-/// Requests that the actor's mailbox holds. Most callers wait for an answer before the next request, and one request carries many commands.
+/// The most requests in the actor's mailbox. Most callers wait for an answer before the next request, and one request has many commands.
 pub(crate) const REQUESTS: usize = 64;
 
 /// The most bytes that one read takes from a connection.
 pub(crate) const READ: usize = 16 * 1024;
 
-/// The most commands in one request; larger sets are sent in several.
+/// The most commands in one request. Larger sets take several requests.
 pub(crate) const BATCH: usize = 1024;
 
-/// Peers or tables that are looked at in one request: some 0.1 ms.
+/// The number of peers or tables that one request visits, which takes about 0.1 ms.
 pub(crate) const PIECE: usize = 256;
 
 /// The number of next hops at which a batch of route changes is full.
 const CHANGES_BATCH: usize = 256;
 
-/// The most batches of route changes that wait for the application. What follows stays in the node, where changes of one
-/// destination merge.
+/// The most batches of route changes that wait for the application. Further changes stay in the node, where changes of one destination
+/// merge.
 pub(crate) const CHANGES: usize = 16;
 
-/// How long a closed connection lingers: until then it is read, because closing it with unread input would reset it and destroy what is
-/// on the way to the peer.
+/// How long a closed connection lingers. It is read until then, because closing it with unread input would reset it and destroy bytes on
+/// their way to the peer.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
-/// The most closed connections that linger at a time. Those that the node refuses beyond this number are closed at once, and may not receive
-/// the reason.
+/// The most closed connections that linger at a time. A connection that the node refuses beyond this number is closed at once, and its peer
+/// may not receive the reason.
 pub(crate) const DRAINS: usize = 256;
 
-/// How long one iteration may spend on TLS handshakes: no step begins after that.
+/// The time in one iteration after which no further step of a TLS handshake begins.
 pub(crate) const HANDSHAKES: Duration = Duration::from_millis(1);
 
 /// How long the last connections may linger after the node's own
@@ -48,12 +48,12 @@ pub(crate) const LAST_LINES: Duration = Duration::from_secs(1);
 /// The longest [`shutdown_timeout`](metalbond::Config::shutdown_timeout) that counts: a day.
 pub(crate) const SHUTDOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a listener waits when the system cannot accept, because it is out of descriptors for example. Connections wait in the kernel
-/// meanwhile.
+/// How long a listener waits when the system cannot accept a connection, for example without a free descriptor. New connections wait in the
+/// kernel.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is left of the work that one part of an iteration may do. It does one thing at least, and stops as soon as a limit is
-/// reached; the rest waits for the next iteration.
+/// The remaining work that one part of an iteration may do. A part does at least one thing, and stops when a limit is reached; the rest
+/// waits for the next iteration.
 #[derive(Debug)]
 pub(crate) struct Budget {
     items: usize,
@@ -61,22 +61,23 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// For messages to the actor: as many as 256, or 1 MiB received, which takes a few milliseconds to decode.
+    /// Returns the budget for messages to the actor: 256 of them, or 1 MiB of received bytes, which takes a few milliseconds to decode.
     pub(crate) const fn messages() -> Self {
         Self { items: EVENTS, bytes: 1024 * 1024 }
     }
 
-    /// For writes: to 1,024 connections, or 4 MiB copied to the kernel.
+    /// Returns the budget for writes: to 1,024 connections, or 4 MiB copied to the kernel.
     pub(crate) const fn transmits() -> Self {
         Self { items: 1024, bytes: 4 * 1024 * 1024 }
     }
 
-    /// For steps of TLS handshakes. With P-256 keys at both ends, the first step of a server takes 0.2 ms and the second 0.4 ms.
+    /// Returns the budget for steps of TLS handshakes. With P-256 keys at both ends, a server's first step takes 0.2 ms and its second 0.4
+    /// ms.
     pub(crate) const fn handshakes() -> Self {
         Self { items: 4, bytes: usize::MAX }
     }
 
-    /// For batches of route changes: as many as the stream holds.
+    /// Returns the budget for batches of route changes: as many as fit into the stream.
     pub(crate) const fn changes() -> Self {
         Self { items: CHANGES, bytes: usize::MAX }
     }
@@ -85,15 +86,15 @@ impl Budget {
         self.items > 0 && self.bytes > 0
     }
 
-    /// Notes that one thing was done, of so many bytes.
+    /// Counts one thing that was done, with its size in bytes.
     pub(crate) const fn spend(&mut self, bytes: usize) {
         self.items = self.items.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
-/// Returns the next batch of changes for the application, and whether there are no more. A destination's next hops stay together: where they
-/// are more than 256, the batch has more.
+/// Returns the next batch of changes for the application, and whether there are no more. All next hops of a destination are in one batch,
+/// so a destination with more than 256 of them makes the batch larger.
 pub(crate) fn change_batch(mut poll_change: impl FnMut() -> Option<RouteChange>) -> (Vec<RouteChange>, bool) {
     let (mut batch, mut hops) = (Vec::new(), 0);
     while hops < CHANGES_BATCH {

@@ -1,5 +1,5 @@
-//! The stream of route changes: bounded, so that an application that does not read costs next to nothing. What it has not read
-//! stays in the node's table, where changes of one destination merge.
+//! The stream of route changes. It is bounded, so that an application that does not read costs next to nothing: changes it has not read
+//! stay in the node's table, where changes of one destination merge.
 
 use std::fmt;
 use std::pin::Pin;
@@ -36,8 +36,8 @@ impl Changes {
         std::future::poll_fn(|cx| self.poll_change(cx)).await
     }
 
-    /// Calls a handler for each next hop that was added or removed, until the node has ended: see [`RouteHandler`]. Then returns the handler,
-    /// and the calls that failed. While the handler works, changes wait as they do for any slow reader.
+    /// Calls a handler for each next hop that was added or removed, until the node has ended: see [`RouteHandler`]. Then returns the
+    /// handler and the calls that failed. While the handler works, changes wait as they do for any slow reader.
     ///
     /// Dropping the future drops the stream and the handler with it, perhaps in the middle of a call.
     ///
@@ -80,7 +80,7 @@ impl Changes {
                 && applier.is_full()
                 && !self.node.has_ended()
             {
-                // At the node's end, what is in the stream is all that comes.
+                // After the node's end, the stream receives no further changes.
                 let _ = until(self.node.wait(), timer.sleep_until(at)).await;
                 applier.work(&now, None).await;
                 continue;
@@ -92,7 +92,7 @@ impl Changes {
             match next {
                 Some(Some(change)) => applier.work(&now, Some(change)).await,
                 Some(None) => return applier.finish(),
-                // It is time to repeat a call that failed.
+                // A failed call is due to be repeated.
                 None => applier.work(&now, None).await,
             }
         }
@@ -129,35 +129,35 @@ impl fmt::Debug for Changes {
 #[derive(Debug)]
 pub(crate) struct ChangesSender {
     batches: Sender<Vec<RouteChange>>,
-    /// There was no room when the stream was last filled: the node may have more.
+    /// True if the stream was full when it was last filled: the node may have more changes.
     is_full: bool,
 }
 
 /// Makes the two ends of a stream.
 pub(crate) fn channel(node: Ended, timer: Arc<dyn Timer>) -> (ChangesSender, Changes) {
-    // The sender has one place of its own besides those.
+    // The sender has one more slot of its own.
     let (sender, batches) = mpsc::channel(CHANGES - 1);
     (ChangesSender { batches: sender, is_full: false }, Changes { batches, batch: Vec::new().into_iter(), node, timer })
 }
 
 impl ChangesSender {
-    /// Polls for room, if there was none. Never ready otherwise. Also ready when the application has dropped the stream.
+    /// Polls for room if the stream was full; otherwise never ready. Also ready when the application has dropped the stream.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_full { self.batches.poll_ready(cx).map(|_| ()) } else { Poll::Pending }
     }
 
-    /// Fills the stream. Returns true if the budget ended before the changes and the room did.
+    /// Fills the stream. Returns true if the budget ended while there were changes and room.
     pub(crate) fn fill(&mut self, mut poll_change: impl FnMut() -> Option<RouteChange>) -> bool {
         let mut budget = Budget::changes();
         while budget.is_left() {
-            // Nobody is to be woken: `poll_room` is called before the actor waits.
+            // No task has to be woken here: the actor calls `poll_room` before it waits.
             let room = self.batches.poll_ready(&mut Context::from_waker(Waker::noop()));
             self.is_full = room.is_pending();
             let Poll::Ready(reader) = room else { return false };
             let (batch, is_last) = change_batch(&mut poll_change);
             // Without a reader, changes are taken and dropped, so that the node need not keep them.
             if reader.is_ok() && !batch.is_empty() {
-                // There is room; only a reader that has gone meanwhile refuses it.
+                // There is room, so this fails only if the reader has just been dropped.
                 let _ = self.batches.try_send(batch);
             }
             if is_last {
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use crate::tasks::token;
 
-    /// The number of changes of one next hop in a batch.
+    /// The number of changes in a batch, when each has one next hop.
     const BATCH: usize = 256;
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_has_room_is_not_waited_for() {
+    fn the_actor_does_not_wait_for_a_stream_that_has_room() {
         let (mut sender, _receiver) = ends();
         assert!(!sender.fill(|| None));
         assert!(sender.poll_room(&mut cx()).is_pending());

@@ -1,4 +1,4 @@
-//! The clock of a node: that of its runtime, counted from the node's start, which is how the core counts time.
+//! The clock of a node: the clock of its runtime, as the time since the node's start, which is how the core counts time.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -31,7 +31,7 @@ impl<R: Runtime> Clock<R> {
         Instant::from_epoch(self.runtime.now().saturating_duration_since(self.start))
     }
 
-    /// Waits until `at`. For ever, if that is too far away for the system's clock.
+    /// Waits until `at`, or for ever if `at` is too far away for the system's clock.
     pub(crate) async fn sleep_until(&self, at: Instant) {
         let Some(deadline) = self.start.checked_add(at.since_epoch()) else { return std::future::pending().await };
         // A timer may end early.
@@ -50,7 +50,7 @@ impl<R: Runtime> Clock<R> {
     }
 }
 
-/// Returns the output of `work`, or `None` if `end` is ready before it. `work` goes first where both are ready.
+/// Returns the output of `work`, or `None` if `end` is ready before it. If both are ready, it returns the output.
 pub(crate) async fn until<T>(work: impl Future<Output = T>, end: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut end) = (pin!(work), pin!(end));
     poll_fn(|cx| match work.as_mut().poll(cx) {
@@ -60,12 +60,12 @@ pub(crate) async fn until<T>(work: impl Future<Output = T>, end: impl Future<Out
     .await
 }
 
-/// A [`Clock`] without its runtime's type, for the handles: they are the same type under any runtime.
+/// A [`Clock`] without the type of its runtime, so that handles have the same type under any runtime.
 pub(crate) trait Timer: Send + Sync {
-    /// [`Clock::now`].
+    /// Returns the time: see [`Clock::now`].
     fn now(&self) -> Instant;
 
-    /// [`Clock::sleep_until`].
+    /// Waits until a time: see [`Clock::sleep_until`].
     fn sleep_until(&self, at: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 

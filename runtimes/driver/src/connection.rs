@@ -1,6 +1,6 @@
-//! A connection and its tasks: a reader for its whole life, a writer while the socket is full, a task that lingers at its end.
+//! A connection and its tasks: a reader during its whole life, a writer while the socket is full, and a task that drains it at its end.
 //!
-//! The actor writes to a connection itself unless there is a writer, so what is written stays in order.
+//! The actor itself writes to a connection unless there is a writer, so bytes are written in order.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -18,32 +18,32 @@ use crate::tls::{Channel, Opened};
 use crate::unwritten::Unwritten;
 use crate::{Runtime, Stream, Task};
 
-/// An open connection, as the actor holds it. Dropping it ends its tasks and closes it.
+/// An open connection, owned by the actor. Dropping it ends its tasks and closes it.
 pub(crate) struct Connection<R: Runtime> {
     conn: ConnId,
     stream: Arc<R::Stream>,
     channel: Channel,
     reader: R::Task,
     writer: Option<R::Task>,
-    /// The node waits to hear that its last transmit is written.
+    /// True while the node waits for the report that its last transmit is written.
     is_owed: bool,
-    /// The end that the reader saw, while bytes before it wait for the handshake.
+    /// The end that the reader saw, while earlier bytes wait for the handshake.
     end: Option<TransportEnd>,
-    /// Why writing failed. The connection ends so when everything that was received before has been read.
+    /// The reason why writing failed. The connection ends with it after all bytes received before have been read.
     broken: Option<TransportEnd>,
 }
 
 /// The result of a write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Write {
-    /// A transmit is written, all of it: the node is owed a `Sent`.
+    /// A whole transmit is written: the caller reports `Sent` to the node.
     Done,
-    /// The node is owed nothing yet: a writer goes on, or the connection is broken, which the reader will report.
+    /// There is nothing to report yet: a writer goes on, or the connection is broken, which the reader will report.
     Later,
 }
 
 impl<R: Runtime> Connection<R> {
-    /// Starts to read, and to shake hands if the channel is one of TLS.
+    /// Starts the reader, and the handshake if the channel is a TLS channel.
     pub(crate) fn open(conn: ConnId, stream: R::Stream, channel: Channel, tasks: &Tasks<R>) -> Self {
         stream.set_options();
         let stream = Arc::new(stream);
@@ -58,27 +58,27 @@ impl<R: Runtime> Connection<R> {
         self.channel.is_handshaking()
     }
 
-    /// [`Channel::hold`].
+    /// Keeps bytes for the handshake: see [`Channel::hold`].
     pub(crate) fn hold(&mut self, bytes: &Bytes) -> Result<bool, TransportEnd> {
         self.channel.hold(bytes)
     }
 
-    /// [`Channel::step`].
+    /// Does a step of the handshake: see [`Channel::step`].
     pub(crate) fn step(&mut self) -> Opened {
         self.channel.step()
     }
 
-    /// [`Channel::open`].
+    /// Turns received bytes into plaintext: see [`Channel::open`].
     pub(crate) fn receive(&mut self, bytes: Bytes) -> Opened {
         self.channel.open(bytes)
     }
 
-    /// [`Channel::names`].
+    /// Returns the names in the peer's certificate: see [`Channel::names`].
     pub(crate) fn names(&self) -> Option<Arc<[PeerName]>> {
         self.channel.names()
     }
 
-    /// Writes what the connection takes now, and leaves the rest to a writer. The transmit before must be written.
+    /// Writes as much of a transmit as the connection takes now, and leaves the rest to a writer. The previous transmit must be written.
     pub(crate) fn write(&mut self, transmit: Transmit, tasks: &Tasks<R>) -> Write {
         debug_assert!(!self.is_owed, "the node hands out one transmit at a time");
         self.is_owed = true;
@@ -88,7 +88,7 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Writes what TLS has ready: transmits, and its own messages. While there is a writer, they wait.
+    /// Writes the bytes that TLS has ready: transmits, and its own messages. While there is a writer, they wait.
     pub(crate) fn flush(&mut self, tasks: &Tasks<R>) -> Write {
         if self.writer.is_some() {
             return Write::Later;
@@ -115,7 +115,7 @@ impl<R: Runtime> Connection<R> {
         if mem::take(&mut self.is_owed) { Write::Done } else { Write::Later }
     }
 
-    /// Goes on after the writer has ended.
+    /// Continues after the writer has ended.
     pub(crate) fn written(&mut self, result: io::Result<()>, tasks: &Tasks<R>) -> Write {
         self.writer = None;
         match result {
@@ -126,13 +126,13 @@ impl<R: Runtime> Connection<R> {
 
     fn fail(&mut self, error: &io::Error) -> Write {
         self.broken.get_or_insert(transport_end(error));
-        // What the peer sent before is still read; then the reader reports the end.
+        // The reader still reads the bytes that the peer sent before, then reports the end.
         let _ = self.stream.shutdown(Shutdown::Both);
         Write::Later
     }
 
-    /// Returns how the connection ended, where the reader saw `end`: what was noticed first counts. Returns `None` if bytes that came
-    /// before wait for the handshake; then [`take_end`](Self::take_end) returns the end later.
+    /// Returns how the connection ended when the reader saw `end`. An earlier write error takes precedence. Returns `None` if earlier bytes
+    /// wait for the handshake; then [`take_end`](Self::take_end) returns the end later.
     pub(crate) fn ended(&mut self, end: TransportEnd) -> Option<TransportEnd> {
         if self.channel.is_holding() {
             self.end = Some(end);
@@ -145,7 +145,7 @@ impl<R: Runtime> Connection<R> {
         self.end.take()
     }
 
-    /// Closes the connection at once. Over TLS, the peer is told so if the connection takes it.
+    /// Closes the connection at once. Over TLS, sends the close alert if the connection takes it without waiting.
     pub(crate) fn close(mut self) {
         self.channel.close();
         if self.writer.is_none()
@@ -155,11 +155,11 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Closes the connection with care, in a task: it lingers for [`DRAIN`] at most.
+    /// Closes the connection in a task that first lets the peer read everything: it lingers for at most [`DRAIN`].
     pub(crate) fn drain(mut self, clock: &Clock<R>, tasks: &Tasks<R>) -> R::Task {
         self.channel.close();
         self.flush(tasks);
-        // What TLS still has ready is written after what the writer has.
+        // Bytes that TLS still has ready are written after those of the writer.
         let rest = self.channel.take();
         let Self { conn, stream, reader, writer, .. } = self;
         drop(reader);
@@ -167,7 +167,7 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Returns what an error of a connection means for the session.
+/// Returns the session's reason for an I/O error of its connection.
 pub(crate) fn transport_end(error: &io::Error) -> TransportEnd {
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => TransportEnd::Reset,
@@ -187,7 +187,7 @@ async fn read<R: Runtime>(conn: ConnId, stream: Arc<R::Stream>, runtime: R, even
                 if events.send(Event::Received { conn, bytes }).await.is_err() {
                     return;
                 }
-                // The mailbox takes messages from whichever task sends first. A reader that always has more would fill it each time.
+                // The mailbox takes messages from the task that sends first. A reader that always has more bytes would fill it alone.
                 if events.len() >= EVENTS / 2 {
                     runtime.yield_now().await;
                 }
@@ -196,14 +196,14 @@ async fn read<R: Runtime>(conn: ConnId, stream: Arc<R::Stream>, runtime: R, even
             Err(e) => break transport_end(&e),
         }
     };
-    // An actor that has ended need not know.
+    // Fails if the actor has ended.
     let _ = events.send(Event::Ended { conn, end }).await;
 }
 
-/// Reads what a connection has, at most [`READ`] bytes; none at its end. They take no more memory than they need, because they may have to
-/// wait, and most reads are small.
+/// Reads the bytes that a connection has, at most [`READ`]; none at its end. Few bytes are copied into memory of their size, because they
+/// may have to wait, and most reads are small.
 fn read_some(stream: &impl Stream) -> io::Result<Bytes> {
-    // A connection that waits holds no buffer.
+    // A connection without input has no buffer.
     let mut buffer = Vec::with_capacity(READ);
     stream.try_read(&mut buffer)?;
     Ok(if buffer.len() >= READ / 2 { buffer.into() } else { Bytes::copy_from_slice(&buffer) })
@@ -245,14 +245,15 @@ async fn drain<R: Runtime>(
             stream.readable().await?;
             match read_some(&*stream) {
                 Ok(bytes) if bytes.is_empty() => return io::Result::Ok(()),
-                // A peer that sends without a pause would otherwise keep this task from its end, and its thread from other tasks.
+                // Without this pause, a peer that sends all the time would keep this task from its timeout, and its thread from other
+                // tasks.
                 Ok(_) => clock.runtime().yield_now().await,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(e) => return Err(e),
             }
         }
     };
-    // Whatever the result, the connection is closed now.
+    // The connection is closed now, whatever the result.
     let _ = clock.timeout_at(clock.now() + DRAIN, careful).await;
     drop(stream);
     let _ = events.send(Event::Drained { conn }).await;
@@ -272,7 +273,7 @@ mod tests {
     const CHUNK: usize = 60_000;
 
     #[tokio::test]
-    async fn what_the_socket_does_not_take_is_left_to_a_writer() {
+    async fn a_writer_writes_what_the_socket_does_not_take_at_once() {
         let Setup { mut connection, mut peer, tasks, mut inbox } = setup().await;
         let sent = fill(&mut connection, &tasks);
         assert!(connection.writer.is_some());
@@ -311,11 +312,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_peer_sent_before_it_broke_the_connection_is_read() {
+    async fn bytes_that_a_peer_sent_before_it_broke_the_connection_are_read() {
         let Setup { mut connection, mut peer, tasks, mut inbox } = setup().await;
         peer.write_all(b"last words").await.unwrap();
         drop(peer);
-        // The first write provokes the reset, a later one sees it.
+        // The first write causes the reset; a later one fails.
         while connection.broken.is_none() {
             connection.write(transmit(1), &tasks);
             tokio::task::yield_now().await;
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_tell_a_reset_from_a_host_that_is_gone() {
+    fn a_reset_and_an_unreachable_host_are_different_ends() {
         let end = |kind: ErrorKind| transport_end(&kind.into());
         assert_eq!(end(ErrorKind::ConnectionReset), TransportEnd::Reset);
         assert_eq!(end(ErrorKind::BrokenPipe), TransportEnd::Reset);
@@ -349,12 +350,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_read_does_not_hold_a_large_buffer() {
+    async fn a_small_read_does_not_keep_a_large_buffer() {
         let Setup { mut peer, mut inbox, connection: _connection, .. } = setup().await;
         peer.write_all(b"small").await.unwrap();
         let Event::Received { bytes, .. } = next(&mut inbox).await else { panic!("nothing received") };
         assert_eq!(&bytes[..], b"small");
-        // No other value shares its memory, which is as large as it has to be.
+        // The bytes are not shared, and their memory has exactly their size.
         assert_eq!(Vec::from(bytes).capacity(), 5);
     }
 
@@ -384,7 +385,7 @@ mod tests {
         }
     }
 
-    /// Writes until the socket is full. Returns how many bytes were handed out.
+    /// Writes until the socket is full. Returns how many bytes were passed to `write`.
     fn fill(connection: &mut Connection<Tokio>, tasks: &Tasks<Tokio>) -> usize {
         let mut sent = CHUNK;
         while connection.write(transmit(CHUNK), tasks) == Write::Done {

@@ -1,5 +1,5 @@
-//! A dial: an attempt to reach a server at one of the addresses of its name, several at a time (Happy Eyeballs, RFC 8305); and the
-//! order in which the next dial tries them.
+//! Dials: a dial tries to reach a server at the addresses of its name, several at a time (Happy Eyeballs, RFC 8305). This module also
+//! decides the order in which the next dial tries them.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -15,24 +15,24 @@ use crate::Runtime;
 use crate::clock::Clock;
 use crate::mailbox::{Event, Events};
 
-/// How long the attempt at one address goes on alone until the next address is tried beside it. RFC 8305 recommends this.
+/// How long an attempt runs before the next address is tried in parallel. RFC 8305 recommends this value.
 const STAGGER: Duration = Duration::from_millis(250);
-/// The most attempts at a time. The oldest is given up for the next address, so each has 3 s: one lost SYN is sent again in that time.
+/// The most attempts at a time. For the next address, the oldest is given up, so each has 3 s: enough to send a lost SYN once more.
 const ATTEMPTS: usize = 12;
 /// The number of addresses that a dial tries at least, even with a handshake timeout of 1 s.
 const TRIED: usize = 3;
 
-/// Where the next dial begins among the addresses of a server's name. With the address at which a session opened last; else with the
-/// one after the address that was reached last, because what answers there may be no server, or a broken one; and three addresses
-/// further after each dial that reached none. So every address has its turn, however many there are.
+/// The address of a server's name at which the next dial begins. If a session opened at the address reached last, it is that address.
+/// Otherwise it is the one after it, because the program at that address may not be a working server. After each dial that reached no
+/// address, it is three addresses further. So every address is tried first at some time, however many there are.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct DialOrder {
     reached: Option<SocketAddr>,
-    /// A session opened at the address that was reached last.
+    /// True if a session opened at the address reached last.
     has_opened: bool,
-    /// The last dial has reached no address yet.
+    /// True while the last dial has reached no address.
     is_dialling: bool,
-    /// Dials in a row that reached no address.
+    /// The number of consecutive dials that reached no address.
     failed: usize,
 }
 
@@ -48,7 +48,7 @@ impl DialOrder {
         *self = Self { reached: Some(addr), ..Self::default() };
     }
 
-    /// Puts the addresses of the name, in the resolver's order, into the order in which this dial tries them.
+    /// Returns the addresses of the name, given in the resolver's order, in the order in which this dial tries them.
     pub(crate) fn arrange(&self, mut addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let known = self.reached.and_then(|reached| addrs.iter().position(|addr| *addr == reached));
         let first = known.map_or(0, |at| at + usize::from(!self.has_opened));
@@ -95,8 +95,8 @@ impl DialOrders {
     }
 }
 
-/// Tries the addresses in their order, and reports the result to the actor. The node limits the time: it ends the task after the handshake
-/// timeout. Connections come from the address `local`, where it is of the same family.
+/// Tries the addresses in their order, and reports the result to the actor. The node limits the time: it ends the task at the handshake
+/// timeout. Connections to an address of the family of `local` come from `local`.
 pub(crate) async fn dial<R: Runtime>(
     conn: ConnId,
     addresses: Vec<SocketAddr>,
@@ -107,12 +107,12 @@ pub(crate) async fn dial<R: Runtime>(
     let connect = |remote| clock.runtime().connect(remote, local.and_then(|local| local_for(remote, local)));
     let delay = |time| clock.sleep(time);
     let result = connect_any(addresses, connect, delay).await.map_err(|e| e.to_string().into());
-    // An actor that has ended needs no connection.
+    // Fails if the actor has ended.
     let _ = events.send(Event::Dialled { conn, result }).await;
 }
 
-/// Returns the local end of a connection to `remote`, if the address is of the same family. A link-local address is on the link of the
-/// remote one.
+/// Returns the local address and port for a connection to `remote`, or `None` if `local` is of the other family. A link-local address gets
+/// the scope id of the remote one.
 fn local_for(remote: SocketAddr, local: IpAddr) -> Option<SocketAddr> {
     match (remote, local.to_canonical()) {
         (SocketAddr::V4(_), local @ IpAddr::V4(_)) => Some(SocketAddr::new(local, 0)),
@@ -124,11 +124,11 @@ fn local_for(remote: SocketAddr, local: IpAddr) -> Option<SocketAddr> {
     }
 }
 
-/// Connects to one of several addresses: tries them in order, the next whenever an attempt has failed or 250 ms have passed, and returns
-/// the first connection that opens, with its address. `delay` is the runtime's sleep.
+/// Connects to one of several addresses. Tries them in order, the next one when an attempt has failed or 250 ms have passed. Returns the
+/// first connection that opens, with its address. `delay` is the runtime's sleep.
 ///
 /// # Errors
-/// The error of the last attempt, with its address, if all have failed; `NotFound` without an address.
+/// Returns the error of the last attempt, with its address, if all have failed; `NotFound` if there are no addresses.
 async fn connect_any<S, C, D>(
     addrs: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> C,
@@ -208,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn dials_that_reach_nothing_try_every_address_within_a_third_as_many_dials(
+        fn a_third_as_many_dials_as_addresses_try_every_address(
             count in 1..60_usize,
             before in 0..60_usize,
             has_opened: bool,
@@ -223,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn addresses_that_are_reached_and_open_no_session_have_each_a_turn(count in 1..60_usize) {
+        fn every_address_that_is_reached_without_a_session_is_tried_first_once(count in 1..60_usize) {
             let mut order = DialOrder::default();
             let mut reached = BTreeSet::new();
             for _ in 0..count {
@@ -250,21 +250,22 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_name_no_longer_has_and_a_name_without_addresses_are_no_trouble() {
+    fn a_removed_address_and_a_name_without_addresses_change_no_order() {
         let mut order = DialOrder::default();
         order.reached(addr(9));
         assert_eq!(order.arrange(addrs(3)), addrs(3));
         assert_eq!(order.arrange(Vec::new()), []);
     }
 
-    /// What became of a dial in virtual time: the result, at which millisecond, and when each address was tried.
+    /// The outcome of a dial in virtual time: its result, when it ended in milliseconds, and when each address was tried.
     struct Outcome {
         result: io::Result<SocketAddr>,
         at: u128,
         tried: Vec<(u128, SocketAddr)>,
     }
 
-    /// Dials addresses of which each answers as `answer` says: after so many milliseconds, and whether it connects. Gives up after 10 s.
+    /// Dials addresses in virtual time. `answer` gives for each address after how many milliseconds it answers, and whether it accepts.
+    /// Gives up after 10 s.
     fn dial(addrs: Vec<SocketAddr>, answer: impl Fn(SocketAddr) -> (u128, bool)) -> Outcome {
         let now = Cell::new(0);
         let tried = RefCell::new(Vec::new());
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_answers_slowly_is_waited_for() {
+    fn a_dial_waits_for_an_address_that_answers_slowly() {
         let outcome = dial(addrs(2), |tried| if tried == addr(0) { (600, true) } else { NEVER });
         assert_eq!((outcome.result.unwrap(), outcome.at), (addr(0), 600));
     }
@@ -340,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_error_is_told_with_its_address() {
+    fn the_last_error_is_returned_with_its_address() {
         let outcome = dial(addrs(3), |_| (0, false));
         let error = outcome.result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
@@ -348,7 +349,7 @@ mod tests {
         assert_eq!(dial(Vec::new(), |_| NEVER).result.unwrap_err().kind(), ErrorKind::NotFound);
     }
 
-    /// Dials addresses over real sockets.
+    /// Dials addresses with real sockets.
     async fn reach(addresses: Vec<SocketAddr>) -> io::Result<SocketAddr> {
         let runtime = Tokio::current();
         let connect = |address| runtime.connect(address, None);
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_refuses_is_passed_over_and_named_if_it_is_the_last() {
+    async fn the_next_address_is_tried_after_a_refusal_and_an_error_names_the_last_one() {
         let placeholder = TcpListener::bind("127.0.0.1:0").unwrap();
         let dead = placeholder.local_addr().unwrap();
         drop(placeholder);
@@ -372,7 +373,7 @@ mod tests {
     /// The backlog of the first address is full, so no attempt to connect to it is answered.
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn four_addresses_that_do_not_answer_leave_the_fifth_its_time() {
+    async fn four_addresses_that_do_not_answer_leave_time_for_the_fifth() {
         use socket2::{Domain, Socket, Type};
 
         let new = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

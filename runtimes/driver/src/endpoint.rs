@@ -1,4 +1,4 @@
-//! Where a server listens, as people write it: `host:port`. Only its form is checked: the name is looked up when the server is dialled.
+//! The address of a server as users write it: `host:port`. Only the form is checked: the name is looked up when the server is dialled.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -58,7 +58,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, port) = text.rsplit_once(':').ok_or(EndpointError::NoPort)?;
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         if !is_number(port) || port.parse::<u16>().is_ok_and(|p| p == 0) || port.parse::<u16>().is_err() {
             return Err(EndpointError::Port);
         }
@@ -66,7 +66,7 @@ impl FromStr for Endpoint {
             return Err(EndpointError::NoHost);
         }
         let is_name = !host.contains(|c: char| ":[]/".contains(c) || c.is_whitespace() || c.is_control());
-        // No name ends in a number: this is a mistyped address, which no lookup would ever find.
+        // No name ends in a number: such a text is a mistyped address, which no lookup would find.
         let is_v4 = host.rsplit('.').next().is_some_and(is_number);
         let is_name = is_name && (!is_v4 || host.parse::<Ipv4Addr>().is_ok());
         if is_name || text.parse::<SocketAddrV6>().is_ok() { Ok(Self(text.into())) } else { Err(EndpointError::Host) }

@@ -24,9 +24,9 @@ use crate::{SetTlsError, TlsConfig};
 /// A handle to a running node. Clones are handles to the same node. When the last handle is dropped, the node closes its sessions and ends.
 /// [`RouteTable`] and [`Peer`] are handles, too.
 ///
-/// Methods may be called from any task and any thread, at any time, also while a change is handled. Servers, subscriptions and announcements
-/// stay until they are removed, whether or not there is a session. The node never waits for a caller. Calls of one task are carried out in
-/// their order.
+/// Methods may be called from any task and any thread, at any time, also while a change is handled. Servers, subscriptions and
+/// announcements stay until they are removed, whether or not there is a session. The node never waits for a caller. Calls of one task are
+/// carried out in their order.
 ///
 /// The type is the same under every runtime: only the start of a node names a runtime.
 ///
@@ -47,8 +47,8 @@ impl MetalBond {
         Self { requests, ended, timer }
     }
 
-    /// Listens for clients on an address, without TLS. May be called for several addresses. `[::]` accepts IPv4 as well. Returns the address; if
-    /// its port was 0, with the port that the system chose.
+    /// Listens for clients on an address, without TLS. May be called for several addresses. `[::]` accepts IPv4 as well. Returns the
+    /// address; if its port was 0, with the port that the system chose.
     ///
     /// # Errors
     /// [`ListenError::System`] if the system refuses, because the address is in use for example; [`ListenError::Closed`].
@@ -87,9 +87,9 @@ impl MetalBond {
         self.listen_on_by(listener, Transport::Plain).await
     }
 
-    /// Adds a server. The node dials it now, and again whenever there is no connection, until [`remove_peer`](Self::remove_peer). Returns the
-    /// server's id at once, before there is a connection. Each dial looks the name up; a dial uses the lookup of an earlier dial if that
-    /// lookup ended after its own dial, or has not ended.
+    /// Adds a server. The node dials it now, and again whenever there is no connection, until [`remove_peer`](Self::remove_peer). Returns
+    /// the server's id at once, before there is a connection. Each dial looks the name up; a dial uses the lookup of an earlier dial if
+    /// that lookup ended after its own dial, or has not ended.
     ///
     /// # Errors
     /// [`ApiMisuse::PeerExists`] if there is a server with this endpoint; [`CommandError::Limit`] at
@@ -111,7 +111,7 @@ impl MetalBond {
     pub async fn add_peer(&self, endpoint: Endpoint) -> Result<PeerId, CommandError> {
         match self.command(Command::AddPeer { endpoint: endpoint.into() }).await? {
             Reply::Peer(id) => Ok(id),
-            // It does not come: the core returns the id of the server that it added, or fails.
+            // Not reached: the core returns the id of the server that it added, or an error.
             _ => Err(CommandError::Closed),
         }
     }
@@ -140,8 +140,8 @@ impl MetalBond {
         Ok(self.inspect(move |node| node.peer_state(peer)).await?.ok_or(ApiMisuse::NoSuchPeer)?)
     }
 
-    /// Waits until the session with a server is ESTABLISHED. Returns at once if it is. The node dials a server that does not answer, or refuses
-    /// the connection, again and again: to limit the wait, use a timeout of the runtime.
+    /// Waits until the session with a server is ESTABLISHED. Returns at once if it is. The node dials a server that does not answer, or
+    /// refuses the connection, again and again: to limit the wait, use a timeout of the runtime.
     ///
     /// When the future is ready, the session may have been lost again. Dropping the future ends the wait.
     ///
@@ -165,10 +165,10 @@ impl MetalBond {
         self.ask(|answer| Request::WaitEstablished { peer, answer }).await?
     }
 
-    /// Returns all peers: the configured servers, then the clients that connected. Each holds a handle of the node.
+    /// Returns all peers: the configured servers, then the clients that connected. Each has a handle of the node.
     ///
-    /// The node returns 256 of them at a time, and does other work in between. So each peer is as it was at one moment, but not all are of the
-    /// same moment. A peer that exists all the time is returned once.
+    /// The node returns 256 of them at a time, and does other work in between. So each peer is a snapshot of one moment, but the moments
+    /// differ. A peer that exists all the time is returned once.
     ///
     /// # Errors
     /// [`Closed`].
@@ -220,8 +220,8 @@ impl MetalBond {
         self.change(Command::Subscribe(vni)).await
     }
 
-    /// Unsubscribes from a VNI. Returns false if the node is not subscribed. [`Changes`](crate::Changes) reports the VNI's routes as removed. Keep
-    /// them until then: if you subscribe again before you have read these changes, only the difference is reported.
+    /// Unsubscribes from a VNI. Returns false if the node is not subscribed. [`Changes`](crate::Changes) reports the VNI's routes as
+    /// removed. Keep them until then: if you subscribe again before you have read these changes, only the difference is reported.
     ///
     /// # Errors
     /// [`Closed`].
@@ -229,8 +229,8 @@ impl MetalBond {
         self.change(Command::Unsubscribe(vni)).await.map_err(closed)
     }
 
-    /// Requests that all routes of a VNI are reported again, for an application that has lost its routes: each destination comes out of
-    /// [`Changes`](crate::Changes) with all of its next hops as added. Routes that this node announces itself are not reported: see
+    /// Requests that all routes of a VNI are reported again, for an application that has lost its routes: [`Changes`](crate::Changes)
+    /// reports each destination with all of its next hops as added. Routes that this node announces itself are not reported: see
     /// [`resync_with_own`](Self::resync_with_own).
     ///
     /// # Errors
@@ -239,9 +239,9 @@ impl MetalBond {
         self.command(Command::Resync(vni)).await.map(drop)
     }
 
-    /// Requests that all routes of a VNI are reported again, like [`resync`](Self::resync), and returns the routes of the VNI that this node
-    /// announces itself at this moment. [`Changes`](crate::Changes) does not report these, so that both together are all routes of the VNI. The
-    /// node does nothing else while it copies its own routes: 1,000,000 of them take some tens of milliseconds.
+    /// Requests that all routes of a VNI are reported again, like [`resync`](Self::resync), and returns the routes of the VNI that this
+    /// node announces itself at this moment. [`Changes`](crate::Changes) does not report these, so that both together are all routes of the
+    /// VNI. The node does nothing else while it copies its own routes: 1,000,000 of them take some tens of milliseconds.
     ///
     /// # Errors
     /// [`ApiMisuse::NotSubscribed`], [`CommandError::Closed`].
@@ -336,10 +336,10 @@ impl MetalBond {
         RouteTable::new(self.clone())
     }
 
-    /// Calls `look` with the node, and returns its result: for metrics, and for all that no other method returns. `look` runs on the actor's
-    /// task, and the node does nothing else meanwhile. So collect what you need, and return; never wait in `look` for another call. Visit some
-    /// hundred sessions, tables or destinations in a call, and go on in the next call: with [`peer_snapshots`], [`Node::sessions_after`],
-    /// [`Node::tables`] and [`Node::walk`].
+    /// Calls `look` with the node, and returns its result: for metrics, and for data that no other method returns. `look` runs on the
+    /// actor's task, and the node does nothing else meanwhile. So collect what you need, and return; never wait in `look` for another call.
+    /// Visit some hundred sessions, tables or destinations in a call, and go on in the next call: with [`peer_snapshots`],
+    /// [`Node::sessions_after`], [`Node::tables`] and [`Node::walk`].
     ///
     /// # Errors
     /// [`Closed`].
@@ -363,21 +363,21 @@ impl MetalBond {
     ) -> Result<T, Closed> {
         let look = move |node: &Node| catch_unwind(AssertUnwindSafe(|| look(node)));
         let look = |answer: Answer<_>| {
-            // The caller may have stopped waiting.
+            // Sending the answer fails if the caller has stopped waiting.
             Request::Inspect(Box::new(move |node| drop(answer.send(look(node)))))
         };
         let seen = self.ask(look).await?;
         Ok(seen.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 
-    /// Returns the time of the node's clock, to compare with the instants that the node returns ([`SessionInfo::heard`](crate::SessionInfo::heard)
-    /// for example). [`Node::now`] is the time of its last input.
+    /// Returns the time of the node's clock, to compare with the instants that the node returns
+    /// ([`SessionInfo::heard`](crate::SessionInfo::heard) for example). [`Node::now`] is the time of its last input.
     pub fn now(&self) -> Instant {
         self.timer.now()
     }
 
-    /// Returns how long the iterations of the actor's loop took since its start. In an iteration, the actor handles waiting messages, does the
-    /// work that is due, and writes. The histogram shows how long one peer's messages delay the others.
+    /// Returns how long the iterations of the actor's loop took since its start. In an iteration, the actor handles waiting messages, does
+    /// the work that is due, and writes. The histogram shows how long one peer's messages delay the others.
     ///
     /// # Errors
     /// [`Closed`].
@@ -385,8 +385,8 @@ impl MetalBond {
         self.ask(Request::IterationTimes).await
     }
 
-    /// Sends a notice, and does not wait until it is carried out. Waits for room if the node's mailbox is full. Without effect if the node is
-    /// shut down.
+    /// Sends a notice, and does not wait until it is carried out. Waits for room if the node's mailbox is full. Without effect if the node
+    /// is shut down.
     ///
     /// ```
     /// # use metalbond_tokio::{Config, Notice, Vni};
@@ -399,11 +399,11 @@ impl MetalBond {
     /// # }
     /// ```
     pub async fn notify(&self, notice: Notice) {
-        // A node that is gone ignores it.
+        // Fails if the node has ended: then the notice has no effect.
         let _ = self.requests.send(request_of(notice)).await;
     }
 
-    /// Sends a notice without waiting: for code that cannot wait, in a `Drop`, in a callback, or on a thread without a runtime.
+    /// Sends a notice without waiting, for code that cannot wait: in a `Drop`, in a callback, or on a thread without a runtime.
     ///
     /// # Errors
     /// [`TryNotifyError::Busy`] if the mailbox is full: the notice is not sent. [`TryNotifyError::Closed`].
@@ -416,7 +416,8 @@ impl MetalBond {
 
     /// Shuts the node down, and waits until all its sessions and sockets are closed: less than a second with the default
     /// [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Its servers retain its routes for the
-    /// [`Config::restart_time`](crate::Config::restart_time), if they grant it: if the node is back by then, other clients notice nothing.
+    /// [`Config::restart_time`](crate::Config::restart_time), if their own limit permits it: if the node is back by then, other clients see
+    /// no change.
     ///
     /// ```
     /// # use metalbond_tokio::{CommandError, Config, Vni};
@@ -433,14 +434,15 @@ impl MetalBond {
         self.end(false).await;
     }
 
-    /// Shuts the node down for good: it first withdraws its announcements, and waits until its servers have read that, at most for
-    /// [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Otherwise like [`shutdown`](Self::shutdown), which ends this wait.
+    /// Shuts the node down for good: it first withdraws its announcements, and waits until its servers have read the withdrawals, at most
+    /// for [`Config::shutdown_timeout`](crate::Config::shutdown_timeout). Otherwise like [`shutdown`](Self::shutdown), which ends this
+    /// wait.
     pub async fn shutdown_with_cleanup(&self) {
         self.end(true).await;
     }
 
-    /// Replaces the policy: what the peers that this node accepts may do. `None`: everything. A node starts with the policy of its
-    /// [`Config`](crate::Config). The new policy applies to connected peers as well, within some iterations: see
+    /// Replaces the policy, which limits what the peers that this node accepts may do. With `None`, they may do everything. A node starts
+    /// with the policy of its [`Config`](crate::Config). The new policy applies to connected peers as well, within some iterations: see
     /// [`Command::SetPolicy`].
     ///
     /// # Errors
@@ -534,7 +536,7 @@ impl MetalBond {
     }
 
     async fn end(&self, cleanup: bool) {
-        // An error says that the node is ending already.
+        // Fails if the node is ending already.
         let _ = self.requests.send(Request::Shutdown { cleanup }).await;
         self.ended.wait().await;
     }
@@ -567,7 +569,7 @@ impl MetalBond {
         }
     }
 
-    /// Sends a request with the way for its answer, and waits for the answer.
+    /// Sends a request with a channel for its answer, and waits for the answer.
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, Closed> {
         let (sender, answer) = oneshot::channel();
         self.requests.send(request(sender)).await.map_err(|_| Closed)?;
@@ -575,7 +577,7 @@ impl MetalBond {
     }
 }
 
-/// Returns the error of a command that can fail in one way only: the node is shut down.
+/// Returns the only error of a command that cannot fail otherwise: the node is shut down.
 fn closed(_: CommandError) -> Closed {
     Closed
 }

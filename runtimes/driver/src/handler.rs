@@ -7,12 +7,12 @@ use metalbond::Route;
 
 /// A handler that carries out route changes, one next hop at a time: in a firewall, a kernel or another program.
 ///
-/// [`Changes::apply_to`](crate::Changes::apply_to) calls it, one call at a time. In a change of a destination, additions come before removals.
-/// A call that fails is repeated, first after 100 ms and later at least every 10 s, until it succeeds or the route changes again. Calls for
-/// other routes go on meanwhile. When 4,096 failed calls wait, further changes wait in the node until there are fewer.
+/// [`Changes::apply_to`](crate::Changes::apply_to) calls it, one call at a time. In a change of a destination, additions come before
+/// removals. A call that fails is repeated, first after 100 ms and later at least every 10 s, until it succeeds or the route changes again.
+/// Calls for other routes go on meanwhile. When 4,096 failed calls wait, further changes wait in the node until there are fewer.
 ///
-/// Both calls have to be idempotent: after a failure or a resync, `add` may be called for a route that is there, and `remove` for one that is
-/// not there.
+/// Both calls have to be idempotent: after a failure or a resync, `add` may be called for a route that is there, and `remove` for one that
+/// is not there.
 ///
 /// ```
 /// use std::collections::BTreeSet;
@@ -51,8 +51,8 @@ pub trait RouteHandler: Send {
     /// The handler's own errors. The call is repeated later.
     fn remove(&mut self, route: Route) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Is called after each call that failed, for counters of your own. By default it does nothing. Failures are also logged: the first one, then
-    /// at most one every ten seconds.
+    /// Is called after each call that failed, for counters of your own. By default it does nothing. Failures are also logged: the first
+    /// one, then at most one every ten seconds.
     fn failed(&mut self, failure: &Failure<Self::Error>) {
         let _ = failure;
     }
@@ -98,7 +98,7 @@ pub struct Failure<E> {
 pub struct Applied<H> {
     /// The handler.
     pub handler: H,
-    /// The calls that failed and will not be repeated. If it is empty, all changes that came out of the stream were carried out. (Changes for
-    /// which the stream had no room when the node ended did not come out.)
+    /// The calls that failed and will not be repeated. If it is empty, all changes that came out of the stream were carried out. (Changes
+    /// for which the stream had no room when the node ended did not come out.)
     pub undone: Vec<(Operation, Route)>,
 }

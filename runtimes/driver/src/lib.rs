@@ -1,7 +1,7 @@
 //! Runs a [`metalbond`] node on an asynchronous runtime: an actor that owns the node, and tasks for sockets around it.
 //!
-//! Applications use the package of their runtime, `metalbond-tokio` or `metalbond-smol`, which starts nodes and exports everything
-//! else from here. This package is for a runtime of your own: implement [`Runtime`], and call [`start`]. The example `own_runtime` does that
+//! Applications use the package of their runtime, `metalbond-tokio` or `metalbond-smol`, which starts nodes and exports everything else
+//! from here. This package is for a runtime of your own: implement [`Runtime`], and call [`start`]. The example `own_runtime` does that
 //! with one thread and `poll`.
 //!
 //! The guide for applications is [`embedding`].
@@ -43,9 +43,9 @@
 //! sent `Written`, the node hands out nothing more for the connection. An idle connection has one task, its reader, which holds no buffer
 //! while it waits.
 //!
-//! With TLS, the actor also owns the TLS state of each connection. Bytes that are received during a handshake wait in the actor. No step of a
-//! handshake begins after handshakes have taken a millisecond of an iteration, and they come after messages and writes, so that they hardly
-//! delay open sessions.
+//! With TLS, the actor also owns the TLS state of each connection. Bytes that are received during a handshake wait in the actor. No step of
+//! a handshake begins after handshakes have taken a millisecond of an iteration, and they come after messages and writes, so that they
+//! hardly delay open sessions.
 //!
 //! # Channels
 //!
@@ -99,7 +99,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use handle::MetalBond;
 pub use handler::{Applied, Failure, Operation, RouteHandler};
 pub use listen_error::ListenError;
-/// What a [`Step`] of a recording has.
+/// The types in a [`Step`] of a recording.
 #[cfg(feature = "record")]
 pub use metalbond::{Action, Actions, Input, Transmit};
 pub use metalbond::{
@@ -125,7 +125,7 @@ use tls::TlsConfig;
 #[cfg(feature = "tls")]
 pub use tls::{SetTlsError, TlsConfig};
 
-/// The README's example is a test.
+/// Makes the README's example a documentation test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

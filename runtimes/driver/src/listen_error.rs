@@ -1,4 +1,4 @@
-//! Why a node cannot listen.
+//! The errors of listening.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! A listener: a task for one address. Nothing but the actor ends it.
+//! A listener: the task that accepts the connections of one address. Only the actor ends it.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -47,8 +47,8 @@ pub(crate) async fn accept<R: Runtime>(
     }
 }
 
-/// Returns the address as people write it: IPv4 on an IPv6 socket is IPv4. A link-local address keeps its scope id, without which it
-/// names no host.
+/// Returns the address in its usual form: an IPv4-mapped IPv6 address becomes IPv4. A link-local address keeps its scope id, because it
+/// names no host without it.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
@@ -56,7 +56,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Returns how long a listener waits after an error. Zero if only the connection is broken that it would have accepted.
+/// Returns how long a listener waits after an error: not at all if only the connection that it would have accepted is broken.
 fn accept_pause(error: &io::Error) -> Duration {
     match error.kind() {
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted => Duration::ZERO,

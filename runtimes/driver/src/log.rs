@@ -1,5 +1,5 @@
-//! What a driver says in the log: every change of a session's state once, and trouble once, not once per retry. What
-//! strangers can cause at will is bounded.
+//! The log of the driver: each change of a session's state once, and each problem once, not once per retry. The number of lines that
+//! unknown clients can cause is limited.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,26 +12,24 @@ use tracing::{debug, info, warn};
 
 use crate::refusal_log::{RefusalLog, names_of};
 
-/// A server with which no session opens is mentioned at info level once in this many tries: every five minutes with the
-/// longest back-off's default.
+/// A server without a session is logged at info level once in this many tries: every five minutes with the default of the longest back-off.
 const RARELY: u32 = 60;
 
-/// The ends of accepted connections with which no session opened are mentioned this often in each [`WINDOW`].
+/// The most accepted connections whose end without a session is logged in each [`WINDOW`].
 const STRANGERS: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How long nothing may fail until a listener is said to accept again.
+/// The time without an error after which a listener is reported to accept again.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Logs the changes of sessions' states. Remembers with which servers no session opens, so as not to say so at each
-/// try.
+/// Logs the changes of sessions' states. Remembers the servers with which no session opens, so that not each try is logged.
 #[derive(Debug)]
 pub(crate) struct SessionLog {
-    /// Tries in a row without a session.
+    /// The number of consecutive tries without a session.
     failed: HashMap<PeerId, u32>,
-    /// The servers that retain this node's routes for a shorter time than they were asked to, as they said last.
+    /// The servers that retain this node's routes for a shorter time than it asked for, with what each last announced.
     short_restart_times: HashMap<PeerId, ShortRestartTime>,
-    /// On the log of accepted connections that ended without a session.
+    /// The rate limit of log lines about accepted connections that ended without a session.
     strangers: RateLimit,
     refusals: RefusalLog,
 }
@@ -51,8 +49,8 @@ enum Loudness {
 }
 
 impl SessionLog {
-    /// Logs one change: at info level; at warn level if the peer is to blame; at debug level if it is one more try with
-    /// a server that is known to be in trouble, or one of too many strangers.
+    /// Logs one change, at info level. The level is warn if the peer is at fault. It is debug for a further try with a server that has no
+    /// session, and for an unknown client over the rate limit.
     pub(crate) fn transition(&mut self, now: Instant, t: &Transition) {
         let peer = match (&t.peer, t.remote) {
             (Some(peer), _) => peer.endpoint.to_string(),
@@ -97,7 +95,7 @@ impl SessionLog {
         }
     }
 
-    /// Whether a server that has just opened a session says something else of the restart time than it said last.
+    /// Returns true if a server has just opened a session with another restart time than it announced last.
     fn is_restart_time_news(&mut self, t: &Transition) -> bool {
         let Some(server) = t.peer.as_ref().map(|peer| peer.id) else { return false };
         match (t.new, t.restart_time) {
@@ -110,24 +108,24 @@ impl SessionLog {
         }
     }
 
-    /// Logs what the policy refused to a peer, at warn level: the first at once, the next after ten seconds.
+    /// Logs the announcements that the policy denied to a peer, at warn level: the first at once, later ones at most every ten seconds.
     pub(crate) fn refused(&mut self, now: Instant, refusal: &Refusal) {
         self.refusals.refused(now, refusal);
     }
 
-    /// When [`tick`](Self::tick) has something to say.
+    /// Returns the time at which [`tick`](Self::tick) has something to log.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.strangers.poll_timeout()
     }
 
-    /// Says what was held back, if it is time.
+    /// Logs the number of suppressed lines, if it is time.
     pub(crate) fn tick(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             self.finish();
         }
     }
 
-    /// Says what was held back.
+    /// Logs the number of suppressed lines.
     pub(crate) fn finish(&mut self) {
         let held @ 1.. = self.strangers.take_suppressed() else { return };
         info!(held, "more connections ended without a session");
@@ -167,23 +165,23 @@ impl SessionLog {
     }
 }
 
-/// Logs a listener's errors: the first of a streak, and its end, which is a quiet second.
+/// Logs a listener's errors: the first of a series, and the end of the series after a second without an error.
 #[derive(Debug)]
 pub(crate) struct AcceptLog {
     local: SocketAddr,
     failed: u64,
     last: Instant,
-    /// A connection was accepted since.
+    /// True if a connection was accepted since the last error.
     works: bool,
 }
 
 impl AcceptLog {
-    /// For the listener at this address.
+    /// Makes the log of the listener at this address.
     pub(crate) const fn new(local: SocketAddr) -> Self {
         Self { local, failed: 0, last: Instant::EPOCH, works: false }
     }
 
-    /// Nothing could be accepted.
+    /// Notes that a connection could not be accepted.
     pub(crate) fn failed(&mut self, now: Instant, error: &io::Error) {
         self.tick(now);
         if self.failed == 0 {
@@ -194,17 +192,17 @@ impl AcceptLog {
         self.works = false;
     }
 
-    /// A connection was accepted.
+    /// Notes that a connection was accepted.
     pub(crate) const fn succeeded(&mut self) {
         self.works = true;
     }
 
-    /// When [`tick`](Self::tick) has something to say.
+    /// Returns the time at which [`tick`](Self::tick) has something to log.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         (self.works && self.failed > 0).then(|| self.last + QUIET)
     }
 
-    /// Says that it works again, if it is time.
+    /// Logs that the listener accepts again, if it is time.
     pub(crate) fn tick(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             info!(local = %self.local, tries = self.failed, "accepting connections again");
@@ -225,7 +223,7 @@ mod tests {
     const NOW: Instant = Instant::EPOCH;
 
     #[test]
-    fn a_server_without_a_session_is_mentioned_once_and_then_rarely_whatever_the_trouble() {
+    fn a_server_without_a_session_is_logged_once_and_then_rarely_whatever_the_reason() {
         let eof = || CloseReason::Transport(TransportEnd::Eof);
         let garbage = || CloseReason::Decode(DecodeError::Version(72));
         let troubles: [(SessionState, &dyn Fn() -> CloseReason, Loudness); 4] = [
@@ -243,7 +241,7 @@ mod tests {
                 loud.push(log.loudness(NOW, &dialled(state, Retry, Some(why()))));
             }
             loud.retain(|&loudness| loudness != Loudness::Debug);
-            // The first try whole, and one more end.
+            // The whole first try, and the end of one more.
             assert_eq!(loud, [Loudness::Info, Loudness::Info, level, level], "{:?}", why());
             assert_eq!(log.loudness(NOW, &dialled(HelloReceived, Established, None)), Loudness::Info);
             assert_eq!(log.loudness(NOW, &dialled(Established, Retry, Some(why()))), level);
@@ -252,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_restart_time_is_mentioned_once_for_each_server_and_again_when_it_changes() {
+    fn a_short_restart_time_is_logged_once_for_each_server_and_again_when_it_changes() {
         let mut log = SessionLog::default();
         let mut opens = |server, granted: Option<Option<u64>>| {
             log.is_restart_time_news(&dialled(Connecting, HelloSent, None));
@@ -273,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn misbehaviour_is_a_warning_and_an_ordinary_end_is_not() {
+    fn misbehaviour_is_logged_as_a_warning_and_an_ordinary_end_is_not() {
         let mut log = SessionLog::default();
         let garbage = CloseReason::Misbehaved(PeerMisbehaved::SecondHello);
         assert_eq!(log.loudness(NOW, &accepted(Established, Closed, Some(garbage))), Loudness::Warn);
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_clients_session_the_opening_and_the_end_are_mentioned_and_no_more() {
+    fn only_the_start_and_the_end_of_a_clients_session_are_logged() {
         let mut log = SessionLog::default();
         assert_eq!(log.loudness(NOW, &accepted(Connecting, HelloReceived, None)), Loudness::Debug);
         assert_eq!(log.loudness(NOW, &accepted(HelloReceived, Established, None)), Loudness::Info);
@@ -293,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_mentioned_ten_times_in_ten_seconds_and_then_counted() {
+    fn connections_without_a_session_are_logged_ten_times_in_ten_seconds_and_then_counted() {
         let mut log = SessionLog::default();
         let garbage = || accepted(Connecting, Closed, Some(CloseReason::Decode(DecodeError::Version(72))));
         for _ in 0..2 {
@@ -317,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_accepts_again_after_a_quiet_second_and_not_before() {
+    fn a_listener_is_reported_to_accept_again_after_a_second_without_an_error() {
         let mut log = AcceptLog::new((Ipv4Addr::LOCALHOST, 4711).into());
         let at = |millis| NOW + Duration::from_millis(millis);
         log.succeeded();

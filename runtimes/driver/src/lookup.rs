@@ -1,5 +1,5 @@
-//! Lookups of server names. For each endpoint, at most one is under way: it may outlive the dial that began it, because a resolver may take
-//! longer than a dial, and its result then serves the next dial.
+//! Lookups of server names, at most one at a time for each endpoint. A lookup may outlive the dial that began it, because a resolver may
+//! take longer than a dial; its result then serves the next dial.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,8 @@ use crate::Runtime;
 use crate::mailbox::{Event, Events};
 use crate::tasks::Tasks;
 
-/// How long a result that no dial was waiting for is kept at least. It is kept longer if the node's next dial may come later.
+/// The shortest time for which the result of a lookup that no dial waits for is kept. It is kept longer if the node's next dial may come
+/// later.
 const KEPT_MIN: Duration = Duration::from_secs(60);
 
 /// The lookups of a node.
@@ -28,7 +29,7 @@ enum Lookup<T> {
     UnderWay {
         _task: T,
     },
-    /// It ended after the dial that began it.
+    /// The result of a lookup that ended after the dial that began it.
     Kept {
         since: Instant,
         addresses: Vec<SocketAddr>,
@@ -41,8 +42,8 @@ impl<T> Lookups<T> {
         Self { by_endpoint: BTreeMap::new(), kept: next_dial.max(KEPT_MIN) }
     }
 
-    /// Returns the addresses of `host:port` if they are known: written in it, or kept. Otherwise begins a lookup, unless one is under way;
-    /// an [`Event::Resolved`] tells its end.
+    /// Returns the addresses of `host:port` if they are known: the host is an address, or the result of a lookup is kept. Otherwise begins
+    /// a lookup, unless one is under way; an [`Event::Resolved`] reports its end.
     pub(crate) fn begin<R: Runtime<Task = T>>(
         &mut self,
         now: Instant,
@@ -85,6 +86,6 @@ impl<T> Lookups<T> {
 async fn resolve<R: Runtime>(runtime: R, endpoint: Arc<str>, events: Events<R>) {
     let result = runtime.resolve(&endpoint).await;
     let result = result.map_err(|e| format!("cannot look up the name: {e}").into());
-    // An actor that has ended needs no addresses.
+    // Fails if the actor has ended.
     let _ = events.send(Event::Resolved { endpoint, result }).await;
 }

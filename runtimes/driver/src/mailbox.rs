@@ -1,7 +1,8 @@
-//! The actor's two mailboxes: requests of handles, and events of the node's own tasks. Both are bounded; when one is full, its
-//! senders wait. The actor takes from both by turns, so that neither can keep the other from being served.
+//! The actor's two mailboxes: requests of handles, and events of the node's own tasks. Both are bounded; when one is full, its senders
+//! wait. The actor takes from both in alternation, so that each is served while the other is busy.
 //!
-//! The mailbox of requests does not know the runtime: handles are the same type under any. It is closed when the last handle is gone.
+//! The mailbox of requests does not know the runtime, because handles have the same type under any. It closes when the last handle is
+//! dropped.
 
 use std::fmt;
 use std::io;
@@ -20,27 +21,28 @@ use crate::budget::{EVENTS, REQUESTS};
 use crate::tls::Transport;
 use crate::{ListenError, Runtime};
 
-/// Where the answer to a request goes. Dropping it answers the request with "closed".
+/// The channel for the answer to a request. Dropping it answers the request with "closed".
 pub(crate) type Answer<T> = oneshot::Sender<T>;
 
-/// What a handle asks the actor for.
+/// A request of a handle to the actor.
 pub(crate) enum Request {
-    /// Listen on an address. The answer is the address with the port that was chosen.
+    /// Listen on an address. The answer is the address with the port that the system chose.
     Listen { address: SocketAddr, transport: Transport, answer: Answer<Result<SocketAddr, ListenError>> },
     /// Listen on a socket that another program has bound.
     ListenOn { listener: TcpListener, transport: Transport, answer: Answer<Result<SocketAddr, ListenError>> },
     /// Replace the configuration of TLS.
     #[cfg(feature = "tls")]
     SetTls { config: crate::TlsConfig, answer: Answer<Result<(), crate::SetTlsError>> },
-    /// Carry out one command. A notice has no answer.
+    /// Carry out one command. There is no `answer` for a notice.
     Command { command: Command, answer: Option<Answer<Result<Reply, CommandError>>> },
-    /// Carry out several commands, at most [`BATCH`](crate::budget::BATCH), until one fails. The answer is how many changed something.
+    /// Carry out several commands, at most [`BATCH`](crate::budget::BATCH), until one fails. The answer is the number of commands that
+    /// changed something.
     Batch { commands: Vec<Command>, answer: Answer<Result<usize, CommandError>> },
     /// Answer when the session with a server is ESTABLISHED.
     WaitEstablished { peer: PeerId, answer: Answer<Result<(), CommandError>> },
-    /// Have the routes of a VNI reported again. The answer is the routes that the node announces there itself.
+    /// Report the routes of a VNI again. The answer is the routes that the node itself announces in the VNI.
     ResyncWithOwn { vni: Vni, answer: Answer<Result<Vec<Route>, CommandError>> },
-    /// Look at the node.
+    /// Call a function with the node.
     Inspect(Box<dyn FnOnce(&Node) + Send>),
     /// Report how long the iterations of the actor took.
     IterationTimes(Answer<Histogram>),
@@ -48,28 +50,28 @@ pub(crate) enum Request {
     Shutdown { cleanup: bool },
 }
 
-/// What a task reports to the actor. Events of a connection that the actor has closed meanwhile are ignored.
+/// A message of a task to the actor. Events of a connection that the actor has closed since are ignored.
 pub(crate) enum Event<S> {
     /// A listener has accepted a connection.
     Accepted { stream: S, remote: SocketAddr, transport: Transport },
-    /// The lookup of a server's name has ended: with its addresses, or why there are none.
+    /// The lookup of a server's name has ended, with its addresses or an error.
     Resolved { endpoint: Arc<str>, result: Result<Vec<SocketAddr>, Box<str>> },
-    /// A dial has ended: with the connection and the address that was reached, or why none was.
+    /// A dial has ended, with the connection and the address that was reached, or with an error.
     Dialled { conn: ConnId, result: Result<(S, SocketAddr), Box<str>> },
     /// A reader has received bytes.
     Received { conn: ConnId, bytes: Bytes },
-    /// A reader has come to the end of its connection.
+    /// A reader has reached the end of its connection.
     Ended { conn: ConnId, end: TransportEnd },
-    /// A writer has written what the connection did not take at once, or could not.
+    /// A writer has written the bytes that the connection did not take at once, or has failed.
     Written { conn: ConnId, result: io::Result<()> },
-    /// A closed connection has lingered long enough.
+    /// A closed connection has ended its lingering.
     Drained { conn: ConnId },
 }
 
-/// The way of a task to the actor.
+/// The channel from a task to the actor.
 pub(crate) type Events<R> = Sender<Event<<R as Runtime>::Stream>>;
 
-/// The way of a handle to the actor.
+/// The channel from a handle to the actor.
 pub(crate) type Requests = Sender<Request>;
 
 /// A message to the actor.
@@ -77,23 +79,23 @@ pub(crate) type Requests = Sender<Request>;
 pub(crate) enum Message<S> {
     Request(Request),
     Event(Event<S>),
-    /// The last handle has been dropped. Comes once.
+    /// The last handle has been dropped. This message comes once.
     NoHandles,
 }
 
 impl<S> Message<S> {
-    /// How much of the budget for received bytes it takes.
+    /// Returns how many bytes the message takes from the budget for received bytes.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Event(Event::Received { bytes, .. }) => bytes.len(),
-            // A command costs about as much as the frame of some 40 bytes that carries it between nodes.
+            // A command costs about as much as receiving its frame, which has about 40 bytes.
             Self::Request(Request::Batch { commands, .. }) => commands.len() * 40,
             _ => 0,
         }
     }
 }
 
-/// Makes the mailboxes of an actor, and the ways to them.
+/// Makes the mailboxes of an actor, and their senders.
 pub(crate) fn mailboxes<S>() -> (Requests, Sender<Event<S>>, Inbox<S>) {
     let (request_sender, requests) = async_channel::bounded(REQUESTS);
     let (event_sender, events) = async_channel::bounded(EVENTS);
@@ -102,17 +104,17 @@ pub(crate) fn mailboxes<S>() -> (Requests, Sender<Event<S>>, Inbox<S>) {
     (request_sender, event_sender, inbox)
 }
 
-/// The actor's end of its mailboxes. When it is dropped, requests that were not taken are answered with "closed".
+/// The actor's end of its mailboxes. Dropping it answers waiting requests with "closed".
 #[derive(Debug)]
 pub(crate) struct Inbox<S> {
     requests: Pin<Box<Receiver<Request>>>,
     events: Pin<Box<Receiver<Event<S>>>>,
-    /// [`Message::NoHandles`] has not come yet.
+    /// True until [`Message::NoHandles`] is returned.
     has_handles: bool,
     next: Next,
 }
 
-/// The mailbox that is looked at next.
+/// The mailbox that is polled first next time.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     Request,
@@ -120,8 +122,8 @@ enum Next {
 }
 
 impl<S> Inbox<S> {
-    /// Polls for the next message. The actor must not wait unless this was the last call, and returned `Pending`: after
-    /// [`try_next`](Self::try_next) alone, nothing would wake it.
+    /// Polls for the next message. The actor may wait only if this was the last call and it returned `Pending`:
+    /// [`try_next`](Self::try_next) registers no waker.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Message<S>> {
         for _ in 0..2 {
             let message = match self.take_next() {
@@ -143,7 +145,7 @@ impl<S> Inbox<S> {
         std::mem::replace(&mut self.next, after)
     }
 
-    /// Returns whether no message waits.
+    /// Returns true if no message waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.events.is_empty()
     }
@@ -151,7 +153,7 @@ impl<S> Inbox<S> {
     fn try_request(&mut self) -> Option<Message<S>> {
         match self.requests.try_recv() {
             Ok(request) => Some(Message::Request(request)),
-            // A node that is too busy to wait sees the end of the last handle here.
+            // A node that never waits learns here that the last handle was dropped.
             Err(TryRecvError::Closed) => std::mem::take(&mut self.has_handles).then_some(Message::NoHandles),
             Err(TryRecvError::Empty) => None,
         }
@@ -184,7 +186,7 @@ impl<S> Inbox<S> {
 
 impl<S> Drop for Inbox<S> {
     fn drop(&mut self) {
-        // A channel keeps its messages for as long as it has a sender. Once it is closed nothing is added, so both end up empty.
+        // A channel keeps its messages as long as it has a sender. After closing, no message is added, so the loops below empty both.
         self.requests.close();
         self.events.close();
         while self.requests.try_recv().is_ok() {}
@@ -233,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neither_mailbox_keeps_the_other_from_being_served() {
+    fn each_mailbox_is_served_while_the_other_is_full() {
         let (requests, events, mut inbox) = mailboxes::<()>();
         (0..REQUESTS).for_each(|n| requests.try_send(subscribe(n as u32)).unwrap());
         (0..EVENTS).for_each(|n| events.try_send(drained(n as u64)).unwrap());
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_last_handle_comes_once_and_after_its_requests() {
+    fn the_drop_of_the_last_handle_is_reported_once_and_after_its_requests() {
         for poll in [false, true] {
             let (requests, events, mut inbox) = mailboxes::<()>();
             let other = requests.clone();
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_not_taken_is_answered_though_handles_are_left() {
+    fn a_request_that_is_not_taken_is_answered_while_there_are_handles() {
         let (requests, _events, inbox) = mailboxes::<()>();
         let (answer, mut question) = oneshot::channel();
         requests.try_send(Request::IterationTimes(answer)).unwrap();

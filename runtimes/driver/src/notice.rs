@@ -1,4 +1,4 @@
-//! What an application can ask for without waiting for an answer.
+//! Requests of an application that have no answer.
 
 use metalbond::{Command, ConnId, PeerId, Route, Vni};
 

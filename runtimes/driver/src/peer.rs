@@ -93,8 +93,8 @@ impl PeerSnapshot {
     }
 }
 
-/// Iterates over the peers of a node: first the configured servers, each with its session, then the clients, both in the order of their ids.
-/// `last`: the [announcer](PeerSnapshot::announcer) of a peer, to begin after it. `None`: from the first.
+/// Iterates over the peers of a node: first the configured servers, each with its session, then the clients, both in the order of their
+/// ids. `last`: the [announcer](PeerSnapshot::announcer) of a peer, to begin after it. `None`: from the first.
 ///
 /// A node may have very many clients ([`Limits::connections`](crate::Limits::connections)). Visit some hundred peers in one call of
 /// [`MetalBond::inspect`], and go on after the last one in the next call: a peer that exists all the time is visited once.
@@ -179,7 +179,7 @@ impl Peer {
     }
 
     /// Resets the peer: closes its connection. A configured server is dialled again at once, a client may come back. The call sends a
-    /// [`Notice`], and does not wait for the effect. Without effect if the client or the server does not exist any more. A future that is
+    /// [`Notice`], and does not wait for the effect. It has no effect if the client or the server does not exist any more. A future that is
     /// dropped before it is ready has sent nothing.
     pub async fn reset(&self) {
         self.handle.notify(self.snapshot.reset()).await;
@@ -188,7 +188,7 @@ impl Peer {
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for Peer {
-    /// As [`PeerSnapshot`].
+    /// Serializes the [`PeerSnapshot`].
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.snapshot.serialize(serializer)
     }

@@ -1,4 +1,4 @@
-//! The node as the actor owns it. Every call that changes the node goes through here, so that it can be recorded.
+//! The node as the actor owns it. Each call that changes the node goes through this type, so that it can be recorded.
 
 use std::ops::Deref;
 
@@ -9,8 +9,8 @@ use crate::StartError;
 #[cfg(feature = "record")]
 use crate::record::Recorder;
 
-/// A node, and its recording if there is one. The methods are the node's own, and `Deref` gives its getters; in addition, the actor says when an
-/// iteration ends.
+/// A node, and its recording if there is one. It has the node's methods, and `Deref` gives the node's getters; in addition, the actor
+/// reports the end of each iteration.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     node: Node,
@@ -22,7 +22,7 @@ impl Recorded {
     /// Makes a node that is not recorded.
     ///
     /// # Errors
-    /// A setting is out of its range.
+    /// If a setting is out of its range.
     pub(crate) fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         let node = Node::new(config, now)?;
         Ok(Self {
@@ -32,13 +32,13 @@ impl Recorded {
         })
     }
 
-    /// A node that is recorded to `out`, which a thread of its own writes, from the start on. [`replay`](crate::replay)
-    /// is for what comes of it.
+    /// Makes a node that is recorded to `out` from its start. A thread of its own writes the recording. [`replay`](crate::replay) replays
+    /// it.
     ///
-    /// What can't be written ends the recording (an error is logged), and never the node.
+    /// A write that fails ends the recording and is logged as an error. It never ends the node.
     ///
     /// # Errors
-    /// If a setting is out of its range; if there can be no thread.
+    /// If a setting is out of its range, or if the thread cannot be started.
     #[cfg(feature = "record")]
     pub(crate) fn recording(
         config: Config,
@@ -50,7 +50,7 @@ impl Recorded {
         Ok(Self { node, recorder: Some(recorder) })
     }
 
-    /// [`Node::handle_input`].
+    /// Calls [`Node::handle_input`].
     pub(crate) fn handle_input(&mut self, now: Instant, input: Input) -> Actions {
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder {
@@ -61,7 +61,7 @@ impl Recorded {
         self.node.handle_input(now, input)
     }
 
-    /// [`Node::poll_transmit`].
+    /// Calls [`Node::poll_transmit`].
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = self.node.poll_transmit();
         #[cfg(feature = "record")]
@@ -71,7 +71,7 @@ impl Recorded {
         transmit
     }
 
-    /// [`Node::poll_change`].
+    /// Calls [`Node::poll_change`].
     pub(crate) fn poll_change(&mut self) -> Option<RouteChange> {
         let change = self.node.poll_change();
         #[cfg(feature = "record")]
@@ -81,7 +81,7 @@ impl Recorded {
         change
     }
 
-    /// To be called when a turn's calls are done. Never waits.
+    /// Ends an iteration: to be called after its last call. Never waits.
     pub(crate) fn end_turn(&mut self) {
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder
@@ -91,7 +91,7 @@ impl Recorded {
         }
     }
 
-    /// The end of the node. `token` is dropped when all of the recording is written; at once without one.
+    /// Ends the node. `token` is dropped when the whole recording is written, or at once without a recording.
     pub(crate) fn finish(self, token: impl Send + 'static) {
         #[cfg(feature = "record")]
         if let Some(recorder) = self.recorder {

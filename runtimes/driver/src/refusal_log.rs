@@ -1,4 +1,4 @@
-//! What is said in the log of what the policy refuses: of each peer at once, and then now and then, with how much more it was.
+//! The log of what the policy refuses. The first refusal of a peer is logged at once, later ones now and then, with their number.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use metalbond::{ConnId, Instant, PeerName, RateLimit, Refusal};
 use tracing::field::display;
 use tracing::warn;
 
-/// A peer's refusals are mentioned this far apart.
+/// The shortest time between two log lines about the refusals of a peer.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Logs refusals. The number of a peer's refusals that were not logged is logged with the next one, or at the end of the session.
@@ -23,7 +23,7 @@ impl RefusalLog {
                 Some(held) => held,
                 None => return,
             },
-            // Of one that is gone there is one at most, when the policy is replaced.
+            // A client without a connection has at most one refusal, when the policy is replaced.
             None => 0,
         };
         let peer = refusal.remote.map_or_else(|| "a client that has left".to_owned(), |remote| remote.to_string());
@@ -33,13 +33,13 @@ impl RefusalLog {
         warn!(peer, names, conn, held, "refused: {refusal}");
     }
 
-    /// Counts a connection's refusals. Returns how many earlier ones were not logged, if these are to be logged.
+    /// Counts a connection's refusals. Returns how many earlier ones were not logged if these are to be logged, otherwise `None`.
     fn take(&mut self, now: Instant, conn: ConnId, count: u64) -> Option<u64> {
         let limit = self.by_conn.entry(conn).or_insert(RateLimit::new(1, PAUSE));
         limit.admit_all(now, count).then(|| limit.take_suppressed())
     }
 
-    /// The connection is over.
+    /// Ends the count of a connection, and logs the number of refusals that were not logged.
     pub(crate) fn ended(&mut self, conn: ConnId) {
         let Some(mut limit) = self.by_conn.remove(&conn) else { return };
         let held @ 1.. = limit.take_suppressed() else { return };
@@ -47,7 +47,7 @@ impl RefusalLog {
     }
 }
 
-/// Names one behind the other.
+/// Returns the names in one text, separated by spaces.
 pub(crate) fn names_of(names: &[PeerName]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peers_refusals_are_mentioned_at_once_and_then_every_ten_seconds_with_how_many_more() {
+    fn a_peers_refusals_are_logged_at_once_and_then_every_ten_seconds_with_their_number() {
         let mut log = RefusalLog::default();
         let (one, other) = (ConnId::accepted(1), ConnId::accepted(2));
         let at = |secs| Instant::EPOCH + Duration::from_secs(secs);

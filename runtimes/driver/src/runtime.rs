@@ -1,5 +1,5 @@
-//! What the driver needs of an asynchronous runtime, as traits. An implementation for a runtime takes some 150 lines:
-//! `metalbond-tokio` and `metalbond-smol` are two. The example `own_runtime` of this package brings a runtime of its own.
+//! The requirements of the driver on an asynchronous runtime, as traits. An implementation for a runtime takes some 150 lines:
+//! `metalbond-tokio` and `metalbond-smol` are two. The example `own_runtime` of this package has a runtime of its own.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -20,15 +20,14 @@ use std::time::Instant;
 ///
 /// **Panics.** A task that panics ends, and no other task with it.
 ///
-/// **Blocking.** No method and no poll blocks. What the operating system does only by blocking (looking up a name) belongs on
-/// another thread.
+/// **Blocking.** No method and no poll blocks. A blocking call of the operating system (looking up a name) belongs on another thread.
 ///
 /// **Wakeups.** A future that has returned `Pending` wakes the waker of its latest poll as soon as another poll could make progress.
 /// Waking once too often is harmless. A wakeup that gets lost stops the node or one of its connections for ever.
 ///
-/// **Cancellation.** Each future may be dropped at any time. It then leaves nothing behind: no waker that stays registered, no
-/// connection that was accepted or opened and is never returned (such a connection is closed), no task. The exception is a lookup that the
-/// operating system is at: its thread may end later.
+/// **Cancellation.** Each future may be dropped at any time. Nothing of it may then remain: no waker that stays registered, no connection
+/// that was accepted or opened and is never returned (such a connection is closed), no task. The exception is a lookup that the operating
+/// system is at: its thread may end later.
 ///
 /// **Errors.** They are the operating system's, unchanged: the driver decides by their [`ErrorKind`](io::ErrorKind). After
 /// [`Interrupted`](io::ErrorKind::Interrupted) from `accept`, `try_read` or `try_write`, the driver calls again.
@@ -44,8 +43,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// [`Instant::now`]; a test may have a virtual clock.
     fn now(&self) -> Instant;
 
-    /// Waits until [`now`](Self::now) is at least `deadline`, and at most some milliseconds longer while the runtime is not busy. An early end
-    /// is harmless: the driver reads the clock, and calls again.
+    /// Waits until [`now`](Self::now) is at least `deadline`, and at most some milliseconds longer while the runtime is not busy. An early
+    /// end is harmless: the driver reads the clock, and calls again.
     fn sleep_until(&self, deadline: Instant) -> impl Future<Output = ()> + Send;
 
     /// Returns after tasks that were woken before have been polled. If it is called again and again, sockets and timers that are ready
@@ -77,9 +76,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// No error ends the listener: the driver calls again, at once if only the new connection was broken, otherwise after 100 ms.
     fn accept(&self, listener: &Self::Listener) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// Opens a connection, from the address `local` if there is one; its port is 0, and its family is that of `remote`. The driver limits the
-    /// time; dropping the future gives the attempt up.
-    /// [`socket::connect`](crate::socket::connect) begins such a connection.
+    /// Opens a connection, from the address `local` if there is one; its port is 0, and its family is that of `remote`. The driver limits
+    /// the time; dropping the future gives the attempt up. [`socket::connect`](crate::socket::connect) begins such a connection.
     ///
     /// # Errors
     /// The connection is refused, the host is unreachable, `local` is not an address of this host, and so on.
@@ -99,11 +97,12 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
 /// A TCP connection of a [`Runtime`]. Dropping it closes the connection.
 ///
-/// Several tasks use a connection at the same time: one reads, another writes or waits to write.
-/// No file descriptor is assumed; for a connection that has one, the functions of [`socket`](crate::socket) do the work of the `try_` methods.
+/// Several tasks use a connection at the same time: one reads, another writes or waits to write. No file descriptor is assumed; for a
+/// connection that has one, the functions of [`socket`](crate::socket) do the work of the `try_` methods.
 pub trait Stream: Send + Sync + 'static {
-    /// Waits until [`try_read`](Self::try_read) has something to return: bytes, the end, or an error. It may return although there is nothing,
-    /// and its first poll may return `Pending` although there is something. Several futures may wait at the same time, and all of them are woken.
+    /// Waits until [`try_read`](Self::try_read) has something to return: bytes, the end, or an error. It may return although there is
+    /// nothing, and its first poll may return `Pending` although there is something. Several futures may wait at the same time, and all of
+    /// them are woken.
     ///
     /// # Errors
     /// The runtime cannot wait for the connection any more.
@@ -115,17 +114,17 @@ pub trait Stream: Send + Sync + 'static {
     /// The runtime cannot wait for the connection any more.
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Appends received bytes to `buffer`, at most as many as fit into its spare capacity, which is not 0. Returns how many; 0 means that the
-    /// other end sends no more.
+    /// Appends received bytes to `buffer`, at most as many as fit into its spare capacity, which is not 0. Returns how many; 0 means that
+    /// the other end sends no more.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has been received: the driver then waits for
     /// [`readable`](Self::readable). Otherwise why the connection is broken.
     fn try_read(&self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 
-    /// Writes the beginning of `slices`, as much as the connection takes now, and returns how many bytes. `slices` have at least one byte. With
-    /// `end_of_record`, bytes that are written later do not share a TCP segment with these bytes, if the platform can do that (`MSG_EOR` on
-    /// Linux): peers of the reference implementation need it.
+    /// Writes the beginning of `slices`, as much as the connection takes now, and returns how many bytes. `slices` have at least one byte.
+    /// With `end_of_record`, bytes that are written later do not share a TCP segment with these bytes, if the platform can do that
+    /// (`MSG_EOR` on Linux): peers of the reference implementation need it.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the connection takes nothing now: the driver then waits for

@@ -1,4 +1,5 @@
-//! What the feature `serde` does by hand: endpoints as text, and peers as one flat shape whoever opened the connection.
+//! Serialization written by hand for the feature `serde`: an endpoint is text, and a peer has one flat form whichever end opened the
+//! connection.
 
 use std::net::SocketAddr;
 
@@ -21,7 +22,7 @@ impl<'de> Deserialize<'de> for Endpoint {
     }
 }
 
-/// A peer as it is shown: `configured` is null for one that came by itself, `session` while there is none.
+/// The serialized form of a peer: `configured` is null for a client, `session` is null without a connection.
 #[derive(Serialize)]
 struct Shown<'a> {
     direction: Direction,
@@ -53,7 +54,7 @@ mod tests {
     use crate::peer_snapshots;
 
     #[test]
-    fn an_endpoint_is_text_and_a_text_that_is_none_is_refused() {
+    fn an_endpoint_is_text_and_an_invalid_text_is_refused() {
         let endpoint: Endpoint = "[::1]:4711".parse().unwrap();
         assert_eq!(serde_json::to_value(&endpoint).unwrap(), json!("[::1]:4711"));
         assert_eq!(serde_json::from_value::<Endpoint>(json!("[::1]:4711")).unwrap(), endpoint);
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_shown_the_same_way_whoever_opened_the_connection() {
+    fn a_peer_has_the_same_form_whichever_end_opened_the_connection() {
         let now = Instant::EPOCH;
         let mut node = Node::new(Config::default(), now).unwrap();
         let actions = node.handle_input(now, Input::Command(Command::AddPeer { endpoint: "server:4711".into() }));

@@ -1,6 +1,6 @@
-//! TCP sockets of the operating system, for an implementation of [`Runtime`](crate::Runtime): functions that make sockets, set them up, and do
-//! the work of [`Stream`](crate::Stream). No function waits: the sockets are non-blocking. The functions take any socket that `socket2` can
-//! borrow, for example those of the standard library, of tokio and of async-io.
+//! TCP sockets of the operating system, for an implementation of [`Runtime`](crate::Runtime): functions that make sockets, set them up, and
+//! do the work of [`Stream`](crate::Stream). No function waits: the sockets are non-blocking. The functions take any socket that `socket2`
+//! can borrow, for example those of the standard library, of tokio and of async-io.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,20 +9,21 @@ use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// Connections that wait in the kernel to be accepted. The system lowers it to its own limit.
+/// The most connections that wait in the kernel to be accepted. The system lowers this number to its own limit.
 const BACKLOG: i32 = 1024;
 
-/// Unsent bytes that the kernel holds for a peer: of what waits here instead, later changes of the same route replace earlier ones.
+/// The most unsent bytes in the kernel for a peer. It is small because routes that wait in the node instead can be replaced by later
+/// changes.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
-/// A broken connection is an error, never a signal to the process.
+/// `MSG_NOSIGNAL`: writing to a broken connection is an error, and no signal to the process.
 #[cfg(target_os = "linux")]
 const STREAM: std::ffi::c_int = libc::MSG_NOSIGNAL;
 #[cfg(not(target_os = "linux"))]
 const STREAM: std::ffi::c_int = 0;
 
-/// What is written later does not join this segment. TCP knows that on Linux only.
+/// `MSG_EOR`: later bytes do not join this segment. TCP supports this on Linux only.
 #[cfg(target_os = "linux")]
 const RECORD: std::ffi::c_int = STREAM | libc::MSG_EOR;
 #[cfg(not(target_os = "linux"))]
@@ -95,7 +96,7 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
 
-/// Returns the result of a connection that [`connect`] began, when the socket is writable.
+/// Returns the result of a connection that [`connect`] began. To be called when the socket is writable.
 ///
 /// # Errors
 /// The connection is refused, the host is unreachable, and so on.
@@ -103,7 +104,7 @@ pub fn connected<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     socket.into().take_error()?.map_or(Ok(()), Err)
 }
 
-/// Does [`Stream::set_options`](crate::Stream::set_options).
+/// Implements [`Stream::set_options`](crate::Stream::set_options).
 pub fn set_options<'s>(socket: impl Into<SockRef<'s>>) {
     let socket = socket.into();
     // These fail only if the connection is broken.
@@ -112,24 +113,24 @@ pub fn set_options<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Does [`Stream::try_read`](crate::Stream::try_read).
+/// Implements [`Stream::try_read`](crate::Stream::try_read).
 ///
 /// # Errors
-/// See there.
+/// Those of [`Stream::try_read`](crate::Stream::try_read).
 pub fn try_read<'s>(socket: impl Into<SockRef<'s>>, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let (read, _) = recv(&*socket.into(), spare_capacity(buffer), RecvFlags::empty())?;
     Ok(read)
 }
 
-/// Does [`Stream::try_write`](crate::Stream::try_write).
+/// Implements [`Stream::try_write`](crate::Stream::try_write).
 ///
 /// # Errors
-/// See there.
+/// Those of [`Stream::try_write`](crate::Stream::try_write).
 pub fn try_write<'s>(socket: impl Into<SockRef<'s>>, slices: &[IoSlice<'_>], end_of_record: bool) -> io::Result<usize> {
     socket.into().send_vectored_with_flags(slices, if end_of_record { RECORD } else { STREAM })
 }
 
-/// Does [`Stream::shutdown`](crate::Stream::shutdown).
+/// Implements [`Stream::shutdown`](crate::Stream::shutdown).
 ///
 /// # Errors
 /// The connection is already broken.
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_refused_says_so_when_it_is_writable() {
+    fn a_refused_connection_reports_it_when_it_is_writable() {
         let placeholder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = placeholder.local_addr().unwrap();
         drop(placeholder);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_appends_what_fits_and_tells_nothing_yet_from_the_end() {
+    fn a_read_appends_what_fits_and_an_empty_socket_differs_from_an_end() {
         let (ours, mut theirs) = pair();
         let mut buffer = Vec::with_capacity(8);
         assert_eq!(try_read(&ours, &mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);

@@ -1,4 +1,4 @@
-//! The start of a node: what it is given besides its settings, and its first task.
+//! The start of a node: its options besides the settings, and its first task.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub fn start(runtime: impl Runtime, config: Config) -> Result<(MetalBond, Change
     Ok(run(clock, node, StartOptions::default()))
 }
 
-/// Starts a node like [`start`], with options: TLS, the address that it dials from, and a recording. (The [policy](Config::policy) is a setting
-/// of the [`Config`].)
+/// Starts a node like [`start`], with options: TLS, the address that it dials from, and a recording. (The [policy](Config::policy) is a
+/// setting of the [`Config`].)
 ///
 /// # Errors
 /// A setting is out of its range, or the thread for the recording cannot be started.
@@ -41,7 +41,7 @@ pub fn start_with(
     Ok(run(clock, node, options))
 }
 
-/// Makes the node, and the recording of it if there is to be one.
+/// Makes the node, with a recording if the options ask for one.
 fn make_node(config: Config, options: &mut StartOptions, now: Instant) -> Result<Recorded, StartError> {
     let config = seeded(config);
     #[cfg(feature = "record")]
@@ -86,15 +86,15 @@ impl StartOptions {
         self
     }
 
-    /// Sets the address of this host that the node dials from. It applies to servers of the same address family. Without it, the system chooses
-    /// the address.
+    /// Sets the address of this host that the node dials from. It applies to servers of the same address family. Without it, the system
+    /// chooses the address.
     pub const fn local_address(mut self, address: IpAddr) -> Self {
         self.local_address = Some(address);
         self
     }
 
-    /// Records the node: writes its inputs (bytes, commands, time) and its settings to `out`. [`replay`](crate::replay) repeats the inputs, and
-    /// compares the outputs. A recording contains all routes, and the seed that protects the hash maps: keep it secret.
+    /// Records the node: writes its inputs (bytes, commands, time) and its settings to `out`. [`replay`](crate::replay) repeats the inputs,
+    /// and compares the outputs. A recording contains all routes, and the seed that protects the hash maps: keep it secret.
     ///
     /// A thread of its own writes, within a second after an input. Only the node's shutdown waits for it, for a second at most. If the
     /// recording cannot be written, or not as fast as it grows (64 MiB wait at most), an error is logged and the recording ends; the node

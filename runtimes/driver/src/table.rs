@@ -1,4 +1,4 @@
-//! The route table as an application sees it: a view that asks the actor, and changes nothing.
+//! The route table as an application sees it: a view that queries the actor, and changes nothing.
 
 use metalbond::{Announcer, Closed, Destination, NextHop, Node, Prefix, Route, Vni};
 
@@ -7,9 +7,9 @@ use crate::budget::PIECE;
 
 /// A read-only view of a node's routes: VNIs, destinations, next hops, and their announcers.
 ///
-/// Each result, except that of [`vnis`](Self::vnis), is a snapshot of one moment, in no particular order. The node does nothing else while it
-/// makes it: a VNI with 1,000,000 routes takes some tens of milliseconds. [`MetalBond::inspect`] with [`Node::walk`] visits a large VNI in
-/// several calls.
+/// Each result, except that of [`vnis`](Self::vnis), is a snapshot of one moment, in no particular order. The node does nothing else while
+/// it makes it: a VNI with 1,000,000 routes takes some tens of milliseconds. [`MetalBond::inspect`] with [`Node::walk`] visits a large VNI
+/// in several calls.
 ///
 /// ```no_run
 /// # async fn example(node: metalbond_driver::MetalBond) -> Result<(), metalbond_driver::Closed> {
@@ -32,8 +32,8 @@ impl RouteTable {
         Self(handle)
     }
 
-    /// Returns the VNIs that have a route, in order. The node looks at 256 tables at a time, and does other work in between: not all are of the
-    /// same moment.
+    /// Returns the VNIs that have a route, in order. The node looks at 256 tables at a time, and does other work in between: not all are of
+    /// the same moment.
     ///
     /// # Errors
     /// [`Closed`].
@@ -54,7 +54,7 @@ impl RouteTable {
             from = next;
         }
         vnis.sort_unstable();
-        // A table that goes and comes back between two pieces may be there twice.
+        // A table that is removed and added again between two requests may be in both answers.
         vnis.dedup();
         Ok(vnis)
     }

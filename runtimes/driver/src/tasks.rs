@@ -1,6 +1,6 @@
-//! The tasks of a node: the one place that spawns them, and what knows when all of them have ended.
+//! The tasks of a node: the only place that spawns them, and a signal for the end of all of them.
 //!
-//! No task outlives its node: the actor holds each by its [`Task`](crate::Task), whose drop ends it, and at the node's end waits for
+//! No task outlives its node: the actor owns the [`Task`](crate::Task) of each, whose drop ends the task, and at the node's end waits for
 //! [`Ended`].
 
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use crate::mailbox::Events;
 pub(crate) struct Tasks<R: Runtime> {
     runtime: R,
     events: Events<R>,
-    /// Each task holds a clone.
+    /// Cloned into each task.
     alive: Token,
     ended: Ended,
 }
@@ -32,7 +32,7 @@ impl<R: Runtime> Tasks<R> {
         &self.runtime
     }
 
-    /// The way from a task to the actor.
+    /// Returns a channel from a task to the actor.
     pub(crate) fn events(&self) -> Events<R> {
         self.events.clone()
     }
@@ -45,29 +45,29 @@ impl<R: Runtime> Tasks<R> {
         })
     }
 
-    /// The end of all tasks. Nothing can be spawned any more.
+    /// Returns the signal for the end of all tasks. No task can be spawned any more.
     pub(crate) fn into_ended(self) -> Ended {
         self.ended
     }
 }
 
-/// Makes a token, and what waits until it and its clones have been dropped.
+/// Makes a token, and the signal that all its clones have been dropped.
 pub(crate) fn token() -> (Token, Ended) {
     let (token, ended) = async_channel::bounded(1);
     (Token(token), Ended(Arc::new(ended)))
 }
 
-/// Something to hold: what it stands for lasts until all clones are dropped.
+/// A value whose clones keep its [`Ended`] waiting.
 #[derive(Clone, Debug)]
 pub(crate) struct Token(#[expect(dead_code, reason = "it is only dropped")] Sender<Infallible>);
 
-/// Tells when all clones of a [`Token`] have been dropped.
+/// The signal that all clones of a [`Token`] have been dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended(Arc<Receiver<Infallible>>);
 
 impl Ended {
     pub(crate) async fn wait(&self) {
-        // No message can come: this is the end of the last sender.
+        // No message can come, so this waits until the last sender is dropped.
         let Err(_) = self.0.recv().await;
     }
 

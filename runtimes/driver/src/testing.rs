@@ -1,4 +1,4 @@
-//! What the unit tests run on: the implementation of the traits for tokio, compiled against this package, and sockets without a runtime.
+//! Support of the unit tests: the implementation of the traits for tokio, compiled against this package, and sockets without a runtime.
 //! They need the repository: the published package has no tests.
 
 use std::io::{self, IoSlice};
@@ -12,7 +12,7 @@ mod tokio_runtime;
 
 pub(crate) use tokio_runtime::Tokio;
 
-/// A non-blocking socket that no runtime knows: nothing can wait for it.
+/// A non-blocking socket that is not registered with a runtime, so no task can wait for it.
 pub(crate) struct Unregistered(pub(crate) TcpStream);
 
 impl Stream for Unregistered {

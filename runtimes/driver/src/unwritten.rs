@@ -1,4 +1,4 @@
-//! Bytes on their way into a connection: what is still to be written of them, and how.
+//! Bytes that are still to be written to a connection, and how to write them.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -33,13 +33,13 @@ impl From<Bytes> for Unwritten {
 }
 
 impl Unwritten {
-    /// Writes as much as the connection takes. Returns `Ok` if that was the rest.
+    /// Writes as much as the connection takes. Returns `Ok` if everything is written.
     ///
     /// # Errors
-    /// `WouldBlock` if the connection is full: call it again when it is writable. Otherwise why the connection is broken.
+    /// `WouldBlock` if the connection is full: call this again when it is writable. Otherwise the reason why the connection is broken.
     pub(crate) fn write(&mut self, stream: &impl Stream) -> io::Result<()> {
         while let Some(chunk) = self.chunks.as_slice().get(self.first) {
-            // An empty chunk alone would ask the connection to write nothing.
+            // Writing only an empty chunk would return 0.
             if chunk.is_empty() {
                 self.first += 1;
                 continue;
@@ -85,7 +85,7 @@ mod tests {
     use crate::testing::Unregistered;
 
     #[test]
-    fn what_a_full_socket_does_not_take_is_written_later_in_order() {
+    fn bytes_that_a_full_socket_does_not_take_are_written_later_in_order() {
         for mode in [TransmitMode::Stream, TransmitMode::Segments] {
             let (ours, mut theirs) = pair();
             let chunks: Vec<_> = (0..4u8).map(|i| Bytes::from(vec![i; 1200])).collect();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_chunks_are_no_end() {
+    fn empty_chunks_do_not_end_the_write() {
         let (ours, mut theirs) = pair();
         let chunks = [Bytes::new(), Bytes::from_static(b"a"), Bytes::new(), Bytes::from_static(b"b")];
         Unwritten::from(transmit(chunks, TransmitMode::Stream)).write(&ours).unwrap();

@@ -1,5 +1,5 @@
-//! The callers that wait until a session with a server is ESTABLISHED. The actor answers them when the node reports the state, so that nobody
-//! asks again and again. A caller that has stopped waiting costs an entry until as many others have come.
+//! The callers that wait until a session with a server is ESTABLISHED. The actor answers them when the node reports the state, so that no
+//! caller has to poll. A caller that has stopped waiting costs an entry until a sweep removes it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use metalbond::{ApiMisuse, CommandError, PeerId, SessionState, Transition};
 
 use crate::mailbox::Answer;
 
-/// At this number of entries, those of callers that have stopped waiting are removed for the first time.
+/// The number of entries at which those of callers that have stopped waiting are removed for the first time.
 const SWEEP_AT: usize = 16;
 
 type Waiter = Answer<Result<(), CommandError>>;
@@ -27,9 +27,10 @@ impl Default for Waiters {
 }
 
 impl Waiters {
-    /// Answers a caller at once, if the state of the server's session allows it; `None`: there is no such server. Otherwise notes the caller.
+    /// Answers a caller at once if the state of the session allows it, otherwise notes the caller. `state` is `None` if there is no such
+    /// server.
     pub(crate) fn wait(&mut self, peer: PeerId, state: Option<SessionState>, waiter: Waiter) {
-        // The caller may have stopped waiting.
+        // Sending the answer fails if the caller has stopped waiting.
         match state {
             None => drop(waiter.send(Err(ApiMisuse::NoSuchPeer.into()))),
             Some(SessionState::Established) => drop(waiter.send(Ok(()))),
@@ -43,7 +44,7 @@ impl Waiters {
         }
     }
 
-    /// Answers the callers that a transition concerns: it opens the session with their server, or the server was removed.
+    /// Answers the callers for a transition: the session with their server has opened, or the server was removed.
     pub(crate) fn transition(&mut self, transition: &Transition) {
         let Some(peer) = &transition.peer else { return };
         let answer = match transition.new {

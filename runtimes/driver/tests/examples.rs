@@ -1,4 +1,4 @@
-//! The runtime of the example works: to its end, and as processes that talk to each other.
+//! Tests of the example: its runtime runs to its end, and two processes exchange routes.
 
 #[path = "../../../tests/example/adapters.rs"]
 mod adapters;

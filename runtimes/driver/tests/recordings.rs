@@ -1,7 +1,7 @@
-//! Recordings of exchanges with other implementations, kept as they were made: what peers sent then is fed to this
-//! version, and what comes out is the same, byte for byte.
+//! Replays of recorded exchanges with other implementations: this version gets the bytes that the peers sent then, and its outputs have to
+//! be the same, byte for byte.
 //!
-//! Outputs that were changed on purpose: METALBOND_RENEW=1 writes the new ones into the file, for a look at its diff.
+//! If outputs were changed on purpose, METALBOND_RENEW=1 writes the new ones into the file, to be reviewed as a diff.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,19 @@ use metalbond::wire::{Decoded, Deframer, Message, UpdateAction};
 use metalbond::{ConnId, Input, NextHop, NextHopKind, Prefix, Route, Transmit, Vni};
 use metalbond_driver::{ReplayError, Step, Summary, replay};
 
-/// A client of the Go reference, v0.5, and one of ours. Both subscribe to VNI 23. Theirs announces three routes and
-/// withdraws two, one of which ours announces meanwhile as well; then it ends.
+/// A node with two clients: one of the Go reference, v0.5, and one of this project. Both subscribe to VNI 23. The reference's client
+/// announces three routes and withdraws two, one of which the other client announces meanwhile as well; then it ends.
 const GO_CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/go_client.jsonl");
 
 #[test]
-fn an_exchange_with_the_references_client_is_the_same_again() {
+fn an_exchange_with_the_references_client_is_replayed_the_same() {
     let (ours, theirs) = (ConnId::accepted(0), ConnId::accepted(1));
     let mut sent = Vec::new();
-    let mut told = Vec::new();
+    let mut delivered = Vec::new();
     let summary = replay_or_renew(GO_CLIENT, |_, step| {
         match step {
             Step::Input(_, Input::Received { conn, bytes }) if *conn == theirs => sent.extend(messages([&bytes[..]])),
-            Step::Transmit(transmit) => told.extend(messages_of(transmit).into_iter().map(|m| (transmit.conn, m))),
+            Step::Transmit(transmit) => delivered.extend(messages_of(transmit).into_iter().map(|m| (transmit.conn, m))),
             _ => {}
         }
         Ok(())
@@ -41,13 +41,13 @@ fn an_exchange_with_the_references_client_is_the_same_again() {
     use UpdateAction::{Add, Remove};
     assert_eq!(updates(rest), [(Add, net), (Add, lb), (Add, nat), (Remove, net), (Remove, lb)]);
 
-    let told = |to| updates(told.iter().filter(|(conn, _)| *conn == to).map(|(_, message)| message));
-    // Its end withdraws the rest.
-    assert_eq!(told(ours), [(Add, net), (Add, lb), (Add, nat), (Remove, net), (Remove, lb), (Remove, nat)]);
+    let received_by = |to| updates(delivered.iter().filter(|(conn, _)| *conn == to).map(|(_, message)| message));
+    // The end of the reference's client withdraws its other routes.
+    assert_eq!(received_by(ours), [(Add, net), (Add, lb), (Add, nat), (Remove, net), (Remove, lb), (Remove, nat)]);
     let of_ours = |prefix| route(prefix, "2001:db8::1", NextHopKind::Standard);
     let (early, early6, brief) = (of_ours("10.0.1.0/24"), of_ours("2001:db8:1::/64"), of_ours("10.0.1.9/32"));
-    // It learns its own route from the other announcer.
-    assert_eq!(told(theirs), [(Add, early), (Add, early6), (Add, brief), (Remove, brief), (Add, net)]);
+    // The reference's client receives its own route from the other announcer.
+    assert_eq!(received_by(theirs), [(Add, early), (Add, early6), (Add, brief), (Remove, brief), (Add, net)]);
 }
 
 fn route(prefix: &str, addr: &str, kind: NextHopKind) -> Route {
@@ -65,7 +65,7 @@ fn messages_of(transmit: &Transmit) -> Vec<Message> {
     messages(transmit.chunks.iter().map(|chunk| &chunk[..]))
 }
 
-/// Whole ones, in what was cut at their ends.
+/// Returns the whole messages in chunks, which may be cut at their ends.
 fn messages<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Message> {
     let mut messages = Vec::new();
     for mut bytes in chunks {
@@ -89,7 +89,7 @@ fn replay_or_renew(path: &str, show: impl FnMut(u64, Step<'_>) -> io::Result<()>
     replay(recording.as_bytes(), show).unwrap()
 }
 
-/// The recording with another value in one line. A `crc` that the line didn't have is put at its end.
+/// Returns the recording with another value in one line. A `crc` that the line did not have is added at its end.
 fn renewed(recording: &str, number: u64, what: &str, now: &str) -> String {
     let value = if now == "null" { now.to_owned() } else { format!("{now:?}") };
     let renew = |line: &str| {

@@ -1,7 +1,7 @@
-//! 100,000 routes through nexthop objects: from the wire into the table, and `Kernel::execute` alone, beside `ip -batch`; each in a new network namespace, whose
-//! `net.ipv4.nexthop_compat_mode` is 1 (the default) or 0.
+//! Installs 100,000 routes with nexthop objects, in three ways: from the wire through the table, with `Kernel::execute` alone, and with `ip
+//! -batch` for comparison. Each runs in a new network namespace, with `net.ipv4.nexthop_compat_mode` set to 1 (the default) and to 0.
 //!
-//! Then the memory of a client with ten times as many routes as another, each a process of its own.
+//! Then compares the memory of two clients, one with ten times as many routes as the other, each in a process of its own.
 //!
 //! As root: `cargo bench -p metalbond-linux`; `-- --test` runs small rounds.
 

@@ -1,13 +1,13 @@
-//! Netlink attributes: length, kind, value, padded to four bytes. Numbers are in the machine's byte order.
+//! Netlink attributes: length, kind and value, padded to four bytes. Numbers are in the machine's byte order.
 
-/// Says that the value consists of attributes.
+/// The flag for a value that consists of attributes.
 const NESTED: u16 = 1 << 15;
-/// The flags in a kind.
+/// The bits of a kind that are flags.
 const FLAGS: u16 = 3 << 14;
-/// Length and kind.
+/// The size of the header: length and kind.
 const HEADER: usize = 4;
 
-/// The attributes in some bytes. Ends at the first that is cut off.
+/// An iterator over the attributes in some bytes. Ends at the first attribute that is incomplete.
 #[derive(Clone)]
 pub(crate) struct Attributes<'a>(&'a [u8]);
 
@@ -18,7 +18,7 @@ impl<'a> Attributes<'a> {
 }
 
 impl<'a> Iterator for Attributes<'a> {
-    /// Kind, without flags, and value.
+    /// The kind, without flags, and the value.
     type Item = (u16, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -37,7 +37,7 @@ pub(crate) fn put(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     finish(out, start);
 }
 
-/// Appends an attribute that consists of those that `fill` appends.
+/// Appends an attribute whose value is the attributes that `fill` appends.
 pub(crate) fn nest(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = begin(out, kind | NESTED);
     fill(out);
@@ -56,7 +56,7 @@ fn finish(out: &mut Vec<u8>, start: usize) {
     out.resize(start + padded(out.len() - start), 0);
 }
 
-/// Writes to `start` how many bytes follow from there. Those who append bound that: see [`crate::operation`].
+/// Writes at `start` the number of bytes from there to the end. The callers limit that number: see [`crate::operation`].
 pub(crate) fn set_u16_len(out: &mut [u8], start: usize) {
     let len = u16::try_from(out.len() - start).expect("the number of legs and members is bounded");
     out[start..start + 2].copy_from_slice(&len.to_ne_bytes());
@@ -74,7 +74,7 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(array_at(bytes, at)?))
 }
 
-/// The bytes from `at`, if there are that many.
+/// Returns `N` bytes from `at`, or `None` if there are fewer.
 pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_that_is_cut_off_or_too_short_ends_them() {
+    fn an_incomplete_or_too_short_attribute_ends_the_iteration() {
         let mut out = Vec::new();
         put(&mut out, 1, b"abcd");
         for len in 0..out.len() {

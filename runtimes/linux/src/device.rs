@@ -1,4 +1,4 @@
-//! The tunnel device, by its name: it can go and come back with another index.
+//! The tunnel device, which is identified by its name: it can be removed and come back with another index.
 
 use metalbond::fib::Notice;
 
@@ -18,17 +18,17 @@ impl Device {
         Self { name, index: None, is_up: false }
     }
 
-    /// Its index, while there is one with this name.
+    /// Returns the device's index, or `None` if there is no device with the name.
     pub(crate) fn index(&self) -> Option<u32> {
         self.index
     }
 
-    /// Whether it is there, up, and has a carrier.
+    /// Returns true if the device exists, is up, and has a carrier.
     pub(crate) fn is_up(&self) -> bool {
         self.is_up
     }
 
-    /// Asks the kernel.
+    /// Requests the device's state from the kernel.
     pub(crate) fn refresh(&mut self, requests: &mut Requests, notice: impl FnMut(Notice)) -> Result<(), Lost> {
         let name = &self.name;
         let read = |message: &crate::message::Message<'_>| {
@@ -37,24 +37,24 @@ impl Device {
         };
         let found = requests.ask(|out, sequence| link::put_get(out, sequence, name), read)?;
         match found {
-            // Else it was found by an alternative name, by which notices do not tell it.
+            // Otherwise it was found by an alternative name, which the kernel's notices do not have.
             Ok((index, is_up, true)) => self.set(Some(index), is_up, notice),
             _ => self.set(None, false, notice),
         }
         Ok(())
     }
 
-    /// A link is there, or has changed.
+    /// Handles the notice that a link was added or has changed.
     pub(crate) fn link(&mut self, link: &Link<'_>, notice: impl FnMut(Notice)) {
         if link.name == self.name.as_bytes() {
             self.set(Some(link.index), link.up, notice);
         } else {
-            // Perhaps ours has another name now.
+            // The link may be the device, renamed.
             self.link_gone(link.index, notice);
         }
     }
 
-    /// A link is away.
+    /// Handles the notice that a link was removed.
     pub(crate) fn link_gone(&mut self, index: u32, notice: impl FnMut(Notice)) {
         if self.index == Some(index) {
             self.set(None, false, notice);
@@ -77,7 +77,7 @@ impl Device {
 mod tests {
     use super::*;
 
-    fn told(device: &mut Device, links: &[(u32, &str, bool)]) -> Vec<Notice> {
+    fn notices_of(device: &mut Device, links: &[(u32, &str, bool)]) -> Vec<Notice> {
         let mut notices = Vec::new();
         for &(index, name, up) in links {
             device.link(&Link { index, name: name.as_bytes(), up }, |notice| notices.push(notice));
@@ -86,23 +86,23 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_of_the_device_with_the_name_are_told() {
+    fn only_changes_of_the_device_with_the_name_are_reported() {
         let mut device = Device::new("t0".into());
-        let notices = told(&mut device, &[(3, "t0", false), (4, "t1", true), (3, "t0", true), (3, "t0", true)]);
+        let notices = notices_of(&mut device, &[(3, "t0", false), (4, "t1", true), (3, "t0", true), (3, "t0", true)]);
         assert_eq!((notices, device.index()), (vec![Notice::DeviceUp], Some(3)));
     }
 
     #[test]
     fn another_name_is_another_device() {
         let mut device = Device::new("t0".into());
-        let notices = told(&mut device, &[(3, "t0", true), (3, "t1", true)]);
+        let notices = notices_of(&mut device, &[(3, "t0", true), (3, "t1", true)]);
         assert_eq!((notices, device.index()), (vec![Notice::DeviceUp, Notice::DeviceDown], None));
     }
 
     #[test]
     fn another_index_is_another_device() {
         let mut device = Device::new("t0".into());
-        let notices = told(&mut device, &[(3, "t0", true), (5, "t0", true)]);
+        let notices = notices_of(&mut device, &[(3, "t0", true), (5, "t0", true)]);
         assert_eq!(notices, [Notice::DeviceUp, Notice::DeviceDown, Notice::DeviceUp]);
         device.link_gone(3, |_| panic!("that was the old one"));
         assert_eq!(device.index(), Some(5));

@@ -1,4 +1,4 @@
-//! What can go wrong beside single operations.
+//! The errors of a [`Kernel`](crate::Kernel), except those of single operations.
 
 use std::io;
 
@@ -9,23 +9,23 @@ pub enum OpenError {
     /// This process may not change routes in its network namespace.
     #[error("not permitted to change routes: CAP_NET_ADMIN is needed")]
     NotPermitted,
-    /// There is no such device.
+    /// There is no device with this name.
     #[error("there is no device {0}")]
     NoDevice(String),
-    /// The settings make no sense.
+    /// The settings are not valid.
     #[error("{0}")]
     Settings(&'static str),
-    /// The kernel cannot be talked to.
+    /// The netlink socket failed.
     #[error(transparent)]
     Lost(#[from] Lost),
 }
 
-/// The kernel's answers were lost: what was done and what was not is unknown. To be followed by a
+/// The kernel's answers were lost, so it is unknown which operations were carried out. The caller has to continue with a
 /// [`dump`](crate::Kernel::dump).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Lost {
-    /// They did not fit into the socket's buffer.
+    /// The answers did not fit into the socket's buffer.
     #[error("the kernel's answers did not fit into the socket's buffer")]
     Overflow,
     /// The netlink socket failed.
@@ -39,14 +39,14 @@ impl From<rustix::io::Errno> for Lost {
     }
 }
 
-/// Why a dump ended early. What it told until then may be too little; the next one begins anew.
+/// Why a dump ended early. Its results may be incomplete; the next dump starts from the beginning.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DumpError {
-    /// Others changed the kernel's state all the time.
+    /// Other programs changed the kernel's state all the time.
     #[error("the kernel's state kept changing while it was read")]
     Interrupted,
-    /// The kernel refused.
+    /// The kernel refused the request.
     #[error("the kernel does not tell")]
     Refused(#[source] io::Error),
     /// The kernel's answers were lost.

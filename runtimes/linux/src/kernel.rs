@@ -1,4 +1,4 @@
-//! The kernel's routes and nexthop objects.
+//! The interface to the kernel's routes and nexthop objects.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -15,16 +15,16 @@ use crate::route::{self, Route};
 use crate::watch::Watch;
 use crate::{Settings, nexthop, operation};
 
-/// How often a part of a dump that was interrupted is begun anew.
+/// How often a part of a dump is tried when it is interrupted.
 const DUMP_TRIES: usize = 5;
-/// Datagrams that one call of [`Kernel::notices`] reads at most.
+/// The most datagrams that one call of [`Kernel::notices`] reads.
 const NOTICES_MAX: usize = 4096;
 
-/// The kernel's routes and nexthop objects: those that are ours by [`Settings`], in the network namespace of the thread
-/// that opened it.
+/// An interface to the kernel's own routes and nexthop objects: those that belong to this program by its [`Settings`], in the network
+/// namespace of the thread that opened it.
 ///
-/// Owned by one thread: everything here waits for the kernel, [`notices`](Self::notices) excepted. The kernel carries out
-/// what it is asked for before a send returns, so an answer is never waited for long.
+/// One thread owns it: all methods except [`notices`](Self::notices) wait for the kernel. The kernel carries out requests before a send
+/// returns, so no answer takes long.
 #[derive(Debug)]
 pub struct Kernel {
     settings: Settings,
@@ -36,13 +36,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Opens the sockets, and looks for the device and for nexthop objects. From now on changes by others are noted down
-    /// for [`notices`](Self::notices).
+    /// Opens the sockets, and looks for the device and for nexthop objects. From now on, changes by other programs are kept for
+    /// [`notices`](Self::notices).
     ///
     /// # Errors
-    /// If the process may not change routes, the device is not there, the settings make no sense, or the kernel cannot be
-    /// talked to. A kernel without nexthop objects is none: see [`has_nexthop_objects`](Self::has_nexthop_objects). Neither
-    /// is a device that is down: see [`is_device_up`](Self::is_device_up).
+    /// If the process may not change routes, the device does not exist, the settings are not valid, or a netlink socket fails. A kernel
+    /// without nexthop objects is no error: see [`has_nexthop_objects`](Self::has_nexthop_objects). A device that is down is no error
+    /// either: see [`is_device_up`](Self::is_device_up).
     pub fn open(mut settings: Settings) -> Result<Self, OpenError> {
         settings.check()?;
         settings.tables.sort_unstable();
@@ -58,39 +58,39 @@ impl Kernel {
         Ok(Self { settings, requests, watch, device, has_objects })
     }
 
-    /// Whether nexthop objects can and may be used.
+    /// Returns true if the kernel has nexthop objects and the settings permit them.
     pub fn has_nexthop_objects(&self) -> bool {
         self.has_objects && self.settings.nexthop_objects
     }
 
-    /// Whether the device is there, up, and has a carrier, as of the last [`notices`](Self::notices).
+    /// Returns true if the device exists, is up, and has a carrier, at the time of the last [`notices`](Self::notices).
     pub fn is_device_up(&self) -> bool {
         self.device.is_up()
     }
 
-    /// What it was opened with.
+    /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Becomes readable when there is something for [`notices`](Self::notices).
+    /// Returns a descriptor that is readable when [`notices`](Self::notices) has something to report.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.watch.socket.as_fd()
     }
 
-    /// Carries out operations, in their order, and returns how each ended. One that fails does not keep the next from being
-    /// tried.
+    /// Carries out operations in their order, and returns the result of each. After a failed operation, the next ones are still tried.
     ///
-    /// A removal of a route hits ours only. A replacement and the removal of an object hit whatever is there.
+    /// The removal of a route removes only a route with this program's protocol. A replacement, and the removal of an object, affect any
+    /// route or object.
     ///
     /// # Errors
-    /// If answers were lost: which of the operations were carried out is unknown, until the next [`dump`](Self::dump).
+    /// If answers were lost: it is unknown which of the operations were carried out, until the next [`dump`](Self::dump).
     pub fn execute(&mut self, ops: &[Op]) -> Result<Vec<Result<(), OpError>>, Lost> {
         let (protocol, device) = (self.settings.protocol, self.device.index());
         let mut results: Vec<Result<(), OpError>> = Vec::with_capacity(ops.len());
         let mut ops = ops.iter().peekable();
         while ops.peek().is_some() {
-            // Of each message in this send: its sequence number, the operation's place in the results, and itself.
+            // For each message in this send: its sequence number, its operation's index in the results, and the operation.
             let mut sent = Vec::new();
             while let Some(op) = ops.next_if(|_| !self.requests.is_full()) {
                 let checked = operation::check(op, device);
@@ -111,14 +111,15 @@ impl Kernel {
         Ok(results)
     }
 
-    /// Tells what of ours is in the kernel: first the objects, then the routes. Nothing is collected, however much there is.
+    /// Calls `found` for each of this program's objects, then for each of its routes. It collects nothing, so its memory does not grow with
+    /// them.
     ///
-    /// When others change things at the same time, a part may be told once more, from its beginning: what was told last
-    /// holds, and what is gone by then comes with the [`notices`](Self::notices). Routes with another metric than ours have
-    /// are not ours.
+    /// If other programs change the state at the same time, a part may be reported again from its beginning: the later report counts, and
+    /// routes and objects that were removed since the earlier one are reported by [`notices`](Self::notices). Routes with another metric
+    /// are not this program's.
     ///
     /// # Errors
-    /// If it did not come to an end.
+    /// If the dump could not be completed.
     pub fn dump(&mut self, mut found: impl FnMut(Found)) -> Result<(), DumpError> {
         let Self { settings, requests, device, .. } = self;
         let (protocol, device) = (settings.protocol, device.index());
@@ -147,15 +148,15 @@ impl Kernel {
         Ok(())
     }
 
-    /// Tells what others did since the last call. Does not wait. Reads some thousand at most: then [`fd`](Self::fd) stays
-    /// readable.
+    /// Calls `notice` for each change by other programs since the last call. Does not wait. Reads some thousand changes at most; if there
+    /// are more, [`fd`](Self::fd) stays readable.
     ///
-    /// What [`execute`](Self::execute) did is not told. Of what the kernel drops with the device, it tells the IPv6 routes
-    /// only, before or after [`DeviceDown`](Notice::DeviceDown). [`Anything`](Notice::Anything) is told once a call at
-    /// most, as the last.
+    /// Changes by [`execute`](Self::execute) are not reported. When the kernel drops routes and objects with the device, only the IPv6
+    /// routes are reported, before or after [`DeviceDown`](Notice::DeviceDown). [`Anything`](Notice::Anything) is reported at most once per
+    /// call, as the last notice.
     ///
     /// # Errors
-    /// If the socket failed. An overflow is none: [`Anything`](Notice::Anything) may have happened then.
+    /// If the socket failed. An overflow is no error: it is reported as [`Anything`](Notice::Anything).
     pub fn notices(&mut self, mut notice: impl FnMut(Notice)) -> Result<(), Lost> {
         let mut anything = false;
         let mut is_refreshed = true;
@@ -163,9 +164,9 @@ impl Kernel {
             match self.watch.next() {
                 Ok(Some(datagram)) => {
                     for message in Messages::new(datagram) {
-                        tell(&self.settings, &mut self.device, &message, &mut |told| match told {
+                        report(&self.settings, &mut self.device, &message, &mut |reported| match reported {
                             Notice::Anything => anything = true,
-                            told => notice(told),
+                            reported => notice(reported),
                         });
                     }
                 }
@@ -185,7 +186,7 @@ impl Kernel {
     }
 }
 
-/// Whether there are nexthop objects.
+/// Returns true if the kernel has nexthop objects.
 fn probe(requests: &mut Requests) -> Result<bool, OpenError> {
     let mut errno = 0;
     requests.add(nexthop::put_probe);
@@ -202,7 +203,7 @@ fn probe(requests: &mut Requests) -> Result<bool, OpenError> {
     }
 }
 
-/// A dump of one kind of thing, begun anew if it was interrupted.
+/// Dumps one kind of object. Starts again if the dump was interrupted.
 fn dump_part(
     requests: &mut Requests,
     put: impl Fn(&mut Vec<u8>, u32),
@@ -211,7 +212,7 @@ fn dump_part(
     for _ in 0..DUMP_TRIES {
         match requests.dump(&put, &mut each) {
             Err(DumpError::Interrupted) => {}
-            // The table is not there before its first route.
+            // The table does not exist before it has a route.
             Err(DumpError::Refused(error)) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
                 return Ok(());
             }
@@ -221,8 +222,8 @@ fn dump_part(
     Err(DumpError::Interrupted)
 }
 
-/// What a message from the kernel means to us.
-fn tell(settings: &Settings, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
+/// Reports a message from the kernel as a notice, if it concerns this program.
+fn report(settings: &Settings, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
     match message.kind {
         link::RTM_NEWLINK => {
             if let Some(link) = Link::parse(message.body) {

@@ -1,8 +1,8 @@
 //! Carries out the operations of [`metalbond::fib`] in the Linux kernel, over netlink. On other systems this package is empty.
 //!
-//! [`KernelRoutes`] is a thread that does so, for any async runtime. What it owns can be used alone, and is synchronous and
-//! blocking (a send can take 50 to 90 ms): [`Kernel::execute`] changes, [`Kernel::dump`] reads what is there, [`Kernel::notices`] tells what others did. What is
-//! wanted, and what is to be done when something fails, is `metalbond::fib`'s affair.
+//! [`KernelRoutes`] is a thread that does this for any async runtime. Its part [`Kernel`] can be used alone. It is synchronous and blocking
+//! (a send can take 50 to 90 ms): [`Kernel::execute`] changes routes, [`Kernel::dump`] reads them, [`Kernel::notices`] reports the changes
+//! of other programs. `metalbond::fib` decides which routes are wanted, and what to do when an operation fails.
 
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]

@@ -7,23 +7,23 @@ pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 
-/// Family, a byte of padding, type, index, flags, which of them changed.
+/// The size of the header: family, a byte of padding, type, index, flags, and a mask of changed flags.
 const HEADER: usize = 16;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_EXT_MASK: u16 = 29;
 const SKIP_STATISTICS: u32 = 1 << 3;
 
-/// Administratively up.
+/// The flag of a link that is administratively up.
 const IFF_UP: u32 = 1;
-/// It has a carrier. The kernel takes no nexthop object on a device without one, and drops those that are there.
+/// The flag of a link with a carrier. On a device without one, the kernel accepts no nexthop object, and drops those that it has.
 const IFF_LOWER_UP: u32 = 1 << 16;
 
-/// A link, as the kernel tells of it.
+/// A link in a message of the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Link<'a> {
     pub(crate) index: u32,
     pub(crate) name: &'a [u8],
-    /// It can carry routes.
+    /// Whether it can carry routes.
     pub(crate) up: bool,
 }
 
@@ -39,8 +39,8 @@ pub(crate) fn put_get(out: &mut Vec<u8>, sequence: u32, name: &str) {
 }
 
 impl<'a> Link<'a> {
-    /// Reads the body of a [`RTM_NEWLINK`] or a [`RTM_DELLINK`]; none for one that tells of something else, a bridge's
-    /// port for example.
+    /// Reads the body of a [`RTM_NEWLINK`] or a [`RTM_DELLINK`]. Returns `None` for a message of another kind of object, a bridge's port
+    /// for example.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         if *body.first()? != 0 {
             return None;
@@ -62,7 +62,7 @@ mod tests {
     use crate::message::Messages;
 
     #[test]
-    fn a_request_names_the_device_and_wants_no_statistics() {
+    fn a_request_has_the_devices_name_and_asks_for_no_statistics() {
         let mut out = Vec::new();
         put_get(&mut out, 7, "t0");
         let message = Messages::new(&out).next().unwrap();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_up_if_it_is_up_and_has_a_carrier() {
+    fn a_link_is_up_if_it_has_the_flag_up_and_a_carrier() {
         for (flags, up) in [(0x11043, true), (0x1003, false), (0x10042, false)] {
             assert_eq!(Link::parse(&link(0, flags)), Some(Link { index: 5, name: b"t0", up }));
         }

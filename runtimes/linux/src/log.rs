@@ -1,4 +1,4 @@
-//! What the thread says in the log: trouble, but not more of it than anybody reads.
+//! The log of the thread. The number of lines is limited, because a failure may repeat.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use metalbond::fib::FibReport;
 use metalbond::{Instant, RateLimit};
 use tracing::{error, info, warn};
 
-/// Reports that are logged in each window; at its end, the number of the others is logged.
+/// The most reports that are logged in each window. At its end, the number of the others is logged.
 const REPORTS_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,7 @@ impl Log {
         }
     }
 
-    /// Logs that something could not be read from the kernel, after so many tries. It counts as a report, because it may happen at every
+    /// Logs that something could not be read from the kernel, after `tries` tries. It counts as a report, because it may happen at every
     /// iteration of the thread.
     pub(crate) fn trouble(&mut self, now: Instant, what: &str, error: &dyn fmt::Display, tries: u32) {
         if self.has_room(now) {
@@ -48,13 +48,13 @@ impl Log {
         }
     }
 
-    /// Counts one more report. Returns whether it is to be logged.
+    /// Counts one more report. Returns true if it is to be logged.
     fn has_room(&mut self, now: Instant) -> bool {
         self.tick(now);
         self.limit.admit(now)
     }
 
-    /// When [`tick`](Self::tick) has something to say.
+    /// Returns the time at which [`tick`](Self::tick) has something to log.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.limit.poll_timeout()
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trouble_at_every_iteration_is_logged_ten_times_in_ten_seconds_and_then_counted() {
+    fn a_failure_at_every_iteration_is_logged_ten_times_in_ten_seconds_and_then_counted() {
         let mut log = Log::default();
         let at = |millis| Instant::EPOCH + Duration::from_millis(millis);
         for millis in 0..9_999 {

@@ -1,38 +1,38 @@
-//! Netlink messages: the header, a batch of them in one buffer, and the kernel's answers. Source: `linux/netlink.h`.
+//! Netlink messages: the header, a batch of messages in one buffer, and the kernel's answers. Source: `linux/netlink.h`.
 
 use crate::attribute::{Attributes, array_at, padded, u16_at, u32_at};
 
-/// Length, kind, flags, sequence number, port.
+/// The size of the header: length, kind, flags, sequence number, port.
 const HEADER: usize = 16;
 
-/// An acknowledgement, or an error.
+/// The kind of an acknowledgement or an error.
 pub(crate) const ERROR: u16 = 2;
-/// The end of a dump.
+/// The kind of the end of a dump.
 pub(crate) const DONE: u16 = 3;
 
-/// A request to the kernel.
+/// The flag of a request to the kernel.
 pub(crate) const REQUEST: u16 = 0x1;
-/// An answer is wanted for success, too.
+/// The flag that asks for an answer to a success, too.
 pub(crate) const ACK: u16 = 0x4;
-/// In a dump: something changed meanwhile, it may be incomplete.
+/// The flag of a dump that may be incomplete, because something changed at the same time.
 pub(crate) const DUMP_INTERRUPTED: u16 = 0x10;
-/// Everything, not one.
+/// The flags that ask for all objects, not for one.
 pub(crate) const DUMP: u16 = 0x300;
-/// In the place of what is there.
+/// The flag that replaces an existing object.
 pub(crate) const REPLACE: u16 = 0x100;
-/// Only if nothing is there.
+/// The flag that fails if the object exists.
 pub(crate) const EXCLUSIVE: u16 = 0x200;
-/// Make it if it is not there.
+/// The flag that makes the object if it does not exist.
 pub(crate) const CREATE: u16 = 0x400;
 
-/// In an answer: of the request there is only the header.
+/// The flag of an answer that has only the header of the request.
 const CAPPED: u16 = 0x100;
-/// In an answer: attributes follow.
+/// The flag of an answer with attributes.
 const ACK_ATTRIBUTES: u16 = 0x200;
-/// The attribute with the kernel's words.
+/// The attribute with the kernel's error text.
 const ACK_TEXT: u16 = 1;
 
-/// A message, as received.
+/// A received message.
 #[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
     pub(crate) kind: u16,
@@ -41,7 +41,7 @@ pub(crate) struct Message<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// The messages in what was received. Ends at the first that is cut off.
+/// An iterator over received messages. Ends at the first message that is incomplete.
 pub(crate) struct Messages<'a>(&'a [u8]);
 
 impl<'a> Messages<'a> {
@@ -63,7 +63,7 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// Appends a message whose body is what `fill` appends.
+/// Appends a message whose body is the bytes that `fill` appends.
 pub(crate) fn put(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -76,23 +76,23 @@ pub(crate) fn put(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, fill:
     out[start..start + 4].copy_from_slice(&len.to_ne_bytes());
 }
 
-/// Has the message that begins at `start` acknowledged.
+/// Sets the flag that asks for an answer to the message that begins at `start`.
 pub(crate) fn ask_for_answer(out: &mut [u8], start: usize) {
     let flags = u16_at(out, start + 6).expect("a message begins at `start`") | ACK;
     out[start + 6..start + 8].copy_from_slice(&flags.to_ne_bytes());
 }
 
-/// What the kernel says to a request.
+/// The kernel's answer to a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Answer {
     /// The error number, 0 for success.
     pub(crate) errno: i32,
-    /// The kernel's words.
+    /// The kernel's error text.
     pub(crate) text: Option<String>,
 }
 
 impl Answer {
-    /// Reads an [`ERROR`].
+    /// Reads a message of kind [`ERROR`].
     pub(crate) fn parse(message: &Message<'_>) -> Option<Self> {
         let errno = errno(message)?;
         let mut text = None;
@@ -108,7 +108,7 @@ impl Answer {
     }
 }
 
-/// The error number of an [`ERROR`] or, if there is any, a [`DONE`]: 0 for success.
+/// Returns the error number of an [`ERROR`], or of a [`DONE`] that has one: 0 for success.
 pub(crate) fn errno(message: &Message<'_>) -> Option<i32> {
     Some(i32::from_ne_bytes(array_at(message.body, 0)?).saturating_neg())
 }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_the_kernels_words_behind_a_capped_or_a_whole_request() {
+    fn an_answer_has_the_kernels_text_after_a_capped_or_a_whole_request() {
         let words = "Nexthop id does not exist";
         let whole = error(ACK_ATTRIBUTES, 22, &request(40), Some("Nexthop id does not exist\0"));
         let capped = error(ACK_ATTRIBUTES | CAPPED, 22, &request(40)[..16], Some("Nexthop id does not exist\0"));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_a_batch_stand_one_behind_the_other() {
+    fn messages_of_a_batch_follow_each_other() {
         let mut out = request(8);
         let second = out.len();
         out.extend(request(4));

@@ -1,4 +1,4 @@
-//! Nexthop objects and groups of them. Source: `linux/nexthop.h`.
+//! Messages for nexthop objects and nexthop groups. Source: `linux/nexthop.h`.
 
 use std::net::Ipv6Addr;
 
@@ -13,15 +13,15 @@ pub(crate) const RTM_NEWNEXTHOP: u16 = 104;
 pub(crate) const RTM_DELNEXTHOP: u16 = 105;
 const RTM_GETNEXTHOP: u16 = 106;
 
-/// Family, scope, protocol, a reserved byte, flags.
+/// The size of the header: family, scope, protocol, a reserved byte, flags.
 const HEADER: usize = 8;
-/// An object for IPv6 serves IPv4 routes as well; one for IPv4 would not serve IPv6 routes.
+/// The family of all objects: one for IPv6 serves IPv4 routes as well, but one for IPv4 would not serve IPv6 routes.
 const AF_INET6: u8 = 10;
-/// A group has no family.
+/// The family of groups, which have none.
 const AF_UNSPEC: u8 = 0;
 
 const NHA_ID: u16 = 1;
-/// Entries of an id, the weight - 1 as one byte (newer kernels: its high byte as another), zeros.
+/// The members of a group. Each entry is an id, the weight - 1 in one byte (in newer kernels, its high byte in the next), and zeros.
 const NHA_GROUP: u16 = 2;
 const NHA_GROUP_TYPE: u16 = 3;
 const NHA_BLACKHOLE: u16 = 4;
@@ -32,7 +32,7 @@ const NHA_ENCAP: u16 = 8;
 const NHA_FDB: u16 = 11;
 const NHA_RES_GROUP: u16 = 12;
 
-/// Appends the creation of an object that leads to `addr` through the device with this index.
+/// Appends the creation of an object that leads to `addr` through the device with the index `device`.
 pub(crate) fn put_object(out: &mut Vec<u8>, sequence: u32, id: u32, addr: Ipv6Addr, device: u32, protocol: u8) {
     message::put(out, RTM_NEWNEXTHOP, CREATE | EXCLUSIVE, sequence, |out| {
         put_header(out, AF_INET6, protocol);
@@ -64,7 +64,8 @@ pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, id: u32) {
     });
 }
 
-/// Appends the removal of no object. That is refused: for want of the permission, of nexthop objects as such, or of the id.
+/// Appends the removal of an object without an id, which the kernel always refuses. The error shows whether the permission, nexthop
+/// objects, or only the id is missing.
 pub(crate) fn put_probe(out: &mut Vec<u8>, sequence: u32) {
     message::put(out, RTM_DELNEXTHOP, 0, sequence, |out| put_header(out, AF_UNSPEC, 0));
 }
@@ -78,8 +79,8 @@ fn put_header(out: &mut Vec<u8>, family: u8, protocol: u8) {
     out.extend_from_slice(&[family, 0, protocol, 0, 0, 0, 0, 0]);
 }
 
-/// Reads the body of a [`RTM_NEWNEXTHOP`] or a [`RTM_DELNEXTHOP`]: the id, and what the object is to one who makes
-/// objects of this protocol for the device with this index.
+/// Reads the body of a [`RTM_NEWNEXTHOP`] or a [`RTM_DELNEXTHOP`]. Returns the id, and what the object is to a program that uses this
+/// protocol and the device with this index.
 pub(crate) fn parse(body: &[u8], device: Option<u32>, protocol: u8) -> Option<(u32, FoundObject)> {
     let attributes = Attributes::new(body.get(HEADER..)?);
     let (mut id, mut oif, mut encap, mut members) = (None, None, Encap::default(), None);
@@ -111,7 +112,7 @@ pub(crate) fn parse(body: &[u8], device: Option<u32>, protocol: u8) -> Option<(u
     Some((id?, what))
 }
 
-/// None if a weight is over 255.
+/// Returns the members of a group; `None` if a weight is over 255.
 fn parse_members(value: &[u8]) -> Option<Vec<(u32, u8)>> {
     let (entries, []) = value.as_chunks::<8>() else { return None };
     entries.iter().map(|entry| Some((u32_at(entry, 0)?, entry[4].checked_add(1).filter(|_| entry[5] == 0)?))).collect()
@@ -126,7 +127,7 @@ mod tests {
 
     const ADDR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x17);
 
-    /// What is sent, for a machine that has the low byte first.
+    /// The expected bytes are those of a machine with the low byte first.
     #[cfg(target_endian = "little")]
     #[test]
     fn an_object_is_sent_as_these_bytes() {
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_over_255_other_kinds_of_groups_and_gateways_are_strange() {
+    fn weights_over_255_other_kinds_of_groups_and_gateways_are_unknown() {
         let object = |kind, value: &[u8]| {
             let mut body = vec![AF_INET6, 0, 254, 0, 0, 0, 0, 0];
             put(&mut body, NHA_ID, &1u32.to_ne_bytes());

@@ -1,4 +1,4 @@
-//! From an operation to a message, and from an error number to what it means.
+//! The conversion of operations to messages, and of error numbers to their meaning.
 
 use metalbond::fib::{Op, OpError, OpErrorKind, RouteTarget};
 use rustix::io::Errno;
@@ -7,13 +7,13 @@ use crate::message::{CREATE, EXCLUSIVE, REPLACE};
 use crate::nexthop;
 use crate::route::{self, NewRoute};
 
-/// Nexthops of a route, members of a group at most: an attribute has no more than 64 KiB, and in a dump the kernel has 32 KiB
-/// for a route, of which each nexthop, also by way of a group, takes about 104 bytes.
+/// The most nexthops of a route, and the most members of a group. An attribute has at most 64 KiB, and in a dump the kernel has 32 KiB for
+/// a route, in which each nexthop, also one of a group, takes about 104 bytes.
 const PARTS_MAX: usize = 256;
 
-/// Appends the message for an operation that [`check`] passed.
+/// Appends the message for an operation that [`check`] has accepted.
 pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, device: Option<u32>) {
-    // An operation that needs a device is not sent without one.
+    // `check` refuses an operation that needs the device when there is none.
     let device = device.unwrap_or(0);
     let put_route = |out: &mut Vec<u8>, flags, &table, &prefix, target| {
         route::put_route(out, flags, sequence, &NewRoute { table, prefix, protocol, target, device });
@@ -28,10 +28,10 @@ pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, devic
     }
 }
 
-/// Whether an operation can be sent.
+/// Checks that an operation can be sent.
 ///
 /// # Errors
-/// If it needs the device and that is away; if it has no nexthops or members, or too many.
+/// If it needs the device, and the device does not exist; if it has no nexthops or members, or too many.
 pub(crate) fn check(op: &Op, device: Option<u32>) -> Result<(), OpError> {
     let (parts, needs_device) = match op {
         Op::AddObject { .. } => (1, true),
@@ -49,12 +49,12 @@ pub(crate) fn check(op: &Op, device: Option<u32>) -> Result<(), OpError> {
     Ok(())
 }
 
-/// What a refusal of an operation means.
+/// Returns the meaning of the kernel's refusal of an operation.
 pub(crate) fn error(op: &Op, errno: i32, text: Option<String>) -> OpError {
     let kind = match Errno::from_raw_os_error(errno) {
         Errno::EXIST => OpErrorKind::Exists,
         Errno::SRCH | Errno::NOENT => OpErrorKind::Missing,
-        // A route to an object, or a group with a member, that is not there.
+        // The route's object or a member of the group does not exist.
         Errno::INVAL if refers_to_object(op) && text.as_deref().is_some_and(says_missing) => OpErrorKind::Missing,
         Errno::INVAL if matches!(op, Op::AddObject { .. }) && text.as_deref().is_some_and(says_device_away) => {
             OpErrorKind::NoDevice
@@ -75,12 +75,12 @@ fn refers_to_object(op: &Op) -> bool {
     }
 }
 
-/// The kernel's words, since 5.3.
+/// Returns true for the kernel's text about an object that does not exist; it has this text since 5.3.
 fn says_missing(text: &str) -> bool {
     text.contains("Nexthop id does not exist") || text.contains("Invalid nexthop id")
 }
 
-/// The kernel's words for an object whose device is away: since 5.3.
+/// Returns true for the kernel's text about an object whose device is missing or down; it has this text since 5.3.
 fn says_device_away(text: &str) -> bool {
     text.contains("Invalid device index")
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_could_not_take_is_not_sent() {
+    fn operations_that_the_kernel_cannot_accept_are_not_sent() {
         let none = route(RouteTarget::Nexthops(Nexthops::default()));
         assert_eq!(check(&none, Some(3)).unwrap_err().kind, OpErrorKind::Refused);
         let many = Op::AddGroup { id: 1, members: (1..=257).map(|id| (id, 1)).collect() };
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_members_and_legs_fit_into_a_message() {
+    fn the_most_members_and_nexthops_fit_into_a_message() {
         let members = (1..=256).map(|id| (id, 1)).collect();
         let nexthop = metalbond::fib::Nexthop { addr: "fd00::1".parse().unwrap(), weight: 1 };
         for op in
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_number_means_what_the_operation_makes_of_it() {
+    fn the_meaning_of_an_error_number_depends_on_the_operation() {
         let kind = |op: &Op, errno: Errno, text: &str| error(op, errno.raw_os_error(), Some(text.into())).kind;
         let to_object = route(RouteTarget::Object(1));
         assert_eq!(kind(&to_object, Errno::INVAL, "Nexthop id does not exist"), OpErrorKind::Missing);

@@ -1,4 +1,4 @@
-//! The conversation: requests to the kernel, and its answers, told apart by sequence numbers.
+//! Requests to the kernel and its answers, which are matched by sequence numbers.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use crate::error::{DumpError, Lost};
 use crate::message::{self, Answer, DONE, DUMP_INTERRUPTED, ERROR, Message, Messages};
 use crate::socket::Socket;
 
-/// Bytes of the receive buffer. A refusal takes about 1 KiB of it, and a send has at most [`BATCH_MAX`] messages.
+/// The size of the receive buffer in bytes. A refusal takes about 1 KiB of it, and a send has at most [`BATCH_MAX`] messages.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// Bytes of the buffer for one datagram; for dumps, the kernel uses up to 32 KiB.
+/// The size of the buffer for one datagram in bytes. In dumps, the kernel uses up to 32 KiB.
 const DATAGRAM: usize = 64 << 10;
-/// Messages in a send: more gain nothing.
+/// The most messages in a send. More of them are not faster.
 pub(crate) const BATCH_MAX: usize = 128;
-/// Bytes in a send: another message is added below that. The socket takes more than 200 KB.
+/// The number of bytes up to which another message is added to a send. The socket accepts more than 200 KB.
 pub(crate) const BATCH_BYTES: usize = 64 << 10;
 
 /// The socket for requests.
@@ -22,7 +22,7 @@ pub(crate) struct Requests {
     sequence: u32,
     batch: Batch,
     datagram: Box<[u8]>,
-    /// Something was lost: answers to what was asked earlier may be in the socket.
+    /// True if answers to earlier requests may still be in the socket.
     is_dirty: bool,
 }
 
@@ -30,13 +30,13 @@ pub(crate) struct Requests {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
-    /// Where the last message begins, and its sequence number.
+    /// The start of the last message, and its sequence number.
     last: Option<(usize, u32)>,
     len: usize,
 }
 
 impl Batch {
-    /// Appends what `put` puts: one message with this sequence number.
+    /// Appends one message with this sequence number, which `put` writes.
     fn add(&mut self, sequence: u32, put: impl FnOnce(&mut Vec<u8>, u32)) {
         self.last = Some((self.bytes.len(), sequence));
         self.len += 1;
@@ -75,16 +75,16 @@ impl Requests {
         self.sequence
     }
 
-    /// Whether the next send is large enough.
+    /// Returns true if the next send is large enough.
     pub(crate) fn is_full(&self) -> bool {
         self.batch.len >= BATCH_MAX || self.batch.bytes.len() >= BATCH_BYTES
     }
 
-    /// Sends what was added, and hands out the refusals, by their sequence number. The kernel answers in the order of the
-    /// requests, to those that it refuses and to the last one: with that answer, all are there.
+    /// Sends the added messages, and calls `refused` for each refusal, with its sequence number. The kernel answers in the order of the
+    /// requests, and only those that it refuses and the last one: with that answer, all have arrived.
     ///
     /// # Errors
-    /// If answers were lost. Any of the requests may have been carried out or not.
+    /// If answers were lost. It is unknown which of the requests were carried out.
     pub(crate) fn flush(&mut self, mut refused: impl FnMut(u32, Answer)) -> Result<(), Lost> {
         let Some((start, last)) = self.batch.last else { return Ok(()) };
         message::ask_for_answer(&mut self.batch.bytes, start);
@@ -107,7 +107,7 @@ impl Requests {
         }
     }
 
-    /// Asks for one thing, with one message. Returns the error number if the kernel refuses.
+    /// Sends a request for one object. Returns the kernel's answer, or the error number if the kernel refuses.
     pub(crate) fn ask<T>(
         &mut self,
         put: impl FnOnce(&mut Vec<u8>, u32),
@@ -133,10 +133,10 @@ impl Requests {
         }
     }
 
-    /// Asks for many things, with one message. Hands out whatever comes, one by one.
+    /// Sends a request for many objects, and calls `each` for each message of the answer.
     ///
     /// # Errors
-    /// If it was interrupted, refused, or lost.
+    /// If the dump was interrupted or refused, or if answers were lost.
     pub(crate) fn dump(
         &mut self,
         put: impl FnOnce(&mut Vec<u8>, u32),
@@ -170,16 +170,16 @@ impl Requests {
         if self.is_dirty {
             self.drain();
         }
-        // Until the last answer is there.
+        // Cleared when the last answer has arrived.
         self.is_dirty = true;
         let sent = self.socket.send(&self.batch.bytes);
         self.batch.clear();
         sent
     }
 
-    /// Throws away what is left of earlier answers, and of a dump that is under way.
+    /// Discards answers to earlier requests, and those of a dump that is under way.
     fn drain(&mut self) {
-        // An overflow is told once; what fails otherwise fails again when something is sent.
+        // An overflow is reported once. Any other error comes back at the next send.
         while matches!(self.socket.try_receive(&mut self.datagram), Ok(Some(_)) | Err(Lost::Overflow)) {}
     }
 }
@@ -189,13 +189,13 @@ mod tests {
     use super::*;
     use crate::{link, nexthop};
 
-    /// Something that is refused, with or without privileges.
+    /// Adds a request that is refused, with or without privileges.
     fn probe(requests: &mut Requests) -> u32 {
         requests.add(nexthop::put_probe)
     }
 
     #[test]
-    fn each_refusal_carries_the_number_of_its_request() {
+    fn each_refusal_has_the_number_of_its_request() {
         let mut requests = Requests::open().unwrap();
         let sent: Vec<u32> = (0..BATCH_MAX).map(|_| probe(&mut requests)).collect();
         assert!(requests.is_full());

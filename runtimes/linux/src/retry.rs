@@ -1,14 +1,14 @@
-//! An attempt that is made again after a failure: later each time.
+//! An attempt that is repeated after a failure, with a growing delay.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use metalbond::{Backoff, Instant};
 
-/// The shortest and the longest wait.
+/// The shortest and the longest delay.
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
 
-/// How often an attempt has failed in a row, and when the next one is due.
+/// The consecutive failures of an attempt, and the time of the next one.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Retry {
     failures: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// Makes the attempt if it is due. Returns its result; `None` if it is not due.
+    /// Makes the attempt if it is due. Returns its result, or `None` if it is not due.
     pub(crate) fn attempt<T, E>(
         &mut self,
         now: Instant,
@@ -37,12 +37,12 @@ impl Retry {
         Some(result)
     }
 
-    /// How often it has failed in a row.
+    /// Returns the number of consecutive failures.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// When the next attempt is due; `None` if the last one did not fail.
+    /// Returns the time of the next attempt; `None` if the last one did not fail.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         (self.failures > 0).then_some(self.at)
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_that_always_fails_is_made_ever_more_rarely_until_it_succeeds() {
+    fn an_attempt_that_always_fails_is_made_at_growing_intervals_until_it_succeeds() {
         let mut retry = Retry::default();
         let mut made = Vec::new();
         for millis in 0..40_000 {

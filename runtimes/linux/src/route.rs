@@ -1,4 +1,4 @@
-//! Routes. Source: `linux/rtnetlink.h`.
+//! Messages for routes. Source: `linux/rtnetlink.h`.
 
 use std::net::IpAddr;
 
@@ -13,15 +13,15 @@ pub(crate) const RTM_NEWROUTE: u16 = 24;
 pub(crate) const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 
-/// Family, lengths of destination and source, type of service, table, protocol, scope, type, flags.
+/// The size of the header: family, lengths of destination and source, type of service, table, protocol, scope, type, flags.
 const HEADER: usize = 12;
 pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_INET6: u8 = 10;
-/// What `ip` calls unicast, the usual kind of route.
+/// The type of an ordinary route, which is `unicast` in the commands of `ip`.
 const RTN_UNICAST: u8 = 1;
-/// In the removal of an IPv4 route: whatever its scope is.
+/// In the removal of an IPv4 route: any scope.
 const RT_SCOPE_NOWHERE: u8 = 255;
-/// An entry of a cache, not of a table.
+/// The flag of an entry in a cache, which is no route of a table.
 const RTM_F_CLONED: u32 = 0x200;
 
 const RTA_DST: u16 = 1;
@@ -30,7 +30,7 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
-/// Entries of length, flags, the weight - 1, a device, attributes.
+/// The nexthops of a route. Each entry has a length, flags, the weight - 1, a device, and attributes.
 const RTA_MULTIPATH: u16 = 9;
 const RTA_TABLE: u16 = 15;
 const RTA_VIA: u16 = 18;
@@ -38,15 +38,16 @@ const RTA_ENCAP_TYPE: u16 = 21;
 const RTA_ENCAP: u16 = 22;
 const RTA_NH_ID: u16 = 30;
 
-/// The fixed part of an entry in [`RTA_MULTIPATH`].
+/// The size of the fixed part of an entry in [`RTA_MULTIPATH`].
 const ENTRY: usize = 8;
 
-/// The metric of our routes. IPv6 has no 0: it would become 1024.
+/// Returns the metric of this program's routes. IPv6 has no 0: the kernel would make it 1024.
 const fn metric(family: u8) -> u32 {
     if family == AF_INET6 { 1024 } else { 0 }
 }
 
-/// Appends the creation, or by other flags the replacement, of a route. Several nexthops of its own: IPv4 only.
+/// Appends the creation of a route, or its replacement, depending on the flags. Only IPv4 routes can have several nexthops without an
+/// object.
 pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &NewRoute<'_>) {
     message::put(out, RTM_NEWROUTE, flags, sequence, |out| {
         put_destination(out, route.table, route.prefix, route.protocol, 0, RTN_UNICAST);
@@ -65,17 +66,17 @@ pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &Ne
     });
 }
 
-/// What [`put_route`] takes.
+/// The route that [`put_route`] makes.
 pub(crate) struct NewRoute<'a> {
     pub(crate) table: u32,
     pub(crate) prefix: Prefix,
     pub(crate) protocol: u8,
     pub(crate) target: &'a RouteTarget,
-    /// The device of nexthops of its own.
+    /// The device of nexthops that are in the route itself.
     pub(crate) device: u32,
 }
 
-/// Appends the removal of a route of this protocol, whatever it leads to.
+/// Appends the removal of a route of this protocol, with any nexthops.
 pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, table: u32, prefix: Prefix, protocol: u8) {
     message::put(out, RTM_DELROUTE, 0, sequence, |out| {
         let scope = if prefix.is_ipv6() { 0 } else { RT_SCOPE_NOWHERE };
@@ -83,7 +84,7 @@ pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, table: u32, prefix: P
     });
 }
 
-/// Appends a request for the routes of this family, protocol and table. A kernel before 4.20 gives all of the family.
+/// Appends a request for the routes of this family, protocol and table. A kernel before 4.20 returns all routes of the family.
 pub(crate) fn put_dump(out: &mut Vec<u8>, sequence: u32, family: u8, protocol: u8, table: u32) {
     message::put(out, RTM_GETROUTE, DUMP, sequence, |out| {
         out.extend_from_slice(&[family, 0, 0, 0, 0, protocol, 0, 0, 0, 0, 0, 0]);
@@ -93,7 +94,7 @@ pub(crate) fn put_dump(out: &mut Vec<u8>, sequence: u32, family: u8, protocol: u
 
 fn put_destination(out: &mut Vec<u8>, table: u32, prefix: Prefix, protocol: u8, scope: u8, kind: u8) {
     let family = if prefix.is_ipv6() { AF_INET6 } else { AF_INET };
-    // The table is in the attribute.
+    // The table is in an attribute, because this field has only one byte.
     out.extend_from_slice(&[family, prefix.prefix_len(), 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]);
     put(out, RTA_TABLE, &table.to_ne_bytes());
     match prefix.addr() {
@@ -113,22 +114,22 @@ fn put_nexthop(out: &mut Vec<u8>, nexthop: &Nexthop, device: u32) {
     set_u16_len(out, start);
 }
 
-/// A route, as the kernel tells of it.
+/// A route in a message of the kernel.
 #[derive(Clone)]
 pub(crate) struct Route<'a> {
     pub(crate) table: u32,
     pub(crate) protocol: u8,
     pub(crate) prefix: Prefix,
-    /// Whether its place in the table is one where our routes are: by metric and type of service.
+    /// Whether its metric and type of service are those of this program's routes.
     pub(crate) is_in_our_place: bool,
-    /// It is a plain one: neither is it of an unusual kind, nor has it anything that ours do not have.
+    /// Whether it is an ordinary route that has nothing which this program's routes do not have.
     is_plain: bool,
     attributes: Attributes<'a>,
 }
 
 impl<'a> Route<'a> {
-    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]; none for one that tells of a cache, of another address
-    /// family, or of routes by source.
+    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, and for a
+    /// route by source address.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         let [family, len, source_len, tos, table, protocol, _scope, kind] = array_at(body, 0)?;
         if u32_at(body, 8)? & RTM_F_CLONED != 0 || source_len != 0 {
@@ -159,12 +160,12 @@ impl<'a> Route<'a> {
         Some(Self { table, protocol, prefix, is_in_our_place, is_plain, attributes })
     }
 
-    /// Where it leads; none if it is nothing that [`put_route`] makes for the device with this index.
+    /// Returns the target of the route; `None` if [`put_route`] makes no such route for the device with this index.
     pub(crate) fn target(&self, device: Option<u32>) -> Option<RouteTarget> {
         if !self.is_plain {
             return None;
         }
-        // Beside an object's id there may be what it stands for.
+        // The kernel may add the object's next hops as attributes.
         if let Some((_, id)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_NH_ID) {
             return Some(RouteTarget::Object(u32_at(id, 0)?));
         }
@@ -254,7 +255,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn a_route_with_a_leg_of_its_own_is_sent_as_these_bytes() {
+    fn a_route_with_a_nexthop_of_its_own_is_sent_as_these_bytes() {
         #[rustfmt::skip]
         assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &nexthops(&[1])), [
             84, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
@@ -269,7 +270,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn a_route_with_several_legs_of_its_own_is_sent_as_these_bytes() {
+    fn a_route_with_several_nexthops_of_its_own_is_sent_as_these_bytes() {
         #[rustfmt::skip]
         assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &nexthops(&[1, 99])), [
             128, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_with_a_gateway_a_source_or_of_another_kind_is_nothing_of_ours() {
+    fn a_route_with_a_gateway_a_source_or_of_another_kind_is_not_like_own_ones() {
         let route = |kind: u8, attribute: u16| {
             let mut body = vec![AF_INET, 24, 0, 0, 254, 254, 0, kind, 0, 0, 0, 0];
             put(&mut body, RTA_DST, &[10, 0, 0, 0]);

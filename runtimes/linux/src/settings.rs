@@ -1,24 +1,24 @@
-//! What a [`Kernel`](crate::Kernel) is told at the start.
+//! The settings of a [`Kernel`](crate::Kernel).
 
 use std::ops::RangeInclusive;
 
 use crate::OpenError;
 
-/// The longest name of a device, in bytes.
+/// The length of the longest device name, in bytes.
 const NAME_MAX: usize = 15;
 
-/// Which part of the kernel's state is ours.
+/// The part of the kernel's state that belongs to this program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The tunnel device's name.
+    /// The name of the tunnel device.
     pub device: String,
-    /// The protocol number of our routes and objects, from 1.
+    /// The protocol number of this program's routes and objects, from 1.
     pub protocol: u8,
-    /// The ids that our objects may have, from 1.
+    /// The ids that this program's objects may have, from 1.
     pub ids: RangeInclusive<u32>,
-    /// The tables that our routes are in, from 1.
+    /// The tables of this program's routes, from 1.
     pub tables: Vec<u32>,
-    /// Whether nexthop objects are to be used if the kernel has them.
+    /// Whether nexthop objects are used if the kernel has them.
     pub nexthop_objects: bool,
 }
 

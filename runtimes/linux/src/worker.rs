@@ -1,4 +1,4 @@
-//! The thread that keeps the kernel's routes as they are wanted: the loop around a [`Fib`] and a [`Kernel`].
+//! The thread that keeps the kernel's routes as they are wanted: the loop with a [`Fib`] and a [`Kernel`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,17 +15,17 @@ use crate::Kernel;
 use crate::log::Log;
 use crate::retry::Retry;
 
-/// Messages that wait for the thread at most; then whoever sends them waits.
+/// The most messages that wait for the thread. When there are as many, senders wait.
 const WAITING: usize = 64;
-/// Operations of one turn: what the kernel takes well in one go.
+/// The number of operations in one iteration: the kernel takes as many quickly in one send.
 const BATCH: usize = 128;
-/// A cleanup that gets nothing done for so long ends without the rest.
+/// The time without progress after which a cleanup ends without completing.
 const STUCK: Duration = Duration::from_secs(2);
-/// The handle of the thread. When the last one is gone, the thread ends and the routes stay.
+/// A handle of the thread. When the last handle is dropped, the thread ends, and the routes stay.
 #[derive(Clone, Debug)]
 pub struct KernelRoutes {
     messages: Sender<Message>,
-    // Behind the sender, so that the thread wakes when that is gone already, and sees if it was the last.
+    // Dropped after the sender, so that the thread wakes when the sender is gone, and sees whether it was the last.
     wake: Wake,
 }
 
@@ -35,7 +35,7 @@ struct Wake(Arc<OwnedFd>);
 
 impl Wake {
     fn up(&self) {
-        // Full: it is awake.
+        // Fails if the counter is at its limit: then the thread is awake anyway.
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
     }
 }
@@ -46,7 +46,7 @@ impl Drop for Wake {
     }
 }
 
-/// The thread is gone.
+/// The error when the thread has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the thread that installs routes has ended")]
 pub struct Ended;
@@ -62,10 +62,10 @@ enum Message {
 }
 
 impl KernelRoutes {
-    /// Starts the thread. It reads what is in the kernel first.
+    /// Starts the thread. It first reads the kernel's state.
     ///
     /// # Errors
-    /// If the system has no descriptor or no thread left.
+    /// If the system has no free descriptor, or cannot start a thread.
     pub fn start(fib: Fib, kernel: Kernel) -> io::Result<Self> {
         let (messages, receiver) = async_channel::bounded(WAITING);
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
@@ -74,7 +74,7 @@ impl KernelRoutes {
         Ok(Self { messages, wake: Wake(wake) })
     }
 
-    /// Routes have changed. Waits while the thread has many changes to take in, never for the kernel.
+    /// Passes changes of routes to the thread. Waits if the thread has many messages to handle, but never for the kernel.
     ///
     /// # Errors
     /// [`Ended`].
@@ -82,7 +82,7 @@ impl KernelRoutes {
         self.send(Message::Changes(changes)).await
     }
 
-    /// This node announces routes now: see [`Fib::announced`].
+    /// Notes routes that this node announces itself: see [`Fib::announced`].
     ///
     /// # Errors
     /// [`Ended`].
@@ -90,7 +90,7 @@ impl KernelRoutes {
         self.send(Message::Announced(routes)).await
     }
 
-    /// It does no more.
+    /// Notes routes that this node no longer announces itself: see [`Fib::withdrawn`].
     ///
     /// # Errors
     /// [`Ended`].
@@ -98,7 +98,7 @@ impl KernelRoutes {
         self.send(Message::Withdrawn(routes)).await
     }
 
-    /// All that is wanted has been told: see [`Fib::release_adopted`].
+    /// Notes that all wanted routes have been passed on: see [`Fib::release_adopted`].
     ///
     /// # Errors
     /// [`Ended`].
@@ -106,7 +106,7 @@ impl KernelRoutes {
         self.send(Message::ReleaseAdopted).await
     }
 
-    /// The figures.
+    /// Returns the current statistics.
     ///
     /// # Errors
     /// [`Ended`].
@@ -116,11 +116,11 @@ impl KernelRoutes {
         answer.recv().await.map_err(|_| Ended)
     }
 
-    /// Ends the thread. With `cleanup`, all routes and objects are removed before, or as many as the kernel lets go; without
-    /// it they stay. Returns the last figures.
+    /// Ends the thread. With `cleanup`, it first removes all routes and objects that the kernel lets it remove; otherwise they stay.
+    /// Returns the last statistics.
     ///
     /// # Errors
-    /// [`Ended`]: it had ended before.
+    /// [`Ended`] if the thread had ended before.
     pub async fn stop(&self, cleanup: bool) -> Result<FibStats, Ended> {
         let (ended, answer) = async_channel::bounded(1);
         self.send(Message::Stop { cleanup, ended }).await?;
@@ -142,15 +142,15 @@ struct Worker {
     wake: Arc<OwnedFd>,
     started: Clock,
     log: Log,
-    /// When the kernel's notices are read again after they could not be read.
+    /// The back-off of reading the kernel's notices after a failure.
     notices: Retry,
-    /// A cleanup is under way: who waits for its end, and when something was done last.
+    /// The cleanup that is under way: the channel for its result, and the time of its last progress.
     cleanup: Option<(Sender<FibStats>, Instant)>,
 }
 
-/// What becomes of the thread.
+/// The result of an iteration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Turn {
+enum Iteration {
     Busy,
     Idle,
     End,
@@ -168,10 +168,10 @@ impl Worker {
 
     fn run(mut self) {
         loop {
-            match self.turn() {
-                Turn::Busy => {}
-                Turn::Idle => self.wait(),
-                Turn::End => break,
+            match self.iterate() {
+                Iteration::Busy => {}
+                Iteration::Idle => self.wait(),
+                Iteration::End => break,
             }
         }
         self.log.finish();
@@ -180,17 +180,17 @@ impl Worker {
         }
     }
 
-    /// What came in, then the kernel's state if it has to be read, then some operations.
-    fn turn(&mut self) -> Turn {
+    /// Runs an iteration: handles messages, reads the kernel's state if that is due, then carries out some operations.
+    fn iterate(&mut self) -> Iteration {
         let mut is_busy = false;
         for _ in 0..WAITING {
             match self.messages.try_recv() {
                 Ok(Message::Stop { cleanup: false, ended }) => {
                     let _ = ended.try_send(self.fib.stats());
-                    return Turn::End;
+                    return Iteration::End;
                 }
                 Ok(message) => self.take(message),
-                Err(error) if error.is_closed() && self.cleanup.is_none() => return Turn::End,
+                Err(error) if error.is_closed() && self.cleanup.is_none() => return Iteration::End,
                 Err(_) => break,
             }
             is_busy = true;
@@ -208,18 +208,18 @@ impl Worker {
         }
         self.log.tick(now);
         match &self.cleanup {
-            Some((_, since)) if self.fib.is_settled() || now.saturating_since(*since) > STUCK => Turn::End,
-            _ if is_busy => Turn::Busy,
-            _ => Turn::Idle,
+            Some((_, since)) if self.fib.is_settled() || now.saturating_since(*since) > STUCK => Iteration::End,
+            _ if is_busy => Iteration::Busy,
+            _ => Iteration::Idle,
         }
     }
 
-    /// Reads what others did to the kernel's routes. If that fails, the kernel's state is read instead, and the next attempt waits longer
-    /// each time: a socket that stays broken costs neither the processor nor the log.
+    /// Reads the changes of other programs. If that fails, the kernel's whole state is read instead, and the next attempt waits longer each
+    /// time: a socket that stays broken costs neither processor time nor log lines.
     fn read_notices(&mut self, now: Instant) {
         let Self { fib, kernel, notices, log, .. } = self;
         if let Some(Err(error)) = notices.attempt(now, || kernel.notices(|notice| fib.notice(now, notice))) {
-            // The 1st, 2nd, 4th, 8th failure in a row, and so on.
+            // Log the 1st, 2nd, 4th, 8th consecutive failure, and so on.
             if notices.failures().is_power_of_two() {
                 let tries = notices.failures();
                 log.trouble(now, "cannot read the kernel's notices; its state is read instead", &error, tries);
@@ -252,7 +252,7 @@ impl Worker {
         self.fib.dump_ends(self.now(), result.is_ok());
     }
 
-    /// Whether there was something to do.
+    /// Carries out a batch of operations. Returns false if there were none.
     fn work(&mut self) -> bool {
         let now = self.now();
         let mut batch = Vec::with_capacity(BATCH);
@@ -283,7 +283,7 @@ impl Worker {
         true
     }
 
-    /// Until something is to be done.
+    /// Waits until there is something to do.
     fn wait(&self) {
         let stuck = self.cleanup.as_ref().map(|(_, since)| *since + STUCK + Duration::from_millis(1));
         let again = self.notices.poll_timeout();
@@ -292,9 +292,9 @@ impl Worker {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let notices = self.kernel.fd();
         let mut fds = [PollFd::new(&*self.wake, PollFlags::IN), PollFd::new(&notices, PollFlags::IN)];
-        // A socket that could not be read may say at once, and each time, that it is readable.
+        // A socket that failed may be reported as readable all the time.
         let watched = if again.is_none() { &mut fds[..] } else { &mut fds[..1] };
-        // Interrupted: whoever looks again finds nothing, and waits again.
+        // An interruption is harmless: the next iteration finds nothing to do, and waits again.
         let _ = poll(watched, timeout.as_ref());
         let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);
     }

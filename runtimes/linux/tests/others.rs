@@ -1,4 +1,4 @@
-//! What others do is told, and what we do is not.
+//! Tests of notices: changes by other programs are reported, and the package's own are not.
 
 #![cfg(target_os = "linux")]
 
@@ -24,7 +24,7 @@ fn foreign_removed(destination: &str) -> Notice {
 }
 
 #[test]
-fn what_we_do_is_not_told() {
+fn own_changes_are_not_reported() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), object(2)]);
@@ -39,7 +39,7 @@ fn what_we_do_is_not_told() {
 }
 
 #[test]
-fn routes_of_ours_that_others_remove_or_replace_are_told() {
+fn own_routes_that_others_remove_or_replace_are_reported() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
@@ -57,7 +57,7 @@ fn routes_of_ours_that_others_remove_or_replace_are_told() {
 }
 
 #[test]
-fn routes_of_ours_with_another_metric_are_others() {
+fn routes_with_another_metric_are_not_own() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto 254 metric 7"));
@@ -67,7 +67,7 @@ fn routes_of_ours_with_another_metric_are_others() {
 }
 
 #[test]
-fn other_tables_and_other_objects_are_of_no_concern() {
+fn other_tables_and_other_objects_are_not_reported() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         namespace.ip("route add 10.0.0.0/8 dev t1 table 1001");
@@ -79,7 +79,7 @@ fn other_tables_and_other_objects_are_of_no_concern() {
 }
 
 #[test]
-fn objects_of_our_range_in_others_hands_mean_anything_once() {
+fn changes_of_own_objects_by_others_are_reported_as_anything_once() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), object(2), add(IPV4, to_object(1))]);
@@ -93,10 +93,10 @@ fn objects_of_our_range_in_others_hands_mean_anything_once() {
 }
 
 #[test]
-fn a_device_that_goes_down_is_told_and_takes_all_with_it() {
+fn a_device_that_goes_down_is_reported_and_all_its_routes_and_objects_go() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        // First administratively, then it loses its carrier: the kernel drops the objects then, too.
+        // The device first goes down administratively, then it loses its carrier: the kernel drops the objects in both cases.
         for (down, up) in [("link set t0 down", "link set t0 up"), ("link set t1 down", "link set t1 up")] {
             execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
             namespace.ip(down);
@@ -111,7 +111,7 @@ fn a_device_that_goes_down_is_told_and_takes_all_with_it() {
 }
 
 #[test]
-fn routes_without_objects_outlive_a_lost_carrier_but_no_device_that_is_down() {
+fn routes_without_objects_survive_a_lost_carrier_but_not_a_device_that_is_down() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         let own = || RouteTarget::Nexthops(Nexthops::from(nexthop(1)));
@@ -126,7 +126,7 @@ fn routes_without_objects_outlive_a_lost_carrier_but_no_device_that_is_down() {
 }
 
 #[test]
-fn a_device_that_comes_back_by_its_name_is_ours() {
+fn a_device_that_comes_back_with_its_name_is_used_again() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
@@ -142,10 +142,10 @@ fn a_device_that_comes_back_by_its_name_is_ours() {
 }
 
 #[test]
-fn a_device_with_another_name_is_another_one() {
+fn a_device_with_another_name_is_another_device() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        // Renaming one that is up is possible since Linux 6.2.
+        // Since Linux 6.2, a device that is up can be renamed.
         namespace.ip("link set t0 name t2");
         assert_eq!(notices_until(&mut kernel, &[DeviceDown]), [DeviceDown]);
         namespace.ip("link set t2 name t0");
@@ -154,7 +154,7 @@ fn a_device_with_another_name_is_another_one() {
 }
 
 #[test]
-fn a_flood_that_overflows_means_anything_and_the_device_is_looked_at() {
+fn an_overflow_is_reported_as_anything_and_the_device_is_read_again() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         let line = |n: u32| format!("route add 10.{}.{}.0/24 dev t1 table 1000\n", n >> 8, n & 0xff);
@@ -167,7 +167,7 @@ fn a_flood_that_overflows_means_anything_and_the_device_is_looked_at() {
         assert!(all.len() < 30_000, "nothing was lost");
         assert!(!kernel.is_device_up());
         while !notices(&mut kernel).is_empty() {}
-        // It is as good as before.
+        // After the overflow, everything works as before.
         namespace.ip("link set t0 up");
         notices_until(&mut kernel, &[DeviceUp]);
         execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);

@@ -1,4 +1,4 @@
-//! What the kernel refuses, and how that is told.
+//! Tests of operations that the kernel refuses, and of the errors that they return.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ fn own() -> RouteTarget {
 }
 
 #[test]
-fn a_route_to_an_object_that_is_not_there_misses_it() {
+fn a_route_to_a_missing_object_is_refused_as_missing() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         for destination in [IPV4, IPV6] {
@@ -29,7 +29,7 @@ fn a_route_to_an_object_that_is_not_there_misses_it() {
 }
 
 #[test]
-fn a_group_with_a_member_that_is_not_there_misses_it() {
+fn a_group_with_a_missing_member_is_refused_as_missing() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
@@ -39,13 +39,13 @@ fn a_group_with_a_member_that_is_not_there_misses_it() {
 }
 
 #[test]
-fn what_is_to_be_removed_and_is_not_there_is_missing() {
+fn the_removal_of_a_missing_route_or_object_is_refused_as_missing() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         for op in [remove(IPV4), remove(IPV6), Op::RemoveObject { id: id(1) }] {
             assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::Missing);
         }
-        // The same where the table is there.
+        // The same if the table exists.
         execute(&mut kernel, &[object(1), add("10.0.0.0/8", to_object(1)), add("fd00::/8", to_object(1))]);
         for op in [remove(IPV4), remove(IPV6)] {
             assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::Missing);
@@ -54,7 +54,7 @@ fn what_is_to_be_removed_and_is_not_there_is_missing() {
 }
 
 #[test]
-fn an_id_or_a_destination_that_is_taken_exists() {
+fn an_id_or_a_destination_in_use_is_refused_as_existing() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
@@ -66,7 +66,7 @@ fn an_id_or_a_destination_that_is_taken_exists() {
 }
 
 #[test]
-fn on_a_device_that_is_down_nothing_can_be_made() {
+fn on_a_device_that_is_down_no_route_or_object_can_be_made() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         for args in ["link set t0 down", "link set t0 up", "link set t1 down"] {
@@ -85,7 +85,7 @@ fn on_a_device_that_is_down_nothing_can_be_made() {
             let error = fail(&mut kernel, op);
             assert_eq!(error.kind, OpErrorKind::NoDevice, "{error}");
         }
-        // Now it is known here, too.
+        // This reads the notice that the device is gone.
         notices(&mut kernel);
         for op in [object(1), add(IPV4, own()), add(IPV6, own())] {
             assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::NoDevice);
@@ -94,7 +94,7 @@ fn on_a_device_that_is_down_nothing_can_be_made() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_named() {
+fn an_error_names_a_device_that_does_not_exist() {
     netns::run(|_| {
         let error = Kernel::open(Settings { device: "tunnel7".into(), ..settings() }).unwrap_err();
         assert_eq!(error.to_string(), "there is no device tunnel7");
@@ -102,7 +102,7 @@ fn a_device_that_is_not_there_is_named() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused() {
+fn invalid_settings_are_refused() {
     for settings in [
         Settings { device: String::new(), ..settings() },
         Settings { device: "sixteen-letters!".into(), ..settings() },
@@ -118,7 +118,7 @@ fn settings_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn without_the_capability_nothing_is_opened() {
+fn without_the_capability_a_kernel_cannot_be_opened() {
     netns::run(|_| {
         let mut ours = capabilities(None).unwrap();
         ours.effective.remove(CapabilitySet::NET_ADMIN);

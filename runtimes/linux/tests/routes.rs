@@ -1,4 +1,4 @@
-//! Routes and objects come to be in the kernel, as `ip` and a dump show them.
+//! Tests of routes and objects in the kernel: `ip` and a dump have to show them.
 
 #![cfg(target_os = "linux")]
 
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 const IPV4: &str = "10.1.2.0/24";
 const IPV6: &str = "fd10::/64";
-/// The most next hops that `ip route show` shows: it takes 3.7 KB a route from the kernel, and stops, without an error, at
-/// one that is larger.
+/// The most next hops that `ip route show` can show. It reads 3.7 KB per route from the kernel, and stops without an error at a larger
+/// route.
 const SHOWN_MAX: u32 = 32;
 
 fn group(n: u32, members: impl Iterator<Item = (u32, u8)>) -> Op {
@@ -78,7 +78,8 @@ fn objects_and_groups_are_dumped_as_they_were_made() {
         let weights: Vec<_> =
             group["group"].as_array().unwrap().iter().map(|member| member["weight"].clone()).collect();
         assert_eq!(weights, [json!(255), Value::Null, json!(99)]);
-        // Others' objects, and objects out of our range; one of ours that is strange.
+        // Objects of other programs, one of them with an id in the range; then objects in the range with this protocol, most of which this
+        // package would not make.
         namespace.ip("nexthop add id 5 dev t0");
         namespace.ip("nexthop add id 1000010 dev t1");
         namespace.ip("-6 nexthop add id 1000011 dev t0 encap ip6 dst fd00::1 protocol 254");
@@ -108,7 +109,7 @@ fn objects_and_groups_are_dumped_as_they_were_made() {
 }
 
 #[test]
-fn without_objects_routes_carry_their_own_encapsulation() {
+fn without_objects_routes_have_their_own_encapsulation() {
     netns::run(|namespace| {
         let mut kernel = Kernel::open(Settings { nexthop_objects: false, ..settings() }).unwrap();
         assert!(!kernel.has_nexthop_objects());
@@ -116,7 +117,7 @@ fn without_objects_routes_carry_their_own_encapsulation() {
         execute(&mut kernel, &[add(IPV4, nexthops(1)), add(IPV6, nexthops(1))]);
         for destination in [IPV4, IPV6] {
             let routes = namespace.routes();
-            // In the output of `ip`, the encapsulation's "dst" stands in the place of the route's.
+            // In the output of `ip`, the encapsulation's "dst" replaces that of the route.
             let route = &routes[usize::from(destination == IPV6)];
             assert_eq!((&route["encap"], &route["dev"]), (&json!("ip6"), &json!("t0")), "{route}");
         }
@@ -133,7 +134,7 @@ fn without_objects_routes_carry_their_own_encapsulation() {
         execute(&mut kernel, &[replace(IPV4, weighted.clone())]);
         let dumped = dumped_routes(&mut kernel);
         assert_eq!(dumped, [(prefix(IPV4), Some(weighted)), (prefix(IPV6), Some(nexthops(1)))]);
-        // This is why there are objects.
+        // IPv6 routes with several next hops need objects.
         assert_eq!(fail(&mut kernel, replace(IPV6, nexthops(2))).kind, OpErrorKind::Refused);
         execute(&mut kernel, &[remove(IPV4), remove(IPV6)]);
         assert_eq!(namespace.routes(), Vec::<Value>::new());
@@ -154,13 +155,13 @@ fn the_most_next_hops_are_dumped() {
         let to = |destination, target| (prefix(destination), Some(target));
         let all = [to(IPV4, to_object(257)), to("10.3.0.0/24", nexthops), to(IPV6, to_object(257))];
         assert_eq!(dumped_routes(&mut kernel), all);
-        // By another process, which has received nothing yet.
+        // The dump of another process, which has received nothing yet.
         assert_eq!(dumped_routes(&mut namespace.open()), all);
     });
 }
 
 #[test]
-fn routes_change_between_an_object_and_legs_of_their_own() {
+fn routes_change_between_an_object_and_nexthops_of_their_own() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
@@ -177,7 +178,7 @@ fn routes_change_between_an_object_and_legs_of_their_own() {
 }
 
 #[test]
-fn a_route_of_another_protocol_is_in_the_way_and_stays() {
+fn a_route_of_another_protocol_is_a_conflict_and_stays() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
@@ -211,7 +212,7 @@ fn a_removal_leaves_routes_of_other_protocols_and_metrics() {
 }
 
 #[test]
-fn what_is_not_like_ours_is_dumped_as_such() {
+fn routes_that_are_not_like_own_ones_are_dumped_as_such() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         namespace.ip("route add blackhole 10.1.0.0/24 table 1000 proto 254");
@@ -219,14 +220,14 @@ fn what_is_not_like_ours_is_dumped_as_such() {
         namespace.ip("route add 10.3.0.0/24 dev t1 encap ip6 dst fd00::1 table 1000 proto 254");
         namespace.ip("route add 10.4.0.0/24 dev t0 encap ip6 dst fd00::1 mtu 1400 table 1000 proto 254");
         namespace.ip("-6 route add blackhole fd10::/64 table 1000 proto 254");
-        // Not in the place of ours, not in our table.
+        // Routes with another metric, and a route in another table.
         namespace.ip("-6 route add fd11::/64 dev t0 encap ip6 dst fd00::1 table 1000 proto 254 metric 7");
         namespace.ip("route add 10.5.0.0/24 dev t0 encap ip6 dst fd00::1 table 1000 proto 254 metric 7");
         namespace.ip("route add 10.6.0.0/24 dev t0 encap ip6 dst fd00::1 table 1001 proto 254");
         let none = |destination| (prefix(destination), None);
         let strange = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "10.4.0.0/24", "fd10::/64"];
         assert_eq!(dumped_routes(&mut kernel), strange.map(none));
-        // They can be replaced and removed like others.
+        // The foreign routes of the protocol can be replaced and removed like others.
         execute(&mut kernel, &[object(1)]);
         execute(&mut kernel, &strange.map(|destination| replace(destination, to_object(1))));
         assert_eq!(dumped_routes(&mut kernel), strange.map(|destination| (prefix(destination), Some(to_object(1)))));
@@ -252,7 +253,7 @@ fn a_replacement_is_one_message_and_never_a_removal() {
         for to in [2, 3, 1] {
             for destination in [IPV4, IPV6] {
                 execute(&mut kernel, &[replace(destination, to_object(to))]);
-                // It is told before it is acknowledged.
+                // The kernel sends the notice before the acknowledgement.
                 let (bytes, _) = watch.recv_from_full().unwrap();
                 let number = |at: usize| u16::from_ne_bytes(bytes[at..at + 2].try_into().unwrap());
                 assert_eq!((number(4), number(6) & REPLACE), (NEWROUTE, REPLACE));
@@ -278,7 +279,7 @@ fn the_same_route_in_several_tables_is_several_routes() {
 }
 
 #[test]
-fn many_operations_end_each_in_its_own_way() {
+fn many_operations_have_each_its_own_result() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
@@ -288,7 +289,7 @@ fn many_operations_end_each_in_its_own_way() {
             } else {
                 format!("fd10:{n:x}::/64")
             };
-            // Every seventh leads to an object that is not there.
+            // Every seventh route has an object that does not exist.
             add(&destination, to_object(if n.is_multiple_of(7) { 9 } else { 1 }))
         };
         let ops: Vec<_> = (0..10_000).map(add).collect();

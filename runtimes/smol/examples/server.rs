@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn run() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).ok_or("usage: server ADDR:PORT")?;
     let (server, changes) = start(Config::default())?;
-    // A server subscribes to nothing itself.
+    // A server has no subscriptions, so it needs no stream of changes.
     drop(changes);
     println!("listening on {}", server.listen(addr.parse()?).await?);
     Signals::new([Signal::Int])?.next().await.transpose()?;

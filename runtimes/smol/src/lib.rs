@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything but the start is
-//! the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
+//! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything except the
+//! start is the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
 
 #![forbid(unsafe_code)]
 
@@ -61,7 +61,7 @@ pub fn start_with(config: Config, options: StartOptions) -> Result<(MetalBond, C
     metalbond_driver::start_with(Smol, config, options)
 }
 
-/// The README's example is a test. That of the workspace's README is the same.
+/// Makes the README's example a documentation test. The README of the workspace has the same example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

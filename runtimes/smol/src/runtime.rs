@@ -1,4 +1,4 @@
-//! [`Runtime`] on smol.
+//! The implementation of [`Runtime`] for smol.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -10,7 +10,7 @@ use metalbond_driver::{Runtime, Stream, Task, socket};
 use smol::future::FutureExt;
 use smol::{Async, Timer};
 
-/// smol's global executor. It has one thread, or as many as the environment variable `SMOL_THREADS` says.
+/// The global executor of smol. It has one thread, or the number of threads in the environment variable `SMOL_THREADS`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smol;
 
@@ -101,7 +101,7 @@ pub struct SmolTask(smol::Task<()>);
 
 impl Task for SmolTask {
     async fn join(self) {
-        // A task that panicked has ended, too.
+        // The result does not matter: a task that panicked has ended, too.
         let _ = AssertUnwindSafe(self.0.fallible()).catch_unwind().await;
     }
 

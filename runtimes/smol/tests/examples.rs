@@ -1,4 +1,4 @@
-//! The examples run, as processes that talk to each other.
+//! Tests that run the examples as processes that exchange routes.
 #![cfg(target_os = "linux")]
 
 #[path = "../../../tests/example/mod.rs"]

@@ -1,5 +1,5 @@
-//! A client that prints the routes of its networks as they change:
-//! `cargo run -p metalbond-tokio --example tokio-client -- 127.0.0.1:4711 23 24`. Ctrl-C ends it.
+//! A client that prints the routes of its VNIs as they change: `cargo run -p metalbond-tokio --example tokio-client -- 127.0.0.1:4711 23
+//! 24`. Ctrl-C ends it.
 
 use std::error::Error;
 use std::pin::pin;

@@ -8,7 +8,7 @@ use metalbond_tokio::{Config, start};
 async fn main() -> Result<(), Box<dyn Error>> {
     let addr = std::env::args().nth(1).ok_or("usage: server ADDR:PORT")?;
     let (server, changes) = start(Config::default())?;
-    // A server subscribes to nothing itself.
+    // A server has no subscriptions, so it needs no stream of changes.
     drop(changes);
     println!("listening on {}", server.listen(addr.parse()?).await?);
     tokio::signal::ctrl_c().await?;

@@ -24,8 +24,8 @@
 //! # }
 //! ```
 //!
-//! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything but the start is
-//! the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
+//! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything except the
+//! start is the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
 
 #![forbid(unsafe_code)]
 
@@ -41,8 +41,8 @@ pub use runtime::{Tokio, TokioStream, TokioTask};
 /// A setting is out of its range.
 ///
 /// # Panics
-/// Outside of a tokio runtime. (For another runtime than the current one, call [`metalbond_driver::start`] with a [`Tokio`].) If the runtime
-/// has no I/O and no time enabled, the node's task panics later, and calls fail with [`Closed`].
+/// Outside of a tokio runtime. (For another runtime than the current one, call [`metalbond_driver::start`] with a [`Tokio`].) If the
+/// runtime has no I/O and no time enabled, the node's task panics later, and calls fail with [`Closed`].
 ///
 /// ```
 /// use metalbond_tokio::{Config, ConfigError, start};
@@ -68,7 +68,7 @@ pub fn start_with(config: Config, options: StartOptions) -> Result<(MetalBond, C
     metalbond_driver::start_with(Tokio::current(), config, options)
 }
 
-/// The README's example is a test. That of the workspace's README is the same.
+/// Makes the README's example a documentation test. The README of the workspace has the same example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! [`Runtime`] on tokio.
+//! The implementation of [`Runtime`] for tokio.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -38,12 +38,12 @@ impl Runtime for Tokio {
     type Task = TokioTask;
 
     fn now(&self) -> Instant {
-        // tokio's own clock, which a test may have paused.
+        // The clock of tokio, which a test may have paused.
         tokio::time::Instant::now().into_std()
     }
 
     fn sleep_until(&self, deadline: Instant) -> impl Future<Output = ()> + Send {
-        // A timer belongs to a runtime from the start, and this may be another thread.
+        // A timer needs the runtime's context when it is made, and this may be a thread outside of the runtime.
         let _entered = self.handle.enter();
         tokio::time::sleep_until(deadline.into())
     }
@@ -124,7 +124,7 @@ pub struct TokioTask(Option<JoinHandle<()>>);
 impl Task for TokioTask {
     async fn join(mut self) {
         if let Some(task) = &mut self.0 {
-            // An error says that the task was aborted or panicked: it has ended, either way.
+            // An error means that the task was aborted or panicked: in both cases it has ended.
             let _ = task.await;
         }
     }

@@ -1,7 +1,7 @@
-//! Tasks, and which of them runs next.
+//! The executor: it owns the tasks, and chooses which of them runs next.
 //!
-//! Invariant: a task is polled only if it was woken since its latest poll, and one of all that may run is chosen by the seed. The future
-//! of a task that is cancelled is dropped at a step of its own, which is chosen in the same way.
+//! Invariant: a task is polled only if it was woken since its latest poll, and the seed chooses one of all tasks that may run. The future
+//! of a cancelled task is dropped at a step of its own, which is chosen in the same way.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,14 +18,14 @@ use super::timeline::{Place, Timeline};
 /// The future of a task.
 pub(super) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A task. The first is the future that `block_on` runs.
+/// The id of a task. The first task is the future that `block_on` runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct TaskId(pub(super) u64);
 
 /// The future that `block_on` runs.
 pub(super) const MAIN: TaskId = TaskId(0);
 
-/// The tasks that were woken, in their order. A lock of its own: a waker may be called from anywhere.
+/// The tasks that were woken, in their order. It has a lock of its own, because a waker may be called from anywhere.
 #[derive(Default, Debug)]
 struct Woken(Mutex<Vec<TaskId>>);
 
@@ -33,7 +33,7 @@ struct Woken(Mutex<Vec<TaskId>>);
 struct TaskWaker {
     task: TaskId,
     woken: Arc<Woken>,
-    /// It was woken since its latest poll: another wake changes nothing.
+    /// True if the task was woken since its latest poll. Waking it again changes nothing.
     is_woken: AtomicBool,
 }
 
@@ -51,27 +51,27 @@ impl Wake for TaskWaker {
 
 struct Slot {
     handle: HandleId,
-    /// `None` while it is polled.
+    /// The future; `None` while it is polled.
     work: Option<Work>,
     waker: Arc<TaskWaker>,
     is_cancelled: bool,
 }
 
-/// What the executor does next.
+/// The next step of the executor.
 pub(super) enum Step {
-    /// Polls the main future.
+    /// Poll the main future.
     Main(Waker),
-    /// Polls a task.
+    /// Poll a task.
     Poll(TaskId, Work, Waker),
-    /// Drops the future of a task that was cancelled.
+    /// Drop the future of a cancelled task.
     Drop(TaskId, Work),
-    /// Something of the network, or a timer.
+    /// Handle an event of the network, or a timer.
     Event,
-    /// Nothing: the task has ended since it was woken.
+    /// Do nothing: the task has ended since it was woken.
     Skip,
 }
 
-/// Which of the tasks that may run is preferred. All get their turn at some time.
+/// The task that is preferred among those that may run. Every task runs at some time.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Any,
@@ -79,27 +79,27 @@ enum Order {
     Oldest,
     /// Mostly the task that was woken last.
     Newest,
-    /// One after the other, as most runtimes do it, and events in between.
+    /// The tasks in the order of their wakeups, as in most runtimes, with events in between.
     Queue,
 }
 
-/// In a queue, the nth step is an event.
+/// With [`Order::Queue`], every nth step is an event.
 const EVENTS: u64 = 8;
 
 pub(super) struct Executor {
     tasks: BTreeMap<TaskId, Slot>,
-    /// Tasks that may run, each with its number among all wakeups.
+    /// The tasks that may run, each with the number of its wakeup.
     runnable: Vec<(u64, TaskId)>,
-    /// How many wakeups there were.
+    /// The number of wakeups so far.
     wakeups: u64,
     woken: Arc<Woken>,
     main: Option<Arc<TaskWaker>>,
     spawned: u64,
     steps: u64,
     order: Order,
-    /// Tasks whose number, mixed with this, is a multiple of 8 are seldom chosen if others may run.
+    /// A random number. A task is seldom chosen while others may run if its number, mixed with this one, is a multiple of 8.
     lazy: u64,
-    /// How long each step takes.
+    /// The time that each step takes.
     cost: Duration,
 }
 
@@ -147,7 +147,7 @@ impl Executor {
         task
     }
 
-    /// Makes room for a main future, which may run at once.
+    /// Adds a main future, which may run at once.
     pub(super) fn begin_main(&mut self) {
         assert!(self.main.is_none(), "block_on is called within block_on");
         let waker = self.waker(MAIN);
@@ -159,7 +159,7 @@ impl Executor {
         self.main = None;
     }
 
-    /// Ends a task: returns its future, which is to be dropped now, or has that dropped at one of the next steps.
+    /// Ends a task. Returns its future, to be dropped at once, or marks it, to be dropped in one of the next steps.
     pub(super) fn cancel(&mut self, task: TaskId, timeline: &mut Timeline) -> Option<Work> {
         let slot = self.tasks.get_mut(&task)?;
         slot.is_cancelled = true;
@@ -192,7 +192,7 @@ impl Executor {
         self.tasks.values().filter(|slot| slot.handle == handle).count()
     }
 
-    /// Returns how many tasks may run.
+    /// Returns the number of tasks that may run.
     pub(super) fn count_runnable(&mut self) -> usize {
         for task in self.woken.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             self.wakeups += 1;
@@ -201,19 +201,19 @@ impl Executor {
         self.runnable.len()
     }
 
-    /// Returns how many wakeups there were.
+    /// Returns the number of wakeups so far.
     pub(super) fn count_woken(&mut self) -> u64 {
         self.count_runnable();
         self.wakeups
     }
 
-    /// Returns the number of wakeups up to which all tasks that were woken have run.
+    /// Returns the number of wakeups after which all woken tasks have run.
     pub(super) fn count_run(&mut self) -> u64 {
         self.count_runnable();
         self.runnable.iter().map(|(number, _)| *number - 1).min().unwrap_or(self.wakeups)
     }
 
-    /// Chooses what is done next. `None` if no task may run and nothing is due.
+    /// Chooses the next step. Returns `None` if no task may run and no event is due.
     pub(super) fn next_step(&mut self, timeline: &mut Timeline) -> Option<Step> {
         let runnable = self.count_runnable();
         let choices = runnable + usize::from(timeline.is_due());
@@ -259,14 +259,14 @@ impl Executor {
         let waker = Waker::from(Arc::clone(waker));
         match work {
             None if task == MAIN => Step::Main(waker),
-            // Cancelled, and the drop of its future goes on: something there has woken it.
+            // The task was cancelled, and the drop of its future, which is under way, has woken it.
             None => Step::Skip,
             Some(work) if self.tasks[&task].is_cancelled => Step::Drop(task, work),
             Some(work) => Step::Poll(task, work, waker),
         }
     }
 
-    /// Takes the future of a task back after a poll.
+    /// Puts the future of a task back after a poll.
     pub(super) fn park(&mut self, task: TaskId, work: Work) {
         if let Some(slot) = self.tasks.get_mut(&task) {
             slot.work = Some(work);
@@ -276,14 +276,14 @@ impl Executor {
         }
     }
 
-    /// Forgets a task whose future has ended and is dropped.
+    /// Removes a task after its future has ended and was dropped.
     pub(super) fn end(&mut self, task: TaskId, timeline: &mut Timeline) {
         self.tasks.remove(&task);
         timeline.wake(Place::Join(task));
         timeline.note("end", [task.0, 0]);
     }
 
-    /// Takes all futures, in order to drop them.
+    /// Takes all futures, to drop them.
     pub(super) fn take_all(&mut self) -> Vec<Work> {
         std::mem::take(&mut self.tasks).into_values().filter_map(|slot| slot.work).collect()
     }

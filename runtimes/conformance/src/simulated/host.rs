@@ -1,6 +1,6 @@
-//! A host: the runtime as one node sees it, with the streams, listeners and tasks that it hands out.
+//! A host: the runtime of one node, with the streams, listeners and tasks that it creates.
 //!
-//! Invariant: everything that a handle hands out is counted until it is dropped, its futures with their wakers as well.
+//! Invariant: everything that a handle creates is counted until it is dropped, including its futures with their wakers.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
@@ -16,8 +16,8 @@ use super::timeline::{Event, Place};
 use super::{HandleId, Lookups, Shared};
 use metalbond_driver::{Runtime, Stream, Task};
 
-/// The runtime of one node: what it hands out is counted apart from what other handles do. Several may be on the same host, that is,
-/// have the same address: a node that is started again should get a new one.
+/// The runtime of one node. It counts what it creates, separately from other handles. Several handles may have the same address, and so be
+/// on the same host: a node that is started again should get a new one.
 #[derive(Clone)]
 pub struct Host {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ pub struct Host {
     ip: IpAddr,
 }
 
-/// What a [`Host`] has handed out and is not dropped yet.
+/// The numbers of things that a [`Host`] has created and that are not dropped yet.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Usage {
     /// Tasks whose future is not dropped.
@@ -38,7 +38,7 @@ pub struct Usage {
     pub attempts: usize,
     /// Lookups of names.
     pub lookups: usize,
-    /// Wakers of futures that wait for something.
+    /// Wakers of waiting futures.
     pub wakers: usize,
 }
 
@@ -53,7 +53,7 @@ impl Host {
         self.ip
     }
 
-    /// Counts what is in use.
+    /// Counts the things that are not dropped.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.shared.with(|state| {
@@ -75,7 +75,7 @@ impl Host {
         self.shared.with(|state| state.resolver.count(self.id, name))
     }
 
-    /// Returns how many lookups of the same name were under way at most at the same time.
+    /// Returns the highest number of lookups of one name that were under way at the same time.
     #[must_use]
     pub fn most_lookups(&self) -> usize {
         self.shared.with(|state| state.resolver.most(self.id))
@@ -86,7 +86,7 @@ impl Host {
         self.shared.with(|state| state.executor.cancel_all(self.id));
     }
 
-    /// Waits for this time, no less. [`sleep_until`](Runtime::sleep_until) takes the liberties that a runtime has.
+    /// Waits for this time, and never less, while [`sleep_until`](Runtime::sleep_until) may end early or late, as the contract permits.
     pub fn delay(&self, time: Duration) -> impl Future<Output = ()> + Send + use<'_> {
         let at = self.shared.with(|state| state.timeline.now()) + time;
         self.shared.wait(self.id, Place::Timer(at), move |state| ready_if(state.timeline.now() >= at))
@@ -107,7 +107,7 @@ impl fmt::Debug for Host {
     }
 }
 
-/// The latest that a timer wakes after its time.
+/// The longest delay of a timer after its time, in microseconds.
 const LATE_MAX_US: usize = 2000;
 
 impl Runtime for Host {
@@ -125,7 +125,7 @@ impl Runtime for Host {
             let (now, random) = (state.timeline.now(), &mut state.timeline.random);
             match deadline.checked_sub(now) {
                 None => deadline,
-                // Early: the driver has to look at the clock.
+                // The timer ends early, so the driver has to look at the clock.
                 Some(left) if random.one_in(64) => now + left / random.up_to(4) as u32,
                 Some(_) if random.one_in(4) => deadline + Duration::from_micros(random.below(LATE_MAX_US) as u64),
                 Some(_) => deadline,
@@ -189,7 +189,7 @@ impl Runtime for Host {
     }
 }
 
-/// An attempt to connect, which ends when this is dropped.
+/// An attempt to connect. Dropping it ends the attempt.
 struct Attempt<'s> {
     shared: &'s Shared,
     id: AttemptId,
@@ -201,7 +201,7 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// A lookup, which ends when this is dropped.
+/// A lookup. Dropping it ends the lookup.
 struct Lookup<'s> {
     shared: &'s Shared,
     id: LookupId,
@@ -240,13 +240,13 @@ pub struct SimulatedStream {
 }
 
 impl SimulatedStream {
-    /// Returns the connection, with the end of it that this is.
+    /// Returns the connection, and which end of it this is.
     #[must_use]
     pub fn id(&self) -> (ConnectionId, End) {
         (self.connection, self.end)
     }
 
-    /// Reads the next segment as it was sent, with whether it ends a record. `None` is the end.
+    /// Reads the next segment as it was sent, and whether it ends a record. Returns `None` at the end.
     ///
     /// # Errors
     /// Like [`try_read`](Stream::try_read).
@@ -265,7 +265,7 @@ impl SimulatedStream {
     async fn ready(&self, place: Place, is_ready: impl Fn(&super::State) -> bool + Send + Sync) -> io::Result<()> {
         let (mut is_first, connection) = (true, self.connection);
         let check = |state: &mut super::State| {
-            // By the contract, it may return without a reason, and its first poll may be pending without one.
+            // The contract permits that the wait ends without a reason, and that its first poll is pending without one.
             let is_first = std::mem::take(&mut is_first);
             if !is_ready(state) {
                 return ready_if(state.network.is_fickle(connection, 64, &mut state.timeline));
@@ -346,7 +346,7 @@ impl Drop for SimulatedTask {
         if self.is_detached {
             return;
         }
-        // By the contract, the future is dropped inside of this drop or later.
+        // The contract permits that the future is dropped inside of this drop or later.
         let work = self.shared.with(|state| state.executor.cancel(self.task, &mut state.timeline));
         drop(work);
     }

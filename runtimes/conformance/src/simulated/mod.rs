@@ -1,8 +1,8 @@
-//! A runtime in which nothing is real, so that the same seed gives the same run: one thread, virtual time, sockets in memory.
+//! A simulated runtime in which the same seed gives the same run: one thread, virtual time, sockets in memory.
 //!
-//! What a runtime may do by its contract and seldom does, this one does often: tasks run in any order, reads and writes take a part only,
-//! futures are woken without a reason, timers are late. What goes wrong is for the test to say: [`Fault`], [`Simulation::reset`],
-//! [`Answer`], [`Host::kill`].
+//! It often does what a real runtime may do by its contract and does seldom: tasks run in any order, reads and writes transfer only a part,
+//! futures are woken without a reason, timers are late. The test chooses the failures: [`Fault`], [`Simulation::reset`], [`Answer`],
+//! [`Host::kill`].
 //!
 //! ```text
 //!   Simulation   what a test does with all of it       Host   what a node sees: the runtime
@@ -46,20 +46,20 @@ use network::Network;
 use resolver::Resolver;
 use timeline::{Event, Place, Timeline, WaitId};
 
-/// A [`Host`] value and its clones.
+/// The identity that a [`Host`] value shares with its clones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct HandleId(u64);
 
-/// More steps than this without a pause are a task that spins.
+/// The number of steps without a pause at which a task is considered to spin.
 const STEPS_MAX: u64 = 500_000;
 
-/// A world of hosts, and the thread that it runs on. Dropping it drops all tasks.
+/// A set of hosts and their network, which run on the current thread. Dropping it drops all tasks.
 pub struct Simulation {
     shared: Arc<Shared>,
     seed: u64,
 }
 
-/// What a simulation and its hosts share.
+/// The state that a simulation and its hosts share.
 struct Shared {
     state: Mutex<State>,
     /// The time at which the clock starts.
@@ -73,12 +73,12 @@ struct State {
     resolver: Resolver,
     timeline: Timeline,
     handles: u64,
-    /// What tasks have said that panicked.
+    /// The messages of tasks that panicked.
     panics: Vec<String>,
 }
 
 impl Shared {
-    /// Looks at the state, and wakes who has to be woken when the lock is released.
+    /// Calls `look` with the state. After releasing the lock, wakes the futures that `look` marked.
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let value = look(&mut state);
@@ -89,7 +89,7 @@ impl Shared {
         value
     }
 
-    /// Waits until `check` says that something is ready. It is asked at each poll; `place` is what wakes the future.
+    /// Waits until `check` returns `Ready`. It is called at each poll; waking `place` wakes the future.
     fn wait<'s, T>(
         &'s self,
         handle: HandleId,
@@ -101,7 +101,7 @@ impl Shared {
     }
 }
 
-/// A waker that may be registered, until this is dropped.
+/// A registered waker, which is removed when this is dropped.
 struct Wait<'s> {
     shared: &'s Shared,
     handle: HandleId,
@@ -133,18 +133,18 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ran {
     Something,
     /// The main future may be polled.
     Main,
-    /// Nothing is left to do now.
+    /// There is nothing to do at this time.
     Nothing,
 }
 
 impl Simulation {
-    /// Makes a world without hosts. All that is left to chance is chosen by the seed.
+    /// Makes a simulation without hosts. The seed decides everything that is random.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut timeline = Timeline::new(seed);
@@ -176,33 +176,33 @@ impl Simulation {
         self.shared.with(|state| state.timeline.now())
     }
 
-    /// Returns a checksum of all that has happened so far.
+    /// Returns a checksum of everything that has happened so far.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.shared.with(|state| state.timeline.digest())
     }
 
-    /// Returns how many steps there were.
+    /// Returns the number of steps so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.shared.with(|state| state.executor.steps())
     }
 
-    /// Sets how long a step takes, which is up to 10 µs otherwise. The longer it is, the busier is the machine.
+    /// Sets the time that a step takes, which is otherwise 1 or 10 µs. A longer time simulates a busier machine.
     pub fn set_step_time(&self, time: Duration) {
         self.shared.with(|state| state.executor.set_cost(time));
     }
 
-    /// Returns what the tasks have said that panicked.
+    /// Returns the messages of tasks that panicked.
     #[must_use]
     pub fn panics(&self) -> Vec<String> {
         self.shared.with(|state| state.panics.clone())
     }
 
-    /// Runs a future and all tasks until the future is ready. It is one of the tasks: what runs next is left to chance.
+    /// Runs a future and all tasks until the future is ready. The future is one of the tasks: the seed chooses what runs next.
     ///
     /// # Panics
-    /// If nothing is left that could ever wake the future: a deadlock.
+    /// If no event is left that could wake the future: a deadlock.
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         let mut main = pin!(main);
         self.shared.with(|state| state.executor.begin_main());
@@ -245,7 +245,7 @@ impl Simulation {
         self.run_until(self.now() + time);
     }
 
-    /// Runs this many steps, or fewer if no task may run and nothing is due. Time passes only as the steps take it.
+    /// Runs this many steps, or fewer if no task may run and no event is due. Time passes only by the time that the steps take.
     pub fn run_steps(&self, steps: usize) {
         for _ in 0..steps {
             if self.step().0 == Ran::Nothing {
@@ -254,7 +254,7 @@ impl Simulation {
         }
     }
 
-    /// Runs tasks until nothing is left to be done, now or later: no event, no timer. Returns false if something is left at this time.
+    /// Runs tasks until there is nothing to do, now or later: no event, no timer. Returns false if there is something to do after `limit`.
     #[must_use]
     pub fn run_until_idle(&self, limit: Duration) -> bool {
         let mut steps = 0;
@@ -287,11 +287,11 @@ impl Simulation {
         })
     }
 
-    /// Does one thing. The waker is for the main future, if that may be polled.
+    /// Runs one step. Returns a waker for the main future, if that may be polled.
     fn step(&self) -> (Ran, Option<std::task::Waker>) {
         let step = self.shared.with(|state| {
             let State { executor, timeline, .. } = state;
-            // A task that has yielded goes on after everything that is due.
+            // A task that has yielded runs after all tasks and events that are due.
             if !timeline.is_due() && timeline.wake_yielded(|| executor.count_run()) {
                 return Some(Step::Skip);
             }
@@ -341,7 +341,7 @@ impl Simulation {
         });
     }
 
-    /// Lets something go wrong from now on.
+    /// Sets a fault, which lasts until it is cleared.
     pub fn set_fault(&self, fault: Fault) {
         self.shared.with(|state| state.network.set_fault(fault));
     }
@@ -362,18 +362,18 @@ impl Simulation {
         self.shared.with(|state| state.network.connections())
     }
 
-    /// Breaks a connection: both ends see a reset. What was not read may be lost.
+    /// Breaks a connection: both ends see a reset. Bytes that were not read may be lost.
     pub fn reset(&self, connection: ConnectionId) {
         self.shared.with(|state| state.network.reset(connection, &mut state.timeline));
     }
 
-    /// Makes a connection broad: this end always has something to read, as far as it is written, but gets `read` bytes at a time only.
-    /// Waiting for it, reading and writing are as they mostly are.
+    /// Makes a connection fast for one end: written bytes can be read at once, but at most `read` bytes at a time. Waiting, reading and
+    /// writing on it never fail or end without a reason.
     pub fn make_broad(&self, connection: ConnectionId, end: End, read: usize) {
         self.shared.with(|state| state.network.make_broad(connection, end, read));
     }
 
-    /// Replaces what becomes of the lookups of a name. Without it, the name does not exist.
+    /// Sets the answer to lookups of a name. Without one, the name does not exist.
     pub fn set_answer(&self, name: &str, answer: Answer) {
         self.shared.with(|state| state.resolver.set(name, answer, &mut state.timeline));
     }
@@ -392,7 +392,7 @@ impl State {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
-        // The tasks hold the state, and may start others when they are dropped.
+        // The tasks have references to the state, and their drop may start other tasks.
         loop {
             let tasks = self.shared.with(|state| state.executor.take_all());
             if tasks.is_empty() {

@@ -1,7 +1,7 @@
-//! The network: listeners, connection attempts, connections, and what goes wrong with them.
+//! The network: listeners, connection attempts, connections, and their faults.
 //!
-//! Invariant: whatever goes wrong, an end of a connection sees what TCP would show it, and nothing else: an end, an error, or nothing at all.
-//! A connection is forgotten as soon as both its ends are closed.
+//! Invariant: whatever fault occurs, an end of a connection sees only what TCP would show it: an end, an error, or nothing at all. A
+//! connection is removed as soon as both its ends are closed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -12,16 +12,16 @@ use super::HandleId;
 use super::pipe::Pipe;
 use super::timeline::{Event, Place, Timeline};
 
-/// A connection, numbered in the order in which connections open.
+/// The id of a connection: connections are numbered in the order in which they open.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId(u64);
 
 /// One end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum End {
-    /// That which has opened it.
+    /// The end that has opened the connection.
     Client,
-    /// That which has accepted it, or will.
+    /// The end that has accepted the connection, or will.
     Server,
 }
 
@@ -36,20 +36,20 @@ impl End {
     }
 }
 
-/// Something that goes wrong for as long as it is set.
+/// A failure that lasts as long as it is set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Fault {
-    /// No packet gets from the first host to the second. Both directions are a partition.
+    /// No packet passes from the first host to the second. In both directions, this is a partition.
     Stalled(IpAddr, IpAddr),
-    /// No packet of a connection leaves this end of it.
+    /// No packet of a connection leaves this end.
     StalledConnection(ConnectionId, End),
     /// Connections to this address are refused.
     Refused(SocketAddr),
     /// Attempts to connect to this address get no answer.
     Unanswered(SocketAddr),
-    /// The host has no descriptors for connections that it could accept.
+    /// The host has no descriptors for the connections that it accepts.
     NoDescriptorsToAccept(IpAddr),
-    /// The host has no descriptors for connections that it could open, nor for listeners.
+    /// The host has no descriptors for the connections that it opens, nor for listeners.
     NoDescriptorsToOpen(IpAddr),
 }
 
@@ -78,13 +78,13 @@ struct Attempt {
     result: Option<io::Result<ConnectionId>>,
 }
 
-/// Who has an end of a connection.
+/// The owner of an end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Holder {
     Handle(HandleId),
-    /// It waits to be accepted, or for the attempt to end.
+    /// The operating system: the end waits to be accepted, or for the attempt to end.
     System,
-    /// It is closed.
+    /// None: the end is closed.
     Nobody,
 }
 
@@ -92,17 +92,17 @@ enum Holder {
 struct Side {
     address: SocketAddr,
     holder: Holder,
-    /// What this end writes.
+    /// The bytes that this end writes.
     outgoing: Pipe,
-    /// The next read or write fails with it.
+    /// The error of the next read or write.
     error: Option<ErrorKind>,
-    /// Nothing goes in or out any more.
+    /// True after a reset: no bytes pass any more.
     is_broken: bool,
     reads_no_more: bool,
-    /// Reads and writes say `WouldBlock` until then.
+    /// The time until which reads and writes return `WouldBlock`.
     blocked_until: Duration,
     was_set_up: bool,
-    /// An event is scheduled for what this end has sent: one is enough.
+    /// True if an event is scheduled for the bytes that this end has sent; one is enough.
     is_scheduled: bool,
 }
 
@@ -111,7 +111,7 @@ struct Connection {
     client: Side,
     server: Side,
     delay: Duration,
-    /// Waiting, reading and writing take the liberties that the contract gives them.
+    /// True if waiting, reading and writing sometimes fail or end without a reason, as the contract permits.
     is_fickle: bool,
 }
 
@@ -138,13 +138,13 @@ pub(super) struct Network {
     listeners: BTreeMap<ListenerId, Listener>,
     attempts: BTreeMap<AttemptId, Attempt>,
     connections: BTreeMap<ConnectionId, Connection>,
-    /// How many listeners, attempts and connections there were: numbers the next.
+    /// The number of listeners, attempts and connections so far, which is used as the next id.
     count: u64,
 }
 
-/// How long a system waits before it asks again for a connection that was not answered.
+/// The time after which the system repeats a connection request that was not answered.
 const RETRY: Duration = Duration::from_secs(1);
-/// The first port that systems give out themselves.
+/// The first port of those that systems choose themselves.
 const EPHEMERAL: u16 = 49_152;
 /// The error "too many open files" on all systems but Windows.
 const EMFILE: i32 = 24;
@@ -271,14 +271,14 @@ impl Network {
         Some(result)
     }
 
-    /// Forgets an attempt. A connection that nobody has taken is closed.
+    /// Removes an attempt. If its connection was not taken, the connection is closed.
     pub(super) fn end_attempt(&mut self, id: AttemptId, timeline: &mut Timeline) {
         if let Some(Attempt { connection: Some(connection), .. }) = self.attempts.remove(&id) {
             self.close(connection, End::Client, false, timeline);
         }
     }
 
-    /// Carries out what happens now.
+    /// Carries out an event.
     pub(super) fn handle(&mut self, event: Event, timeline: &mut Timeline) {
         match event {
             Event::Arrival(id, end) => self.arrival(id, end, timeline),
@@ -301,7 +301,7 @@ impl Network {
         }
     }
 
-    /// A request for a connection arrives.
+    /// Handles the arrival of a connection request.
     fn request(&mut self, id: AttemptId, timeline: &mut Timeline) {
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         let (from, to) = (attempt.from, attempt.to);
@@ -348,7 +348,7 @@ impl Network {
         timeline.schedule(delay, Event::Response(id));
     }
 
-    /// What this end has sent arrives at the other.
+    /// Handles the arrival of bytes that this end has sent.
     fn arrival(&mut self, id: ConnectionId, end: End, timeline: &mut Timeline) {
         let is_stalled = self.is_stalled(id, end);
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -370,7 +370,7 @@ impl Network {
         self.send(id, end, timeline);
     }
 
-    /// Sends what this end has written, as far as there is a window for it.
+    /// Sends the bytes that this end has written, as far as the window permits.
     fn send(&mut self, id: ConnectionId, end: End, timeline: &mut Timeline) {
         if self.is_stalled(id, end) {
             return;
@@ -397,7 +397,7 @@ impl Network {
         self.faults.contains(&Fault::StalledConnection(id, end)) || self.faults.contains(&Fault::Stalled(from, to))
     }
 
-    /// This end learns that the connection is reset.
+    /// Makes this end see a reset.
     fn break_side(&mut self, id: ConnectionId, end: End, timeline: &mut Timeline) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.get(end).is_broken {
@@ -421,7 +421,7 @@ impl Network {
         timeline.wake(Place::Writable(id, end));
     }
 
-    /// Returns true now and then, once in `n` times, if the connection takes the liberties of the contract.
+    /// Returns true once in `n` times, at random, if the connection may behave badly within the contract.
     pub(super) fn is_fickle(&self, id: ConnectionId, n: u64, timeline: &mut Timeline) -> bool {
         self.connections.get(&id).is_some_and(|connection| connection.is_fickle) && timeline.random.one_in(n)
     }
@@ -440,7 +440,8 @@ impl Network {
         is_ready && side.blocked_until <= now
     }
 
-    /// Blocks this end now and then although it is ready: a runtime may do so, if it wakes later. A signal may interrupt it.
+    /// Sometimes blocks this end although it is ready, which a runtime may do if it wakes the task later. Sometimes simulates an
+    /// interruption by a signal.
     fn try_block(&mut self, id: ConnectionId, end: End, timeline: &mut Timeline) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(&id) else { return Err(ErrorKind::NotConnected.into()) };
         if !connection.is_fickle {
@@ -558,7 +559,7 @@ impl Network {
         side.was_set_up = true;
     }
 
-    /// Closes an end. With unread bytes, or if it `aborts`, the other end sees a reset, otherwise an end.
+    /// Closes an end. If it has unread bytes, or `aborts` is set, the other end sees a reset, otherwise an end.
     pub(super) fn close(&mut self, id: ConnectionId, end: End, aborts: bool, timeline: &mut Timeline) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         timeline.note("close", [id.0, end as u64]);
@@ -577,7 +578,7 @@ impl Network {
             side.outgoing.finish();
         }
         self.send(id, end, timeline);
-        // The window is open again, for bytes that are thrown away.
+        // The window is open again, for bytes that are discarded.
         self.send(id, end.other(), timeline);
     }
 
@@ -598,7 +599,7 @@ impl Network {
         self.faults.insert(fault);
     }
 
-    /// Ends faults. What was held up goes on.
+    /// Ends faults. Stalled packets go on.
     pub(super) fn clear_faults(&mut self, is_over: impl Fn(&Fault) -> bool, timeline: &mut Timeline) {
         self.faults.retain(|fault| !is_over(fault));
         for id in self.connections.keys() {
@@ -612,7 +613,7 @@ impl Network {
         self.connections.keys().copied().collect()
     }
 
-    /// Counts what belongs to a handle: streams, listeners, attempts.
+    /// Counts what belongs to a handle: streams, listeners and attempts.
     pub(super) fn usage_of(&self, handle: HandleId) -> [usize; 3] {
         let ends = self.connections.values().flat_map(|c| [&c.client, &c.server]);
         let streams = ends.filter(|side| side.holder == Holder::Handle(handle)).count();

@@ -1,7 +1,7 @@
-//! One direction of a connection: what its writer has written and its reader has not read yet.
+//! One direction of a connection: the bytes that its writer has written and its reader has not read yet.
 //!
-//! Invariants: bytes arrive in order, without gaps, or are lost together at a reset. No segment holds bytes of two records. No more bytes
-//! than the window are under way or unread, and no more than the buffer wait to be sent, give or take one segment.
+//! Invariants: bytes arrive in order and without gaps, or are lost together at a reset. No segment has bytes of two records. The bytes
+//! under way or unread are at most the window, and the bytes that wait to be sent are at most the buffer, in both cases plus one segment.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -15,14 +15,14 @@ struct Segment {
     ends_record: bool,
 }
 
-/// The end of what is written.
+/// The state of the end of the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fin {
-    /// More may be written.
+    /// More bytes may be written.
     Open,
-    /// It follows what waits to be sent.
+    /// The end follows the bytes that wait to be sent.
     Waits,
-    /// It arrives then.
+    /// The end arrives at this time.
     UnderWay(Duration),
     Arrived,
 }
@@ -36,20 +36,20 @@ pub(super) struct Pipe {
     received: VecDeque<Segment>,
     received_bytes: usize,
     fin: Fin,
-    /// How many bytes wait to be sent at most.
+    /// The most bytes that wait to be sent.
     buffer: usize,
-    /// How many bytes are under way or unread at most.
+    /// The most bytes that are under way or unread.
     window: usize,
-    /// How long a segment is at most.
+    /// The longest segment, in bytes.
     segment: usize,
-    /// How many bytes one read gets at most.
+    /// The most bytes that one read returns.
     read: usize,
     delay: Duration,
 }
 
-/// Sizes of buffers and windows.
+/// The sizes of buffers and windows, in bytes.
 const SIZES: [usize; 5] = [50, 300, 2000, 20_000, 100_000];
-/// How long a segment of TCP is mostly.
+/// The usual length of a TCP segment, in bytes.
 const MSS: usize = 1460;
 
 impl Pipe {
@@ -63,7 +63,7 @@ impl Pipe {
             received_bytes: 0,
             fin: Fin::Open,
             buffer: random.choose(&SIZES),
-            // However long the way: enough for 10 kB a second at least.
+            // The window permits at least 10 kB a second, however long the delay is.
             window: random.choose(&SIZES).max(delay.as_micros() as usize / 40),
             segment: random.choose(&[MSS, MSS, MSS, 100, 100, 7]),
             read: random.choose(&[usize::MAX, usize::MAX, usize::MAX, usize::MAX, 20, 3]),
@@ -76,12 +76,12 @@ impl Pipe {
         self.read = read;
     }
 
-    /// Returns how many bytes can be written.
+    /// Returns the number of bytes that can be written.
     pub(super) fn room(&self) -> usize {
         self.buffer.saturating_sub(self.unsent_bytes)
     }
 
-    /// Takes some of these bytes, all at most. Returns how many: 0 without room.
+    /// Takes some of these bytes, at most all. Returns how many; 0 if there is no room.
     pub(super) fn write(&mut self, slices: &[IoSlice<'_>], ends_record: bool, random: &mut Random) -> usize {
         let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut n = wanted.min(self.room());
@@ -99,7 +99,7 @@ impl Pipe {
             }
         }
         self.unsent_bytes += n;
-        // A record that is written in part has no end yet, as on Linux.
+        // A record that is written only in part has no end yet, as on Linux.
         if ends_record
             && n == wanted
             && let Some(last) = self.unsent.back_mut()
@@ -109,7 +109,7 @@ impl Pipe {
         n
     }
 
-    /// No more is written. The reader learns it after the last byte.
+    /// Ends writing. The reader sees the end after the last byte.
     pub(super) fn finish(&mut self) {
         if self.fin == Fin::Open {
             self.fin = Fin::Waits;
@@ -120,7 +120,7 @@ impl Pipe {
         self.fin != Fin::Open
     }
 
-    /// Sends what the window has room for. Returns whether anything was sent.
+    /// Sends the bytes that fit into the window. Returns true if any bytes, or the end, were sent.
     pub(super) fn send(&mut self, now: Duration, random: &mut Random) -> bool {
         let mut any = false;
         while self.under_way_bytes + self.received_bytes < self.window
@@ -154,7 +154,7 @@ impl Pipe {
         (now + self.delay + jitter).max(earliest)
     }
 
-    /// Lets arrive what is due. Returns whether anything did.
+    /// Receives the bytes that are due. Returns true if any bytes, or the end, were received.
     pub(super) fn receive(&mut self, now: Duration) -> bool {
         let mut any = false;
         while self.under_way.front().is_some_and(|(at, _)| *at <= now)
@@ -175,7 +175,7 @@ impl Pipe {
         any
     }
 
-    /// Returns when the next segment, or the end, arrives.
+    /// Returns the time at which the next segment, or the end, arrives.
     pub(super) fn next_arrival(&self) -> Option<Duration> {
         match (self.under_way.front(), self.fin) {
             (Some((at, _)), _) => Some(*at),
@@ -184,17 +184,17 @@ impl Pipe {
         }
     }
 
-    /// Returns how many bytes can be read.
+    /// Returns the number of bytes that can be read.
     pub(super) fn unread(&self) -> usize {
         self.received_bytes
     }
 
-    /// The reader has everything there will be.
+    /// Returns true if the reader has read everything and the end has arrived.
     pub(super) fn is_at_end(&self) -> bool {
         self.received_bytes == 0 && self.fin == Fin::Arrived
     }
 
-    /// Appends some received bytes, `max` at most. Returns how many.
+    /// Appends received bytes to `buffer`, at most `max`. Returns how many.
     pub(super) fn read(&mut self, max: usize, buffer: &mut Vec<u8>, random: &mut Random) -> usize {
         let mut n = self.received_bytes.min(max).min(self.read);
         if n > 1 && random.one_in(4) {
@@ -218,21 +218,21 @@ impl Pipe {
         n
     }
 
-    /// Takes the next segment, or what is left of it, and whether it ends a record.
+    /// Takes the rest of the next segment, and whether it ends a record.
     pub(super) fn read_segment(&mut self) -> Option<(Vec<u8>, bool)> {
         let segment = self.received.pop_front()?;
         self.received_bytes -= segment.bytes.len();
         Some((segment.bytes, segment.ends_record))
     }
 
-    /// Loses what has not arrived.
+    /// Discards the bytes that have not arrived.
     pub(super) fn lose(&mut self) {
         self.unsent.clear();
         self.under_way.clear();
         (self.unsent_bytes, self.under_way_bytes) = (0, 0);
     }
 
-    /// Loses what was received. Returns how many bytes.
+    /// Discards the bytes that were received. Returns how many.
     pub(super) fn discard(&mut self) -> usize {
         self.received.clear();
         std::mem::take(&mut self.received_bytes)

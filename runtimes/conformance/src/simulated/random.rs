@@ -1,6 +1,6 @@
-//! The only source of chance of a simulation.
+//! The only source of randomness of a simulation.
 
-// The core's own: one implementation, and no public item for it.
+// The generator of the core, included as source: there is one implementation, and it is not public.
 #[path = "../../../../src/splitmix.rs"]
 mod splitmix;
 

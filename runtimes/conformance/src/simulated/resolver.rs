@@ -1,6 +1,6 @@
-//! Names, and the lookups that are under way.
+//! The names, and the lookups that are under way.
 //!
-//! Invariant: a lookup is counted from its first poll until its future is dropped, also if nobody ever answers it.
+//! Invariant: a lookup is counted from its first poll until its future is dropped, even if it gets no answer.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -13,25 +13,25 @@ use super::timeline::{Event, Place, Timeline};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct LookupId(u64);
 
-/// What becomes of the lookups of a name.
+/// The result of the lookups of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// They find these addresses, after this time.
+    /// They return these addresses, after this time.
     Addresses(Duration, Vec<IpAddr>),
     /// They fail, after this time.
     Failure(Duration),
-    /// They get no answer, until the name has another one.
+    /// They get no answer until the name's answer is replaced.
     Never,
 }
 
-/// How many lookups of a name there are.
+/// The numbers of a name's lookups.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Lookups {
-    /// At this moment.
+    /// Those under way now.
     pub now: usize,
-    /// At most at the same time, ever.
+    /// The most that were under way at the same time.
     pub most: usize,
-    /// In all.
+    /// All so far.
     pub all: usize,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Replaces what becomes of the lookups of a name, also of those under way that wait for an answer.
+    /// Replaces the answer to the lookups of a name, also to those under way that wait for an answer.
     pub(super) fn set(&mut self, name: &str, answer: Answer, timeline: &mut Timeline) {
         self.answers.insert(name.to_owned(), answer);
         let waiting: Vec<_> = self.lookups.iter().filter(|(_, l)| l.name == name).map(|(id, _)| *id).collect();
@@ -85,7 +85,7 @@ impl Resolver {
         timeline.schedule(delay, Event::Answer(id));
     }
 
-    /// The answer to a lookup arrives.
+    /// Handles the arrival of the answer to a lookup.
     pub(super) fn answer(&mut self, id: LookupId, timeline: &mut Timeline) {
         let Some(lookup) = self.lookups.get_mut(&id) else { return };
         lookup.result = match self.answers.get(&lookup.name) {
@@ -117,7 +117,7 @@ impl Resolver {
         self.counts.get(&(handle, name.to_owned())).copied().unwrap_or_default()
     }
 
-    /// Returns how many lookups of the same name a handle had at most at the same time.
+    /// Returns the highest number of lookups of one name that a handle had at the same time.
     pub(super) fn most(&self, handle: HandleId) -> usize {
         self.counts.iter().filter(|((h, _), _)| *h == handle).map(|(_, lookups)| lookups.most).max().unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! The runtime keeps its own contract.
+//! Tests that the simulated runtime fulfils the contract of a runtime.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -48,7 +48,7 @@ async fn read_all(stream: &SimulatedStream) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Two hosts with a connection between them: the client's end on A, the server's on B.
+/// Two connected hosts: the client's end is on A, the server's on B.
 struct Pair {
     simulation: Simulation,
     a: Host,
@@ -150,7 +150,7 @@ fn time_jumps_to_the_next_timer_and_timers_end_in_their_order() {
 }
 
 #[test]
-fn a_dropped_task_is_dropped_soon_and_a_joined_or_detached_one_ends_by_itself() {
+fn a_dropped_task_is_dropped_soon_and_a_joined_or_detached_task_ends_by_itself() {
     for seed in 0..SEEDS {
         let simulation = Simulation::new(seed);
         let host = simulation.host(A);
@@ -208,7 +208,7 @@ fn a_future_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn all_that_wait_for_a_connection_are_woken() {
+fn all_futures_that_wait_for_a_connection_are_woken() {
     for seed in 0..SEEDS {
         let Pair { simulation, a, client, server, .. } = pair(seed);
         let client = Arc::new(client);
@@ -234,7 +234,7 @@ fn all_that_wait_for_a_connection_are_woken() {
 }
 
 #[test]
-fn a_stalled_direction_takes_what_fits_and_goes_on_when_the_fault_is_over() {
+fn a_stalled_direction_takes_bytes_until_it_is_full_and_goes_on_after_the_fault() {
     for seed in 0..SEEDS {
         let Pair { simulation, b, client, server, .. } = pair(seed);
         simulation.set_fault(Fault::Stalled(B, A));
@@ -264,7 +264,7 @@ fn a_reset_is_an_error_once_at_both_ends() {
 }
 
 #[test]
-fn whoever_writes_to_a_closed_connection_learns_it() {
+fn a_write_to_a_closed_connection_fails() {
     for seed in 0..SEEDS {
         let Pair { simulation, client, server, .. } = pair(seed);
         simulation.block_on(write_all(&client, b"unread")).unwrap();
@@ -363,7 +363,7 @@ fn a_killed_host_closes_its_connections() {
 }
 
 #[test]
-fn a_deadlock_and_a_task_that_spins_are_noticed() {
+fn a_deadlock_and_a_task_that_spins_are_detected() {
     let simulation = Simulation::new(6);
     let host = simulation.host(A);
     let main = || simulation.block_on(pending::<()>());

@@ -1,7 +1,7 @@
-//! Virtual time: the clock, what will happen when, and who waits for what.
+//! Virtual time: the clock, the events to come, and the futures that wait.
 //!
-//! Invariant: time never goes back, and moves on by itself only in [`Timeline::advance`]. All that happens is mixed into the digest,
-//! so two runs with the same digest were the same run.
+//! Invariant: time never goes back, and moves only in [`Timeline::advance`]. Everything that happens is mixed into the digest, so two runs
+//! with the same digest were the same run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -14,12 +14,12 @@ use super::network::{AttemptId, ConnectionId, End, ListenerId};
 use super::random::{Random, mix};
 use super::resolver::LookupId;
 
-/// Something that futures wait for. The timers come first in the order, the earliest before all others.
+/// A condition that futures wait for. Timers are first in the order, and among them the earliest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Place {
     /// A time.
     Timer(Duration),
-    /// The time when as many wakeups have been followed by their polls.
+    /// The time at which the tasks of this many wakeups have been polled.
     Yield(u64),
     /// The end of a task.
     Join(TaskId),
@@ -30,26 +30,26 @@ pub(super) enum Place {
     Lookup(LookupId),
 }
 
-/// Something that happens at its time, whether or not a task waits for it.
+/// An event that happens at its time, whether or not a task waits for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Event {
-    /// Bytes, or the end, of what this end has written arrive at the other end.
+    /// Bytes, or the end, that this end has written arrive at the other end.
     Arrival(ConnectionId, End),
-    /// The other end's reset arrives at this end.
+    /// The reset by the other end arrives at this end.
     Reset(ConnectionId, End),
-    /// This end may be read and written again after a `WouldBlock` without a reason.
+    /// This end is ready again after a `WouldBlock` without a reason.
     Unblocked(ConnectionId, End),
-    /// A connection attempt arrives at the address that it is for.
+    /// A connection request arrives at its address.
     Request(AttemptId),
     /// The answer to a connection attempt arrives.
     Response(AttemptId),
-    /// A name server answers, if it does.
+    /// The answer of a name server arrives, if there is one.
     Answer(LookupId),
-    /// All that wait for this are woken without a reason.
+    /// All futures that wait for this condition are woken without a reason.
     Spurious(Place),
 }
 
-/// Tells the futures apart that wait for the same thing.
+/// The id of a wait, which distinguishes futures that wait for the same condition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct WaitId(u64);
 
@@ -64,11 +64,11 @@ pub(super) struct Timeline {
     now: Duration,
     events: BTreeSet<(Duration, u64, Event)>,
     waiters: BTreeMap<(Place, WaitId), Waiter>,
-    /// How many events and waiters there were: numbers the next.
+    /// The number of events and waiters so far, which is used as the next id.
     count: u64,
-    /// To be woken as soon as the lock is released.
+    /// The wakers to wake as soon as the lock is released.
     woken: Vec<Waker>,
-    /// To be dropped then.
+    /// The wakers to drop as soon as the lock is released.
     dropped: Vec<Waker>,
     digest: u64,
     pub(super) random: Random,
@@ -96,7 +96,7 @@ impl Timeline {
         self.digest
     }
 
-    /// Mixes something that has happened into the digest.
+    /// Mixes an occurrence into the digest.
     pub(super) fn note(&mut self, what: &'static str, numbers: [u64; 2]) {
         let name = what.bytes().fold(0, |name, byte| name << 5 ^ name >> 59 ^ u64::from(byte));
         for number in [name, self.now.as_nanos() as u64, numbers[0], numbers[1]] {
@@ -104,13 +104,13 @@ impl Timeline {
         }
     }
 
-    /// Lets something happen after a delay.
+    /// Schedules an event after a delay.
     pub(super) fn schedule(&mut self, delay: Duration, event: Event) {
         self.count += 1;
         self.events.insert((self.now + delay, self.count, event));
     }
 
-    /// Returns when the next timer ends or event happens.
+    /// Returns the time of the next timer or event.
     pub(super) fn next(&self) -> Option<Duration> {
         let event = self.events.first().map(|(at, ..)| *at);
         event.into_iter().chain(self.next_timer()).min()
@@ -129,7 +129,7 @@ impl Timeline {
         self.now = to;
     }
 
-    /// Takes what is due: an event, or nothing if it was a timer, whose futures are woken.
+    /// Takes what is due. Returns an event, or `None` if a timer was due, whose futures are woken.
     pub(super) fn take_due(&mut self) -> Option<Event> {
         if let Some(at) = self.next_timer()
             && at <= self.now
@@ -158,7 +158,7 @@ impl Timeline {
     pub(super) fn register(&mut self, handle: HandleId, place: Place, id: WaitId, waker: Waker) {
         let before = self.waiters.insert((place, id), Waiter { handle, waker });
         self.dropped.extend(before.map(|waiter| waiter.waker));
-        // Waking once too often is harmless, says the contract: does the driver agree?
+        // By the contract, waking once too often is harmless. This tests that the driver accepts it.
         if self.random.one_in(32) && !matches!(place, Place::Timer(_) | Place::Yield(_)) {
             let delay = Duration::from_micros(self.random.below(2000) as u64);
             self.schedule(delay, Event::Spurious(place));
@@ -170,7 +170,7 @@ impl Timeline {
         self.dropped.extend(waiter.map(|waiter| waiter.waker));
     }
 
-    /// Wakes all futures that wait for this.
+    /// Wakes all futures that wait for this condition.
     pub(super) fn wake(&mut self, place: Place) {
         let from = (place, WaitId(0));
         while let Some((key, _)) = self.waiters.range(from..).next()
@@ -181,7 +181,7 @@ impl Timeline {
         }
     }
 
-    /// Wakes the futures that have yielded first, if as many wakeups have been followed by their polls. Returns whether there were any.
+    /// Wakes the futures that yielded first, if the tasks that were woken before have been polled. Returns true if there were any.
     pub(super) fn wake_yielded(&mut self, count_run: impl FnOnce() -> u64) -> bool {
         let first = (Place::Yield(0), WaitId(0));
         let Some(((Place::Yield(before), _), _)) = self.waiters.range(first..).next() else { return false };
@@ -193,7 +193,7 @@ impl Timeline {
         is_over
     }
 
-    /// Takes what is to be woken, and what is to be dropped, without the lock.
+    /// Takes the wakers to wake and those to drop, which is done without the lock.
     pub(super) fn take_wakers(&mut self) -> (Vec<Waker>, Vec<Waker>) {
         (mem::take(&mut self.woken), mem::take(&mut self.dropped))
     }
@@ -203,7 +203,7 @@ impl Timeline {
         self.waiters.values().filter(|waiter| waiter.handle == handle).count()
     }
 
-    /// Returns what futures wait for, with the handle that each belongs to.
+    /// Returns the conditions that futures wait for, each with the handle of the future.
     pub(super) fn waits(&self) -> impl Iterator<Item = (HandleId, Place)> {
         self.waiters.iter().map(|((place, _), waiter)| (waiter.handle, *place))
     }

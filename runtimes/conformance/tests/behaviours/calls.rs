@@ -1,4 +1,4 @@
-//! Calls of a handle: what they answer, and that they can be made at any time, from anywhere.
+//! Calls of a handle: their answers, and that a task may make them at any time.
 
 use metalbond_conformance::{VNI, route, routes};
 
@@ -8,7 +8,7 @@ use crate::driver::{ApiMisuse, CommandError, Config, Limit, Notice, Route, TryNo
 use crate::run;
 
 #[test]
-fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
+fn a_handle_returns_an_error_for_each_misuse_and_reads_back_what_was_set() {
     run(async {
         let node = node().await;
         assert_eq!(node.subscribe(VNI).await, Ok(true));
@@ -38,7 +38,7 @@ fn a_handle_tells_misuses_apart_and_sees_what_is_wanted() {
 }
 
 #[test]
-fn limits_are_told_and_what_was_there_before_stays() {
+fn an_error_names_the_limit_and_earlier_settings_stay() {
     run(async {
         let limits = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 1500, ..config() };
         let (node, _) = start(limits).await;
@@ -62,7 +62,7 @@ fn limits_are_told_and_what_was_there_before_stays() {
 }
 
 #[test]
-fn notices_are_carried_out_in_their_order_and_before_the_question_behind_them() {
+fn notices_are_carried_out_in_their_order_and_before_a_later_call() {
     run(async {
         let node = node().await;
         node.notify(Notice::Subscribe(VNI)).await;
@@ -78,11 +78,11 @@ fn notices_are_carried_out_in_their_order_and_before_the_question_behind_them() 
 }
 
 #[test]
-fn a_notice_that_cannot_wait_says_when_the_node_is_busy_and_when_it_is_gone() {
+fn try_notify_distinguishes_a_busy_node_from_one_that_has_ended() {
     run(async {
         let node = node().await;
         let busy = node.clone();
-        // While the node looks, nobody empties its mailbox.
+        // While `inspect` runs, the node takes no messages from its mailbox.
         let (taken, refused) = node
             .inspect(move |_| {
                 let mut taken = 0..;
@@ -102,12 +102,12 @@ fn a_notice_that_cannot_wait_says_when_the_node_is_busy_and_when_it_is_gone() {
 }
 
 #[test]
-fn every_call_may_be_made_from_inside_the_handling_of_a_change() {
+fn every_call_may_be_made_while_a_change_is_handled() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
         let mut client = Client::subscribed(addr).await;
-        // More than the stream holds: it is full while the calls are made.
+        // More changes than the stream has room for: it is full while the calls are made.
         announcer.node.announce_routes(routes(6000, 1)).await.unwrap();
         let node = client.node.clone();
         let table = node.route_table();
@@ -138,7 +138,7 @@ fn every_call_may_be_made_from_inside_the_handling_of_a_change() {
 fn calls_are_answered_while_peers_flood_the_node() {
     run(async {
         let (server, addr) = server().await;
-        // Announcers with more to say than the mailbox holds.
+        // The announcers send more than the mailbox has room for.
         let mut flood = Vec::new();
         for hypervisor in 0..5 {
             let Client { node, .. } = Client::of(addr).await;

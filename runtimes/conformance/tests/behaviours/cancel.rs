@@ -8,7 +8,7 @@ use crate::driver::Vni;
 use crate::run;
 
 #[test]
-fn a_wait_for_a_change_that_is_given_up_loses_none() {
+fn a_dropped_wait_for_a_change_loses_no_change() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -19,7 +19,7 @@ fn a_wait_for_a_change_that_is_given_up_loses_none() {
 
         within("the wanted table", async {
             while subscriber.table.routes != wanted {
-                // Given up as soon as it has to wait, many times.
+                // Polls once and drops the future, many times.
                 let next = poll_once(&mut Box::pin(subscriber.table.changes.next())).await;
                 match next {
                     std::task::Poll::Ready(change) => subscriber.table.apply(&change.unwrap()),
@@ -32,11 +32,11 @@ fn a_wait_for_a_change_that_is_given_up_loses_none() {
 }
 
 #[test]
-fn a_call_that_is_given_up_is_done_or_not_and_the_node_goes_on() {
+fn a_dropped_call_is_carried_out_or_not_and_the_node_goes_on() {
     run(async {
         let node = node().await;
         for n in 0..1000 {
-            // More than the mailbox holds, where the node has no time in between.
+            // More requests than the mailbox has room for. The node does not run in between.
             let _ = poll_once(&mut Box::pin(node.subscribe(Vni(n)))).await;
             let _ = poll_once(&mut Box::pin(node.peers())).await;
             let _ = poll_once(&mut Box::pin(node.add_peer("localhost:1".parse().unwrap()))).await;
@@ -52,17 +52,17 @@ fn a_call_that_is_given_up_is_done_or_not_and_the_node_goes_on() {
 }
 
 #[test]
-fn of_many_announcements_that_are_given_up_the_first_are_made() {
+fn a_dropped_call_with_many_routes_announces_the_first_of_them() {
     run(async {
         let node = node().await;
         let many: Vec<_> = (0..20_000).map(|n| route(n, 1)).collect();
         let mut announce = Box::pin(node.announce_routes(many.clone()));
         for _ in 0..4 {
             if poll_once(&mut announce).await.is_ready() {
-                // The node was quicker than that: polled after its end, it would panic.
+                // The node has already answered. A future must not be polled after its end.
                 break;
             }
-            // Once the node has answered this, it has done what it was sent.
+            // When the node has answered this, it has carried out all earlier requests.
             node.peers().await.unwrap();
         }
         drop(announce);
@@ -75,7 +75,7 @@ fn of_many_announcements_that_are_given_up_the_first_are_made() {
 }
 
 #[test]
-fn a_shutdown_that_is_given_up_goes_on() {
+fn a_shutdown_whose_future_is_dropped_goes_on() {
     run(async {
         let (_server, addr) = server().await;
         let mut client = Client::subscribed(addr).await;

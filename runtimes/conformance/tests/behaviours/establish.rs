@@ -1,16 +1,16 @@
-//! Sessions come about, in whichever order things are wanted and there.
+//! How sessions open, in whichever order servers, subscriptions and announcements are added.
 
 use std::time::Duration;
 
 use metalbond_conformance::{VNI, poll_once, route, routes};
 
-use super::support::{Client, config, misuse, nobody, node, server, server_at, start};
+use super::support::{Client, config, misuse, node, server, server_at, start, unused_address};
 use super::wait::{until, within};
 use crate::driver::{ApiMisuse, CommandError, Config, Direction, MetalBond, PeerId, SessionInfo, SessionState};
 use crate::run;
 
 #[test]
-fn both_ends_see_each_other_among_their_peers() {
+fn each_end_has_the_other_among_its_peers() {
     run(async {
         let (server, addr) = server().await;
         let client = Client::of(addr).await;
@@ -33,12 +33,12 @@ fn both_ends_see_each_other_among_their_peers() {
 #[test]
 fn a_caller_waits_until_a_session_is_established_and_no_longer() {
     run(async {
-        let addr = nobody().await;
+        let addr = unused_address().await;
         let client = node().await;
         let peer = client.add_peer(addr.into()).await.unwrap();
         let no_such_peer: Result<(), CommandError> = misuse(ApiMisuse::NoSuchPeer);
         assert_eq!(client.wait_established(PeerId(peer.0 + 1)).await, no_such_peer);
-        // A wait that is dropped leaves the others as they are.
+        // Dropping one wait does not change the others.
         assert!(poll_once(&mut Box::pin(client.wait_established(peer))).await.is_pending());
         let mut waits = Box::pin(client.wait_established(peer));
         assert!(poll_once(&mut waits).await.is_pending());
@@ -49,13 +49,13 @@ fn a_caller_waits_until_a_session_is_established_and_no_longer() {
         assert_eq!(client.peer_state(peer).await, Ok(SessionState::Established));
         assert_eq!(client.wait_established(peer).await, Ok(()), "at once");
 
-        let away = client.add_peer(nobody().await.into()).await.unwrap();
+        let away = client.add_peer(unused_address().await.into()).await.unwrap();
         let mut waits = Box::pin(client.wait_established(away));
         assert!(poll_once(&mut waits).await.is_pending());
         assert_eq!(client.remove_peer(away).await, Ok(true));
         assert_eq!(within("the removal", waits).await, no_such_peer);
 
-        let away = client.add_peer(nobody().await.into()).await.unwrap();
+        let away = client.add_peer(unused_address().await.into()).await.unwrap();
         let mut waits = Box::pin(client.wait_established(away));
         assert!(poll_once(&mut waits).await.is_pending());
         client.shutdown().await;
@@ -65,9 +65,9 @@ fn a_caller_waits_until_a_session_is_established_and_no_longer() {
 }
 
 #[test]
-fn everything_may_be_wanted_before_a_server_is_there() {
+fn subscriptions_and_announcements_may_precede_the_start_of_the_server() {
     run(async {
-        let addr = nobody().await;
+        let addr = unused_address().await;
         let mut early = Client::subscribed(addr).await;
         let announcer = Client::of(addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();
@@ -81,7 +81,7 @@ fn everything_may_be_wanted_before_a_server_is_there() {
 }
 
 #[test]
-fn everything_may_be_wanted_before_a_server_is_named() {
+fn subscriptions_and_announcements_may_precede_the_configuration_of_a_server() {
     run(async {
         let (_server, addr) = server().await;
         let (subscriber, announcer) = (start(config()).await, node().await);
@@ -96,9 +96,9 @@ fn everything_may_be_wanted_before_a_server_is_named() {
 }
 
 #[test]
-fn a_name_leads_to_whichever_of_its_addresses_answers() {
+fn a_dial_tries_all_addresses_of_a_name() {
     run(async {
-        // `localhost` may be ::1 and 127.0.0.1; the server has only the latter.
+        // `localhost` may mean ::1 and 127.0.0.1; the server listens only on the latter.
         let (_server, addr) = server().await;
         let node = node().await;
         let peer = node.add_peer(format!("localhost:{}", addr.port()).parse().unwrap()).await.unwrap();
@@ -107,19 +107,19 @@ fn a_name_leads_to_whichever_of_its_addresses_answers() {
 }
 
 #[test]
-fn a_session_in_which_nothing_happens_is_kept_alive() {
+fn a_session_without_messages_is_kept_alive() {
     run(async {
         let (server, addr) = server().await;
         let client = Client::with(Config { keepalive: Duration::from_secs(1), ..config() }, addr).await;
         let first = session(&server).await;
-        // Well over 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
+        // This takes longer than 2.5 intervals: a HELLO, and KEEPALIVEs of 4 bytes.
         until("five KEEPALIVEs", || async { session(&server).await.counters.bytes_in >= 40 }).await;
         assert_eq!(session(&server).await.conn, first.conn);
         drop(client);
     });
 }
 
-/// The only one, when there is one.
+/// Waits until the server has a session, which is the only one, and returns it.
 async fn session(server: &MetalBond) -> SessionInfo {
     until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
     server.peers().await.unwrap()[0].session().unwrap().clone()

@@ -1,4 +1,4 @@
-//! A handler that is called for each next hop.
+//! A [`RouteHandler`], which is called for each next hop.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,26 +12,26 @@ use super::wait::{until, within};
 use crate::driver::{Changes, CommandError, Failure, MetalBond, Operation, Route, RouteHandler, Vni};
 use crate::run;
 
-/// Tells of each call, and refuses one route as often as it is told to.
-struct Teller {
+/// Reports each call, and fails for one route as many times as the test wants.
+struct Reporter {
     calls: Sender<(Operation, Route)>,
     failures: Sender<Failure<&'static str>>,
     refuse: Route,
     times: u32,
 }
 
-struct Told {
+struct Reports {
     calls: Receiver<(Operation, Route)>,
     failures: Receiver<Failure<&'static str>>,
 }
 
-fn teller(refuse: Route, times: u32) -> (Teller, Told) {
-    let (calls, told) = channel::unbounded();
+fn reporter(refuse: Route, times: u32) -> (Reporter, Reports) {
+    let (calls, reports) = channel::unbounded();
     let (failures, failed) = channel::unbounded();
-    (Teller { calls, failures, refuse, times }, Told { calls: told, failures: failed })
+    (Reporter { calls, failures, refuse, times }, Reports { calls: reports, failures: failed })
 }
 
-impl Teller {
+impl Reporter {
     async fn call(&mut self, operation: Operation, route: Route) -> Result<(), &'static str> {
         if route == self.refuse && self.times > 0 {
             self.times -= 1;
@@ -42,7 +42,7 @@ impl Teller {
     }
 }
 
-impl RouteHandler for Teller {
+impl RouteHandler for Reporter {
     type Error = &'static str;
 
     async fn add(&mut self, route: Route) -> Result<(), Self::Error> {
@@ -58,31 +58,31 @@ impl RouteHandler for Teller {
     }
 }
 
-impl Told {
+impl Reports {
     async fn next(&self) -> (Operation, Route) {
         within("a call", self.calls.recv()).await.unwrap()
     }
 }
 
 #[test]
-fn a_call_that_fails_is_made_again_and_others_do_not_wait_for_it() {
+fn a_failed_call_is_repeated_and_other_calls_do_not_wait_for_it() {
     run(async {
         let (node, changes, announcer, _server) = subscribed().await;
-        let (handler, told) = teller(route(0, 1), 3);
+        let (handler, reports) = reporter(route(0, 1), 3);
         let tale = async {
             announcer.node.announce_routes(routes(10, 1)).await.unwrap();
             let mut added = BTreeSet::new();
             while added.len() < 9 {
-                let (Operation::Add, route) = told.next().await else { panic!("nothing was removed") };
+                let (Operation::Add, route) = reports.next().await else { panic!("nothing was removed") };
                 added.insert(route);
             }
             assert!(!added.contains(&route(0, 1)));
-            assert_eq!(told.next().await, (Operation::Add, route(0, 1)));
-            let failures: Vec<_> = std::iter::from_fn(|| told.failures.try_recv().ok()).collect();
+            assert_eq!(reports.next().await, (Operation::Add, route(0, 1)));
+            let failures: Vec<_> = std::iter::from_fn(|| reports.failures.try_recv().ok()).collect();
             assert_eq!(failures.iter().map(|failure| failure.times).collect::<Vec<_>>(), [1, 2, 3]);
 
             announcer.node.withdraw_route(route(0, 1)).await.unwrap();
-            assert_eq!(told.next().await, (Operation::Remove, route(0, 1)));
+            assert_eq!(reports.next().await, (Operation::Remove, route(0, 1)));
             node.shutdown().await;
         };
         let (applied, ()) = within("the end of the work", zip(changes.apply_to(handler), tale)).await;
@@ -91,13 +91,13 @@ fn a_call_that_fails_is_made_again_and_others_do_not_wait_for_it() {
 }
 
 #[test]
-fn what_could_not_be_carried_out_is_told_at_the_end() {
+fn calls_that_never_succeeded_are_returned_at_the_end() {
     run(async {
         let (node, changes, announcer, _server) = subscribed().await;
-        let (handler, told) = teller(route(0, 1), u32::MAX);
+        let (handler, reports) = reporter(route(0, 1), u32::MAX);
         let tale = async {
             announcer.node.announce_route(route(0, 1)).await.unwrap();
-            told.failures.recv().await.unwrap();
+            reports.failures.recv().await.unwrap();
             node.shutdown().await;
         };
         let (applied, ()) = within("the end of the work", zip(changes.apply_to(handler), tale)).await;
@@ -105,7 +105,7 @@ fn what_could_not_be_carried_out_is_told_at_the_end() {
     });
 }
 
-/// Subscribes to the network that a route's next hop names, as an agent does that finds out what it needs.
+/// Subscribes to the VNI in each route's next hop, like an agent that finds out the VNIs that it needs.
 struct Explorer(MetalBond);
 
 impl RouteHandler for Explorer {
@@ -126,7 +126,7 @@ fn a_handler_may_call_its_node() {
     run(async {
         let (node, changes, announcer, _server) = subscribed().await;
         let tale = async {
-            // Each network leads to the next.
+            // The route of each VNI leads to the next VNI.
             let chain = (VNI.0..VNI.0 + 100).map(|vni| {
                 let mut route = Route { vni: Vni(vni), ..route(0, 1) };
                 route.next_hop.target_vni = Vni(vni + 1);
@@ -142,7 +142,7 @@ fn a_handler_may_call_its_node() {
     });
 }
 
-/// Refuses everything, and takes its time.
+/// Fails all calls, after some time.
 struct Wall;
 
 impl RouteHandler for Wall {
@@ -160,14 +160,14 @@ impl RouteHandler for Wall {
 }
 
 #[test]
-fn a_handler_that_fails_all_the_time_does_not_keep_the_node_from_its_work() {
+fn a_handler_that_fails_all_the_time_does_not_stop_the_node() {
     run(async {
         let (node, changes, announcer, _server) = subscribed().await;
         let tale = async {
-            // All of them take longer than the shortest wait before one is tried again.
+            // All calls together take longer than the shortest wait before a call is repeated.
             announcer.node.announce_routes(routes(5_000, 1)).await.unwrap();
             until("all routes", || async { node.route_table().learned(VNI).await.unwrap().len() == 5_000 }).await;
-            // Each would wait for a round of all that is due, half a second of calls, if there were no turns in between.
+            // If the handler did not yield between its calls, each of these would wait for half a second of calls.
             for _ in 0..1_000 {
                 node.subscribed_vnis().await.unwrap();
             }
@@ -178,7 +178,7 @@ fn a_handler_that_fails_all_the_time_does_not_keep_the_node_from_its_work() {
     });
 }
 
-/// A node with its stream, and who announces routes to it; and the server between them.
+/// Returns a subscribed node with its stream, a client that announces routes, and the server between them.
 async fn subscribed() -> (MetalBond, Changes, Client, MetalBond) {
     let (server, addr) = server().await;
     let announcer = Client::of(addr).await;

@@ -1,15 +1,15 @@
-//! What becomes of the routes of a server that is gone.
+//! Stale routes: the routes of a server whose session was lost.
 
 use std::time::Duration;
 
 use metalbond_conformance::{route, routes};
 
-use super::support::{Client, config, server, server_at, warm_server};
+use super::support::{Client, config, converged_server, server, server_at};
 use crate::driver::Config;
 use crate::run;
 
 #[test]
-fn routes_stay_for_the_hold_time_and_go_then() {
+fn routes_stay_for_the_stale_time_and_are_removed_then() {
     run(async {
         let hold = Duration::from_millis(300);
         let (server, addr) = server().await;
@@ -26,7 +26,7 @@ fn routes_stay_for_the_hold_time_and_go_then() {
 }
 
 #[test]
-fn without_a_hold_time_routes_go_with_their_session() {
+fn without_a_stale_time_routes_are_removed_with_their_session() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -36,15 +36,15 @@ fn without_a_hold_time_routes_go_with_their_session() {
         subscriber.table.becomes(&routes(10, 1)).await;
 
         server.shutdown().await;
-        // The default is longer than a test may take.
+        // The default stale time is longer than a test may take.
         subscriber.table.becomes(&[].into()).await;
     });
 }
 
 #[test]
-fn what_a_restarted_server_does_not_have_goes_when_it_has_told_all_it_has() {
+fn stale_routes_that_a_restarted_server_does_not_announce_are_removed_at_its_end_of_rib() {
     run(async {
-        let (server, addr) = warm_server().await;
+        let (server, addr) = converged_server().await;
         let [stays, leaves] = [Client::of(addr).await, Client::of(addr).await];
         let mut subscriber = Client::subscribed(addr).await;
         stays.node.announce_route(route(1, 1)).await.unwrap();
@@ -55,7 +55,7 @@ fn what_a_restarted_server_does_not_have_goes_when_it_has_told_all_it_has() {
         leaves.node.shutdown().await;
         let _server = server_at(addr, Config { convergence_time: Duration::ZERO, ..config() }).await;
 
-        // What stays may go for a moment: its announcer may be back after the subscriber.
+        // A route that stays may be removed for a moment, because its announcer may reconnect after the subscriber.
         subscriber.table.becomes(&[route(1, 1)].into()).await;
     });
 }

@@ -1,4 +1,4 @@
-//! Who keeps a node alive, and who does not.
+//! The life of a node: the handles that keep it alive, and everything else that does not.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,7 +10,7 @@ use super::wait::{until, within};
 use crate::run;
 
 #[test]
-fn a_dropped_stream_of_changes_stops_nothing() {
+fn a_node_goes_on_after_its_stream_of_changes_is_dropped() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -18,7 +18,7 @@ fn a_dropped_stream_of_changes_stops_nothing() {
         node.add_peer(addr.into()).await.unwrap();
         node.subscribe(VNI).await.unwrap();
         let table = node.route_table();
-        // It is full when it is dropped.
+        // The stream is full when it is dropped.
         announcer.node.announce_routes(routes(10_000, 1)).await.unwrap();
         until("all routes", || async { table.learned(VNI).await.unwrap().len() == 10_000 }).await;
         drop(changes);
@@ -29,12 +29,12 @@ fn a_dropped_stream_of_changes_stops_nothing() {
 }
 
 #[test]
-fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
+fn calls_that_are_not_polled_do_not_delay_the_end() {
     run(async {
         let node = node().await;
         let mut end = Box::pin(node.shutdown());
         let is_over = poll_once(&mut end).await.is_ready();
-        // More than the mailbox holds, asked and then left alone.
+        // More requests than the mailbox has room for, which are sent and then not polled.
         let mut waiting = Vec::new();
         for _ in 0..1000 {
             let mut question = Box::pin(node.subscribe(VNI));
@@ -46,14 +46,14 @@ fn a_question_that_nobody_waits_for_does_not_hold_up_the_end() {
             within("the end of the node", end).await;
         }
         for question in waiting {
-            // Answered or not, but not for ever.
+            // The call ends, with an answer or without.
             let _ = within("an answer", question).await;
         }
     });
 }
 
 #[test]
-fn a_look_that_panics_does_so_at_whoever_looks() {
+fn a_panic_in_inspect_is_the_callers_and_the_node_goes_on() {
     run(async {
         let (node, _) = start(config()).await;
         let look = AssertUnwindSafe(node.inspect(|node| node.sessions().next().expect("there are none").conn));
@@ -62,7 +62,7 @@ fn a_look_that_panics_does_so_at_whoever_looks() {
     });
 }
 
-/// Whatever an embedder holds can go to another thread; and what it shares, be used by several.
+/// Everything that an application owns can be sent to another thread, and handles can be shared between threads.
 #[test]
 fn handles_streams_and_futures_can_be_sent() {
     fn is_send(_: &impl Send) {}

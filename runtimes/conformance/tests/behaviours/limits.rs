@@ -1,4 +1,4 @@
-//! Limits on what peers may ask for: whoever goes over one is refused or closed, and the others notice nothing.
+//! Limits on peers: a peer over a limit is refused or disconnected, and the others are not affected.
 
 use metalbond_conformance::{route, routes};
 
@@ -7,7 +7,7 @@ use crate::driver::{CloseKind, Config, Limits, MetalBond, PeerLimit};
 use crate::run;
 
 #[test]
-fn a_client_with_too_many_routes_is_closed_and_comes_back_with_fewer() {
+fn a_client_with_too_many_routes_is_disconnected_and_returns_with_fewer() {
     run(async {
         let limits = Limits { routes_per_peer: 1000, ..Limits::default() };
         let (server, addr) = server_with(Config { limits, ..config() }).await;

@@ -11,7 +11,7 @@ const MANY: u32 = 1000;
 const OTHER: Vni = Vni(24);
 
 #[test]
-fn a_thousand_clients_of_one_server_are_told_and_heard() {
+fn a_thousand_clients_of_one_server_exchange_routes() {
     run(async {
         allow_descriptors();
         let (server, addr) = server().await;
@@ -33,7 +33,7 @@ fn a_thousand_clients_of_one_server_are_told_and_heard() {
             client.table.becomes(&routes(100, 1)).await;
         }
 
-        // Half of them leave for good.
+        // Half of the clients leave for good.
         for client in clients.drain(..MANY as usize / 2) {
             client.node.shutdown_with_cleanup().await;
         }
@@ -45,7 +45,7 @@ fn a_thousand_clients_of_one_server_are_told_and_heard() {
     });
 }
 
-/// Two for each connection, where the system's limit for one process is lower as long as nobody asks for more.
+/// Raises the limit of descriptors, because each connection needs two. A system's usual limit for a process is lower.
 fn allow_descriptors() {
     #[cfg(unix)]
     {

@@ -1,6 +1,6 @@
-//! The behaviours, one body each: nodes on the runtime that the file above chooses. One file per subject; helpers in `support`, and
-//! those that need no node in this package's library. What needs sockets of the operating system is in `sockets`, so that everything else
-//! also runs on a simulated runtime.
+//! The behaviours, each a test with nodes on the runtime that the including file chooses. There is one file per subject. Helpers are in
+//! `support`, and those that need no node in this package's library. Tests that need sockets of the operating system are in `sockets`, so
+//! that all others also run on the simulated runtime.
 
 mod calls;
 mod cancel;

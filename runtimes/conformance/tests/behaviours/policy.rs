@@ -1,4 +1,4 @@
-//! A policy: a peer that tries everything that is forbidden gets nothing of it, and keeps its session; nobody else notices.
+//! A policy: a peer that tries everything that is denied achieves nothing and keeps its session, and other peers are not affected.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::driver::{
 use crate::run;
 
 #[test]
-fn a_peer_that_tries_everything_that_is_forbidden_gets_nothing_of_it_and_keeps_its_session() {
+fn a_peer_that_tries_everything_that_is_denied_achieves_nothing_and_keeps_its_session() {
     run(async {
         let (server, addr) = server_with(Config { policy: Some(policy(&[1, 2])), ..config() }).await;
         let mut subscriber = Client::subscribed(addr).await;
@@ -48,7 +48,7 @@ fn a_peer_that_tries_everything_that_is_forbidden_gets_nothing_of_it_and_keeps_i
 }
 
 #[test]
-fn whom_the_policy_permits_nothing_is_not_let_in() {
+fn a_client_without_a_rule_cannot_connect() {
     run(async {
         let policy = Policy::new([Rule { who: vec!["from:192.0.2.0/24".parse().unwrap()], ..rule(&[1]) }]);
         let (server, addr) = server_with(Config { policy: Some(policy), ..config() }).await;
@@ -62,7 +62,7 @@ fn whom_the_policy_permits_nothing_is_not_let_in() {
 }
 
 #[test]
-fn a_new_policy_holds_for_those_who_are_here() {
+fn a_new_policy_applies_to_connected_peers() {
     run(async {
         let (server, addr) = server_with(Config { policy: Some(policy(&[1, 2])), ..config() }).await;
         let announcer = Client::of(addr).await;
@@ -84,18 +84,19 @@ fn a_new_policy_holds_for_those_who_are_here() {
     });
 }
 
-/// An ordinary route to 10.0.0.6/32.
+/// Returns an ordinary route to 10.0.0.6/32 with this hypervisor.
 pub(crate) fn of(hypervisor: u16) -> Route {
     route(6, hypervisor)
 }
 
-/// Everybody of this machine may announce ordinary routes within 10.0.0.0/8, in [`VNI`], behind these hypervisors.
+/// Returns a policy that permits every peer on this machine to announce ordinary routes within 10.0.0.0/8 in [`VNI`], with these
+/// hypervisors.
 pub(crate) fn policy(hypervisors: &[u16]) -> Policy {
     Policy::new([rule(hypervisors)])
 }
 
 fn rule(hypervisors: &[u16]) -> Rule {
-    // Over TLS, who they are is in their certificate.
+    // Over TLS, a peer is identified by its certificate.
     let who = if TLS { "dns:localhost" } else { "from:127.0.0.1" };
     let hops: BTreeSet<_> = hypervisors.iter().map(|n| of(*n).next_hop.addr.to_string()).collect();
     let grant = AnnounceRule {
@@ -107,7 +108,7 @@ fn rule(hypervisors: &[u16]) -> Rule {
     Rule { subscribe: "23".parse().unwrap(), announce: vec![grant], ..Rule::new("these", [who.parse().unwrap()]) }
 }
 
-/// Routes and subscriptions that were refused to those who are connected.
+/// Returns the numbers of routes and of subscriptions of connected peers that the server has refused.
 pub(crate) async fn refused(server: &MetalBond) -> (u64, u64) {
     let peers = server.peers().await.unwrap();
     let sessions = peers.iter().filter_map(|peer| peer.session());

@@ -1,4 +1,4 @@
-//! Sessions come back.
+//! Sessions that are lost and open again.
 
 use metalbond_conformance::{route, routes};
 
@@ -19,7 +19,7 @@ fn a_server_restarts_on_its_port_and_no_client_loses_a_route() {
         server.shutdown().await;
         let _server = server_at(addr, config()).await;
 
-        // That a new route arrives shows that the sessions are back; it comes behind what was announced before it.
+        // The new route shows that the sessions are open again: it arrives after the routes that were announced before it.
         announcer.node.announce_route(route(100, 1)).await.unwrap();
         subscriber.table.becomes(&routes(101, 1)).await;
         assert_eq!(subscriber.table.removals, 0);
@@ -27,7 +27,7 @@ fn a_server_restarts_on_its_port_and_no_client_loses_a_route() {
 }
 
 #[test]
-fn what_is_wanted_while_a_server_is_away_holds_when_it_is_back() {
+fn calls_while_a_server_is_away_take_effect_when_it_is_back() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -46,10 +46,10 @@ fn what_is_wanted_while_a_server_is_away_holds_when_it_is_back() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_tried_again() {
+fn a_name_that_does_not_resolve_is_looked_up_again() {
     run(async {
         let node = node().await;
-        // A label has at most 63 characters: no resolver has to be asked.
+        // A label has at most 63 characters, so this name is invalid, and no resolver is asked.
         node.add_peer(format!("{}:4711", "a".repeat(64)).parse().unwrap()).await.unwrap();
 
         until("three dials", || async { node.peers().await.unwrap()[0].configured().unwrap().dials >= 3 }).await;
@@ -74,7 +74,7 @@ fn a_reset_peer_is_dialled_again_and_its_routes_stay() {
         assert!(subscriber.dials().await > 1);
         assert_eq!(subscriber.table.removals, 0);
 
-        // A server that closes a connection keeps nothing of it: what the announcer announces may go for a moment.
+        // A server that closes a connection retains no routes of it, so the announcer's routes may be removed for a moment.
         for peer in server.peers().await.unwrap() {
             peer.reset().await;
         }
@@ -84,7 +84,7 @@ fn a_reset_peer_is_dialled_again_and_its_routes_stay() {
 }
 
 #[test]
-fn a_removed_peer_is_not_dialled_again_and_its_routes_go() {
+fn a_removed_peer_is_not_dialled_again_and_its_routes_are_removed() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;

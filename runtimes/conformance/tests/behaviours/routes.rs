@@ -1,4 +1,4 @@
-//! Routes travel between clients through a server.
+//! Routes between clients of a server.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::driver::{Announcer, Route, Vni};
 use crate::run;
 
 #[test]
-fn routes_of_all_kinds_are_told_live_and_to_who_comes_late() {
+fn routes_of_all_kinds_reach_present_and_later_subscribers() {
     run(async {
         let (_server, addr) = server().await;
         let (mut a, mut b) = (Client::subscribed(addr).await, Client::subscribed(addr).await);
@@ -31,11 +31,11 @@ fn routes_of_all_kinds_are_told_live_and_to_who_comes_late() {
 }
 
 #[test]
-fn a_change_carries_the_complete_set_of_next_hops() {
+fn a_change_has_the_complete_set_of_next_hops() {
     run(async {
         let (_server, addr) = server().await;
         let (a, b, mut subscriber) = (Client::of(addr).await, Client::of(addr).await, Client::subscribed(addr).await);
-        // The same destination behind two hypervisors: `Table` compares each change's set with its own.
+        // Two clients announce the same destination with different hypervisors. `Table` compares the set in each change with its own.
         for (client, hypervisor) in [(&a, 1), (&b, 2)] {
             client.node.announce_route(route(0, hypervisor)).await.unwrap();
         }
@@ -48,7 +48,7 @@ fn a_change_carries_the_complete_set_of_next_hops() {
 }
 
 #[test]
-fn fifty_thousand_routes_are_announced_at_once_and_withdrawn_at_once() {
+fn fifty_thousand_routes_are_announced_together_and_withdrawn_together() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -65,7 +65,7 @@ fn fifty_thousand_routes_are_announced_at_once_and_withdrawn_at_once() {
 }
 
 #[test]
-fn a_subscription_ends_and_begins_again() {
+fn a_vni_can_be_unsubscribed_and_subscribed_again() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -84,7 +84,7 @@ fn a_subscription_ends_and_begins_again() {
 }
 
 #[test]
-fn a_resync_tells_all_of_a_vni_again_and_nothing_else() {
+fn a_resync_reports_all_routes_of_a_vni_again_and_no_others() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -100,7 +100,7 @@ fn a_resync_tells_all_of_a_vni_again_and_nothing_else() {
 
         assert_eq!(subscriber.node.resync_with_own(VNI).await, Ok(vec![own]), "no change reports its own routes");
 
-        // Somebody who has forgotten all.
+        // The new table is that of an application that has lost its routes.
         let mut again = Table::new(subscriber.table.changes);
         again.becomes(&routes(5000, 1)).await;
         announcer.node.withdraw_routes(routes(5000, 1)).await.unwrap();
@@ -110,7 +110,7 @@ fn a_resync_tells_all_of_a_vni_again_and_nothing_else() {
 }
 
 #[test]
-fn a_view_of_the_table_tells_networks_destinations_next_hops_and_announcers() {
+fn a_view_of_the_table_has_vnis_destinations_next_hops_and_announcers() {
     run(async {
         let (server, addr) = server().await;
         let (a, b) = (Client::of(addr).await, Client::subscribed(addr).await);
@@ -142,7 +142,7 @@ fn a_view_of_the_table_tells_networks_destinations_next_hops_and_announcers() {
         }
         assert_eq!(announced, [[route(0, 1), route(1, 1)].into(), [route(0, 2), own].into()].into());
 
-        // A client's own, and what it learned.
+        // The client's table has its own routes and the learned ones.
         let view = b.node.route_table();
         until("what a announces", || async { b.learned().await.len() == 2 }).await;
         assert_eq!(set(view.announced_by(Announcer::Local).await.unwrap()), [route(0, 2), own].into());

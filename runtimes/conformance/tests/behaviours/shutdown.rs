@@ -1,4 +1,4 @@
-//! The end of a node that was asked for.
+//! The shutdown of a node.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::driver::{Closed, CommandError, Config, ListenError};
 use crate::run;
 
 #[test]
-fn a_node_that_is_shut_down_says_closed_to_everything() {
+fn every_call_of_a_node_that_is_shut_down_returns_closed() {
     run(async {
         let (node, addr) = server().await;
         let other = node.clone();
@@ -29,10 +29,10 @@ fn a_node_that_is_shut_down_says_closed_to_everything() {
 }
 
 #[test]
-fn routes_are_withdrawn_before_a_client_is_gone_for_good() {
+fn a_shutdown_with_cleanup_withdraws_the_routes_before_it_ends() {
     run(async {
         let (_server, addr) = server().await;
-        // Long enough for a slow network.
+        // This is long enough for a slow network.
         let shutdown_timeout = Duration::from_secs(5);
         let announcer = Client::with(Config { shutdown_timeout, ..config() }, addr).await;
         let mut subscriber = Client::subscribed(addr).await;
@@ -41,7 +41,7 @@ fn routes_are_withdrawn_before_a_client_is_gone_for_good() {
 
         within("the end of the client", announcer.node.shutdown_with_cleanup()).await;
 
-        // Within the grace of 10 s that a client without `cleanup` has.
+        // The routes are removed before the default restart time of 10 s, which applies without `cleanup`.
         let began = crate::now();
         subscriber.table.becomes(&[].into()).await;
         assert!(crate::now() - began < Duration::from_secs(9));
@@ -49,7 +49,7 @@ fn routes_are_withdrawn_before_a_client_is_gone_for_good() {
 }
 
 #[test]
-fn a_client_that_restarts_within_its_grace_disturbs_nobody() {
+fn other_clients_see_no_change_when_a_client_restarts_within_its_restart_time() {
     run(async {
         let (_server, addr) = server().await;
         let announcer = Client::of(addr).await;

@@ -1,4 +1,4 @@
-//! Nodes with short back-offs, and tables built from the stream of changes.
+//! Nodes with short back-offs, and tables that are built from the stream of changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
@@ -14,10 +14,10 @@ use crate::driver::{
     SessionState, StartOptions, TlsConfig, Vni, start_with,
 };
 
-/// Any free port of loopback.
+/// Any free port on loopback.
 pub(crate) const ANY: &str = "127.0.0.1:0";
 
-/// Short waits between dials, and no heartbeat within the time of a test.
+/// Returns settings with short back-offs, and a keepalive interval longer than a test.
 pub(crate) fn config() -> Config {
     Config {
         keepalive: Duration::from_secs(60),
@@ -27,7 +27,7 @@ pub(crate) fn config() -> Config {
     }
 }
 
-/// Over TLS, everybody on this machine is trusted by everybody.
+/// Over TLS, all peers on this machine trust each other.
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| AUTHORITY.issue(&["127.0.0.1", "::1", "localhost"]));
 
@@ -35,12 +35,12 @@ pub(crate) async fn start(config: Config) -> (MetalBond, Changes) {
     start_with(config, options()).unwrap()
 }
 
-/// Has a node speak TLS, if it is to.
+/// Returns the options of a node, with TLS if the tests run over TLS.
 pub(crate) fn options() -> StartOptions {
     if TLS { StartOptions::default().tls(tls()) } else { StartOptions::default() }
 }
 
-/// What each node of a test over TLS shows and believes.
+/// Returns the certificate and the trusted authority of each node in the tests over TLS.
 pub(crate) fn tls() -> TlsConfig {
     TlsConfig { server: Some(AUTHORITY.server(&IDENTITY)), client: Some(AUTHORITY.client(&IDENTITY)) }
 }
@@ -53,7 +53,7 @@ pub(crate) async fn listen_on(node: &MetalBond, listener: TcpListener) -> Result
     if TLS { node.listen_tls_on(listener).await } else { node.listen_on(listener).await }
 }
 
-/// Connects, and says nothing.
+/// Connects, and sends nothing.
 pub(crate) async fn silent(server: SocketAddr) -> std::io::Result<RawPeer> {
     let peer = RawPeer::silent(server).await?;
     Ok(if TLS { peer.over(&AUTHORITY.client(&IDENTITY)) } else { peer })
@@ -80,26 +80,26 @@ pub(crate) async fn server_with(config: Config) -> (MetalBond, SocketAddr) {
     (server, addr)
 }
 
-/// A server that tells from its start that its table is complete.
-pub(crate) async fn warm_server() -> (MetalBond, SocketAddr) {
+/// Starts a server that is not converging: it announces from its start that its table is complete.
+pub(crate) async fn converged_server() -> (MetalBond, SocketAddr) {
     server_with(Config { convergence_time: Duration::ZERO, ..config() }).await
 }
 
-/// The same at a given address: a restart.
+/// Starts a server at a given address, for a restart.
 pub(crate) async fn server_at(addr: SocketAddr, config: Config) -> MetalBond {
     let (server, _) = start(config).await;
     listen(&server, addr).await.unwrap();
     server
 }
 
-/// An address at which nobody listens.
-pub(crate) async fn nobody() -> SocketAddr {
+/// Returns an address at which no server listens.
+pub(crate) async fn unused_address() -> SocketAddr {
     let (server, addr) = server().await;
     server.shutdown().await;
     addr
 }
 
-/// Whether this machine has an IPv6 loopback. Says so if not: the test is skipped.
+/// Returns true if this machine has an IPv6 loopback. Prints a message if not, because the test is then skipped.
 pub(crate) fn has_ipv6() -> bool {
     let found = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !found {
@@ -108,7 +108,7 @@ pub(crate) fn has_ipv6() -> bool {
     found
 }
 
-/// A client of one server, with the table that its stream of changes tells.
+/// A client of one server, with the table that its stream of changes reports.
 pub(crate) struct Client {
     pub(crate) node: MetalBond,
     pub(crate) peer: PeerId,
@@ -149,7 +149,7 @@ impl Client {
     }
 }
 
-/// What the stream of changes tells, and the stream.
+/// The stream of changes, and the table that it reports.
 pub(crate) struct Table {
     pub(crate) routes: BTreeSet<Route>,
     hops: BTreeMap<(Vni, Prefix), BTreeSet<NextHop>>,
@@ -163,10 +163,10 @@ impl Table {
         Self { routes: BTreeSet::new(), hops: BTreeMap::new(), additions: 0, removals: 0, changes }
     }
 
-    /// Follows the stream until the table is as wanted.
+    /// Reads the stream until the table equals `wanted`.
     pub(crate) async fn becomes(&mut self, wanted: &BTreeSet<Route>) {
         within("the wanted table", async {
-            // How many routes are missing or too many: comparing whole tables at each change would take longer than all else.
+            // Counts the differing routes: comparing whole tables at each change would take most of the time.
             let mut difference = self.routes.symmetric_difference(wanted).count();
             while difference > 0 {
                 let change = self.changes.next().await.expect("the node runs");
@@ -183,19 +183,19 @@ impl Table {
         .await;
     }
 
-    /// Follows the stream until it ends.
+    /// Reads the stream until it ends.
     pub(crate) async fn ends(&mut self) {
         within("the end of the stream", async { while self.follow().await.is_some() {} }).await;
     }
 
-    /// The next change.
+    /// Reads and applies the next change.
     async fn follow(&mut self) -> Option<()> {
         let change = self.changes.next().await?;
         self.apply(&change);
         Some(())
     }
 
-    /// Takes a change, and checks that it is one, and that its complete set is what its additions and removals lead to.
+    /// Applies a change. Checks that it changes something, and that its complete set of next hops agrees with its additions and removals.
     pub(crate) fn apply(&mut self, change: &RouteChange) {
         let (vni, prefix) = (change.vni, change.prefix);
         let hops = self.hops.entry((vni, prefix)).or_default();

@@ -1,4 +1,4 @@
-//! TLS itself: who is let in and what is said of the others, at both ends; and handshakes that delay nobody.
+//! TLS: the peers that may connect, the errors at both ends for all others, and handshakes that do not delay other peers.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::driver::{
 use crate::run;
 
 #[test]
-fn each_end_knows_the_names_in_the_others_certificate() {
+fn each_end_has_the_names_in_the_others_certificate() {
     run(async {
         let authority = Authority::new();
         let (server, addr) = secure_server(&authority, &["127.0.0.1", "Server.Example.ORG"]).await;
@@ -35,7 +35,7 @@ fn each_end_knows_the_names_in_the_others_certificate() {
 }
 
 #[test]
-fn a_client_with_a_certificate_that_has_expired_is_refused_and_both_ends_say_why() {
+fn a_client_with_an_expired_certificate_is_refused_and_both_ends_report_why() {
     run(async {
         let authority = Authority::new();
         let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
@@ -46,7 +46,7 @@ fn a_client_with_a_certificate_that_has_expired_is_refused_and_both_ends_say_why
 }
 
 #[test]
-fn a_client_of_another_authority_is_refused_and_both_ends_say_why() {
+fn a_client_of_another_authority_is_refused_and_both_ends_report_why() {
     run(async {
         let (authority, other) = (Authority::new(), Authority::new());
         let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
@@ -57,7 +57,7 @@ fn a_client_of_another_authority_is_refused_and_both_ends_say_why() {
 }
 
 #[test]
-fn a_client_without_a_certificate_is_refused_and_both_ends_say_why() {
+fn a_client_without_a_certificate_is_refused_and_both_ends_report_why() {
     run(async {
         let authority = Authority::new();
         let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
@@ -68,7 +68,7 @@ fn a_client_without_a_certificate_is_refused_and_both_ends_say_why() {
 }
 
 #[test]
-fn a_server_of_another_authority_is_refused_and_both_ends_say_why() {
+fn a_server_of_another_authority_is_refused_and_both_ends_report_why() {
     run(async {
         let (authority, other) = (Authority::new(), Authority::new());
         let (_server, addr) = secure_server(&other, &["127.0.0.1"]).await;
@@ -79,7 +79,7 @@ fn a_server_of_another_authority_is_refused_and_both_ends_say_why() {
 }
 
 #[test]
-fn a_server_of_another_name_is_refused_and_both_ends_say_why() {
+fn a_server_with_another_name_is_refused_and_both_ends_report_why() {
     run(async {
         let authority = Authority::new();
         let (_server, addr) = secure_server(&authority, &["server.example.org", "192.0.2.1"]).await;
@@ -90,7 +90,7 @@ fn a_server_of_another_name_is_refused_and_both_ends_say_why() {
 }
 
 #[test]
-fn a_server_is_asked_for_the_name_by_which_it_is_dialled() {
+fn a_server_has_to_prove_the_name_by_which_it_is_dialled() {
     run(async {
         let authority = Authority::new();
         let (_server, addr) = secure_server(&authority, &["localhost"]).await;
@@ -102,7 +102,7 @@ fn a_server_is_asked_for_the_name_by_which_it_is_dialled() {
 }
 
 #[test]
-fn a_revoked_client_keeps_its_session_and_gets_no_new_one() {
+fn a_revoked_client_keeps_its_session_and_cannot_open_a_new_one() {
     run(async {
         let authority = Authority::new();
         let (server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
@@ -112,7 +112,7 @@ fn a_revoked_client_keeps_its_session_and_gets_no_new_one() {
 
         let config = authority.server_without(&authority.issue(&["127.0.0.1"]), &[&revoked]);
         server.set_tls(TlsConfig { server: Some(config), client: None }).await.unwrap();
-        // The session is still there behind a handshake that went by the new configuration.
+        // The session is still open after a handshake with the new configuration.
         let other = Dialler::to(addr, authority.client(&other)).await;
         other.is_established().await;
         client.node.announce_route(route(1, 1)).await.unwrap();
@@ -124,9 +124,9 @@ fn a_revoked_client_keeps_its_session_and_gets_no_new_one() {
     });
 }
 
-/// There may be many clients behind one address: names tell them apart.
+/// There may be many clients with the same address; names distinguish them.
 #[test]
-fn only_a_client_with_the_same_names_takes_over_the_routes_that_a_departed_client_left() {
+fn only_a_client_with_the_same_names_takes_over_the_routes_of_a_departed_client() {
     run(async {
         let authority = Authority::new();
         let (server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
@@ -172,7 +172,7 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_that_a_departed_clien
     });
 }
 
-/// Waits until these announce `route(1, 1)`.
+/// Waits until the announcers of `route(1, 1)` are as `expected`.
 async fn is_announced_by(server: &MetalBond, expected: impl Fn(&[Announcer]) -> bool) {
     until("these announcers", || async {
         let all = server.route_table().announcers(route(1, 1)).await.unwrap();
@@ -182,7 +182,7 @@ async fn is_announced_by(server: &MetalBond, expected: impl Fn(&[Announcer]) -> 
 }
 
 #[test]
-fn a_client_that_speaks_plain_where_tls_is_spoken_is_told_so_and_so_is_the_server() {
+fn a_client_without_tls_and_a_server_with_tls_both_report_the_mismatch() {
     run(async {
         let (_server, addr) = server().await;
         let (node, _) = start(config()).unwrap();
@@ -193,7 +193,7 @@ fn a_client_that_speaks_plain_where_tls_is_spoken_is_told_so_and_so_is_the_serve
 }
 
 #[test]
-fn a_client_that_speaks_tls_where_plain_is_spoken_is_told_so_and_so_is_the_server() {
+fn a_client_with_tls_and_a_server_without_tls_both_report_the_mismatch() {
     run(async {
         let (server, _) = start(config()).unwrap();
         let addr = server.listen(ANY.parse().unwrap()).await.unwrap();
@@ -205,12 +205,12 @@ fn a_client_that_speaks_tls_where_plain_is_spoken_is_told_so_and_so_is_the_serve
 }
 
 #[test]
-fn what_is_neither_tls_nor_metalbond_is_closed() {
+fn a_connection_that_is_neither_tls_nor_metalbond_is_closed() {
     run(async {
         let (server, addr) = server().await;
         let mut other = RawPeer::silent(addr).await.unwrap();
         other.send(b"GET / HTTP/1.1\r\n\r\n").await;
-        // An alert.
+        // The server sent an alert.
         assert_eq!(other.end().await, 7);
         logged("TLS: something else than TLS came, where TLS is spoken").await;
         until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
@@ -218,13 +218,13 @@ fn what_is_neither_tls_nor_metalbond_is_closed() {
 }
 
 #[test]
-fn who_begins_a_handshake_and_goes_no_further_is_closed_in_time() {
+fn a_client_that_does_not_complete_a_handshake_is_disconnected_in_time() {
     run(async {
         let hasty = Config { handshake_timeout: Duration::from_millis(300), ..config() };
         let (server, addr) = server_with(hasty).await;
         let mut silent = RawPeer::silent(addr).await.unwrap();
         let mut halting = RawPeer::silent(addr).await.unwrap();
-        // A record of 512 bytes, of which there are few; and it stays open.
+        // The first bytes of a record of 512 bytes. The connection stays open.
         halting.send(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]).await;
         until("two", || async { server.peers().await.unwrap().len() == 2 }).await;
         silent.end().await;
@@ -235,11 +235,11 @@ fn who_begins_a_handshake_and_goes_no_further_is_closed_in_time() {
 }
 
 #[test]
-fn who_sends_much_before_the_handshake_is_done_is_closed() {
+fn a_client_that_sends_too_much_before_the_end_of_the_handshake_is_disconnected() {
     run(async {
         let (server, addr) = server().await;
         let mut peer = RawPeer::silent(addr).await.unwrap();
-        // A handshake message of 16 MiB, in records of 4 KiB. The server is quicker to close than we are to write.
+        // A handshake message of 16 MiB, in records of 4 KiB. The server closes before everything is written.
         let record = [&[0x16, 3, 1, 0x10, 0][..], &[1, 0xff, 0xff, 0xff], &[0; 4092]].concat();
         let more = [&[0x16, 3, 1, 0x10, 0][..], &[0; 4096]].concat();
         let _ = peer.stream.write_all(&record).await;
@@ -252,7 +252,7 @@ fn who_sends_much_before_the_handshake_is_done_is_closed() {
 }
 
 #[test]
-fn handshakes_that_idle_by_the_hundred_delay_no_route() {
+fn hundreds_of_idle_handshakes_delay_no_route() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -275,12 +275,12 @@ fn handshakes_that_idle_by_the_hundred_delay_no_route() {
 }
 
 #[test]
-fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
+fn hundreds_of_handshakes_are_completed_and_delay_no_route() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
         let mut subscriber = Client::subscribed(addr).await;
-        // On a thread of their own: they do not compete with the nodes for the one thread of an executor.
+        // The clients run on a thread of their own, so that they do not compete with the nodes for an executor's only thread.
         let executor = smol::Executor::new();
         let clients: Vec<_> = (0..300).map(|_| executor.spawn(established(addr))).collect();
         let (end, ended) = smol::channel::bounded::<()>(1);
@@ -297,7 +297,7 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
             peers.push(peer.await);
         }
         until("all of them", || async { server.peers().await.unwrap().len() == 302 }).await;
-        // A turn has four of the 600 steps that they took. Were they all done first, there would hardly be one.
+        // An iteration does about four of the handshakes' 600 steps. If all were done first, hardly any route would pass.
         assert!(n > 10, "{n} routes passed meanwhile");
         drop(end);
         assert!(thread.join().unwrap().is_err(), "it ran to the end");
@@ -305,7 +305,7 @@ fn handshakes_by_the_hundred_are_done_and_delay_no_route() {
 }
 
 #[test]
-fn large_tables_pass_both_ways() {
+fn large_tables_pass_in_both_directions() {
     run(async {
         let (_server, addr) = server().await;
         let mut one = Client::subscribed(addr).await;
@@ -318,7 +318,7 @@ fn large_tables_pass_both_ways() {
 }
 
 #[test]
-fn keys_may_change_in_the_middle_of_a_session() {
+fn keys_may_be_updated_during_a_session() {
     run(async {
         let (_server, addr) = server().await;
         let mut peer = established(addr).await;
@@ -331,12 +331,12 @@ fn keys_may_change_in_the_middle_of_a_session() {
 }
 
 #[test]
-fn a_peer_that_says_that_no_more_comes_is_closed_and_told_the_same() {
+fn a_peer_that_closes_its_tls_stream_is_disconnected_with_a_close_alert() {
     run(async {
         let (server, addr) = server().await;
         let mut peer = established(addr).await;
         peer.stream.tls().send_close_notify();
-        // It stays connected.
+        // The peer keeps its connection open.
         peer.stream.flush().await.unwrap();
         assert_eq!(peer.stream.read(&mut [0; 100]).await.unwrap(), 0, "the server's own close_notify");
         until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
@@ -344,7 +344,7 @@ fn a_peer_that_says_that_no_more_comes_is_closed_and_told_the_same() {
 }
 
 #[test]
-fn a_stream_that_ends_without_a_word_is_closed_by_the_peer() {
+fn a_tls_stream_that_ends_without_a_close_alert_is_closed_by_the_peer() {
     run(async {
         let (server, addr) = server().await;
         let peer = established(addr).await;
@@ -356,7 +356,7 @@ fn a_stream_that_ends_without_a_word_is_closed_by_the_peer() {
 }
 
 #[test]
-fn one_node_may_listen_for_both() {
+fn one_node_may_listen_with_and_without_tls() {
     run(async {
         let (server, secure) = server().await;
         let plain = server.listen(ANY.parse().unwrap()).await.unwrap();
@@ -372,7 +372,7 @@ fn one_node_may_listen_for_both() {
 }
 
 #[test]
-fn a_node_that_is_started_with_tls_never_dials_in_plain_text() {
+fn a_node_started_with_tls_never_dials_without_it() {
     run(async {
         let listener = smol::net::TcpListener::bind(ANY).await.unwrap();
         let (node, _) = start_with(config(), options()).unwrap();
@@ -387,7 +387,7 @@ fn a_node_that_is_started_with_tls_never_dials_in_plain_text() {
 }
 
 #[test]
-fn tls_can_be_replaced_while_a_node_runs_and_neither_added_nor_taken_away() {
+fn tls_can_be_replaced_while_a_node_runs_but_neither_added_nor_removed() {
     run(async {
         let tls = support::tls();
         let server = TlsConfig { client: None, ..tls.clone() };
@@ -401,7 +401,7 @@ fn tls_can_be_replaced_while_a_node_runs_and_neither_added_nor_taken_away() {
                 assert_eq!(node.set_tls(other.clone()).await, expected, "{at_start} {later}");
             }
         }
-        // The refusals have left it as it was: in plain text, both ways.
+        // The refused changes have no effect: the node still dials and listens without TLS.
         let (server, _) = start(config()).unwrap();
         let (client, _) = start(config()).unwrap();
         for node in [&server, &client] {
@@ -424,20 +424,20 @@ fn a_node_without_a_certificate_does_not_listen_for_tls() {
 }
 
 #[test]
-fn a_server_whose_tls_was_not_taken_away_takes_nobody_in_plain_text() {
+fn a_server_whose_tls_could_not_be_removed_accepts_no_client_without_it() {
     run(async {
         let (server, addr) = server().await;
         assert_eq!(server.set_tls(TlsConfig::default()).await, Err(SetTlsError::FixedAtStart));
         let mut peer = RawPeer::silent(addr).await.unwrap();
         let _ = peer.stream.write_all(HELLO).await;
-        // An alert.
+        // The server sent an alert.
         assert_eq!(peer.end().await, 7);
         logged("TLS: plain MetalBond, where TLS is spoken").await;
         established(addr).await;
     });
 }
 
-/// A server with a certificate for these names.
+/// Starts a server with a certificate for these names.
 async fn secure_server(authority: &Authority, names: &[&str]) -> (MetalBond, SocketAddr) {
     let tls = TlsConfig { server: Some(authority.server(&authority.issue(names))), client: None };
     let (server, _) = start_with(config(), StartOptions::default().tls(tls)).unwrap();
@@ -456,7 +456,7 @@ impl Dialler {
         Self::with(self::config(), server, config).await.0
     }
 
-    /// With these settings; and its changes.
+    /// Starts a client with these settings. Returns it with its stream of changes.
     async fn with(config: Config, server: impl Into<Endpoint>, tls: Arc<ClientConfig>) -> (Self, Changes) {
         let tls = TlsConfig { server: None, client: Some(tls) };
         let (node, changes) = start_with(config, StartOptions::default().tls(tls)).unwrap();
@@ -468,7 +468,7 @@ impl Dialler {
         until("a session", || async { self.node.peer_state(self.peer).await == Ok(SessionState::Established) }).await;
     }
 
-    /// No session comes about, for this reason.
+    /// Waits until a dial has failed for this reason, and checks that no session opened.
     async fn fails(&self, why: &str) {
         until(why, || async {
             let peers = self.node.peers().await.unwrap();
@@ -486,7 +486,7 @@ fn said(names: &[PeerName]) -> Vec<String> {
     names
 }
 
-/// What this process logs: of all nodes, for they run on threads that are not a test's.
+/// The log of this process. It has the lines of all nodes, because they run on other threads than the tests.
 static LOG: LazyLock<Arc<File>> = LazyLock::new(|| {
     let path = std::env::temp_dir().join(format!("metalbond-tls-{}.log", std::process::id()));
     let file = Arc::new(File::options().read(true).append(true).create_new(true).open(&path).unwrap());
@@ -495,7 +495,7 @@ static LOG: LazyLock<Arc<File>> = LazyLock::new(|| {
     file
 });
 
-/// Waits for a line with these words.
+/// Waits for a line of the log with this text.
 async fn logged(words: &str) {
     until(words, || async {
         let mut log = vec![0; LOG.metadata().unwrap().len() as usize];

@@ -1,4 +1,4 @@
-//! A process that runs out of file descriptors. Alone in its program, because the limit is the whole process's.
+//! A process without free file descriptors. This test has a program of its own, because the limit is that of the whole process.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::driver::{Config, SessionState, start};
 use crate::run;
 
 #[test]
-fn a_listener_survives_the_lack_of_descriptors_and_says_so_once() {
+fn a_listener_survives_a_lack_of_descriptors_and_logs_it_once() {
     run(async {
         let log = log();
         let (server, _) = start(Config::default()).unwrap();
@@ -18,12 +18,12 @@ fn a_listener_survives_the_lack_of_descriptors_and_says_so_once() {
         let limit = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: Some(40), maximum: limit.maximum }).unwrap();
 
-        // Each takes one descriptor here and one at the server.
+        // Each connection takes one descriptor here and one at the server.
         let mut hoard = Vec::new();
         while let Ok(peer) = RawPeer::silent(addr).await {
             hoard.push(peer);
         }
-        // A last one for a connection that the server then has none for.
+        // This frees a descriptor for one more connection, for which the server then has none.
         hoard.pop();
         hoard.push(RawPeer::silent(addr).await.unwrap());
         line_with(&log, "cannot accept connections").await;
@@ -37,7 +37,7 @@ fn a_listener_survives_the_lack_of_descriptors_and_says_so_once() {
     });
 }
 
-/// Everything up to the line that has this text.
+/// Returns the log up to the line with this text.
 async fn line_with(log: &Receiver<String>, text: &str) -> String {
     let mut seen = String::new();
     within(text, async {
@@ -49,7 +49,7 @@ async fn line_with(log: &Receiver<String>, text: &str) -> String {
     seen
 }
 
-/// What this process logs.
+/// Returns the log of this process.
 fn log() -> Receiver<String> {
     let (sender, receiver) = channel::unbounded();
     tracing_subscriber::fmt().with_ansi(false).with_writer(move || Lines(sender.clone())).init();

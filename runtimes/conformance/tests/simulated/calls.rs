@@ -1,4 +1,4 @@
-//! The calls of an application, by every method of the handles.
+//! The calls of an application, with every method of the handles.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -17,33 +17,33 @@ use metalbond_driver::{
 use super::ops::{self, Call, Query};
 use super::record::{OpenCall, Shared, Wanted};
 
-/// A handle of a node. As long as there is a clone, nothing ends the node by itself.
+/// A handle of a node. The node keeps running as long as a clone exists.
 #[derive(Clone)]
 pub(crate) struct Handle {
     pub(crate) node: MetalBond,
     pub(crate) _holder: Arc<()>,
 }
 
-/// What calls need to know.
+/// The information that a call needs.
 #[derive(Clone)]
 pub(crate) struct Context {
-    /// The number of the node: its routes are its own.
+    /// The number of the node, from which its routes are derived.
     pub(crate) number: usize,
     pub(crate) app: Host,
-    /// Calls may be dropped before they are answered, even before the node has heard of them.
+    /// True if calls may be dropped before they are answered, even before the node has received them.
     pub(crate) may_be_dropped: bool,
-    /// The application's clock starts here.
+    /// The time at which the application's clock starts.
     pub(crate) start: std::time::Instant,
     pub(crate) record: Shared,
-    /// What the node may dial.
+    /// The endpoints that the node may dial.
     pub(crate) endpoints: Arc<[Endpoint]>,
-    /// What it may listen on. The first is its usual address.
+    /// The addresses that the node may listen on. The first is its usual address.
     pub(crate) addresses: [SocketAddr; 2],
 }
 
-/// Panics with this are planned.
+/// The message of intended panics.
 const PLANNED: &str = "as planned";
-/// More notices than any mailbox should hold.
+/// A number of notices for which no mailbox should have room.
 const FLOOD: usize = 1000;
 
 impl Context {
@@ -69,7 +69,7 @@ impl Context {
         }
     }
 
-    /// Returns the context of a call that may be dropped before its answer: it may have been carried out or not.
+    /// Returns the context of a call that may be dropped before its answer. The call may then have been carried out or not.
     pub(crate) fn abandon(&self, call: Call) -> Self {
         let wanted = self.wanted(call);
         let mut record = self.record.lock().unwrap();
@@ -85,7 +85,7 @@ impl Context {
     pub(crate) fn flood(&self, handle: &Handle, kind: u8) {
         let (notice, wanted) = notice(self, kind, 0);
         if let Some((wanted, _)) = wanted {
-            // The calls that wait for room come later.
+            // Calls that wait for room in the mailbox are carried out later, so the result is unknown.
             self.record.lock().unwrap().forget(wanted);
         }
         for _ in 0..FLOOD {
@@ -100,7 +100,7 @@ impl Context {
     }
 }
 
-/// Returns a notice, and what it makes so or not.
+/// Returns a notice, and the setting that it changes with its new state.
 fn notice(context: &Context, kind: u8, n: u8) -> (Notice, Option<(Wanted, bool)>) {
     let peer = context.record.lock().unwrap().peers.get(usize::from(n)).copied().unwrap_or(PeerId(u32::MAX));
     let (vni, route) = (ops::vni(n), ops::route(context.number, n, n));
@@ -116,7 +116,7 @@ fn notice(context: &Context, kind: u8, n: u8) -> (Notice, Option<(Wanted, bool)>
     }
 }
 
-/// Makes a call, and takes note of the answer.
+/// Makes a call, and records the answer.
 pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
     let _open = context.open(format!("{call:?}"));
     let node = &handle.node;
@@ -199,7 +199,7 @@ pub(crate) async fn make(context: Context, handle: Handle, call: Call) {
                 node.shutdown_with_cleanup().await;
             }
             context.record.lock().unwrap().end(begin);
-            // All that the node had is closed by now.
+            // Everything that the node had is closed now.
             assert_eq!(node.peers().await.map(|peers| peers.len()), Err(Closed));
         }
     }
@@ -209,7 +209,7 @@ fn peer(context: &Context, n: u8) -> PeerId {
     context.record.lock().unwrap().peers.get(usize::from(n)).copied().unwrap_or(PeerId(u32::MAX))
 }
 
-/// Some answers say that there is no such peer or subscription, or that the node has ended.
+/// Checks an answer that may be an error: there is no such peer or subscription, or the node has ended.
 fn allow<T>(context: &Context, answer: Result<T, impl Into<CommandError>>) {
     match answer.map_err(Into::into) {
         Ok(_) => {}
@@ -229,7 +229,7 @@ fn policy(n: u8) -> Option<Policy> {
     }
 }
 
-/// Asks for something.
+/// Makes a call that changes nothing, and checks its answer.
 pub(crate) async fn ask(context: Context, handle: Handle, query: Query) {
     let _open = context.open(format!("{query:?}"));
     let node = &handle.node;

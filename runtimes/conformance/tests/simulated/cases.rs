@@ -1,4 +1,4 @@
-//! Random cases, of which the smallest that fails is printed as a test, and a soak of as many cases as there is time for.
+//! Runs random cases, and prints the smallest failing one as a test. Also runs as many cases as there is time for.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use super::ops::{self, Op};
 use super::quiet::quietly;
 use super::world::{Setup, run};
 
-/// How often a case that fails is run in search of the smallest.
+/// How often a failing case is run to find the smallest one.
 const SHRINKS: u32 = 2000;
 
-/// The cases of one round of the soak.
+/// The number of cases in one round of the long run.
 const ROUND: u32 = 50;
 
 pub(crate) fn setup() -> impl Strategy<Value = Setup> {
     (1..=2_usize, 1..=3_usize, any::<u64>()).prop_map(|(servers, clients, seed)| Setup { servers, clients, seed })
 }
 
-/// Runs random cases of as many operations at most.
+/// Runs random cases, each of at most `length` operations.
 pub(crate) fn check_cases(cases: u32, length: usize, check: impl Fn(Setup, &[Op])) {
     if let Err(why) = try_cases(cases, length, check) {
         panic!("{why}");
@@ -73,7 +73,7 @@ pub(crate) fn soak() {
     println!("{cases} cases in {:?}", begin.elapsed());
 }
 
-/// Returns the number of cases that is set in the environment, or this one.
+/// Returns the number of cases in the environment, or `usual` if there is none.
 pub(crate) fn cases(usual: u32) -> u32 {
     number("METALBOND_SIM_CASES").map_or(usual, |cases| cases as u32)
 }

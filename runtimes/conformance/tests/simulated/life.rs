@@ -1,4 +1,4 @@
-//! A node, from its start to its end, and the application around it.
+//! A node and its application, from the node's start to its end.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -23,17 +23,17 @@ pub(crate) struct Life {
     pub(crate) reader: Reader,
     handles: Vec<Handle>,
     tables: Vec<(RouteTable, Handle)>,
-    /// As many as there are handles, and one.
+    /// A reference counter: it counts the handles, plus this one.
     holders: Arc<()>,
-    /// Tasks with a call each, which may be dropped before its answer.
+    /// The tasks that each make one call, which may be dropped before its answer.
     kept: Vec<SimulatedTask>,
-    /// The last call of those that are made one after the other.
+    /// The task of the latest of the calls that are made one after the other.
     last: Option<SimulatedTask>,
 }
 
-/// Tasks of a node that does nothing: see [`Life::check_rest`].
+/// The number of tasks of a node without work: see [`Life::check_rest`].
 const TASKS: usize = 1;
-/// More than any node of these sizes needs.
+/// More tasks than any node in these tests needs.
 const TASKS_MAX: usize = 100;
 
 impl Life {
@@ -68,12 +68,12 @@ impl Life {
         }
     }
 
-    /// Returns a handle, if the application has one.
+    /// Returns a handle, or `None` if the application has dropped all handles.
     pub(crate) fn handle(&self) -> Option<Handle> {
         self.handles.last().cloned()
     }
 
-    /// Makes a call after those before it.
+    /// Makes a call after the earlier calls.
     pub(crate) fn call(&mut self, call: Call) {
         let Some(handle) = self.handle() else { return };
         self.expect(call);
@@ -98,7 +98,7 @@ impl Life {
         self.context.app.spawn(calls::ask(self.context.clone(), handle, query)).detach();
     }
 
-    /// Polls a call, and drops it. `run` is called in between.
+    /// Polls a call `polls` times, and drops it. Calls `run` between the polls.
     pub(crate) fn abandon(&mut self, call: Call, polls: u8, mut run: impl FnMut()) {
         let Some(handle) = self.handle() else { return };
         self.expect(call);
@@ -127,7 +127,7 @@ impl Life {
         }
     }
 
-    /// Adds a clone of the handle, or a view of the table, which counts as one.
+    /// Adds a clone of the handle, or a view of the table, which is a handle, too.
     pub(crate) fn clone_handle(&mut self) {
         let Some(handle) = self.handle() else { return };
         if self.tables.len() < self.handles.len() {
@@ -144,7 +144,7 @@ impl Life {
         }
     }
 
-    /// Drops everything but the stream of changes. Calls that are under way go on.
+    /// Drops everything except the stream of changes. Calls under way go on.
     pub(crate) fn drop_all(&mut self) {
         self.handles.clear();
         self.tables.clear();
@@ -163,18 +163,18 @@ impl Life {
         self.host.kill();
     }
 
-    /// Checks what has to be so at any time.
+    /// Checks the conditions that hold at any time.
     pub(crate) fn check(&mut self, now: Duration) {
         let mut record = self.context.record.lock().unwrap();
         if Arc::strong_count(&self.holders) == 1 {
-            // The last handle is gone.
+            // The last handle has been dropped.
             record.end(now);
         }
         record.check(now);
         assert!(self.host.most_lookups() <= 1, "two lookups of one name at the same time");
         let usage = self.host.usage();
         assert!(usage.tasks <= TASKS_MAX + usage.listeners + 2 * usage.streams, "{usage:?}");
-        // `apply_to`, a future of the application, waits by the node's clock.
+        // `apply_to` is a future of the application and waits with the node's clock, so it has one waker more.
         assert!(usage.wakers <= 3 * usage.tasks + 1, "wakers are left behind: {usage:?}");
         if record.end_due().is_some_and(|due| now > due) {
             assert_eq!(usage, Usage::default(), "something outlives node {}", self.number);
@@ -182,17 +182,17 @@ impl Life {
         }
     }
 
-    /// Returns the next time after which something is late.
+    /// Returns the time after which the next answer or end is late.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.context.record.lock().unwrap().next_due()
     }
 
-    /// Returns whether the node has ended, as it had to.
+    /// Returns true if the time for the node's end is over.
     pub(crate) fn has_ended(&self, now: Duration) -> bool {
         self.context.record.lock().unwrap().end_due().is_some_and(|due| now > due)
     }
 
-    /// Returns why the node uses more than it has to while nothing happens, or less.
+    /// Checks that a node without work uses exactly what it needs. Returns an error if it uses more or less.
     pub(crate) fn check_rest(&self, sessions: usize, unreached: usize) -> Result<(), String> {
         let usage = self.host.usage();
         let least = TASKS + usage.listeners + usage.streams + usage.lookups;

@@ -1,7 +1,7 @@
-//! Properties of the driver, on a simulated runtime: any operations in any order, on any schedule.
+//! Properties of the driver on a simulated runtime, with any operations in any order and on any schedule.
 //!
-//! The properties are where they are checked: [`record`] for calls, [`reader`] for the stream of changes, [`life`] for what a node uses,
-//! [`world`] for what has to be so at rest.
+//! Each module documents the properties that it checks: [`record`] those of calls, [`reader`] those of the stream of changes, [`life`] what
+//! a node uses, [`world`] the conditions at rest.
 
 mod calls;
 mod cases;

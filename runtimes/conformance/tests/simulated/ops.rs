@@ -1,5 +1,5 @@
-//! What can happen. Every operation is legal in every state, and every number in it stands for something: it is taken modulo the size of
-//! its domain. So lists of operations shrink well, and one that fails can be pasted into a test.
+//! The operations. Each is legal in every state, and each number in it is valid: it is taken modulo the size of its domain. So lists of
+//! operations shrink well, and a failing one can be pasted into a test.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -7,22 +7,22 @@ use std::time::Duration;
 use metalbond_driver::{NextHop, Prefix, Route, Vni};
 use proptest::prelude::*;
 
-/// One operation. The first number is a node.
+/// An operation. The first number is that of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Op {
-    /// The application makes a call. Its calls of this kind are made one after the other.
+    /// The application makes a call, after its earlier calls of this kind.
     Call(u8, Call),
-    /// Another task of the application asks for something.
+    /// Another task of the application makes a query.
     Ask(u8, Query),
-    /// Many tasks ask for something at the same time.
+    /// Many tasks make a query at the same time.
     AskMany(u8, u8),
-    /// A call's future is polled this many times, with some steps in between, and dropped.
+    /// The future of a call is polled this many times, with some steps in between, and dropped.
     Abandon(u8, Call, u8),
-    /// Another task makes a call.
+    /// Another task makes a call, and is kept.
     Keep(u8, Call),
-    /// These tasks are dropped.
+    /// The kept tasks are dropped.
     DropKept(u8),
-    /// As many notices as the mailbox takes are sent without a wait.
+    /// Notices are sent without waiting, until the mailbox is full.
     Flood(u8, u8),
     Clone(u8),
     /// A clone of the handle is dropped, unless it is the last.
@@ -32,21 +32,21 @@ pub(crate) enum Op {
     Read(u8, Reading),
     /// The process ends: its runtime drops all tasks.
     Kill(u8),
-    /// A new node is started in place of the one that is there, if any, whose handles are dropped.
+    /// A new node is started. If there was one with this number, its handles are dropped.
     Start(u8),
-    /// Something fails between two nodes, or at the first.
+    /// A failure occurs between two nodes, or at the first.
     Fail(u8, u8, Failure),
     /// All failures end.
     Heal,
-    /// The lookups of the nth server's name have another result.
+    /// The lookups of the nth server's name get another result.
     Name(u8, Outcome),
-    /// The executor does this many steps, times four.
+    /// The executor runs four times this many steps.
     Steps(u8),
     /// Time passes.
     Advance(u8),
 }
 
-/// A call that changes something. The numbers are those of a VNI, a route, a server, a peer.
+/// A call that changes something. Its numbers select a VNI, a route, a server, or a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Call {
     Subscribe(u8),
@@ -56,14 +56,14 @@ pub(crate) enum Call {
     Withdraw(u8, u8),
     AnnounceMany(u8),
     WithdrawMany(u8),
-    /// Announces and withdraws a route this often, times eight.
+    /// A route is announced and withdrawn, eight times this number.
     Flap(u8, u8, u8),
     AddPeer(u8),
     RemovePeer(u8),
     ResetPeer(u8),
-    /// Resets the nth peer, also a client.
+    /// The nth peer is reset, which may be a client.
     Reset(u8),
-    /// The nth policy.
+    /// The nth policy is set.
     SetPolicy(u8),
     Listen(u8),
     Notify(u8, u8),
@@ -82,50 +82,50 @@ pub(crate) enum Query {
     AnnouncedRoutes,
     Table,
     Inspect,
-    /// Looks at the node, and panics there.
+    /// The function for `inspect` panics.
     InspectAndPanic,
     IterationTimes,
 }
 
-/// What the application does with the stream of changes.
+/// The way in which the application reads the stream of changes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Reading {
     On,
     Off,
     /// The stream is dropped.
     Drop,
-    /// `apply_to` reads, with a handler that fails every nth call; 0: none.
+    /// `apply_to` reads, with a handler whose nth calls fail; with 0, no call fails.
     Apply(u8),
 }
 
-/// Something that goes wrong. Where two nodes are named, it is from the first to the second.
+/// A failure. If it needs two nodes, it concerns packets from the first to the second.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Failure {
-    /// Nothing passes in this direction.
+    /// No packet passes in this direction.
     Stall,
-    /// Nothing passes in both directions.
+    /// No packet passes in both directions.
     Partition,
-    /// Nothing passes from one end of the nth connection.
+    /// No packet passes from one end of the nth connection.
     StallConnection,
     /// The nth connection is reset.
     Reset,
-    /// Connections to the first are refused.
+    /// Connections to the first node are refused.
     Refuse,
-    /// Connections to the first are not answered.
+    /// Connections to the first node are not answered.
     Hang,
-    /// The first has no descriptors for connections that it could accept.
+    /// The first node has no descriptors for connections that it accepts.
     CannotAccept,
-    /// The first has no descriptors for connections that it could open.
+    /// The first node has no descriptors for connections that it opens.
     CannotOpen,
 }
 
-/// What becomes of the lookups of a name.
+/// The result of the lookups of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Outcome {
     Right,
-    /// After a time that is longer than a dial may take.
+    /// The right address, after a time longer than a dial may take.
     Late,
-    /// With an address at which no server is, before the right one.
+    /// An address without a server, before the right one.
     WrongFirst,
     Failure,
     Never,
@@ -133,7 +133,7 @@ pub(crate) enum Outcome {
 
 const VNIS: [u32; 2] = [23, 0x0100_0007];
 const STEPS_MS: [u64; 7] = [0, 1, 20, 150, 800, 2000, 6000];
-/// How many routes one call announces.
+/// The possible numbers of routes that one call announces.
 const MANY: [u8; 3] = [3, 40, 200];
 
 pub(crate) fn vni(n: u8) -> Vni {
@@ -144,7 +144,7 @@ pub(crate) fn advance(n: u8) -> Duration {
     Duration::from_millis(STEPS_MS[usize::from(n) % STEPS_MS.len()])
 }
 
-/// A route of the tiny domain. Half of them may be announced by several nodes.
+/// Returns a route of a small domain. Half of the routes may be announced by several nodes.
 pub(crate) fn route(node: usize, v: u8, n: u8) -> Route {
     let prefix = match n % 3 {
         0 => "10.0.0.0/24",
@@ -155,7 +155,7 @@ pub(crate) fn route(node: usize, v: u8, n: u8) -> Route {
     with(v, prefix.parse().expect("it is a prefix"), own)
 }
 
-/// Routes of a node's own.
+/// Returns routes of one node.
 pub(crate) fn routes(node: usize, n: u8) -> impl Iterator<Item = Route> + Clone {
     let count = MANY[usize::from(n) % MANY.len()];
     (0..count).map(move |i| {
@@ -219,7 +219,7 @@ fn failure() -> impl Strategy<Value = Failure> {
     ]
 }
 
-/// Mostly calls, with trouble in between.
+/// Returns a strategy for operations: mostly calls, with failures in between.
 pub(crate) fn op() -> impl Strategy<Value = Op> {
     let s = 0..5u8;
     let reading = prop_oneof![

@@ -1,4 +1,4 @@
-//! A peer that speaks by hand, over a simulated connection.
+//! A peer that a test drives by bytes, with a simulated connection.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use metalbond_conformance::simulated::{Host, SimulatedStream};
 use metalbond_driver::{Runtime, Stream};
 
-/// HELLO of a client of the reference implementation, keepalive 60 s.
+/// A HELLO of a client of the reference implementation, with a keepalive interval of 60 s.
 pub(crate) const HELLO: &[u8] = &[1, 0, 2, 1, 8, 60];
-/// HELLO of a server that answers KEEPALIVEs in order.
+/// A HELLO of a server that answers KEEPALIVEs in order.
 pub(crate) const SERVER_HELLO: &[u8] = &[1, 0, 7, 1, 8, 60, 16, 1, 0xa0, 6, 1];
 pub(crate) const KEEPALIVE: &[u8] = &[1, 0, 0, 2];
-/// SUBSCRIBE to VNI 23.
+/// A SUBSCRIBE to VNI 23.
 pub(crate) const SUBSCRIBE: &[u8] = &[1, 0, 2, 3, 8, 23];
 
 pub(crate) struct Raw(pub(crate) SimulatedStream);
@@ -68,7 +68,7 @@ impl Raw {
     }
 }
 
-/// Returns the length of the first frame, if all of it is there.
+/// Returns the length of the first frame, if it is complete.
 pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
     let length = 4 + usize::from(u16::from_be_bytes([*bytes.get(1)?, *bytes.get(2)?]));
     (length <= bytes.len()).then_some(length)

@@ -1,7 +1,7 @@
-//! The application's reader of a node's changes: what it knows by them, and how it reads.
+//! The application's reader of a node's changes: the table that they report, and the way of reading.
 //!
-//! Property: every change follows from those before it. What a change removes was there, what it adds was not, and its complete set of
-//! next hops is what comes of both. Only after a resync a change may add what is known.
+//! Property: each change follows from the earlier ones. The next hops that a change removes were there, those that it adds were not, and
+//! its complete set of next hops is the result of both. Only after a resync, a change may add a next hop that is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
@@ -22,24 +22,24 @@ pub(crate) struct Reader {
 
 struct Shared {
     reading: Reading,
-    /// `apply_to` reads. With which handler is said by `reading`.
+    /// True if `apply_to` reads the stream; `reading` then determines its handler.
     is_applying: bool,
     /// Every nth call of the handler fails.
     fails: u8,
     calls: u32,
     waker: Option<Waker>,
     hops: BTreeMap<(Vni, Prefix), BTreeSet<NextHop>>,
-    /// VNIs of which a resync was asked for.
+    /// The VNIs for which a resync was requested.
     resynced: BTreeSet<Vni>,
     end: Option<End>,
 }
 
-/// How reading came to its end.
+/// The way in which reading ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// The application has dropped the stream.
     Dropped,
-    /// The stream has ended, with as many calls of the handler undone.
+    /// The stream has ended. The number is that of the handler's undone calls.
     Ended(usize),
 }
 
@@ -60,7 +60,7 @@ impl Reader {
         Self { shared, _task: app.spawn(work) }
     }
 
-    /// Reads in another way from now on. What was dropped stays so, and `apply_to` goes on to its end.
+    /// Changes the way of reading. A dropped stream stays dropped, and `apply_to` goes on to its end.
     pub(crate) fn set(&self, reading: Reading) {
         let mut shared = self.shared.lock().unwrap();
         if let Reading::Apply(fails) = reading {
@@ -75,7 +75,7 @@ impl Reader {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Reads all there is, with a handler that does not fail.
+    /// Reads all changes, with a handler that does not fail.
     pub(crate) fn settle(&self) {
         let is_applying = self.shared.lock().unwrap().is_applying;
         if is_applying {
@@ -93,7 +93,7 @@ impl Reader {
         self.shared.lock().unwrap().end.clone()
     }
 
-    /// Returns all routes that are known by the changes.
+    /// Returns all routes that the changes have reported.
     pub(crate) fn routes(&self) -> BTreeSet<Route> {
         let shared = self.shared.lock().unwrap();
         let hops = shared.hops.iter();
@@ -124,7 +124,7 @@ async fn read(mut changes: Changes, shared: Arc<Mutex<Shared>>, app: Host) {
                 return Poll::Ready(Next::Reading);
             }
             match reading {
-                // The future is dropped after each poll: no change may be lost by that.
+                // The future is dropped after each poll, which must not lose a change.
                 Reading::On => pin!(changes.next()).poll(cx).map(Next::Change),
                 _ => Poll::Pending,
             }
@@ -140,7 +140,7 @@ async fn read(mut changes: Changes, shared: Arc<Mutex<Shared>>, app: Host) {
 
 enum Next {
     Change(Option<RouteChange>),
-    /// It is to be read in another way.
+    /// The way of reading has changed.
     Reading,
 }
 
@@ -160,7 +160,7 @@ impl Shared {
     }
 }
 
-/// A handler that fails now and then, and does nothing while nobody reads.
+/// A handler that sometimes fails, and waits while reading is off.
 struct Handler {
     shared: Arc<Mutex<Shared>>,
     app: Host,

@@ -1,7 +1,7 @@
-//! What the application knows of its node: which calls are under way, and what the answers so far mean.
+//! The application's record of its node: the calls under way, and the settings that follow from the answers so far.
 //!
-//! Properties: a call is answered within its bound; a node that was not asked to end never answers with Closed; an answer agrees
-//! with the answers before it.
+//! Properties: a call is answered within its bound; a node never answers with `Closed` unless it was asked to end; each answer agrees with
+//! the earlier ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use metalbond_driver::{CommandError, PeerId, Route, Vni};
 
-/// How long the actor may take to answer. It waits for nobody, so this is the time of steps that other tasks take before it.
+/// The longest time until the actor answers. The actor waits for no task, so this is the time for steps of other tasks.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
-/// How long the end of a node may take after the time that its settings give it: for tasks that take their steps late.
+/// The additional time for the end of a node, after that of its settings: for tasks that run their steps late.
 const END_MARGIN: Duration = Duration::from_millis(150 + 100);
 
-/// Something that the application can ask for, and that is so or is not.
+/// A setting of the node that the application can change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Wanted {
     Subscription(Vni),
@@ -26,15 +26,15 @@ pub(crate) struct Record {
     open: BTreeMap<u64, (String, Duration)>,
     calls: u64,
     shutdown_timeout: Duration,
-    /// Since when the node has to end.
+    /// The time since which the node has to end.
     ending: Option<Duration>,
-    /// The node may have been asked to end, by a call whose future was dropped.
+    /// True if a call whose future was dropped may have asked the node to end.
     may_end: bool,
     wanted: BTreeSet<Wanted>,
-    /// Of these nobody knows: a call was dropped.
+    /// The settings whose state is unknown, because a call was dropped.
     unknown: BTreeSet<Wanted>,
     pub(crate) peers: Vec<PeerId>,
-    /// The node listens on its usual port.
+    /// True if the node listens on its usual port.
     pub(crate) listens: bool,
 }
 
@@ -55,7 +55,7 @@ impl Record {
         }
     }
 
-    /// The node has to end from now on.
+    /// Notes that the node has to end from now on.
     pub(crate) fn end(&mut self, now: Duration) {
         self.ending.get_or_insert(now);
     }
@@ -68,7 +68,7 @@ impl Record {
         self.ending.is_some()
     }
 
-    /// By when everything is over, if the node has to end.
+    /// Returns the time by which the node has to have ended, if it has to end.
     pub(crate) fn end_due(&self) -> Option<Duration> {
         Some(self.ending? + self.shutdown_timeout + END_MARGIN)
     }
@@ -85,7 +85,7 @@ impl Record {
         self.end_due().map_or(due, |end| end.max(due))
     }
 
-    /// Fails if a call is not answered that should be.
+    /// Fails if the answer to a call is late.
     pub(crate) fn check(&self, now: Duration) {
         for (call, since) in self.open.values() {
             assert!(now <= self.answer_due(*since), "not answered since {since:?}, at {now:?}: {call}");
@@ -96,12 +96,12 @@ impl Record {
         self.open.is_empty()
     }
 
-    /// Nobody knows any more whether it is so.
+    /// Notes that the state of a setting is unknown.
     pub(crate) fn forget(&mut self, wanted: Wanted) {
         self.unknown.insert(wanted);
     }
 
-    /// Takes note of the answer to a call that wants something to be so, or not to be so.
+    /// Notes and checks the answer to a call that changes a setting.
     pub(crate) fn answered(&mut self, wanted: Wanted, is_so: bool, answer: Result<bool, CommandError>) {
         let was_so = self.wanted.contains(&wanted);
         match answer {
@@ -113,7 +113,7 @@ impl Record {
         self.note(wanted, is_so);
     }
 
-    /// Takes note of the answer to a call that wants several things to be so, or not to be so.
+    /// Notes and checks the answer to a call that changes several settings.
     pub(crate) fn all_answered(&mut self, all: &[Wanted], is_so: bool, answer: Result<usize, CommandError>) {
         let is_known = !all.iter().any(|wanted| self.unknown.contains(wanted));
         let changes = all.iter().filter(|wanted| self.wanted.contains(wanted) != is_so).count();
@@ -125,7 +125,7 @@ impl Record {
         all.iter().for_each(|wanted| self.note(*wanted, is_so));
     }
 
-    /// It is so, or not so, as far as the application knows.
+    /// Notes the state of a setting as the application knows it.
     pub(crate) fn note(&mut self, wanted: Wanted, is_so: bool) {
         if is_so {
             self.wanted.insert(wanted);
@@ -134,12 +134,12 @@ impl Record {
         }
     }
 
-    /// A call was answered with "closed".
+    /// Checks that a call may be answered with "closed".
     pub(crate) fn closed(&self) {
         assert!(self.may_end || self.ending.is_some(), "closed, and nobody has told the node to end");
     }
 
-    /// Compares with what the node says.
+    /// Compares the settings with those that the node reports.
     pub(crate) fn compare(&self, is: &BTreeSet<Wanted>) {
         let is_known = |wanted: &&Wanted| !self.unknown.contains(wanted);
         let (is, should): (BTreeSet<_>, BTreeSet<_>) =
@@ -167,7 +167,7 @@ impl OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        // A panic of the call is reported by itself.
+        // The lock fails only after a panic, which is reported elsewhere.
         if let Ok(mut record) = self.record.lock() {
             record.open.remove(&self.number);
         }

@@ -1,4 +1,4 @@
-//! Situations that random operations seldom meet. Each is run with many seeds.
+//! Situations that random operations seldom reach. Each runs with many seeds.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -17,13 +17,13 @@ const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 3));
 const VNI: Vni = Vni(23);
-/// More than one step of each of the few tasks in a scenario takes, and less than any timer.
+/// Longer than one step of each of the few tasks in a scenario, and shorter than any timer.
 const SOON: Duration = Duration::from_millis(200);
 
-/// The time of a step of a busy machine.
+/// The time of a step on a busy machine.
 const BUSY: Duration = Duration::from_micros(100);
 
-/// Nothing is done by chance: no timer ends within the time of a scenario.
+/// Returns settings with which no timer ends within the time of a scenario.
 fn config(seed: u64) -> Config {
     Config { keepalive: Duration::from_secs(60), convergence_time: Duration::ZERO, seed: 1 + seed, ..Config::default() }
 }
@@ -69,7 +69,7 @@ fn seeds() -> impl Iterator<Item = u64> {
 }
 
 #[test]
-fn a_reader_that_goes_on_gets_at_once_what_the_stream_had_no_room_for() {
+fn a_reader_that_continues_gets_at_once_the_changes_for_which_the_stream_had_no_room() {
     for seed in seeds() {
         let nodes = Nodes::new(seed);
         let (announcer, _) = nodes.client(CLIENT);
@@ -93,7 +93,7 @@ fn a_reader_that_goes_on_gets_at_once_what_the_stream_had_no_room_for() {
 }
 
 #[test]
-fn a_peer_that_always_has_more_to_read_does_not_keep_others_waiting() {
+fn a_peer_that_always_has_more_to_read_does_not_delay_others() {
     for seed in seeds().take(12) {
         let nodes = Nodes::new(seed);
         let host = nodes.simulation.host(OTHER);
@@ -112,7 +112,7 @@ fn a_peer_that_always_has_more_to_read_does_not_keep_others_waiting() {
 }
 
 #[test]
-fn an_application_that_always_asks_for_more_does_not_keep_peers_waiting() {
+fn an_application_that_always_sends_requests_does_not_delay_peers() {
     for seed in seeds().take(12) {
         let nodes = Nodes::new(seed);
         let app = nodes.simulation.host(SERVER);
@@ -154,13 +154,13 @@ fn a_peer_of_the_reference_gets_whole_messages_in_each_segment() {
 }
 
 #[test]
-fn a_shutdown_ends_in_time_though_a_peer_never_closes_its_end() {
+fn a_shutdown_ends_in_time_although_a_peer_never_closes_its_end() {
     for seed in seeds() {
         let simulation = Simulation::new(seed);
         let (host, node) = (simulation.host(SERVER), simulation.host(CLIENT));
         let (listener, address) = host.listen(SocketAddr::new(SERVER, 0)).unwrap();
         let (client, _) = start(node.clone(), config(seed)).unwrap();
-        // It answers each KEEPALIVE, and reads no end.
+        // This server answers each KEEPALIVE, and does not read the end.
         let serving = host.clone();
         let server = host.spawn(async move {
             let raw = Raw::server(&serving, &listener).await;
@@ -196,7 +196,7 @@ fn nodes_share_no_lock() {
         let nodes = Nodes::new(1);
         let look = nodes.server.inspect(move |_| {
             looking.send(()).unwrap();
-            // The node stands still, with all locks that it has.
+            // The node blocks its thread, with all locks that it has taken.
             wait.recv_timeout(Duration::from_secs(60)).is_ok()
         });
         nodes.simulation.block_on(look)

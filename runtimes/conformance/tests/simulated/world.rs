@@ -1,8 +1,7 @@
-//! The world: one or two servers and up to three clients on a simulated network, and what has to be so whenever everything has come to
-//! rest.
+//! The world: one or two servers and up to three clients on a simulated network, and the conditions that hold at rest.
 //!
-//! Properties: the tables of all nodes converge to what is announced, and each stream of changes to its node's table; a node at rest uses
-//! no more than it needs; when all have ended, nothing is left.
+//! Properties: the tables of all nodes converge to the announced routes, and each stream of changes to its node's table; a node at rest
+//! uses no more than it needs; when all nodes have ended, nothing remains.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -19,7 +18,7 @@ use super::ops::{self, Call, Failure, Op, Outcome, Query, Reading};
 use super::reader;
 use super::record::Wanted;
 
-/// What a run depends on besides its operations.
+/// The parameters of a run besides its operations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Setup {
     pub(crate) servers: usize,
@@ -28,12 +27,12 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The nodes say nothing for a minute: what nobody is woken for is not done by chance.
+    /// Returns true if the nodes send no KEEPALIVE for a minute. A lost wakeup then shows, because no other message wakes the task.
     fn is_patient(self) -> bool {
         self.seed.is_multiple_of(3)
     }
 
-    /// Long enough for all timers of sessions.
+    /// Returns a time that is longer than all timers of sessions.
     fn patience(self) -> Duration {
         Duration::from_secs(if self.is_patient() { 180 } else { 8 })
     }
@@ -44,18 +43,18 @@ pub(crate) struct World {
     start: Instant,
     setup: Setup,
     lives: Vec<Option<Life>>,
-    /// Nodes in whose place others were started, until they have ended.
+    /// Nodes that others have replaced, until they have ended.
     dying: Vec<Life>,
     starts: u64,
 }
 
 const PORT: u16 = 4711;
-/// A host that nobody has.
-const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 250));
+/// The address of a host that does not exist.
+const UNUSED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 250));
 const LITTLE: Duration = Duration::from_micros(1);
-/// Longer than a dial may take.
+/// A time that is longer than a dial may take.
 const LATE: Duration = Duration::from_millis(2500);
-/// How many times one looks until everything is at rest at most.
+/// The most checks until everything has to be at rest.
 const REST_MAX: usize = 30;
 
 fn ip(node: usize) -> IpAddr {
@@ -77,13 +76,13 @@ fn config(setup: Setup, number: usize, starts: u64) -> Config {
         restart_time_max: 2 * second,
         convergence_time: second * (chance / 2 % 2) as u32,
         shutdown_timeout: [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(800)][chance / 4 % 3],
-        // Not 0, for which the driver draws one.
+        // The seed is not 0, because the driver would replace 0 by a random one.
         seed: 1 + setup.seed.wrapping_add(number as u64 + starts) % 1000,
         ..Config::default()
     }
 }
 
-/// Runs operations, and then until everything is at rest and at its end. Returns the digest of all that has happened.
+/// Runs operations, then runs until everything is at rest, and ends all nodes. Returns the digest of everything that has happened.
 pub(crate) fn run(setup: Setup, ops: &[Op]) -> u64 {
     let mut world = World::new(setup);
     for op in ops {
@@ -128,15 +127,15 @@ impl World {
             endpoints.extend((0..2).map(|server| Endpoint::from(SocketAddr::new(ip(server), PORT))));
             endpoints.extend((0..2).map(|server| name(server).parse().expect("it is an endpoint")));
         }
-        // A name that does not exist, and addresses at which nobody listens.
+        // A name that does not exist, and addresses at which no server listens.
         endpoints.push("nowhere.test:4711".parse().expect("it is an endpoint"));
         endpoints.push(SocketAddr::new(ip(number), 9).into());
-        endpoints.push(SocketAddr::new(NOBODY, 9).into());
+        endpoints.push(SocketAddr::new(UNUSED, 9).into());
         let addresses = if self.is_server(number) {
             [SocketAddr::new(ip(number), PORT), SocketAddr::new(ip(number), 0)]
         } else {
-            // A client does not listen: the addresses are not its own.
-            [SocketAddr::new(NOBODY, PORT); 2]
+            // A client does not listen: it gets addresses that are not its own.
+            [SocketAddr::new(UNUSED, PORT); 2]
         };
         let seat = (number, ip(number));
         let mut life = Life::start(&self.simulation, self.start, seat, config, endpoints.into(), addresses);
@@ -223,7 +222,7 @@ impl World {
         let answer = match outcome {
             Outcome::Right => Answer::Addresses(delay, vec![ip(server)]),
             Outcome::Late => Answer::Addresses(LATE, vec![ip(server)]),
-            Outcome::WrongFirst => Answer::Addresses(delay, vec![NOBODY, ip(server)]),
+            Outcome::WrongFirst => Answer::Addresses(delay, vec![UNUSED, ip(server)]),
             Outcome::Failure => Answer::Failure(delay),
             Outcome::Never => Answer::Never,
         };
@@ -243,7 +242,7 @@ impl World {
         });
     }
 
-    /// Lets time pass, and looks whenever something would be late.
+    /// Lets time pass. Checks everything whenever an answer or an end would be late.
     fn run_for(&mut self, time: Duration) {
         let end = self.simulation.now() + time;
         while self.simulation.now() < end {
@@ -265,7 +264,7 @@ impl World {
         }
         self.run_for(Duration::from_secs(3));
         for number in 0..self.lives.len() {
-            self.bury(number);
+            self.retire(number);
         }
         for server in 0..self.setup.servers {
             if self.lives[server].is_none() {
@@ -288,7 +287,7 @@ impl World {
             match self.compare() {
                 Ok(()) => sessions.push(self.sessions()),
                 Err(why) if look >= REST_MAX => panic!("{why}, {REST_MAX} looks after all failures have ended"),
-                // It may have been so by chance.
+                // The earlier successes may have been by chance.
                 Err(_) => sessions.clear(),
             }
             if sessions.len() == 5 {
@@ -299,8 +298,8 @@ impl World {
         self.check_usage();
     }
 
-    /// Forgets a node that has ended, as it had to or could.
-    fn bury(&mut self, number: usize) {
+    /// Moves a node that has ended, or is about to end, to the ended ones.
+    fn retire(&mut self, number: usize) {
         let Some(life) = &self.lives[number] else { return };
         let record = &life.context.record;
         let ends = match life.handle() {
@@ -324,7 +323,7 @@ impl World {
         self.simulation.block_on(answer).expect("the node runs")
     }
 
-    /// Compares what the nodes know with what is announced.
+    /// Compares the tables of the nodes with the announced routes.
     fn compare(&self) -> Result<(), String> {
         let announced: Vec<(usize, Vec<Route>, Vec<usize>)> = self
             .nodes()
@@ -372,7 +371,7 @@ impl World {
         peers.filter(|peer| peer.state() == SessionState::Established).filter_map(|p| Some(p.session()?.conn)).collect()
     }
 
-    /// No node has been sent what no node sends: all bytes arrive, in order.
+    /// Checks that no session ended because of wrong bytes: nodes send only valid ones, and all bytes arrive in order.
     fn check_closes(&self, node: &MetalBond) {
         let closed: Vec<_> = self.ask(node.inspect(|node| node.closed().collect()));
         for (kind, count) in closed {
@@ -398,7 +397,7 @@ impl World {
         (0..self.setup.servers).filter(|server| remotes.iter().any(|remote| remote.ip() == ip(*server))).collect()
     }
 
-    /// Every server that a client wants and that is there has a session with it.
+    /// Checks that a client has a session with each of its servers that exists.
     fn compare_sessions(&self, life: &Life, node: &MetalBond) -> Result<(), String> {
         for peer in self.ask(node.peers()) {
             let PeerSnapshot::Dialled(info, _) = peer.snapshot() else { continue };
@@ -418,7 +417,7 @@ impl World {
             if self.compare_usage().is_ok() {
                 return;
             }
-            // Now and then a writer or a dial is under way.
+            // A writer or a dial may be under way.
             self.run_for(Duration::from_millis(7));
         }
         if let Err(why) = self.compare_usage() {
@@ -436,7 +435,7 @@ impl World {
         })
     }
 
-    /// Cuts all nodes from each other, and checks that none keeps anything for the others.
+    /// Cuts all nodes from each other, and checks that none keeps resources for the others.
     fn cut(&mut self) {
         for a in 0..self.lives.len() {
             (0..self.lives.len()).filter(|b| *b != a).for_each(|b| self.fail(a, b, Failure::Stall));
@@ -446,14 +445,14 @@ impl World {
             life.call(Call::AddPeer(2));
         }
         (0..2).for_each(|server| self.name(server, Outcome::Never));
-        // In some runs the nodes have yet to notice it when they end.
+        // In the other runs, the nodes have not noticed the cut when they end.
         if self.setup.seed.is_multiple_of(2) {
             self.run_for(self.setup.patience());
             self.check_usage();
         }
     }
 
-    /// Ends all nodes, each in one of the ways, and checks that nothing is left.
+    /// Ends all nodes, each in one of several ways, and checks that nothing remains.
     fn end(&mut self) {
         let now = self.simulation.now();
         for number in 0..self.lives.len() {

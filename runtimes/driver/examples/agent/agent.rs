@@ -1,7 +1,7 @@
 //! An agent of a hypervisor, on any runtime: `tokio-agent` and `smol-agent` are its main functions.
 //!
 //! It announces routes of its own, and keeps a file with the routes of its VNIs. The file is replaced as a whole, once per burst of
-//! changes; a write that fails is repeated. The end that `stop` asks for leaves the file until the agent's next start has received all
+//! changes; a write that fails is repeated. When `stop` ends the agent, the file stays until the agent's next start has received all
 //! routes, and servers retain the agent's own routes for some seconds.
 
 use std::collections::BTreeMap;
@@ -16,15 +16,15 @@ use std::time::Duration;
 use futures_lite::future::or;
 use metalbond_driver::{Changes, Config, MetalBond, NextHop, Node, Prefix, Route, RouteChange, Runtime, Vni, start};
 
-/// How long changes are collected for one write.
+/// The time for which changes are collected before the file is written.
 const BURST: Duration = Duration::from_millis(50);
 
-/// How long after a failed write the next is tried.
+/// The wait after a failed write before the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
 const USAGE: &str = "usage: agent HOST:PORT FILE VNI[,VNI...] [VNI#PREFIX#NEXTHOP...]";
 
-/// Runs the agent by the program's arguments until `stop` is ready.
+/// Runs the agent as the program's arguments say, until `stop` is ready.
 pub(crate) async fn run<R: Runtime>(
     runtime: R,
     stop: impl Future<Output = io::Result<()>>,
@@ -32,7 +32,8 @@ pub(crate) async fn run<R: Runtime>(
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [server, file, vnis, routes @ ..] = &args[..] else { return Err(USAGE.into()) };
 
-    // No server need be there for any of this: it is what the node shall want, from now on.
+    // These calls need no connection to a server: the node keeps the subscriptions and the announcements, and sends them when it has a
+    // session.
     let (node, changes) = start(runtime.clone(), Config::default())?;
     for vni in vnis.split(',') {
         node.subscribe(Vni(vni.parse()?)).await?;
@@ -50,7 +51,7 @@ pub(crate) async fn run<R: Runtime>(
     };
     if or(ended, stopped).await? {
         node.shutdown().await;
-        // The stream has ended now. What it still had gets into the file.
+        // The stream of changes has ended now. This writes its last changes to the file.
         follow.await;
     }
     Ok(())
@@ -109,8 +110,8 @@ async fn follow<R: Runtime>(runtime: &R, node: &MetalBond, mut changes: Changes,
     }
 }
 
-/// Returns whether the servers have sent all that they have, or have been away for so long that routes of an earlier run may be removed.
-/// Until then, the file of an earlier run is better than half a table.
+/// Returns true if the servers have sent all their routes, or have been away for so long that routes of an earlier run may be removed.
+/// Until then, the file of an earlier run is better than an incomplete table.
 async fn has_all(node: &MetalBond) -> bool {
     let has_all = |node: &Node| node.peers().all(|server| server.synced) || node.may_remove_adopted();
     node.inspect(has_all).await.unwrap_or_default()
@@ -123,14 +124,14 @@ struct Table(BTreeMap<(Vni, Prefix), Vec<NextHop>>);
 impl Table {
     fn apply(&mut self, change: &RouteChange) {
         let key = (change.vni, change.prefix);
-        // A change has all next hops of its destination: they replace what was there.
+        // A change has all next hops of its destination: they replace the stored ones.
         match change.next_hops() {
             [] => drop(self.0.remove(&key)),
             next_hops => drop(self.0.insert(key, next_hops.to_vec())),
         }
     }
 
-    /// Replaces the file: its readers see the old one or the new one. While it is written, changes wait in the stream, and
+    /// Replaces the file as a whole: a reader sees the old content or the new content. During the write, changes wait in the stream, and
     /// merge in the node.
     async fn save(&self, file: &str) -> io::Result<()> {
         let mut text = String::new();
@@ -141,7 +142,7 @@ impl Table {
             }
         }
         let (file, draft) = (file.to_owned(), format!("{file}.new"));
-        // A disk may be slow, and the node has to go on meanwhile: so a thread writes.
+        // A thread writes, because a disk may be slow and the node has to go on meanwhile.
         let (sender, written) = async_channel::bounded(1);
         let write = move || {
             let mut new = File::create(&draft)?;

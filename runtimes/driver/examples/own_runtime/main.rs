@@ -1,4 +1,4 @@
-//! A runtime of one's own: [`Runtime`](metalbond_driver::Runtime) on poll(2) and the standard library, for programs that use no
+//! An implementation of [`Runtime`](metalbond_driver::Runtime) on poll(2) and the standard library, for programs that use no
 //! asynchronous runtime. `runtime.rs` has four parts:
 //!
 //! 1. The *loop* (`Own::run`) alternates between the executor and the reactor.
@@ -81,7 +81,7 @@ async fn both(runtime: Own) -> Result {
     println!("listening on {addr}");
     client.add_peer(addr.into()).await?;
 
-    // Each end learns the route of the other.
+    // Each node receives the route of the other.
     print_change("server", &mut server_changes).await;
     print_change("client", &mut client_changes).await;
     client.shutdown_with_cleanup().await;
@@ -96,7 +96,7 @@ fn route(vni: Vni, prefix: &str, next_hop: &str) -> Result<Route> {
     Ok(Route { vni, prefix: prefix.parse()?, next_hop: NextHop::standard(next_hop.parse()?) })
 }
 
-/// Waits for the next change and prints it. Returns false if the node has ended instead.
+/// Waits for the next change and prints it. Returns false if the node has ended.
 async fn print_change(name: &str, changes: &mut Changes) -> bool {
     let Some(change) = changes.next().await else { return false };
     let next_hops: Vec<_> = change.next_hops().iter().map(NextHop::to_string).collect();

@@ -27,7 +27,7 @@ pub(crate) struct Own(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// A byte that is written to the first socket wakes the thread that waits in poll(2) for the second.
+    /// A pair of connected sockets. A byte that is written to the first wakes the thread that waits in poll(2) for the second.
     bell: (UnixStream, UnixStream),
 }
 
@@ -35,17 +35,17 @@ struct Shared {
 struct State {
     /// A future is absent while it is polled.
     tasks: BTreeMap<Id, Option<BoxFuture>>,
-    /// The tasks that the next iteration polls. Numbers of tasks that have ended do no harm.
+    /// The ids of the tasks that the next iteration polls. Ids of tasks that have ended are ignored.
     runnable: BTreeSet<Id>,
     waits: BTreeMap<Id, Wait>,
-    /// The thread waits in poll(2), or is about to, and nothing has rung the bell since.
+    /// True while the thread waits in poll(2), or is about to, and no byte has been written to `bell` since.
     is_asleep: bool,
     last_id: Id,
 }
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The number of a task or of a wait; none is used twice, and none is 0.
+/// The id of a task or of a wait; no id is used twice, and none is 0.
 type Id = u64;
 
 impl State {
@@ -60,14 +60,14 @@ impl Own {
         Ok(Self(Arc::new(Shared { state: Mutex::default(), bell: UnixStream::pair()? })))
     }
 
-    /// Runs a task until its end, and with it all tasks that it starts. Returns the output of the task. Fails if poll(2) fails.
+    /// Runs a task, and all tasks that it starts, until the first one ends. Returns its output. Fails if poll(2) fails.
     ///
     /// # Panics
-    /// The task has panicked.
+    /// If the task panics.
     pub(crate) fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
         let (sender, output) = mpsc::channel();
         let main = self.spawn(async move {
-            // The receiver lives until the end of this function.
+            // Cannot fail: the receiver lives until the end of this function.
             let _ = sender.send(main.await);
         });
         while self.lock().tasks.contains_key(&main.id) {
@@ -75,21 +75,21 @@ impl Own {
             let runnable = mem::take(&mut self.lock().runnable);
             runnable.into_iter().for_each(|id| self.poll_task(id));
         }
-        // The tasks hold handles to the runtime, and the runtime holds the tasks.
+        // Breaks a cycle: the tasks have handles to the runtime, and the runtime owns the tasks.
         let rest = mem::take(&mut self.lock().tasks);
         drop(rest);
         Ok(output.recv().expect("the main task panicked"))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock leaves no change half done.
+        // A panic while the lock is held leaves no change half done.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Releases the lock after a change that poll(2) must not sleep through.
+    /// Releases the lock after a change that poll(2) must not miss, and wakes the thread if it waits in poll(2).
     fn release(&self, mut state: MutexGuard<'_, State>) {
         if mem::take(&mut state.is_asleep) {
-            // Cannot fail: the bell has at most one byte for each poll(2).
+            // Cannot fail: at most one byte is written for each call of poll(2).
             let _ = (&self.0.bell.0).write_all(&[0]);
         }
     }
@@ -161,7 +161,7 @@ impl Drop for Handle {
     }
 }
 
-/// Drops what is left of a task. A panic in it ends nothing else.
+/// Drops a task or its output. A panic in the drop is caught here.
 fn discard(task: impl Sized) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
 }
@@ -187,10 +187,10 @@ impl Own {
         WaitFor { runtime: self, id: 0, event: Some(event) }
     }
 
-    /// Waits until an event occurs, a task is runnable or another thread rings the bell. Removes the waits whose events have occurred,
+    /// Waits until an event occurs, a task is runnable or another thread writes to `bell`. Removes the waits whose events have occurred,
     /// and wakes their tasks.
     fn wait(&self) -> io::Result<()> {
-        // One entry per socket: poll(2) refuses more entries than a process may have descriptors.
+        // One entry per socket: poll(2) refuses more entries than the process may have descriptors.
         let mut sockets = BTreeMap::new();
         let mut state = self.lock();
         let mut deadline = (!state.runnable.is_empty()).then(Instant::now);
@@ -213,7 +213,7 @@ impl Own {
         let mut fds = vec![PollFd::new(bell, PollFlags::IN)];
         fds.extend(sockets.values().map(|(socket, directions)| PollFd::from_borrowed_fd(socket.as_fd(), *directions)));
         let timeout = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        // A time that poll(2) cannot express is too far away to matter.
+        // A timeout that poll(2) cannot express is longer than any program runs: then it has no timeout.
         match poll(&mut fds, timeout.and_then(|timeout| Timespec::try_from(timeout).ok()).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(e.into()),
@@ -246,7 +246,7 @@ impl Own {
 struct WaitFor<'r> {
     runtime: &'r Own,
     id: Id,
-    /// None after the first poll.
+    /// `None` after the first poll.
     event: Option<Event>,
 }
 
@@ -275,7 +275,7 @@ impl Drop for WaitFor<'_> {
     }
 }
 
-// What the driver sees: the traits.
+// The traits that the driver uses.
 
 impl Runtime for Own {
     type Stream = Connection;
@@ -292,7 +292,7 @@ impl Runtime for Own {
         }
     }
 
-    /// This timer is due at once, but poll(2) comes first.
+    /// The timer is due at once, but the loop calls poll(2) before it wakes the task.
     async fn yield_now(&self) {
         self.event(Event::Time(self.now())).await;
     }
@@ -337,7 +337,8 @@ impl Runtime for Own {
         Ok(connection)
     }
 
-    /// The lookup's thread holds one end of a connection of its own, and closes it when it ends.
+    /// Looks the name up on a thread of its own. The thread has one socket of a pair, and closes it when the lookup has ended, which wakes
+    /// this future.
     async fn resolve(&self, endpoint: &str) -> io::Result<Vec<SocketAddr>> {
         let endpoint = endpoint.to_owned();
         let (ours, theirs) = UnixStream::pair()?;

@@ -1,5 +1,5 @@
-//! The connections of a node, from the dial to the end. With TLS, a handshake comes before the node may use a connection: handshakes
-//! wait in a queue, and get a little of each iteration after the open connections have had theirs.
+//! The connections of a node, from the dial to the end. With TLS, the node may use a connection only after the handshake. Handshakes wait
+//! in a queue; each iteration does a limited part of them after the work of the open connections.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -19,27 +19,27 @@ use crate::tasks::Tasks;
 use crate::tls::{Channel, Opened, Transport};
 use crate::{Runtime, TlsConfig};
 
-/// One connection. The node knows of it until it is draining.
+/// A connection. The node knows it until it is draining.
 pub(super) enum Link<R: Runtime> {
-    /// It is being opened. `attempt` is `None` while the server's name is looked up.
+    /// The connection is being opened. `attempt` is `None` while the server's name is looked up.
     Dialling { peer: PeerId, endpoint: Arc<str>, order: DialOrder, attempt: Option<R::Task> },
-    /// TLS is shaking hands. `dialled` is the address of the server, if the node has dialled.
+    /// The TLS handshake is running. `dialled` is the address of the server, if the node has dialled.
     Handshaking { connection: Connection<R>, dialled: Option<SocketAddr> },
-    /// The node uses it.
+    /// The node uses the connection.
     Open(Connection<R>),
-    /// It is closed, and lingers.
+    /// The connection is closed, and lingers.
     Draining { _task: R::Task },
 }
 
 /// The connections of a node. Removing one ends its tasks and closes it.
 pub(super) struct Links<R: Runtime> {
-    // By a hash without secrets: the ids are the node's own. So the same history gives the same order.
+    // The hash has no secret key, because the node itself chooses the ids. The same inputs so give the same order.
     by_conn: HashMap<ConnId, Link<R>, BuildHasherDefault<DefaultHasher>>,
-    /// Connections whose handshake has received something. Some may have ended meanwhile.
+    /// The connections whose handshake has received bytes. Some may have ended since.
     handshakes: VecDeque<ConnId>,
     /// The number of connections that are draining.
     draining: usize,
-    /// The number of connections that were accepted so far: the id of the next.
+    /// The number of connections accepted so far, which is the id of the next one.
     accepted: u64,
 }
 
@@ -54,7 +54,7 @@ impl<R: Runtime> Links<R> {
         self.by_conn.get_mut(&conn)
     }
 
-    /// Returns a connection that is open, or shaking hands.
+    /// Returns a connection that is open or in its handshake.
     fn connection(&mut self, conn: ConnId) -> Option<&mut Connection<R>> {
         match self.by_conn.get_mut(&conn)? {
             Link::Open(connection) | Link::Handshaking { connection, .. } => Some(connection),
@@ -62,7 +62,7 @@ impl<R: Runtime> Links<R> {
         }
     }
 
-    /// Adds a connection that was accepted or dialled. Returns whether the node may use it already.
+    /// Adds a connection that was accepted or dialled. Returns true if the node may use it at once.
     fn open(
         &mut self,
         conn: ConnId,
@@ -78,9 +78,9 @@ impl<R: Runtime> Links<R> {
         is_open
     }
 
-    /// Closes a connection as the node says.
+    /// Closes a connection in the way that the node asks for.
     pub(super) fn close(&mut self, conn: ConnId, how: Close, clock: &Clock<R>, tasks: &Tasks<R>) {
-        // A dial that the node gives up ends when its link is dropped.
+        // Dropping the link of a dial ends the dial.
         let Some(Link::Open(connection) | Link::Handshaking { connection, .. }) = self.by_conn.remove(&conn) else {
             return;
         };
@@ -102,7 +102,7 @@ impl<R: Runtime> Links<R> {
         }
     }
 
-    /// Removes all connections but those that are draining.
+    /// Removes all connections except those that are draining.
     pub(super) fn retain_draining(&mut self) {
         self.by_conn.retain(|_, link| matches!(link, Link::Draining { .. }));
     }
@@ -120,7 +120,7 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// The node wants a connection to a server.
+    /// Begins a connection to a server.
     pub(super) fn dial(&mut self, conn: ConnId, peer: PeerId, endpoint: Arc<str>) {
         let order = self.dials.begin(peer);
         let addresses = self.lookups.begin(self.now, &endpoint, &self.tasks);
@@ -134,7 +134,7 @@ impl<R: Runtime> Actor<R> {
         self.tasks.spawn(dial)
     }
 
-    /// A lookup has ended: the dials that were waiting for it go on.
+    /// Handles the end of a lookup: the dials that waited for it go on.
     pub(super) fn resolved(&mut self, endpoint: Arc<str>, result: Result<Vec<SocketAddr>, Box<str>>) {
         self.lookups.end(&endpoint);
         let is_waiting =
@@ -165,7 +165,7 @@ impl<R: Runtime> Actor<R> {
     }
 
     pub(super) fn dialled(&mut self, conn: ConnId, result: Result<(R::Stream, SocketAddr), Box<str>>) {
-        // The node may have given the dial up meanwhile.
+        // The node may have given up the dial.
         let Some(Link::Dialling { peer, endpoint, .. }) = self.links.by_conn.remove(&conn) else { return };
         if let Ok((_, remote)) = &result {
             self.dials.reached(peer, *remote);
@@ -209,16 +209,16 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// The reader has come to the end of a connection.
+    /// Handles the end of a connection that its reader has seen.
     pub(super) fn ended(&mut self, conn: ConnId, end: TransportEnd) {
         let Some(connection) = self.links.connection(conn) else { return };
-        // Bytes that wait for the handshake came before the end.
+        // Bytes that wait for the handshake were received before the end.
         if let Some(end) = connection.ended(end) {
             self.lose(conn, end);
         }
     }
 
-    /// Ends a connection because of what the peer sent, and tells the peer why, if TLS has an alert for it.
+    /// Ends a connection because of bytes that the peer sent. Sends the peer the TLS alert for the reason, if there is one.
     fn refuse(&mut self, conn: ConnId, end: TransportEnd) {
         match self.lose(conn, end) {
             Some(connection) if self.links.draining < DRAINS => {
@@ -229,7 +229,7 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// Reports to the node that a connection has ended. Returns the connection, unless the node has closed it meanwhile.
+    /// Reports to the node that a connection has ended. Returns the connection, unless the node has closed it.
     fn lose(&mut self, conn: ConnId, end: TransportEnd) -> Option<Connection<R>> {
         self.links.connection(conn)?;
         match self.links.by_conn.remove(&conn)? {
@@ -245,7 +245,7 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// Takes some steps of handshakes. Returns true if there were any: the next iteration sends what they brought.
+    /// Does some steps of handshakes. Returns true if it did any: the next iteration sends the results.
     pub(super) fn shake(&mut self) -> bool {
         let mut until = None;
         let mut budget = Budget::handshakes();
@@ -264,7 +264,7 @@ impl<R: Runtime> Actor<R> {
     }
 
     fn step(&mut self, conn: ConnId) {
-        // The connection may have ended meanwhile.
+        // The connection may have ended.
         let Some(Link::Handshaking { connection, .. }) = self.links.get_mut(conn) else { return };
         let opened = connection.step();
         if !connection.is_handshaking() {
@@ -276,7 +276,7 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// A handshake is done: the node may use the connection.
+    /// Hands a connection to the node after its handshake.
     fn agreed(&mut self, conn: ConnId) {
         let Some(Link::Handshaking { connection, dialled }) = self.links.by_conn.remove(&conn) else { return };
         let names = connection.names();
@@ -289,7 +289,7 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// A writer has ended.
+    /// Handles the end of a writer.
     pub(super) fn written(&mut self, conn: ConnId, result: io::Result<()>) {
         let Some(connection) = self.links.connection(conn) else { return };
         if connection.written(result, &self.tasks) == Write::Done {
@@ -297,7 +297,7 @@ impl<R: Runtime> Actor<R> {
         }
     }
 
-    /// Writes the messages of TLS itself.
+    /// Writes the messages that TLS itself has to send.
     fn flush(&mut self, conn: ConnId) {
         let Some(connection) = self.links.connection(conn) else { return };
         if connection.flush(&self.tasks) == Write::Done {

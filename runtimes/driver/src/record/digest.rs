@@ -1,5 +1,5 @@
-//! A checksum of what came out of a node, the same on every machine. It names what it covers, so that a field that is
-//! added to an output does not change what old recordings say.
+//! A checksum of a node's outputs, the same on every machine. It lists the fields that it covers, so that a field that is added to an
+//! output does not change the checksum of old recordings.
 
 use metalbond::{
     Action, Close, Command, CommandError, ConnId, Input, Refusal, Reply, RouteChange, Transmit, TransmitMode,
@@ -9,20 +9,20 @@ use smallvec::SmallVec;
 
 use super::line::Crc;
 
-/// The CRC-32 of all outputs so far: each is a JSON array.
+/// The CRC-32 of all outputs so far. Each output is added as a JSON array.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Digest {
     crc: crc32fast::Hasher,
-    /// The output that is being added.
+    /// A buffer for the text of an output.
     text: Vec<u8>,
 }
 
-/// What counts of a [`Transmit`], without its bytes.
+/// The parts of a [`Transmit`] that count for the checksum, without its bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Sent {
     conn: ConnId,
     mode: &'static str,
-    /// Of the chunks: those of [`TransmitMode::Segments`] are written one by one.
+    /// The lengths of the chunks, because in [`TransmitMode::Segments`] each is written on its own.
     lens: SmallVec<[usize; 4]>,
     crc: u32,
 }
@@ -40,7 +40,7 @@ impl From<&Transmit> for Sent {
     }
 }
 
-/// Returns a refusal in the words of version 0.1, in which a rule `allows`: the checksum of an old recording stays.
+/// Returns a refusal with the words of version 0.1, in which a rule `allows`, so that the checksums of old recordings stay valid.
 fn refusal_in_old_words(refusal: &Refusal) -> String {
     let Refusal { rule, what, why, count, .. } = refusal;
     let why = why.to_string().replacen("permits", "allows", 1);
@@ -48,10 +48,10 @@ fn refusal_in_old_words(refusal: &Refusal) -> String {
     format!("{what}: rule '{rule}' {why}{more}")
 }
 
-/// The words for the reply to an input, in version 0.1 of the recorder and since then: the checksum of an old recording stays.
+/// The words for the reply to an input. They are those of version 0.1 of the recorder, so that the checksums of old recordings stay valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Replies {
-    /// The word for a command that changes nothing. It was an error of this name.
+    /// The word for the reply to a command that changed nothing. Earlier versions returned an error with this name.
     no_change: &'static str,
 }
 
@@ -74,7 +74,7 @@ impl Digest {
         Crc(self.crc.clone().finalize())
     }
 
-    /// Adds an action that an input led to.
+    /// Adds an action that an input caused.
     pub(crate) fn action(&mut self, action: &Action, replies: Replies) {
         match action {
             Action::Dial { conn, peer, endpoint } => self.json(&("dial", conn, peer, &**endpoint)),
@@ -90,7 +90,7 @@ impl Digest {
             Action::Reply(Ok(Reply::Changed(true))) => self.json(&("reply", "done")),
             Action::Reply(Ok(Reply::Changed(false))) => self.json(&("reply", "error", replies.no_change)),
             Action::Reply(Ok(reply)) => self.json(&("reply", format!("{reply:?}"))),
-            // As it was written before a misuse was told from other errors.
+            // This is how misuse was written when it was no error kind of its own.
             Action::Reply(Err(CommandError::Misuse(misuse))) => self.json(&("reply", "error", misuse)),
             Action::Reply(Err(error)) => self.json(&("reply", "error", error)),
             Action::Terminated => self.json(&("terminated",)),

@@ -1,4 +1,4 @@
-//! The lines of a recording. Only what they look like.
+//! The format of the lines of a recording.
 
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The version of the format.
 pub(crate) const FORMAT: u32 = 1;
 
-/// What is read of the first line before its format is known.
+/// The part of the first line that is read before its format is known.
 #[derive(Deserialize, Debug)]
 pub(crate) struct AnyHeader {
     pub(crate) metalbond_recording: u32,
@@ -19,41 +19,41 @@ pub(crate) struct AnyHeader {
 #[derive(Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Header {
-    /// [`FORMAT`].
+    /// The version of the format: [`FORMAT`].
     pub(crate) metalbond_recording: u32,
-    /// Of this package: it says with which version the outputs are the same for certain.
+    /// The version of this package. Only with the same version are the outputs certainly the same.
     pub(crate) version: String,
-    /// When the node began.
+    /// The time of the node's start.
     pub(crate) start: Instant,
-    /// With the seed that it had.
+    /// The node's settings, with its seed.
     pub(crate) config: Config,
 }
 
-/// Any other line.
+/// Any line after the first.
 #[derive(Serialize, Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Line {
-    /// When there was the input; `None`: when the one before was.
+    /// The time of the input; `None` if it is that of the previous input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) now: Option<Instant>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) input: Option<Input>,
-    /// How often it was called, calls that returned `None` included.
+    /// The number of calls of `poll_transmit`, including those that returned `None`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) poll_transmit: u16,
-    /// The same, after that.
+    /// The number of calls of `poll_change` after those, including those that returned `None`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) poll_change: u16,
-    /// What it returned at the end of a turn, after that.
+    /// The result of `poll_timeout` at the end of an iteration, after those calls.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(crate) poll_timeout: Option<Option<Instant>>,
-    /// Of all outputs so far; `None`: as before.
+    /// The checksum of all outputs so far; `None` if it has not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) crc: Option<Crc>,
 }
 
 impl Line {
-    /// Whether nothing was called.
+    /// Returns true if nothing was called.
     pub(crate) fn is_empty(&self) -> bool {
         self.input.is_none() && self.poll_transmit == 0 && self.poll_change == 0 && self.poll_timeout.is_none()
     }
@@ -63,12 +63,12 @@ fn is_zero(n: &u16) -> bool {
     *n == 0
 }
 
-/// A `null` that is there, unlike one that is not.
+/// Returns `Some` for a field that is there, even if it is `null`; the default `None` means that the field is absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Instant>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// A checksum, as eight hexadecimal digits.
+/// A checksum, written as eight hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Crc(pub(crate) u32);
 
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_was_called_and_nothing_else() {
+    fn a_line_has_the_calls_and_nothing_else() {
         let written = |line: &Line| {
             let text = serde_json::to_string(line).unwrap();
             let read: Line = serde_json::from_str(&text).unwrap();

@@ -1,9 +1,10 @@
-//! Recordings: what went into a node, call by call, and a digest of what came out; and their replay.
+//! Recordings: the inputs of a node, call by call, with a checksum of its outputs; and their replay.
 //!
-//! One JSON object a line. The first one is a header: the format's version, the program's, when the node began, and its
-//! settings, seed included. Each of the others is what was called, in this order: `handle_input` with `input` (at
-//! `now`, which is left out if it is the one of the line before), `poll_transmit` and `poll_change` so many times, and, at the end
-//! of a turn, `poll_timeout`, with what it said. `crc` is of all outputs so far; it is left out if there were no new ones.
+//! A recording has one JSON object per line. The first line is a header: the versions of the format and of the program, the time of the
+//! node's start, and its settings with the seed. Each other line has the calls that were made, in this order: `handle_input` with `input`
+//! (at the time `now`, which is absent if it is that of the previous input), the numbers of calls of `poll_transmit` and `poll_change`,
+//! and, at the end of an iteration, the result of `poll_timeout`. `crc` is the checksum of all outputs so far; it is absent if there were
+//! no new ones.
 
 mod digest;
 mod line;

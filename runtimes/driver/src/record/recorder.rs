@@ -1,4 +1,4 @@
-//! The actor's side of a recording: notes each call, hands a turn's notes to the writer, and never waits for it.
+//! The actor's side of a recording: notes each call, sends the notes of an iteration to the writer, and never waits for it.
 
 use std::io;
 use std::mem;
@@ -14,40 +14,40 @@ use super::line::{FORMAT, Header};
 use super::writer::Writer;
 use crate::StartError;
 
-/// Notes that wait for the writer at most, in bytes: about a million routes may come while a disk pauses.
+/// The most bytes of notes that wait for the writer: enough for about a million routes while a disk pauses.
 const WAITING_MAX: usize = 64 * 1024 * 1024;
 
-/// At this many bytes a turn's notes are handed over before its end.
+/// The bytes of notes at which an iteration sends them to the writer before its end.
 const NOTES_MAX: usize = 1024 * 1024;
 
-/// What a note takes at least, with its share of the outputs; what an input or a change has in bytes counts besides.
+/// The least number of bytes that a note takes, with its share of the outputs. The bytes of an input or a change are added.
 const NOTE: usize = size_of::<Note>() + 64;
 
-/// A call, and what it gave.
+/// A call, and its result.
 #[derive(Debug)]
 pub(crate) enum Note {
     Input(Instant, Input, Box<[Action]>),
     Transmit(Option<Sent>),
     Change(Option<RouteChange>),
-    /// The end of a turn, and `poll_timeout`.
+    /// The end of an iteration, and the result of `poll_timeout`.
     Turn(Option<Instant>),
 }
 
-/// What the writer is told.
+/// A message to the writer.
 pub(crate) enum Order {
-    /// Write these. They weigh so many bytes, which is to be said when it is done.
+    /// Write these notes. The second value is their size in bytes, which the writer sends back when it has written them.
     Write(Vec<Note>, usize),
-    /// Write all, then drop this.
+    /// Write everything, then drop this value.
     End(Box<dyn Send>),
 }
 
-/// Notes what is called. See the module's documentation for what becomes of it.
+/// Notes the calls of a node.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     notes: Vec<Note>,
-    /// Of `notes`, in bytes.
+    /// The size of `notes` in bytes.
     weight: usize,
-    /// Handed over, and not known to be written.
+    /// The size in bytes of the notes that were sent to the writer and are not known to be written.
     waiting: usize,
     orders: Sender<Order>,
     written: Receiver<usize>,
@@ -58,7 +58,7 @@ impl Recorder {
     /// Starts the writer.
     ///
     /// # Errors
-    /// If there can be no thread.
+    /// If the thread cannot be started.
     pub(crate) fn start(
         config: &Config,
         start: Instant,
@@ -73,7 +73,7 @@ impl Recorder {
         let (orders, ordered) = channel();
         let (done, written) = channel();
         let work = move || Writer::new(out, start).run(&header, &ordered, &done);
-        // It ends by itself when the recorder is gone and all is written.
+        // The thread ends when the recorder is dropped and everything is written.
         thread::Builder::new().name("recording".to_owned()).spawn(work).map_err(StartError::Thread)?;
         Ok(Self { notes: Vec::new(), weight: 0, waiting: 0, orders, written, is_over: false })
     }
@@ -87,7 +87,7 @@ impl Recorder {
     }
 
     pub(crate) fn transmit(&mut self, transmit: Option<&Transmit>) {
-        // The checksum is taken here, at 12 GB/s, so that no bytes need to be kept for it.
+        // The checksum is computed here, at 12 GB/s, so that the bytes need not be kept.
         self.note(Note::Transmit(transmit.map(Sent::from)), 0);
     }
 
@@ -96,17 +96,17 @@ impl Recorder {
         self.note(Note::Change(change.cloned()), 32 * hops);
     }
 
-    /// Hands over what the turn brought. `Break`: the recording is over.
+    /// Sends the notes of the iteration to the writer. Returns `Break` if the recording has ended.
     pub(crate) fn end_turn(&mut self, timeout: Option<Instant>) -> ControlFlow<()> {
         self.note(Note::Turn(timeout), 0);
         self.hand_over();
         if self.is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Hands over the rest. `token` is dropped when all is written, or can't be.
+    /// Sends the remaining notes to the writer. `token` is dropped when everything is written, or when writing fails.
     pub(crate) fn finish(mut self, token: Box<dyn Send>) {
         self.hand_over();
-        // Without a writer the token is dropped here.
+        // If the writer has ended, this drops the token.
         let _ = self.orders.send(Order::End(token));
     }
 
@@ -133,7 +133,7 @@ impl Recorder {
         }
         let (notes, weight) = (mem::take(&mut self.notes), mem::take(&mut self.weight));
         self.waiting += weight;
-        // The writer has said why, if it is gone.
+        // This fails if the writer has ended; it has logged the reason.
         self.is_over = self.orders.send(Order::Write(notes, weight)).is_err();
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a recording again, and compares what comes out with what came out then. Nothing else: no clock, no socket.
+//! Runs a recording again, and compares the outputs with the recorded ones. Uses no clock and no socket.
 
 use std::io::{self, BufRead, Read as _};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::digest::{Digest, Replies, Sent};
 use super::line::{AnyHeader, FORMAT, Header, Line};
 
-/// The longest line that is taken for one: far more than a message of a driver becomes.
+/// The longest line in bytes that is accepted: far longer than the line for any message.
 const LINE_MAX: u64 = 16 * 1024 * 1024;
 
 /// A step of a replay: an input of the node, or an output that it returns now.
@@ -65,7 +65,7 @@ pub enum ReplayError {
     Line {
         /// The number of the line.
         line: u64,
-        /// What is wrong with it.
+        /// The error in the line.
         why: String,
     },
     /// The recording has another format, with this number.
@@ -79,7 +79,7 @@ pub enum ReplayError {
     Differs {
         /// The number of the first line with a difference.
         line: u64,
-        /// What differs: `crc`, the checksum of all outputs up to this line, or `poll_timeout`.
+        /// The value that differs: `crc`, the checksum of all outputs up to this line, or `poll_timeout`.
         what: &'static str,
         /// The recorded value.
         then: String,
@@ -88,9 +88,9 @@ pub enum ReplayError {
     },
 }
 
-/// Replays a recording that [`StartOptions::record`](crate::StartOptions::record) made: makes a node with the same settings and the same seed,
-/// makes the same calls, and compares the outputs by their checksum. Calls `show` for each step, with the number of its line. Needs no
-/// runtime.
+/// Replays a recording that [`StartOptions::record`](crate::StartOptions::record) made: makes a node with the same settings and the same
+/// seed, makes the same calls, and compares the outputs by their checksum. Calls `show` for each step, with the number of its line. Needs
+/// no runtime.
 ///
 /// # Errors
 /// If the recording cannot be read or is not valid, at the first line whose outputs differ, and if `show` returns an error.
@@ -142,7 +142,7 @@ pub fn replay(
     Ok(sum)
 }
 
-/// A recording's lines. At the end, `text` has what there is of the last one, if it is not whole.
+/// The lines of a recording. At the end, `text` has the incomplete last line, if there is one.
 struct Lines<R> {
     recording: R,
     number: u64,
@@ -150,7 +150,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Reads the next line. False: there are no more.
+    /// Reads the next line. Returns false if there are no more.
     fn next(&mut self) -> Result<bool, ReplayError> {
         self.text.clear();
         self.number += 1;
@@ -182,7 +182,7 @@ impl<R: BufRead> Lines<R> {
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, ReplayError> {
         serde_json::from_slice(&self.text).map_err(|error| {
-            // It has a place in a text of one line.
+            // The message has a place in a text that is always one line.
             let why = error.to_string();
             let why = why.split(" at line ").next().unwrap_or_default();
             self.wrong(format_args!("{why} (column {})", error.column()))
@@ -201,7 +201,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// A `poll_timeout`, as in the recording.
+/// A result of `poll_timeout`, written as in the recording.
 #[derive(PartialEq, Eq)]
 struct Timeout(Option<Instant>);
 

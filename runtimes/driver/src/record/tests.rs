@@ -1,4 +1,4 @@
-//! Recording and replaying: equal if nothing was changed, an error with its line if something was, and never a node that
+//! Tests of recording and replay: the outputs are equal if nothing was changed; a change is an error with its line; and the node never
 //! waits for its recording.
 
 use std::io::{self, Write};
@@ -12,11 +12,11 @@ use bytes::BytesMut;
 use metalbond::wire::{Update, UpdateAction, encode_update};
 use metalbond::{Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
 
-/// Far more than anything takes.
+/// A timeout far longer than any step takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_replay_is_equal_and_counts_what_there_was() {
+fn a_replay_has_the_same_outputs_and_counts_them() {
     let summary = replayed(&recording()).unwrap();
     assert_eq!(summary.version, env!("CARGO_PKG_VERSION"));
     assert_eq!((summary.inputs, summary.turns, summary.transmits, summary.changes), (13, 8, 4, 1));
@@ -25,7 +25,7 @@ fn a_replay_is_equal_and_counts_what_there_was() {
 }
 
 #[test]
-fn an_input_that_was_changed_differs_at_its_line() {
+fn a_changed_input_is_an_error_with_its_line() {
     let recording = recording();
     let text = str::from_utf8(&recording).unwrap();
     // The last octet of the next hop.
@@ -39,7 +39,7 @@ fn an_input_that_was_changed_differs_at_its_line() {
 }
 
 #[test]
-fn a_timeout_that_was_another_differs() {
+fn a_changed_timeout_is_an_error_with_its_line() {
     let text = String::from_utf8(recording()).unwrap();
     let error = replayed(text.replacen(r#""poll_timeout":null"#, r#""poll_timeout":"1.000000000""#, 1).as_bytes());
     assert_eq!(
@@ -49,7 +49,7 @@ fn a_timeout_that_was_another_differs() {
 }
 
 #[test]
-fn a_recording_is_equal_wherever_it_was_cut() {
+fn a_recording_that_was_cut_anywhere_is_replayed() {
     let recording = recording();
     let header = 1 + recording.iter().position(|byte| *byte == b'\n').unwrap();
     for cut in 0..recording.len() {
@@ -64,7 +64,7 @@ fn a_recording_is_equal_wherever_it_was_cut() {
 }
 
 #[test]
-fn what_is_no_recording_is_refused_with_its_line() {
+fn a_text_that_is_no_recording_is_refused_with_its_line() {
     let recording = String::from_utf8(recording()).unwrap();
     let refused = |text: &str| replayed(text.as_bytes()).unwrap_err().to_string();
     let with = |from: &str, to: &str| refused(&recording.replacen(from, to, 1));
@@ -80,14 +80,14 @@ fn what_is_no_recording_is_refused_with_its_line() {
 }
 
 #[test]
-fn settings_that_a_recording_does_not_have_are_as_by_default() {
+fn settings_that_a_recording_does_not_have_get_their_defaults() {
     let text = String::from_utf8(recording()).unwrap();
     let shorter = text.replacen("\"stale_time\":60,", "", 1).replacen("\"convergence_time\":60,", "", 1);
     assert!(shorter.len() < text.len());
     assert_eq!(replayed(shorter.as_bytes()).unwrap(), replayed(text.as_bytes()).unwrap());
 }
 
-/// Whatever somebody sends as a recording.
+/// Any file may be passed to `replay`: no content makes it panic.
 #[test]
 fn a_recording_with_any_byte_changed_is_replayed_or_refused() {
     let recording = recording();
@@ -104,7 +104,7 @@ fn a_recording_with_any_byte_changed_is_replayed_or_refused() {
 }
 
 #[test]
-fn what_happened_is_written_within_a_second_though_nothing_follows() {
+fn calls_are_written_within_a_second_without_further_calls() {
     let (tape, written) = tape();
     let mut node = node(tape);
     exchange(&mut node, 0);
@@ -115,11 +115,11 @@ fn what_happened_is_written_within_a_second_though_nothing_follows() {
 }
 
 #[test]
-fn a_disk_that_stands_still_ends_the_recording_at_a_whole_line_and_not_the_node() {
+fn a_disk_that_hangs_ends_the_recording_at_a_whole_line_and_not_the_node() {
     let (gate, opened) = channel();
     let (tape, written) = tape();
     let mut node = node(Gated { opened, tape });
-    // Half a megabyte a turn, and more than 64 MB in all.
+    // Half a megabyte per iteration, and more than 64 MB in all.
     exchange(&mut node, 0);
     for n in 1..200 {
         unknown(&mut node, Instant::from_epoch(Duration::from_secs(8) + n * Duration::from_millis(1)));
@@ -137,7 +137,7 @@ fn a_disk_that_stands_still_ends_the_recording_at_a_whole_line_and_not_the_node(
 }
 
 #[test]
-fn the_end_is_told_when_all_is_written() {
+fn the_token_is_dropped_when_everything_is_written() {
     let (gate, opened) = channel::<()>();
     let (tape, written) = tape();
     let mut node = node(Gated { opened, tape });
@@ -152,7 +152,7 @@ fn the_end_is_told_when_all_is_written() {
 }
 
 #[test]
-fn a_disk_that_is_full_ends_the_recording_and_not_the_node() {
+fn a_full_disk_ends_the_recording_and_not_the_node() {
     struct Full(Option<Sender<()>>);
 
     impl Write for Full {
@@ -176,7 +176,7 @@ fn a_disk_that_is_full_ends_the_recording_and_not_the_node() {
     assert_eq!(ended.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
 }
 
-/// Keeps what is written where a test finds it.
+/// A writer that sends the written bytes to a test.
 struct Tape(Sender<Vec<u8>>);
 
 fn tape() -> (Tape, Receiver<Vec<u8>>) {
@@ -186,7 +186,7 @@ fn tape() -> (Tape, Receiver<Vec<u8>>) {
 
 impl Write for Tape {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A test that has seen enough.
+        // Fails if the test has dropped the receiver.
         let _ = self.0.send(bytes.to_vec());
         Ok(bytes.len())
     }
@@ -196,7 +196,7 @@ impl Write for Tape {
     }
 }
 
-/// Writes nothing until the other end is dropped.
+/// A writer that blocks until the other end of `opened` is dropped.
 struct Gated {
     opened: Receiver<()>,
     tape: Tape,
@@ -231,7 +231,7 @@ fn recording() -> Vec<u8> {
     written.iter().flatten().collect()
 }
 
-/// A server that is subscribed itself gets two clients, one of which announces a route to the other. Eight turns.
+/// Runs a server that is itself subscribed, with two clients: the first announces a route to the second. It takes eight iterations.
 fn exchange(node: &mut Recorded, from: u64) {
     let at = |n: u64| Instant::from_epoch(Duration::from_secs(from + n));
     let [a, b] = [0, 1].map(|n| ConnId::accepted(from + n));
@@ -240,7 +240,7 @@ fn exchange(node: &mut Recorded, from: u64) {
     let route = Route { vni: Vni(23), prefix: "10.0.0.0/8".parse().unwrap(), next_hop };
     let mut update = BytesMut::new();
     encode_update(&mut update, &Update { action: UpdateAction::Add, route });
-    let turns: [(u64, Vec<Input>); 7] = [
+    let iterations: [(u64, Vec<Input>); 7] = [
         (2, vec![Input::Accepted { conn: a, remote }, received(a, &[1, 0, 2, 1, 8, 60])]),
         (3, vec![received(a, &[1, 0, 0, 2])]),
         (4, vec![Input::Accepted { conn: b, remote }, received(b, &[1, 0, 2, 1, 8, 60, 1, 0, 0, 2])]),
@@ -249,9 +249,9 @@ fn exchange(node: &mut Recorded, from: u64) {
         (7, vec![]),
         (8, vec![Input::Tick]),
     ];
-    turn(node, at(1), vec![Input::Command(Command::Subscribe(Vni(23)))]);
-    for (n, inputs) in turns {
-        turn(node, at(n), inputs);
+    iterate(node, at(1), vec![Input::Command(Command::Subscribe(Vni(23)))]);
+    for (n, inputs) in iterations {
+        iterate(node, at(n), inputs);
     }
 }
 
@@ -259,14 +259,14 @@ fn received(conn: ConnId, bytes: &[u8]) -> Input {
     Input::Received { conn, bytes: bytes.to_vec().into() }
 }
 
-/// Many messages that the protocol doesn't have, of which a node takes no notice.
+/// Receives many messages of an unknown type, which a node ignores.
 fn unknown(node: &mut Recorded, now: Instant) {
     let bytes = [&[1, 4, 0, 99][..], &[0; 1024]].concat().repeat(512);
-    turn(node, now, vec![received(ConnId::accepted(0), &bytes)]);
+    iterate(node, now, vec![received(ConnId::accepted(0), &bytes)]);
 }
 
-/// What a driver does.
-fn turn(node: &mut Recorded, now: Instant, inputs: Vec<Input>) {
+/// Makes the calls of a driver's iteration.
+fn iterate(node: &mut Recorded, now: Instant, inputs: Vec<Input>) {
     for input in inputs {
         node.handle_input(now, input);
     }

@@ -1,4 +1,4 @@
-//! The writer of a recording: a thread that puts notes together to lines.
+//! The writer of a recording: a thread that writes notes as lines.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -12,20 +12,20 @@ use super::digest::{Digest, Replies};
 use super::line::{Crc, Header, Line};
 use super::recorder::{Note, Order};
 
-/// How long something written may stay in memory: what a node that is killed has not yet told.
+/// The longest time that written lines stay in memory. A node that is killed loses the lines of this time.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// How much is written at once, if there is so much within that time.
+/// The number of bytes at which the lines are written before that time.
 const BUFFER: usize = 128 * 1024;
 
 pub(crate) struct Writer<W: Write> {
     out: BufWriter<W>,
-    /// The line that is being put together.
+    /// The line that the next notes are added to.
     line: Line,
-    /// When the last input was that was written.
+    /// The time of the last input that was written.
     now: Instant,
     digest: Digest,
-    /// The digest as it was written last.
+    /// The checksum that was written last.
     crc: Crc,
 }
 
@@ -36,19 +36,19 @@ impl<W: Write> Writer<W> {
         Self { out: BufWriter::with_capacity(BUFFER, out), line: Line::default(), now: start, digest, crc }
     }
 
-    /// Writes until it is told to end, or can't; the latter is logged.
+    /// Writes until an order ends it, or until writing fails, which is logged.
     pub(crate) fn run(mut self, header: &Header, orders: &Receiver<Order>, written: &Sender<usize>) {
         let token = self.work(header, orders, written).unwrap_or_else(|why| {
             error!("the recording ends here: {why}. The node goes on");
             None
         });
-        // What could not be written would be tried again by dropping it, and might wait for who knows what.
+        // Dropping the `BufWriter` would write the buffered bytes again, and might block for an unlimited time.
         let (out, _left) = self.out.into_parts();
         drop(out);
         drop(token);
     }
 
-    /// Returns what is to be dropped when all is over.
+    /// Writes until an order ends it. Returns the value to drop at the end.
     fn work(
         &mut self,
         header: &Header,
@@ -65,7 +65,7 @@ impl<W: Write> Writer<W> {
             match order {
                 Ok(Order::Write(notes, weight)) => {
                     notes.into_iter().try_for_each(|note| self.take(note))?;
-                    // The recorder may be gone already.
+                    // Fails if the recorder has been dropped.
                     let _ = written.send(weight);
                     flush.get_or_insert_with(|| SystemTime::now() + FLUSH);
                 }
@@ -112,7 +112,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes the line that has been put together, if there is one.
+    /// Writes the current line, if it has something.
     fn end_line(&mut self) -> io::Result<()> {
         if self.line.is_empty() {
             return Ok(());

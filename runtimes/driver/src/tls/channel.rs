@@ -1,4 +1,4 @@
-//! What is between a connection's socket and the node.
+//! The layer between a connection's socket and the node.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use metalbond::{PeerName, Transmit, TransportEnd};
 use crate::tls::engine::Tls;
 use crate::unwritten::Unwritten;
 
-/// The channel of one connection: nothing, or TLS. It turns what the socket has into what the node takes, and the other way
-/// round; both must go through it in order.
+/// The channel of one connection: none, or TLS. It turns the socket's bytes into the node's bytes, and the other way round; the bytes of
+/// each direction must pass it in order.
 #[derive(Debug)]
 pub(crate) struct Channel {
     #[cfg(feature = "tls")]
     tls: Option<Box<Tls>>,
 }
 
-/// What came of bytes that were received.
+/// The result of received bytes.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// What the node is to be told; may be empty.
+    /// The plaintext for the node; may be empty.
     pub plain: Bytes,
-    /// The connection is over behind it: the peer said so, or what it sent is wrong. What there is to
-    /// [`take`](Channel::take) tells it why, and should still be written.
+    /// The reason why the connection ends after these bytes: the peer closed it, or sent something wrong. The caller should still write the
+    /// bytes of [`take`](Channel::take), which send the peer the reason.
     pub end: Option<TransportEnd>,
 }
 
-/// Does it with TLS, if there is some.
+/// Returns the result of `$work` with TLS, if the channel has TLS.
 macro_rules! with_tls {
     ($channel:expr, $tls:ident => $work:expr) => {
         #[cfg(feature = "tls")]
@@ -38,7 +38,7 @@ macro_rules! with_tls {
 }
 
 impl Channel {
-    /// Lets everything pass as it is.
+    /// Makes a channel that passes all bytes unchanged.
     pub(crate) const fn plain() -> Self {
         Self {
             #[cfg(feature = "tls")]
@@ -51,42 +51,43 @@ impl Channel {
         Self { tls: Some(Box::new(tls)) }
     }
 
-    /// Whether there is still something to agree on: until then, what comes is to be [held](Self::hold).
+    /// Returns true until the handshake is done. Received bytes are to be [held](Self::hold) until then.
     pub(crate) fn is_handshaking(&self) -> bool {
         with_tls!(&self.tls, tls => tls.is_handshaking());
         false
     }
 
-    /// Keeps what came during the handshake, for [`step`](Self::step). True if nothing was kept before: it has to be called.
+    /// Keeps bytes that were received during the handshake, for [`step`](Self::step). Returns true if no bytes were kept before: then
+    /// `step` has to be called.
     ///
     /// # Errors
-    /// How the connection ends: that is more than any peer has to send.
+    /// The reason to end the connection, if more bytes are kept than any handshake needs.
     pub(crate) fn hold(&mut self, bytes: &Bytes) -> Result<bool, TransportEnd> {
         with_tls!(&mut self.tls, tls => tls.hold(bytes));
         let _ = bytes;
         Ok(false)
     }
 
-    /// Whether something is kept.
+    /// Returns true if bytes are kept.
     pub(crate) fn is_holding(&self) -> bool {
         with_tls!(&self.tls, tls => tls.is_holding());
         false
     }
 
-    /// Goes on with the handshake, with what is kept. Some tenths of a millisecond; a chain of certificates that is made to be slow takes some
-    /// milliseconds.
+    /// Goes on with the handshake, with the kept bytes. Takes some tenths of a millisecond; a chain of certificates that is made to be slow
+    /// takes some milliseconds.
     pub(crate) fn step(&mut self) -> Opened {
         with_tls!(&mut self.tls, tls => tls.step());
         Opened { plain: Bytes::new(), end: None }
     }
 
-    /// What was received, behind the handshake.
+    /// Decrypts bytes that were received after the handshake.
     pub(crate) fn open(&mut self, bytes: Bytes) -> Opened {
         with_tls!(&mut self.tls, tls => tls.open(&bytes));
         Opened { plain: bytes, end: None }
     }
 
-    /// What is to be written for a transmit; `None` if it has become part of what there is to [`take`](Self::take).
+    /// Encrypts a transmit. Returns the bytes to write, or `None` if they have become part of what [`take`](Self::take) returns.
     pub(crate) fn seal(&mut self, transmit: Transmit) -> Option<Unwritten> {
         with_tls!(&mut self.tls, tls => {
             tls.seal(&transmit);
@@ -95,25 +96,26 @@ impl Channel {
         Some(transmit.into())
     }
 
-    /// What is to be written next: transmits, and what TLS has to say itself. To be asked after each other call. Only when all
-    /// before it is written, so that what waits stays in one place.
+    /// Returns the bytes to write next: transmits, and messages of TLS itself. To be called after each other call, but only when all
+    /// earlier bytes are written, so that waiting bytes are in one place.
     pub(crate) fn take(&mut self) -> Option<Unwritten> {
         with_tls!(&mut self.tls, tls => tls.take().map(Unwritten::from));
         None
     }
 
-    /// Says that no more will come.
+    /// Adds the message that closes the sending direction.
     pub(crate) fn close(&mut self) {
         with_tls!(&mut self.tls, tls => tls.close());
     }
 
-    /// How a connection ended whose transport ended so: during the handshake, that says something of the far end.
+    /// Returns the reason for the end of a connection from the end of its transport. During a TLS handshake, the reason says what the peer
+    /// may be.
     pub(crate) fn end(&self, end: TransportEnd) -> TransportEnd {
         with_tls!(&self.tls, tls => tls.end(end));
         end
     }
 
-    /// The names in the certificate that the far end has shown, when the handshake is done; `None` if it has shown none.
+    /// Returns the names in the peer's certificate after the handshake; `None` if it has shown none.
     pub(crate) fn names(&self) -> Option<Arc<[PeerName]>> {
         with_tls!(&self.tls, tls => tls.names());
         None

@@ -1,4 +1,4 @@
-//! What TLS needs to be told: the configurations of rustls, ready-made, and which connections they are for.
+//! The configuration of TLS: complete configurations of rustls, and the connections that use them.
 
 #[cfg(feature = "tls")]
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::Channel;
 #[cfg(feature = "tls")]
 use crate::tls::engine::Tls;
 
-/// What clients of a listener speak.
+/// The protocol that clients of a listener speak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Transport {
     /// MetalBond over TCP.
@@ -23,15 +23,15 @@ pub(crate) enum Transport {
     Tls,
 }
 
-/// The configuration of TLS of a node: complete configurations of rustls, with the certificates, the trusted authorities and the provider of
-/// cryptography. [`MetalBond::set_tls`](crate::MetalBond::set_tls) has an example.
+/// The configuration of TLS of a node: complete configurations of rustls, with the certificates, the trusted authorities and the provider
+/// of cryptography. [`MetalBond::set_tls`](crate::MetalBond::set_tls) has an example.
 ///
-/// Configure mutual authentication (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows the other, and TLS 1.3 only
-/// (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2). The node does not check this.
+/// Configure mutual authentication (`with_client_cert_verifier`, `with_client_auth_cert`), so that each end knows the other, and TLS 1.3
+/// only (`with_protocol_versions(&[&rustls::version::TLS13])`, unless rustls is built without 1.2). The node does not check this.
 ///
 /// A client that comes back may resume its TLS session, and rustls then does not verify its certificate again: the `ServerConfig` remembers
-/// the client. If the trusted authorities change, make a new `ServerConfig`, not a changed clone. With `send_tls13_tickets = 0` it remembers
-/// no client.
+/// the client. If the trusted authorities change, make a new `ServerConfig`, not a changed clone. With `send_tls13_tickets = 0` it
+/// remembers no client.
 #[cfg(feature = "tls")]
 #[derive(Clone, Debug, Default)]
 pub struct TlsConfig {
@@ -54,18 +54,18 @@ pub enum SetTlsError {
     Closed,
 }
 
-/// How a node without the feature `tls` speaks TLS: not at all.
+/// The configuration of TLS without the feature `tls`: there is none.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsConfig;
 
 #[cfg(feature = "tls")]
 impl TlsConfig {
-    /// Takes a new configuration in place of the one that the node was started with.
+    /// Replaces the configuration that the node was started with.
     ///
     /// # Errors
-    /// [`SetTlsError::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would turn dials from
-    /// plain to TLS unnoticed, and one that is removed would turn them back. Nothing is changed then.
+    /// [`SetTlsError::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would turn
+    /// dials from plain to TLS unnoticed, and one that is removed would turn them back. Nothing is changed then.
     pub(crate) fn replace(&mut self, new: Self) -> Result<(), SetTlsError> {
         if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
             return Err(SetTlsError::FixedAtStart);
@@ -74,29 +74,29 @@ impl TlsConfig {
         Ok(())
     }
 
-    /// Whether there is what a listener of TLS needs.
+    /// Returns true if there is a configuration for a listener.
     pub(crate) fn is_server(&self) -> bool {
         self.server.is_some()
     }
 
-    /// The channel of a connection that was accepted.
+    /// Returns the channel of a connection that was accepted.
     ///
     /// # Errors
-    /// If it should be TLS, and there is no configuration; what rustls finds wrong with it.
+    /// If it should be TLS and there is no configuration, or if rustls refuses the configuration.
     pub(crate) fn accept(&self, transport: Transport) -> Result<Channel, Box<str>> {
         match (transport, &self.server) {
             (Transport::Plain, _) => Ok(Channel::plain()),
             (Transport::Tls, Some(config)) => Tls::server(Arc::clone(config)).map(Channel::tls),
-            // Not of a node of ours: it listens for TLS only with a configuration, which stays.
+            // Not reached: the node listens for TLS only with a configuration, which cannot be removed.
             (Transport::Tls, None) => Err("TLS: this node has no certificate for its listener".into()),
         }
     }
 
-    /// The channel of a connection that was dialled: TLS if there is a client's configuration. The server has to prove that it has
-    /// the name or the address in `endpoint`, which is `host:port`.
+    /// Returns the channel of a connection that was dialled: TLS if there is a configuration for a client. The server has to prove the name
+    /// or the address in `endpoint`, which is `host:port`.
     ///
     /// # Errors
-    /// If no certificate can have that name; what rustls finds wrong with the configuration.
+    /// If no certificate can have that name, or if rustls refuses the configuration.
     pub(crate) fn connect(&self, endpoint: &str) -> Result<Channel, Box<str>> {
         let Some(config) = &self.client else { return Ok(Channel::plain()) };
         let name = server_name(endpoint).ok_or_else(|| format!("TLS: no certificate can be for {endpoint}"))?;
@@ -106,12 +106,12 @@ impl TlsConfig {
 
 #[cfg(not(feature = "tls"))]
 impl TlsConfig {
-    /// Whether there is what a listener of TLS needs: not without the feature `tls`.
+    /// Returns true if there is a configuration for a listener: never without the feature `tls`.
     pub(crate) const fn is_server(&self) -> bool {
         false
     }
 
-    /// The channel of a connection that was accepted.
+    /// Returns the channel of a connection that was accepted.
     ///
     /// # Errors
     /// If it should be TLS.
@@ -122,7 +122,7 @@ impl TlsConfig {
         }
     }
 
-    /// The channel of a connection that was dialled.
+    /// Returns the channel of a connection that was dialled.
     ///
     /// # Errors
     /// None without the feature `tls`.

@@ -1,5 +1,5 @@
-//! TLS of one connection: ciphertext in, plaintext out, and the other way round. No I/O, no time; memory is bounded whatever
-//! the peer sends.
+//! TLS of one connection: ciphertext in, plaintext out, and the other way round. It does no I/O and knows no time. Its memory is bounded,
+//! whatever the peer sends.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use super::Opened;
 use super::names::names;
 use super::words::{far, words};
 
-/// Bytes that a connection may have waiting for its handshake to go on. What a peer has to send for it is a few KiB.
+/// The most received bytes that wait for the handshake. A handshake needs a few KiB.
 const HELD_MAX: usize = 64 * 1024;
 
-/// The engine. It ends at the first error: nothing is opened behind it.
+/// The TLS state of a connection. It ends at the first error: bytes after that are not decrypted.
 #[derive(Debug)]
 pub(super) struct Tls {
     connection: Connection,
     side: Side,
-    /// Received, and not yet looked at.
+    /// The received bytes that wait for the handshake.
     held: BytesMut,
-    /// The first byte that came: whether it is TLS at all.
+    /// The first received byte. It shows whether the peer speaks TLS at all.
     first: Option<u8>,
 }
 
@@ -39,7 +39,7 @@ impl Tls {
     }
 
     fn new(mut connection: Connection, side: Side) -> Self {
-        // What is to be sent is bounded without it: a transmit at a time, and a few words of TLS itself.
+        // Bytes to send are bounded without a limit here: one transmit at a time, and a few messages of TLS itself.
         connection.set_buffer_limit(None);
         Self { connection, side, held: BytesMut::new(), first: None }
     }
@@ -71,7 +71,7 @@ impl Tls {
         self.first = self.first.or(bytes.first().copied());
         let mut plain = BytesMut::new();
         let end = loop {
-            // It takes a few KiB at a time, and none behind the end that the peer has announced.
+            // `read_tls` takes a few KiB at a time, and nothing after the end that the peer has announced.
             let taken = self.connection.read_tls(&mut bytes);
             let state = self.connection.process_new_packets();
             self.read_plain(&mut plain, bytes.len());
@@ -87,7 +87,7 @@ impl Tls {
         Opened { plain: plain.freeze(), end }
     }
 
-    /// Takes what is decrypted: an error says that there is no more for now.
+    /// Appends the decrypted bytes to `plain`. An error of `fill_buf` means that there are no more for now.
     fn read_plain(&mut self, plain: &mut BytesMut, more: usize) {
         let mut reader = self.connection.reader();
         while let Ok(chunk) = reader.fill_buf() {
@@ -95,7 +95,7 @@ impl Tls {
             if len == 0 {
                 return;
             }
-            // No record is smaller than what is in it: one allocation, for most.
+            // A record is larger than its content, so one allocation is usually enough.
             if plain.is_empty() {
                 plain.reserve(len + more);
             }
@@ -104,13 +104,14 @@ impl Tls {
         }
     }
 
-    /// In segments, each chunk is a record of its own: whoever is behind the far end's TLS may want whole frames.
+    /// Encrypts a transmit. In segments, each chunk is a record of its own, because the program after the peer's TLS may expect whole
+    /// frames.
     pub(super) fn seal(&mut self, transmit: &Transmit) {
         let mut writer = self.connection.writer();
         match transmit.mode {
             TransmitMode::Stream => {
                 let slices: Vec<_> = transmit.chunks.iter().map(|chunk| std::io::IoSlice::new(chunk)).collect();
-                // It has no limit, so takes all; it can't fail in memory.
+                // Cannot fail: the buffer is in memory and has no limit.
                 let _ = writer.write_vectored(&slices);
             }
             TransmitMode::Segments => {
@@ -124,7 +125,7 @@ impl Tls {
     pub(super) fn take(&mut self) -> Option<Bytes> {
         let mut bytes = Vec::new();
         while self.connection.wants_write() {
-            // Memory takes everything.
+            // Cannot fail: `bytes` is in memory.
             let _ = self.connection.write_tls(&mut bytes);
         }
         (!bytes.is_empty()).then(|| bytes.into())
@@ -141,7 +142,7 @@ impl Tls {
             Side::Client => TransportEnd::Error(
                 "TLS: the server ended the connection during the handshake: it may speak plain MetalBond".into(),
             ),
-            // Who said nothing just looked whether somebody listens.
+            // A client that sent nothing only checked whether the port is open.
             Side::Server if self.first.is_none() => end,
             Side::Server => TransportEnd::Error("TLS: the client ended the connection during the handshake".into()),
         }
@@ -152,7 +153,7 @@ impl Tls {
     }
 }
 
-/// What rustls says of a configuration.
+/// Returns the log text for a configuration that rustls refuses.
 fn wrong(error: &Error) -> Box<str> {
     format!("TLS: {error}").into()
 }

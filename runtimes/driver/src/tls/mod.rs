@@ -1,5 +1,5 @@
-//! TLS between a socket and the node, by rustls, which does no I/O either: whoever owns the connection owns this as well.
-//! Without the feature `tls` a channel lets everything pass as it is, and that is all there is.
+//! TLS between a socket and the node, by rustls, which does no I/O: the owner of the connection owns its TLS state as well. Without the
+//! feature `tls`, a channel passes all bytes unchanged.
 
 mod channel;
 mod config;

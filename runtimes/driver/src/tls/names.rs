@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-/// The subject alternative names that count: DNS names, in lower case, URIs and addresses. None of a certificate that can't be read;
-/// rustls has verified it before, so this does not happen.
+/// Returns the subject alternative names that count: DNS names, in lower case, URIs and addresses. A certificate that cannot be parsed has
+/// none, but rustls has verified the certificate before.
 pub(super) fn names(certificate: &CertificateDer<'_>) -> Arc<[PeerName]> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Arc::new([]) };
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Arc::new([]) };

@@ -1,4 +1,4 @@
-//! Two engines, and ciphertext between them that is cut anywhere. In memory.
+//! Tests of two TLS engines in memory. The ciphertext between them is cut at any place.
 
 use std::iter;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_one_end_says_the_other_hears_wherever_it_is_cut(
+    fn plaintext_arrives_wherever_the_ciphertext_is_cut(
         cuts in prop::collection::vec(1..3000usize, 1..20),
         ours in prop::collection::vec(0..40_000usize, 0..5),
         theirs in prop::collection::vec(0..40_000usize, 0..5),
@@ -41,7 +41,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_a_peer_sends_makes_us_panic(bytes in prop::collection::vec(any::<u8>(), 1..2000), at in 0..4usize) {
+    fn no_bytes_of_a_peer_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 1..2000), at in 0..4usize) {
         let (mut client, mut server) = pair();
         for _ in 0..at {
             pass(&mut client, &mut server);
@@ -56,7 +56,7 @@ proptest! {
 }
 
 #[test]
-fn each_end_learns_the_others_names_when_the_handshake_is_done() {
+fn each_end_has_the_others_names_after_the_handshake() {
     let (mut client, mut server) = pair();
     assert_eq!((client.names(), server.names()), (None, None));
     shake(&mut client, &mut server, &mut iter::repeat(1000));
@@ -68,7 +68,7 @@ fn each_end_learns_the_others_names_when_the_handshake_is_done() {
 }
 
 #[test]
-fn what_is_held_is_bounded_and_one_step_takes_it_all() {
+fn held_bytes_are_bounded_and_one_step_takes_them_all() {
     let (mut client, mut server) = pair();
     let hello = client.take().unwrap();
     let (first, rest) = hello.split_at(100);
@@ -83,17 +83,17 @@ fn what_is_held_is_bounded_and_one_step_takes_it_all() {
 }
 
 #[test]
-fn plain_metalbond_is_called_so_and_answered_with_an_alert() {
+fn plain_metalbond_is_recognised_and_answered_with_an_alert() {
     let (_, mut server) = pair();
     assert_eq!(words(server.open(HELLO).end), "TLS: plain MetalBond, where TLS is spoken");
-    // Type alert, and the level fatal.
+    // The record has the type alert and the level fatal.
     let alert = server.take().unwrap();
     assert_eq!((alert[0], alert[5]), (0x15, 2));
     assert_eq!(words(server.open(HELLO).end), "TLS: plain MetalBond, where TLS is spoken", "an error stays");
 }
 
 #[test]
-fn a_record_that_was_changed_on_its_way_ends_all_and_nothing_of_it_is_heard() {
+fn a_changed_record_ends_the_connection_and_is_not_delivered() {
     let (mut client, mut server) = established();
     client.seal(&transmit(&[Bytes::from_static(b"first")], TransmitMode::Stream));
     let first = client.take().unwrap();
@@ -107,7 +107,7 @@ fn a_record_that_was_changed_on_its_way_ends_all_and_nothing_of_it_is_heard() {
 }
 
 #[test]
-fn what_came_before_the_end_is_heard_and_what_comes_behind_it_is_not() {
+fn bytes_before_the_end_are_delivered_and_bytes_after_it_are_not() {
     let (mut client, mut server) = established();
     client.seal(&transmit(&[Bytes::from_static(b"last words")], TransmitMode::Stream));
     client.close();
@@ -135,7 +135,7 @@ fn in_segments_each_chunk_is_a_record() {
 }
 
 #[test]
-fn an_end_during_the_handshake_says_what_the_far_end_may_be() {
+fn an_end_during_the_handshake_has_a_reason_about_the_peer() {
     let (mut client, mut server) = pair();
     assert!(words(Some(client.end(TransportEnd::Eof))).ends_with("it may speak plain MetalBond"));
     assert!(words(Some(client.end(TransportEnd::Reset))).ends_with("it may speak plain MetalBond"));
@@ -148,7 +148,7 @@ fn an_end_during_the_handshake_says_what_the_far_end_may_be() {
     assert_eq!(server.end(TransportEnd::Reset), TransportEnd::Reset);
 }
 
-/// A client and a server that trust each other, and have said nothing.
+/// Returns a client and a server that trust each other, before the handshake.
 fn pair() -> (Tls, Tls) {
     let name = "server.example".try_into().unwrap();
     (Tls::client(AUTHORITY.client(&CLIENT), name).unwrap(), Tls::server(AUTHORITY.server(&SERVER)).unwrap())
@@ -167,7 +167,7 @@ fn shake(client: &mut Tls, server: &mut Tls, cuts: &mut impl Iterator<Item = usi
     }
 }
 
-/// What one end has to say, if anything, in pieces. What the other hears, and whether that was the end.
+/// Delivers the bytes that one end has to send, in pieces. Returns the plaintext at the other end, and the end if there was one.
 fn deliver(from: &mut Tls, to: &mut Tls, cuts: &mut impl Iterator<Item = usize>) -> (Vec<u8>, Option<TransportEnd>) {
     let (mut heard, mut sealed) = (Vec::new(), from.take().unwrap_or_default());
     while !sealed.is_empty() {

@@ -1,8 +1,8 @@
-//! What rustls finds wrong, in words that tell an operator what to do.
+//! Texts for the errors of rustls, which help an operator to mend their cause.
 
 use rustls::{AlertDescription as Alert, CertificateError, Error, PeerIncompatible, Side};
 
-/// Why a connection failed. `first` is the first byte that came, if that is all there was to look at: what came was no TLS, perhaps.
+/// Returns the reason why a connection failed. `first` is the first byte that was received, which shows whether the peer speaks TLS.
 pub(super) fn words(error: &Error, side: Side, first: Option<u8>) -> Box<str> {
     let words = match error {
         Error::InvalidMessage(_) if first.is_some_and(|byte| !is_tls(byte)) => strange(side, first),
@@ -24,21 +24,21 @@ pub(super) fn far(side: Side) -> &'static str {
     }
 }
 
-/// Whether a record of TLS can begin so: with one of its content types (RFC 8446, section 5.1).
+/// Returns true if a TLS record can begin with this byte: it is a content type (RFC 8446, section 5.1).
 fn is_tls(byte: u8) -> bool {
     (0x14..=0x17).contains(&byte)
 }
 
 fn strange(side: Side, first: Option<u8>) -> String {
     match (side, first) {
-        // The version that each frame begins with.
+        // Each frame begins with the protocol's version, 1.
         (Side::Server, Some(1)) => "plain MetalBond, where TLS is spoken".into(),
         (Side::Server, _) => "something else than TLS came, where TLS is spoken".into(),
         (Side::Client, _) => "the server does not speak TLS".into(),
     }
 }
 
-/// What is wrong with the far end's certificate.
+/// Returns the text for an error of the peer's certificate.
 fn certificate(error: &CertificateError, side: Side) -> String {
     let problem = match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -49,7 +49,7 @@ fn certificate(error: &CertificateError, side: Side) -> String {
         }
         CertificateError::Revoked => "has been revoked".into(),
         CertificateError::UnknownIssuer => "is signed by nobody whom this node trusts".into(),
-        // An authority that was made anew, under its old name.
+        // The authority was made again, with the same name and another key.
         CertificateError::BadSignature => "is signed with another key than that of the authority of this name".into(),
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented = if presented.is_empty() { "no name".into() } else { presented.join(", ") };
@@ -69,7 +69,7 @@ fn certificate(error: &CertificateError, side: Side) -> String {
     format!("the {}'s certificate {problem}", far(side))
 }
 
-/// What the far end found wrong.
+/// Returns the text for an alert that the peer sent.
 fn refused(alert: Alert, side: Side) -> String {
     let far = far(side);
     let problem = match alert {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_side_names_the_other() {
+    fn the_text_of_each_side_names_the_other() {
         let words = |error: &Error, side| words(error, side, Some(0x16));
         let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
         assert_eq!(
@@ -109,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn plain_metalbond_is_called_so_by_a_server_only() {
+    fn only_a_server_recognises_plain_metalbond() {
         let garbage = Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
         assert_eq!(&*words(&garbage, Side::Server, Some(1)), "TLS: plain MetalBond, where TLS is spoken");
         assert_eq!(&*words(&garbage, Side::Client, Some(1)), "TLS: the server does not speak TLS");
-        // It began as TLS.
+        // The first byte is that of TLS.
         assert!(words(&garbage, Side::Server, Some(0x16)).contains("corrupt"));
     }
 }

@@ -1,4 +1,4 @@
-//! The benchmark, where there is netlink.
+//! The benchmark for Linux, which has netlink.
 
 #[path = "../../tests/netns/mod.rs"]
 pub(crate) mod netns;
@@ -13,10 +13,10 @@ use netns::*;
 use crate::wire;
 
 const OBJECTS: u16 = 64;
-/// Operations in a call of `execute`.
+/// The number of operations in one call of `execute`.
 const CALL: usize = 4096;
 
-/// `is_test`: one small round, to see that it runs.
+/// Runs the benchmark. With `is_test`, it runs one small round, to test that it works.
 pub(crate) fn run(is_test: bool) {
     let routes = if is_test { 1_000 } else { 100_000 };
     for is_ipv6 in [false, true] {
@@ -39,7 +39,7 @@ pub(crate) fn run(is_test: bool) {
     compare_memory(routes);
 }
 
-/// Prints what a client needs: each in a process of its own, as what one gives back the next would use again.
+/// Prints the memory that clients need. Each runs in a process of its own, because a process reuses memory that it has freed.
 fn compare_memory(routes: u32) {
     let program = std::env::current_exe().unwrap();
     for routes in [routes, 10 * routes] {
@@ -63,14 +63,14 @@ pub(crate) fn memory(routes: u32) {
     });
 }
 
-/// This process's resident memory, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * rustix::param::page_size()
 }
 
-/// Runs `install` in a new namespace. Returns the time that it took, and that of a dump.
+/// Runs `install` in a new namespace. Returns the time of the installation, and the time of a dump.
 fn measure(
     is_compatible: bool,
     routes: u32,

@@ -1,4 +1,4 @@
-//! From the bytes of UPDATEs, through a client's core and its FIB, into the kernel.
+//! A client as a whole: the bytes of UPDATEs pass through its core and its FIB into the kernel.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant as Clock};
@@ -12,11 +12,11 @@ use metalbond_linux::Kernel;
 use crate::linux::netns::{TABLE, nexthop, prefix, settings};
 
 const VNI: Vni = Vni(23);
-/// What one read brings, and what the worker takes on at once.
+/// The bytes of one read.
 const READ: usize = 16 * 1024;
 const BATCH: usize = 128;
 
-/// The frames of UPDATEs that add these routes, as reads bring them.
+/// Returns the frames of UPDATEs that add these routes, cut like the reads of a connection.
 pub(crate) fn updates(destinations: impl Iterator<Item = (String, u16)>) -> Vec<Bytes> {
     let mut out = BytesMut::new();
     for (destination, hypervisor) in destinations {
@@ -28,7 +28,7 @@ pub(crate) fn updates(destinations: impl Iterator<Item = (String, u16)>) -> Vec<
     (0..bytes.len()).step_by(READ).map(|at| bytes.slice(at..bytes.len().min(at + READ))).collect()
 }
 
-/// A client with an open session, and its part of the kernel.
+/// A client with an open session, and its connection to the kernel.
 pub(crate) struct Client {
     node: Node,
     conn: ConnId,
@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    /// One batch of operations. False: there was none.
+    /// Carries out one batch of operations. Returns false if there were none.
     fn work(&mut self) -> bool {
         let ops: Vec<_> = std::iter::from_fn(|| self.fib.poll_op(Instant::EPOCH)).take(BATCH).collect();
         for result in self.kernel.execute(&ops).unwrap() {
@@ -79,7 +79,7 @@ impl Client {
         !ops.is_empty()
     }
 
-    /// From the first byte until the last route is installed.
+    /// Installs all routes. Returns the time from the first byte to the last installed route.
     pub(crate) fn install(&mut self, reads: &[Bytes]) -> Duration {
         let start = Clock::now();
         for bytes in reads {

@@ -1,4 +1,4 @@
-//! A network namespace for a test, and short words for what is done in it.
+//! A network namespace for a test, and short functions for the actions in it.
 
 #![allow(dead_code, reason = "each test uses what it needs")]
 
@@ -18,16 +18,16 @@ pub(crate) const TABLE: u32 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Namespace {
-    /// What `ip -j` prints.
+    /// Returns the output of `ip -j`.
     pub(crate) fn json(&self, args: &str) -> Vec<Value> {
         let text = self.ip(&format!("-j {args}"));
         if text.trim().is_empty() { Vec::new() } else { serde_json::from_str(&text).unwrap() }
     }
 
-    /// The routes of both families in the table, as `ip` prints them.
+    /// Returns the routes of both families in the table, as `ip` prints them.
     pub(crate) fn routes(&self) -> Vec<Value> {
         let show = |family| {
-            // Of a table that is not there yet it says so, and fails.
+            // `ip` fails for a table that does not exist yet.
             let text = self.try_ip(&format!("{family} -j route show table {TABLE}")).unwrap_or_default();
             serde_json::from_str(&text).unwrap_or_else(|_| Vec::<Value>::new())
         };
@@ -49,7 +49,7 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// The n-th object of our range.
+/// Returns the id of the n-th object in this program's range.
 pub(crate) fn id(n: u32) -> u32 {
     1_000_000 + n
 }
@@ -82,14 +82,14 @@ pub(crate) fn to_object(n: u32) -> RouteTarget {
     RouteTarget::Object(id(n))
 }
 
-/// Carries out operations that have to succeed.
+/// Carries out operations, which have to succeed.
 pub(crate) fn execute(kernel: &mut Kernel, ops: &[Op]) {
     for (op, result) in ops.iter().zip(kernel.execute(ops).unwrap()) {
         assert_eq!(result, Ok(()), "{op:?}");
     }
 }
 
-/// Carries out one operation that has to fail.
+/// Carries out one operation, which has to fail.
 pub(crate) fn fail(kernel: &mut Kernel, op: Op) -> OpError {
     let [result] = kernel.execute(std::slice::from_ref(&op)).unwrap().try_into().unwrap();
     result.expect_err(&format!("{op:?} should fail"))
@@ -101,20 +101,20 @@ pub(crate) fn dump(kernel: &mut Kernel) -> Vec<Found> {
     all
 }
 
-/// The routes of a dump.
+/// Returns the routes of a dump.
 pub(crate) fn dumped_routes(kernel: &mut Kernel) -> Vec<(Prefix, Option<RouteTarget>)> {
     let route = |found| if let Found::Route { prefix, target, .. } = found { Some((prefix, target)) } else { None };
     dump(kernel).into_iter().filter_map(route).collect()
 }
 
-/// The notices that are there.
+/// Returns the notices that are there.
 pub(crate) fn notices(kernel: &mut Kernel) -> Vec<Notice> {
     let mut all = Vec::new();
     kernel.notices(|notice| all.push(notice)).unwrap();
     all
 }
 
-/// The notices until these have all come, which have to.
+/// Returns the notices until all of `last` have come, which have to.
 pub(crate) fn notices_until(kernel: &mut Kernel, last: &[Notice]) -> Vec<Notice> {
     let end = Instant::now() + PATIENCE;
     let mut all = notices(kernel);

@@ -1,4 +1,4 @@
-//! A network namespace for a test: made for it, and removed after it, however it ends. Knows nothing of what is tested:
+//! A network namespace for a test. It is removed after the test, whatever its result. This module does not depend on the code under test:
 //! `runtimes/daemon/tests/kernel_routes` uses it, too.
 
 use std::fs::File;
@@ -13,8 +13,8 @@ pub(crate) struct Namespace {
     name: String,
 }
 
-/// Runs a test's body, on a thread of its own, in a new namespace, with the veth end `t0` as tunnel device, whose other end
-/// is `t1`. Processes that the body starts are in it as well.
+/// Runs a test's body in a new namespace, on a thread of its own. The tunnel device is the veth end `t0`, whose other end is `t1`.
+/// Processes that the body starts are in the namespace as well.
 pub(crate) fn run(body: impl FnOnce(&Namespace) + Send) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("metalbond-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -27,7 +27,7 @@ pub(crate) fn run(body: impl FnOnce(&Namespace) + Send) {
     namespace.ip("link add t0 type veth peer name t1");
     namespace.ip("link set t1 up");
     namespace.ip("link set t0 up");
-    // A panic goes on only when the thread has ended; then the namespace is dropped.
+    // A panic is passed on only after the thread has ended, so that the namespace is dropped.
     std::thread::scope(|scope| {
         scope.spawn(|| {
             namespace.enter();
@@ -48,12 +48,12 @@ impl Namespace {
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }
 
-    /// Runs `ip` here, by other hands than ours.
+    /// Runs a command of `ip` in the namespace, which has to succeed. Returns its output.
     pub(crate) fn ip(&self, args: &str) -> String {
         self.try_ip(args).unwrap_or_else(|error| panic!("ip {args}: {error}"))
     }
 
-    /// What it prints, or what it has to say against it.
+    /// Runs a command of `ip` in the namespace. Returns its output, or its error output if it fails.
     pub(crate) fn try_ip(&self, args: &str) -> Result<String, String> {
         let all: Vec<&str> = ["-n", &self.name].into_iter().chain(args.split_whitespace()).collect();
         let output = Command::new("ip").args(&all).output().unwrap();
@@ -61,7 +61,7 @@ impl Namespace {
         if output.status.success() { Ok(printed(output.stdout)) } else { Err(printed(output.stderr)) }
     }
 
-    /// Runs many commands of `ip` here.
+    /// Runs many commands of `ip` in the namespace.
     pub(crate) fn ip_batch(&self, lines: &str) {
         let mut child =
             Command::new("ip").args(["-n", &self.name, "-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();

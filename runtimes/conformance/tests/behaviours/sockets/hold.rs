@@ -1,4 +1,4 @@
-//! The restart time of a client that a peer by hand plays.
+//! The restart time of a client whose connection is cut.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use crate::driver::Config;
 use crate::run;
 
 #[test]
-fn an_announcers_routes_stay_for_its_restart_time_and_go_then() {
+fn an_announcers_routes_stay_for_its_restart_time_and_are_removed_then() {
     run(async {
         let (_server, addr) = server().await;
-        // The end of the line looks to the server like the end of the process.
+        // The server cannot distinguish the end of the line from the end of the client's process.
         let line = Line::to(addr).await;
         let announcer = Client::with(Config { restart_time: Duration::from_secs(1), ..config() }, line.addr).await;
         let mut subscriber = Client::subscribed(addr).await;
@@ -22,7 +22,7 @@ fn an_announcers_routes_stay_for_its_restart_time_and_go_then() {
         let before = Instant::now();
         drop(line);
         subscriber.table.becomes(&[].into()).await;
-        // Not the 10 s of the default.
+        // The routes do not stay for the default of 10 s.
         assert!((1..9).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     });
 }

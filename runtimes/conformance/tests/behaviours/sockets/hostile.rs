@@ -1,4 +1,4 @@
-//! Peers that do not keep to the protocol: closed, and nobody else notices.
+//! Peers that violate the protocol: they are disconnected, and other peers are not affected.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::behaviours::wait::until;
 use crate::run;
 
 #[test]
-fn a_peer_that_sends_garbage_is_closed_and_others_go_on() {
+fn a_peer_that_sends_garbage_is_disconnected_and_others_go_on() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -28,7 +28,7 @@ fn a_peer_that_sends_garbage_is_closed_and_others_go_on() {
 }
 
 #[test]
-fn two_hundred_hostile_peers_disturb_no_route() {
+fn two_hundred_hostile_peers_affect_no_route() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -53,35 +53,36 @@ fn two_hundred_hostile_peers_disturb_no_route() {
     });
 }
 
-/// One of six ways to misbehave. Those that the server cannot tell from slowness are left open, and returned.
+/// Misbehaves in one of six ways. Returns the peer if the server cannot distinguish its behaviour from slowness, and so keeps the
+/// connection.
 async fn attack(server: SocketAddr, n: u8) -> Option<RawPeer> {
     let mut peer = silent(server).await.unwrap();
-    // The server may be quicker to close than we are to write: no error matters.
+    // The server may close the connection before everything is written, so errors are ignored.
     match n % 6 {
         // Garbage.
         0 => {
             let noise: Vec<u8> = (0..50_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ n).collect();
             let _ = peer.stream.write_all(&noise).await;
         }
-        // A frame that is longer than any may be; the length field has no room for a million.
+        // A frame that is longer than permitted; the length field has no room for a million.
         1 => {
             let long = [HELLO, KEEPALIVE, &[1, 255, 255, 5], &[0; 1_000_000]].concat();
             let _ = peer.stream.write_all(&long).await;
         }
-        // Wrong order.
+        // A message in the wrong order.
         2 => {
             let _ = peer.stream.write_all(&[SUBSCRIBE, HELLO].concat()).await;
         }
-        // UPDATE that is no protobuf.
+        // An UPDATE that is no valid protobuf message.
         3 => {
             let _ = peer.stream.write_all(&[HELLO, KEEPALIVE, &[1, 0, 3, 5, 255, 255, 255]].concat()).await;
         }
-        // Half a frame, and nothing more.
+        // The first half of a frame.
         4 => {
             let _ = peer.stream.write_all(&[HELLO, KEEPALIVE, &SUBSCRIBE[..3]].concat()).await;
             return Some(peer);
         }
-        // Frames cut at every byte, then a reset in the middle of one.
+        // Frames that are cut at every byte, then a reset in the middle of one.
         _ => {
             let _ = peer.stream.set_nodelay(true);
             for byte in [HELLO, KEEPALIVE, SUBSCRIBE, &KEEPALIVE[..2]].concat() {
@@ -96,11 +97,11 @@ async fn attack(server: SocketAddr, n: u8) -> Option<RawPeer> {
 }
 
 #[test]
-fn a_peer_that_falls_silent_is_closed() {
+fn a_peer_that_sends_nothing_is_disconnected() {
     run(async {
         let (server, addr) = server().await;
         let mut peer = silent(addr).await.unwrap();
-        // HELLO with a keepalive interval of 1 s.
+        // A HELLO with a keepalive interval of 1 s.
         peer.send(&[1, 0, 2, 1, 8, 1]).await;
         peer.send(KEEPALIVE).await;
         until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;

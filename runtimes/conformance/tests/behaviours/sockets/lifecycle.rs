@@ -1,4 +1,4 @@
-//! The end of a node and of its connections, as peers see them that speak by hand.
+//! The end of a node and of its connections, as seen by peers that a test drives by bytes.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::driver::CommandError;
 use crate::run;
 
 #[test]
-fn a_node_ends_when_its_last_handle_is_gone() {
+fn a_node_ends_when_its_last_handle_is_dropped() {
     run(async {
         let (server, addr) = server().await;
         let mut client = Client::subscribed(addr).await;
@@ -31,7 +31,7 @@ fn a_node_ends_when_its_last_handle_is_gone() {
 }
 
 #[test]
-fn a_peer_that_half_closes_is_closed() {
+fn a_peer_that_closes_its_sending_direction_is_disconnected() {
     run(async {
         let (server, addr) = server().await;
         let mut raw = established(addr).await;
@@ -67,7 +67,7 @@ fn every_call_returns_whenever_the_node_ends() {
 fn every_iteration_is_timed() {
     run(async {
         let node = node().await;
-        // An iteration that answers is not over yet.
+        // The iteration that sends the answer has not ended yet, so it does not count.
         for iterations in 1..=3 {
             until("one iteration more", || async { node.iteration_times().await.unwrap().count() >= iterations }).await;
         }

@@ -43,7 +43,7 @@ fn a_peer_that_does_not_read_is_closed_after_the_send_hold_time() {
         let announcer = Client::of(addr).await;
         let mut quick = Client::subscribed(addr).await;
         let mut deaf = established(addr).await;
-        // Little room on the way, so that the table doesn't fit.
+        // The buffer is small, so that the table does not fit.
         SockRef::from(&deaf.stream).set_recv_buffer_size(4096).unwrap();
         deaf.send(SUBSCRIBE).await;
 

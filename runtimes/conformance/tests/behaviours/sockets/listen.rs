@@ -1,4 +1,4 @@
-//! Addresses: which ones a node listens on, and dials from.
+//! The addresses that a node listens on, and the address that it dials from.
 
 use std::io::ErrorKind;
 
@@ -10,7 +10,7 @@ use crate::driver::{ListenError, start_with};
 use crate::run;
 
 #[test]
-fn a_taken_port_is_an_error_and_the_node_goes_on() {
+fn a_port_in_use_is_an_error_and_the_node_goes_on() {
     run(async {
         let (_first, taken) = server().await;
         let second = node().await;
@@ -28,10 +28,10 @@ fn a_taken_port_is_an_error_and_the_node_goes_on() {
 }
 
 #[test]
-fn a_socket_that_is_handed_over_is_listened_on() {
+fn a_node_listens_on_a_socket_that_it_is_given() {
     run(async {
         let node = node().await;
-        // Bound, and not listening yet.
+        // The socket is bound and does not listen yet.
         let listener = std::net::TcpListener::bind(ANY).unwrap();
         let bound = listener.local_addr().unwrap();
         assert_eq!(listen_on(&node, listener).await.unwrap(), bound);
@@ -48,7 +48,7 @@ fn a_socket_that_is_handed_over_is_listened_on() {
     });
 }
 
-/// One for each thread that runs the test: the suite is run by several programs at a time.
+/// Returns a path of this process's own, because several programs run this test at the same time.
 fn socket_path() -> std::path::PathBuf {
     std::env::temp_dir().join(format!("metalbond-listen-{}", std::process::id()))
 }
@@ -83,12 +83,12 @@ fn one_server_serves_clients_of_both_families() {
 }
 
 #[test]
-fn a_node_dials_from_the_local_address_that_it_was_given() {
+fn a_node_dials_from_its_configured_local_address() {
     run(async {
         let (server, addr) = server().await;
         let local = [127, 0, 0, 2].into();
         let (client, _) = start_with(config(), options().local_address(local)).unwrap();
-        // An address of the other family is no hindrance.
+        // An address of the other family does not prevent a dial.
         let (other, _) = start_with(config(), options().local_address("2001:db8::1".parse().unwrap())).unwrap();
         for node in [&client, &other] {
             node.add_peer(addr.into()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Behaviours towards peers that speak by hand, through lines that are held up or cut, on sockets of other programs, and of recordings,
-//! which a thread writes.
+//! Behaviours with real sockets: towards peers that a test drives by bytes, through lines that are stalled or cut, and on sockets of other
+//! programs. Also those of recordings, which a thread writes.
 
 mod hold;
 mod hostile;

@@ -1,4 +1,4 @@
-//! A policy towards a peer that floods the node with what is denied.
+//! A policy towards a peer that floods the node with denied routes.
 
 use metalbond_conformance::VNI;
 
@@ -8,14 +8,14 @@ use crate::behaviours::wait::until;
 use crate::driver::Config;
 use crate::run;
 
-/// 10.0.23.0/24 behind 2001:db8::66, byte by byte as in the protocol's description.
+/// An UPDATE that adds 10.0.23.0/24 with the next hop 2001:db8::66, written byte by byte as in the protocol's description.
 const FORBIDDEN_ADD: &[u8] = &[
     1, 0, 0x20, 5, 0x10, 0x17, 0x1a, 8, 0x12, 4, 10, 0, 23, 0, 0x18, 24, 0x22, 0x12, 0x0a, 16, 0x20, 1, 0x0d, 0xb8, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x66,
 ];
 
 #[test]
-fn a_flood_of_what_is_forbidden_delays_no_route() {
+fn a_flood_of_denied_routes_delays_no_route() {
     run(async {
         let (server, addr) = server_with(Config { policy: Some(policy(&[1])), ..config() }).await;
         let announcer = Client::of(addr).await;

@@ -1,4 +1,4 @@
-//! Connections that are cut, and come back.
+//! Connections that are cut and opened again.
 
 use metalbond_conformance::{Line, route, routes};
 
@@ -6,7 +6,7 @@ use crate::behaviours::support::{Client, server};
 use crate::run;
 
 #[test]
-fn a_connection_that_is_cut_again_and_again_comes_back_and_nothing_flaps() {
+fn a_connection_that_is_cut_repeatedly_comes_back_and_no_route_is_removed() {
     run(async {
         let (_server, addr) = server().await;
         let line = Line::to(addr).await;

@@ -1,4 +1,4 @@
-//! A node that is recorded behaves as any other, and its recording gives the same outputs again.
+//! Recordings: a recorded node behaves like any other, and the replay of its recording gives the same outputs.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use crate::driver::{Config, ConfigError, Policy, Rule, StartError, Step, Summary
 use crate::run;
 
 #[test]
-fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
+fn recordings_of_a_server_and_a_client_are_replayed_the_same() {
     run(async {
         let (tape, of_server) = tape();
         let (server, _) = start_with(config(), options().record(tape)).unwrap();
@@ -31,7 +31,7 @@ fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
         client.announce_routes(routes(100, 2)).await.unwrap();
         announcer.node.withdraw_routes(routes(4_000, 1)).await.unwrap();
         table.becomes(&routes(5_000, 1).difference(&routes(4_000, 1)).copied().collect()).await;
-        // Ends in all ways: a reset, garbage, and what a server says when it stops.
+        // Connections end in all ways: with a reset, with garbage, and with the server's own end.
         established(addr).await.reset();
         established(addr).await.send(&[9; 100]).await;
         until("only two", || async { server.peers().await.unwrap().len() == 2 }).await;
@@ -49,7 +49,7 @@ fn a_server_and_a_client_that_are_recorded_are_the_same_again() {
 }
 
 #[test]
-fn a_server_whose_policy_is_replaced_is_the_same_again() {
+fn a_recording_of_a_server_whose_policy_is_replaced_is_replayed_the_same() {
     run(async {
         let (tape, written) = tape();
         let readers = Rule { subscribe: "23".parse().unwrap(), ..Rule::new("readers", ["any".parse().unwrap()]) };
@@ -70,7 +70,7 @@ fn a_server_whose_policy_is_replaced_is_the_same_again() {
 }
 
 #[test]
-fn a_stream_that_nobody_reads_is_the_same_again() {
+fn a_recording_of_a_node_without_a_reader_of_changes_is_replayed_the_same() {
     run(async {
         let (_server, addr) = server().await;
         let (tape, written) = tape();
@@ -89,7 +89,7 @@ fn a_stream_that_nobody_reads_is_the_same_again() {
 }
 
 #[test]
-fn all_is_written_when_a_shutdown_returns_and_when_the_last_handle_is_gone() {
+fn a_recording_is_complete_when_a_shutdown_returns_and_when_the_last_handle_is_dropped() {
     run(async {
         let (tape, written) = tape();
         let (node, _) = start_with(config(), options().record(tape)).unwrap();
@@ -108,7 +108,7 @@ fn all_is_written_when_a_shutdown_returns_and_when_the_last_handle_is_gone() {
 }
 
 #[test]
-fn a_recording_that_cannot_be_written_harms_nobody() {
+fn a_recording_that_cannot_be_written_does_not_affect_the_node() {
     struct Full;
 
     impl Write for Full {
@@ -132,12 +132,12 @@ fn a_recording_that_cannot_be_written_harms_nobody() {
 }
 
 #[test]
-fn a_recording_that_stands_still_holds_up_nothing_but_the_end_and_that_for_a_bounded_time() {
+fn a_recording_whose_writer_hangs_delays_only_the_shutdown_and_for_a_bounded_time() {
     struct Stuck(mpsc::Receiver<()>);
 
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Until the test is over.
+            // Blocks until the test has ended.
             let _ = self.0.recv();
             Ok(bytes.len())
         }
@@ -165,12 +165,12 @@ fn a_setting_out_of_its_range_is_refused_and_nothing_is_recorded() {
         let error = start_with(Config { keepalive: Duration::ZERO, ..config() }, options().record(tape)).unwrap_err();
         assert!(matches!(error, StartError::Config(ConfigError::Keepalive)), "{error}");
         assert!(written.recv().await.is_err());
-        // What is not recorded is not held up by it.
+        // Without a recording, the shutdown does not wait for one.
         within("the end", node().await.shutdown()).await;
     });
 }
 
-/// Keeps what is written where a test finds it.
+/// A writer that sends the written bytes to a test.
 struct Tape(Sender<Vec<u8>>);
 
 fn tape() -> (Tape, Receiver<Vec<u8>>) {
@@ -189,7 +189,7 @@ impl Write for Tape {
     }
 }
 
-/// What is in a recording, once it has ended; and how many next hops its changes add and remove.
+/// Waits until a recording has ended, and replays it. Returns its summary, and the number of next hops that its changes add and remove.
 async fn replayed(written: Receiver<Vec<u8>>) -> (Summary, usize) {
     let mut all = Vec::new();
     within("the end of the recording", async {

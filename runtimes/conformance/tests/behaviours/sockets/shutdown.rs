@@ -1,4 +1,4 @@
-//! The end of a node whose peers neither read nor leave.
+//! The shutdown of a node whose peers neither read nor close their connections.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::behaviours::wait::{until, within};
 use crate::run;
 
 #[test]
-fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second() {
+fn a_busy_server_with_peers_that_neither_read_nor_close_shuts_down_in_a_second() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -20,13 +20,13 @@ fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second()
             stuck.push(peer);
         }
         announcer.node.announce_routes(routes(20_000, 1)).await.unwrap();
-        // Some of it is on its way.
+        // Some routes have arrived.
         until("a route", || async { !server.route_table().vnis().await.unwrap().is_empty() }).await;
 
         let began = Instant::now();
         within("the end of the server", server.shutdown()).await;
 
-        // One second by design; the rest is for a loaded machine.
+        // A shutdown takes at most one second; the rest is for a busy machine.
         assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
         assert!(silent(addr).await.is_err());
         for mut peer in stuck {
@@ -36,7 +36,7 @@ fn a_busy_server_with_peers_that_neither_read_nor_leave_shuts_down_in_a_second()
 }
 
 #[test]
-fn the_port_is_free_as_soon_as_the_shutdown_is_over() {
+fn the_port_is_free_when_the_shutdown_has_ended() {
     run(async {
         let (first, addr) = server().await;
         let client = established(addr).await;

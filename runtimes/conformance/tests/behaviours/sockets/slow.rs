@@ -1,14 +1,14 @@
-//! Subscribers that read nothing for a long time: they delay nobody, cost little, and are right in the end.
+//! Subscribers that read nothing for a long time: they do not delay others, use little memory, and get the right table in the end.
 
 use metalbond_conformance::{Line, route};
 
 use crate::behaviours::slow::rewrite;
-use crate::behaviours::support::{Client, server, warm_server};
+use crate::behaviours::support::{Client, converged_server, server};
 use crate::behaviours::wait::until;
 use crate::run;
 
 #[test]
-fn a_subscriber_that_does_not_read_for_a_million_updates_delays_nobody_and_is_right_in_the_end() {
+fn a_subscriber_that_reads_none_of_a_million_updates_delays_no_other_and_gets_the_right_table() {
     run(async {
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
@@ -20,9 +20,9 @@ fn a_subscriber_that_does_not_read_for_a_million_updates_delays_nobody_and_is_ri
 
         line.hold().await;
         let before = line.passed().await;
-        // Each rewrite is 10,000 additions and as many removals, there and back again.
+        // Each rewrite adds 10,000 routes and removes as many. They alternate between two tables.
         let mut last = rewrite(&announcer, 10_000, (1..=51).map(|n| n % 2)).await;
-        // Not a table that was there before.
+        // With this route, the last table differs from all earlier ones.
         let end = route(10_000, 1);
         announcer.node.announce_route(end).await.unwrap();
         last.insert(end);
@@ -32,16 +32,16 @@ fn a_subscriber_that_does_not_read_for_a_million_updates_delays_nobody_and_is_ri
         line.release().await;
         slow.table.becomes(&last).await;
         let passed = line.passed().await - before;
-        // All of them would be 36 MB. What passes is the little that the kernel held, and the difference once.
+        // All UPDATEs would be 36 MB. Only those that the kernel had buffered are sent, and then the difference once.
         assert!(passed < 2_000_000, "{passed} bytes");
     });
 }
 
 #[test]
-fn a_subscriber_that_is_too_slow_is_closed_comes_back_and_is_right() {
+fn a_subscriber_that_is_too_slow_is_disconnected_and_comes_back_with_the_right_table() {
     run(async {
-        // A server that is `warming` could not end what is stale at the client.
-        let (server, addr) = warm_server().await;
+        // A server that is converging could not end the stale routes of the client.
+        let (server, addr) = converged_server().await;
         let announcer = Client::of(addr).await;
         let mut quick = Client::subscribed(addr).await;
         let line = Line::to(addr).await;
@@ -50,7 +50,7 @@ fn a_subscriber_that_is_too_slow_is_closed_comes_back_and_is_right() {
         slow.table.becomes(&first).await;
 
         line.hold().await;
-        // The removals that are still to be sent outgrow the table by more than 65,536.
+        // After this, the removals that wait to be sent outnumber the table by more than 65,536.
         let mut last = first;
         for hypervisor in 1..=20 {
             last = rewrite(&announcer, 10_000, hypervisor..=hypervisor).await;
