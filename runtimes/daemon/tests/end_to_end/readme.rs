@@ -1,4 +1,4 @@
-//! The README's walk-through: its commands as they are written there, and what they print.
+//! The walk-through of the README: runs its commands as they are written, and compares their output.
 
 use std::process::{Command, Stdio};
 
@@ -20,7 +20,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     let run = |block: &Block| {
         let command = block.command.replace("127.0.0.1:4711", &addr.to_string());
         let command = command.replace("target/release/metalbond", env!("CARGO_BIN_EXE_metalbond"));
-        // Without a pipe the program takes the shell's place, and gets the signals.
+        // Without a pipe, the program replaces the shell, so that it gets the signals.
         let exec = if command.contains('|') { "" } else { "exec " };
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{exec}{command}")]).env("METALBOND_LISTEN", addr.to_string());
@@ -55,7 +55,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     assert_eq!(first_process.end().0.stdout, [""; 0]);
 }
 
-/// Not built here, for that takes minutes.
+/// These commands are not run, because a build takes minutes.
 #[test]
 fn cargo_build_and_cargo_run_in_the_projects_directory_are_about_the_program() {
     for command in ["cargo run --release -- demo", "cargo build --release"] {
@@ -107,7 +107,7 @@ fn the_packages_readme_prints_what_it_says() {
     }
 }
 
-/// A fenced block: a command, if it has one, and what it prints.
+/// A fenced block: a command, if it has one, and its output.
 struct Block {
     command: String,
     output: Vec<&'static str>,
@@ -125,7 +125,7 @@ impl Block {
     }
 }
 
-/// Whether a command goes on in the next line.
+/// Returns true if a command continues on the next line.
 fn is_open(command: &str) -> bool {
     command.trim_end().ends_with(['\\', '|'])
 }
