@@ -1,7 +1,7 @@
-//! What the core costs, without sockets: 100,000 routes of one announcer to the subscribers of a server node. Each line is
-//! the median of several rounds; the last column is relative to decoding the same bytes.
+//! The cost of the core without sockets: 100,000 routes of one announcer are sent to the subscribers of a server node.
+//! Each line is the median of several rounds; the last column is relative to decoding the same bytes.
 //!
-//! `cargo bench --bench fan_out`; `-- --test` runs one small round. `hot` has the parts that this is made of.
+//! `cargo bench --bench fan_out`; `-- --test` runs one small round. `hot` measures the parts separately.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn main() {
         let took = median(rounds, || {
             let mut server = Server::new(0);
             server.feed_and_drain(ANNOUNCER, &adds);
-            // The announcer's, and as long as the others'.
+            // The announcer's handshake, which is as long as the others'.
             let handshake = Server::new(0).take_delivered();
             let bytes = joiners as usize * (routes * ADD + handshake);
             delivering(server, bytes, |server| (1..=joiners).for_each(|n| server.join(n)))
@@ -50,7 +50,7 @@ fn main() {
     report("the announcer vanishes, 10 subscribers", took, 10);
 }
 
-/// How long it takes until subscribers have been sent so many bytes.
+/// Returns how long it takes until subscribers have been sent this many bytes.
 fn delivering(mut server: Server, bytes: usize, work: impl FnOnce(&mut Server)) -> Duration {
     server.take_delivered();
     let took = time(|| work(&mut server));

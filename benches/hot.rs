@@ -1,7 +1,7 @@
-//! What the core's hot functions cost, in wall time: each case is the median of several rounds; the last column is
-//! relative to decoding an UPDATE. `instructions` counts the same cases.
+//! The wall time of the core's hot functions: each case is the median of several rounds; the last column is relative to
+//! decoding an UPDATE. `instructions` counts the instructions of the same cases.
 //!
-//! `cargo bench --bench hot`, with a part of a case's name behind `--` for some; `-- --test` runs one small round.
+//! `cargo bench --bench hot`; a part of a case's name after `--` selects cases; `-- --test` runs one small round.
 
 use std::time::Duration;
 

@@ -1,14 +1,17 @@
-//! How many instructions the core's hot functions take: the same on a busy machine as on an idle one, so that a regression
-//! shows. Each of the cases (`common/case.rs`) runs twice under valgrind's callgrind, whole and only up to what is to be
-//! measured; the difference is compared with the bound in `instructions.txt`. Hash maps are seeded by the config.
+//! Counts the instructions of the core's hot functions. The count does not depend on the machine's load, so that a
+//! regression is noticeable. Each of the cases (`common/case.rs`) runs twice under valgrind's callgrind: completely,
+//! and only its preparation. The difference is compared with the bound in `instructions.txt`. The configuration seeds
+//! the hash maps.
 //!
-//! And how many the longest single call takes in situations in which there is much to do (`common/calls.rs`): work per call is bounded.
+//! Also counts the instructions of the longest single call in situations with much work (`common/calls.rs`), because
+//! the work per call is bounded.
 //!
-//! `cargo bench --bench instructions`, with a part of a case's name behind `--` for some; `-- --renew` writes the bounds anew,
-//! 10 % over what is measured. Without valgrind it is skipped. `-- --test` only says whether each case has a bound.
+//! `cargo bench --bench instructions`; a part of a case's name after `--` selects cases; `-- --renew` writes new
+//! bounds, 10 % above the measured counts. Skipped without valgrind. `-- --test` only checks that each case has a
+//! bound.
 //!
-//! To see where they go, call the program as it calls itself: `valgrind --tool=callgrind PROGRAM --whole announce`, built
-//! with `--profile profiling`.
+//! To see where the instructions are spent, start the program in the same way as it starts itself: `valgrind
+//! --tool=callgrind PROGRAM --whole announce`, built with `--profile profiling`.
 
 use std::process::ExitCode;
 
@@ -25,7 +28,7 @@ mod longest;
 use bounds::Bounds;
 use count::Counted;
 
-/// More than one read and one piece of what is sent; few enough for valgrind.
+/// More than one read and more than one transmit, but few enough for valgrind.
 const ROUTES: usize = 4_000;
 
 fn main() -> ExitCode {
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
     if let [flag, name] = &args[..]
         && let Some(case) = CASES.iter().find(|case| case.name == name)
     {
-        // What runs under valgrind.
+        // This process runs under valgrind.
         return count::run(case, ROUTES, flag == "--whole");
     }
     if let [flag, name] = &args[..]
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Whether it is within the bound.
+/// Prints a result. Returns true if the count is within the bound.
 fn judge(name: &str, count: u64, bound: Option<u64>) -> bool {
     let (is_within, word) = match bound {
         None => (false, "FAILED: it has no bound"),

@@ -1,15 +1,15 @@
-//! The longest single call into a node, in situations in which there is much to do: docs/robustness.md promises that no single event
-//! takes long. For each situation, the longest call of each of five rounds; the median of the five is held against 2 ms.
+//! The longest single call into a node in situations with much work: docs/robustness.md promises that no single event
+//! takes long. Takes the longest call in each of five rounds, and compares the median of the five with 2 ms.
 //!
-//! `cargo bench --bench longest_call`, with a part of a situation's name after `--` for some; `-- --test` runs one small round.
-//! `instructions` counts what the longest call takes, which does not depend on what else the machine does.
+//! `cargo bench --bench longest_call`; a part of a situation's name after `--` selects situations; `-- --test` runs one
+//! small round. `instructions` counts the instructions of the longest call, which do not depend on the machine's load.
 
 use std::time::{Duration, Instant};
 
 mod common;
 use common::calls::{SITUATIONS, Unwatched, Watch};
 
-/// Keeps the longest call.
+/// Remembers the longest call.
 #[derive(Default)]
 struct Longest {
     took: Duration,

@@ -1,5 +1,6 @@
-//! A server and a client in one thread, with neither runtime nor sockets nor a clock: time is a number, and the network
-//! a queue. Shows a route on its way, keepalives, a cable that is pulled for half a minute, and what that does to routes.
+//! A server and a client in one thread, without a runtime, sockets or a clock: time is a number, and the network is a
+//! queue. Shows how a route is passed on, keepalives, a cable that is unplugged for half a minute, and the effect on
+//! routes.
 //!
 //! `cargo run --example two_nodes`
 
@@ -45,9 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 struct World {
     now: Instant,
     nodes: [Node; 2],
-    /// What happens next, and at which node.
+    /// Pending events with the number of the node that they are for.
     events: VecDeque<(usize, Input)>,
-    /// The server's and the client's name for the connection that there is.
+    /// The connection's ids at the server and at the client, while it exists.
     link: Option<[ConnId; 2]>,
     is_cut: bool,
     accepted: u64,
@@ -55,7 +56,8 @@ struct World {
 
 impl World {
     fn new() -> Result<Self, metalbond::ConfigError> {
-        // Without a convergence time, the server vouches for its table from the start: what it doesn't have is gone.
+        // Without a convergence time, the server's table counts as complete from the start, so missing routes are
+        // removed.
         let (convergence_time, backoff_min) = (Duration::ZERO, Duration::from_secs(2));
         let config = |seed| Config { seed, convergence_time, backoff_min, ..Config::default() };
         let nodes = [Node::new(config(1), Instant::EPOCH)?, Node::new(config(2), Instant::EPOCH)?];
@@ -72,7 +74,7 @@ impl World {
             while let Some((node, input)) = self.events.pop_front() {
                 self.turn(node, input);
             }
-            // Nothing is under way: on to the earlier of the two nodes' deadlines.
+            // No event is pending: time jumps to the earlier deadline of the two nodes.
             let deadlines = [SERVER, CLIENT].map(|n| self.nodes[n].poll_timeout().map(|at| (at, n)));
             match deadlines.into_iter().flatten().min() {
                 Some((at, node)) if at <= end => {
@@ -104,7 +106,7 @@ impl World {
                 self.say(&format!("{} -> {}: {}{lost}", NAMES[node], NAMES[far], messages(&bytes)));
                 self.events.extend(to.map(|conn| (far, Input::Received { conn, bytes })));
             }
-            // The sender's system takes it either way.
+            // The sender's system accepts the data in any case.
             self.events.push_back((node, Input::Sent { conn: transmit.conn }));
         }
         while let Some(change) = self.nodes[node].poll_change() {
@@ -127,7 +129,7 @@ impl World {
     }
 
     fn close(&mut self, node: usize, conn: ConnId) {
-        // Who hears of it, if the cable holds, is the other end.
+        // The other end notices it, if the cable is plugged in.
         if let Some(link) = self.link.take_if(|link| link[node] == conn)
             && !self.is_cut
         {
@@ -144,7 +146,7 @@ impl World {
     }
 }
 
-/// The messages of a chunk, by name.
+/// Returns the names of the messages in a chunk.
 fn messages(mut bytes: &[u8]) -> String {
     let mut deframer = Deframer::default();
     let names = std::iter::from_fn(|| match Message::decode(deframer.next(&mut bytes).ok()??) {

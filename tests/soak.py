@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Runs real servers and clients of `metalbond` under churn, kills and hostile peers: `tests/soak.py --minutes 60`. What
-happens, and what has to hold, is said in soak/__init__.py. The exit code is 0 if all of it held."""
+"""Runs real servers and clients of `metalbond` with churn, kills and hostile peers: `tests/soak.py --minutes 60`.
+soak/__init__.py describes the activity and the checks. The exit code is 0 if all checks passed."""
 
 import sys
 

@@ -1,6 +1,7 @@
-//! Situations in which a single call once took as long as a table, or as a list of all peers; and nodes whose every call is watched.
+//! Situations in which a single call could take time in proportion to a table or to the list of all peers, and nodes
+//! whose every call is observed.
 //!
-//! `longest_call` measures the time of each call, `instructions` counts what each takes.
+//! `longest_call` measures the time of each call, `instructions` counts its instructions.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -13,13 +14,13 @@ use metalbond::{
 
 use super::frames::{VNI, update};
 
-/// Watches each call into a node.
+/// Observes each call into a node.
 pub(crate) trait Watch {
-    /// Makes a call. `what` is the call's kind.
+    /// Makes a call. `what` is the kind of call.
     fn call<R>(&mut self, what: &'static str, call: impl FnOnce() -> R) -> R;
 }
 
-/// Only makes the calls.
+/// Makes the calls without observing them.
 pub(crate) struct Unwatched;
 
 impl Watch for Unwatched {
@@ -28,14 +29,14 @@ impl Watch for Unwatched {
     }
 }
 
-/// A situation, at some size.
+/// A situation that can be set up in any size.
 #[derive(Clone, Copy)]
 pub(crate) struct Situation {
     pub(crate) name: &'static str,
-    /// How many routes, VNIs or peers there are: as many as the default limits let one table or one node have, or as many as fit some
-    /// seconds.
+    /// The number of routes, VNIs or peers: the maximum of the default limits for one table or one node, or as many as
+    /// can be handled in a few seconds.
     pub(crate) full: usize,
-    /// A size for valgrind, at which work that is not bounded still stands out.
+    /// A smaller size for valgrind, at which unbounded work is still noticeable.
     pub(crate) small: usize,
     kind: Kind,
 }
@@ -69,7 +70,7 @@ pub(crate) const SITUATIONS: [Situation; 8] = [
 ];
 
 impl Situation {
-    /// Brings it about in a new node. Calls that only prepare it go to `prepare`.
+    /// Sets up the situation in a new node. Calls that only prepare it go to `prepare`.
     pub(crate) fn run(self, size: usize, prepare: &mut impl Watch, watch: &mut impl Watch) {
         match self.kind {
             Kind::Table => table(size, prepare, watch),
@@ -84,15 +85,15 @@ impl Situation {
     }
 }
 
-/// Bytes of one read: as many as a driver feeds at once.
+/// Number of bytes in one read: the most that a driver passes to the node at once.
 const READ: usize = 64 * 1024;
-/// Sessions that are read at once.
+/// Number of sessions that are read at once.
 const PAGE: usize = 256;
 const NOW: Instant = Instant::EPOCH;
 
 struct Host {
     node: Node,
-    /// A connection that reads nothing.
+    /// A connection whose peer reads nothing.
     stalled: Option<ConnId>,
 }
 
@@ -123,7 +124,7 @@ impl Host {
         }
     }
 
-    /// Until nothing is left to do.
+    /// Ticks until the node has no work left.
     fn settle(&mut self, watch: &mut impl Watch) {
         self.drain(watch);
         while self.node.poll_timeout() == Some(NOW) {
@@ -132,7 +133,7 @@ impl Host {
         }
     }
 
-    /// Opens a session from an address of its own.
+    /// Opens a session from its own address.
     fn open(&mut self, watch: &mut impl Watch, n: usize) -> ConnId {
         let conn = ConnId::accepted(n as u64);
         self.input(watch, "accepted", Input::Accepted { conn, remote: address(n) });
@@ -168,7 +169,7 @@ fn updates(action: UpdateAction, of: impl Iterator<Item = usize>) -> Bytes {
     out.freeze()
 }
 
-/// One route in each of some VNIs.
+/// Returns announcements of one route in each of some VNIs.
 fn one_each(vnis: usize) -> Bytes {
     let mut out = BytesMut::new();
     for n in 0..vnis {
@@ -273,7 +274,7 @@ fn scrape(peers: usize, prepare: &mut impl Watch, watch: &mut impl Watch) {
         host.feed(prepare, conn, &one_each(1));
     }
     host.settle(prepare);
-    // As the drivers read them.
+    // In pages, as the drivers read them.
     let (mut seen, mut last) = (0, None);
     loop {
         let page = watch.call("sessions", || host.node.sessions_after(last).take(PAGE).collect::<Vec<_>>());
@@ -309,7 +310,7 @@ fn client(vnis: usize, prepare: &mut impl Watch, watch: &mut impl Watch) {
     let hello = Hello { keepalive: 5, is_server: true, ordered: true, converging: false, restart_time: 60 };
     host.feed(watch, conn, &[hello.encode(), keepalive()].concat().into());
     host.settle(watch);
-    // One for each that it was sent, which are one for each transmit at most.
+    // The server answers each KEEPALIVE, and the node sends at most one per transmit.
     for _ in 0..vnis {
         host.feed(watch, conn, &keepalive().to_vec().into());
         host.settle(watch);

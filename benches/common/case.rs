@@ -1,4 +1,4 @@
-//! The cases: the core's hot functions, each on a stage of its own, through the public interface only.
+//! The cases: the core's hot functions, each on its own prepared node, with only the public interface.
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
@@ -10,21 +10,21 @@ use metalbond::{AnnounceRule, Command, ConnId, Input, Instant, PeerPattern, Poli
 use super::frames::{ADD, REMOVE, VNI, adds, decode, reads, removes, update, with_unknown_field};
 use super::server::{ANNOUNCER, Server};
 
-/// What is to be measured, to be called once. Returns how much it did: messages, routes or bytes.
+/// The work to measure, to be called once. Returns its amount: messages, routes or bytes.
 pub(crate) type Work = Box<dyn FnMut() -> usize>;
 
-/// One hot function, on some number of routes.
+/// One hot function, applied to a number of routes.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    /// What is told or changed for each route.
+    /// Number of updates for each route.
     pub(crate) times: usize,
-    /// Sets the stage.
+    /// Prepares the work for a number of routes.
     pub(crate) prepare: fn(usize) -> Work,
-    /// How much is to be done.
+    /// Returns the expected amount of work.
     pub(crate) expect: fn(usize) -> usize,
 }
 
-/// The first is the base line.
+/// All cases. The first one is the baseline.
 pub(crate) const CASES: &[Case] = &[
     Case { name: "decode", times: 1, prepare: |n| decoding(adds(n)), expect: |n| n },
     Case {
@@ -100,7 +100,7 @@ fn decoding(reads: Vec<Bytes>) -> Work {
     Box::new(move || decode(&reads))
 }
 
-/// In pieces, as the node does it.
+/// Encodes in pieces, as the node does.
 fn encoding(routes: usize) -> Work {
     let updates: Vec<Update> = (0..routes).map(|n| update(UpdateAction::Add, n, 1)).collect();
     Box::new(move || {
@@ -122,7 +122,7 @@ fn receiving(mut server: Server, conn: ConnId, reads: Vec<Bytes>, done: fn(&mut 
     })
 }
 
-/// Subscribers who know all routes.
+/// Returns a server whose subscribers have all routes.
 fn announced(subscribers: u64, routes: usize) -> Server {
     let mut server = Server::new(subscribers);
     server.feed_and_drain(ANNOUNCER, &adds(routes));
@@ -130,7 +130,7 @@ fn announced(subscribers: u64, routes: usize) -> Server {
     server
 }
 
-/// All routes removed, then all added.
+/// Returns UPDATEs that remove all routes and add all of them, several times.
 fn rewrites(times: usize, routes: usize) -> Vec<Bytes> {
     let once = [removes(routes), adds(routes)].concat();
     (0..times).flat_map(|_| once.clone()).collect()
@@ -140,7 +140,7 @@ fn moves(routes: usize) -> Vec<Bytes> {
     reads((0..routes).flat_map(|n| [update(UpdateAction::Add, n, 2), update(UpdateAction::Remove, n, 1)]))
 }
 
-/// The node itself subscribed; its embedder fetches the changes.
+/// Measures a node that is subscribed itself, and whose application reads the changes.
 fn embedded(routes: usize) -> Work {
     let (mut server, reads) = (Server::new(0), adds(routes));
     server.node.handle_input(Instant::EPOCH, Input::Command(Command::Subscribe(VNI)));
@@ -157,7 +157,7 @@ fn embedded(routes: usize) -> Work {
     })
 }
 
-/// Sessions that are open, and subscribe.
+/// Measures open sessions that subscribe.
 fn joining(joiners: u64, routes: usize) -> Work {
     let mut server = announced(0, routes);
     (1..=joiners).for_each(|n| server.open(ConnId::accepted(n)));
@@ -169,7 +169,7 @@ fn joining(joiners: u64, routes: usize) -> Work {
     })
 }
 
-/// One subscriber saw every change; another reads again after the last.
+/// Measures a subscriber that reads again after many changes, which another one has received.
 fn behind(routes: usize) -> Work {
     let mut server = announced(2, routes);
     server.stall(2);
@@ -181,7 +181,8 @@ fn behind(routes: usize) -> Work {
     })
 }
 
-/// All but one in sixteen are withdrawn; the table gets smaller in slices, at the ticks that follow.
+/// Measures the shrinking of a table after all but one in sixteen routes were withdrawn. It is done in slices at the
+/// following ticks.
 fn sparse(routes: usize) -> Work {
     let mut server = announced(0, routes);
     let withdrawn = (0..routes).filter(|n| n % 16 != 0).map(|n| update(UpdateAction::Remove, n, 1));
@@ -193,7 +194,7 @@ fn sparse(routes: usize) -> Work {
     })
 }
 
-/// 1,000 prefixes, one of which has all routes, in networks of which one is that of all routes.
+/// Returns a policy with 1,000 prefixes and 100 VNIs; all routes are in one of these prefixes and one of these VNIs.
 fn policy() -> Policy {
     let others = (0..999u32).map(|n| Prefix::new(Ipv4Addr::from(0xc000_0000 + (n << 8)).into(), 24).unwrap());
     let prefixes: PrefixSet = others.chain(["10.0.0.0/8".parse().unwrap()]).collect();

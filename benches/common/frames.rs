@@ -1,4 +1,4 @@
-//! UPDATEs as reads bring them.
+//! UPDATEs as the contents of reads.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -8,25 +8,25 @@ use metalbond::wire::{Decoded, Deframer, Message, Update, UpdateAction, encode_u
 use metalbond::{NextHop, Prefix, Route, Vni};
 
 pub(crate) const VNI: Vni = Vni(23);
-/// What one read brings.
+/// Number of bytes in one read.
 const READ: usize = 64 * 1024;
-/// The bytes of an UPDATE that is made here.
+/// Length in bytes of an UPDATE of this module.
 pub(crate) const ADD: usize = 36;
 pub(crate) const REMOVE: usize = ADD + 2;
 
-/// The `n`th prefix, behind the hypervisor of this number.
+/// Returns an UPDATE of the `n`th prefix with the next hop of this hypervisor.
 pub(crate) fn update(action: UpdateAction, n: usize, hypervisor: u16) -> Update {
     let prefix = Prefix::new(Ipv4Addr::from(0x0a00_0000 + n as u32).into(), 32).unwrap();
     let next_hop = NextHop::standard(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, hypervisor).into());
     Update { action, route: Route { vni: VNI, prefix, next_hop } }
 }
 
-/// Added, all behind one hypervisor.
+/// Returns announcements with one next hop.
 pub(crate) fn adds(routes: usize) -> Vec<Bytes> {
     reads((0..routes).map(|n| update(UpdateAction::Add, n, 1)))
 }
 
-/// The same, removed.
+/// Returns the withdrawals of the same routes.
 pub(crate) fn removes(routes: usize) -> Vec<Bytes> {
     reads((0..routes).map(|n| update(UpdateAction::Remove, n, 1)))
 }
@@ -37,7 +37,7 @@ pub(crate) fn reads(updates: impl Iterator<Item = Update>) -> Vec<Bytes> {
     cut(out)
 }
 
-/// The same frames, each with a field behind that the protocol doesn't have: what no known implementation writes.
+/// Returns the same frames, each with an additional unknown field, which no known implementation writes.
 pub(crate) fn with_unknown_field(reads: &[Bytes]) -> Vec<Bytes> {
     let (mut out, mut deframer) = (BytesMut::new(), Deframer::default());
     for read in reads {
@@ -56,7 +56,7 @@ fn cut(bytes: BytesMut) -> Vec<Bytes> {
     (0..bytes.len()).step_by(READ).map(|at| bytes.slice(at..bytes.len().min(at + READ))).collect()
 }
 
-/// How many are UPDATEs.
+/// Decodes all frames. Returns the number of UPDATEs.
 pub(crate) fn decode(reads: &[Bytes]) -> usize {
     let (mut updates, mut deframer) = (0, Deframer::default());
     for read in reads {

@@ -1,4 +1,4 @@
-//! What the benchmarks share: frames, a server without sockets, the cases, the median of rounds.
+//! Shared parts of the benchmarks: frames, a server without sockets, the cases, the median of rounds.
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 pub(crate) mod calls;

@@ -1,4 +1,4 @@
-//! Wall time: the median of several rounds, each on a stage of its own.
+//! Wall time: the median of several rounds, each on its own prepared node.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A server node without sockets, and the bytes that its subscribers are sent.
+//! A server node without sockets, and the amount of data that its subscribers receive.
 
 use bytes::{Bytes, BytesMut};
 use metalbond::wire::{Hello, encode_subscription, keepalive};
@@ -10,14 +10,14 @@ pub(crate) const ANNOUNCER: ConnId = ConnId::accepted(0);
 
 pub(crate) struct Server {
     pub(crate) node: Node,
-    /// Bytes that were written.
+    /// Number of bytes written to subscribers.
     delivered: usize,
-    /// Somebody to whom nothing can be written.
+    /// A subscriber that reads nothing.
     stalled: Option<ConnId>,
 }
 
 impl Server {
-    /// Subscribers have the numbers from 1.
+    /// Creates a server. Subscribers are numbered from 1.
     pub(crate) fn new(subscribers: u64) -> Self {
         let mut node = Node::new(Config::default(), Instant::EPOCH).unwrap();
         node.handle_input(Instant::EPOCH, Input::Command(Command::SetListening(true)));
@@ -27,12 +27,12 @@ impl Server {
         server
     }
 
-    /// The bytes written since the last call.
+    /// Returns the number of bytes written since the last call.
     pub(crate) fn take_delivered(&mut self) -> usize {
         std::mem::take(&mut self.delivered)
     }
 
-    /// The routes of all announcers.
+    /// Returns the number of routes of all announcers.
     pub(crate) fn announced(&self) -> usize {
         self.node.sessions().map(|session| session.routes).sum()
     }
@@ -71,20 +71,20 @@ impl Server {
         self.settle();
     }
 
-    /// Until all that is here is held to it.
+    /// Sets a policy and works until it is applied to all existing routes.
     pub(crate) fn set_policy(&mut self, policy: Policy) {
         self.node.handle_input(Instant::EPOCH, Input::Command(Command::SetPolicy(Some(policy))));
         self.settle();
     }
 
-    /// From now on a subscriber reads nothing: the answer to its KEEPALIVE stays unwritten.
+    /// Makes a subscriber stop reading: the answer to its KEEPALIVE remains unwritten.
     pub(crate) fn stall(&mut self, n: u64) {
         let conn = ConnId::accepted(n);
         self.stalled = Some(conn);
         self.feed_and_drain(conn, &[keepalive()]);
     }
 
-    /// It reads again, all that there is.
+    /// Makes the stalled subscriber read everything.
     pub(crate) fn resume(&mut self) {
         if let Some(conn) = self.stalled.take() {
             self.node.handle_input(Instant::EPOCH, Input::Sent { conn });
@@ -93,7 +93,7 @@ impl Server {
         }
     }
 
-    /// Does the work that is done in slices.
+    /// Does the background jobs until none is left.
     pub(crate) fn settle(&mut self) {
         while self.node.poll_timeout() == Some(Instant::EPOCH) {
             self.node.handle_input(Instant::EPOCH, Input::Tick);

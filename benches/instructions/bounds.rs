@@ -1,4 +1,4 @@
-//! The committed bounds: a line each in `instructions.txt`, and the compiler that they were measured with.
+//! The committed bounds: one line each in `instructions.txt`, and the compiler that they were measured with.
 
 use std::env::consts::ARCH;
 use std::process::{Command, ExitCode};
@@ -27,7 +27,7 @@ impl Bounds {
         self.lines().find(|(_, name)| *name == case).map(|(bound, _)| bound)
     }
 
-    /// Fails unless there is a bound for each case, and no other.
+    /// Fails unless there is a bound for each case and no other bound.
     pub(crate) fn check_names(&self) -> ExitCode {
         let bounds: Vec<&str> = self.lines().map(|(_, name)| name).collect();
         let cases = CASES.iter().map(|case| case.name);
@@ -52,7 +52,7 @@ impl Bounds {
     }
 }
 
-/// New bounds: 10 % over these counts.
+/// Writes new bounds, 10 % above these counts.
 pub(crate) fn write(counts: &[(&str, u64)]) {
     let compiler = compiler();
     let mut text = format!(
@@ -71,7 +71,7 @@ pub(crate) fn write(counts: &[(&str, u64)]) {
     fs::write(FILE, text).expect("benches/instructions.txt can be written");
 }
 
-/// The compiler that cargo uses here.
+/// Returns the version of the compiler that cargo uses.
 fn compiler() -> String {
     let version = Command::new("rustc").arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());

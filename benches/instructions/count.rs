@@ -1,4 +1,4 @@
-//! One case under callgrind.
+//! Runs one case under callgrind.
 
 use std::hint::black_box;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -20,7 +20,7 @@ impl Counted {
     }
 }
 
-/// What the case takes beyond its preparation.
+/// Returns the number of instructions of the case without its preparation.
 pub(crate) fn count(case: &Case) -> Result<Counted, String> {
     let (whole, stage) = match (spawn("--whole", case), spawn("--stage", case)) {
         (Ok(whole), Ok(stage)) => (whole, stage),
@@ -31,7 +31,7 @@ pub(crate) fn count(case: &Case) -> Result<Counted, String> {
     Ok(Counted::Instructions(whole?.saturating_sub(stage?)))
 }
 
-/// The case, or only what comes before the work. Ends before anything is freed.
+/// Runs the case, or only its preparation. Ends the process before anything is freed.
 pub(crate) fn run(case: &Case, routes: usize, whole: bool) -> ExitCode {
     let mut work = black_box((case.prepare)(routes));
     if whole {
@@ -51,7 +51,7 @@ fn spawn(part: &str, case: &Case) -> io::Result<Child> {
         .spawn()
 }
 
-/// The total that callgrind tells at its end.
+/// Returns the total that callgrind prints at its end.
 fn collected(child: Child) -> Result<u64, String> {
     let output = child.wait_with_output().map_err(|error| format!("valgrind: {error}"))?;
     let text = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! How many instructions the longest single call takes in each situation of `common/calls.rs`. Callgrind writes a file with what it
-//! counted at each call of [`mark`], and `mark` is called before and after each call into the node.
+//! Counts the instructions of the longest single call in each situation of `common/calls.rs`. Callgrind writes a file
+//! with its counts at each call of [`mark`], and `mark` is called before and after each call into the node.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -20,20 +20,20 @@ impl Watch for Marked {
     }
 }
 
-/// Callgrind knows this function by its name, so the program may not be stripped.
+/// Callgrind identifies this function by its name, so the program must not be stripped.
 #[inline(never)]
 fn mark() {
     black_box(());
 }
 
-/// What runs under valgrind. Ends before anything is freed.
+/// Runs a situation; this process runs under valgrind. Ends the process before anything is freed.
 pub(crate) fn run(situation: &Situation) -> ExitCode {
     situation.run(situation.small, &mut Unwatched, &mut Marked);
     mark();
     std::process::exit(0)
 }
 
-/// Returns the instructions of the longest call.
+/// Returns the number of instructions of the longest call.
 pub(crate) fn count(situation: &Situation) -> Result<Counted, String> {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("longest_call");
     let failed = |error: io::Error| format!("{}: {error}", dir.display());
@@ -58,7 +58,8 @@ pub(crate) fn count(situation: &Situation) -> Result<Counted, String> {
         }
         Ok(_) => {}
     }
-    // The first file has what came before the first call, the second one the first call, the third one what came between two calls.
+    // The first file covers the time before the first call, the second one the first call, the third one the time
+    // between two calls.
     let mut most = None;
     for number in (2u32..).step_by(2) {
         let file = dir.join(format!("count.{number}"));

@@ -1,4 +1,4 @@
-//! The threads around the owner: each waits for one thing of the system, and tells the owner.
+//! The threads that serve the owner: each of them waits for one kind of system event and reports it to the owner.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,7 +15,8 @@ use crate::owner::Event;
 /// How long a closing connection may take.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
-/// The listener: a thread that nothing but a connection wakes. It ends behind its owner, or with the process.
+/// Accepts connections. Only a connection wakes this thread, so it ends at the next connection after its owner's end,
+/// or with the process.
 pub(crate) fn accept(listener: &TcpListener, mailbox: &SyncSender<Event>) {
     loop {
         match listener.accept() {
@@ -24,20 +25,21 @@ pub(crate) fn accept(listener: &TcpListener, mailbox: &SyncSender<Event>) {
                     return;
                 }
             }
-            // Out of descriptors, say. They come back, and until then the kernel keeps who is waiting.
+            // For example a lack of descriptors. That is temporary, and meanwhile connections wait in the kernel's
+            // backlog.
             Err(_) => thread::sleep(Duration::from_millis(100)),
         }
     }
 }
 
-/// The dialler: a thread for one try, which resolves the name anew. How long it may take is the node's business.
+/// Dials once, and resolves the name each time. The node limits how long a dial may take.
 pub(crate) fn dial(endpoint: &str) -> io::Result<(TcpStream, SocketAddr)> {
     let stream = TcpStream::connect(endpoint)?;
     let remote = stream.peer_addr()?;
     Ok((stream, remote))
 }
 
-/// The reader: a thread until the connection's end, which it reports.
+/// Reads from a connection until its end, and reports it.
 pub(crate) fn read(
     conn: ConnId,
     mut stream: &TcpStream,
@@ -50,7 +52,7 @@ pub(crate) fn read(
             Ok(0) => break TransportEnd::Eof,
             Ok(n) => {
                 let bytes = Bytes::copy_from_slice(&buf[..n]);
-                // Waits while the mailbox is full: then TCP stops the peer.
+                // Blocks while the mailbox is full; then TCP stops the peer.
                 if mailbox.send(Event::Input(Input::Received { conn, bytes })).is_err() {
                     return;
                 }
@@ -62,7 +64,7 @@ pub(crate) fn read(
     let _ = mailbox.send(Event::Input(Input::Closed { conn, end }));
 }
 
-/// The writer: a thread until the owner has closed the connection, or it breaks.
+/// Writes to a connection until the owner has closed it or it fails.
 pub(crate) fn write(
     conn: ConnId,
     mut stream: &TcpStream,
@@ -72,8 +74,9 @@ pub(crate) fn write(
     _alive: SyncSender<Infallible>,
 ) {
     for transmit in transmits {
-        // A chunk a call and no delay: what `TransmitMode::Segments` asks for, as long as the peer keeps up and no chunks
-        // meet in the kernel. That they stay apart even then takes MSG_EOR, which the standard library doesn't have.
+        // One write per chunk and no delay: with these, `TransmitMode::Segments` holds as long as the peer keeps up and
+        // no chunks are merged in the kernel. To keep them apart in all cases takes MSG_EOR, which the standard library
+        // does not support.
         let event = match transmit.chunks.iter().try_for_each(|chunk| stream.write_all(chunk)) {
             Ok(()) => Event::Input(Input::Sent { conn }),
             Err(e) => Event::Broken(conn, transport_end(&e)),
@@ -83,7 +86,8 @@ pub(crate) fn write(
             break;
         }
     }
-    // To close with unread bytes would destroy what is on its way to the peer: so wait for its end, but not for ever.
+    // Closing a socket with unread bytes would destroy data on its way to the peer. So waits for the peer's end, for a
+    // limited time.
     let _ = stream.shutdown(Shutdown::Write);
     let _ = read_all.recv_timeout(DRAIN);
     let _ = stream.shutdown(Shutdown::Both);

@@ -1,6 +1,6 @@
-//! A node on plain threads and blocking sockets, with nothing but the standard library: a small driver to start from.
+//! A node on plain threads and blocking sockets, with only the standard library: a small driver to start from.
 //!
-//! - `cargo run --example blocking_threads`: a server and a client in one process exchange routes, and end.
+//! - `cargo run --example blocking_threads`: a server and a client in one process exchange routes and end.
 //! - `cargo run --example blocking_threads -- server 127.0.0.1:4711`
 //! - `cargo run --example blocking_threads -- client 127.0.0.1:4711 23 [10.0.23.1/32 2001:db8::1]`
 
@@ -51,12 +51,12 @@ fn client(addr: &str, vni: &str, announced: Option<(&str, &str)>) -> Result<(), 
     thread.join().map_err(|_| "the owner has panicked".into())
 }
 
-/// Each end announces a route, learns the other's, and sees it go.
+/// Runs a server and a client. Each announces a route, receives the other's, and sees its withdrawal.
 fn both() -> Result<(), Box<dyn Error>> {
     let (seen, changes) = sync_channel(16);
     let watch = |name: &'static str| {
         let seen = seen.clone();
-        // Only `main` reads this, to the end: if it is gone, so is the interest.
+        // Fails only after `main` has stopped reading changes, which are not needed then.
         move |change: RouteChange| {
             show(name, &change);
             let _ = seen.send(name);
@@ -74,7 +74,7 @@ fn both() -> Result<(), Box<dyn Error>> {
     let addr = server.listen("127.0.0.1:0".parse()?)?;
     println!("listening on {addr}");
     client.command(Command::AddPeer { endpoint: addr.to_string().into() })?;
-    // One change each; then the client leaves for good, and the server sees that.
+    // One change each. Then the client leaves for good, which withdraws its route at the server.
     let mut arrived = [changes.recv()?, changes.recv()?];
     arrived.sort_unstable();
     assert_eq!(arrived, ["client", "server"]);

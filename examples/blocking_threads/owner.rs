@@ -7,7 +7,8 @@
 //!         ^-------------- one Transmit -------------+
 //! ```
 //!
-//! Everybody may wait for the owner; the owner waits for nobody but its mailbox. So there is no deadlock, and no mutex.
+//! All other threads may wait for the owner; the owner waits only for its mailbox. So there is no deadlock and no
+//! mutex.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,14 +27,15 @@ use metalbond::{
 
 use crate::connection::{DRAIN, accept, dial, read, write};
 
-/// Events that the mailbox holds, and that one turn takes.
+/// Size of the mailbox, and maximum number of events in one iteration.
 const TURN: usize = 256;
 
-/// Starts a node on a thread of its own; `on_change` is called there, and must not wait for it.
+/// Starts a node on its own thread. `on_change` is called on that thread and must not block.
 pub(crate) fn start(
     on_change: impl FnMut(RouteChange) + Send + 'static,
 ) -> Result<(Handle, JoinHandle<()>), ConfigError> {
-    // A random seed, so that nobody can foresee how the node's hash maps fill. The standard library has one.
+    // A random seed, so that peers can't predict how the node's hash maps are filled. The standard library provides
+    // one.
     let config = Config { seed: RandomState::new().hash_one(0), ..Config::default() };
     let (mailbox, events) = sync_channel(TURN);
     let (alive, gone) = sync_channel(0);
@@ -50,7 +52,7 @@ pub(crate) fn start(
     Ok((Handle { mailbox }, thread::spawn(move || owner.run(&events, &gone))))
 }
 
-/// The way to a node. To be used from any thread but its owner's.
+/// A handle of a node, for use in other threads than its owner's.
 #[derive(Clone)]
 pub(crate) struct Handle {
     mailbox: SyncSender<Event>,
@@ -73,29 +75,30 @@ impl Handle {
     }
 }
 
-/// What the mailbox holds.
+/// An event in the mailbox.
 pub(crate) enum Event {
     Accepted(TcpStream, SocketAddr),
     Dialled(ConnId, io::Result<(TcpStream, SocketAddr)>),
-    /// From a reader or a writer. If the connection is closed by now, the node ignores it.
+    /// From a reader or a writer. If the connection has been closed meanwhile, the node ignores it.
     Input(Input),
-    /// A writer has failed. The connection ends when its reader has read what the peer had sent.
+    /// A writer has failed. The connection ends after its reader has read everything that the peer sent.
     Broken(ConnId, TransportEnd),
     Command(Command, SyncSender<Result<Reply, CommandError>>),
 }
 
-/// A connection that the node knows of.
+/// The state of a connection that the node knows.
 enum Link {
     Dialling,
     Open { stream: Arc<TcpStream>, writer: SyncSender<Transmit>, broken: Option<TransportEnd> },
 }
 
-/// The owner of everything.
+/// The owner of the node and of all connections.
 struct Owner {
     node: Node,
     start: time::Instant,
     mailbox: SyncSender<Event>,
-    /// Writers hold clones, on which nothing is ever sent: its end is the end of them all.
+    /// Writers have clones of it, and nothing is ever sent. The receiver fails once all clones are dropped, when all
+    /// writers have ended.
     alive: SyncSender<Infallible>,
     links: HashMap<ConnId, Link>,
     accepted: u64,
@@ -113,14 +116,14 @@ impl Owner {
             for event in first.into_iter().chain(events.try_iter()).take(TURN) {
                 self.take(event);
             }
-            // Behind what was received: no peer is silent whose bytes have been waiting here.
+            // After the received bytes: a peer whose bytes are waiting here must not time out.
             if self.node.poll_timeout().is_some_and(|at| at <= self.now()) {
                 self.feed(Input::Tick);
             }
             while let Some(transmit) = self.node.poll_transmit() {
                 if let Some(Link::Open { writer, .. }) = self.links.get(&transmit.conn) {
-                    // Never waits: there is room for one, and the node hands out no second before the first is written.
-                    // A writer that is gone has ended the connection, and the reader says so.
+                    // Never blocks: the channel has room for one transmit, and the node returns the next one only after
+                    // the first is written. If the writer has ended, so has the connection, and the reader reports it.
                     let _ = writer.send(transmit);
                 }
             }
@@ -146,7 +149,7 @@ impl Owner {
                 self.feed(Input::Accepted { conn, remote });
             }
             Event::Dialled(conn, result) => {
-                // The node may have given up meanwhile.
+                // The node may have given up the dial meanwhile.
                 if self.links.remove(&conn).is_none() {
                     return;
                 }
@@ -174,13 +177,13 @@ impl Owner {
             }
             Event::Command(command, answer) => {
                 let reply = self.feed(Input::Command(command)).unwrap_or(Err(CommandError::Closed));
-                // Whoever asked may have ended.
+                // Fails if the caller has stopped waiting.
                 let _ = answer.send(reply);
             }
         }
     }
 
-    /// Tells the node, and does what it says. Returns the reply, if it was a command.
+    /// Passes an input to the node and performs the resulting actions. Returns the reply if the input was a command.
     fn feed(&mut self, input: Input) -> Option<Result<Reply, CommandError>> {
         let mut answer = None;
         for action in self.node.handle_input(self.now(), input) {
@@ -191,11 +194,11 @@ impl Owner {
                     thread::spawn(move || mailbox.send(Event::Dialled(conn, dial(&endpoint))));
                 }
                 Action::Close { conn, how } => {
-                    // Without its link, the writer ends with care when it has written what it holds.
+                    // With its link removed, the writer ends in an orderly way after its last transmit.
                     if let Some(Link::Open { stream, .. }) = self.links.remove(&conn)
                         && how == Close::Now
                     {
-                        // Fails if the peer was first.
+                        // Fails if the peer has closed it before.
                         let _ = stream.shutdown(Shutdown::Both);
                     }
                 }
@@ -209,7 +212,7 @@ impl Owner {
     }
 
     fn open(&mut self, conn: ConnId, stream: TcpStream) {
-        // Fails only if the connection is already broken, which the reader will find.
+        // Fails only if the connection is already broken, which the reader will notice.
         let _ = stream.set_nodelay(true);
         let stream = Arc::new(stream);
         let (writer, transmits) = sync_channel(1);

@@ -7,7 +7,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    // Now and then bytes, too.
+    // Sometimes also changes single bytes.
     if seed.is_multiple_of(5) {
         fuzzer_mutate(data, size, max_size)
     } else {

@@ -1,5 +1,5 @@
-//! The fuzz targets: three functions that take bytes and panic if something is wrong with the core, and what a fuzzer
-//! changes in such bytes. `tests/fuzz_corpus.rs` of the core includes `targets`, too, and replays the corpus without a fuzzer.
+//! The fuzz targets, three functions that take bytes and panic if they find a defect of the core, and the mutations of
+//! such bytes. `tests/fuzz_corpus.rs` of the core includes `targets` as well, and replays the corpus without a fuzzer.
 
 pub mod mutate;
 #[expect(dead_code, reason = "the targets use a part of it; the core's tests use all of it, and hold no dead code")]
@@ -7,26 +7,29 @@ pub mod mutate;
 mod sim;
 mod targets;
 
-/// A stream of bytes, taken apart.
+/// Decodes a byte stream.
 ///
 /// # Panics
-/// If something is wrong with the core.
+///
+/// If there is a defect of the core.
 pub fn frames(data: &[u8]) {
     targets::frames::run(data);
 }
 
-/// One node, and peers that say anything.
+/// Runs one node whose peers send arbitrary data.
 ///
 /// # Panics
-/// If something is wrong with the core.
+///
+/// If there is a defect of the core.
 pub fn session(data: &[u8]) {
     targets::session::run(data);
 }
 
-/// Nodes on a network.
+/// Runs nodes on a simulated network.
 ///
 /// # Panics
-/// If something is wrong with the core.
+///
+/// If there is a defect of the core.
 pub fn world(data: &[u8]) {
     targets::world::run(data);
 }

@@ -1,21 +1,21 @@
-//! What the fuzzer tries next: whole operations come, go and move, where libFuzzer by itself would shift all that follows
-//! by a byte. Only the fuzzer needs this; the corpus is replayed without.
+//! Mutations of test cases: whole operations are added, removed and moved. libFuzzer's own mutations would shift all
+//! later operations by a byte. Only the fuzzer needs this; the corpus is replayed without it.
 
 use crate::sim::decode::{CODES, OP_LEN, SETUP_LEN};
 use crate::sim::rng::Rng;
 
-/// Operations as bytes, behind a head of settings.
+/// A header of settings, followed by operations as bytes.
 struct Case {
     head: Vec<u8>,
     ops: Vec<Vec<u8>>,
 }
 
-/// For target `world`: changes `data[..size]`; returns the new size.
+/// Mutates `data[..size]` for the target `world`. Returns the new size.
 pub fn world(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let head = data[..size.min(SETUP_LEN)].to_vec();
     let ops = data[head.len()..size].chunks(OP_LEN).map(<[u8]>::to_vec).collect();
     mutate(data, max, Case { head, ops }, seed, |rng| {
-        // Subscribe, Announce, Withdraw, Advance: half of what happens.
+        // Subscribe, Announce, Withdraw, Advance: half of all operations.
         const COMMON: [u8; 6] = [0, 0, 3, 3, 4, 13];
         let code = if one_in(rng, 2) { COMMON[rng.up_to(COMMON.len()) - 1] } else { rng.up_to(CODES.into()) as u8 - 1 };
         let [a, b, c, d] = [6, 3, 6, 4].map(|n| rng.up_to(n) as u8 - 1);
@@ -23,7 +23,7 @@ pub fn world(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     })
 }
 
-/// For target `session`, likewise.
+/// Mutates `data[..size]` for the target `session`. Returns the new size.
 pub fn session(data: &mut [u8], size: usize, max: usize, seed: u32) -> usize {
     let (head, ops) = crate::targets::session::pieces(&data[..size]);
     mutate(data, max, Case { head, ops }, seed, |rng| {
@@ -74,7 +74,7 @@ fn change(Case { head, ops }: &mut Case, rng: &mut Rng, fresh: &impl Fn(&mut Rng
             ops.insert(to.min(len - 1), op);
         }
         11 => {
-            // A run of them once more, somewhere.
+            // Copies a sequence of operations to another position.
             let from = place(rng, len);
             let run = ops[from..from + rng.up_to((len - from).min(8))].to_vec();
             let to = place(rng, len + 1);
@@ -98,7 +98,7 @@ fn change(Case { head, ops }: &mut Case, rng: &mut Rng, fresh: &impl Fn(&mut Rng
     }
 }
 
-/// Returns true once in `n` times.
+/// Returns true once in `n` times on average.
 fn one_in(rng: &mut Rng, n: u64) -> bool {
     rng.next().is_multiple_of(n)
 }

@@ -1,4 +1,4 @@
-"""A checkpoint: all is quiet, and everything has to be as the model says and as it was before."""
+"""A checkpoint: all activity stops, and every table and process must be as expected."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from .wire import NotCanonical
 if TYPE_CHECKING:
     from .world import World
 
-# Until all is equal: the stale time without a session, the longest back-off, the stale time with a session, and then time enough.
+# Time until all tables are equal: the stale time without a session, the maximum back-off, the stale time with a
+# session, and a margin.
 TABLES_DEADLINE = HOLD + 5 + HOLD + 30
 FRESH_DEADLINE = 30.0
-# Half-open connections are closed after 10 s, and idle threads end after as long.
+# Half-open connections are closed after 10 s, and idle threads end after the same time.
 PROCESSES_DEADLINE = 25.0
 IDLE = 1.0
 IDLE_SHARE = 0.2
-# Standard input, standard output, log, and the rest.
+# Standard input, standard output, log, and all other work.
 CLIENT_THREADS = 4
 
 
 async def check(world: World, number: int) -> bool:
-    """Quiets everything, looks, and says what it found."""
+    """Stops all activity, checks everything, and reports the result. Returns True if there was no violation."""
     journal = world.journal
     started = journal.seconds()
     await world.quiet()
@@ -48,7 +49,7 @@ async def check(world: World, number: int) -> bool:
     problem = await until(lambda: processes(world), PROCESSES_DEADLINE)
     if problem:
         journal.violation("a process is not as it was", problem=problem, connections=world.connections())
-    # Still: nothing moves any more.
+    # The tables must not have changed meanwhile.
     problem = tables(world)
     if problem:
         journal.violation("tables differ from the model again", problem=problem)
@@ -59,7 +60,7 @@ async def check(world: World, number: int) -> bool:
     if not world.disk.is_full():
         journal.violation("the full disk is not full")
     world.memory.note(world.processes())
-    # Those of the storm before count, too.
+    # Violations during the storm before count as well.
     is_good = not journal.new_violations()
     routes = sum(len(client.table) for client in world.clients)
     took = journal.seconds() - started
@@ -76,7 +77,7 @@ async def check(world: World, number: int) -> bool:
 
 
 def tables(world: World) -> str | None:
-    """The first table that is not as the model says."""
+    """Returns the first table that differs from the model."""
     for client in world.clients:
         if client.is_present and (problem := client.problem()):
             return problem
@@ -93,7 +94,7 @@ def all_problems(world: World) -> list[str]:
 
 
 async def _fresh(world: World) -> None:
-    """What each server tells a newcomer must be the model, too."""
+    """Checks that each server sends a new subscriber exactly the routes of the model."""
     kinds = [(server, ordered) for server in world.servers.values() for ordered in (True, False)]
     for problem in await asyncio.gather(*(_newcomer(world, server, ordered) for server, ordered in kinds)):
         if problem:
@@ -111,7 +112,8 @@ async def _newcomer(world: World, server: Server, ordered: bool) -> str | None:
 
 
 async def _quick_restart(world: World, number: int) -> None:
-    """A client is killed and started again within its restart time, while all is quiet: nobody is told anything."""
+    """Kills a client and restarts it within its restart time, without other activity: no subscriber may get an
+    update."""
     candidates = [client for client in world.clients if client.is_present and client.index % 2]
     if not candidates:
         return
@@ -129,7 +131,7 @@ async def _quick_restart(world: World, number: int) -> None:
     client.undisturb()
     after = [other.lines for other in others], [reader.updates for reader in world.readers]
     if took > RESTART_TIME * 0.75:
-        # On a machine this busy, its announcements may have come too late.
+        # On a machine this busy, the client may have announced its routes too late.
         world.journal.counts["quick restarts that took too long"] += 1
     elif after != before:
         world.journal.violation("a quick restart is noticed", client=client.name, took=took, before=before, after=after)
@@ -138,7 +140,7 @@ async def _quick_restart(world: World, number: int) -> None:
 
 
 def processes(world: World) -> str | None:
-    """The first process that has too much of something, or too little."""
+    """Returns the first process with an unexpected number of something."""
     sessions = world.connections()
     for server in world.servers.values():
         if problem := _process(world, server, 1, sessions[server.name]):
@@ -153,7 +155,7 @@ def processes(world: World) -> str | None:
 
 
 async def _idle(world: World) -> None:
-    """Nothing is to be done: then nothing is done."""
+    """Checks that processes use no CPU time when they have no work."""
     before = {process: process.cpu_seconds() for process in world.processes() if process.is_running}
     await asyncio.sleep(IDLE)
     for process, used in before.items():
@@ -168,7 +170,7 @@ def _process(world: World, process: Process, listening: int, established: int) -
     if not process.is_running:
         return f"{process.name} does not run"
     now = process.figures()
-    # Of servers, threads are the same as ever; a client's come and go, up to a number.
+    # A server has a fixed number of threads; a client's threads come and go, up to a maximum.
     fresh = process.fresh if isinstance(process, Server) else world.fresh_client
     threads = now.threads if isinstance(process, Server) else fresh.threads
     should = (listening, established, 0, fresh.other_descriptors, fresh.threads)

@@ -1,4 +1,4 @@
-"""Announcements and withdrawals by all who announce, in bursts and in bulk, for as long as it runs."""
+"""Announces and withdraws routes by all announcers, in bursts and in bulk, until it is cancelled."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Churn:
         if self._can(client):
             toggle(client, some)
             if self._dice.random() < 0.05:
-                # There and back again, so quickly that most of it should be news to nobody.
+                # Changed back and forth so quickly that most changes should not reach any subscriber.
                 for _ in range(4):
                     toggle(client, some[:10])
 
@@ -62,7 +62,7 @@ class Churn:
 
     @staticmethod
     def _can(client: Client) -> bool:
-        # What is told to a stopped one would be done who knows when.
+        # A stopped client would process its input at an unknown time.
         return client.is_running and client.is_present and not client.is_stopped
 
 
@@ -74,6 +74,7 @@ def toggle(client: Client, routes: list) -> None:
 
 
 def level(client: Client, repertoire: Repertoire) -> None:
-    """Announces what it announces at every checkpoint, so that one can be compared with another."""
+    """Makes a client announce the routes of its checkpoints, which are always the same, so that checkpoints are
+    comparable."""
     client.withdraw(client.wanted - repertoire.level)
     client.announce(repertoire.level - client.wanted)

@@ -1,5 +1,5 @@
-"""A real client: fed through its standard input, its printed lines put together to a table, its log read for
-sessions."""
+"""A real client: announces routes by its standard input, computes its table from the lines that it prints, and reads
+its log for sessions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ = 1 << 16
 
 
 class Client(Process, Announcer):
-    """Both the process and what it announces, which outlives it: a new child is told all of it again."""
+    """The process and its announcements. The announcements outlive the process: a new child gets all of them again."""
 
     def __init__(
         self, journal: Journal, settings: Settings, index: int, servers: list[Server], model: Model, witness: Witness
@@ -39,10 +39,10 @@ class Client(Process, Announcer):
         self.vnis: set[int] = set()
         self.does_cleanup = False
         self.table: set[Route] = set()
-        # Unless its standard output is left to fill up.
+        # Cleared while its standard output is not read.
         self.is_read = asyncio.Event()
         self.is_read.set()
-        # How many it has printed.
+        # Number of lines that it has printed.
         self.lines = 0
         self._lines: deque[str] = deque(maxlen=2000)
         self._log = open(journal.directory / f"{self.name}.log", "ab", buffering=0)
@@ -50,7 +50,7 @@ class Client(Process, Announcer):
         self._input: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def start(self) -> None:
-        """With other subscriptions than last time."""
+        """Starts the process, with other subscriptions than the last time."""
         self.vnis = set(self._dice.sample(VNIS, self._dice.randint(3, 6)))
         self.does_cleanup = self._dice.random() < 0.4
         self.command = [self._binary, "client", "--announce-file", "-", *CLIENT_ARGUMENTS]
@@ -81,10 +81,10 @@ class Client(Process, Announcer):
         self.since.clear()
         feeder, *readers = self._tasks
         feeder.cancel()
-        # They end with the pipes, which end with the process.
+        # The readers end with the pipes, which end with the process.
         await asyncio.gather(feeder, *readers, return_exceptions=True)
 
-    # What it announces.
+    # Its announcements.
 
     def announce(self, routes: Iterable[Route]) -> None:
         routes = [route for route in routes if route not in self.wanted]
@@ -110,13 +110,13 @@ class Client(Process, Announcer):
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    # What it knows.
+    # Its table.
 
     def should_hold(self) -> set[Route]:
         return self._model.view(self, self.vnis, SERVERS, hides_own=True)
 
     def problem(self) -> str | None:
-        """Why it is not as it should be."""
+        """Returns why its state is not as expected, or None."""
         if not self.is_running:
             return f"{self.name} does not run"
         missing = [server.name for server in self._servers.values() if server.name not in self.since]

@@ -1,4 +1,4 @@
-"""A disk that is full: a tiny tmpfs of ours if we may mount one, or else /dev/full."""
+"""A full disk: a tiny tmpfs if this script may mount one, otherwise /dev/full."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SIZE_KB = 64
 
 
 class FullDisk:
-    """Full from the start. Only the tmpfs can be freed for a while."""
+    """A disk that is full from the start. Only a tmpfs can be freed for a while."""
 
     def __init__(self, directory: Path) -> None:
         self.mount = directory / "full"
@@ -21,11 +21,11 @@ class FullDisk:
         self._filler = self.mount / "filler"
 
     def open_log(self) -> BinaryIO:
-        """Where a process can log to, in vain."""
+        """Opens a log file on the full disk."""
         return open(self.mount / "log" if self.is_mounted else "/dev/full", "ab", buffering=0)
 
     def fill(self) -> None:
-        """Takes every byte that is left."""
+        """Uses up all free space."""
         if not self.is_mounted:
             return
         with open(self._filler, "ab", buffering=0) as filler:
@@ -39,14 +39,14 @@ class FullDisk:
         return not self.is_mounted or os.statvfs(self.mount).f_bavail == 0
 
     def free(self) -> None:
-        """There is room again, for a while."""
+        """Frees space for a while."""
         if self.is_mounted:
             self._filler.unlink(missing_ok=True)
             with open(self.mount / "log", "r+b") as log:
                 log.truncate(0)
 
     def text(self) -> str:
-        """What got through."""
+        """Returns the text that was written while there was space."""
         return (self.mount / "log").read_text("utf-8", "replace") if self.is_mounted else ""
 
     def close(self) -> None:

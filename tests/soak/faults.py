@@ -1,5 +1,5 @@
-"""What is done to real clients and servers: killed, ended, stopped, started again. Each kind is a card of a deck, which
-is dealt again and again."""
+"""Faults of real clients and servers: they are killed, ended, stopped and restarted. The kinds of faults are shuffled
+like a deck of cards, again and again."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Fault = Callable[[], Coroutine[None, None, None]]
 
 
 class Faults:
-    """Even clients and the server `plain` are *veterans* once the first third of the run is over: killed no more, so
-    that their memory can be watched over a long life."""
+    """Injects the faults. After the first third of the run, clients with even numbers and the server `plain` are
+    *veterans*: they are not killed any more, so that their memory can be observed for a long time."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Faults:
         self._returns: list[asyncio.Task] = []
         self._is_young = True
         self._one_server = asyncio.Lock()
-        # Nobody comes back during a checkpoint.
+        # Clients do not come back during a checkpoint.
         self._is_stormy = asyncio.Event()
         self.kinds: dict[str, Fault] = {
             "client killed, back within its restart time": self._client_killed_briefly,
@@ -70,7 +70,7 @@ class Faults:
         self._is_young = False
 
     async def run(self, pause: float) -> None:
-        """One after another, with such pauses; they may overlap."""
+        """Injects faults with such pauses between their starts; they may overlap."""
         self._is_stormy.set()
         while True:
             if not self._deck:
@@ -85,12 +85,12 @@ class Faults:
             await asyncio.sleep(pause * self._dice.uniform(0.5, 1.5))
 
     async def settle(self) -> None:
-        """Waits for the end of all that are under way. A fault that failed is an error of this script."""
+        """Waits until all running faults have ended. A fault that failed is an error of this script."""
         self._is_stormy.clear()
         while self._running:
             await asyncio.gather(*self._running)
         for client in self._clients:
-            # Who is just coming back is back then.
+            # Waits for a client that is just coming back.
             async with client.busy:
                 pass
         for task in self._returns:
@@ -107,10 +107,11 @@ class Faults:
             candidates = [c for c in candidates if c.index % 2]
         return self._dice.choice(candidates or self._clients)
 
-    # Clients.
+    # Faults of clients.
 
     async def _client_killed_briefly(self) -> None:
-        """Whoever had a session all the while must not notice."""
+        """Kills and restarts a client within its restart time. Subscribers with an uninterrupted session must not get
+        an update."""
         client = self._any_client(spares_veterans=True)
         synced = [s for s in self._servers.values() if client.stands(s.name, time.monotonic() - SYNCED)]
         async with disturbed(client):
@@ -118,7 +119,7 @@ class Faults:
                 return
             killed = time.monotonic()
             await self._kill(client, self._dice.uniform(0, RESTART_TIME / 4))
-            # Later than this, and its announcements may come too late.
+            # After this time, the client may announce its routes too late.
             await until(lambda: None if len(client.since) == len(self._servers) else "away", RESTART_TIME / 2, 0.02)
             back = [server for server in synced if client.stands(server.name, killed + RESTART_TIME / 2)]
             await asyncio.sleep(killed + RESTART_TIME + 2 - time.monotonic())
@@ -148,7 +149,8 @@ class Faults:
                 await client.start()
 
     async def _client_leaves(self) -> None:
-        """With `--cleanup` if it was started so. It stays away for a while, perhaps over a checkpoint."""
+        """Ends a client, with `--cleanup` if it was started in that way. It stays away for a while, perhaps over a
+        checkpoint."""
         client = self._any_client(spares_veterans=True)
         away = self._dice.uniform(2, 20)
         async with disturbed(client):
@@ -157,7 +159,7 @@ class Faults:
             self._note("leaves", client, cleanup=client.does_cleanup, away=away)
             await client.terminate()
             self._model.set_present(client, False)
-        # Not a part of the fault: a checkpoint need not wait for it.
+        # Not a part of the fault: a checkpoint does not have to wait for it.
         asyncio.get_running_loop().call_later(
             away, lambda: self._returns.append(asyncio.create_task(self._come_back(client)))
         )
@@ -179,14 +181,15 @@ class Faults:
                 client.resume()
 
     async def _client_unread(self) -> None:
-        """Nobody reads what it prints. It is told to others all the same, and loses no session."""
+        """Stops reading a client's output. Its announcements must still reach others, and it must not lose a
+        session."""
         client = self._any_client(spares_veterans=False)
         async with client.busy:
             client.is_read.clear()
             await asyncio.sleep(self._dice.uniform(2, 6))
             client.is_read.set()
 
-    # Servers.
+    # Faults of servers.
 
     async def _server_killed(self, names: list[str], shortest: float, longest: float) -> None:
         async with self._one_server:
@@ -198,7 +201,7 @@ class Faults:
             pause = self._dice.uniform(shortest, longest)
             for server in servers:
                 self._note("killed", server, pause=pause)
-                # Before its clients say that they have lost it, they may say what follows from that.
+                # A client may print the consequences before it logs the loss of the session.
                 self._shake_sessions_with(server)
                 await server.kill()
             await asyncio.sleep(pause)
@@ -239,7 +242,7 @@ class Faults:
 
 
 class disturbed:
-    """While a process is disturbed: by one fault at a time."""
+    """Marks a process as disturbed. Only one fault at a time can disturb a process."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

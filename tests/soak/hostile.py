@@ -1,5 +1,6 @@
-"""What strangers do to a server: nonsense, rude orders of messages, floods, and peers that take all and read nothing.
-Each kind is a card of a deck, which is dealt again and again. Some have to be thrown out, and some must not be."""
+"""Hostile peers: invalid data, wrong orders of messages, floods, and peers that receive everything and read nothing.
+The kinds of attacks are shuffled like a deck of cards, again and again. For some of them the server must close the
+connection, for others it must not."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from .server import Server
 from .settings import RESTART_TIME, VNIS, Settings
 from .wire import Route
 
-# Networks in which only strangers are.
+# VNIs that only hostile peers use.
 STRANGE_VNI = 900_000
 FOREIGN_HOP = "2001:db8:bad::1"
 # A handshake may take 10 s.
@@ -31,7 +32,7 @@ class Hostile:
         self._journal = journal
         self._settings = settings
         self._servers = servers
-        # Routes that others announce all the time.
+        # Routes that clients announce all the time.
         self._rocks = rocks
         self._dice: random.Random = settings.dice("hostile")
         self._running: set[asyncio.Task] = set()
@@ -68,24 +69,24 @@ class Hostile:
             "flapping": self._flapper,
             "restart time without end": self._hoarder,
         }
-        # Those that tell good manners from bad: whether who should be thrown out is, and nobody else.
+        # The attacks for which the server's reaction is known: it must close the connection, or must keep it.
         rude = (self._flood, self._keepalives, self._subscribes, self._big, self._cut, self._mimic)
         rude += (self._flapper, self._hoarder)
         self._lessons = [kind for kind, attack in self.kinds.items() if attack not in rude]
         self._is_peace = False
-        # When a server was last seen without descriptors.
+        # When a server was last seen without free descriptors.
         self._shortages: dict[Server, float] = {}
         self._deck: list[str] = []
 
     def look(self) -> None:
-        """A server that has no descriptors left can't be blamed, for a while, for whom it doesn't accept."""
+        """Notes servers that have no free descriptors. For a while, they are excused for not accepting connections."""
         for server in self._servers.values():
             if server.is_running and server.descriptors and server.count_descriptors() >= server.descriptors - 1:
                 self._shortages[server] = time.monotonic()
                 self._journal.counts["seen without descriptors"] += 1
 
     async def run(self, pause: float) -> None:
-        """One after another, with such pauses; they overlap."""
+        """Starts attacks with such pauses in between; they overlap."""
         while True:
             if not self._deck:
                 self._deck = list(self.kinds)
@@ -100,7 +101,7 @@ class Hostile:
             await asyncio.sleep(pause * self._dice.uniform(0.5, 1.5))
 
     def _targets(self, kind: str) -> list[Server]:
-        """Both; of the biggest, one is enough, and one that is there."""
+        """Returns both servers; for the biggest attack only one, which is running if possible."""
         servers = list(self._servers.values())
         if self.kinds[kind] != self._big:
             return servers
@@ -108,7 +109,7 @@ class Hostile:
         return [self._dice.choice(at_ease or servers)]
 
     async def examine(self) -> None:
-        """While all else is quiet, there is no excuse, not even right after a flood."""
+        """Runs the attacks without other activity, right after a flood. A server is not excused for anything now."""
         await asyncio.gather(*(self._attack("flood of connections", server) for server in self._servers.values()))
         self._is_peace = True
         lessons = [(kind, server) for server in self._servers.values() for kind in self._lessons]
@@ -119,13 +120,13 @@ class Hostile:
         try:
             await self.kinds[kind](server)
         except (OSError, Closed):
-            # Servers are killed meanwhile, and have no descriptors left: that is no news.
+            # Expected: servers are killed meanwhile, or have no free descriptors.
             self._journal.counts["hostile connections that failed"] += 1
         except wire.NotCanonical as error:
             self._journal.violation("a server sends what it should not", to=kind, what_it_is=str(error))
 
     async def settle(self) -> None:
-        """Ends all of them at once."""
+        """Ends all attacks at once."""
         for task in self._running:
             task.cancel()
         results = await asyncio.gather(*self._running, return_exceptions=True)
@@ -139,10 +140,11 @@ class Hostile:
             if isinstance(result, Exception):
                 raise result
 
-    # What they are made of.
+    # Parts of attacks.
 
     def _source(self) -> str:
-        """Strangers have addresses of their own, so that a server can tell them from the others."""
+        """Returns a random source address. Hostile peers have other addresses than clients, so that a server can tell
+        them apart."""
         return f"127.66.{self._dice.randrange(256)}.{self._dice.randrange(1, 255)}"
 
     async def _connect(
@@ -182,14 +184,14 @@ class Hostile:
         return wire.next_hop(wire.FOREIGN + bytes(9) + b"\x01")
 
     def _foreign(self, count: int, vni: int | None = None) -> list[Route]:
-        """Routes of strangers in the networks of all."""
+        """Returns routes of hostile peers, by default in the clients' VNIs."""
         return [
             wire.route(self._dice.choice(VNIS) if vni is None else vni, f"10.99.{n >> 8}.{n & 255}/32", FOREIGN_HOP)
             for n in range(count)
         ]
 
     async def _expect_end(self, what: str, server: Server, sock: socket.socket) -> None:
-        """The server has to close this connection."""
+        """Checks that the server closes this connection."""
         generation = server.generation
         try:
             async with asyncio.timeout(THROWN_OUT):
@@ -201,13 +203,14 @@ class Hostile:
         self._drop(sock)
 
     def _is_to_blame(self, server: Server, generation: int) -> bool:
-        """Whether this server was there all the while. One without descriptors may not have accepted anybody."""
+        """Returns True if the server has no excuse: it ran all the time, and had free descriptors to accept
+        connections."""
         if self._is_peace:
             return True
         is_short = time.monotonic() - self._shortages.get(server, -1e9) < 2 * THROWN_OUT
         return not is_short and not server.is_excused and server.generation == generation
 
-    # Those who have to be thrown out.
+    # Attacks after which the server must close the connection.
 
     async def _garbage(self, server: Server) -> None:
         sock = await self._connect(server)
@@ -215,7 +218,7 @@ class Hostile:
         await self._expect_end("garbage", server, sock)
 
     async def _must_be_thrown_out(self, server: Server, last: bytes) -> None:
-        """In one write with a proper handshake."""
+        """Sends an invalid frame in one write with a proper handshake."""
         sock = await self._connect(server)
         add = self._foreign(1)[0].add
         await self._send(
@@ -229,13 +232,13 @@ class Hostile:
         await self._expect_end(start.hex(), server, sock)
 
     async def _half_open(self, server: Server) -> None:
-        """Twenty that say nothing, a byte, or only HELLO."""
+        """Opens twenty connections that send nothing, one byte, or only HELLO."""
         socks = [await self._connect(server) for _ in range(20)]
         for sock in socks:
             await self._send(sock, self._dice.choice((b"", b"\x01", wire.hello(1))))
         await asyncio.gather(*(self._expect_end("half a handshake", server, sock) for sock in socks))
 
-    # Those who must not be thrown out, however odd.
+    # Unusual behaviour after which the server must keep the connection.
 
     async def _odd(self, what: str, server: Server, odd: bytes, **options: object) -> None:
         session = await self._session(server, **options)
@@ -255,7 +258,7 @@ class Hostile:
         )
 
     async def _impossible_updates(self, server: Server) -> None:
-        """In the networks of all: whoever is told of one of these notices."""
+        """Sends invalid updates in the clients' VNIs, so that a client which received one would notice it."""
         dest, hop, v4 = self._destination(), self._next_hop(), bytes((192, 0, 2, 1))
         martians = ("0.0.0.0", "127.0.0.1", "169.254.0.1", "224.0.0.1", "255.255.255.255")
         martians += ("::", "::1", "fe80::1", "ff02::1")
@@ -284,7 +287,7 @@ class Hostile:
         await self._odd("unknown types", server, b"".join(frames))
 
     async def _drip(self, server: Server) -> None:
-        """A whole session, a byte at a time."""
+        """Sends a whole session one byte at a time."""
         sock = await self._connect(server)
         for byte in wire.hello(1, ordered=True) + wire.keepalive() + wire.subscribe(23) + self._foreign(1)[0].add:
             await self._send(sock, bytes((byte,)))
@@ -295,7 +298,7 @@ class Hostile:
     # Floods.
 
     async def _flood(self, server: Server) -> None:
-        """Hundreds at once from one address. Some speak."""
+        """Opens hundreds of connections at once from one address. Some of them send data."""
         source = self._source()
         count = self._dice.randint(200, 400)
         socks = await asyncio.gather(*(self._connect(server, source) for _ in range(count)), return_exceptions=True)
@@ -311,7 +314,7 @@ class Hostile:
                 self._drop(sock, with_reset=self._dice.random() < 0.5)
 
     async def _keepalives(self, server: Server) -> None:
-        """200,000, and no answer is read, or each of them."""
+        """Sends 200,000 KEEPALIVEs without reading the answers."""
         sock = await self._connect(server, receive_buffer=2048)
         await self._send(sock, wire.hello(100, ordered=self._dice.random() < 0.5) + wire.keepalive())
         try:
@@ -319,12 +322,12 @@ class Hostile:
                 for _ in range(200):
                     await self._send(sock, wire.keepalive() * 1000)
         except TimeoutError:
-            # It has stopped reading us, as it may.
+            # The server has stopped reading, which is permitted.
             pass
         self._drop(sock, with_reset=self._dice.random() < 0.5)
 
     async def _subscribes(self, server: Server) -> None:
-        """Thousands of networks, on and off."""
+        """Subscribes to thousands of VNIs and unsubscribes again."""
         vnis = range(STRANGE_VNI, STRANGE_VNI + 5000)
         on, off = b"".join(map(wire.subscribe, vnis)), b"".join(map(wire.unsubscribe, vnis))
         session = await self._session(server, ordered=self._dice.random() < 0.5)
@@ -336,7 +339,7 @@ class Hostile:
         await self._leave(session, with_reset=self._dice.random() < 0.5)
 
     async def _big(self, server: Server) -> None:
-        """Many routes, in a network that another stranger subscribes to, who reads none of them either."""
+        """Announces many routes in a VNI that another hostile peer subscribes to. Neither of them reads anything."""
         vni = STRANGE_VNI + self._dice.randrange(100_000)
         reader = await self._connect(server, receive_buffer=2048)
         everything = b"".join(map(wire.subscribe, (*VNIS, vni)))
@@ -355,7 +358,7 @@ class Hostile:
         self._drop(reader)
 
     async def _cut(self, server: Server) -> None:
-        """Gone with RST in the middle of a frame, ten times."""
+        """Closes a connection with RST in the middle of a frame, ten times."""
         whole = wire.hello(1, restart_time=self._dice.choice((0, RESTART_TIME))) + wire.keepalive()
         whole += b"".join(route.add for route in self._foreign(20))
         for _ in range(10):
@@ -364,15 +367,15 @@ class Hostile:
             await asyncio.sleep(self._dice.choice((0, 0.05)))
             self._drop(sock, with_reset=True)
 
-    # Those who behave, but for what they say.
+    # Proper sessions with hostile contents.
 
     async def _thief(self, server: Server) -> None:
-        """Withdraws what others announce."""
+        """Withdraws routes of other announcers."""
         removes = b"".join(route.remove for route in self._rocks)
         await self._odd("removal of others' routes", server, removes, restart_time=RESTART_TIME)
 
     async def _mimic(self, server: Server) -> None:
-        """Announces what others announce, withdraws some, and goes without a word."""
+        """Announces routes of other announcers, withdraws some of them, and closes the session."""
         session = await self._session(server, restart_time=self._dice.choice((0, RESTART_TIME)))
         await session.send(b"".join(route.add for route in self._rocks))
         await session.send(b"".join(route.remove for route in self._dice.sample(self._rocks, len(self._rocks) // 2)))
@@ -380,7 +383,7 @@ class Hostile:
         await self._leave(session, with_reset=self._dice.random() < 0.5)
 
     async def _flapper(self, server: Server) -> None:
-        """Announces and withdraws the same, again and again, in the networks of all."""
+        """Announces and withdraws the same routes repeatedly, in the clients' VNIs."""
         routes = self._foreign(300)
         session = await self._session(server, ordered=False)
         for _ in range(30):
@@ -390,7 +393,7 @@ class Hostile:
         await self._leave(session, with_reset=True)
 
     async def _hoarder(self, server: Server) -> None:
-        """Its routes are to stay for as long as there are numbers; a server grants less."""
+        """Asks for the longest possible restart time for its routes; a server limits it."""
         session = await self._session(server, restart_time=(1 << 32) - 1)
         await session.send(b"".join(route.add for route in self._foreign(500, STRANGE_VNI)))
         await session.proof()

@@ -1,5 +1,4 @@
-"""What happened: a line of JSON for each event in the work directory, the violations of what has to hold, and counts
-for the summary."""
+"""The record of a run: one line of JSON per event in the work directory, the violations, and counts for the summary."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ class Journal:
         print(json.dumps({"t": self.seconds(), "event": event, **details}, default=str), file=self._file, flush=True)
 
     def violation(self, what: str, **details: object) -> None:
-        """Something that must not happen. The run goes on and fails."""
+        """Records a violation. The run continues, but has failed."""
         self.event("violation", what=what, **details)
         self.violations.append(what)
         self._said += 1
@@ -34,7 +33,7 @@ class Journal:
             self.say(f"VIOLATION: {what} {json.dumps(details, default=str)}"[:1500])
 
     def new_violations(self) -> int:
-        """How many there are since this was last asked."""
+        """Returns the number of violations since the last call."""
         new = len(self.violations) - self._counted
         self._counted += new
         return new

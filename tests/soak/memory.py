@@ -1,4 +1,5 @@
-"""Is memory flat? Each child's resident memory at all checkpoints it lived through, which are all alike."""
+"""Checks that memory does not grow: compares each child's resident memory at all checkpoints of its life, which have
+equal conditions."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from statistics import median
 from .journal import Journal
 from .process import Process
 
-# The first checkpoints of a life are its warm-up: what was needed once at most is kept.
+# The first checkpoints of a child are its warm-up, because memory that was needed once is kept.
 WARM_UP = 2
-# With fewer than that many others, nothing is said.
+# With fewer checkpoints after the warm-up, memory is not judged.
 ENOUGH = 6
 MORE_KB = 4 * 1024
 MORE_RATIO = 1.10
@@ -26,7 +27,8 @@ class Memory:
                 self._lives.setdefault((process.name, process.generation), []).append(process.note_memory())
 
     def judge(self, journal: Journal) -> list[str]:
-        """Lives that got fatter are violations. Returns the longest life of each place, for the summary."""
+        """Records a violation for each child whose memory grew. Returns the longest life of each process, for the
+        summary."""
         longest: dict[str, tuple[int, str]] = {}
         for (name, generation), samples in self._lives.items():
             steady = samples[WARM_UP:]

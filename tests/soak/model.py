@@ -1,4 +1,5 @@
-"""What should be so: who announces which routes, at which servers, and what follows for who subscribed to what."""
+"""The expected state: which announcer announces which routes at which servers, and so which routes each subscriber must
+have."""
 
 from __future__ import annotations
 
@@ -11,24 +12,24 @@ SERVERS = ("plain", "low")
 
 
 class Announcer:
-    """A peer that announces routes at some servers: a real client at both, one of ours at one."""
+    """A peer that announces routes at some servers: a real client at both, a peer of this script at one."""
 
     def __init__(self, name: str, servers: tuple[str, ...]) -> None:
         self.name = name
         self.servers = servers
         self.wanted: set[Route] = set()
-        # It is meant to be there. One that has left for good is not, nor are its routes.
+        # False for one that has left for good; then its routes must be gone as well.
         self.is_present = True
-        # Since when its session with a server has stood; absent while there is none.
+        # When its present session with a server opened. There is no entry without a session.
         self.since: dict[str, float] = {}
 
     def stands(self, server: str, at: float) -> bool:
-        """Whether its session with this server has stood since that time."""
+        """Returns True if its session with this server has been open since that time."""
         since = self.since.get(server)
         return since is not None and since <= at
 
     def shake(self, *servers: str) -> None:
-        """It was disturbed, or these servers: no session with them counts as standing since before now."""
+        """Notes that it or these servers were disturbed: its sessions with them count as opened now."""
         now = time.monotonic()
         for server in servers or self.servers:
             if server in self.since:
@@ -39,11 +40,11 @@ class Model:
     def __init__(self) -> None:
         self.announcers: dict[str, Announcer] = {}
         self.owners: dict[Route, set[Announcer]] = {}
-        # When somebody last changed his mind about a route.
+        # When a route was last announced or withdrawn.
         self.touched: dict[Route, float] = {}
         self.updates = 0
-        # Counts everything that changes a view. Views are only made anew when it has moved: of each name, the last one
-        # and what it was made from.
+        # Incremented by everything that changes a view. A view is computed again only after such a change. For each
+        # name, the last view and what it was computed from.
         self._version = 0
         self._views: dict[str, tuple[tuple, set[Route]]] = {}
 
@@ -69,7 +70,7 @@ class Model:
             self.updates += 1
 
     def set_present(self, who: Announcer, is_present: bool) -> None:
-        """It leaves for good, or comes back."""
+        """Notes that an announcer leaves for good, or comes back."""
         who.is_present = is_present
         self._version += 1
         self.touch(who.wanted)
@@ -80,7 +81,8 @@ class Model:
             self.touched[route] = now
 
     def view(self, who: Announcer, vnis: set[int], servers: tuple[str, ...], hides_own: bool) -> set[Route]:
-        """What a subscriber is to be told, or, as a client that ignores what it announces itself, to print."""
+        """Returns the routes that a subscriber must be sent. With `hides_own`, the routes that a client must print,
+        which ignores routes that it announces itself."""
         basis = (self._version, frozenset(vnis), servers)
         seen, routes = self._views.get(who.name, (None, set()))
         if seen != basis:
@@ -97,7 +99,7 @@ class Model:
 
 
 def difference(holder: str, held: set[Route], should: set[Route]) -> str | None:
-    """In words, with a few examples; nothing if there is none."""
+    """Describes the difference with some examples. Returns None if there is none."""
     if held == should:
         return None
     missing, extra = should - held, held - should

@@ -1,4 +1,5 @@
-"""Peers of our own: a session over a plain socket, and a subscriber on it that keeps what it is told and checks it."""
+"""Peers of this script: a session over a plain socket, and a subscriber that keeps and checks the routes that it
+receives."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def dial_socket(source: str = "127.0.0.1", receive_buffer: int | None = None) ->
 
 
 def reset(sock: socket.socket) -> None:
-    """Closes with RST."""
+    """Closes a socket with RST."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     except OSError:
@@ -38,7 +39,7 @@ def reset(sock: socket.socket) -> None:
 
 
 class Session:
-    """A session that keeps itself alive. What comes is handed to `received`, in the reader's task."""
+    """A session that sends keepalives. Received frames are passed to `received`, in the reading task."""
 
     def __init__(self, name: str, *, ordered: bool = True, restart_time: int = 0, source: str = "127.0.0.1") -> None:
         self.name = name
@@ -51,18 +52,18 @@ class Session:
         self.closed = asyncio.Event()
         self.reason = ""
         self.misbehaviour: NotCanonical | None = None
-        # KEEPALIVEs sent and answered. They are answered one for one.
+        # Numbers of KEEPALIVEs sent and of answers. Each KEEPALIVE gets one answer.
         self.asked = 0
         self.answered = 0
         self._answer = asyncio.Event()
         self._writing = asyncio.Lock()
         self._deframer = Deframer()
         self._tasks: list[asyncio.Task] = []
-        # How it reads: so many bytes, then so long a pause. None: as fast as it can.
+        # How it reads: this number of bytes, then a pause in seconds. None: as fast as it can.
         self.pace: tuple[int, float] | None = None
 
     async def open(self, address: tuple[str, int]) -> None:
-        """Raises `Closed` if no session opens."""
+        """Opens the session. Raises `Closed` if it does not open."""
         loop = asyncio.get_running_loop()
         self.sock = dial_socket(self.source, self.receive_buffer)
         self._deframer = Deframer()
@@ -90,7 +91,7 @@ class Session:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat())]
 
     async def _first(self) -> tuple[int, bytes]:
-        """The next frame of a handshake, in which nothing else comes."""
+        """Returns the next frame of a handshake. Raises an error if there is more than one."""
         while True:
             data = await asyncio.get_running_loop().sock_recv(self.sock, READ)
             if not data:
@@ -102,7 +103,7 @@ class Session:
                 return frames[0]
 
     async def send(self, data: bytes) -> None:
-        """Raises `Closed` if that can't be."""
+        """Sends data. Raises `Closed` if the session has ended."""
         if not self.is_open:
             raise Closed(self.reason)
         async with self._writing:
@@ -112,7 +113,8 @@ class Session:
                 raise Closed(repr(error)) from error
 
     async def proof(self, seconds: float = 20.0) -> None:
-        """A KEEPALIVE, and its answer: everything before has been read and, with `ordered`, answered."""
+        """Sends a KEEPALIVE and waits for its answer: then the server has read and, with `ordered`, answered everything
+        before."""
         self.asked += 1
         wanted = self.asked
         await self.send(wire.keepalive())
@@ -153,7 +155,7 @@ class Session:
                     else:
                         self.received(kind, payload)
                 if pace:
-                    # A reader that is told to go on does so soon.
+                    # A reader whose pace is changed must notice that soon.
                     end = time.monotonic() + pace[1]
                     while self.pace is pace and time.monotonic() < end:
                         await asyncio.sleep(min(0.2, pace[1]))
@@ -161,7 +163,7 @@ class Session:
             self._ended(error)
 
     def received(self, kind: int, payload: bytes) -> None:
-        """Anything but an answered KEEPALIVE. Raises `NotCanonical` for what may not be."""
+        """Handles any frame except an answer to a KEEPALIVE. Raises `NotCanonical` for an invalid one."""
 
     def _ended(self, error: BaseException) -> None:
         self.reason = str(error)
@@ -182,13 +184,14 @@ class Session:
 
 
 class Subscriber(Session):
-    """Keeps what it is told."""
+    """A session that keeps the received routes."""
 
     def __init__(self, name: str, **options: object) -> None:
         super().__init__(name, **options)
         self.table: set[Route] = set()
         self.vnis: set[int] = set()
-        # ADDs of what it has, REMOVEs of what it has not: allowed where a route changed twice in between.
+        # Number of ADDs of known routes and REMOVEs of unknown ones, which are permitted if a route changed twice in
+        # between.
         self.repeats = 0
         self.updates = 0
 

@@ -1,4 +1,4 @@
-"""Which routes there are to be announced: of all kinds, some of them the same for several announcers."""
+"""The routes that are announced: of all kinds, some of them equal at several announcers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .wire import Route, route
 
 @dataclass
 class Repertoire:
-    """One announcer's."""
+    """The routes of one announcer."""
 
     # Always announced.
     rock: list[Route]
-    # Announced and withdrawn one by one; about half of them are there.
+    # Announced and withdrawn one by one; about half of them are announced at a time.
     churn: list[Route]
     # Announced and withdrawn all at once.
     bulk: list[Route]
-    # What it announces at checkpoints.
+    # Announced at checkpoints.
     level: set[Route]
 
 
 def repertoire(index: int, dice: random.Random, *, churn: int, bulk: int) -> Repertoire:
-    """Of the announcer with this number."""
+    """Returns the routes of the announcer with this number."""
     vnis = dice.sample(VNIS, 4)
     hop6, hop4 = f"2001:db8::{index + 1:x}", f"192.0.2.{index + 1}"
     rock = [route(dice.choice(vnis), f"10.{index}.255.{n}/32", hop6) for n in range(50)]
@@ -49,7 +49,7 @@ def _any(dice: random.Random, vni: int, index: int, n: int, hop6: str, hop4: str
         case 0:
             return route(vni, f"{v6}/128", hop6)
         case 1:
-            # Bits behind the prefix are part of a route's identity.
+            # Bits after the prefix length are part of a route's identity.
             return route(vni, f"{v6}/64", hop6)
         case 2:
             return route(vni, f"{v4}/32", hop6, "NAT", ports=(low, low + dice.randrange(5_000)))

@@ -1,5 +1,5 @@
-"""A child process: started with limits, killed with us, watched for an end of its own accord; what the kernel says of
-its memory, threads and descriptors; and when somebody disturbed it."""
+"""A child process: started with limits, killed with this script, and checked for unexpected ends. Also its memory,
+threads and descriptors according to the kernel, and the times at which it was disturbed."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from .journal import Journal
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
-# A disturbance explains what happens this long after its end: news of it takes time.
+# For this time after its end, a disturbance still explains changes, which take time to spread.
 AFTERMATH = 6.0
 END_DEADLINE = 10.0
 
 
 @dataclass
 class Figures:
-    """What the kernel says of a process."""
+    """The kernel's figures of a process."""
 
     rss_kb: int
     threads: int
     listening: int
     established: int
-    # Sockets of TCP in any other state: leaks, if they stay.
+    # TCP sockets in any other state. They are leaks if they stay.
     half_closed: int
-    # Everything that is not TCP.
+    # Everything except TCP sockets.
     other_descriptors: int
 
 
 class Process:
-    """One place among the processes: what is started again is another child of the same `Process`."""
+    """A client or a server over all its restarts: each start creates another child of the same `Process`."""
 
     def __init__(self, journal: Journal, name: str, command: list[str], descriptors: int | None = None) -> None:
         self.journal = journal
@@ -45,7 +45,7 @@ class Process:
         self.command = command
         self.descriptors = descriptors
         self.child: asyncio.subprocess.Process | None = None
-        # How many children there have been.
+        # Number of children so far.
         self.generation = 0
         self.is_stopped = False
         self.busy = asyncio.Lock()
@@ -55,7 +55,7 @@ class Process:
         self._undisturbed_at = -1e9
         self._watch: asyncio.Task | None = None
 
-    # How it lives.
+    # Its life cycle.
 
     async def spawn(self, **streams: object) -> None:
         environment = {k: v for k, v in os.environ.items() if k != "RUST_LOG" and not k.startswith("METALBOND_")}
@@ -87,14 +87,14 @@ class Process:
         self.child.send_signal(number)
 
     async def kill(self) -> None:
-        """`kill -9`. When this returns, it is gone."""
+        """Kills the child with SIGKILL and waits for its end."""
         self._ending = True
         if self.is_running:
             self.signal(signal.SIGKILL)
         await self._watch
 
     async def terminate(self) -> None:
-        """SIGTERM, to which it has to end in time and with exit code 0."""
+        """Sends SIGTERM, after which the child has to end in time and with exit code 0."""
         self._ending = True
         self.signal(signal.SIGTERM)
         try:
@@ -114,7 +114,7 @@ class Process:
         if self.is_running:
             self.signal(signal.SIGCONT)
 
-    # Who disturbed it.
+    # Its disturbances.
 
     def disturb(self) -> None:
         self._disturbed += 1
@@ -125,7 +125,7 @@ class Process:
 
     @property
     def is_excused(self) -> bool:
-        """Whether it is, or was lately, disturbed by us."""
+        """True if it is, or was recently, disturbed by this script."""
         return self._disturbed > 0 or time.monotonic() - self._undisturbed_at < AFTERMATH
 
     @property
@@ -133,13 +133,13 @@ class Process:
         return self._disturbed == 0
 
     def was_left_alone(self, since: float) -> bool:
-        """Whether nobody has disturbed it since that time."""
+        """Returns True if it was not disturbed since that time."""
         return self._disturbed == 0 and self._undisturbed_at < since
 
-    # What the kernel says.
+    # Its figures from the kernel.
 
     def note_memory(self) -> int:
-        """Its resident memory in kB; also remembers the most."""
+        """Returns its resident memory in kB, and updates the maximum."""
         try:
             with open(f"/proc/{self.child.pid}/status", encoding="ascii", errors="replace") as status:
                 lines = dict(line.split(":", 1) for line in status)
@@ -153,7 +153,7 @@ class Process:
         return len(_list(f"/proc/{self.child.pid}/fd"))
 
     def cpu_seconds(self) -> float:
-        """What it has used so far."""
+        """Returns the CPU time that it has used so far."""
         try:
             with open(f"/proc/{self.child.pid}/stat", encoding="ascii", errors="replace") as stat:
                 columns = stat.read().rpartition(")")[2].split()
@@ -177,7 +177,7 @@ class Process:
         states, local = _tcp_states(), _unix_sockets()
         counts = {"0A": 0, "01": 0}
         half_closed = 0
-        # A socket that is accepted but closed by both ends has left the table.
+        # A socket that both ends have closed before it was accepted is no longer in the table.
         for inode in sockets:
             state = states.get(inode)
             if state in counts:
@@ -190,7 +190,7 @@ class Process:
 
 
 def _list(directory: str) -> list[str]:
-    """Nothing, if the process is gone by now."""
+    """Returns the entries of a directory, none if the process has ended."""
     try:
         return os.listdir(directory)
     except OSError:
@@ -215,7 +215,7 @@ def _unix_sockets() -> set[str]:
 
 
 async def until(problem: Callable[[], str | None], seconds: float, every: float = 0.1) -> str | None:
-    """Waits until there is no problem any more; returns the last one if that takes too long."""
+    """Waits until there is no problem any more. Returns the last one if that takes too long."""
     deadline = time.monotonic() + seconds
     while True:
         what = problem()

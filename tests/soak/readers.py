@@ -1,5 +1,6 @@
-"""Subscribers of our own that stay for the whole run, two of each sort at each server: with the capability `ordered`,
-without it and announcing routes themselves, and slow ones, which at times read nothing or a byte a second."""
+"""Subscribers of this script that stay for the whole run. At each server there are two kinds: with the capability
+`ordered`, and without it, which also announces routes. There is a slow one of each kind, which at times reads nothing
+or one byte per second."""
 
 from __future__ import annotations
 
@@ -18,12 +19,12 @@ from .wire import NotCanonical, Route
 from .witness import Witness
 
 AGAIN = 0.3
-# Longer than this, and a session of ours may be lost because this script was too slow.
+# If this script is late by more than this, it may lose sessions through its own fault.
 SLOW_SCRIPT = 0.8
 
 
 class Lag:
-    """How late this script is: it shares the machine with what it tests."""
+    """Measures how late this script is, because it shares the machine with the processes under test."""
 
     def __init__(self) -> None:
         self.worst = 0.0
@@ -44,7 +45,7 @@ class Lag:
 
 
 class Reader(Subscriber, Announcer):
-    """Opens its session again whenever it is lost."""
+    """A subscriber that opens its session again whenever it is lost."""
 
     def __init__(
         self, name: str, server: Server, journal: Journal, model: Model, witness: Witness, lag: Lag, *, ordered: bool
@@ -56,7 +57,7 @@ class Reader(Subscriber, Announcer):
         self.model = model
         self.witness = witness
         self.lag = lag
-        # A server may throw out one that reads too slowly.
+        # A server may close the session of a subscriber that reads too slowly.
         self.is_slow = False
 
     async def run(self) -> None:
@@ -100,13 +101,13 @@ class Reader(Subscriber, Announcer):
         return self.model.view(self, self.vnis, self.servers, hides_own=False)
 
     def problem(self) -> str | None:
-        """Why it is not as it should be."""
+        """Returns why its state is not as expected, or None."""
         if not self.is_open or len(self.vnis) < len(VNIS):
             return f"{self.name} has no session: {self.reason}"
         return difference(self.name, self.table, self.should_hold())
 
     async def announce(self, routes: list[Route]) -> None:
-        """Announces, or withdraws what it announces already."""
+        """Announces those routes that are not announced, and withdraws the others."""
         add = [route for route in routes if route not in self.wanted]
         remove = [route for route in routes if route in self.wanted]
         self.model.announce(self, add)
@@ -121,13 +122,13 @@ class SlowReader(Reader):
     def __init__(self, *arguments: object, dice: random.Random, **options: object) -> None:
         super().__init__(*arguments, **options)
         self.is_slow = True
-        # In less than a few segments' room, TCP itself comes to pass one for each retransmission timeout, and to stay so.
+        # With a smaller buffer, TCP itself may fall back to one segment per retransmission timeout, and stay so slow.
         self.receive_buffer = 8192
         self.may_be_slow = True
         self._dice = dice
 
     async def dawdle(self) -> None:
-        """Changes how it reads, for ever."""
+        """Changes its reading speed at random, forever."""
         paces = {"nothing": (0, 1.0), "a byte a second": (1, 1.0), "5 kB a second": (512, 0.1), "all": None}
         while True:
             how = self._dice.choice(list(paces))
@@ -137,7 +138,7 @@ class SlowReader(Reader):
             await asyncio.sleep(self._dice.uniform(2, 8))
 
     def transport(self) -> str:
-        """What the system says of the connection's two ends."""
+        """Returns the system's information about both ends of the connection."""
         try:
             port = self.sock.getsockname()[1]
             command = ["ss", "-tinmo", f"( sport = :{port} or dport = :{port} )"]
@@ -146,14 +147,14 @@ class SlowReader(Reader):
             return repr(error)
 
     def hurry(self) -> None:
-        """From now on it reads all there is, until it may be slow again."""
+        """Makes it read at full speed, until it may be slow again."""
         self.may_be_slow = False
         self.pace = None
 
 
 async def fresh_table(name: str, server: Server, *, ordered: bool) -> set[Route]:
-    """What a newcomer is told, VNI by VNI. Without `ordered` nothing says when that is all: until nothing comes for a
-    while."""
+    """Returns the table that a new subscriber receives, VNI by VNI. Without `ordered` there is no End-of-RIB, so it
+    waits until nothing has arrived for a while."""
     reader = Subscriber(name, ordered=ordered, source="127.0.0.2")
     await reader.open(server.address)
     try:

@@ -1,4 +1,4 @@
-"""A run from start to end: storms with checkpoints in between, then the last audit and the summary."""
+"""A run from start to end: storms with checkpoints in between, the final audit, and the summary."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .world import World
 
 FAULT_PAUSE = 4.0
 HOSTILE_PAUSE = 1.5
-# Longer than it should take by this, and something hangs.
+# If a run takes this much longer than expected, something hangs.
 HANGS = 300.0
-# How long a checkpoint takes, about.
+# Approximate duration of a checkpoint.
 CHECKPOINT = 22.0
 
 
@@ -80,14 +80,14 @@ async def _storms(world: World) -> tuple[int, int]:
 
 
 def _pauses(world: World) -> tuple[float, float]:
-    """Between faults and between hostile peers: short enough for each kind to come in the first storm."""
+    """Returns the pauses between faults and between attacks, short enough for each kind to occur in the first storm."""
     storm = world.settings.checkpoint_every - CHECKPOINT
     faults, hostile = world.faults.pause_divisor, len(world.hostile.kinds)
     return min(FAULT_PAUSE, storm / (faults + 3)), min(HOSTILE_PAUSE, storm / (hostile + 3))
 
 
 async def _last(world: World, seconds: float) -> None:
-    """The storm goes on, and nothing of this script has broken."""
+    """Lets the storm continue for this time, and checks that no task of this script has failed."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         await asyncio.sleep(min(0.5, left))
@@ -96,7 +96,7 @@ async def _last(world: World, seconds: float) -> None:
 
 
 async def _audit(world: World) -> bool:
-    """What has to hold of the whole run; and the summary."""
+    """Checks the conditions of the whole run, and prints the summary."""
     journal = world.journal
     memory = world.memory.judge(journal)
     await world.end()

@@ -1,4 +1,4 @@
-"""What a run is made of: the command line, and the numbers that are not worth an option."""
+"""The settings of a run: the command line, and constants that need no option."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What both servers are started with, besides where they listen. The place for limits, for example
-# `--max-connections 100 --handshake-timeout 5`; `--server-arguments` adds to it for one run.
+# The arguments of both servers besides their addresses. This is the place for limits, for example `--max-connections
+# 100 --handshake-timeout 5`; `--server-arguments` adds arguments for one run.
 SERVER_ARGUMENTS = ("--keepalive", "1", "--convergence-time", "3")
-# What only the server with few descriptors is started with.
+# Additional arguments of the server with few descriptors.
 LOW_SERVER_ARGUMENTS: tuple[str, ...] = ()
 
 RESTART_TIME = 2
@@ -29,7 +29,7 @@ CLIENT_ARGUMENTS = (
     "json",
 )
 
-# The lowest and the highest, both sides of where their encoding grows, and ordinary ones.
+# The lowest and the highest VNI, those around which the encoded length grows, and ordinary ones.
 VNIS = (0, 1, 23, 127, 128, 4711, 65536, 16777215)
 
 
@@ -47,7 +47,7 @@ class Settings:
     server_arguments: list[str] = field(default_factory=list)
 
     def dice(self, *names: object) -> random.Random:
-        """Random choices of one actor: the same in each run with this seed, whatever the others do."""
+        """Returns the random generator of one actor: equal in each run with this seed, whatever other actors do."""
         return random.Random(" ".join(map(str, (self.seed, *names))))
 
 

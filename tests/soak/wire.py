@@ -1,5 +1,5 @@
-"""The MetalBond v1 wire format, written from its description and independently of the program under test: frames, and
-routes in their three forms, as bytes, as the line that a client reads and as the line that it prints."""
+"""The MetalBond v1 wire format, written from its description and independent of the program under test: frames, and
+routes in three forms: as bytes, as a line that a client reads, and as a line that it prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAYLOAD_MAX = 1188
 
 
 class NotCanonical(Exception):
-    """A frame that no server of ours should send."""
+    """A frame that our servers must not send."""
 
 
 def varint(number: int) -> bytes:
@@ -25,7 +25,7 @@ def varint(number: int) -> bytes:
 
 
 def number(field: int, value: int) -> bytes:
-    """A number, which is left out if it is 0."""
+    """Encodes a number field. Zero is omitted."""
     return varint(field << 3) + varint(value) if value else b""
 
 
@@ -55,7 +55,7 @@ def unsubscribe(vni: int) -> bytes:
 
 
 def update(action: int, vni: int, destination: bytes | None, next_hop: bytes | None) -> bytes:
-    """Any UPDATE, possible or not."""
+    """Encodes any UPDATE, valid or not."""
     payload = number(1, action) + number(2, vni)
     payload += octets(3, destination) if destination is not None else b""
     payload += octets(4, next_hop) if next_hop is not None else b""
@@ -71,7 +71,7 @@ def next_hop(address: bytes, target_vni: int = 0, kind: int = 0, ports: tuple[in
 
 
 class Route:
-    """A route. There is one object for equal routes: they can be compared by `is`, and kept in sets cheaply."""
+    """A route. Equal routes are the same object, so they can be compared by `is` and stored cheaply in sets."""
 
     __slots__ = ("vni", "text", "spec", "add", "remove", "is_foreign")
 
@@ -82,14 +82,14 @@ class Route:
 _by_text: dict[str, Route] = {}
 _by_body: dict[bytes, Route] = {}
 
-# Next hops of hostile peers: their routes are nobody's in the model.
+# Prefix of the next hops of hostile peers, whose routes are not in the model.
 FOREIGN = bytes.fromhex("20010db80bad")
 
 
 def route(
     vni: int, prefix: str, hop: str, kind: str = "STD", target_vni: int = 0, ports: tuple[int, int] = (0, 0)
 ) -> Route:
-    """The route with this destination, `10.0.0.0/24` for example, and this next hop."""
+    """Returns the route with this destination, for example `10.0.0.0/24`, and this next hop."""
     address, length = prefix.split("/")
     packed, hop_packed = ipaddress.ip_address(address).packed, ipaddress.ip_address(hop).packed
     return _intern(vni, packed, int(length), hop_packed, target_vni, KINDS.index(kind), ports)
@@ -128,7 +128,7 @@ def _address(packed: bytes) -> str:
 
 
 def printed(text: str) -> Route:
-    """The route that a client prints like this, without its sign."""
+    """Returns the route that a client prints as this text, without the sign."""
     known = _by_text.get(text)
     if known:
         return known
@@ -153,7 +153,7 @@ def printed(text: str) -> Route:
 
 
 def decode_update(payload: bytes) -> tuple[bool, Route]:
-    """Whether it is an ADD, and its route. Its bytes must be those that we would have made."""
+    """Returns whether an UPDATE is an ADD, and its route. The bytes must be equal to this module's own encoding."""
     is_add = payload[:1] != b"\x08"
     body = payload if is_add else payload[2:]
     known = _by_body.get(body)
@@ -181,7 +181,7 @@ def _decode_body(body: bytes) -> Route:
 
 
 def parse(data: bytes) -> dict[int, int | bytes]:
-    """A protobuf message of numbers and octets."""
+    """Decodes a protobuf message of numbers and byte strings."""
     fields: dict[int, int | bytes] = {}
     at = 0
 
@@ -212,13 +212,13 @@ def parse(data: bytes) -> dict[int, int | bytes]:
 
 
 class Deframer:
-    """Frames from a stream that is cut anywhere."""
+    """Extracts frames from a stream that is split at any position."""
 
     def __init__(self) -> None:
         self.rest = b""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The frames that are complete now: type and payload."""
+        """Returns the type and the payload of each frame that is now complete."""
         data = self.rest + data if self.rest else data
         frames, at = [], 0
         while len(data) - at >= 4:
@@ -234,7 +234,7 @@ class Deframer:
 
 
 def check_golden_bytes() -> None:
-    """Holds this module to bytes that were recorded from the reference implementation."""
+    """Compares this module with bytes that were recorded from the reference implementation."""
     hop = "22120a1020010db8000000000000000000000001"
     adds = {
         "23 10.0.23.0/24 via 2001:db8::1": "0100200510171a0812040a0017001818" + hop,

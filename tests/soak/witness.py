@@ -1,6 +1,6 @@
-"""Judges each line that a client prints, and each UPDATE that a reader of ours gets, while everything is in motion: is
-there anything that explains it? A route that nobody has touched for a while, and whose announcer and receiver have both
-had a session with the same server all the while, must not move."""
+"""Checks each line that a client prints and each UPDATE that a reader receives, during all activity. Every change needs
+an explanation: a route must not change if it was not announced or withdrawn for a while and its announcer and its
+receiver have both had a session with the same server all the time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .wire import Route
 if TYPE_CHECKING:
     from .server import Server
 
-# How long a change may be on its way: hold times, restart times, slow machines.
+# How long a change may take to spread: hold times, restart times, slow machines.
 SETTLED = 15.0
 LONG_SETTLED = 40.0
-# How long a session takes until all is told.
+# How long an initial sync takes.
 SYNCED = 3.0
 
 
@@ -28,9 +28,9 @@ class Witness:
         self.model = model
         self.started = time.monotonic()
         self.judged = 0
-        # All leave now.
+        # Set when all processes are being ended.
         self.is_over = False
-        # Routes that are announced all the time, and when who was last told that one is gone.
+        # Routes that are announced all the time. `_removals` lists their recent removals: time, receiver and route.
         self.rocks: set[Route] = set()
         self._removals: deque[tuple[float, Announcer, Route]] = deque(maxlen=20_000)
 
@@ -45,7 +45,8 @@ class Witness:
             return
         owners = [o for o in self.model.owners.get(route, ()) if o is not receiver and o.is_present]
         if is_add:
-            # Its own: started again, it is told what it announced in its life before, until it has announced it again.
+            # A route of its own: after a restart, it is sent the routes of its life before, until it announces them
+            # again.
             is_explained = bool(owners) or route in receiver.wanted or touched > now - LONG_SETTLED
         else:
             at = now - SETTLED
@@ -62,8 +63,9 @@ class Witness:
             )
 
     def restarted(self, who: Announcer, killed: float, servers: list[Server]) -> None:
-        """It was killed, and within its restart time had a session with these servers again, which nobody touched: then
-        those who have had a session with one of them are told nothing."""
+        """Checks a client that was killed and had a session with these undisturbed servers again within its restart
+        time: subscribers with an uninterrupted session with one of them must not have been sent removals of its
+        routes."""
         self.journal.counts["restarts that nobody should notice"] += 1
         told = {
             (receiver.name, route.text)
@@ -76,7 +78,7 @@ class Witness:
             self.journal.violation("a quick restart is noticed", who=who.name, count=len(told), some=some)
 
     def lost(self, who: str, server: Server, is_own_fault: bool, reason: str) -> None:
-        """A session is lost. It must have been by a fault of ours."""
+        """Handles the loss of a session, which must be explained by a fault of this script."""
         if self.is_over:
             return
         self.journal.counts["sessions lost"] += 1

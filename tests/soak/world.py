@@ -1,4 +1,4 @@
-"""All that takes part in a run, and how it is started, quieted and ended."""
+"""All participants of a run, and how they are started, stopped and ended."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .witness import Witness
 
 
 def free_ports(count: int) -> list[int]:
-    """Of 127.0.0.1, under those that the system gives to outgoing connections: there a client that dials while its
-    server is away could get the server's own. Not those that the tests of the program use either."""
+    """Returns free ports of 127.0.0.1 below the range of ephemeral ports. Otherwise a client that dials while its
+    server is down could get the server's port. The ports of the program's own tests are avoided as well."""
     ports = []
     for port in range(11_000 + os.getpid() % 800 * 10, 20_000):
         with socket.socket() as sock:
@@ -48,7 +48,7 @@ class World:
         self.memory = Memory()
         self.lag = Lag()
         self.witness = Witness(self.journal, self.model)
-        # What a client has at the start, when it has all its sessions.
+        # The figures of a client right after its start, with all its sessions.
         self.fresh_client: Figures | None = None
         self.disk = FullDisk(directory)
         plain_port, low_port = free_ports(2)
@@ -100,7 +100,7 @@ class World:
         return [*self.servers.values(), *self.clients]
 
     def connections(self) -> dict[str, int]:
-        """How many sessions each server should have."""
+        """Returns the number of sessions that each server should have."""
         clients = sum(client.is_present for client in self.clients)
         readers = {name: sum(r.is_open for r in self.readers if r.server.name == name) for name in self.servers}
         return {name: clients + readers[name] for name in self.servers}
@@ -119,14 +119,14 @@ class World:
         self._standing.append(asyncio.create_task(self.lag.run()))
 
     def storm(self, fault_pause: float, hostile_pause: float) -> None:
-        """Everything at once, until it is quieted."""
+        """Starts all activity: churn, faults and attacks."""
         for slow in self.slow:
             slow.may_be_slow = True
         work = (self._churn.run(), self.faults.run(fault_pause), self.hostile.run(hostile_pause))
         self._stormy = [asyncio.create_task(part) for part in work]
 
     async def quiet(self) -> None:
-        """No churn, no strangers, no new faults; and what was stopped or killed is there again."""
+        """Stops churn, attacks and new faults, and waits until stopped and killed processes run again."""
         for task in self._stormy:
             task.cancel()
         results = await asyncio.gather(*self._stormy, return_exceptions=True)
@@ -139,20 +139,20 @@ class World:
                 raise result
 
     def look(self) -> None:
-        """Notes what can only be seen while everything goes on."""
+        """Notes what can be observed only during activity."""
         for process in self.processes():
             if process.is_running:
                 process.note_memory()
         self.hostile.look()
 
     def check_alive(self) -> None:
-        """Raises what ended a part of this script."""
+        """Raises the error of a failed task of this script."""
         for task in (*self._standing, *self._stormy):
             if task.done() and not task.cancelled():
                 task.result()
 
     async def end(self) -> None:
-        """All of them by SIGTERM, which has to work."""
+        """Ends all processes with SIGTERM, and checks that it works."""
         self.witness.is_over = True
         for task in self._standing:
             task.cancel()
@@ -162,7 +162,7 @@ class World:
         await asyncio.gather(*(process.terminate() for process in self.processes() if process.is_running))
 
     def kill(self) -> None:
-        """The last resort, at once: nothing is left behind."""
+        """Kills all processes and frees all resources at once."""
         for process in self.processes():
             process._ending = True
             if process.is_running:

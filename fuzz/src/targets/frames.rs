@@ -1,5 +1,5 @@
-//! Target `frames`: a stream of bytes through the deframer and the decoder, cut in several ways. The first byte seeds the
-//! cuts; the rest is the stream.
+//! Target `frames`: passes a byte stream through the deframer and the decoder, split in several ways. The first byte
+//! seeds the splits; the others are the stream.
 
 use bytes::BytesMut;
 use metalbond::wire::{
@@ -12,19 +12,20 @@ use super::source::Source;
 use crate::sim::rng::Rng;
 use crate::sim::wire::{self, Msg};
 
-/// What the stream turned out to be.
+/// The contents of the stream.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Seen {
-    /// Its frames, as far as it is one: type and payload.
+    /// The valid frames before the first error: type and payload.
     pub(crate) frames: Vec<(u8, Vec<u8>)>,
-    /// Where it ceases to be one.
+    /// The first error.
     pub(crate) error: Option<DecodeError>,
 }
 
-/// Takes the stream apart in every way, and each frame to pieces and together again.
+/// Splits the stream in every way, and decodes and encodes each frame.
 ///
 /// # Panics
-/// If something is wrong with the core.
+///
+/// If there is a defect of the core.
 pub(crate) fn run(data: &[u8]) -> Seen {
     let mut source = Source::new(data);
     let mut rng = Rng::new(source.byte().into());
@@ -90,7 +91,8 @@ fn decode(frame: Frame<'_>) {
             }
         }
     }
-    // A field that nobody knows makes prost the judge where the decoder by hand was: it has to say the same.
+    // With an unknown field, prost decodes the message instead of the hand-written decoder. Both must give the same
+    // result.
     let extended = [frame.payload, UNKNOWN_FIELD].concat();
     assert_eq!(Message::decode(Frame { kind: frame.kind, payload: &extended }), Ok(decoded));
 }
@@ -98,7 +100,7 @@ fn decode(frame: Frame<'_>) {
 /// Field 1000, a varint.
 const UNKNOWN_FIELD: &[u8] = &[0xc0, 0x3e, 0x01];
 
-/// The error is one of a message of this type.
+/// Checks that the error can occur in a message of this type.
 fn assert_fits(kind: u8, error: DecodeError) {
     let fits = match error {
         DecodeError::Protobuf(t) => t as u8 == kind && t != MessageType::Keepalive,
@@ -109,7 +111,7 @@ fn assert_fits(kind: u8, error: DecodeError) {
     assert!(fits, "{error} for a frame of type {kind}");
 }
 
-/// What is encoded is one frame of the protocol's own form, and decodes to the same.
+/// Checks that a message is encoded as one frame in the protocol's canonical form, which decodes to the same message.
 fn encode(message: Message) {
     let mut out = BytesMut::new();
     let max = match &message {
@@ -139,7 +141,7 @@ fn encode(message: Message) {
     let frame = deframer.next(&mut input).expect("a frame").expect("a whole frame");
     assert_eq!(Message::decode(frame), Ok(Decoded::Message(message)));
     assert!(input.is_empty());
-    // The simulator's own codec reads the same, and would write no other bytes.
+    // The simulator's own codec decodes the same message, and encodes it to the same bytes.
     let msgs = wire::decode_all(&out);
     assert_eq!(msgs.len(), 1);
     assert_eq!(wire::encode_all(&msgs), out);

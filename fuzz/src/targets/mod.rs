@@ -1,4 +1,4 @@
-//! What the targets do with their bytes. Each returns what it reached, so that a corpus can be seen to reach anything.
+//! The targets. Each one returns what it reached, so that a test can check that the corpus reaches something.
 
 pub(crate) mod frames;
 pub(crate) mod session;

@@ -1,5 +1,5 @@
-//! The bytes of a test case, taken off its front. What a byte means never depends on how many follow, so that the corpus
-//! stays what it is; behind the end there are zeros.
+//! Reads the bytes of a test case from the front. The meaning of a byte never depends on how many follow, so that the
+//! corpus stays valid. After the end, all bytes are zero.
 
 pub(crate) struct Source<'a>(&'a [u8]);
 
@@ -23,7 +23,7 @@ impl<'a> Source<'a> {
         out
     }
 
-    /// The next `len` bytes, or what is left of them.
+    /// Returns the next `len` bytes, or fewer at the end.
     pub(crate) fn slice(&mut self, len: usize) -> &'a [u8] {
         let (head, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;

@@ -1,4 +1,5 @@
-//! Target `world`: nodes on a simulated network, each watched by a model, from the bytes that `sim::decode` explains.
+//! Target `world`: nodes on a simulated network, each checked by a model. `sim::decode` defines the meaning of the
+//! bytes.
 
 use std::cell::RefCell;
 use std::panic::{set_hook, take_hook};
@@ -12,22 +13,23 @@ use crate::sim::quiet::quietly;
 use crate::sim::seat::Event;
 use crate::sim::world::{Setup, World};
 
-/// More operations than this only cost time.
+/// Maximum number of operations; more would only take time.
 pub(crate) const MAX_OPS: usize = 64;
 
-/// What was reached.
+/// What a run reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Seen {
-    /// Operations.
+    /// Number of operations.
     pub(crate) ops: usize,
-    /// Changes that embedders were told.
+    /// Number of changes that applications read.
     pub(crate) changes: usize,
 }
 
-/// Runs the case; if it fails, prints it as a line for `tests/regressions.rs`.
+/// Runs a test case. If it fails, prints it as a line for `tests/regressions.rs`.
 ///
 /// # Panics
-/// If something is wrong with the core.
+///
+/// If there is a defect of the core.
 pub(crate) fn run(data: &[u8]) -> Seen {
     let (setup, mut ops) = decode(data);
     ops.truncate(MAX_OPS);
@@ -48,11 +50,11 @@ thread_local! {
     static RUNNING: RefCell<Option<(Setup, Vec<Op>)>> = const { RefCell::new(None) };
 }
 
-/// Runs a case. A panic says which it was, ahead of what it says itself: a fuzzer aborts there.
+/// Runs a test case. On a panic, prints the case before the panic's message, because a fuzzer aborts then.
 fn run_or_print(setup: Setup, ops: Vec<Op>) -> World {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {
-        // The tests have another hook. It is set first, so that the two do not replace each other.
+        // The tests have another panic hook. It is set first, so that the two do not replace each other.
         quietly(|| ());
         let usual = take_hook();
         set_hook(Box::new(move |info| {

@@ -1,5 +1,6 @@
-//! Announcements by the line: one SPEC each; empty lines and lines that start with `#` don't count. A file is read whole
-//! before anything starts, and must be right; standard input is taken as it comes, and a bad line costs only itself.
+//! Announcements in text form, one SPEC per line. Empty lines and lines that start with `#` are ignored. A file is read
+//! completely before anything starts, and one bad line makes the whole file invalid. Standard input is read as it
+//! arrives, and a bad line is reported and skipped.
 
 use std::fmt;
 use std::io;
@@ -12,24 +13,25 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader
 use crate::reading::Reading;
 use crate::spec::{self, Spec};
 
-/// Far longer than any SPEC. What is longer is not kept, so that input without a line's end costs no memory.
+/// Maximum length of a line in bytes, far longer than any SPEC. The rest of a longer line is dropped, so that input
+/// without line ends uses no memory.
 const LINE_MAX: usize = 1024;
 
-/// How many warnings of one file are given.
+/// Maximum number of warnings that are listed for one file.
 const WARNINGS_MAX: usize = 20;
 
-/// How many lines of standard input are handed on together, at most.
+/// Maximum number of lines of standard input in one batch.
 const BATCH_MAX: usize = 4096;
 
-/// How long a standard input that is non-blocking is left alone when nothing is there.
+/// Time between two reads of a non-blocking standard input that has no data.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Why a file can't be used.
+/// The reason why a file can't be used.
 #[derive(Debug)]
 pub(crate) enum FileError {
-    /// It can't be read.
+    /// The file can't be read.
     Read(PathBuf, io::Error),
-    /// The line with this number is no SPEC, and why.
+    /// The line with this number is not a valid SPEC. The text says why.
     Line(PathBuf, usize, String),
 }
 
@@ -45,18 +47,18 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// What a file says.
+/// The announcements of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Announcements {
     pub(crate) path: PathBuf,
     pub(crate) routes: Vec<Route>,
-    /// What of its lines has no effect.
+    /// Warnings about parts of lines that have no effect.
     pub(crate) warnings: Vec<String>,
-    /// Whether it can be read but once, as a pipe.
+    /// True if the file can be read only once, for example a pipe.
     pub(crate) is_gone: bool,
 }
 
-/// Reads whole files.
+/// Reads each file completely.
 pub(crate) fn read_all(paths: &[PathBuf], reading: &mut Reading) -> Result<Vec<Announcements>, FileError> {
     let read = |path: &PathBuf| {
         let (bytes, is_regular) = bytes(path, reading)?;
@@ -68,7 +70,7 @@ pub(crate) fn read_all(paths: &[PathBuf], reading: &mut Reading) -> Result<Vec<A
     paths.iter().map(read).collect()
 }
 
-/// How many routes a file has, what is wrong with it, and what of it has no effect.
+/// Checks a file. Returns its number of routes, its errors, and warnings about parts that have no effect.
 pub(crate) fn check(path: &Path) -> (usize, Vec<FileError>, Vec<String>) {
     let bytes = match bytes(path, &mut Reading::default()) {
         Ok((bytes, _)) => bytes,
@@ -84,7 +86,7 @@ pub(crate) fn check(path: &Path) -> (usize, Vec<FileError>, Vec<String>) {
     (good.len(), errors, warnings(path, &good))
 }
 
-/// The warnings of a file's lines. It may have any number of lines: of many warnings, only their number is given.
+/// Returns the warnings of a file's lines. If there are more than [`WARNINGS_MAX`], only their number is reported.
 fn warnings(path: &Path, specs: &[(usize, Spec)]) -> Vec<String> {
     let path = path.display();
     let all = specs.iter().filter_map(|(number, spec)| Some((number, spec.warning.as_ref()?)));
@@ -103,7 +105,7 @@ fn bytes(path: &Path, reading: &mut Reading) -> Result<(Vec<u8>, bool), FileErro
     reading.read(path).map_err(|error| FileError::Read(path.to_owned(), error))
 }
 
-/// The SPECs of a file, with the numbers of their lines.
+/// Parses a file. Returns each SPEC with its line number.
 fn specs(path: &Path, bytes: &[u8]) -> impl Iterator<Item = Result<(usize, Spec), FileError>> {
     let lines = text(bytes).split(|&b| b == b'\n').enumerate();
     lines.filter_map(move |(index, line)| {
@@ -117,19 +119,20 @@ fn specs(path: &Path, bytes: &[u8]) -> impl Iterator<Item = Result<(usize, Spec)
     })
 }
 
-/// Without the mark that some editors put before a text in UTF-8.
+/// Removes the byte order mark that some editors write at the start of a UTF-8 file.
 fn text(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// What a line asks for.
+/// A parsed line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Line {
     Add(Route),
     Withdraw(Route),
 }
 
-/// What a line asks for, and what of it has no effect.
+/// Parses a line. Returns `None` for a line to ignore; otherwise the line, with a warning if a part of it has no
+/// effect.
 fn parse_line(line: &[u8]) -> Result<Option<(Line, Option<String>)>, String> {
     let line = str::from_utf8(line).map_err(|_| "not UTF-8")?.trim();
     match line.strip_prefix('-') {
@@ -139,21 +142,21 @@ fn parse_line(line: &[u8]) -> Result<Option<(Line, Option<String>)>, String> {
     }
 }
 
-/// Consecutive lines that ask for the same.
+/// Consecutive lines of the same kind: all announcements or all withdrawals.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Batch {
     Add(Vec<Route>),
     Withdraw(Vec<Route>),
 }
 
-/// Standard input as batches: what is there is handed on, without waiting for more.
+/// Standard input as batches. A batch contains the lines that have already arrived, without waiting for more.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     input: BufReader<R>,
     number: usize,
-    /// Belongs to the next batch: it asks for something else than the lines before.
+    /// A line that was read but starts the next batch, because it is of the other kind.
     ahead: Option<Line>,
-    /// What of the last batch's lines has no effect, with the numbers of the lines.
+    /// Warnings about parts of the last batch's lines that have no effect, with line numbers.
     pub(crate) warnings: Vec<(usize, String)>,
 }
 
@@ -168,8 +171,8 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
         Self { input: BufReader::with_capacity(64 * 1024, input), number: 0, ahead: None, warnings: Vec::new() }
     }
 
-    /// The next batch, or `None` at the end of the input. Calls `bad` with the number of each line that is no SPEC, and
-    /// why.
+    /// Returns the next batch, or `None` at the end of the input. Calls `bad` with the line number and the reason for
+    /// each line that is not a valid SPEC.
     pub(crate) async fn next(&mut self, mut bad: impl FnMut(usize, &str)) -> io::Result<Option<Batch>> {
         let mut batch = match self.ahead.take() {
             Some(line) => Batch::of(line),
@@ -188,7 +191,7 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
         Ok(Some(batch))
     }
 
-    /// The next line that asks for something.
+    /// Returns the next announcement or withdrawal, skipping empty lines, comments and bad lines.
     async fn line(&mut self, bad: &mut impl FnMut(usize, &str)) -> io::Result<Option<Line>> {
         let mut bytes = Vec::new();
         loop {
@@ -214,7 +217,7 @@ impl<R: tokio::io::AsyncRead + Unpin> Lines<R> {
     }
 }
 
-/// Reads up to and including the next line's end. Keeps a little more than [`LINE_MAX`] bytes of it, and drops the rest.
+/// Reads up to and including the next line end. Keeps slightly more than [`LINE_MAX`] bytes and drops the rest.
 async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<usize> {
     let limit = LINE_MAX as u64 + 1;
     let mut read = read_until_end(input, limit, line).await?;
@@ -229,8 +232,8 @@ async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) 
     Ok(read)
 }
 
-/// Reads up to and including the line's end, or as many bytes as this. Where somebody else who has standard input made
-/// it non-blocking, it is asked again and again.
+/// Reads up to and including the line end, or at most `limit` bytes. Polls at an interval if another process that
+/// shares this standard input made it non-blocking.
 async fn read_until_end(input: &mut (impl AsyncBufRead + Unpin), limit: u64, line: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         match input.take(limit - line.len() as u64).read_until(b'\n', line).await {
@@ -248,7 +251,7 @@ impl Batch {
         }
     }
 
-    /// Takes the line, or gives it back if it asks for something else.
+    /// Adds the line, or returns it if it is of the other kind.
     fn push(&mut self, line: Line) -> Option<Line> {
         match (self, line) {
             (Self::Add(routes), Line::Add(route)) | (Self::Withdraw(routes), Line::Withdraw(route)) => {
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_that_ask_for_the_same_come_together_and_in_order() {
+    async fn consecutive_lines_of_one_kind_form_a_batch_in_order() {
         let (got, bad) = batches(format!("{A}\n\n{B}\n-{A}\n# note\n{A}\r\n-{B}").as_bytes()).await;
         let expected = vec![
             Batch::Add(vec![route(A), route(B)]),
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mark_of_utf8_before_the_first_line_is_none_of_it() {
+    async fn a_byte_order_mark_before_the_first_line_is_ignored() {
         let (got, bad) = batches(format!("\u{feff}{A}\n").as_bytes()).await;
         assert_eq!((got, bad), (vec![Batch::Add(vec![route(A)])], vec![]));
         let (_, bad) = batches(format!("{A}\n\u{feff}{A}\n").as_bytes()).await;
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bad_line_is_reported_with_its_number_and_costs_only_itself() {
+    async fn a_bad_line_is_reported_with_its_number_and_skipped() {
         let long = "x".repeat(300_000);
         let (got, bad) =
             batches(format!("{A}\nnonsense\n{long}\n\n{B}\n23#10.0.0.0/33#2001:db8::1\n").as_bytes()).await;
@@ -332,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_is_handed_on_without_waiting_for_more() {
+    async fn lines_that_have_arrived_are_returned_without_waiting_for_more() {
         let (reader, mut writer) = tokio::io::duplex(1024);
         let mut lines = Lines::new(reader);
         tokio::io::AsyncWriteExt::write_all(&mut writer, format!("{A}\n{B}\n23#10.0").as_bytes()).await.unwrap();

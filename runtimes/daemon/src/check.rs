@@ -1,4 +1,5 @@
-//! `metalbond check`: says what is wrong with a file of settings, or what it asks for; and what a policy allows to whom.
+//! `metalbond check`: reports what is wrong with a settings file or what it configures, and what a policy permits a
+//! peer to do.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -16,7 +17,7 @@ use crate::reading::Reading;
 use crate::spec;
 use crate::usage;
 
-/// What is told of one file of announcements at most: it may be anything.
+/// Maximum number of errors that are listed for one file of announcements: a file may have any number of bad lines.
 const ERRORS_MAX: usize = 20;
 
 #[derive(Args, Debug)]
@@ -45,9 +46,10 @@ pub(crate) struct CheckArgs {
     vni: Vec<Vni>,
 }
 
-/// Prints what the files ask for.
+/// Checks the files and prints what they configure.
 ///
 /// # Errors
+///
 /// All that is wrong.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
     let mut text = String::new();
@@ -71,12 +73,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, Vec<String>> {
             text += &format!("{}: ok (policy: {} rules)\n", path.display(), policy.rules().len());
         }
     }
-    // A closed pipe is no failure.
+    // A closed pipe is not an error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Reads a policy, and warns of what in it has no effect.
+/// Reads a policy, and warns about parts that have no effect.
 fn read_policy(path: &Path) -> Result<Policy, BadPolicy> {
     let policy = policy::read(path, &mut Reading::default())?;
     for warning in policy::warnings(&policy) {
@@ -85,7 +87,8 @@ fn read_policy(path: &Path) -> Result<Policy, BadPolicy> {
     Ok(policy)
 }
 
-/// Parses a name of a peer. A certificate may hold others, but those that no pattern of a policy can name are slips here.
+/// Parses the name of a peer. Certificates may contain other names, but a name that no pattern of a policy can match is
+/// a typing error here.
 fn parse_peer(text: &str) -> Result<PeerName, String> {
     let name = text.parse::<PeerName>().map_err(|why| why.to_string())?;
     text.parse::<PeerPattern>().map_err(|why| why.to_string())?;

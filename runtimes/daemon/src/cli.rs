@@ -1,4 +1,4 @@
-//! The command line: what can be said, and the checks that need no system.
+//! The command line: the arguments, and the checks that don't need the system.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -124,13 +124,13 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The files with certificates and secrets.
+    /// Returns the files with certificates and secrets.
     pub(crate) fn secrets(&self) -> Files {
         let (tls, http) = (self.tls.clone(), self.http.clone());
         Files { role: Role::Server, tls, is_anonymous: self.tls_anonymous, http }
     }
 
-    /// Whether it is to listen where not everybody may.
+    /// Returns true if a port to listen on needs privileges.
     pub(crate) fn has_low_port(&self) -> bool {
         self.listen.iter().chain(&self.listen_plain).any(Listen::is_low) || self.http.has_low_port()
     }
@@ -193,17 +193,17 @@ pub(crate) struct ClientArgs {
 }
 
 impl ClientArgs {
-    /// The files with certificates and secrets.
+    /// Returns the files with certificates and secrets.
     pub(crate) fn secrets(&self) -> Files {
         Files { role: Role::Client, tls: self.tls.clone(), is_anonymous: false, http: self.http.clone() }
     }
 
-    /// The files with announcements.
+    /// Returns the files with announcements.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.announce_file.iter().filter(|path| !is_stdin(path)).cloned().collect()
     }
 
-    /// Whether announcements come from standard input.
+    /// Returns true if announcements are read from standard input.
     pub(crate) fn reads_stdin(&self) -> bool {
         self.announce_file.iter().any(|path| is_stdin(path))
     }
@@ -213,8 +213,8 @@ impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
         let (convergence_time, restart_time_max) = (seconds(args.convergence_time), seconds(args.restart_time_max));
-        // A server subscribes to nothing but for those who follow its events, and then wherever its clients announce something: the limits
-        // on what clients announce bound it.
+        // A server subscribes to VNIs only for the readers of its events, and only to VNIs in which its clients
+        // announce routes. The limits on announcements bound that number.
         let subscriptions_max = usize::MAX;
         let keepalive = seconds(args.keepalive);
         args.limits.apply(Self {
@@ -232,7 +232,7 @@ impl From<&ClientArgs> for Config {
     fn from(args: &ClientArgs) -> Self {
         let (restart_time, session_stale_time) = (seconds(args.restart_time), seconds(args.session_stale_time));
         let config = Self { keepalive: seconds(args.keepalive), restart_time, session_stale_time, ..Self::default() };
-        // What is in the kernel outlives the servers, unless told otherwise.
+        // Routes in the kernel stay while all servers are away, unless `--stale-time` is given.
         let default = if args.install.is_wanted() { None } else { config.stale_time };
         args.limits.apply(Self { stale_time: args.stale_time.map(seconds).or(default), ..config })
     }
@@ -251,17 +251,17 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
-/// Where a server listens.
+/// An address to listen on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Listen {
-    /// An address.
+    /// A socket address.
     Addr(SocketAddr),
-    /// A name, which may mean several.
+    /// A name, which may resolve to several addresses.
     Name(Endpoint),
 }
 
 impl Listen {
-    /// Whether its port takes a capability.
+    /// Returns true if the port needs a capability.
     pub(crate) fn is_low(&self) -> bool {
         let port = match self {
             Self::Addr(addr) => addr.port(),
@@ -282,7 +282,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// What is wrong with a server's arguments beyond what each says alone.
+/// Checks the combination of a server's arguments. Returns what is wrong.
 pub(crate) fn check_server(args: &ServerArgs) -> Result<(), String> {
     args.tls.check_server()?;
     args.http.check()?;
@@ -298,7 +298,7 @@ pub(crate) fn check_server(args: &ServerArgs) -> Result<(), String> {
     }
 }
 
-/// What is wrong with a client's arguments beyond what each says alone.
+/// Checks the combination of a client's arguments. Returns what is wrong.
 pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
     once("--server", &args.server)?;
     once("--subscribe", &args.subscribe)?;
@@ -313,7 +313,7 @@ pub(crate) fn check_client(args: &ClientArgs) -> Result<(), String> {
     at_most("--subscribe", args.subscribe.len(), most.subscriptions_max)
 }
 
-/// What of a client's arguments is accepted and has no effect, a line each.
+/// Returns a warning, one line each, for every client argument that is accepted and has no effect.
 pub(crate) fn client_warnings(args: &ClientArgs) -> Vec<String> {
     let mut warnings = Vec::new();
     if args.server.is_empty() {
@@ -342,13 +342,13 @@ fn duplicate<T: Eq + Hash>(values: &[T]) -> Option<&T> {
     values.iter().find(|value| !seen.insert(*value))
 }
 
-/// 0 is the default, as in the reference.
+/// Parses a keepalive interval. 0 means the default, as in the reference implementation.
 fn parse_keepalive(text: &str) -> Result<u32, String> {
     let seconds = go_flags::number(text, 0, u32::MAX)?;
     Ok(if seconds == 0 { Config::default().keepalive.as_secs() as u32 } else { seconds })
 }
 
-/// How often -v is given, or as a switch whether it is.
+/// Parses a value of `-v`: a count, or a boolean if it is used as a switch.
 fn parse_verbosity(text: &str) -> Result<u8, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" => Ok(1),
@@ -357,7 +357,8 @@ fn parse_verbosity(text: &str) -> Result<u8, String> {
     }
 }
 
-/// A name or an address, and a port. Only a port, as in `:4711`, is that of this machine, as in the reference.
+/// Parses a server: a name or an address, and a port. Only a port, as in `:4711`, means this machine, as in the
+/// reference implementation.
 fn parse_server(text: &str) -> Result<Endpoint, EndpointError> {
     let text = go_flags::with_scope_number(text);
     if text.starts_with(':') { format!("localhost{text}").parse() } else { text.parse() }
@@ -374,8 +375,8 @@ fn parse_seconds(text: &str) -> Result<u32, String> {
     spec::number(text, 0, u32::MAX)
 }
 
-/// An address, whose port may be 0 for any; a name and a port; or only a port, as in `:4711`, for every address of this
-/// machine.
+/// Parses an address to listen on: an address, where port 0 means any port; a name and a port; or only a port, as in
+/// `:4711`, which means all addresses of this machine.
 pub(crate) fn parse_listen(text: &str) -> Result<Listen, EndpointError> {
     let text = if text.starts_with(':') { format!("[::]{text}") } else { go_flags::with_scope_number(text) };
     match text.parse() {
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_to_listen_is_an_address_a_name_or_only_a_port() {
+    fn a_listen_address_is_an_address_a_name_or_only_a_port() {
         let addr = |ip: IpAddr, port| Ok(Listen::Addr(SocketAddr::new(ip, port)));
         assert_eq!(parse_listen("[::]:4711"), addr(Ipv6Addr::UNSPECIFIED.into(), 4711));
         assert_eq!(parse_listen(":4711"), addr(Ipv6Addr::UNSPECIFIED.into(), 4711));
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_place_to_listen_says_what_is_wrong() {
+    fn a_bad_listen_address_is_an_error_that_says_what_is_wrong() {
         for text in ["", "4711", "127.0.0.1"] {
             assert_eq!(parse_listen(text), Err(EndpointError::NoPort), "{text}");
         }

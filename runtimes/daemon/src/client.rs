@@ -1,4 +1,4 @@
-//! `metalbond client`: announces routes, and prints those of others, until it is told to stop.
+//! `metalbond client`: announces routes and prints the routes of other clients until it is stopped.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -26,7 +26,7 @@ use crate::systemd::{self, Sockets};
 use crate::tls::{self, Holder};
 use crate::wanted::{Asked, OverLimit, Wanted};
 
-/// Runs a client until SIGTERM or SIGINT, or until nobody reads its standard output any more.
+/// Runs a client until SIGTERM, SIGINT, or a write to a standard output whose reader has closed it.
 pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sockets) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     let secrets = args.secrets();
@@ -39,7 +39,7 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sock
         anyhow::Ok((routes, secrets, node))
     };
     let kernel = args.install.start()?;
-    // A file may be anything, a pipe in which nothing comes for example.
+    // Reading a file may block forever, for example if it is a pipe without a writer; so signals are handled meanwhile.
     let (from_files, secrets, (node, mut changes)) = tokio::select! {
         signal = stop.signalled() => {
             info!("{signal} while files were opened");
@@ -79,11 +79,11 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sock
 
 pub(crate) struct Client {
     pub(crate) node: MetalBond,
-    /// Where routes are installed, if they are.
+    /// The kernel routes, if routes are installed.
     pub(crate) kernel: Option<KernelRoutes>,
-    /// What its files with certificates say.
+    /// The contents of the files with certificates.
     secrets: Holder,
-    /// For those who follow what happens.
+    /// Sends events to the readers of the HTTP side.
     events: Events,
 }
 
@@ -105,8 +105,7 @@ impl Client {
         Ok(http)
     }
 
-    /// Everything that a client does between its start and its end. Doesn't end by itself, but by an error or with its
-    /// standard output.
+    /// Runs the client after its start. Returns only with an error or when standard output is closed.
     async fn serve(
         &self,
         args: &ClientArgs,
@@ -136,10 +135,11 @@ impl Client {
         }
     }
 
-    /// Changes what is wanted as settings that are read again and standard input say. Both are waited for at the same time, and one
-    /// after the other is done. Ends by an error only.
+    /// Applies reloaded settings and lines of standard input, one after the other. Waits for both at the same time.
+    /// Returns only with an error.
     async fn want(&self, mut wanted: Wanted, inputs: Inputs, lines: Option<Lines<Stdin>>) -> anyhow::Result<()> {
-        // Each goes on where it was when the other one has come: a file may be long, or a line may not be whole.
+        // Both futures are kept when the other one completes: reading a long file continues, and a partial line is not
+        // lost.
         let (mut fresh, mut batch) = (pin!(inputs.next(&self.secrets)), pin!(next_batch(lines)));
         loop {
             tokio::select! {
@@ -163,7 +163,7 @@ impl Client {
         }
     }
 
-    /// Takes what was read again, as far as it is good.
+    /// Applies reloaded settings, as far as they are valid.
     async fn take(&self, wanted: &mut Wanted, mut inputs: Inputs, fresh: Fresh) -> anyhow::Result<Inputs> {
         let Fresh { mut round, tls, asked } = fresh;
         if let Some(tls) = tls {
@@ -208,7 +208,7 @@ impl Client {
         Ok(())
     }
 
-    /// Closes the sessions, and lets go of the kernel's routes or removes them.
+    /// Closes the sessions. With `cleanup` removes the kernel routes, otherwise leaves them in the kernel.
     async fn end(self, cleanup: bool) {
         if cleanup {
             self.node.shutdown_with_cleanup().await;
@@ -221,31 +221,31 @@ impl Client {
     }
 }
 
-/// Where settings come from while the program runs.
+/// The sources of settings that can change while the program runs.
 struct Inputs {
     reload: Reload,
-    /// Files with announcements that can be read but once.
+    /// Announcements from files that can be read only once.
     pipes: Vec<Announcements>,
 }
 
-/// What was read again.
+/// The result of one reload.
 struct Fresh {
     round: Round,
     tls: Option<TlsConfig>,
-    /// `None`: it is no good.
+    /// `None` if the settings are invalid.
     asked: Option<FreshAsked>,
 }
 
-/// What settings ask for now.
+/// The settings of a reload.
 struct FreshAsked {
     asked: Asked,
-    /// Of these files, those that can't be read again.
+    /// The files among them that can't be read again.
     pipes: Vec<Announcements>,
     files: Vec<PathBuf>,
 }
 
 impl Inputs {
-    /// Waits until there is a reason to read again, and reads all.
+    /// Waits until there is a reason to reload, and reads everything.
     async fn next(mut self, secrets: &Holder) -> (Self, Fresh) {
         self.reload.wait().await;
         systemd::reloading().await;
@@ -258,10 +258,10 @@ impl Inputs {
         (self, Fresh { round, tls, asked })
     }
 
-    /// Reads the files that settings name.
+    /// Reads the files that the settings name.
     async fn asked(&self, mut args: Box<ClientArgs>, round: &mut Round) -> Option<FreshAsked> {
         let files = args.files();
-        // What came through a pipe stands, as long as the pipe is named.
+        // Announcements from a pipe stay for as long as the settings name the pipe.
         let (kept, unread): (Vec<_>, Vec<_>) =
             files.iter().cloned().partition(|path| self.pipes.iter().any(|pipe| pipe.path == *path));
         let read = round.reading.on_a_thread(move |reading| announce_file::read_all(&unread, reading)).await;
@@ -279,7 +279,7 @@ impl Inputs {
     }
 }
 
-/// The next batch of standard input, if that is read; otherwise it never comes.
+/// Returns the next batch of standard input. Never completes if standard input is not read.
 async fn next_batch(lines: Option<Lines<Stdin>>) -> (Lines<Stdin>, io::Result<Option<Batch>>) {
     let Some(mut lines) = lines else { return pending().await };
     let next = lines.next(|number, why| error!("standard input:{number}: {why}; the line is skipped")).await;
@@ -291,7 +291,7 @@ async fn next_batch(lines: Option<Lines<Stdin>>) -> (Lines<Stdin>, io::Result<Op
 
 #[cfg(test)]
 impl Client {
-    /// One that installs nothing, and has no files.
+    /// Returns a client that installs nothing and has no files.
     pub(crate) async fn of_a_test(node: MetalBond) -> Self {
         let (tls, http) = (crate::tls::TlsArgs::default(), HttpArgs::default());
         let files = crate::tls::Files { role: Role::Client, tls, is_anonymous: false, http };

@@ -1,5 +1,5 @@
-//! `metalbond demo`: a server and three clients in one process, over real TCP on loopback. Every step waits for what it
-//! shows: the next one starts when each client's table is what it has to be.
+//! `metalbond demo`: a server and three clients in one process, connected over TCP on loopback. Each step ends when
+//! every client's table is as expected.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -16,10 +16,10 @@ use crate::spec;
 
 const NETWORK: Vni = Vni(23);
 
-/// How long a step may take. It takes milliseconds.
+/// Maximum duration of a step, which normally takes milliseconds.
 const STEP_MAX: Duration = Duration::from_secs(10);
 
-/// The hypervisors and what they announce at first. One address of a load balancer is behind two of them.
+/// The hypervisors and their first announcements. Two of them announce the same load balancer address.
 const HYPERVISORS: [(&str, &[&str]); 3] = [
     ("h1", &["23#10.0.23.1/32#2001:db8::1", "23#fd00:23::1/128#2001:db8::1"]),
     ("h2", &["23#10.0.23.2/32#2001:db8::2", "23#fd00:23::2/128#2001:db8::2", "23#10.0.23.80/32#2001:db8::2#LB"]),
@@ -35,7 +35,7 @@ const HYPERVISORS: [(&str, &[&str]); 3] = [
 
 const LATE: &str = "23#10.0.23.4/32#2001:db8::1";
 
-/// Runs the demonstration to its end. A reader that goes away ends it early.
+/// Runs the demonstration to its end. Stops early if standard output is closed.
 pub(crate) async fn run() -> anyhow::Result<()> {
     match demonstrate().await {
         Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
@@ -75,7 +75,7 @@ async fn demonstrate() -> anyhow::Result<()> {
     say("That was all. `metalbond server` and `metalbond client` do the same between machines.")
 }
 
-/// A client, and what it knows of the others.
+/// A client, and its table of the other clients' routes.
 struct Hypervisor {
     name: &'static str,
     node: MetalBond,
@@ -86,7 +86,7 @@ struct Hypervisor {
 
 impl Hypervisor {
     async fn start(name: &'static str, specs: &[&str], server: SocketAddr) -> anyhow::Result<Self> {
-        // Restart time 0: when it goes away, its routes do so at once.
+        // Restart time 0: the server removes its routes as soon as it disconnects.
         let (node, changes) = start(Config { restart_time: Duration::ZERO, ..Config::default() })?;
         node.subscribe(NETWORK).await?;
         let mut hypervisor = Self { name, node, changes, own: BTreeSet::new(), table: BTreeSet::new() };
@@ -104,7 +104,7 @@ impl Hypervisor {
         Ok(())
     }
 
-    /// Follows the changes until the table is as expected. Returns them in order.
+    /// Follows the changes until the table is as expected. Returns the changes in order.
     async fn follow(&mut self, expected: &BTreeSet<Route>) -> anyhow::Result<Vec<(Action, Route)>> {
         let mut seen = Vec::new();
         while self.table != *expected {
@@ -121,7 +121,7 @@ impl Hypervisor {
     }
 }
 
-/// Waits until every hypervisor knows what all others announce, and prints what that changed.
+/// Waits until every hypervisor has the routes of all others, and prints the changes.
 async fn show(hypervisors: &mut [Hypervisor]) -> anyhow::Result<()> {
     for index in 0..hypervisors.len() {
         let others = hypervisors.iter().enumerate().filter(|(other, _)| *other != index);
@@ -138,7 +138,7 @@ async fn show(hypervisors: &mut [Hypervisor]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a table: what is in it now, marked `+` if it is new, and what went, marked `-`.
+/// Prints a table. New routes are marked `+`, removed routes `-`.
 fn print(hypervisor: &Hypervisor, changed: &[(Action, Route)]) -> anyhow::Result<()> {
     let gone = changed.iter().filter(|(action, route)| *action == Action::Remove && !hypervisor.table.contains(route));
     let rows: BTreeSet<Route> = hypervisor.table.iter().copied().chain(gone.map(|(_, route)| *route)).collect();

@@ -1,5 +1,5 @@
-//! How the Go reference reads its arguments, as far as that is more than clap reads: numbers with a base, switches with a
-//! value, the last of several values, empty values. Pure, but for the index of a network interface.
+//! Argument syntax of the Go reference implementation that clap does not have: numbers with a base prefix, switches
+//! with a value, the last of several values, empty values. Pure, except for the lookup of a network interface.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -8,14 +8,15 @@ use std::net::Ipv6Addr;
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command};
 
-/// Flags that take a list in the reference. An empty list is none, and a comma may end it.
+/// Flags that take a list in the reference implementation. An empty list counts as not given, and a list may end with a
+/// comma.
 const LISTS: [&str; 4] = ["--server", "--subscribe", "--announce", "--install-routes"];
-/// Flags of one text, of which an empty one is none.
+/// Flags with one text value. An empty value counts as not given.
 const TEXTS: [&str; 3] = ["--listen", "--http", "--tun"];
-/// The subcommands that the reference has as well.
+/// The subcommands that the reference implementation has as well.
 const COMMANDS: [&str; 2] = ["server", "client"];
 
-/// Lets every switch of a command have a value (`--cleanup=false`), and lets the last of several values count.
+/// Allows a value for every switch of a command (`--cleanup=false`), and makes the last of several values count.
 pub(crate) fn accept(command: Command) -> Command {
     let switch = |arg: Arg| match arg.get_action() {
         ArgAction::SetTrue => arg
@@ -36,18 +37,18 @@ pub(crate) fn accept(command: Command) -> Command {
     })
 }
 
-/// Whether an argument is on or off.
+/// Returns true if an argument is a switch.
 pub(crate) fn is_switch(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<bool>()
 }
 
-/// Whether a flag may stand without a value.
+/// Returns true if a flag may be given without a value.
 pub(crate) fn may_stand_alone(arg: &Arg) -> bool {
     !arg.get_action().takes_values() || arg.get_num_args().is_some_and(|count| count.min_values() == 0)
 }
 
-/// Drops empty values of flags that take a list or a text, and the comma at a list's end. Returns the other arguments, and a
-/// warning for each flag that was dropped.
+/// Drops empty values of flags that take a list or a text, and the comma at the end of a list. Returns the other
+/// arguments, and a warning for each dropped flag.
 pub(crate) fn without_empty(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
     let (mut kept, mut warnings) = (Vec::with_capacity(args.len()), Vec::new());
     let mut args = args.into_iter();
@@ -73,7 +74,7 @@ pub(crate) fn without_empty(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>)
         }
         let next = if value.is_none() { args.next() } else { None };
         let Some(value) = value.or_else(|| next.as_ref()?.to_str()) else {
-            // There is none, or it is not UTF-8: both are found later.
+            // The value is missing or not UTF-8. Both are reported later.
             kept.extend([Some(arg), next].into_iter().flatten());
             continue;
         };
@@ -88,7 +89,8 @@ pub(crate) fn without_empty(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>)
     (kept, warnings)
 }
 
-/// Parses a number as Go does: decimal, or by `0x`, `0o` (or `0` alone) and `0b` in another base, perhaps with `_` between digits.
+/// Parses a number as Go does: decimal, or in another base with the prefix `0x`, `0o` (or `0`) or `0b`. Digits may be
+/// separated by `_`.
 pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
     let wrong = || format!("not a number from {min} to {max}");
     let lower = text.to_ascii_lowercase();
@@ -104,7 +106,7 @@ pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
     let mut after_digit = has_prefix;
     for c in digits.chars() {
         match c {
-            // Each stands between two digits, or between the prefix and one.
+            // An underscore must be between two digits, or between the prefix and a digit.
             '_' if after_digit => after_digit = false,
             _ if c.is_digit(base) => {
                 plain.push(c);
@@ -119,8 +121,8 @@ pub(crate) fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
     u32::from_str_radix(&plain, base).ok().filter(|n| (min..=max).contains(n)).ok_or_else(wrong)
 }
 
-/// Puts the number of a network interface in the place of its name: `[fe80::1%eth0]:4711` becomes `[fe80::1%2]:4711`. Any other
-/// text stays as it is.
+/// Replaces the name of a network interface by its index: `[fe80::1%eth0]:4711` becomes `[fe80::1%2]:4711`. Returns any
+/// other text unchanged.
 pub(crate) fn with_scope_number(text: &str) -> String {
     let with_number = || {
         let (addr, rest) = text.strip_prefix('[')?.split_once('%')?;
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_none_and_a_comma_may_end_a_list() {
+    fn an_empty_value_counts_as_not_given_and_a_list_may_end_with_a_comma() {
         let split = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
         for (args, expected, dropped) in [
             ("m client --subscribe= --server a:1,", "m client --server=a:1", 1),
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_an_interface_becomes_its_number() {
+    fn an_interface_name_is_replaced_by_its_index() {
         if let Ok(index) = std::fs::read_to_string("/sys/class/net/lo/ifindex") {
             assert_eq!(with_scope_number("[fe80::1%lo]:4711"), format!("[fe80::1%{}]:4711", index.trim()));
         }

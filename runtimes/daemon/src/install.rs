@@ -1,4 +1,4 @@
-//! `--install-routes`: what a client learns goes into the kernel.
+//! `--install-routes`: installs a client's routes in the kernel.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -19,14 +19,15 @@ use tracing::{info, warn};
 use crate::http::Events;
 use crate::spec;
 
-/// How often the node is asked whether adopted routes may be removed.
+/// Interval at which the node is asked whether adopted routes may be removed.
 const LOOK: Duration = Duration::from_millis(100);
-/// Changes that go to the thread in one message at most.
+/// Maximum number of changes in one message to the thread.
 const BATCH: usize = 256;
 
-/// The table that is used where no rule says otherwise (RT_TABLE_MAIN). The reference's library calls it 0.
+/// The main table (RT_TABLE_MAIN), which is used if no rule says otherwise. The reference implementation's library
+/// calls it 0.
 const MAIN_TABLE: u32 = 254;
-/// What is built in.
+/// The default protocol number.
 const PROTOCOL: u8 = 254;
 const IDS: &str = "2000000000-2099999999";
 
@@ -72,7 +73,7 @@ pub(crate) struct InstallArgs {
 pub(crate) struct Mapping {
     vni: Vni,
     table: u32,
-    /// As it was given.
+    /// The argument's text.
     text: Box<str>,
 }
 
@@ -102,22 +103,22 @@ impl From<Kind> for KindSet {
 }
 
 impl InstallArgs {
-    /// Whether anything goes into the kernel.
+    /// Returns true if routes are installed in the kernel.
     pub(crate) fn is_wanted(&self) -> bool {
         !self.install_routes.is_empty()
     }
 
-    /// The VNIs that have a table.
+    /// Returns the VNIs that have a table.
     pub(crate) fn mapped(&self) -> impl Iterator<Item = Vni> {
         self.install_routes.iter().map(|mapping| mapping.vni)
     }
 
-    /// The table of each VNI: of several, the last that was given.
+    /// Returns the table of each VNI. If a VNI was given several times, the last one counts.
     fn tables(&self) -> BTreeMap<Vni, u32> {
         self.install_routes.iter().map(|mapping| (mapping.vni, mapping.table)).collect()
     }
 
-    /// What of them has no effect, a line each.
+    /// Returns a warning, one line each, for every argument that has no effect.
     pub(crate) fn warnings(&self, subscribed: &[Vni]) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.is_wanted() {
@@ -163,7 +164,7 @@ impl InstallArgs {
         warnings
     }
 
-    /// Starts to install, if that is asked for.
+    /// Starts to install routes, if the arguments ask for it.
     pub(crate) fn start(&self) -> anyhow::Result<Option<KernelRoutes>> {
         let Some(device) = self.tun.clone().filter(|_| !self.install_routes.is_empty()) else { return Ok(None) };
         let Ids(ids) = self.nexthop_ids.clone();
@@ -195,8 +196,8 @@ impl InstallArgs {
     }
 }
 
-/// Passes changes on to the kernel until the node ends. The routes that were adopted from the kernel at the start and that no
-/// server has announced are removed when the node says so, and all its changes up to then are passed on.
+/// Passes changes on to the kernel until the node ends. Adopted routes that no server has announced are removed when
+/// the node permits it and all its changes up to then have been passed on.
 pub(crate) async fn install(
     node: &MetalBond,
     changes: &mut Changes,
@@ -215,7 +216,8 @@ pub(crate) async fn install(
             }
             _ = look.tick(), if is_adopting => {
                 let Some(why) = why_remove_adopted(node).await? else { continue };
-                // What the node has reported is in the stream, if not yet here.
+                // Passes on what the node has reported: the changes are in the stream, even if they have not arrived
+                // here.
                 let mut batch = waiting(changes, Vec::new()).await;
                 while !batch.is_empty() {
                     pass_on(batch, routes, events).await?;
@@ -229,13 +231,13 @@ pub(crate) async fn install(
     }
 }
 
-/// To the kernel, and to those who follow.
+/// Passes a batch on to the kernel and to the followers of events.
 async fn pass_on(batch: Vec<RouteChange>, routes: &KernelRoutes, events: &Events) -> anyhow::Result<()> {
     batch.iter().for_each(|change| events.route(change));
     Ok(routes.change(batch).await?)
 }
 
-/// Adds the changes that have already come; nothing is waited for.
+/// Adds the changes that have already arrived, without waiting.
 async fn waiting(changes: &mut Changes, mut batch: Vec<RouteChange>) -> Vec<RouteChange> {
     while batch.len() < BATCH {
         let change = tokio::select! {
@@ -249,7 +251,8 @@ async fn waiting(changes: &mut Changes, mut batch: Vec<RouteChange>) -> Vec<Rout
     batch
 }
 
-/// Why adopted routes that no server has announced may be removed; `None`: they may not, or the node has changes to report first.
+/// Returns why adopted routes that no server has announced may be removed. `None` if they may not, or if the node has
+/// changes to report first.
 async fn why_remove_adopted(node: &MetalBond) -> anyhow::Result<Option<&'static str>> {
     let why = |node: &Node| {
         let may = node.may_remove_adopted() && !node.has_changes();
@@ -263,12 +266,12 @@ async fn why_remove_adopted(node: &MetalBond) -> anyhow::Result<Option<&'static 
     Ok(node.inspect(why).await?)
 }
 
-/// How the kernel's routes stand; `None`: the thread has ended.
+/// Returns figures of the kernel's routes. `None` if the thread has ended.
 pub(crate) async fn stats(routes: &KernelRoutes) -> Option<FibStats> {
     routes.stats().await.ok()
 }
 
-/// Ends the thread; with `cleanup`, its routes and objects go before.
+/// Stops the thread. With `cleanup`, it removes its routes and objects first.
 pub(crate) async fn stop(routes: &KernelRoutes, cleanup: bool) {
     match routes.stop(cleanup).await {
         Ok(stats) if cleanup && stats.installed + stats.objects > 0 => {
@@ -295,14 +298,14 @@ fn parse_mapping(text: &str) -> Result<Mapping, String> {
 }
 
 fn parse_protocol(text: &str) -> Result<u8, String> {
-    // Below are those of the kernel itself, and of routes made by hand.
+    // The lower numbers are those of the kernel itself and of manually added routes.
     let number = spec::number(text, 5, 255)?;
     u8::try_from(number).map_err(|_| "over 255".to_owned())
 }
 
 fn parse_network(text: &str) -> Result<Prefix, String> {
     match text.parse::<Prefix>() {
-        // An IPv4-mapped next hop is an IPv4 one, which is not installed.
+        // An IPv4-mapped next hop is an IPv4 next hop, and those are not installed.
         Ok(prefix) if prefix.is_ipv6() && prefix.addr().to_canonical().is_ipv6() => Ok(prefix),
         Ok(_) => Err("not an IPv6 network, as next hops are in".to_owned()),
         Err(why) => Err(why.to_string()),

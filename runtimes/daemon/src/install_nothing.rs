@@ -1,4 +1,4 @@
-//! Where there are no kernel routes: no arguments, and nothing to do.
+//! Replacement for `install` on systems without support for kernel routes: it has no arguments and does nothing.
 
 use clap::Args;
 pub(crate) use metalbond::fib::FibStats;
@@ -10,7 +10,7 @@ use crate::http::Events;
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {}
 
-/// There are none.
+/// No kernel routes. The type has no values.
 #[derive(Clone, Debug)]
 pub(crate) enum KernelRoutes {}
 

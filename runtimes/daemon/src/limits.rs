@@ -1,4 +1,4 @@
-//! The arguments that limit what peers may ask for, and what the system limits.
+//! Arguments for limits and timeouts of peers, and the limits of the system.
 
 use std::time::Duration;
 
@@ -132,15 +132,15 @@ fn parse_or_zero(text: &str) -> Result<u32, String> {
     spec::number(text, 0, u32::MAX)
 }
 
-/// Lifts this process's own limit on descriptors as far as it may: each connection takes one.
+/// Raises this process's limit on file descriptors as far as permitted, because each connection needs one.
 pub(crate) fn raise_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Where that is refused, what there is has to do. Running out of them is logged, and passes.
+    // A failure is ignored: the old limit stays, and a lack of descriptors is logged and temporary.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Says what ended how often that should not have.
+/// Logs how many sessions ended for each reason that should not occur.
 pub(crate) async fn log_closed(node: &MetalBond) {
     let ordinary = |kind| matches!(kind, CloseKind::Transport | CloseKind::ResetRequested | CloseKind::Shutdown);
     let closed = node.inspect(|node| node.closed().collect::<Vec<_>>()).await.unwrap_or_default();

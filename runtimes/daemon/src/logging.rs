@@ -1,5 +1,5 @@
-//! Logs, on standard error: text for people, one JSON object a line for machines. A thread of their own writes them, so
-//! that a reader that has stopped reading holds up nothing; what it leaves no room for is lost.
+//! Logging to standard error, as text or as one JSON object per line. A separate thread writes the lines, so that a
+//! blocked standard error delays nothing. Lines that do not fit into its queue are lost.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc;
@@ -11,14 +11,14 @@ use tracing::{Level, warn};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-/// Lines that wait for a slow reader at most: some 2 MB.
+/// Maximum number of lines that wait to be written, about 2 MB.
 const LINES_MAX: usize = 16 * 1024;
 
-/// How long the process's end waits for a reader of its last lines.
+/// How long the process waits at its end for its last lines to be written.
 const LAST_LINES: Duration = Duration::from_millis(300);
 
-/// The same after lines were lost, because nobody reads. Under the 100 ms after which the guard says so, on standard
-/// output.
+/// The same if lines were lost because standard error is blocked. Less than the 100 ms after which the logging guard
+/// prints a message to standard output.
 const LAST_LINES_UNREAD: Duration = Duration::from_millis(50);
 
 /// How a log line looks.
@@ -30,7 +30,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Keeps logging going. What is logged after its drop is lost.
+/// Keeps logging active. Lines that are logged after its drop are lost.
 #[derive(Debug)]
 pub(crate) struct Logs {
     guard: Option<WorkerGuard>,
@@ -38,7 +38,7 @@ pub(crate) struct Logs {
 }
 
 impl Drop for Logs {
-    /// Waits until the last lines are written, for a bounded time.
+    /// Waits for a bounded time until the last lines are written.
     fn drop(&mut self) {
         let guard = self.guard.take();
         let patience = if self.lost.dropped_lines() == 0 { LAST_LINES } else { LAST_LINES_UNREAD };
@@ -46,19 +46,19 @@ impl Drop for Logs {
     }
 }
 
-/// Does something that may block, and waits for it no longer than this.
+/// Runs `work`, which may block, on another thread, and waits for at most `patience`.
 pub(crate) fn within(patience: Duration, work: impl FnOnce() + Send + 'static) {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
         work();
-        // Fails if it took too long.
+        // Fails if the caller has stopped waiting.
         let _ = done.send(());
     });
-    // An error says that it has not finished: then it won't.
+    // A timeout means that the work is blocked; it is abandoned.
     let _ = is_done.recv_timeout(patience);
 }
 
-/// Sets up logging for the whole process. `-v` counts for more than `RUST_LOG`, which counts for more than the default.
+/// Sets up logging for the process. `-v` overrides `RUST_LOG`, which overrides the default.
 pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) -> Logs {
     let level = match verbose {
         0 => default,
@@ -75,7 +75,7 @@ pub(crate) fn start(verbose: u8, default: Level, format: LogFormat) -> Logs {
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).finish(std::io::stderr());
     let logs = Logs { guard: Some(guard), lost: writer.error_counter() };
-    // A log that can't be written is lost: the attempt to say so on the same stream would panic.
+    // Errors of logging are ignored: printing them to the same stream would panic.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => builder.with_target(false).with_ansi(colour).init(),

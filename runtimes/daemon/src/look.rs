@@ -1,16 +1,16 @@
-//! Looks at a node in pieces, between which the node does its work: a server may have 65,536 peers, and millions of networks.
+//! Reads a node in pieces, between which the node does its work: a server may have 65,536 peers and millions of VNIs.
 
 use std::time::{Duration, Instant};
 
 use metalbond_tokio::{Announcer, Node, PeerSnapshot, peer_snapshots};
 
-/// Peers or tables in one piece.
+/// Maximum number of peers or tables in one piece.
 pub(crate) const PIECE: usize = 256;
 
-/// A piece ends early after this time: the lag of peers with hundreds of VNIs takes longer than that of others.
+/// A piece ends early after this time, because the lag of peers with hundreds of VNIs takes long to read.
 const TIME: Duration = Duration::from_millis(1);
 
-/// Ends a piece.
+/// Decides when a piece ends.
 pub(crate) struct Piece {
     left: usize,
     end: Instant,
@@ -21,15 +21,15 @@ impl Piece {
         Self { left: PIECE, end: Instant::now() + TIME }
     }
 
-    /// Notes that some items were looked at. Returns true if the piece ends here.
+    /// Notes that some items were read. Returns true if the piece ends here.
     pub(crate) fn is_over(&mut self, items: usize) -> bool {
         self.left = self.left.saturating_sub(items);
         self.left == 0 || Instant::now() >= self.end
     }
 }
 
-/// Looks at the next peers after the peer `last`: the configured servers first, then the clients, in the order of their ids. Returns what `show`
-/// makes of them, and the last one; `None`: there are no more.
+/// Reads the next peers after the peer `last`: the configured servers first, then the clients, in the order of their
+/// ids. Returns the results of `show` and the last peer that was read, `None` if there are no more.
 pub(crate) fn peers<T>(
     node: &Node,
     last: Option<Announcer>,

@@ -1,5 +1,6 @@
 //! `metalbond`: the server and the client of the MetalBond protocol, recordings of them, and a demonstration of both.
-//! Exit codes: 0 for an end that was asked for, 1 for an error of the system, 2 for a bad argument.
+//!
+//! Exit codes: 0 for a requested end, 1 for an error of the system, 2 for a bad argument.
 
 mod announce_file;
 mod api;
@@ -58,7 +59,7 @@ use tracing::Level;
 use wanted::OverLimit;
 
 fn main() -> ExitCode {
-    // First: it changes the environment.
+    // Must be first, because it changes the environment.
     let sockets = Sockets::take();
     let mut source = Source::of_process();
     let mut reading = Reading::default();
@@ -68,19 +69,19 @@ fn main() -> ExitCode {
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
         Err(problem @ Problem::ReadOnce(_)) => return usage::complain(2, format_args!("{problem}")),
     };
-    // Before there is another thread.
+    // Must happen before other threads are started.
     match &cli.command {
         Command::Server(args) => privileges::reduce(false, args.has_low_port()),
         Command::Client(args) => privileges::reduce(args.install.is_wanted(), args.http.has_low_port()),
         _ => {}
     }
-    // The demonstration and the benchmark speak for themselves.
+    // The demonstration and the benchmark print their own messages.
     let level = if matches!(cli.command, Command::Demo | Command::Bench(_)) { Level::WARN } else { Level::INFO };
     let verbosity = cli.verbose.iter().fold(0, |sum: u8, more| sum.saturating_add(*more));
     let logs = logging::start(verbosity, level, cli.log_format);
     source.warn(warnings);
     let result = sockets.and_then(|sockets| run(cli.command, Origin { source, from_file, reading }, sockets));
-    // First the last lines of the log, then the error.
+    // Writes the last lines of the log before the error.
     drop(logs);
     match result {
         Ok(code) => code,
@@ -92,8 +93,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the subcommand to its end. A server or client runs on this thread; only reads of standard input, writes to
-/// standard output, those of logs, and HTTP have threads of their own, so that none can hold up a session.
+/// Runs the subcommand to its end. A server or a client runs on this thread. Reads of standard input, writes to
+/// standard output, logs and HTTP have their own threads, so that none of them can delay a session.
 fn run(command: Command, origin: Origin, sockets: Sockets) -> anyhow::Result<ExitCode> {
     match command {
         Command::Server(args) => on_runtime(server::run(args, origin, sockets))?,
@@ -117,12 +118,12 @@ fn run(command: Command, origin: Origin, sockets: Sockets) -> anyhow::Result<Exi
 fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(work);
-    // A read of standard input can't be interrupted: leave without it.
+    // Does not wait for reads of standard input, which can't be interrupted.
     runtime.shutdown_background();
     result
 }
 
-/// A closed pipe (`metalbond completions bash | head -1`) is no failure.
+/// Ignores a closed pipe (`metalbond completions bash | head -1`).
 fn unless_unread(written: anyhow::Result<()>) -> anyhow::Result<()> {
     let is_unread = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match written {

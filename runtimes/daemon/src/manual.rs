@@ -1,4 +1,4 @@
-//! `metalbond completions` and `metalbond man`: from the same definitions as the command line itself.
+//! `metalbond completions` and `metalbond man`: both are generated from the definition of the command line.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -26,7 +26,7 @@ pub(crate) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-/// Sections behind those that come from the definitions: title and text. The others than the first are about what runs for long.
+/// Sections after the generated ones: title and text. All except the first are only for long-running subcommands.
 const SECTIONS: [(&str, &str); 3] = [
     (
         "EXIT STATUS",
@@ -45,16 +45,16 @@ const SECTIONS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Prints a script for a shell.
+/// Prints a completion script for a shell.
 pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "metalbond", &mut script);
     Ok(io::stdout().write_all(&script)?)
 }
 
-/// Writes the pages.
+/// Writes the manual pages.
 pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
-    // Without the environment of this process, which is none of the page's business.
+    // Values of this process's environment must not appear in the pages.
     let mut command = Cli::command();
     command.build();
     let Some(dir) = &args.dir else {

@@ -1,4 +1,4 @@
-//! What a client prints on standard output: every change of its routes, one line a route.
+//! A client's standard output: every change of its routes, one line per route.
 
 use std::io::{self, Write as _};
 
@@ -11,18 +11,18 @@ use serde::Serialize;
 use crate::cli::OutputFormat;
 use crate::http::Events;
 
-/// How much is written together, about, when much has changed.
+/// Approximate number of bytes that are written together when there are many changes.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Prints changes as they happen until the node ends or standard output does. Who reads slowly is told less: what
-/// changes twice in the meantime is told once.
+/// Prints changes as they happen until the node ends or standard output is closed. A slow reader gets fewer lines:
+/// several changes of a route in the meantime are printed as one.
 pub(crate) async fn print(changes: &mut Changes, format: OutputFormat, events: &Events) -> io::Result<()> {
     let mut batch = Vec::new();
     while let Some(change) = changes.next().await {
         events.route(&change);
         write_change(&mut batch, &change, format)?;
         while batch.len() < BATCH_BYTES {
-            // What has already changed goes along; nothing is waited for.
+            // Adds the changes that have already arrived, without waiting.
             let change = tokio::select! {
                 biased;
                 change = changes.next() => change,
@@ -38,7 +38,7 @@ pub(crate) async fn print(changes: &mut Changes, format: OutputFormat, events: &
     Ok(())
 }
 
-/// Writes to standard output. Also to one that was made non-blocking by somebody else who has it.
+/// Writes to standard output, even if it was made non-blocking by another process that shares it.
 pub(crate) fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     let stdout = io::stdout();
     while !bytes.is_empty() {
@@ -46,7 +46,7 @@ pub(crate) fn write_all(mut bytes: &[u8]) -> io::Result<()> {
             Ok(written) => bytes = &bytes[written..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                // Woken early, it tries again.
+                // An early return is fine: the write is tried again.
                 let _ = poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None);
             }
             Err(error) => return Err(error.into()),
@@ -55,7 +55,7 @@ pub(crate) fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Additions first, so that a reader that follows line by line never sees a destination without a next hop.
+/// Writes additions first, so that a reader of single lines never sees a destination without a next hop.
 fn write_change(out: &mut Vec<u8>, change: &RouteChange, format: OutputFormat) -> io::Result<()> {
     for (action, route) in routes(change) {
         match format {
@@ -69,7 +69,7 @@ fn write_change(out: &mut Vec<u8>, change: &RouteChange, format: OutputFormat) -
     Ok(())
 }
 
-/// The single routes of a change, additions first.
+/// Returns the routes of a change, additions first.
 pub(crate) fn routes(change: &RouteChange) -> impl Iterator<Item = (Action, Route)> + '_ {
     let route = |next_hop| Route { vni: change.vni, prefix: change.prefix, next_hop };
     let added = change.added().iter().map(move |&next_hop| (Action::Add, route(next_hop)));
@@ -94,7 +94,7 @@ impl Action {
     }
 }
 
-/// A route that came or went, as a JSON object. `from` and `to` are the ports of NAT, and absent for other types.
+/// An added or removed route as a JSON object. `from` and `to` are the ports of NAT, and absent for other types.
 #[derive(Serialize, Debug)]
 struct Line {
     action: Action,

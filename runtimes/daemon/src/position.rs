@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A place in a text: line and column, both from 1, the column in characters.
+/// A position in a text: line and column start at 1, and columns count characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Position {
     line: usize,
@@ -10,10 +10,11 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Returns the position of the character that begins at byte `at`; of the end of the text if `at` is no such byte.
+    /// Returns the position of the character that starts at byte `at`, or of the end of the text if no character starts
+    /// there.
     pub(crate) fn of(text: &str, at: usize) -> Self {
         let before = text.get(..at).unwrap_or(text);
-        // The mark that some editors put before a text has no column.
+        // A byte order mark is not counted as a column.
         let before = before.strip_prefix('\u{feff}').unwrap_or(before);
         let (lines, last) =
             before.rsplit_once('\n').map_or((0, before), |(rest, last)| (rest.matches('\n').count() + 1, last));

@@ -1,5 +1,5 @@
-//! What the process may do: of what it was given, only what it needs. Capabilities are each thread's own, and a new thread gets those
-//! of the thread that starts it: so most are dropped before there is another thread.
+//! Reduces the process's privileges to those that it needs. Each thread has its own capabilities, and a new thread
+//! inherits them from the thread that starts it. So most of them are dropped before there is a second thread.
 
 use rustix::io;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -9,23 +9,25 @@ use rustix::thread::{
 };
 use tracing::{debug, warn};
 
-/// Keeps what kernel routes take, and until it is [settled](settle) what ports under 1024 take, if those are wanted; drops everything
-/// else, for good: no program that is executed gets more. To be called while this is the only thread.
+/// Keeps the capability for kernel routes, and, until [`settle`] is called, the one for ports below 1024, if they are
+/// needed. Drops all others permanently; programs that are executed do not get them either. Must be called while this
+/// is the only thread.
 pub(crate) fn reduce(has_kernel_routes: bool, has_low_port: bool) {
-    // Fails on kernels before 3.5 only.
+    // Fails only on kernels before 3.5.
     let _ = set_no_new_privs(true);
     let kept = to_the_end(has_kernel_routes);
     let first = if has_low_port { kept | CapabilitySet::NET_BIND_SERVICE } else { kept };
-    // It is tried again.
+    // On failure `settle` tries again and warns.
     let _ = drop_to(first, kept);
 }
 
-/// The sockets are bound: what only that took is dropped, by this thread and for all that it starts from now on.
+/// Drops the capability for low ports once the sockets are bound. Applies to this thread and the threads that it starts
+/// from now on.
 pub(crate) fn settle(has_kernel_routes: bool) {
     let kept = to_the_end(has_kernel_routes);
     let Err(error) = drop_to(kept, kept) else { return };
     let left = capabilities(None).map_or(CapabilitySet::empty(), |now| now.permitted) - kept;
-    // A unit may forbid to change them, and then gives no more than this one.
+    // A unit may forbid changes of capabilities; such a unit grants no other than this one.
     if (left - CapabilitySet::NET_ADMIN).is_empty() {
         debug!("capabilities stay as they were given: {error}");
     } else {
@@ -39,25 +41,25 @@ fn to_the_end(has_kernel_routes: bool) -> CapabilitySet {
 
 /// Drops all capabilities of this thread.
 pub(crate) fn drop_all_of_this_thread() {
-    // Where that is forbidden, it has been said at the start.
+    // Fails if a unit forbids it, which was logged at the start.
     let _ = drop_to(CapabilitySet::empty(), CapabilitySet::empty());
 }
 
-/// Keeps secrets out of core dumps, and out of reach of other processes of the same user.
+/// Excludes secrets from core dumps, and prevents other processes of the same user from reading them.
 pub(crate) fn hide_memory() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         warn!("a core dump of this process would hold its keys: {error}");
     }
 }
 
-/// `bounding`: what may ever come back, by executing a program.
+/// Reduces this thread's capabilities to `kept`, and those that executed programs can get to `bounding`.
 fn drop_to(kept: CapabilitySet, bounding: CapabilitySet) -> io::Result<()> {
     let now = capabilities(None)?;
     let _ = clear_ambient_capability_set();
     if now.effective.contains(CapabilitySet::SETPCAP) {
         for bit in 0..u64::BITS {
             let one = CapabilitySet::from_bits_retain(1 << bit);
-            // An error says that the kernel knows no such capability.
+            // An error means that the kernel does not know this capability.
             if !bounding.contains(one) && capability_is_in_bounding_set(one) == Ok(true) {
                 remove_capability_from_bounding_set(one)?;
             }

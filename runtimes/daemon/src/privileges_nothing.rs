@@ -1,4 +1,4 @@
-//! The same where there are no capabilities: nothing is dropped.
+//! Replacement for `privileges` on systems without capabilities: nothing is dropped.
 
 pub(crate) fn reduce(_has_kernel_routes: bool, _has_low_port: bool) {}
 

@@ -1,8 +1,8 @@
-//! Files that are read at the start and again while the program runs, and what tells that one has changed since it was read.
+//! Reads files that may be read again while the program runs, and detects whether one has changed since it was read.
 //!
-//! Invariant *no change is lost*: what a file is (its [`Stamp`]) is noted before the file is opened, by the one function that opens
-//! it. So a change that comes after that, be it before, while or after the file is read, is found by the next look. There is no way to
-//! say afterwards that a file has been read.
+//! Invariant *no change is lost*: one function opens all files, and it notes the file's [`Stamp`] before it opens the
+//! file. So a change before, during or after reading is found by the next check. There is no way to note a file as read
+//! afterwards.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions};
@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
-/// The coarsest time stamps of a file system that is in use (FAT). Two writes of the same length within this time may look the same.
+/// The coarsest resolution of time stamps among common file systems (FAT). Two writes of the same length within this
+/// time may have the same stamp.
 const GRANULARITY: Duration = Duration::from_secs(2);
 
-/// What tells whether a file is another one, or has been written to, or has got other permissions. `None`: there is no regular file,
-/// so nothing that could be read again.
+/// Identifies the version of a file: changes if the file is replaced, written to, or gets other permissions. `None` if
+/// there is no regular file that could be read again.
 type Stamp = Option<(u64, u64, u64, [i64; 4])>;
 
 fn stamp(path: &Path) -> Stamp {
@@ -35,7 +36,7 @@ impl Content {
         Self::Read(bytes.len() as u64, hasher.finish())
     }
 
-    /// Whether a file has another one now. Reads hardly more of it than was read before.
+    /// Returns true if the file's content is different now. Reads at most one byte more than was read before.
     fn has_changed(self, path: &Path) -> bool {
         let mut bytes = Vec::new();
         match (File::open(path), self) {
@@ -49,7 +50,7 @@ impl Content {
     }
 }
 
-/// The files that were opened for one purpose, each as it was before: to be given to [`Watched`].
+/// The files that were opened for one purpose, with their stamps from before. They are passed to [`Watched`].
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     files: BTreeMap<PathBuf, Noted>,
@@ -61,18 +62,18 @@ struct Noted {
     content: Content,
 }
 
-/// What was read of a file.
+/// The content of a file when it was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Content {
-    /// It could not be opened.
+    /// The file could not be opened.
     Closed,
-    /// It was opened, and what it is was no good.
+    /// The file was opened but not read, because it is not acceptable.
     Unread,
-    /// So many bytes, and their digest.
+    /// The number of bytes and their digest.
     Read(u64, u64),
 }
 
-/// A file that is open.
+/// An open file.
 #[derive(Debug)]
 pub(crate) struct Opened<'a> {
     file: File,
@@ -80,12 +81,13 @@ pub(crate) struct Opened<'a> {
 }
 
 impl Reading {
-    /// Notes what a file is, and opens it.
+    /// Notes a file's stamp and opens the file.
     ///
     /// # Errors
-    /// What the system says.
+    ///
+    /// Errors of the system.
     pub(crate) fn open(&mut self, path: &Path, options: &OpenOptions) -> io::Result<Opened<'_>> {
-        // Of a file that is read twice, a change before the second time counts as well: the first stamp stays.
+        // If a file is read twice, the first stamp stays, so that a change between the two reads is found.
         let noted =
             self.files.entry(path.to_owned()).or_insert_with(|| Noted { stamp: stamp(path), content: Content::Closed });
         let file = options.open(path)?;
@@ -95,17 +97,18 @@ impl Reading {
         Ok(Opened { file, noted })
     }
 
-    /// Reads a whole file, which may be anything. Also returns whether it is a regular one, which can be read again.
+    /// Reads a whole file. Also returns whether it is a regular file, which can be read again.
     ///
     /// # Errors
-    /// What the system says.
+    ///
+    /// Errors of the system.
     pub(crate) fn read(&mut self, path: &Path) -> io::Result<(Vec<u8>, bool)> {
         let opened = self.open(path, File::options().read(true))?;
         let is_regular = opened.metadata()?.is_file();
         Ok((opened.bytes(u64::MAX)?, is_regular))
     }
 
-    /// Has files read by `work` on a thread that may wait, as this one may not.
+    /// Runs `work`, which reads files, on a thread that may block.
     pub(crate) async fn on_a_thread<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Self) -> T + Send + 'static,
@@ -121,7 +124,7 @@ impl Reading {
                 done
             }
             Err(Ok(panic)) => resume_unwind(panic),
-            // The runtime ends, and this with it.
+            // The runtime is shutting down, which ends this task as well.
             Err(Err(_)) => pending().await,
         }
     }
@@ -132,10 +135,11 @@ impl Opened<'_> {
         self.file.metadata()
     }
 
-    /// Reads up to the end, or this many bytes.
+    /// Reads up to the end of the file, or at most `most` bytes.
     ///
     /// # Errors
-    /// What the system says.
+    ///
+    /// Errors of the system.
     pub(crate) fn bytes(self, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file.take(most).read_to_end(&mut bytes)?;
@@ -146,7 +150,7 @@ impl Opened<'_> {
     }
 }
 
-/// The files whose changes count, each as it was when it was read.
+/// The files that are checked for changes, with their state when they were read.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     files: BTreeMap<PathBuf, Watch>,
@@ -155,14 +159,14 @@ pub(crate) struct Watched {
 #[derive(Debug)]
 struct Watch {
     read: Noted,
-    /// What it was at the last look.
+    /// The stamp at the last check.
     seen: Stamp,
-    /// Until when a second write may have left the stamp as it was. After that its content is compared, once.
+    /// Until this time a second write may have left the stamp unchanged. Afterwards the content is compared once.
     doubtful_until: Option<Instant>,
 }
 
 impl Watched {
-    /// These files have been read. `is_all`: there are no others; otherwise those from before are still watched as well.
+    /// Adds files that have been read. With `is_all`, files from earlier calls are no longer checked.
     pub(crate) fn update(&mut self, reading: Reading, is_all: bool, now: Instant) {
         let mut old = std::mem::take(&mut self.files);
         for (path, read) in reading.files {
@@ -178,8 +182,8 @@ impl Watched {
         }
     }
 
-    /// Looks at all files. True if one has changed since it was read, and none while somebody may still be writing: since the last
-    /// look.
+    /// Checks all files. Returns true if a file has changed since it was read, and no file has changed since the last
+    /// check: a file that is still being written to is not read yet.
     pub(crate) fn has_changed(&mut self) -> bool {
         let (mut has_changed, mut has_settled) = (false, true);
         for (path, watch) in &mut self.files {
@@ -191,14 +195,14 @@ impl Watched {
         has_changed && has_settled
     }
 
-    /// The files whose content is to be compared now, because their stamps may hide a second write.
+    /// Returns the files whose content has to be compared now, because their stamps may hide a second write.
     pub(crate) fn doubtful(&self, now: Instant) -> Doubtful {
         let is_due = |watch: &Watch| watch.doubtful_until.is_some_and(|until| until <= now);
         let due = self.files.iter().filter(|(_, watch)| is_due(watch));
         Doubtful(due.map(|(path, watch)| (path.clone(), watch.read.content)).collect())
     }
 
-    /// The content of these files has been compared.
+    /// Notes that the content of these files has been compared.
     pub(crate) fn compared(&mut self, doubtful: &Doubtful) {
         for (path, _) in &doubtful.0 {
             if let Some(watch) = self.files.get_mut(path) {
@@ -208,7 +212,7 @@ impl Watched {
     }
 }
 
-/// Files, and what was read of them.
+/// Files to compare, with their content when they were read.
 #[derive(Clone, Debug)]
 pub(crate) struct Doubtful(Vec<(PathBuf, Content)>);
 
@@ -217,9 +221,9 @@ impl Doubtful {
         self.0.is_empty()
     }
 
-    /// Whether one of them has another content now. Reads them.
+    /// Reads the files. Returns true if the content of one of them has changed.
     pub(crate) fn has_changed(&self) -> bool {
-        // A pipe that has come in the place of a file would block.
+        // Skips pipes that have replaced a file, because opening one would block.
         self.0.iter().any(|(path, content)| stamp(path).is_some() && content.has_changed(path))
     }
 }
@@ -232,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory of a test's own.
+    /// A temporary directory of a test.
     struct Dir(PathBuf);
 
     impl Dir {
@@ -263,13 +267,13 @@ mod tests {
         watched
     }
 
-    /// As it is found: the second look says that nobody is writing any more.
+    /// Checks twice, because a change is reported only once the file is no longer being written to.
     fn finds_a_change(watched: &mut Watched) -> bool {
         watched.has_changed() | watched.has_changed()
     }
 
     #[test]
-    fn a_change_before_while_or_after_a_file_is_read_is_found() {
+    fn a_change_before_during_or_after_reading_is_found() {
         let dir = Dir::new();
         for moment in ["before", "while", "after", "never"] {
             let path = dir.put("a", "one");
@@ -284,7 +288,7 @@ mod tests {
             let bytes = opened.bytes(u64::MAX).unwrap();
             assert_eq!(bytes == b"other", moment == "before");
             change("while");
-            // Others are read meanwhile, and it is over much later.
+            // Other files are read meanwhile, and the stamps are used much later.
             reading.read(&dir.put("b", "")).unwrap();
             change("after");
             assert_eq!(finds_a_change(&mut watched(reading)), moment != "never", "{moment}");
@@ -303,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_not_there_or_could_not_be_read_is_found_when_it_can() {
+    fn a_missing_or_unreadable_file_is_found_once_it_can_be_read() {
         let dir = Dir::new();
         let (none, directory) = (dir.0.join("none"), dir.0.join("directory"));
         fs::create_dir(&directory).unwrap();
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_while_somebody_writes() {
+    fn a_file_is_not_read_while_it_is_being_written() {
         let dir = Dir::new();
         let path = dir.put("a", "");
         let mut reading = Reading::default();
@@ -347,13 +351,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_write_that_leaves_the_stamp_as_it_was_is_found_by_its_content() {
+    fn a_second_write_with_the_same_stamp_is_found_by_its_content() {
         let dir = Dir::new();
         let path = dir.put("a", "one");
         let start = Instant::now();
         let mut reading = Reading::default();
         reading.read(&path).unwrap();
-        // As if both writes had been in the same tick of the file system's clock: the stamp is that of the second one.
+        // Simulates two writes in the same tick of the file system's clock: both have the second one's stamp.
         dir.put("a", "two");
         reading.files.get_mut(&path).unwrap().stamp = stamp(&path);
         let mut watched = Watched::default();
@@ -365,7 +369,7 @@ mod tests {
         watched.compared(&doubtful);
         assert!(watched.doubtful(start + GRANULARITY).is_empty());
 
-        // Read again, with the same stamp: no doubt is left.
+        // Read again, with the same stamp: there is no doubt any more.
         let mut reading = Reading::default();
         reading.read(&path).unwrap();
         watched.update(reading, true, start + GRANULARITY);
@@ -373,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_stays_is_compared_once() {
+    fn the_content_of_an_unchanged_file_is_compared_once() {
         let dir = Dir::new();
         let path = dir.put("a", "one");
         let start = Instant::now();
@@ -388,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_were_not_come_to_are_watched_as_before() {
+    fn files_that_a_failed_reload_did_not_read_are_still_watched() {
         let dir = Dir::new();
         let (one, other) = (dir.put("one", ""), dir.put("other", ""));
         let mut reading = Reading::default();

@@ -1,4 +1,4 @@
-//! `--record`: a node whose inputs go to a file, for `metalbond replay`.
+//! `--record`: writes a node's inputs to a file, for `metalbond replay`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -22,11 +22,11 @@ pub(crate) struct RecordArgs {
 }
 
 impl RecordArgs {
-    /// Starts a node that speaks TLS if there is a configuration for it, recorded if that is wanted.
+    /// Starts a node with this TLS configuration, if there is one. Records the node if the arguments ask for it.
     pub(crate) async fn start(&self, config: Config, tls: Option<TlsConfig>) -> anyhow::Result<(MetalBond, Changes)> {
         let options = StartOptions::default().tls(tls.unwrap_or_default());
         let Some(path) = self.record.clone() else { return Ok(start_with(config, options)?) };
-        // A pipe is opened when somebody reads it.
+        // Opening a pipe blocks until there is a reader.
         let (file, path) = tokio::task::spawn_blocking(move || {
             let opened = open(&path);
             opened.with_context(|| format!("cannot record to {}", path.display()))
@@ -37,7 +37,8 @@ impl RecordArgs {
     }
 }
 
-/// A new file that only its owner may read; or what is there and is no file: a pipe, for example.
+/// Creates a new file that only its owner may read. If the path is something else than a file or a directory, for
+/// example a pipe, opens it.
 fn open(path: &Path) -> io::Result<(File, PathBuf)> {
     let path = if path.is_dir() { path.join(name()) } else { path.to_owned() };
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
@@ -51,7 +52,7 @@ fn open(path: &Path) -> io::Result<(File, PathBuf)> {
     }
 }
 
-/// A name that no other recording has: the seconds since 1970, and this process.
+/// Returns a file name that no other recording has: the seconds since 1970 and the process id.
 fn name() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("metalbond-{}-{}.jsonl", since.as_secs(), process::id())

@@ -1,4 +1,4 @@
-//! Settings that are read again: when SIGHUP asks for it, or when a file that they came from has changed.
+//! Reloads settings after SIGHUP, or when one of their files has changed.
 
 use std::fmt;
 use std::io;
@@ -15,23 +15,24 @@ use crate::cli::Cli;
 use crate::config::{Problem, Setting, Settings, Source};
 use crate::reading::{Reading, Watched};
 
-/// How often files are looked at. Not watched: so it doesn't matter by what they are replaced, and on which file system they are.
+/// Interval at which files are checked. Checking works for every way of replacing a file and on every file system,
+/// unlike notifications.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where the settings of this process come from, and what was read for them.
+/// The sources of this process's settings, and what was read from them.
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) source: Source,
-    /// The settings of the file that counted.
+    /// The settings of the file that are not overridden.
     pub(crate) from_file: Vec<Setting>,
     pub(crate) reading: Reading,
 }
 
-/// Where settings came from, and what was there.
+/// Decides when to reload, and reads the settings.
 #[derive(Debug)]
 pub(crate) struct Reload {
     source: Source,
-    /// The settings of the file that counted at the start.
+    /// The settings of the file that were in use at the start.
     at_start: Vec<Setting>,
     hangup: Signal,
     look: Interval,
@@ -39,27 +40,27 @@ pub(crate) struct Reload {
     outcomes: watch::Sender<Outcomes>,
 }
 
-/// How reloads went so far.
+/// The outcomes of reloads so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcomes {
     pub(crate) done: u64,
     pub(crate) failed: u64,
     pub(crate) is_last_good: bool,
-    /// When all that is in use was read without an error: at the start, or by the last reload that didn't fail.
+    /// The time when everything in use was read without an error: the start, or the last successful reload.
     pub(crate) last_success: Timestamp,
 }
 
-/// One reload: what is read, and whether any of it was no good.
+/// One reload: the files that are read, and whether there was an error.
 #[derive(Debug, Default)]
 pub(crate) struct Round {
     pub(crate) reading: Reading,
     has_failed: bool,
-    /// Not all files that count were read.
+    /// True if an error prevented files from being read.
     is_partial: bool,
 }
 
 impl Round {
-    /// A part of it is no good: says what is wrong, and what stays.
+    /// Logs an error and notes that the reload failed.
     pub(crate) fn fail(&mut self, why: impl fmt::Display) {
         error!("{why}");
         (self.has_failed, self.is_partial) = (true, true);
@@ -67,7 +68,8 @@ impl Round {
 }
 
 impl Reload {
-    /// From its creation on, SIGHUP doesn't kill the process. Also returns the reading of the start, to be gone on with.
+    /// Handles SIGHUP from now on, so that it does not end the process. Also returns the reading of the start, to be
+    /// continued.
     pub(crate) fn new(Origin { source, from_file, reading }: Origin) -> io::Result<(Self, Reading)> {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,17 +79,17 @@ impl Reload {
         Ok((Self { source, at_start: from_file, hangup, look, watched, outcomes }, reading))
     }
 
-    /// All that is read at the start has been read, and is in use.
+    /// Notes that everything that is read at the start is in use.
     pub(crate) fn started(&mut self, reading: Reading) {
         self.watched.update(reading, true, Instant::now());
     }
 
-    /// How reloads go.
+    /// Returns a receiver for the outcomes of reloads.
     pub(crate) fn outcomes(&self) -> watch::Receiver<Outcomes> {
         self.outcomes.subscribe()
     }
 
-    /// Waits until there is a reason to read again. Can be cancelled.
+    /// Waits until there is a reason to reload. Can be cancelled.
     pub(crate) async fn wait(&mut self) {
         loop {
             tokio::select! {
@@ -105,22 +107,22 @@ impl Reload {
         }
     }
 
-    /// Whether a file was written to a second time without its time stamps having changed.
+    /// Returns true if a file was written a second time without a change of its stamp.
     async fn has_hidden_change(&mut self) -> bool {
         let doubtful = self.watched.doubtful(Instant::now());
         if doubtful.is_empty() {
             return false;
         }
         let files = doubtful.clone();
-        // An error says that the runtime ends.
+        // Fails only if the runtime is shutting down.
         let has_changed = spawn_blocking(move || files.has_changed()).await.unwrap_or(false);
         self.watched.compared(&doubtful);
         has_changed
     }
 
-    /// Reads the settings again. `None`: what is there is no good.
+    /// Reads the settings again. Returns `None` if they are invalid.
     pub(crate) async fn read(&mut self, round: &mut Round) -> Option<Cli> {
-        // Not on the thread of the sessions: a file may be long, or far away.
+        // On another thread than the one of the sessions: a file may be long or on a slow file system.
         let source = self.source.clone();
         match round.reading.on_a_thread(move |reading| source.read_again(reading)).await {
             Ok(Settings { cli, from_file, warnings }) => {
@@ -140,7 +142,7 @@ impl Reload {
         }
     }
 
-    /// A reload is over.
+    /// Ends a reload and updates the outcomes.
     pub(crate) fn end(&mut self, round: Round) {
         let is_good = !round.has_failed;
         self.watched.update(round.reading, !round.is_partial, Instant::now());
@@ -155,7 +157,7 @@ impl Reload {
         });
     }
 
-    /// Says which settings have changed and are not carried out now.
+    /// Logs which settings have changed but need a restart.
     fn tell_what_waits(&self, now: &[Setting]) {
         const AT_ONCE: [&str; 4] = ["server", "subscribe", "announce", "announce-file"];
         let value = |all: &[Setting], name: &str| {

@@ -1,4 +1,4 @@
-//! `metalbond replay`: runs a recording again. Without a network, and as fast as it goes.
+//! `metalbond replay`: runs a recording again, without a network and as fast as possible.
 
 use std::fmt;
 use std::fs::File;
@@ -11,7 +11,7 @@ use metalbond_tokio::{ReplayError, Step, Summary, replay};
 
 use crate::steps::{Steps, outputs};
 
-/// So many outputs are named where they differ.
+/// How many outputs are listed if they differ.
 const NAMED: usize = 5;
 
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct ReplayArgs {
     print: bool,
 }
 
-/// Replays a file to its end, or to the first difference.
+/// Replays a file to its end or to the first difference.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let name = args.file.display();
     let recording: Box<dyn Read> = if args.file.as_os_str() == "-" {
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         Ok(summary) => writeln!(out, "{}", Equal(&summary)).and_then(|()| out.flush()),
         Err(ReplayError::Show(error)) => Err(error),
         Err(error) => {
-            // What was printed is what leads to it.
+            // Prints the steps before the difference.
             let _ = out.flush();
             let is_difference = matches!(error, ReplayError::Differs { .. });
             let outcome = if is_difference { outcome.to_string() } else { String::new() };
@@ -69,7 +69,7 @@ impl Outcome {
         if self.line != line {
             *self = Self { line, ..Self::default() };
         }
-        // One more than are named tells that there are more.
+        // One more than is listed, to know whether there are more.
         self.first.extend(outputs(step, NAMED + 1 - self.first.len()));
         self.is_more |= self.first.len() > NAMED;
         self.first.truncate(NAMED);
@@ -86,7 +86,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What is said of a recording whose replay is equal to it.
+/// Formats the summary of a recording whose replay had no difference.
 struct Equal<'a>(&'a Summary);
 
 impl fmt::Display for Equal<'_> {

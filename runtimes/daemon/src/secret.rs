@@ -1,5 +1,5 @@
-//! Files that are given by name and read whole, bounded: certificates, and secrets, which nobody else may read. What is checked is
-//! what was opened, not what has the name by then.
+//! Reads files of bounded size: certificates, and secrets, which other users must not be able to read. Permissions are
+//! checked on the open file, not on the path, which may have been replaced.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -12,10 +12,10 @@ use rustix::process::geteuid;
 use crate::privileges;
 use crate::reading::Reading;
 
-/// Far more than a bundle of certificates has, or a list of revoked ones.
+/// Maximum file size, far more than a bundle of certificates or a revocation list needs.
 const SIZE_MAX: u64 = 16 * 1024 * 1024;
 
-/// Why a file is of no use. Says nothing of what is in it.
+/// Why a file can't be used. Never contains a part of the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {why}", path.display())]
 pub(crate) struct BadFile {
@@ -34,10 +34,11 @@ pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Vec<u8>, BadFil
     read_if(path, reading, |_| Ok(()))
 }
 
-/// Reads a file that only its owner may read. What the service manager hands over (below CREDENTIALS_DIRECTORY) may also be read
-/// by its group, and so may root's, where this process is not root: that is how Kubernetes gives secrets to a pod.
+/// Reads a file that only its owner may read. A file from the service manager (below CREDENTIALS_DIRECTORY) may also be
+/// readable by its group, and so may root's files if this process is not root: Kubernetes provides secrets to a pod in
+/// that way.
 ///
-/// From then on, this process's memory is not for others, either.
+/// Afterwards, other processes of the same user can't read this process's memory.
 pub(crate) fn read_secret(path: &Path, reading: &mut Reading) -> Result<Vec<u8>, BadFile> {
     privileges::hide_memory();
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
@@ -61,7 +62,7 @@ fn read_if(
 ) -> Result<Vec<u8>, BadFile> {
     let bad = |why: String| BadFile::new(path, why);
     let io = |error: io::Error| bad(error.to_string());
-    // A pipe doesn't block, to be refused.
+    // Non-blocking, so that opening a pipe returns, to be refused.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = reading.open(path, File::options().read(true).custom_flags(flags)).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_its_owners_alone() {
+    fn a_secret_may_be_readable_by_its_owner_only() {
         for mode in [0o100600, 0o100400, 0o100700] {
             assert_eq!(check_mode(mode, false), Ok(()), "{mode:o}");
         }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_may_read_what_is_handed_over_and_do_no_more() {
+    fn a_group_may_read_but_not_write_a_credential() {
         assert_eq!(check_mode(0o100440, true), Ok(()));
         for mode in [0o444, 0o460, 0o441] {
             assert!(check_mode(0o100000 | mode, true).is_err(), "{mode:o}");

@@ -1,4 +1,4 @@
-//! `metalbond server`: listens, and passes routes on until it is told to stop.
+//! `metalbond server`: listens, and passes routes on until it is stopped.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
@@ -60,10 +60,11 @@ pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets)
                 loop {
                     reload.wait().await;
                     systemd::reloading().await;
-                    // Each part counts as soon as it is good: a revocation does not wait for another file to be repaired.
+                    // Each part is used as soon as it is valid: a revocation must not wait until another file is
+                    // repaired.
                     let mut round = Round::default();
                     if let Some(tls) = secrets.read_again(&mut round).await {
-                        // An error says that the node has ended: what it speaks was said at its start.
+                        // Fails only if the node has ended.
                         let _ = node.set_tls(tls).await;
                     }
                     if let Some(path) = &policy
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets)
                     {
                         let _ = node.set_policy(Some(policy)).await;
                     }
-                    // What it has to say, it says; there is nothing yet that a server changes while it runs.
+                    // Only reports errors and warnings: a server has no other settings that can change while it runs.
                     reload.read(&mut round).await;
                     reload.end(round);
                     systemd::ready().await;
@@ -94,7 +95,7 @@ pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets)
     Ok(())
 }
 
-/// Reads the files that count from the start, and starts the node.
+/// Reads the files and starts the node.
 async fn begin(
     args: &ServerArgs,
     secrets: Files,
@@ -109,8 +110,8 @@ async fn begin(
     Ok((secrets, node))
 }
 
-/// Listens everywhere; returns where that is. If sockets were handed over, these stand for the place that is built in. With
-/// certificates, all but what is to be plain is TLS.
+/// Listens on all addresses. Returns the local addresses. Sockets that were handed over replace the default address.
+/// With certificates, all listeners except the plain ones use TLS.
 async fn listen(node: &MetalBond, args: &ServerArgs, sockets: Vec<TcpListener>) -> anyhow::Result<Vec<SocketAddr>> {
     let is_built_in = args.listen == [Listen::Addr((Ipv6Addr::UNSPECIFIED, 4711).into())];
     let places = if sockets.is_empty() || !is_built_in { &args.listen[..] } else { &[] };

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for a request to stop. From its creation on, such a signal doesn't kill the process.
+/// Waits for SIGTERM and SIGINT. Once it exists, these signals do not end the process by themselves.
 #[derive(Debug)]
 pub(crate) struct Stop {
     interrupt: Signal,
@@ -16,7 +16,7 @@ impl Stop {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The name of the next signal.
+    /// Waits for the next signal. Returns its name.
     pub(crate) async fn signalled(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

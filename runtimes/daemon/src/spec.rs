@@ -1,5 +1,5 @@
-//! The text form of an announcement: `vni#prefix#nexthop[#STD|LB|NAT|<target VNI>][#from#to]`.
-//! Pure. An error is a sentence that names the part that is wrong.
+//! The text form of an announcement: `vni#prefix#nexthop[#STD|LB|NAT|<target VNI>][#from#to]`. Pure. An error is a
+//! sentence that names the invalid part.
 
 use std::net::IpAddr;
 
@@ -7,18 +7,18 @@ use metalbond::{Martian, NextHop, NextHopKind, ParsePrefixError, Prefix, Route, 
 
 use crate::go_flags;
 
-/// The largest VNI of an announcement or of a kernel route: 24 bits.
+/// The largest VNI of an announcement or a kernel route: 24 bits.
 const VNI_MAX: u32 = (1 << 24) - 1;
 
-/// A SPEC that was read.
+/// A parsed SPEC.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Spec {
     pub(crate) route: Route,
-    /// What of it has no effect.
+    /// A warning about a part that has no effect.
     pub(crate) warning: Option<String>,
 }
 
-/// Parses a SPEC, of which only the route matters.
+/// Parses a SPEC. Returns only the route.
 pub(crate) fn parse(text: &str) -> Result<Route, String> {
     parse_spec(text).map(|spec| spec.route)
 }
@@ -47,7 +47,7 @@ pub(crate) fn parse_spec(text: &str) -> Result<Spec, String> {
         }
     };
     let warning = match (kind, ports) {
-        // Scripts write all six parts for every type; then no port has to be meant.
+        // Scripts write all six parts for every type, with empty or zero ports if there are none.
         (_, None | Some(("" | "0", "" | "0"))) | (NextHopKind::Nat { .. }, _) => None,
         (_, Some((from, to))) => {
             Some(format!("'{text}': ports '{from}' and '{to}' are ignored, as only NAT has ports"))
@@ -56,12 +56,12 @@ pub(crate) fn parse_spec(text: &str) -> Result<Spec, String> {
     Ok(Spec { route: Route { vni, prefix, next_hop: NextHop { addr, target_vni, kind } }, warning })
 }
 
-/// Parses a VNI of 32 bits, in any base: what can be subscribed to, and shown.
+/// Parses a VNI of 32 bits, in any base: VNIs that can be subscribed to and shown.
 pub(crate) fn parse_any_vni(text: &str) -> Result<Vni, String> {
     go_flags::number(text, 0, u32::MAX).map(Vni).map_err(|why| format!("VNI '{text}' is {why}"))
 }
 
-/// Parses an address to which packets can be sent.
+/// Parses a next hop address. It must be an address to which packets can be sent.
 fn parse_next_hop(text: &str) -> Result<IpAddr, String> {
     let addr = text.parse::<IpAddr>().map_err(|_| format!("next hop '{text}' is not an IP address"))?;
     match Martian::of(addr) {
@@ -89,7 +89,7 @@ enum Type {
     Nat,
 }
 
-/// An empty type is the standard one, as in the reference.
+/// Parses a next hop type. An empty type is the standard type, as in the reference implementation.
 fn parse_type(text: &str) -> Result<Type, String> {
     match text.to_ascii_uppercase().as_str() {
         "" | "STD" | "STANDARD" => Ok(Type::Standard(0)),

@@ -1,4 +1,4 @@
-//! What a replay prints: each step in words, bytes as the messages that they are.
+//! The output of a replay: each step in words, with bytes decoded as messages.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,16 +8,16 @@ use metalbond::wire::{Decoded, Deframer, Hello, Message, UpdateAction};
 use metalbond::{Action, Close, ConnId, Input, Instant, Reply};
 use metalbond_tokio::Step;
 
-/// Prints steps in their order.
+/// Prints steps in order.
 #[derive(Default)]
 pub(crate) struct Steps {
     now: Instant,
-    /// What peers have sent of a message that is not whole yet; `None` once they have lost the protocol.
+    /// The partial message of each connection. `None` after an invalid message.
     streams: BTreeMap<ConnId, Option<Deframer>>,
 }
 
 impl Steps {
-    /// Writes a step, as one line or several: each with the time of the last input.
+    /// Writes a step on one or several lines, each with the time of the last input.
     pub(crate) fn write(&mut self, out: &mut impl io::Write, step: &Step<'_>) -> io::Result<()> {
         let lines = match step {
             Step::Input(now, input) => {
@@ -82,7 +82,7 @@ impl Steps {
     }
 }
 
-/// What comes out in a step, at most `limit` lines of it. Nothing for an input or the end of an iteration.
+/// Returns at most `limit` lines about the outputs of a step. Empty for an input or the end of an iteration.
 pub(crate) fn outputs(step: &Step<'_>, limit: usize) -> Vec<String> {
     let line = match step {
         Step::Action(action) => action_text(action),
@@ -120,7 +120,7 @@ fn action_text(action: &Action) -> String {
     }
 }
 
-/// The next message, in words; `Err`: what came is no message, and nothing after it will be one.
+/// Returns the next message in words. Returns an error if the data is invalid, after which no message can follow.
 fn message(deframer: &mut Deframer, bytes: &mut &[u8]) -> Result<Option<String>, String> {
     let text = |error: metalbond::DecodeError| error.to_string();
     let Some(frame) = deframer.next(bytes).map_err(text)? else { return Ok(None) };
@@ -145,13 +145,13 @@ fn hello_text(hello: &Hello) -> String {
         text += if is_set { word } else { "" };
     }
     if hello.restart_time > 0 {
-        // Writing to a string does not fail.
+        // Writing to a String can't fail.
         let _ = write!(text, " restart {}", hello.restart_time);
     }
     text
 }
 
-/// To the microsecond.
+/// Formats a time in seconds with microseconds.
 fn seconds(at: Instant) -> String {
     let since = at.since_epoch();
     format!("{}.{:06}", since.as_secs(), since.subsec_micros())

@@ -1,4 +1,5 @@
-//! The service manager: sockets that it hands over, and what it is told. Without one, nothing happens.
+//! The service manager: socket activation, and notifications of the daemon's state. Without a service manager, nothing
+//! happens.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,29 +13,30 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
-/// How often it is told how things stand.
+/// Interval of status notifications.
 const STATUS: Duration = Duration::from_secs(10);
 
-/// How long it may take to hear what it is told.
+/// Timeout for sending a notification.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many connections may wait to be accepted, as for sockets of our own.
+/// Length of the accept queue, the same as for the daemon's own sockets.
 const BACKLOG: i32 = 1024;
 
 /// Sockets of socket activation (LISTEN_FDS).
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
-    /// For the protocol.
+    /// Sockets for the protocol.
     pub(crate) listen: Vec<TcpListener>,
-    /// The one named `http` (`FileDescriptorName=` of its unit).
+    /// The socket named `http` (`FileDescriptorName=` of its unit).
     pub(crate) http: Option<TcpListener>,
 }
 
 impl Sockets {
-    /// Takes them from the environment. To be called before there are other threads.
+    /// Takes the sockets from the environment. Must be called before there are other threads.
     ///
     /// # Errors
-    /// If one can't listen for TCP, or several are to be for HTTP.
+    ///
+    /// If a socket is not a TCP listener, or if there are several for HTTP.
     pub(crate) fn take() -> anyhow::Result<Self> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
@@ -59,28 +61,28 @@ impl Sockets {
 
 fn take_listener(all: &mut ListenFd, place: usize) -> anyhow::Result<Option<TcpListener>> {
     let Some(listener) = all.take_tcp_listener(place)? else { return Ok(None) };
-    // Changes little if it does listen, and fails if it can't: one that is connected, of a unit with Accept=yes.
+    // Fails for a socket that can't listen, for example a connection from a unit with Accept=yes.
     rustix::net::listen(&listener, BACKLOG)?;
     Ok(Some(listener))
 }
 
-/// The daemon does its work from now on: a server listens; a client wants what it is to want, whether or not a server is there,
-/// for that may take as long as it likes.
+/// Notifies the service manager that the daemon is ready: a server listens; a client has applied its settings, but does
+/// not need a session, which may take any time.
 pub(crate) async fn ready() {
     tell(|| notify(&[NotifyState::Ready])).await;
 }
 
-/// Settings are being read again; `ready` says when that is done.
+/// Notifies that settings are being reloaded. `ready` notifies the end of that.
 pub(crate) async fn reloading() {
     tell(|| notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])).await;
 }
 
-/// The daemon is about to end.
+/// Notifies that the daemon is about to end.
 pub(crate) async fn stopping() {
     tell(|| notify(&[NotifyState::Stopping])).await;
 }
 
-/// Says how things stand from time to time, and that the daemon lives, which is when its node answers; until the node is gone.
+/// Sends the status at an interval, and a watchdog notification if the node answers. Returns when the node has ended.
 pub(crate) async fn report(node: MetalBond) {
     let watchdog = sd_notify::watchdog_enabled();
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
@@ -93,10 +95,10 @@ pub(crate) async fn report(node: MetalBond) {
     loop {
         look.tick().await;
         match timeout(period, status(&node)).await {
-            // However long that takes: there is never more than one that waits.
+            // May take any time: there is never more than one waiting notification.
             Ok(Ok(status)) => on_a_thread(move || say(&status, watchdog.is_some()), &mut is_broken).await,
             Ok(Err(Closed)) => return,
-            // The watchdog ends a daemon whose node does not answer.
+            // Without a notification, the watchdog ends the daemon.
             Err(_) => {}
         }
     }
@@ -116,16 +118,17 @@ fn say(status: &str, lives: bool) -> io::Result<()> {
     notify(if lives { &said } else { &said[..1] })
 }
 
-/// Says something to a manager, if there is one; goes on if it doesn't listen.
+/// Sends a notification if there is a service manager. Gives up after a timeout.
 async fn tell(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
     if std::env::var_os("NOTIFY_SOCKET").is_some() && timeout(PATIENCE, on_a_thread(say, &mut false)).await.is_err() {
         warn!("the service manager doesn't listen");
     }
 }
 
-/// On a thread that may wait, for this one has sessions. Logs the first failure of a row: `is_broken` says whether there was one.
+/// Sends a notification on a thread that may block, unlike this one, which runs sessions. Logs the first failure of a
+/// series; `is_broken` is true after a failure.
 async fn on_a_thread(say: impl FnOnce() -> io::Result<()> + Send + 'static, is_broken: &mut bool) {
-    // Otherwise the program has ended.
+    // Fails only if the program is ending.
     if let Ok(said) = spawn_blocking(say).await {
         let was_broken = std::mem::replace(is_broken, said.is_err());
         if let Err(error) = said

@@ -1,4 +1,4 @@
-//! A token: whoever shows it may read what the daemon tells over HTTP.
+//! The HTTP token. A request that contains it may read everything.
 
 use std::fmt;
 use std::path::Path;
@@ -9,12 +9,12 @@ use subtle::ConstantTimeEq as _;
 use crate::reading::Reading;
 use crate::secret::{self, BadFile};
 
-/// The shortest that is taken: 96 bits, if it is random and in base64.
+/// Minimum length: 96 bits, if the token is random and in base64.
 const LEN_MIN: usize = 16;
-/// The longest: so that it is no file of another kind.
+/// Maximum length, to detect a file of another kind.
 const LEN_MAX: usize = 1024;
 
-/// Never shown.
+/// A token. Its text is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(Box<str>);
 
@@ -25,7 +25,7 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// Reads a file with a token, alone on its line.
+    /// Reads a file that contains a token on a single line.
     pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Self, BadFile> {
         Self::parse(&secret::read_secret(path, reading)?).map_err(|why| BadFile::new(path, why))
     }
@@ -41,15 +41,16 @@ impl Token {
         }
     }
 
-    /// Whether a value of the header `Authorization` shows it. How long that takes says nothing of it but its length.
+    /// Returns true if an `Authorization` header contains the token. The time that this takes depends only on the
+    /// token's length.
     pub(crate) fn is_shown_by(&self, authorization: &[u8]) -> bool {
         let Some((scheme, token)) = authorization.split_at_checked("Bearer ".len()) else { return false };
         scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(token.trim_ascii().ct_eq(self.0.as_bytes()))
     }
 
-    /// The value of the header that shows it.
+    /// Returns the `Authorization` header that contains the token.
     pub(crate) fn authorization(&self) -> HeaderValue {
-        // It is of visible ASCII characters.
+        // A token consists of visible ASCII characters.
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).expect("a token fits into a header");
         value.set_sensitive(true);
         value
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_token_is_taken() {
+    fn only_the_whole_token_is_accepted() {
         let token = Token::parse(b"0123456789abcdef").unwrap();
         assert!(token.is_shown_by(b"bearer  0123456789abcdef"));
         for other in ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0", "0123456789abcdef"]
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_shown_by_accident() {
+    fn a_token_is_not_in_the_debug_output() {
         let token = Token::parse(b"0123456789abcdef").unwrap();
         assert_eq!(format!("{token:?} {:?}", token.authorization()), "Token(..) Sensitive");
     }

@@ -1,4 +1,4 @@
-//! What the program says when it can't go on: one line on standard error, whatever it is.
+//! Errors and warnings of the program itself: one line each on standard error.
 
 use std::error::Error as _;
 use std::fmt::Display;
@@ -10,29 +10,29 @@ use clap::error::{ContextKind, ErrorKind};
 
 use crate::logging;
 
-/// How long a reader of standard error may take.
+/// Timeout for writing to standard error.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Says what is wrong, in one line, and gives the exit code.
+/// Prints an error in one line. Returns the exit code.
 pub(crate) fn complain(code: u8, what: impl Display) -> ExitCode {
     let mut line = String::new();
     for c in what.to_string().chars() {
-        // An argument may hold anything; the line stays one.
+        // Escapes control characters, so that an argument with a line end does not break the line.
         if c.is_control() { line.extend(c.escape_debug()) } else { line.push(c) }
     }
-    // Nobody reads it: then nobody needs to be told.
+    // A blocked standard error is ignored.
     logging::within(PATIENCE, move || {
         let _ = writeln!(std::io::stderr(), "metalbond: {line}");
     });
     ExitCode::from(code)
 }
 
-/// Says what a user should know though it is no error, in one line on standard error.
+/// Prints a warning in one line on standard error.
 pub(crate) fn warn(what: impl Display) {
     complain(0, format_args!("warning: {what}"));
 }
 
-/// Says all that is wrong, one line each.
+/// Prints all errors, one line each.
 pub(crate) fn complain_all(code: u8, lines: Vec<String>) -> ExitCode {
     for line in lines {
         complain(code, line);
@@ -40,12 +40,13 @@ pub(crate) fn complain_all(code: u8, lines: Vec<String>) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Help and version go to standard output with exit code 0; an error becomes one line, with exit code 2.
+/// Prints help and version to standard output, with exit code 0. Any other error is printed in one line, with exit code
+/// 2.
 pub(crate) fn from_clap(error: &clap::Error) -> ExitCode {
     let text = error.render();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed pipe (`metalbond --help | head -1`) is no failure.
+            // A closed pipe (`metalbond --help | head -1`) is not an error.
             let _ = write!(std::io::stdout(), "{text}");
             ExitCode::SUCCESS
         }
@@ -57,7 +58,8 @@ pub(crate) fn from_clap(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// `--announce '23#10.0.0.0/33#2001:db8::1': prefix length 33 is over 32` for a value, and clap's own words for the rest.
+/// Formats an error in one line. An invalid value becomes for example `--announce '23#10.0.0.0/33#2001:db8::1': prefix
+/// length 33 is over 32`; other errors keep clap's text.
 pub(crate) fn one_line(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::InvalidUtf8
         && let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none())

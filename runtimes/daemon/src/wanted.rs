@@ -1,5 +1,6 @@
-//! What a client is to want: what its settings ask for, and what standard input adds; and the way from what it wanted before to that.
-//! The one owner of it: what is announced, and for whom, is said here alone.
+//! A client's desired state: servers, subscriptions and announcements from its settings, and announcements from
+//! standard input. This module is the only one that changes the node accordingly, and that knows the source of each
+//! announcement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -14,16 +15,16 @@ use crate::announce_file::{Announcements, Batch};
 use crate::cli::ClientArgs;
 use crate::client::Client;
 
-/// Servers, subscriptions and announcements, as settings ask for them.
+/// The desired state according to the settings.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// In their order.
+    /// The servers, in the order of the settings.
     servers: Vec<Endpoint>,
     subscriptions: BTreeSet<Vni>,
     announcements: BTreeSet<Route>,
-    /// How many announcements each file has.
+    /// Number of announcements in each file.
     counts: Vec<(String, usize)>,
-    /// The VNIs that have a table of the kernel.
+    /// The VNIs that have a table in the kernel.
     installable: BTreeSet<Vni>,
 }
 
@@ -43,12 +44,12 @@ impl Asked {
     }
 }
 
-/// More than the node takes. Nothing has been done.
+/// The settings exceed a limit of the node. Nothing has been changed.
 #[derive(PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct OverLimit(String);
 
-/// How much the node takes of it.
+/// The node's limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Most {
     peers: usize,
@@ -63,27 +64,27 @@ impl From<&Config> for Most {
     }
 }
 
-/// Who wants a route to be announced. It is announced until the last of them has let go.
+/// The sources that ask for a route. The route is announced until none of them does.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Owners {
-    /// The settings: --announce, a file.
+    /// The settings: --announce or a file.
     settings: bool,
     /// Standard input.
     input: bool,
 }
 
-/// What is wanted.
+/// The desired state that has been applied to the node.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     most: Most,
-    /// In their order, each with its id once it has been added.
+    /// The servers, in the order of the settings. Each has an id once it has been added to the node.
     servers: Vec<(Endpoint, Option<PeerId>)>,
     subscriptions: BTreeSet<Vni>,
     announcements: BTreeMap<Route, Owners>,
     installable: BTreeSet<Vni>,
 }
 
-/// What new settings change.
+/// The number of added and removed items of a change of settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Difference {
     servers: (usize, usize),
@@ -101,7 +102,7 @@ impl fmt::Display for Difference {
 }
 
 impl Wanted {
-    /// Nothing yet, of a node with these settings.
+    /// Returns an empty state, with the limits of a node with this configuration.
     pub(crate) fn none(config: &Config) -> Self {
         Self {
             most: config.into(),
@@ -112,24 +113,26 @@ impl Wanted {
         }
     }
 
-    /// Wants what the settings of the start ask for.
+    /// Applies the settings of the start.
     ///
     /// # Errors
-    /// If it is over a limit; if the node has ended.
+    ///
+    /// If a limit is exceeded or the node has ended.
     pub(crate) async fn start(&mut self, client: &Client, asked: Asked) -> anyhow::Result<()> {
         self.check(&asked)?;
         self.installable = asked.installable.clone();
         self.apply(client, asked).await.map(|_| ())
     }
 
-    /// Wants what new settings ask for. What is in both is not touched. Logs what has changed.
+    /// Applies new settings and logs the difference. Items in both the old and the new settings are not touched.
     ///
     /// # Errors
-    /// [`OverLimit`]: nothing has been changed. Otherwise the node has ended.
+    ///
+    /// [`OverLimit`] if a limit is exceeded; nothing has been changed then. Other errors mean that the node has ended.
     pub(crate) async fn change(&mut self, client: &Client, asked: Asked) -> anyhow::Result<()> {
         if client.kernel.is_some() {
-            // Which VNI has which table of the kernel is given at the start. (One that has none in the new settings either has a
-            // warning of its own.)
+            // The tables of VNIs are fixed at the start. (A VNI without a table in the new settings as well gets
+            // another warning.)
             let come = asked.subscriptions.difference(&self.subscriptions);
             for vni in come.filter(|vni| asked.installable.contains(vni) && !self.installable.contains(vni)) {
                 warn!(
@@ -144,7 +147,7 @@ impl Wanted {
         Ok(())
     }
 
-    /// Whether the node takes as much as that. Each refusal of the node is foreseen here, so that nothing is done by half.
+    /// Checks the limits of the node in advance, so that settings are applied either completely or not at all.
     fn check(&self, asked: &Asked) -> Result<(), OverLimit> {
         let Most { peers, subscriptions, announcements } = self.most;
         let over = |what: &str, count: usize, most: usize| {
@@ -164,7 +167,7 @@ impl Wanted {
         over(&what, asked.announcements.len() + of_input, announcements)
     }
 
-    /// Does what makes the difference.
+    /// Applies the difference between the old and the new state.
     async fn apply(&mut self, client: &Client, asked: Asked) -> anyhow::Result<Difference> {
         let Asked { servers, subscriptions, announcements, .. } = asked;
         let mut made = Difference::default();
@@ -191,8 +194,8 @@ impl Wanted {
                 client.node.remove_peer(id).await?;
             }
         }
-        // Last, so that all of it is there when the first session opens. How they fare is logged by the driver: a server
-        // that is away once, and then rarely.
+        // Servers are added last, so that all announcements and subscriptions exist when the first session opens.
+        // Failures to connect are logged by the driver.
         let known = servers.into_iter().map(|server| {
             let id = ids.get(server.as_str()).copied();
             (server, id)
@@ -205,7 +208,7 @@ impl Wanted {
         Ok(made)
     }
 
-    /// Announces and withdraws what settings say now. Returns how many routes came and went.
+    /// Announces and withdraws routes according to the settings. Returns the number of new and of removed routes.
     async fn announce_what_settings_say(
         &mut self,
         client: &Client,
@@ -222,7 +225,8 @@ impl Wanted {
             stays
         });
         let counts = (come.len(), gone.len());
-        // First what is new: a destination that moves is never without a next hop. Before it goes only what is in its way.
+        // New routes are announced first, so that a destination whose next hop changes is never without one. Only as
+        // many routes as the limit requires are withdrawn before.
         let all = self.announcements.len() + gone.len() + come.len();
         let rest = gone.split_off(all.saturating_sub(self.most.announcements).min(gone.len()));
         self.announcements.extend(come.iter().map(|route| (*route, Owners { settings: true, input: false })));
@@ -232,9 +236,10 @@ impl Wanted {
         Ok(counts)
     }
 
-    /// Announces or withdraws what standard input says.
+    /// Announces or withdraws a batch from standard input.
     ///
     /// # Errors
+    ///
     /// If the node has ended.
     pub(crate) async fn feed(&mut self, client: &Client, batch: Batch) -> anyhow::Result<()> {
         match batch {
@@ -283,7 +288,7 @@ impl Wanted {
     }
 }
 
-/// What is only in the one, and only in the other.
+/// Returns the items that are only in `old`, and those that are only in `new`.
 fn difference<T: Copy + Ord + Hash>(old: &BTreeSet<T>, new: &BTreeSet<T>) -> (Vec<T>, Vec<T>) {
     (old.difference(new).copied().collect(), new.difference(old).copied().collect())
 }
@@ -295,7 +300,7 @@ mod tests {
     use super::*;
     use crate::spec;
 
-    /// A client of a node with small limits, and what it is to want.
+    /// A client of a node with small limits, and its desired state.
     struct World {
         client: Client,
         wanted: Wanted,
@@ -323,7 +328,7 @@ mod tests {
             self.wanted.feed(&self.client, batch).await.unwrap();
         }
 
-        /// What the node itself says.
+        /// Returns what the node announces.
         async fn announced(&self) -> BTreeSet<Route> {
             self.client.node.announced_routes().await.unwrap().into_iter().collect()
         }
@@ -353,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn settings_over_a_limit_change_nothing_and_the_next_good_ones_count() {
+    async fn settings_over_a_limit_change_nothing_and_the_next_valid_ones_are_applied() {
         let mut world = World::new().await;
         world.change(asked(&[1], &[1], &[1])).await.unwrap();
         let before = world.all().await;
@@ -368,7 +373,7 @@ mod tests {
             assert_eq!(world.change(too_much).await, Err(OverLimit(why.to_owned())));
             assert_eq!(world.all().await, before);
         }
-        // All else, though it is never more than may be.
+        // A change of everything, which never exceeds the limits in between.
         world.change(asked(&[2, 3], &[2, 3], &[2, 3, 4])).await.unwrap();
         assert_eq!(world.all().await, (2, vec![Vni(2), Vni(3)], routes(&[2, 3, 4])));
         world.change(asked(&[4, 5], &[4, 5], &[5, 6, 7])).await.unwrap();
@@ -376,13 +381,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn routes_of_standard_input_count_towards_the_limit_and_those_too_many_are_not_announced() {
+    async fn routes_of_standard_input_over_the_limit_are_not_announced() {
         let mut world = World::new().await;
         world.add(&[1, 2]).await;
         let why = "--announce and --announce-file, a.routes with 2, standard input with 2: 4 of them, 3 is the most";
         assert_eq!(world.change(asked(&[1], &[], &[3, 4])).await, Err(OverLimit(why.to_owned())));
         assert_eq!(world.all().await, (0, vec![], routes(&[1, 2])));
-        // One that both have counts once.
+        // A route from both sources counts once.
         world.change(asked(&[], &[], &[2, 3])).await.unwrap();
         assert_eq!(world.announced().await, routes(&[1, 2, 3]));
         world.add(&[3, 4]).await;
@@ -393,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_route_of_standard_input_stays_when_the_settings_let_go_of_it() {
+    async fn a_route_of_standard_input_stays_when_the_settings_remove_it() {
         let mut world = World::new().await;
         world.change(asked(&[], &[], &[1, 2])).await.unwrap();
         world.add(&[1, 3]).await;
@@ -404,7 +409,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_route_of_the_settings_stays_when_standard_input_lets_go_of_it() {
+    async fn a_route_of_the_settings_stays_when_standard_input_withdraws_it() {
         let mut world = World::new().await;
         world.add(&[1]).await;
         world.change(asked(&[], &[], &[1, 2])).await.unwrap();

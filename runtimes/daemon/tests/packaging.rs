@@ -1,4 +1,4 @@
-//! Files of packages: what can be said of them where they are not installed.
+//! Files of packages, as far as they can be checked without being installed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ fn units() -> Vec<PathBuf> {
     dir.map(|entry| entry.unwrap().path()).collect()
 }
 
-/// `None`: there is no systemd here.
+/// Runs `systemd-analyze`. Returns `None` if there is no systemd.
 fn analyze(args: &[&str]) -> Option<String> {
     let Ok(done) = Command::new("systemd-analyze").args(args).env("SYSTEMD_LOG_LEVEL", "warning").output() else {
         eprintln!("skipped: there is no systemd-analyze");
@@ -24,19 +24,19 @@ fn analyze(args: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn systemd_has_nothing_to_say_against_the_units() {
+fn systemd_accepts_the_units() {
     for unit in units() {
         let Some(said) = analyze(&["verify", "--man=no", unit.to_str().unwrap()]) else { return };
-        // Nothing is installed.
+        // Ignores complaints about files that are not installed.
         let complaints: Vec<_> =
             said.lines().filter(|line| !line.contains("/usr/bin/metalbond is not executable")).collect();
         assert_eq!(complaints, Vec::<&str>::new(), "{}", unit.display());
     }
 }
 
-/// As they are when the examples in them are put to use.
+/// Checks the units with their examples enabled.
 #[test]
-fn what_units_show_as_examples_is_good() {
+fn examples_in_units_are_valid() {
     for name in ["server", "client"] {
         let text = std::fs::read_to_string(packaging().join(format!("systemd/metalbond-{name}.service"))).unwrap();
         let used = text.replace("\n#LoadCredential=", "\nLoadCredential=").replace("\n#Environment=", "\nEnvironment=");
@@ -75,14 +75,14 @@ fn no_service_is_root_and_none_has_more_than_it_needs() {
         let rights: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("CapabilityBoundingSet=")).collect();
         assert_eq!(rights, [right.unwrap_or_default()], "{unit}");
         assert!(text.lines().any(|line| line == "NoNewPrivileges=yes"), "{unit}");
-        // That of the tunnel runs `ip`, which knows nothing.
+        // The tunnel's service only runs `ip`, which has no secrets.
         assert!(unit == "tunnel" || text.lines().any(|line| line == "LimitCORE=0"), "{unit}");
     }
 }
 
-/// The package itself is made before a release only.
+/// The package itself is built only before a release.
 #[test]
-fn what_the_debian_package_is_made_from_is_there() {
+fn the_files_of_the_debian_package_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest: Value = toml::from_str(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap()).unwrap();
     let deb = &manifest["package"]["metadata"]["deb"];
@@ -90,7 +90,7 @@ fn what_the_debian_package_is_made_from_is_there() {
     for asset in deb["assets"].as_array().unwrap() {
         let [from, to] = [&asset[0], &asset[1]].map(|path| path.as_str().unwrap());
         targets.push(format!("/{to}"));
-        // The others are made by deb.sh.
+        // The other files are built by deb.sh.
         if !from.starts_with("target/release/") {
             assert!(root.join(from).is_file(), "{from}");
             own += 1;
@@ -113,7 +113,7 @@ fn the_program_is_where_units_of_the_reference_start_it() {
     let text = |name: &str| std::fs::read_to_string(packaging().join(name)).unwrap();
     let link = "../bin/metalbond";
     assert!(text("Dockerfile").lines().any(|line| line == format!("RUN ln -s {link} /usr/sbin/metalbond")));
-    // What deb.sh makes is what the package has, and stays a link there.
+    // The package contains the link that deb.sh makes.
     assert!(text("deb.sh").lines().any(|line| line == format!("ln -s {link} \"$assets/sbin/metalbond\"")));
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let manifest: Value = toml::from_str(&manifest).unwrap();
@@ -123,7 +123,7 @@ fn the_program_is_where_units_of_the_reference_start_it() {
     let from = |to: &str| assets.iter().find(|asset| asset[1] == to).map(|asset| &asset[0]);
     assert_eq!(from("usr/sbin/metalbond").unwrap(), "target/release/packaging/sbin/metalbond");
     assert_eq!(from("usr/bin/").unwrap(), "target/release/metalbond");
-    // The directory that these units run in.
+    // The working directory of these units.
     assert!(assets.iter().any(|asset| asset[1].as_str().unwrap().starts_with("usr/share/metalbond/")));
 }
 
@@ -134,7 +134,7 @@ fn check(path: &Path) {
 }
 
 #[test]
-fn the_settings_that_are_installed_are_good() {
+fn the_installed_settings_are_valid() {
     check(&packaging().join("metalbond.toml"));
 }
 
@@ -191,7 +191,7 @@ fn each_server_has_an_address_of_its_own_and_clients_name_them_all() {
         let name = service["metadata"]["name"].as_str().unwrap();
         assert!(settings.contains(&format!("\"{name}.metalbond.svc:4711\"")), "{name}");
     }
-    // As it will be, but for the file that is on each node only.
+    // As in the pod, except for the file that exists only on nodes.
     let path = std::env::temp_dir().join(format!("metalbond-configmap-{}.toml", std::process::id()));
     std::fs::write(&path, settings.replace("/var/lib/metalbond/announcements", "/dev/null")).unwrap();
     check(&path);

@@ -1,4 +1,4 @@
-//! Carries operations out on the bench.
+//! Performs operations on the bench.
 
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -12,15 +12,16 @@ use super::op::{self, Op};
 use crate::sim::ops;
 use crate::sim::wire::{Hello, Msg, encode, encode_all, frame};
 
-/// Connections that may be open at once, and routes that may come in bursts.
+/// Maximum number of open connections.
 const MAX_CONNS: usize = 24;
+/// Maximum number of routes that all bursts may send together.
 const MAX_BURSTS: usize = 4096;
-/// When so much has happened, no more time passes.
+/// After this many events, time no longer passes.
 const MAX_EVENTS: usize = 4000;
 const STEPS_MS: [u64; 12] = [0, 1, 40, 249, 251, 600, 3000, 9000, 14_000, 61_000, 10_000_000, 1 << 52];
 
 impl Bench {
-    /// `goes_on`: more is fed before the node is polled.
+    /// Performs an operation. With `goes_on`, more inputs follow before the node is polled.
     pub(super) fn act(&mut self, op: Op<'_>, goes_on: bool) {
         match op {
             Op::Accept => drop(self.accept(goes_on)),
@@ -100,7 +101,7 @@ impl Bench {
         if self.fars.iter().filter(|far| far.state != State::Over).count() >= MAX_CONNS {
             return None;
         }
-        // Of three hosts, in turn.
+        // One of three hosts, in rotation.
         let host = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.fars.len() as u16 % 3);
         let conn = self.rig.seat.next_conn();
         if !self.closing {
@@ -137,7 +138,7 @@ impl Bench {
 
     fn say_as(&mut self, n: usize, bytes: &[u8], goes_on: bool) {
         let conn = self.fars[n].conn;
-        // Nothing comes before the connection is there.
+        // Nothing can arrive before the connection is established.
         if self.fars[n].state == State::Dialled {
             return;
         }
@@ -169,7 +170,7 @@ impl Bench {
             7 => Command::Announce(route),
             8 => Command::Withdraw(route),
             9 => Command::SetListening(b & 1 == 0),
-            // Rarely: nothing happens after it.
+            // Rare, because nothing happens after it.
             _ if c != 0 => return,
             _ => Command::Shutdown { cleanup: b & 1 == 0 },
         };

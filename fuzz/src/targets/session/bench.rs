@@ -1,4 +1,4 @@
-//! The node on its bench: carries operations out on it, and compares it with the model whenever a turn has ended.
+//! The bench: performs operations on a node, and compares it with the model after each iteration.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,34 +17,34 @@ use crate::sim::rig::Rig;
 use crate::sim::sabotage::Saboteur;
 use crate::sim::seat::{Event, Recording};
 
-/// Connections that are remembered when they are over.
+/// Maximum number of connections that are remembered, including ended ones.
 const MAX_FARS: usize = 24;
-/// Tables up to this size are compared at each turn, others at the end.
+/// Tables up to this size are compared after each iteration, others at the end.
 const SMALL: usize = 200;
 
 pub(super) struct Bench {
     pub(super) rig: Rig,
-    /// What it is judged by.
+    /// The settings that the node is checked against.
     pub(super) config: Config,
-    /// The far ends; when there are many, not all that are over.
+    /// The far ends. If there are many, the oldest ended ones are removed.
     pub(super) fars: Vec<Far>,
     pub(super) model: Model,
-    /// Who departed, and when its grace ends.
+    /// The departed clients, with the end of their restart times.
     pub(super) graces: Vec<(ConnId, Instant)>,
     pub(super) holds: Holds,
-    /// All that anybody spoke of.
+    /// All VNIs that occurred in a message or command.
     pub(super) vnis: BTreeSet<Vni>,
-    /// What this node ever announced.
+    /// All routes that this node has ever announced.
     pub(super) own: Routes,
-    /// What an embedder has made of the changes.
+    /// The table that an application computes from the changes.
     pub(super) installed: Routes,
     /// How far time runs back for the next input.
     pub(super) back: Duration,
     pub(super) bursts: usize,
     pub(super) events_seen: usize,
-    /// Spoils what is heard, to see whether that is noticed.
+    /// Changes what is received, to test that the checks notice it.
     saboteur: Option<Saboteur>,
-    /// It was told to shut down.
+    /// True after the command to shut down.
     pub(super) closing: bool,
     pub(super) seen: Seen,
 }
@@ -53,7 +53,7 @@ impl Bench {
     pub(super) fn new(runs_with: Config, config: Config, saboteur: Option<Saboteur>) -> Self {
         let holds = Holds::new(&config);
         let mut rig = Rig::new(runs_with);
-        // Its peers may send garbage.
+        // Its peers may send invalid data.
         rig.seat.is_watched = false;
         Self {
             rig,
@@ -88,7 +88,7 @@ impl Bench {
         }
     }
 
-    /// Time passes, and the node is woken whenever it wants to be.
+    /// Advances the time, and wakes the node at each of its deadlines.
     pub(super) fn advance(&mut self, time: Duration) {
         let until = self.rig.now + time;
         while let Some(due) = self.rig.seat.timeout().filter(|t| *t <= until) {
@@ -98,7 +98,7 @@ impl Bench {
         self.rig.now = until;
     }
 
-    /// Takes note of what the node did.
+    /// Applies the node's new events to the model.
     fn follow(&mut self) {
         let (node, model) = (&self.rig.seat.node, &mut self.model);
         let own: Routes = node.announcements().collect();
@@ -163,7 +163,7 @@ impl Bench {
             match t.new {
                 SessionState::Established => self.holds.opened(far, &self.rig.seat.node),
                 _ if t.old == SessionState::Established => self.holds.lost(far, &self.own, &self.rig.seat.node),
-                // What it said before its session opened came in one read with what opens it.
+                // The peer sent everything before its session opened in one read with the message that opens it.
                 _ => {}
             }
         }
@@ -204,7 +204,7 @@ impl Bench {
             }
             *until > now
         });
-        // With time run back, the node has more to do than is due by the bench's clock.
+        // If time has run back, the node has more work than is due by the bench's clock.
         let is_done = self.rig.seat.node.poll_timeout().is_none_or(|at| at > now);
         let is_polled = matches!(self.rig.seat.recording.events.last(), Some(Event::Turn { .. }));
         if is_done && is_polled {
@@ -215,7 +215,7 @@ impl Bench {
         }
     }
 
-    /// Everybody reads, then everybody goes; nothing of them may stay.
+    /// Lets all peers read and then disconnects them. Checks that nothing of them stays.
     pub(super) fn finish(mut self) -> (Seen, Recording) {
         self.back = Duration::ZERO;
         self.rig.seat.deaf = false;
@@ -244,13 +244,13 @@ impl Bench {
         (self.seen, self.rig.seat.recording)
     }
 
-    /// What it keeps of its servers stays to the last moment of the hold time, and no longer.
+    /// Checks that stale routes of servers stay until the last moment of the stale time, and no longer.
     fn outlive_hold(&mut self) {
         self.check_held();
         let now = self.rig.now;
         let Some(end) = self.config.stale_time.and_then(|hold| now.checked_add(hold)) else { return };
         for at in [end.saturating_sub(Duration::from_nanos(1)).max(now), end] {
-            // All at once: a dial a moment would only cost time.
+            // In one step, because dialling at each deadline would only take time.
             self.rig.now = at;
             self.feed(Input::Tick, false);
             self.check_held();

@@ -1,4 +1,4 @@
-//! What has to hold when a turn has ended and nothing is left to do.
+//! Conditions that must hold after an iteration when the node has no work left.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ impl Bench {
         assert_eq!(node.route_count(), node.vnis().map(|v| node.routes(v).count()).sum::<usize>());
     }
 
-    /// Nobody has more than he may have, nor all together.
+    /// Checks the limits of each client and of all clients together.
     fn check_limits(&self) {
         let (node, limits) = (&self.rig.seat.node, &self.config.limits);
         let accepted: Vec<_> = node.sessions().filter(|s| !s.conn.is_dialled()).collect();
@@ -61,7 +61,7 @@ impl Bench {
         }
     }
 
-    /// What servers announce is taken from them, as far as it was asked for.
+    /// Checks that the node has the routes that servers announce in the subscribed VNIs.
     fn check_taken(&self) {
         let node = &self.rig.seat.node;
         for peer in node.peers() {
@@ -75,19 +75,19 @@ impl Bench {
         }
     }
 
-    /// What lost servers announced stays for the hold time, and no longer.
+    /// Checks that routes of lost servers stay for the stale time, and no longer.
     pub(super) fn check_held(&mut self) {
         if !self.closing {
             self.seen.held += self.holds.check(&self.rig.seat.node);
         }
     }
 
-    /// The table is what peers announce, and what each of them was told is its view.
+    /// Checks that the table contains the peers' announcements, and that each subscriber was sent its view.
     fn check_told(&mut self) {
         let node = &self.rig.seat.node;
         let mut of_servers = Routes::new();
         node.peers().for_each(|peer| of_servers.extend(node.announced_by(Announcer::Peer(peer.id))));
-        // Where all have too many, the departed go first.
+        // If the limit of all routes is exceeded, retained routes of departed clients are removed early.
         let go_early = self.config.limits.routes < Limits::default().routes;
         for (conn, _) in self.graces.iter().filter(|_| go_early) {
             let who = Who::Departed(*conn);
@@ -128,7 +128,7 @@ impl Bench {
         }
     }
 
-    /// What is learned is what others announce; and it is what the embedder made of the changes.
+    /// Checks that learned routes are the announcements of others, and equal to the application's table.
     fn check_learned(&self) {
         let node = &self.rig.seat.node;
         let mut learned = Routes::new();
@@ -144,7 +144,7 @@ impl Bench {
     }
 }
 
-/// That two sets are equal; says what only one of them has.
+/// Checks that two sets are equal; prints the elements that only one of them has.
 fn same(what: impl std::fmt::Display, left: &Routes, right: &Routes) {
     let [l, r] = [left.difference(right), right.difference(left)].map(|d| d.take(3).collect::<Vec<_>>());
     assert!(l.is_empty() && r.is_empty(), "{what}: only left {l:?}, only right {r:?}");

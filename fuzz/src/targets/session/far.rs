@@ -1,5 +1,5 @@
-//! The far end of a connection, as the node has to see it: what its bytes mean, what follows from them, and what it was
-//! told. Takes bytes apart with the core's decoder, which target `frames` checks.
+//! The far end of a connection as the node has to see it: the meaning of its bytes, the consequences, and what it was
+//! sent. Decodes with the core's decoder, which target `frames` checks.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::sim::wire::{Hello, Msg, decode_all, encode_all};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
-    /// A dial that is under way.
+    /// The node is dialling.
     Dialled,
     Connected,
     Greeted,
@@ -23,7 +23,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Far {
     pub(super) conn: ConnId,
-    /// Of which configured peer, if the node dials it.
+    /// The configured peer, if the node dials it.
     pub(super) peer: Option<PeerId>,
     pub(super) state: State,
     pub(super) is_ordered: bool,
@@ -33,17 +33,21 @@ pub(super) struct Far {
     deframer: Deframer,
     keepalives: u32,
     pub(super) is_stalled: bool,
-    /// What it heard.
+    /// Number of HELLOs that it received.
     hellos: u32,
+    /// Number of KEEPALIVEs that it received.
     answers: u32,
+    /// The routes that it was sent and that were not removed.
     pub(super) told: Routes,
     pub(super) subscribed: BTreeSet<Vni>,
-    /// SUBSCRIBEs whose End-of-RIB is to come: how many KEEPALIVEs came before, and what was there then.
+    /// SUBSCRIBEs whose End-of-RIB has not been sent yet: the VNI, the number of KEEPALIVEs before, and the routes at
+    /// that time.
     syncs: Vec<(Vni, u32, Routes)>,
-    /// A server's routes in VNIs that the node asked for, and the VNIs that its embedder left since.
+    /// A server's routes in VNIs that the node subscribed to.
     pub(super) live: Routes,
+    /// VNIs of `live` from which the application unsubscribed meanwhile.
     pub(super) uncertain: BTreeSet<Vni>,
-    /// How the node has to end it.
+    /// The reason with which the node has to close the connection.
     pub(super) broken: Option<CloseReason>,
 }
 
@@ -75,13 +79,14 @@ impl Far {
         self.state == State::Open
     }
 
-    /// Whether the node has to take a route of `live` that it wants. `own`: what it ever announced.
+    /// Returns true if the node has to accept a route of `live` that it subscribes to. `own` contains all routes that
+    /// the node has ever announced.
     pub(super) fn is_taken(&self, route: &Route, own: &Routes) -> bool {
-        // One without the capability may give the node's own routes back.
+        // A peer without the capability may send the node's own routes back.
         !self.uncertain.contains(&route.vni) && (self.is_ordered || !own.contains(route))
     }
 
-    /// The peer says these bytes. VNIs that come up are put into `vnis`.
+    /// Handles bytes that the peer sends. Adds the VNIs in them to `vnis`.
     pub(super) fn say(&mut self, model: &mut Model, holds: &mut Holds, vnis: &mut BTreeSet<Vni>, mut bytes: &[u8]) {
         if self.broken.is_some() || matches!(self.state, State::Over | State::Dialled) {
             return;
@@ -103,7 +108,7 @@ impl Far {
         }
     }
 
-    /// protocol.md, 'input | what we do'.
+    /// Implements the table 'input | what we do' of protocol.md.
     fn step(
         &mut self,
         model: &mut Model,
@@ -135,7 +140,7 @@ impl Far {
             }
             (_, Decoded::Message(Message::Keepalive)) => {
                 self.keepalives += 1;
-                // Perhaps the end of a sync.
+                // This may end an initial sync.
                 if self.is_ordered && !self.is_converging {
                     holds.contradict(self.peer, &self.live);
                 }
@@ -179,7 +184,8 @@ impl Far {
         Ok(())
     }
 
-    /// The node says this in one go. `own`: what it ever announced. Returns how many UPDATEs that are.
+    /// Handles one transmit of the node. `own` contains all routes that the node has ever announced. Returns the number
+    /// of UPDATEs.
     pub(super) fn hear(&mut self, transmit: &Transmit, model: &Model, node: &Node, own: &Routes) -> usize {
         assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
         let is_legacy = self.hellos > 0 && self.state != State::Connected && !self.is_ordered;
@@ -216,7 +222,7 @@ impl Far {
         assert_eq!(self.hellos, 1, "a second HELLO");
     }
 
-    /// The node is this end's server.
+    /// Handles a message if the node is this end's server.
     fn hear_server(&mut self, msg: &Msg, model: &Model) {
         assert!(self.hellos > 0 || matches!(msg, Msg::Hello(_)), "{msg:?} before HELLO");
         match msg {
@@ -240,7 +246,7 @@ impl Far {
         }
     }
 
-    /// An answer is End-of-RIB: what was there at SUBSCRIBE, and still is, has been told.
+    /// An answer is an End-of-RIB: checks that all routes which existed at SUBSCRIBE and still exist have been sent.
     fn end_syncs(&mut self, model: &Model) {
         let answers = self.answers;
         let ended: Vec<_> = self.syncs.extract_if(.., |(_, after, _)| *after < answers).collect();
@@ -254,7 +260,7 @@ impl Far {
         }
     }
 
-    /// The node is this end's client.
+    /// Handles a message if the node is this end's client.
     fn hear_client(&mut self, msg: &Msg, node: &Node, own: &Routes) {
         assert!(self.hellos > 0 || matches!(msg, Msg::Hello(_)), "{msg:?} before HELLO");
         match msg {
@@ -278,7 +284,7 @@ impl Far {
         }
     }
 
-    /// The node has said all that it can.
+    /// Checks the end state after the node has sent everything.
     pub(super) fn drained(&self) {
         let said_hello = match (self.conn.is_dialled(), self.state) {
             (_, State::Over | State::Dialled) => return,

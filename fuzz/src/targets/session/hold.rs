@@ -1,5 +1,5 @@
-//! What the node keeps of the servers that it lost: which routes have to stay, until when; and when none may be left.
-//! Where the node may know better it has to keep nothing, so that what is asked of it here is never too much.
+//! Stale routes of lost servers: which of them the node has to keep until when, and when all of them must be removed.
+//! Where the node may know better, it does not have to keep anything, so that these checks never demand too much.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,26 +11,29 @@ use crate::sim::model::Routes;
 
 #[derive(Debug)]
 pub(super) struct Holds {
-    /// How long stale routes stay without a session, and with one that cannot tell which of them are gone.
+    /// How long stale routes stay without a session.
     away: Option<Duration>,
+    /// How long stale routes stay with a session that can't show which of them are gone.
     in_session: Duration,
     peers: BTreeMap<PeerId, Hold>,
-    /// Whose sync has ended since the node was last at rest: what that contradicts may still be being withdrawn.
+    /// Servers that have synced since the node was last at rest. Routes that they do not announce may still be being
+    /// withdrawn.
     sweeping: BTreeSet<PeerId>,
 }
 
-/// Of one configured peer.
+/// The state of one configured peer.
 #[derive(Debug, Default)]
 struct Hold {
-    /// What it announced in sessions that are over and nobody has contradicted since, and how long it stays.
+    /// Routes that it announced in ended sessions, without those that were withdrawn since, and how long each has to
+    /// stay.
     kept: BTreeMap<Route, Clock>,
-    /// When everything stale has to be gone.
+    /// When all of its stale routes must be removed.
     gone_by: Option<Clock>,
     was_synced: bool,
     phase: Phase,
 }
 
-/// Where a session stands.
+/// The phase of a peer's session.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Phase {
     #[default]
@@ -39,15 +42,17 @@ enum Phase {
     Settled,
 }
 
-/// How long routes of a session stay after its loss.
+/// How long routes of a session stay after its end.
 #[derive(Clone, Copy, Default, Debug)]
 struct Clock {
     is_over: bool,
-    /// What is left of the time without a session, and since when it passes.
+    /// The remaining time without a session.
     left: Option<Duration>,
+    /// The time since when `left` runs.
     passes_since: Option<Instant>,
-    /// The first session since the loss, with this server and with any.
+    /// When the first session with this server opened since then.
     opened: Option<Instant>,
+    /// When the first session with any server opened since then.
     any_opened: Option<Instant>,
 }
 
@@ -87,7 +92,7 @@ impl Holds {
         self.peers.values().map(|hold| hold.phase).collect()
     }
 
-    /// What has not to be kept any more, as things stood until now.
+    /// Removes routes that do not have to be kept any more, in the state before the next event.
     fn expire(&mut self, now: Instant) {
         let (phases, in_session) = (self.phases(), self.in_session);
         for hold in self.peers.values_mut() {
@@ -96,7 +101,7 @@ impl Holds {
         }
     }
 
-    /// A session is open.
+    /// Handles the opening of a session.
     pub(super) fn opened(&mut self, far: &Far, node: &Node) {
         let (Some(peer), now) = (far.peer, node.now()) else { return };
         self.expire(now);
@@ -109,7 +114,7 @@ impl Holds {
         }
     }
 
-    /// A session that was open is over. `own`: what the node ever announced.
+    /// Handles the end of an open session. `own` contains all routes that the node has ever announced.
     pub(super) fn lost(&mut self, far: &Far, own: &Routes, node: &Node) {
         let (Some(peer), now) = (far.peer, node.now()) else { return };
         self.expire(now);
@@ -120,7 +125,7 @@ impl Holds {
         let any_opened = any_open.then_some(now);
         let clock = Clock { left: self.away, passes_since: Some(now), any_opened, ..Clock::default() };
         let hold = self.peers.entry(peer).or_default();
-        // Only what is new begins a new time for all: a server that says nothing of what it said keeps nothing alive.
+        // Only new routes start a new time: a server that does not announce its old routes again does not keep them.
         if !far.live.is_empty() || !far.uncertain.is_empty() {
             hold.gone_by = Some(clock);
         }
@@ -130,14 +135,14 @@ impl Holds {
         }
     }
 
-    /// A live server says that the route is gone.
+    /// Handles a withdrawal by a live server.
     pub(super) fn removed(&mut self, route: &Route) {
         for hold in self.peers.values_mut() {
             hold.kept.remove(route);
         }
     }
 
-    /// A live server, which announces `live`, may have told all.
+    /// Handles the sync of a live server that announces `live`, after which it may have sent everything.
     pub(super) fn contradict(&mut self, by: Option<PeerId>, live: &Routes) {
         let Some(by) = by else { return };
         self.sweeping.insert(by);
@@ -148,7 +153,8 @@ impl Holds {
         self.peers.values_mut().for_each(|hold| hold.kept.retain(|route, _| route.vni != vni));
     }
 
-    /// Follows which peers there are, and whose sync has ended: with an answer, or as nothing is left to be asked for.
+    /// Follows the node's list of peers and which of them are synced: by an End-of-RIB, or because there is no
+    /// subscription left.
     pub(super) fn follow(&mut self, node: &Node, fars: &[Far]) {
         self.expire(node.now());
         self.peers.retain(|id, _| node.peer_state(*id).is_some());
@@ -159,7 +165,7 @@ impl Holds {
                 if hold.phase != Phase::Away {
                     hold.phase = if peer.synced { Phase::Settled } else { Phase::Syncing };
                 }
-                // The table of one that is warming may be incomplete: what is stale stays for the rest of its time.
+                // The table of a converging server may be incomplete, so stale routes stay for the remaining time.
                 if peer.synced && !was_synced && !far.is_converging {
                     self.told_all(far);
                 }
@@ -174,12 +180,12 @@ impl Holds {
         self.contradict(far.peer, &far.live);
     }
 
-    /// The node has nothing left to do.
+    /// Notes that the node has no work left.
     pub(super) fn rest(&mut self) {
         self.sweeping.clear();
     }
 
-    /// Compares with the node at rest. Returns how many routes stay.
+    /// Compares with the node at rest. Returns the number of routes that have to stay.
     pub(super) fn check(&self, node: &Node) -> usize {
         let (now, phases) = (node.now(), self.phases());
         let is_over = |hold: &Hold, clock: &Clock| clock.is_over(now, hold.phase, &phases, self.in_session);

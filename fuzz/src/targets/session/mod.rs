@@ -1,7 +1,7 @@
-//! Target `session`: one node and peers that say anything at all. The first four bytes are the node's settings; then come
-//! operations of four bytes, some with raw bytes behind them.
+//! Target `session`: one node whose peers send arbitrary data. The first four bytes are the node's settings. Operations
+//! of four bytes follow, some of them with raw bytes after them.
 //!
-//! What the node does is judged by a model of its peers (`far`), which takes from their bytes what the core's decoder does.
+//! A model of the peers (`far`), which uses the core's decoder, checks the node's behaviour.
 
 mod act;
 mod bench;
@@ -19,31 +19,31 @@ use crate::targets::source::Source;
 use bench::Bench;
 use op::Op;
 
-/// More operations than this only cost time.
+/// Maximum number of operations; more would only take time.
 const MAX_OPS: usize = 96;
 
-/// What was reached.
+/// What a run reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Seen {
-    /// Operations.
+    /// Number of operations.
     pub(crate) ops: usize,
-    /// Sessions that opened, of accepted connections.
+    /// Number of sessions that opened on accepted connections.
     pub(crate) accepted: usize,
-    /// Sessions that opened, of dialled connections.
+    /// Number of sessions that opened on dialled connections.
     pub(crate) dialled: usize,
-    /// Connections that the node closed because of what it received.
+    /// Number of connections that the node closed because of received data.
     pub(crate) misbehaved: usize,
-    /// Connections that it refused or closed for a limit.
+    /// Number of connections that the node refused or closed because of a limit.
     pub(crate) limited: usize,
-    /// UPDATEs that the node sent.
+    /// Number of UPDATEs that the node sent.
     pub(crate) told: usize,
-    /// Changes that its embedder was told.
+    /// Number of changes that its application read.
     pub(crate) changes: usize,
-    /// Routes of servers that the node had lost, at each check that found them kept.
+    /// Number of stale routes that had to stay, added up over all checks.
     pub(crate) held: usize,
 }
 
-/// The settings, and the operations one by one.
+/// Splits a test case into the settings and the single operations.
 pub(crate) fn pieces(data: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let (head, mut rest) = data.split_at(data.len().min(4));
     let mut ops = Vec::new();
@@ -57,15 +57,16 @@ pub(crate) fn pieces(data: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
     (head.to_vec(), ops)
 }
 
-/// Carries the operations out, and checks the node after each.
+/// Performs the operations, and checks the node after each.
 ///
 /// # Panics
-/// If something is wrong with the core.
+///
+/// If there is a defect of the core.
 pub(crate) fn run(data: &[u8]) -> Seen {
     run_with(data, None, |config| config)
 }
 
-/// The same with a node that is broken, if there is a saboteur, or runs with other settings than those that it is judged by.
+/// Runs a node that a saboteur breaks, or that runs with other settings than those that it is checked against.
 pub(crate) fn run_with(data: &[u8], saboteur: Option<Saboteur>, settings: impl FnOnce(Config) -> Config) -> Seen {
     let mut source = Source::new(data);
     let config = settings::config(source.array());

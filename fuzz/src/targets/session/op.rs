@@ -1,5 +1,5 @@
-//! What can happen to the node. Every operation is legal in every state; a number stands for something, modulo the size of
-//! its domain. The table of codes only ever grows: the corpus depends on it.
+//! The operations. Every operation is legal in every state; a number selects an item modulo the size of its domain.
+//! Codes are only added and never changed, because the corpus depends on them.
 
 use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
 
@@ -10,42 +10,47 @@ use crate::targets::source::Source;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Op<'a> {
-    /// A connection comes in.
+    /// A connection is accepted.
     Accept,
-    /// The nth dial succeeds; or it fails.
+    /// The nth dial succeeds.
     Connect(u8),
+    /// The nth dial fails.
     FailDial(u8),
-    /// A connection's peer says something.
+    /// A peer sends a message.
     Say(u8, Msg),
-    /// The same, a byte at a time.
+    /// The same, one byte at a time.
     Dribble(u8, Msg),
     Raw(u8, &'a [u8]),
     Frame(u8, u8, &'a [u8]),
-    /// ADDs (or REMOVEs), so many, from the nth on.
+    /// A peer sends several ADDs (or REMOVEs) of consecutive routes.
     Burst(u8, bool, u8, u8),
-    /// The peer takes nothing more off the network, and again.
+    /// The peer stops reading.
     Stall(u8),
+    /// The peer reads again.
     Resume(u8),
     /// The connection ends.
     End(u8, u8),
-    /// Time passes, and the node is woken when it wants to be; or it isn't; or time seems to have run back once.
+    /// Time passes, and the node is woken at its deadlines.
     Advance(u8),
+    /// Time passes, and the node is not woken.
     Oversleep(u8),
+    /// Time runs back for the next input.
     RunBack(u8),
     Command(u8, u8, u8),
-    /// A driver says what it need not.
+    /// The driver reports something superfluous.
     Stray(u8, u8),
-    /// The embedder takes no changes, and again.
+    /// The application stops reading changes.
     Deafen,
+    /// The application reads changes again.
     Hear,
-    /// A client comes in and opens its session in one write.
+    /// A client connects and opens its session in one write.
     Join(Hello),
     /// The oldest dial reaches a server, which opens the session in one write.
     Reach(Hello),
 }
 
 impl<'a> Op<'a> {
-    /// The next operation, and whether the turn goes on behind it.
+    /// Returns the next operation, and true if the iteration continues after it.
     pub(super) fn decode(source: &mut Source<'a>) -> (Self, bool) {
         let [code, a, b, c] = source.array();
         let op = match code & 0x7f {
@@ -104,7 +109,7 @@ pub(super) fn hello(n: u8) -> Hello {
     }
 }
 
-/// Few destinations; of the first, so many next hops that it is a wide one.
+/// Returns one of a few destinations. The first one has so many next hops that the table stores it as a wide one.
 pub(super) fn route(v: u8, n: u8) -> Route {
     let prefix: Prefix =
         ["10.0.0.5/24", "10.0.0.1/32", "0.0.0.0/0", "2001:db8:dead::/64"][usize::from(n & 3)].parse().unwrap();
@@ -118,7 +123,7 @@ pub(super) fn route(v: u8, n: u8) -> Route {
     Route { vni: ops::vni(v), prefix, next_hop: NextHop { addr, target_vni: Vni(u32::from(n / 16)), kind } }
 }
 
-/// Many destinations.
+/// Returns one of many destinations.
 pub(super) fn nth_route(n: u16) -> Route {
     crate::sim::rig::route_in(ops::vni(0).0, (n & 0xff) as u8, n >> 8)
 }

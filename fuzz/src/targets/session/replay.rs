@@ -1,4 +1,4 @@
-//! Invariant *replay*: what a node was fed, fed to another, gives the same.
+//! Invariant *replay*: another node with the same inputs gives the same outputs.
 
 use metalbond::Node;
 

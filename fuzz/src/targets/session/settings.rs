@@ -1,10 +1,10 @@
-//! The node's settings, from four bytes; zeros are the defaults.
+//! The node's settings, decoded from four bytes. Zeros are the defaults.
 
 use std::time::Duration;
 
 use metalbond::{Config, Limits, Pacing};
 
-/// Limits that peers meet.
+/// Limits that are low enough for peers to exceed them.
 const SMALL: Limits = Limits {
     connections: 6,
     connections_per_address: 3,

@@ -1,4 +1,4 @@
-//! The client: a large table in, held, and out again.
+//! The client: a large table is received, kept, and withdrawn.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ pub(crate) async fn measure(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
     let mut printed = child.stdout.take().expect("it is piped");
-    // What it prints, as the number of lines in each piece.
+    // For each piece of the client's output, its number of lines.
     let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];

@@ -1,4 +1,4 @@
-//! One announcer, many subscribers: what a delivery costs, and how it grows.
+//! One announcer, many subscribers: the cost of a delivery, and how it grows.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ struct FanOut {
     wall: Duration,
 }
 
-/// Announces routes to so many subscribers.
+/// Announces routes to this number of subscribers.
 async fn fan_out(subject: &Subject, routes: u32, subscribers: usize) -> FanOut {
     let bytes = adds(routes);
     let process = subject.start();
@@ -35,7 +35,7 @@ async fn fan_out(subject: &Subject, routes: u32, subscribers: usize) -> FanOut {
     FanOut { cpu: process.rest() - before, wall: end - start }
 }
 
-/// With 10 and with 100 subscribers.
+/// Measures deliveries with 10 and with 100 subscribers.
 pub(crate) async fn deliveries(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let few = fan_out(subject, scale.routes, 10).await;
     let many = fan_out(subject, scale.routes, scale.many).await;
@@ -50,17 +50,17 @@ pub(crate) async fn deliveries(subject: &Subject, scale: &Scale) -> Vec<Figure> 
     ]
 }
 
-/// Without a subscriber.
+/// Measures received updates without a subscriber.
 pub(crate) async fn received(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let cpu = fan_out(subject, scale.routes, 0).await.cpu;
     let each = cpu.as_nanos() as f64 / f64::from(scale.routes);
     vec![Figure::new("CPU per received update, no subscriber", each, "ns").at_most(250.0)]
 }
 
-/// Points of a line: how much there was, and what each delivery (or update) cost.
+/// Points of a line: an amount, and the cost of each delivery or update at that amount.
 pub(crate) type Line = Vec<(f64, f64)>;
 
-/// What a delivered update costs by the number of subscribers.
+/// Measures the cost of a delivered update by the number of subscribers.
 pub(crate) async fn by_subscribers(subject: &Subject, scale: &Scale) -> (Line, Vec<Figure>) {
     let mut line = Line::new();
     let mut totals = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) async fn by_subscribers(subject: &Subject, scale: &Scale) -> (Line, V
         totals.push((subscribers as f64, total));
         line.push((subscribers as f64, total / subscribers as f64));
     }
-    // What one subscriber more costs, at the lower end and at the upper.
+    // The cost of one more subscriber, at the lower and at the upper end.
     let slope = |a: (f64, f64), b: (f64, f64)| (b.1 - a.1) / (b.0 - a.0);
     let [first, second, .., third, last] = totals[..] else { return (line, Vec::new()) };
     let name = format!("one more subscriber: at {} to at {}, per delivery", first.0, last.0);
@@ -77,7 +77,7 @@ pub(crate) async fn by_subscribers(subject: &Subject, scale: &Scale) -> (Line, V
     (line, vec![Figure::new(name, rise, "x").at_most(1.5)])
 }
 
-/// What a received update costs by the number of routes.
+/// Measures the cost of a received update by the number of routes.
 pub(crate) async fn by_routes(subject: &Subject, scale: &Scale) -> (Line, Vec<Figure>) {
     let mut line = Line::new();
     for &routes in scale.tables {

@@ -1,4 +1,4 @@
-//! What was measured, what it should be, and the table of all.
+//! Figures, their goals, and the table of all of them.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ pub(crate) struct Figure {
     goal: Goal,
 }
 
-/// What a figure should be.
+/// The goal of a figure.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Goal {
     None,
     AtMost(f64),
-    /// So many times what the relay has.
+    /// At most this many times the relay's figure.
     TimesRelay(f64),
 }
 
@@ -33,12 +33,12 @@ impl Figure {
         Self { goal: Goal::TimesRelay(times), ..self }
     }
 
-    /// The same, where so little was done that it says nothing.
+    /// Removes the goal, for runs that are too small to be meaningful.
     pub(crate) fn without_goal(self) -> Self {
         Self { goal: Goal::None, ..self }
     }
 
-    /// The median of the same figure from several rounds.
+    /// Returns the median of the same figure from several rounds.
     pub(crate) fn median(mut rounds: Vec<Self>) -> Self {
         rounds.sort_by(|a, b| a.value.total_cmp(&b.value));
         rounds.swap_remove(rounds.len() / 2)
@@ -68,7 +68,7 @@ impl fmt::Display for Goal {
     }
 }
 
-/// Begins a table with these columns.
+/// Prints the head of a table with these columns.
 pub(crate) fn print_head(columns: &[String]) {
     print!("| | to reach |");
     columns.iter().for_each(|column| print!(" {column} |"));
@@ -77,7 +77,8 @@ pub(crate) fn print_head(columns: &[String]) {
     println!();
 }
 
-/// A line for each figure, with what each column has of it. The second column is ours: `(!)` if it is not what it should be.
+/// Prints a line for each figure with the value in each column. The second column is our server's; `(!)` marks a value
+/// that misses the goal.
 pub(crate) fn print_lines(columns: &[Option<Vec<Figure>>]) {
     let ours = columns.iter().flatten().last().expect("somebody was measured");
     let ours = columns.get(1).and_then(Option::as_ref).unwrap_or(ours);

@@ -1,6 +1,6 @@
-//! Counts the frames in a stream of bytes, as cheaply as can be: their headers are all that is looked at.
+//! Counts the frames in a byte stream as cheaply as possible: it reads only their headers.
 
-/// What has come so far.
+/// The counts so far.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Frames {
     pub(crate) hellos: u64,
@@ -8,10 +8,11 @@ pub(crate) struct Frames {
     pub(crate) updates: u64,
     /// UPDATEs that are longer than those of IPv4 destinations.
     pub(crate) marks: u64,
-    /// A header that is not whole yet, and how much of it is there.
+    /// An incomplete header.
     header: [u8; 4],
+    /// Number of bytes of `header` that have arrived.
     there: usize,
-    /// Bytes of the current payload that are yet to come.
+    /// Remaining bytes of the current payload.
     rest: usize,
 }
 

@@ -1,4 +1,4 @@
-//! A whole cloud that starts at once: each hypervisor announces and subscribes in a few of many VNIs.
+//! A whole cloud that starts at once: each hypervisor announces and subscribes in some of many VNIs.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -19,11 +19,11 @@ use crate::process::Subject;
 use crate::routes::route;
 use crate::scale::Scale;
 
-/// VNIs of each hypervisor, and routes in each.
+/// Number of VNIs of each hypervisor.
 const VNIS: usize = 30;
 const ROUTES: u32 = 10;
 
-/// Routes as a set: how many, and the sum of their hashes.
+/// A digest of a set of routes: their number and the sum of their hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Digest {
     count: u64,
@@ -81,7 +81,7 @@ pub(crate) async fn measure(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     ]
 }
 
-/// Who is in which VNIs: the same in every run.
+/// Assigns VNIs to the hypervisors, in the same way in every run.
 fn cloud(hypervisors: usize, vnis: u32) -> Vec<Hypervisor> {
     let mut random = 1u64;
     let mut next = move || {
@@ -116,7 +116,7 @@ fn cloud(hypervisors: usize, vnis: u32) -> Vec<Hypervisor> {
     all
 }
 
-/// Returns the peer: as long as it is there, so are its routes.
+/// Runs a hypervisor until it has all expected routes. Returns the peer, whose routes exist until it is dropped.
 async fn start(mut peer: Peer, hypervisor: Hypervisor) -> Peer {
     peer.greet().await;
     peer.subscribe(hypervisor.vnis.iter().map(|&vni| Vni(vni + 1))).await;

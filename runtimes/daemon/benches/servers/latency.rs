@@ -1,4 +1,4 @@
-//! How long an update takes from the announcer to each subscriber when little is going on.
+//! The delay of an update from the announcer to each subscriber at a low rate.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -18,14 +18,15 @@ use crate::routes::{LEN, VNI, updates};
 use crate::scale::Scale;
 
 const SUBSCRIBERS: usize = 10;
-/// 2,000 updates a second.
+/// 2,000 updates per second.
 const INTERVAL: Duration = Duration::from_micros(500);
 
 pub(crate) async fn measure(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let process = subject.start();
     let announcer = Peer::announcer(&process, subject.is_relay, 0).await;
     let start = Instant::now();
-    // When each was sent, in nanoseconds: written by the announcer's thread before the update itself.
+    // The time at which each update was sent, in nanoseconds. The announcer's thread stores it before it sends the
+    // update.
     let sent: Arc<[AtomicU64]> = (0..scale.timed).map(|_| AtomicU64::new(0)).collect();
     let delays = Rc::new(RefCell::new(Vec::with_capacity(SUBSCRIBERS * scale.timed as usize)));
     let mut tasks = Vec::new();
@@ -60,7 +61,7 @@ pub(crate) async fn measure(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     ]
 }
 
-/// Notes how long each update took.
+/// Measures the delay of each update.
 async fn follow(peer: Peer, start: Instant, sent: Arc<[AtomicU64]>, delays: Rc<RefCell<Vec<u64>>>) {
     let (mut deframer, mut left) = (Deframer::default(), sent.len());
     let mut buffer = vec![0; 64 * LEN];

@@ -1,8 +1,9 @@
-//! The program under load, beside a relay that only copies bytes: CPU time and memory of the process, and what its peers see.
+//! The program under load, compared with a relay that only copies bytes: CPU time and memory of the process, and delays
+//! at its peers.
 //!
-//! `cargo bench -p metalbond-daemon`; `-- --test` runs small rounds, `-- NAME...` only what has such a name,
-//! `-- --against 'COMMAND'` another server as well (`{addr}` or `{port}` in it is where it is to listen, on 127.0.0.1),
-//! `-- --plot FILE` draws the lines.
+//! Run it with `cargo bench -p metalbond-daemon`. Options: `-- --test` runs small rounds; `-- NAME...` runs only
+//! measurements with such a name; `-- --against 'COMMAND'` also measures another server (`{addr}` or `{port}` stands
+//! for its listen address or port on 127.0.0.1); `-- --plot FILE` draws the lines.
 
 #[cfg(target_os = "linux")]
 mod client;

@@ -1,4 +1,4 @@
-//! The other end of a server's connections: announces bytes that were encoded before, and counts what is told.
+//! The other end of a server's connections: sends announcements that were encoded before, and counts what it receives.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,13 +16,13 @@ use crate::frames::Frames;
 use crate::process::Process;
 use crate::relay;
 
-/// The longest that anything may take before it counts as lost.
+/// Maximum duration of any step. If it takes longer, the benchmark fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-/// Connections that one address of the loopback network opens: its ports are finite.
+/// Maximum number of connections from one loopback address, whose ports are limited.
 const PER_ADDRESS: usize = 5_000;
 
 thread_local! {
-    /// One for all: what is read is counted before anything else is read.
+    /// Shared by all peers: received data is counted before anything else is read.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 256 * 1024]);
 }
 
@@ -35,14 +35,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Opens the `n`th connection, and a session.
+    /// Opens connection number `n` and a session.
     pub(crate) async fn connect(process: &Process, is_relay: bool, n: usize) -> Self {
         let mut peer = Self { stream: dial(process.addr, n).await, frames: Frames::default(), is_relay };
         peer.greet().await;
         peer
     }
 
-    /// A connection to a server, on which nothing was said yet.
+    /// Wraps a connection to a server on which nothing was sent yet.
     pub(crate) fn silent(stream: TcpStream) -> Self {
         Self { stream, frames: Frames::default(), is_relay: false }
     }
@@ -56,7 +56,7 @@ impl Peer {
         }
     }
 
-    /// Opens many.
+    /// Opens `count` sessions.
     pub(crate) async fn connect_all(process: &Process, is_relay: bool, count: usize) -> Vec<Self> {
         let mut peers = Vec::with_capacity(count);
         for n in 0..count {
@@ -65,7 +65,7 @@ impl Peer {
         peers
     }
 
-    /// Says that it will announce: only the relay has to know.
+    /// Opens an announcer's session. Only the relay needs to know the role.
     pub(crate) async fn announcer(process: &Process, is_relay: bool, n: usize) -> Self {
         let mut peer = Self::connect(process, is_relay, n).await;
         if is_relay {
@@ -74,7 +74,7 @@ impl Peer {
         peer
     }
 
-    /// Subscribes to the VNIs; at the relay, to all.
+    /// Subscribes to the VNIs. At the relay, subscribes to everything.
     pub(crate) async fn subscribe(&mut self, vnis: impl IntoIterator<Item = Vni>) {
         if self.is_relay {
             return self.send(&[relay::SUBSCRIBER]).await;
@@ -84,12 +84,12 @@ impl Peer {
         self.send(&bytes).await;
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the server takes what is sent");
     }
 
-    /// Reads until so many UPDATEs have come since the last time they were counted.
+    /// Reads until this many UPDATEs have arrived since the last call.
     pub(crate) async fn read_updates(&mut self, count: u64) {
         let until = self.frames.updates + count;
         self.read_until(|frames| frames.updates >= until).await;
@@ -108,7 +108,7 @@ impl Peer {
         }
     }
 
-    /// Reads what is there now.
+    /// Reads the data that has already arrived.
     fn read_some(&mut self) {
         BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => panic!("the server closed the connection after {:?}", self.frames),
@@ -119,10 +119,10 @@ impl Peer {
     }
 }
 
-/// A connection, from one of several addresses.
+/// Opens a connection from one of several local addresses.
 pub(crate) async fn dial(addr: SocketAddr, n: usize) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
-    // Thousands of ports are free again at once.
+    // Frees the ports of thousands of connections at once.
     socket.set_zero_linger().expect("a new socket");
     let host = Ipv4Addr::new(127, 0, 0, 1 + (n / PER_ADDRESS) as u8);
     socket.bind(SocketAddr::from((host, 0))).expect("a free port");
@@ -131,7 +131,7 @@ pub(crate) async fn dial(addr: SocketAddr, n: usize) -> TcpStream {
     stream
 }
 
-/// Lets every peer read so many UPDATEs, at the same time. Returns them, and when the last was there.
+/// Lets each peer read this many UPDATEs, at the same time. Returns the peers, and the time when the last one was done.
 pub(crate) async fn read_all(peers: Vec<Peer>, updates: u64) -> (Vec<Peer>, Instant) {
     let done = Rc::new(RefCell::new(Vec::with_capacity(peers.len())));
     let tasks: Vec<_> = peers

@@ -1,4 +1,4 @@
-//! Lines of costs, as an SVG.
+//! Charts of costs, as an SVG.
 
 use std::error::Error;
 
@@ -6,14 +6,14 @@ use plotters::prelude::*;
 
 use crate::fan_out::Line;
 
-/// What one chart shows: a line for each subject.
+/// A chart with a line for each subject.
 pub(crate) struct Chart {
     pub(crate) name: &'static str,
     pub(crate) x: &'static str,
     pub(crate) lines: Vec<(String, Line)>,
 }
 
-/// Draws them side by side, both axes logarithmic: a cost that doesn't grow is level.
+/// Draws the charts side by side. Both axes are logarithmic, so that a constant cost is a horizontal line.
 pub(crate) fn draw(path: &str, charts: &[Chart]) -> Result<(), Box<dyn Error>> {
     let area = SVGBackend::new(path, (480 * charts.len().max(1) as u32, 360)).into_drawing_area();
     area.fill(&WHITE)?;

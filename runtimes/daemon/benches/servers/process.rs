@@ -1,4 +1,4 @@
-//! A server, the relay or a client as a process of its own, and what it costs.
+//! A server, the relay or a client as a child process, and its resource usage.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,27 +6,28 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a process may take to listen, or to come to rest.
+/// Maximum time for a process to listen, or to become idle.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is measured.
+/// A program to measure.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     pub(crate) name: String,
-    /// The program and its arguments; `{addr}` and `{port}` stand for where to listen.
+    /// The program and its arguments. `{addr}` and `{port}` stand for the listen address and port.
     command: Vec<String>,
     pub(crate) is_relay: bool,
 }
 
 impl Subject {
-    /// Copies bytes from one announcer to all who subscribe: the baseline.
+    /// Returns the relay, which copies bytes from one announcer to all subscribers: the baseline.
     pub(crate) fn relay() -> Self {
         let program = std::env::current_exe().expect("a running program has a path");
         let command = vec![program.display().to_string(), "--relay".into(), "{addr}".into()];
         Self { name: "relay".into(), command, is_relay: true }
     }
 
-    /// The server of this package. Its limits on one address are for peers, not for a bench that plays all of them.
+    /// Returns the server of this package. Its limits per address are raised, because the benchmark's peers all share a
+    /// few addresses.
     pub(crate) fn metalbond() -> Self {
         const ARGS: &str = "server --listen {addr} --keepalive 60 --convergence-time 0 --max-connections-per-address 60000 \
             --max-connections-per-second 60000 --log-format text";
@@ -35,22 +36,22 @@ impl Subject {
         Self { name: "metalbond".into(), command, is_relay: false }
     }
 
-    /// Any other server.
+    /// Returns another server.
     pub(crate) fn other(command: &str) -> Self {
         let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let name = command[0].rsplit('/').next().unwrap_or("other").to_owned();
         Self { name, command, is_relay: false }
     }
 
-    /// The same with more arguments.
+    /// Returns the same program with more arguments.
     pub(crate) fn with(&self, args: &[String]) -> Self {
         let command = [&self.command[..], args].concat();
         Self { command, ..self.clone() }
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts the program and waits until it listens.
     pub(crate) fn start(&self) -> Process {
-        // Free a moment ago; the system hands it out again to nobody who does not name it.
+        // Finds a free port. The system does not assign it again unless a program asks for it by number.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let addr = listener.local_addr().expect("a listener has an address");
         drop(listener);
@@ -66,7 +67,7 @@ impl Subject {
     }
 }
 
-/// A running process; killed when it is dropped.
+/// A running process. Killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -81,7 +82,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Starts `command`, which has to do with `addr`. What it says goes nowhere.
+    /// Starts `command`, which listens on or connects to `addr`. Its output is discarded.
     fn start(command: &[String], addr: SocketAddr) -> Self {
         let mut process = Command::new(&command[0]);
         process.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -89,12 +90,12 @@ impl Process {
         Self::of(child, addr)
     }
 
-    /// One that was started otherwise.
+    /// Wraps a process that was started by other code.
     pub(crate) fn of(child: Child, addr: SocketAddr) -> Self {
         Self { child, addr }
     }
 
-    /// The time that its threads have run so far, in user and in kernel mode.
+    /// Returns the CPU time of its threads so far, in user and kernel mode.
     pub(crate) fn cpu(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the process runs");
         let nanos = tasks.flatten().filter_map(|task| {
@@ -104,12 +105,12 @@ impl Process {
         Duration::from_nanos(nanos.sum())
     }
 
-    /// Resident memory, in bytes.
+    /// Returns its resident memory in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.status("VmRSS:")
     }
 
-    /// The most that it ever was.
+    /// Returns its peak resident memory in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
         self.status("VmHWM:")
     }
@@ -120,7 +121,7 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kB") * 1024
     }
 
-    /// Waits until it has nothing to do any more. Returns the time that it has run until then.
+    /// Waits until the process is idle. Returns its CPU time until then.
     pub(crate) fn rest(&self) -> Duration {
         let (start, mut cpu) = (Instant::now(), self.cpu());
         let mut since = start;

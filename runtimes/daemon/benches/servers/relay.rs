@@ -1,5 +1,6 @@
-//! The baseline: a process that passes on bytes and knows nothing of them. Whoever begins with an A announces; whoever
-//! begins with an S is sent all that was announced, from the first byte on.
+//! The baseline: a process that forwards bytes without decoding them. A connection that begins with an A is an
+//! announcer. A connection that begins with an S is a subscriber, and is sent everything that was announced, from the
+//! first byte on.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,7 +15,7 @@ use tokio::task::{LocalSet, spawn_local};
 pub(crate) const ANNOUNCER: u8 = b'A';
 pub(crate) const SUBSCRIBER: u8 = b'S';
 
-/// What one read and one write take at most.
+/// Maximum size of one read or write.
 const PIECE: usize = 256 * 1024;
 
 #[derive(Default)]
@@ -23,7 +24,7 @@ struct Log {
     grown: Notify,
 }
 
-/// Relays until it is killed.
+/// Relays until the process is killed.
 pub(crate) fn run(addr: SocketAddr) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -32,7 +33,7 @@ pub(crate) fn run(addr: SocketAddr) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             let log = Rc::clone(&log);
-            // A connection that breaks is over, and no more.
+            // A broken connection only ends its own task.
             spawn_local(async move { serve(stream, &log).await });
         }
     })

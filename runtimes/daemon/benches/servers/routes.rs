@@ -1,4 +1,4 @@
-//! Routes, as the bytes that announce them.
+//! Routes, encoded as announcements.
 
 use std::net::Ipv4Addr;
 
@@ -7,7 +7,7 @@ use metalbond::wire::{Update, UpdateAction, encode_update};
 use metalbond::{NextHop, Prefix, Route, Vni};
 
 pub(crate) const VNI: Vni = Vni(23);
-/// Bytes that announce one; two more withdraw it.
+/// Length of an announcement in bytes. A withdrawal is two bytes longer.
 pub(crate) const LEN: usize = 36;
 
 pub(crate) fn route(vni: Vni, n: u32, host: u16) -> Route {
@@ -16,7 +16,7 @@ pub(crate) fn route(vni: Vni, n: u32, host: u16) -> Route {
     Route { vni, prefix, next_hop }
 }
 
-/// UPDATEs for routes of one next hop.
+/// Returns encoded UPDATEs for routes with one next hop.
 pub(crate) fn updates(action: UpdateAction, numbers: impl Iterator<Item = u32>) -> BytesMut {
     let mut out = BytesMut::new();
     for n in numbers {

@@ -1,4 +1,5 @@
-//! Which measurements there are, and their rounds: the subjects by turns, so that all have the same weather.
+//! The measurements and their rounds. In each round all subjects are measured one after the other, so that the
+//! machine's state affects all of them in the same way.
 
 use std::pin::Pin;
 
@@ -14,7 +15,7 @@ type Measured<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 type Measure = for<'a> fn(&'a Subject, &'a Scale) -> Measured<'a, Vec<Figure>>;
 type Draw = for<'a> fn(&'a Subject, &'a Scale) -> Measured<'a, (Line, Vec<Figure>)>;
 
-/// A measurement, and whether the relay can do the same.
+/// A measurement, and whether the relay supports it.
 struct Measurement {
     name: &'static str,
     has_relay: bool,
@@ -69,7 +70,7 @@ pub(crate) fn main() {
     };
     for Measurement { name, has_relay, measure } in measurements {
         if is_chosen(name) {
-            // The client is ours, whatever the server; and what others call the files of TLS is not known.
+            // The client is always ours, and the names of other servers' TLS options are not known.
             let is_ours = matches!(name, "client" | "tls");
             let is_measured = |n: usize, subject: &Subject| (has_relay || !subject.is_relay) && (!is_ours || n < 2);
             let mut rounds = vec![Vec::new(); subjects.len()];
@@ -114,7 +115,7 @@ fn parse(args: Vec<String>) -> Options {
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match &*arg {
-            // What cargo says to every benchmark.
+            // Cargo passes this argument to every benchmark.
             "--bench" => {}
             "--test" => options.scale = &Scale::SMALL,
             "--against" => options.others.push(Subject::other(&args.next().expect("--against COMMAND"))),
@@ -125,7 +126,7 @@ fn parse(args: Vec<String>) -> Options {
     options
 }
 
-/// Each figure's median; `None`: nothing was measured.
+/// Returns the median of each figure, or `None` if nothing was measured.
 fn medians(rounds: Vec<Vec<Figure>>, scale: &Scale) -> Option<Vec<Figure>> {
     let figures = rounds.first()?.len();
     let medians = (0..figures).map(|n| Figure::median(rounds.iter().map(|round| round[n].clone()).collect()));

@@ -1,17 +1,17 @@
-//! How much of everything.
+//! The size of each measurement.
 
 #[derive(Debug)]
 pub(crate) struct Scale {
-    /// Its figures say nothing.
+    /// True if the figures are not meaningful.
     pub(crate) is_for_show: bool,
     pub(crate) rounds: usize,
     pub(crate) routes: u32,
-    /// Subscribers where they are many.
+    /// Number of subscribers in the measurements with many.
     pub(crate) many: usize,
-    /// Routes of a large table.
+    /// Number of routes of a large table.
     pub(crate) table: u32,
     pub(crate) idle: usize,
-    /// Updates whose delay is measured.
+    /// Number of updates whose delay is measured.
     pub(crate) timed: u32,
     pub(crate) hypervisors: usize,
     pub(crate) vnis: u32,
@@ -21,7 +21,7 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// That of the figures that are published.
+    /// The scale of the published figures.
     pub(crate) const FULL: Self = Self {
         is_for_show: false,
         rounds: 5,
@@ -36,7 +36,7 @@ impl Scale {
         tables: &[100_000, 200_000, 500_000, 1_000_000],
     };
 
-    /// One that only shows that all works.
+    /// A small scale that only shows that everything works.
     pub(crate) const SMALL: Self = Self {
         is_for_show: true,
         rounds: 1,

@@ -1,4 +1,4 @@
-//! A subscriber that stops reading while everything is rewritten, and those beside it.
+//! A subscriber that stops reading while all routes change, and the other subscribers.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,12 +19,13 @@ const SUBSCRIBERS: usize = 10;
 const REWRITES: usize = 10;
 
 struct Run {
-    /// Until all others knew the last change.
+    /// Time until all other subscribers have the last change.
     wall: Duration,
-    /// Bytes of memory that the server has more than before.
+    /// Growth of the server's memory in bytes.
     more: f64,
-    /// UPDATEs that the stalled one was sent when it read again, and how many of them were on their way all the time.
+    /// Number of UPDATEs that the stalled subscriber received when it read again.
     resumed: f64,
+    /// Number of those UPDATEs that were in the sockets' buffers.
     on_the_way: f64,
 }
 
@@ -83,7 +84,7 @@ async fn run(subject: &Subject, routes: u32, is_one_stalled: bool) -> Run {
     Run { wall, more, resumed, on_the_way }
 }
 
-/// All routes withdrawn and announced again and again, and at the end one that is longer than all others.
+/// Withdraws and announces all routes several times. The last announcement is longer than all others.
 fn rewrites(routes: u32) -> BytesMut {
     let once = [UpdateAction::Remove, UpdateAction::Add].map(|action| updates(action, 0..routes)).concat();
     let mut out = BytesMut::from(&once.repeat(REWRITES)[..]);
@@ -93,7 +94,7 @@ fn rewrites(routes: u32) -> BytesMut {
     out
 }
 
-/// Bytes that the two ends' sockets hold, on the way to the end at `addr`.
+/// Returns the number of bytes in the sockets' buffers on the way to `addr`.
 fn queued(addr: SocketAddr) -> usize {
     let port = format!(":{:04X}", addr.port());
     let mut sum = 0;

@@ -1,4 +1,4 @@
-//! A table that is there: what it weighs, how fast who comes late has it, and how fast all know that it is gone.
+//! A full table: its memory, how fast late subscribers receive it, and how fast all subscribers see its loss.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::process::Subject;
 use crate::routes::{VNI, adds};
 use crate::scale::Scale;
 
-/// Memory of a large table.
+/// Measures the memory of a large table.
 pub(crate) async fn memory(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let process = subject.start();
     let mut announcer = Peer::announcer(&process, subject.is_relay, 0).await;
@@ -23,7 +23,7 @@ pub(crate) async fn memory(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     vec![Figure::new(name, bytes / f64::from(scale.table), "B").at_most(120.0)]
 }
 
-/// Connections that have nothing to say.
+/// Measures the memory of idle connections.
 pub(crate) async fn idle(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let process = subject.start();
     let before = process.memory();
@@ -34,7 +34,7 @@ pub(crate) async fn idle(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     vec![Figure::new(name, bytes / peers.len() as f64 / 1e3, "kB").at_most(6.0)]
 }
 
-/// Those who come when all is announced.
+/// Measures subscribers that join when all routes have been announced.
 pub(crate) async fn late(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let process = subject.start();
     let mut announcer = Peer::announcer(&process, subject.is_relay, 0).await;
@@ -48,7 +48,7 @@ pub(crate) async fn late(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     ]
 }
 
-/// Milliseconds until so many more subscribers have all.
+/// Returns the milliseconds until this many further subscribers have all routes.
 async fn join(subject: &Subject, process: &crate::process::Process, count: usize, routes: u32, from: usize) -> f64 {
     let mut peers = Vec::new();
     for n in 0..count {
@@ -63,7 +63,7 @@ async fn join(subject: &Subject, process: &crate::process::Process, count: usize
     (end - start).as_secs_f64() * 1e3
 }
 
-/// The announcer's connection is closed.
+/// Measures the end of the announcer's connection.
 pub(crate) async fn loss(subject: &Subject, scale: &Scale) -> Vec<Figure> {
     let process = subject.start();
     let mut announcer = Peer::announcer(&process, subject.is_relay, 0).await;

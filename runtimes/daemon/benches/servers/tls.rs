@@ -1,4 +1,4 @@
-//! The same over TLS and without, by the same peers: what a delivery costs, and what opening sessions does.
+//! The same measurements with and without TLS, with the same peers: the cost of a delivery and of opening sessions.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::process::{Process, Subject};
 use crate::routes::{VNI, adds};
 use crate::scale::Scale;
 
-/// Those who are told.
+/// Number of subscribers.
 const SUBSCRIBERS: usize = 10;
 
-/// A connection, encrypted or not.
+/// A connection with or without TLS.
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
-/// A session.
+/// An open session.
 struct Peer {
     stream: Box<dyn Stream>,
     frames: Frames,
@@ -153,7 +153,7 @@ impl Peer {
     }
 }
 
-/// What the server reads, and what its clients have.
+/// The files of the server, and the clients' configuration.
 struct Files {
     dir: PathBuf,
     args: Vec<String>,

@@ -1,6 +1,6 @@
-//! What `GET /api/v1/events` streams, as server-sent events: `following` when it begins to tell, `route` ([`RouteEvent`]), `peer`
-//! ([`PeerEvent`]), `missed` when a reader is too slow, with the number of events that it did not get, and `incomplete` when changes of
-//! some networks cannot be reported.
+//! The server-sent events of `GET /api/v1/events`: `following` when reporting starts; `route` ([`RouteEvent`]); `peer`
+//! ([`PeerEvent`]); `missed`, with a number of events, when a reader is too slow and did not get them; and `incomplete`
+//! when changes of some VNIs cannot be reported.
 
 use metalbond::{NextHop, Prefix, SessionState};
 use serde::{Deserialize, Serialize};

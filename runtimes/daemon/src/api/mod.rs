@@ -1,6 +1,6 @@
-//! What `/api/v1` says: the types that the HTTP side answers with, and that the commands read. Durations are seconds,
-//! names of peers those of [`Announcer`](metalbond::Announcer): `p0` for a configured server, `a7` for a connection that was
-//! accepted, `local` and `departed`.
+//! The types of `/api/v1`: the HTTP handlers answer with them, and the commands read them. Durations are in seconds.
+//! Peers are named like [`Announcer`](metalbond::Announcer): `p0` is a configured server, `a7` is an accepted
+//! connection; `local` and `departed` are special names.
 
 mod event;
 mod peer;
@@ -17,7 +17,7 @@ pub(crate) use vni::Vni;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where a daemon's HTTP side listens by convention, and the commands look for it.
+/// The default HTTP address of a daemon, which the commands also use by default.
 pub(crate) const HTTP: &str = "127.0.0.1:4712";
 
 /// Some of a list's items, and how to go on.

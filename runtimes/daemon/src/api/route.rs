@@ -1,4 +1,4 @@
-//! A destination and where it is.
+//! A destination with its next hops.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! A virtual network's table.
+//! Summary of a VNI's table.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

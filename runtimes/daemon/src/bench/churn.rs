@@ -1,20 +1,20 @@
-//! Routes that move at a steady rate: which ones, from which next hop, and when. Pure: time comes in.
+//! Moves of routes at a steady rate: which routes move, from which next hop, and when. Pure: time is an argument.
 
 use std::time::Duration;
 
 use super::plan::{Digest, Plan};
 use metalbond::Route;
 
-/// What moves next, and what has moved.
+/// The state of the moves.
 pub(super) struct Churn {
     plan: Plan,
     rate: u32,
-    /// The next hop of each route.
+    /// The next hop of each route, by route number.
     next_hops: Vec<u64>,
     moved: u64,
 }
 
-/// Routes of one announcer that move together.
+/// Routes of one announcer that move at the same time.
 #[derive(PartialEq, Eq, Default, Debug)]
 pub(super) struct Moves {
     pub(super) from: Vec<Route>,
@@ -26,8 +26,8 @@ impl Churn {
         Self { plan, rate, next_hops: vec![0; routes as usize], moved: 0 }
     }
 
-    /// For each announcer, what is to move after so long, to this next hop: a new one each time. Each route once at most: more is
-    /// left for the next time.
+    /// Returns the moves that are due `after` this time since the start, for each announcer. All of them go to
+    /// `next_hop`, which must be new. Each route moves at most once per call; further moves are left for the next call.
     pub(super) fn due(&mut self, after: Duration, next_hop: u64, announcers: usize) -> Vec<Moves> {
         let routes = self.next_hops.len() as u64;
         let due = (after.as_nanos() * u128::from(self.rate) / 1_000_000_000) as u64;
@@ -44,19 +44,19 @@ impl Churn {
         moves
     }
 
-    /// How many have moved.
+    /// Returns the number of moves so far.
     pub(super) const fn moved(&self) -> u64 {
         self.moved
     }
 
-    /// The routes of an announcer, where they are now.
+    /// Returns the routes of an announcer with their current next hops.
     pub(super) fn routes(&self, announcer: usize, announcers: usize) -> impl Iterator<Item = Route> + '_ {
         let hops = (0..).zip(&self.next_hops);
         let own = hops.filter(move |(number, _)| owner(*number, announcers) == announcer);
         own.map(|(number, hop)| self.plan.route(number, *hop))
     }
 
-    /// Of all routes, where they are now.
+    /// Returns the digest of all routes with their current next hops.
     pub(super) fn digest(&self) -> Digest {
         let mut digest = Digest::default();
         (0..).zip(&self.next_hops).for_each(|(number, hop)| digest.add(number, *hop));
@@ -64,7 +64,7 @@ impl Churn {
     }
 }
 
-/// Which announcer has a route.
+/// Returns the announcer of a route.
 const fn owner(number: u64, announcers: usize) -> usize {
     (number % announcers as u64) as usize
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_move_as_the_rate_says_and_each_from_where_it_is() {
+    fn routes_move_at_the_given_rate_from_their_current_next_hop() {
         let plan = Plan::new(Vni(23));
         let mut churn = Churn::new(plan, 1000, 4);
         let route = |number, hop| plan.route(number, hop);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_late_moves_each_route_once_at_a_time_and_the_rest_the_next_time() {
+    fn a_late_call_moves_each_route_once_and_leaves_the_rest_to_the_next_call() {
         let mut churn = Churn::new(Plan::new(Vni(23)), 1000, 4);
         for (next_hop, moves) in [(1, 4), (2, 4), (3, 2), (4, 0)] {
             let due = churn.due(Duration::from_millis(10), next_hop, 1);

@@ -1,4 +1,4 @@
-//! The clients of a run: nodes in this process, each with a session of its own.
+//! The clients of a benchmark run: nodes in this process, each with its own session.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use super::plan::{Digest, Plan};
 use super::progress::Bar;
 use super::subscriber::{self, Seen, Subscriber};
 
-/// How often clients are asked whether they are connected.
+/// Interval at which clients are checked while they connect.
 const CONNECT_LOOK: Duration = Duration::from_millis(2);
-/// How often it is seen how far it has come.
+/// Interval at which the progress is updated.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often it is seen whether all are still connected: each has to be asked.
+/// Interval at which all sessions are checked. Longer than [`LOOK`], because each client has to be queried.
 const SESSIONS_LOOK: Duration = Duration::from_millis(500);
 
 /// All clients of a run.
@@ -28,10 +28,10 @@ pub(super) struct Clients {
     server: Endpoint,
     tls: Option<TlsConfig>,
     timeout: Duration,
-    /// Those that announce, then those that subscribe.
+    /// The announcers, then the subscribers.
     nodes: Vec<MetalBond>,
     announcers: usize,
-    /// What each subscriber has seen.
+    /// The progress of each subscriber.
     seen: Vec<watch::Receiver<Seen>>,
     following: Vec<JoinHandle<Histogram<u64>>>,
 }
@@ -51,7 +51,7 @@ impl Clients {
         self.seen.len()
     }
 
-    /// Starts all, and waits until all are connected. If the first one isn't at its first try, nobody is.
+    /// Starts all clients and waits until they are connected. Fails if the first client's first dial fails.
     pub(super) async fn connect(
         &mut self,
         args: &BenchArgs,
@@ -87,7 +87,8 @@ impl Clients {
         Ok(())
     }
 
-    /// One more, which dials the server. Restart time 0: when it goes away, so do its routes at once.
+    /// Starts one more client, which dials the server. Its restart time is 0, so that the server removes its routes as
+    /// soon as it disconnects.
     async fn start(&mut self) -> anyhow::Result<(MetalBond, Changes)> {
         let options = StartOptions::default().tls(self.tls.clone().unwrap_or_default());
         let (node, changes) = start_with(Config { restart_time: Duration::ZERO, ..Config::default() }, options)?;
@@ -96,11 +97,11 @@ impl Clients {
         Ok((node, changes))
     }
 
-    /// Whether a client's session is open, and what was there has come. It is an error if there is no server for the first one to
-    /// dial, or if it is the last time that this is asked.
+    /// Returns true if a client's session is open and the initial sync is complete. Fails if the first client finds no
+    /// server at its address, or if `is_last` is set and the session is not open.
     async fn is_open(&self, n: usize, is_last: bool) -> anyhow::Result<bool> {
         let (peer, session) = self.peer(n).await?;
-        // A server of the reference doesn't say what it has told.
+        // A server of the reference implementation does not announce the end of the initial sync.
         let has_all = n < self.announcers || peer.synced || session.is_some_and(|session| !session.ordered);
         if peer.sessions > 0 && has_all {
             return Ok(true);
@@ -114,14 +115,15 @@ impl Clients {
         }
     }
 
-    /// A client's view of the server, and of its session.
+    /// Returns a client's view of the server, and its session.
     async fn peer(&self, n: usize) -> anyhow::Result<(PeerInfo, Option<SessionInfo>)> {
         let (peer, session) = self.nodes[n].inspect(|node| (node.peers().next(), node.sessions().next())).await?;
         Ok((peer.ok_or_else(|| anyhow!("client {n} has no server"))?, session))
     }
 
-    /// Waits until each subscriber holds this, and says when the last one did. Ends early if a session is lost, or nothing has
-    /// come for too long. `done` says of what a subscriber has seen how much is done.
+    /// Waits until each subscriber's table has the digest `expected`, and returns the time when the last one reached
+    /// it. Fails if a session is lost or if nothing arrives for too long. `done` computes the progress from what the
+    /// subscribers have seen.
     pub(super) async fn until(
         &self,
         expected: Digest,
@@ -139,13 +141,13 @@ impl Clients {
         };
         tokio::select! {
             all = all => all,
-            // Apart from each other: a client that has much to do takes long to answer.
+            // A separate future, because a busy client takes long to answer.
             error = self.stalled(expected, bar, done) => Err(error),
             error = self.lost() => Err(error),
         }
     }
 
-    /// Shows how far it is, until nothing has come for too long.
+    /// Shows the progress until nothing has arrived for too long. Returns that as an error.
     async fn stalled(&self, expected: Digest, bar: &Bar, done: impl Fn(&[Seen]) -> u64) -> anyhow::Error {
         let (mut changes, mut news) = (0, Instant::now());
         loop {
@@ -163,7 +165,7 @@ impl Clients {
         }
     }
 
-    /// Why a session was lost, when one is.
+    /// Waits until a session is lost. Returns the reason.
     async fn lost(&self) -> anyhow::Error {
         loop {
             sleep(SESSIONS_LOOK).await;
@@ -173,7 +175,7 @@ impl Clients {
         }
     }
 
-    /// An error if a session was lost.
+    /// Fails if a session was lost.
     pub(super) async fn check_sessions(&self) -> anyhow::Result<()> {
         for n in 0..self.nodes.len() {
             let (peer, _) = self.peer(n).await?;
@@ -185,7 +187,7 @@ impl Clients {
         Ok(())
     }
 
-    /// How long routes that moved took to come to subscribers, after the end of all.
+    /// Stops all clients. Returns how long moved routes took to reach the subscribers.
     pub(super) async fn end(self) -> anyhow::Result<Histogram<u64>> {
         let mut ends = JoinSet::new();
         for node in self.nodes {

@@ -1,4 +1,5 @@
-//! The phases of a run: connect, announce, move, withdraw. Each lasts until every subscriber holds exactly what it should.
+//! The phases of a run: connect, announce, move, withdraw. Each phase lasts until every subscriber has exactly the
+//! expected routes.
 
 use std::time::{Duration, Instant};
 
@@ -17,23 +18,23 @@ use super::subscriber::Seen;
 use crate::inspect::tell;
 use crate::output::Action;
 
-/// How often routes move, as many as are due.
+/// Interval at which due moves are made.
 const TICK: Duration = Duration::from_millis(1);
 
-/// A run.
+/// A benchmark run.
 pub(super) struct Load<'a> {
     args: &'a BenchArgs,
     plan: Plan,
-    /// Since when next hops count nanoseconds.
+    /// The time from which next hops count nanoseconds.
     start: Instant,
     pub(super) clients: Clients,
 }
 
-/// What was measured, but for what only the end tells.
+/// The measurements of the phases. The delays of moved routes are known only at the end of the run.
 pub(super) struct Measured {
     pub(super) connect: Phase,
     pub(super) announce: Phase,
-    /// And how many moved.
+    /// The churn phase and its number of moves.
     pub(super) moves: Option<(Phase, u64)>,
     pub(super) withdraw: Phase,
 }
@@ -43,7 +44,7 @@ impl<'a> Load<'a> {
         Self { args, plan: Plan::new(args.vni), start: Instant::now(), clients: Clients::new(args, tls) }
     }
 
-    /// All phases.
+    /// Runs all phases.
     pub(super) async fn run(&mut self) -> anyhow::Result<Measured> {
         let BenchArgs { server, routes, announcers, subscribers, vni, .. } = self.args;
         tell(format_args!(
@@ -68,18 +69,18 @@ impl<'a> Load<'a> {
         Ok(Phase::between(began, Instant::now(), cpu))
     }
 
-    /// How many routes all subscribers together are told.
+    /// Returns how many routes are advertised to all subscribers together.
     fn deliveries(&self) -> u64 {
         u64::from(self.args.routes) * self.clients.subscribers() as u64
     }
 
-    /// The routes of each announcer.
+    /// Returns the routes of each announcer.
     fn routes(&self, churn: &Churn) -> Vec<Vec<Route>> {
         let announcers = self.clients.announcers().len();
         (0..announcers).map(|announcer| churn.routes(announcer, announcers).collect()).collect()
     }
 
-    /// Has each announcer announce or withdraw its routes, all at once.
+    /// Announces or withdraws the routes of all announcers at the same time.
     async fn each(&self, action: Action, routes: Vec<Vec<Route>>) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
         for (node, routes) in self.clients.announcers().iter().cloned().zip(routes) {
@@ -106,7 +107,7 @@ impl<'a> Load<'a> {
         Ok(Phase::between(began, end, cpu))
     }
 
-    /// Moves routes at a steady rate. Each goes to a next hop that says when.
+    /// Moves routes at a steady rate. The new next hop of each route encodes the time of the move.
     async fn churn(&self, churn: &mut Churn) -> anyhow::Result<Phase> {
         let announcers = self.clients.announcers();
         let bar = Bar::new("move", self.args.duration.into());
@@ -120,7 +121,7 @@ impl<'a> Load<'a> {
                 let elapsed = began.elapsed();
                 let now = self.start.elapsed().as_nanos() as u64;
                 for (node, Moves { from, to }) in announcers.iter().zip(churn.due(elapsed, now, announcers.len())) {
-                    // In this order, no destination is ever without a next hop.
+                    // Announced before the old one is withdrawn, so that no destination is ever without a next hop.
                     node.announce_routes(to).await?;
                     node.withdraw_routes(from).await?;
                 }

@@ -1,5 +1,5 @@
-//! `metalbond bench`: loads a server with announcers and subscribers, all of them clients in this process, and says how long things
-//! took. In the end, however it comes, everything is withdrawn.
+//! `metalbond bench`: loads a server with announcers and subscribers, which are clients in this process, and reports
+//! how long each phase took. At the end, also after an error, all routes are withdrawn.
 
 mod churn;
 mod clients;
@@ -26,9 +26,9 @@ use crate::{inspect, limits, spec};
 use load::{Load, Measured};
 use report::Report;
 
-/// As many routes as one node may announce.
+/// Maximum number of routes that one node may announce.
 const ROUTES_MAX: u32 = 1 << 24;
-/// As many connections as a server takes from one address, by default.
+/// Maximum number of connections that a server accepts from one address by default.
 const CLIENTS_MAX: u32 = 1 << 12;
 
 #[derive(Args, Debug)]
@@ -41,7 +41,7 @@ const CLIENTS_MAX: u32 = 1 << 12;
 )]
 pub(crate) struct BenchArgs {
     /// The server to load
-    // Not by an environment variable, as the servers of a client are: this one shall be meant.
+    // Has no environment variable, unlike the client's servers: a benchmark must not hit a server by accident.
     #[arg(long, value_name = "HOST:PORT")]
     server: Endpoint,
     /// How many routes are announced, by all announcers together
@@ -81,12 +81,12 @@ pub(crate) struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// What is wrong with them beyond what each says alone.
+    /// Checks the combination of arguments. Returns what is wrong.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.tls.check()
     }
 
-    /// The files with certificates.
+    /// Returns the files with certificates.
     fn secrets(&self) -> Files {
         Files { role: Role::Client, tls: self.tls.clone(), is_anonymous: false, http: HttpArgs::default() }
     }
@@ -99,7 +99,7 @@ impl BenchArgs {
         Duration::from_secs(self.duration.into())
     }
 
-    /// How many routes are to move.
+    /// Returns the number of moves that the arguments ask for.
     fn moves_wanted(&self) -> u64 {
         u64::from(self.rate.unwrap_or(0)) * u64::from(self.duration)
     }
@@ -108,7 +108,7 @@ impl BenchArgs {
 /// Loads a server and prints the report.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     limits::raise_descriptors();
-    // On as many threads as there are processors: it is the server that shall be measured.
+    // Uses one thread per processor, so that the server is the bottleneck and not this process.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (measured, delays) = runtime.block_on(load(args))?;
     let report = Report { args, measured, delays };
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All that was measured, and how long routes that moved took.
+/// Runs the benchmark. Returns the measurements, and the delays of moved routes.
 async fn load(args: &BenchArgs) -> anyhow::Result<(Measured, Histogram<u64>)> {
     let mut stop = Stop::new()?;
     let tls = Holder::read(args.secrets(), &mut Reading::default()).await?.held().peers();

@@ -1,22 +1,23 @@
-//! Which routes are announced. Pure.
+//! The plan of a run: which routes are announced. Pure.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use metalbond::{NextHop, Prefix, Route, RouteChange, Vni};
 
-/// Where an address of 2001:db8::/32 begins, and the 32 bits behind that: by these a run knows its own.
+/// The first address of 2001:db8::/32. The 32 bits after that prefix identify the run.
 const DOCUMENTATION: u128 = 0x2001_0db8 << 96;
 
-/// The routes of one run: they have numbers, and so do next hops. 0 is the next hop that all have at first.
+/// The routes of one run. Routes and next hops are numbered; every route starts with next hop 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) vni: Vni,
-    /// Random, so that another run in the same network is not taken for this one.
+    /// A random number, so that another run in the same VNI is not mistaken for this one.
     run: u32,
 }
 
-/// A sum over routes, in any order: equal if, and but for an accident of 1 in 2⁶⁴ only if, the routes are.
+/// An order-independent sum over routes. Two sums are equal if the routes are, and with a probability of 1 in 2⁶⁴ if
+/// they differ.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Digest(u64);
 
@@ -30,17 +31,18 @@ impl Digest {
     }
 }
 
-/// Returns a number for both. It is compared within this process only.
+/// Combines both numbers into one. The result is compared within this process only.
 fn mixed(number: u64, next_hop: u64) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one((number, next_hop))
 }
 
-/// What a change says of a route of the plan.
+/// A change of a route of the plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct News {
     pub(super) number: u64,
-    /// Whether it was there before, and is now.
+    /// Whether the route existed before the change.
     pub(super) was_there: bool,
+    /// Whether the route exists after the change.
     pub(super) is_there: bool,
 }
 
@@ -58,14 +60,14 @@ impl Plan {
         Ipv6Addr::from_bits(DOCUMENTATION | u128::from(self.run) << 64 | u128::from(number)).into()
     }
 
-    /// The number of an address, if it is of this run.
+    /// Returns the number that is encoded in an address, or `None` if the address does not belong to this run.
     pub(super) fn number(&self, addr: IpAddr) -> Option<u64> {
         let IpAddr::V6(addr) = addr else { return None };
         let bits = addr.to_bits();
         (bits >> 64 == (DOCUMENTATION >> 64 | u128::from(self.run))).then_some(bits as u64)
     }
 
-    /// What a change says, unless it is of somebody else.
+    /// Interprets a change. Returns `None` if the route does not belong to this run.
     pub(super) fn news(&self, change: &RouteChange) -> Option<News> {
         let number = self.number(change.prefix.addr())?;
         let (now, added, removed) = (change.next_hops().len(), change.added().len(), change.removed().len());
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_of_the_documentation_and_known_again() {
+    fn routes_use_documentation_addresses_and_are_recognised() {
         let plan = Plan::new(Vni(23));
         let route = plan.route(7, 9);
         let documentation: Prefix = "2001:db8::/32".parse().unwrap();
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_of_what_is_there_whatever_the_order() {
+    fn a_digest_depends_on_the_routes_and_not_on_their_order() {
         let (mut one, mut other) = (Digest::default(), Digest::default());
         for (number, next_hop) in [(1, 0), (2, 0), (0, 1)] {
             one.add(number, next_hop);

@@ -1,4 +1,4 @@
-//! What a run has measured, as a table or as JSON.
+//! The report of a run, as a table or as JSON.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use super::BenchArgs;
 use super::load::Measured;
 use crate::inspect::table::table;
 
-/// How long a phase took.
+/// The duration of a phase.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phase {
     took: Duration,
-    /// Processor time of this process meanwhile.
+    /// Processor time that this process used during the phase.
     cpu: Duration,
 }
 
 impl Phase {
-    /// From one time to another. `cpu` is what this process had used when it began.
+    /// Returns the phase between two times. `cpu` is the processor time that this process had used at the beginning.
     pub(super) fn between(began: Instant, end: Instant, cpu: Duration) -> Self {
         Self { took: end.saturating_duration_since(began), cpu: cpu_time().saturating_sub(cpu) }
     }
@@ -33,22 +33,22 @@ impl Phase {
     }
 }
 
-/// Processor time that this process has used.
+/// Returns the processor time that this process has used.
 pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
-/// What is said in the end.
+/// The report of a run.
 pub(super) struct Report<'a> {
     pub(super) args: &'a BenchArgs,
     pub(super) measured: Measured,
-    /// How long routes that moved took to each subscriber, in nanoseconds.
+    /// Delay of each moved route at each subscriber, in nanoseconds.
     pub(super) delays: Histogram<u64>,
 }
 
 impl Report<'_> {
-    /// Routes, and how often they were told to somebody.
+    /// Returns the number of routes, and how many were advertised to all subscribers together.
     fn counts(&self) -> [u64; 2] {
         let routes = u64::from(self.args.routes);
         [routes, routes * u64::from(self.args.subscribers)]
@@ -58,7 +58,7 @@ impl Report<'_> {
         Duration::from_nanos(self.delays.value_at_quantile(part))
     }
 
-    /// How many of the moves that were to be told to subscribers another move of the same route has overtaken.
+    /// Returns how many moves a subscriber did not see because a later move of the same route replaced them.
     fn overtaken(&self, moved: u64) -> u64 {
         (moved * u64::from(self.args.subscribers)).saturating_sub(self.delays.len())
     }
@@ -83,7 +83,7 @@ impl Report<'_> {
             if overtaken > 0 {
                 text += &format!("; {overtaken} were overtaken by the next");
             }
-            // A tick's worth may be left.
+            // The moves of one tick may be missing.
             if moved * 20 < wanted * 19 {
                 text += &format!("; {wanted} were wanted");
             }
@@ -113,7 +113,7 @@ impl Report<'_> {
     }
 }
 
-/// `0.21 ms`, `41.3 ms`, `2.50 s`: three digits.
+/// Formats a duration with three digits: `0.21 ms`, `41.3 ms`, `2.50 s`.
 fn time(duration: Duration) -> String {
     let (value, unit) = match duration.as_secs_f64() {
         seconds if seconds < 1.0 => (seconds * 1e3, "ms"),
@@ -122,7 +122,7 @@ fn time(duration: Duration) -> String {
     format!("{} {unit}", three_digits(value))
 }
 
-/// `950`, `41.3 k`, `2.05 M`.
+/// Formats a rate: `950`, `41.3 k`, `2.05 M`.
 fn rate(per_second: f64) -> String {
     match per_second {
         ..1e3 => three_digits(per_second),

@@ -1,4 +1,4 @@
-//! A subscriber's end of the stream: what it has seen, and how long it took.
+//! The receiving end of a subscriber: what it has seen, and how long routes took.
 
 use std::time::Instant;
 
@@ -10,26 +10,26 @@ use tokio::sync::watch;
 
 use super::plan::{Digest, Plan};
 
-/// Changes that are taken before it is said what has been seen, if as many are there.
+/// Maximum number of changes that are processed between two progress updates.
 const BATCH: usize = 1024;
 
 /// What a subscriber has seen so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    /// Of the routes that it holds.
+    /// Digest of the subscriber's routes.
     pub(super) digest: Digest,
-    /// Destinations that it holds.
+    /// Number of destinations.
     pub(super) routes: u64,
-    /// Changes, in all.
+    /// Number of changes in total.
     pub(super) changes: u64,
-    /// When it saw the last.
+    /// The time of the last change.
     pub(super) at: Instant,
 }
 
-/// Follows changes until their end.
+/// Follows a stream of changes to its end.
 pub(super) struct Subscriber {
     plan: Plan,
-    /// Since when next hops count nanoseconds.
+    /// The time from which next hops count nanoseconds.
     start: Instant,
     seen: Seen,
     delays: Histogram<u64>,
@@ -42,7 +42,7 @@ impl Subscriber {
         (Self { plan, start, seen, delays: delays() }, sender, receiver)
     }
 
-    /// Returns how long it took for routes that moved to come, in nanoseconds.
+    /// Follows the changes. Returns the delays of moved routes, in nanoseconds.
     pub(super) async fn follow(mut self, mut changes: Changes, told: watch::Sender<Seen>) -> Histogram<u64> {
         while let Some(change) = changes.next().await {
             self.take(&change);
@@ -67,7 +67,7 @@ impl Subscriber {
         for next_hop in change.added().iter().filter_map(|hop| self.plan.number(hop.addr)) {
             self.seen.digest.add(news.number, next_hop);
             if next_hop > 0 {
-                // A next hop of a route that moved is the time at which it did.
+                // The next hop of a moved route encodes the time of the move.
                 let delay = (self.start.elapsed().as_nanos() as u64).saturating_sub(next_hop);
                 self.delays.saturating_record(delay);
             }
@@ -75,7 +75,7 @@ impl Subscriber {
     }
 }
 
-/// Of nanoseconds, exact to a thousandth, up to an hour.
+/// Returns an empty histogram of nanoseconds, with a resolution of one thousandth and a range of one hour.
 pub(super) fn delays() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3)
         .expect("the bounds are in order, and three digits are allowed")

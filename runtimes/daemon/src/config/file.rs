@@ -1,4 +1,4 @@
-//! A file with settings, in TOML: each one the name and the value of a flag, and where it stands.
+//! A settings file in TOML. Each setting has the name and the value of a flag, and a position in the file.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ use crate::{go_flags, usage};
 
 /// The tables that a file may have.
 const ROLES: [&str; 2] = ["server", "client"];
-/// Flags that make no sense in a file.
+/// Flags that can't be set in a file.
 const NOT_HERE: [&str; 3] = ["config", "help", "version"];
 
-/// Where something stands in a file.
+/// A position in a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
     path: PathBuf,
@@ -40,14 +40,14 @@ pub(crate) struct Setting {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// The same on a command line.
+    /// The equivalent command line arguments.
     pub(crate) args: Vec<OsString>,
-    /// Of which table; `None`: of both.
+    /// The table that contains the setting, or `None` if it applies to both roles.
     role: Option<&'static str>,
 }
 
 impl Setting {
-    /// Where an error names it.
+    /// Returns the byte position at which `error` names this setting.
     pub(crate) fn named_at(&self, error: &str) -> Option<usize> {
         let flag = format!("--{}", self.name);
         let mut all = error.match_indices(&flag).map(|(at, _)| at);
@@ -58,18 +58,19 @@ impl Setting {
     }
 }
 
-/// What a file says.
+/// The contents of a settings file.
 #[derive(Debug)]
 pub(crate) struct File {
     settings: Vec<Setting>,
-    /// The tables that it has.
+    /// The tables that the file has.
     pub(crate) roles: Vec<&'static str>,
-    /// Old names of settings, a line each, of the tables that count.
+    /// Warnings about old names of settings, one line each, from the tables that apply.
     pub(crate) warnings: Vec<String>,
 }
 
 impl File {
-    /// Reads a file and checks each of its settings alone. `only`: the table of one role counts, the other must be TOML.
+    /// Reads a file and checks each setting separately. With `only`, just that role's table is checked; the other one
+    /// only has to be valid TOML.
     pub(crate) fn read(
         path: &Path,
         reading: &mut Reading,
@@ -78,7 +79,7 @@ impl File {
     ) -> Result<Self, Vec<String>> {
         let (bytes, _) = reading.read(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
         let text = str::from_utf8(&bytes).map_err(|error| {
-            // Up to there it is.
+            // The bytes before that position are valid.
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             vec![format!("{}: not UTF-8", place(path, &good, good.len()))]
         })?;
@@ -100,7 +101,7 @@ impl File {
         Err(errors.into_iter().map(|(place, why)| format!("{place}: {why}")).collect())
     }
 
-    /// The settings of a role.
+    /// Returns the settings of a role.
     pub(crate) fn of(&self, role: &str) -> impl Iterator<Item = &Setting> {
         self.settings.iter().filter(move |setting| setting.role.is_none_or(|other| other == role))
     }
@@ -177,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The setting as it would be on a command line.
+    /// Returns the equivalent command line arguments of a setting.
     fn args(
         &self,
         arg: &Arg,
@@ -195,7 +196,7 @@ impl Reader<'_> {
             (ArgAction::Append, DeValue::Array(values))
                 if values.is_empty() && !arg.get_default_values().is_empty() =>
             {
-                // It would not be none, but what is built in.
+                // An empty array would mean the built-in default, not an empty list.
                 Err((value.span(), format!("{name}: an empty array")))
             }
             (ArgAction::Append, DeValue::Array(values)) => {
@@ -206,7 +207,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One value of a flag. `check`: a command with nothing but it.
+    /// Returns the text of one value of a flag. `check` is a command with just that flag.
     fn one(
         &self,
         arg: &Arg,
@@ -224,7 +225,7 @@ impl Reader<'_> {
             },
             other => return Err(bad(format!("{name}: {} where a text or a number is to be", other.type_str()))),
         };
-        // Checked by what checks it on a command line.
+        // Uses the same parser as the command line.
         if let Err(error) = check.try_get_matches_from_mut([format!("--alone={text}")]) {
             let why = usage::one_line(&error);
             return Err(bad(why.replacen("--alone", name, 1)));
@@ -232,7 +233,7 @@ impl Reader<'_> {
         let mut given = OsString::from(format!("{flag}="));
         let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
         if is_path && text != "-" {
-            // As it is seen from the file.
+            // Paths are relative to the settings file.
             given.push(self.path.parent().unwrap_or(Path::new("")).join(text));
         } else {
             given.push(text);
@@ -249,7 +250,7 @@ impl Reader<'_> {
     }
 }
 
-/// A command with a flag `--alone` that takes what another one does.
+/// Returns a command with a flag `--alone` that accepts the same values as `arg`.
 fn alone(arg: &Arg) -> Command {
     let mut alone = Arg::new("alone").long("alone").value_parser(arg.get_value_parser().clone());
     alone = alone.action(ArgAction::Append).num_args(1).ignore_case(arg.is_ignore_case_set());

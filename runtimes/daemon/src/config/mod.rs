@@ -1,6 +1,6 @@
-//! Where settings come from: the command line, then the environment, then a file, then what is built in. A file's settings are put
-//! before those of the command line as if they had been written there, unless they are given by one of the first two: so each is
-//! checked in one place.
+//! Sources of settings: the command line, then the environment, then a file, then the built-in defaults. The settings
+//! of a file are inserted before the command line's arguments, except those that the command line or the environment
+//! gives. So every setting is checked by the same code.
 
 mod file;
 mod renamed;
@@ -30,14 +30,14 @@ pub(crate) struct ConfigArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Why there are no settings.
+/// The reason why there are no settings.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// The command line says something else, or nothing good.
+    /// The command line is invalid, or asks for help or the version.
     Arguments(clap::Error),
-    /// A file does: lines for people, one for each thing that is wrong.
+    /// A file is invalid: one line of text for each problem.
     Text(Vec<String>),
-    /// The file is a pipe or the like, which was read at the start and can't be read again.
+    /// The file is a pipe or similar. It was read at the start and can't be read again.
     ReadOnce(PathBuf),
 }
 
@@ -57,28 +57,28 @@ impl From<clap::Error> for Problem {
     }
 }
 
-/// A process's arguments, to be read at its start and again.
+/// The arguments of a process, which are read at its start and on each reload.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     args: Vec<OsString>,
-    /// What is wrong with them and has no effect.
+    /// Warnings about arguments that have no effect.
     warnings: Vec<String>,
-    /// What was logged: nothing is twice.
+    /// Warnings that were logged, so that each is logged once.
     warned: BTreeSet<String>,
 }
 
-/// What was read.
+/// The result of reading the settings.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) cli: Cli,
-    /// Those of a file that count.
+    /// The settings of a file that are not overridden.
     pub(crate) from_file: Vec<Setting>,
-    /// What was accepted and has no effect, a line each.
+    /// Warnings about settings that have no effect, one line each.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Source {
-    /// Those of this process.
+    /// Returns the arguments of this process.
     pub(crate) fn of_process() -> Self {
         let (args, mut warnings) = renamed::replace(std::env::args_os().collect());
         let (args, more) = go_flags::without_empty(args);
@@ -86,13 +86,13 @@ impl Source {
         Self { args, warnings, warned: BTreeSet::new() }
     }
 
-    /// As if the program were started with a file only.
+    /// Returns arguments as if the program were started with only a settings file.
     pub(crate) fn of_file(role: &str, path: &std::path::Path) -> Self {
         let args = vec!["metalbond".into(), role.into(), "--config".into(), path.into()];
         Self { args, warnings: Vec::new(), warned: BTreeSet::new() }
     }
 
-    /// Logs warnings, each of them once.
+    /// Logs each warning once.
     pub(crate) fn warn(&mut self, warnings: Vec<String>) {
         for warning in warnings {
             if !self.warned.contains(&warning) {
@@ -105,7 +105,8 @@ impl Source {
     /// Reads the command line, the environment and the file that they name.
     pub(crate) fn read(&self, reading: &mut Reading) -> Result<Settings, Problem> {
         let command = command();
-        // What is wrong before the file comes to it is not the file's fault. It may give what is missing.
+        // An error that exists without the file is reported first, because the file did not cause it. A missing
+        // argument does not count: the file may give it.
         if let Err(error) = command.clone().try_get_matches_from(&self.args)
             && error.kind() != ErrorKind::MissingRequiredArgument
         {
@@ -133,7 +134,8 @@ impl Source {
             check(&cli).map_err(|why| Problem::Text(vec![why]))?;
             Ok(cli)
         });
-        // What is wrong between several settings names a flag: if it is the file's, so is the fault.
+        // An error about a combination of settings names a flag. If the file sets that flag, the error gets the
+        // position in the file.
         let with_place = |text: &str| {
             let named = from_file.iter().filter_map(|setting| Some((setting.named_at(text)?, setting)));
             named.min_by_key(|(at, _)| *at).map(|(_, setting)| format!("{}: {text}", setting.place))
@@ -150,7 +152,7 @@ impl Source {
         Ok(Settings { cli, from_file, warnings })
     }
 
-    /// The same, when the process has read them before.
+    /// Reads the settings again. Fails if the file can be read only once.
     pub(crate) fn read_again(&self, reading: &mut Reading) -> Result<Settings, Problem> {
         if let Some(path) = self.file()
             && std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file())
@@ -160,19 +162,19 @@ impl Source {
         self.read(reading)
     }
 
-    /// The file that is named.
+    /// Returns the settings file that the arguments name.
     fn file(&self) -> Option<PathBuf> {
         config_of(self.seen(&command())?.subcommand()?.1).cloned()
     }
 
-    /// Arguments and environment, whether or not something is missing.
+    /// Parses the arguments and the environment, ignoring missing arguments.
     fn seen(&self, command: &clap::Command) -> Option<ArgMatches> {
         command.clone().ignore_errors(true).try_get_matches_from(&self.args).ok()
     }
 
     fn with(&self, from_file: &[Setting], command: clap::Command, role: &str) -> Result<Cli, Problem> {
         let mut args = self.args.clone();
-        // Behind the name of the subcommand; the flags of the program itself may stand there, too.
+        // After the subcommand's name, where the program's own flags are accepted as well.
         let place = args.iter().skip(1).position(|arg| arg == role).map_or(args.len(), |place| place + 2);
         args.splice(place..place, from_file.iter().flat_map(|setting| setting.args.iter().cloned()));
         Ok(Cli::from_arg_matches(&command.try_get_matches_from(args)?)?)
@@ -183,7 +185,7 @@ fn config_of(given: &ArgMatches) -> Option<&PathBuf> {
     given.try_get_one("config").ok().flatten()
 }
 
-/// The command line. A variable of the environment that is empty is none.
+/// Returns the command line definition. An empty environment variable counts as not set.
 pub(crate) fn command() -> clap::Command {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_empty =
@@ -196,7 +198,7 @@ pub(crate) fn command() -> clap::Command {
     go_flags::accept(command)
 }
 
-/// What has no effect.
+/// Returns the warnings about arguments that have no effect.
 fn warnings(cli: &Cli) -> Vec<String> {
     match &cli.command {
         Command::Client(args) => cli::client_warnings(args),
@@ -204,7 +206,7 @@ fn warnings(cli: &Cli) -> Vec<String> {
     }
 }
 
-/// What is wrong between several arguments.
+/// Checks the combination of arguments.
 fn check(cli: &Cli) -> Result<(), String> {
     match &cli.command {
         Command::Server(args) => cli::check_server(args),
@@ -221,13 +223,14 @@ mod tests {
 
     use super::*;
 
-    /// A row for each flag: its name, which is that of the setting, its variable, and what is built in.
+    /// Returns the reference table: a row per flag with its name, which is also the setting's name, its variable and
+    /// its default.
     fn reference(command: &clap::Command) -> String {
         let mut table = String::from("| flag, and setting | variable | built in | |\n|---|---|---|---|\n");
         for arg in flags(command) {
             let (long, env) = (arg.get_long().unwrap(), arg.get_env().unwrap_or_default().to_string_lossy());
             let built_in: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-            // No switch has a default that is worth a word.
+            // Switches have no default worth listing.
             let takes_value = !go_flags::may_stand_alone(arg);
             let built_in = if takes_value { built_in.join(" ") } else { String::new() };
             let quoted = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
@@ -242,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_of_what_there_is() {
+    fn the_reference_lists_every_flag() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
         let text = std::fs::read_to_string(path).unwrap();
         for command in of_both_and_each() {

@@ -1,11 +1,11 @@
-//! Flags of the server and the client that once had another name. The old name works as before, on the command line, in the environment
-//! and in a file, and a warning says the new one. It is not in --help.
+//! Renamed flags of the server and the client. The old name still works on the command line, in the environment and in
+//! a file, and a warning names the new one. The old name is not in --help.
 
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
-/// A flag with two names. Its variable's name follows from each.
+/// A renamed flag. The names of its variables are derived from both names.
 struct Renamed {
     old: &'static str,
     new: &'static str,
@@ -19,10 +19,10 @@ const RENAMED: [Renamed; 4] = [
     Renamed { old: "send-hold", new: "send-hold-time", old_variable: "METALBOND_SEND_HOLD" },
 ];
 
-/// The subcommands that have such flags.
+/// The subcommands that have renamed flags.
 const COMMANDS: [&str; 2] = ["server", "client"];
 
-/// Returns the name that a setting has today, if `name` is an old one.
+/// Returns the current name of a setting, if `name` is an old one.
 pub(super) fn new_name(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|flag| flag.old == name).map(|flag| flag.new)
 }
@@ -32,7 +32,7 @@ pub(super) fn old_name(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|flag| flag.new == name).map(|flag| flag.old)
 }
 
-/// Returns what to log for the use of an old name.
+/// Returns the warning for the use of an old name.
 pub(super) fn warning(old: &str, new: &str) -> String {
     format!("'{old}' is the old name of '{new}': please use the new one")
 }
@@ -66,7 +66,7 @@ pub(super) fn replace(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
     (replaced, warnings)
 }
 
-/// Has a flag take its value from the variable of its old name, if that one is set and the new one is not.
+/// Makes a flag take its value from the variable of its old name, if that variable is set and the new one is not.
 pub(super) fn read_old_variable(arg: Arg, is_set: impl Fn(&str) -> bool) -> Arg {
     let is_new_set = arg.get_env().and_then(|name| name.to_str()).is_some_and(&is_set);
     let renamed = RENAMED.iter().find(|flag| arg.get_long() == Some(flag.new));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_name_is_replaced_and_the_new_one_is_said() {
+    fn an_old_name_is_replaced_and_a_warning_names_the_new_one() {
         for (args, expected, warned) in [
             ("m client --hold 5 --stale-time=6", "m client --stale-time 5 --stale-time=6", 1),
             ("m -v server --warming=5 --keep-out 0", "m -v server --convergence-time=5 --ban-time-max 0", 2),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_of_the_old_name_counts_if_that_of_the_new_one_is_not_set() {
+    fn the_old_variable_is_used_if_the_new_one_is_not_set() {
         let arg = || Arg::new("stale_time").long("stale-time").env("METALBOND_STALE_TIME");
         for (set, variable) in [
             (&["METALBOND_HOLD"][..], "METALBOND_HOLD"),

@@ -1,4 +1,5 @@
-//! What the handlers share: the node's handle, and what else there is to tell. Nothing in it changes but by its owner.
+//! The state that the handlers share: the node's handle, and what else is reported over HTTP. The handlers never change
+//! it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,24 +16,24 @@ use crate::install::KernelRoutes;
 use crate::reload::Outcomes;
 use crate::tls::Held;
 
-/// How long the node may take to answer.
+/// Maximum time that the node may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the daemon's files say, and how it goes to read them again.
+/// The daemon's certificates and token, and the outcomes of reloads.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) held: watch::Receiver<Held>,
     pub(crate) reloads: watch::Receiver<Outcomes>,
 }
 
-/// Of one daemon.
+/// The state of one daemon.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(super) node: MetalBond,
     pub(super) role: Role,
     pub(super) started: Timestamp,
     pub(super) since: Instant,
-    /// Where a server listens, once it does.
+    /// The addresses that a server listens on, empty until it does.
     pub(super) listening: watch::Receiver<Vec<SocketAddr>>,
     pub(super) kernel: Option<KernelRoutes>,
     pub(super) events: Events,
@@ -40,8 +41,8 @@ pub(crate) struct App {
     pub(super) reloads: watch::Receiver<Outcomes>,
     pub(super) peer_metrics: bool,
     pub(super) vni_metrics: bool,
-    /// Whoever looks at a piece of the node has it: so one piece at a time waits for the node, however many ask.
-    turn: Semaphore,
+    /// Serialises queries: at most one HTTP request waits for the node at a time.
+    queries: Semaphore,
 }
 
 impl App {
@@ -66,20 +67,20 @@ impl App {
             reloads,
             peer_metrics: !args.no_peer_metrics,
             vni_metrics: !args.no_vni_metrics,
-            turn: Semaphore::new(1),
+            queries: Semaphore::new(1),
         }
     }
 
-    /// Looks at the node at one moment. `look` is to be quick: the node does nothing else meanwhile.
+    /// Queries the node. `look` must be quick, because the node does nothing else meanwhile.
     pub(super) async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Node) -> T + Send + 'static) -> Result<T> {
         self.within(async {
-            let _turn = self.turn.acquire().await;
+            let _permit = self.queries.acquire().await;
             self.node.inspect(look).await
         })
         .await
     }
 
-    /// The answer to a question to the node.
+    /// Waits for the answer to a query of the node, for at most [`PATIENCE`].
     pub(super) async fn within<T>(&self, asked: impl Future<Output = std::result::Result<T, Closed>>) -> Result<T> {
         match timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => Ok(answer),

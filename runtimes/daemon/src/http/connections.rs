@@ -1,5 +1,6 @@
-//! Connections, so many at a time, each for as long as something happens on it: so that readers who stay, or stop, take no
-//! more than their share of the process's descriptors. Those that still agree on TLS are counted apart, and have less time.
+//! The connections of the HTTP side. Their number is limited, and an idle connection is closed, so that readers that
+//! stay connected or stop reading can't use up the process's descriptors. Connections in a TLS handshake have a limit
+//! and a shorter timeout of their own.
 
 use std::io;
 use std::pin::Pin;
@@ -18,25 +19,26 @@ use tracing::{debug, info, warn};
 use super::stream::Stream;
 use crate::tls::Held;
 
-/// Connections at a time; more wait in the system until one ends.
+/// Maximum number of connections. More of them wait in the system's backlog until one ends.
 const MAX: usize = 256;
-/// How long nothing may be read or written: longer than between two heartbeats of events, or two scrapes.
+/// Idle timeout of a connection. Longer than the time between two heartbeats of an event stream or between two scrapes.
 const QUIET: Duration = Duration::from_secs(75);
-/// Connections at a time that agree on TLS, and how long that may take.
+/// Maximum number of connections in a TLS handshake.
 const HANDSHAKES_MAX: usize = 64;
+/// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long the listener waits after the system could not accept a connection.
+/// How long the listener waits after a failure to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// A listener that has so many connections at most.
+/// A listener with a maximum number of connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     listener: TcpListener,
     room: Arc<Semaphore>,
     held: watch::Receiver<Held>,
-    /// `None`: it has failed.
+    /// `None` as a result means that the handshake failed.
     handshakes: JoinSet<Option<Stream>>,
-    /// The last attempt to accept a connection failed, which has been logged.
+    /// True if the last attempt to accept a connection failed, which has been logged.
     has_failed: bool,
 }
 
@@ -46,7 +48,7 @@ impl Connections {
         Self { listener, room, held, handshakes, has_failed: false }
     }
 
-    /// The next that can be spoken with. Can be cancelled.
+    /// Returns the next connection that is ready for HTTP. Can be cancelled.
     pub(super) async fn accept(&mut self) -> Connection {
         let permit = self.room.clone().acquire_owned().await.expect("it is never closed");
         let stream = loop {
@@ -58,7 +60,7 @@ impl Connections {
                     }
                 }
                 stream = take(&self.listener, &mut self.has_failed), if has_room => {
-                    // What is held now, for it may have been renewed.
+                    // The current certificate, which may have been renewed since the last connection.
                     let Some(tls) = self.held.borrow().web() else { break Stream::Plain(stream) };
                     self.handshakes.spawn(shake(TlsAcceptor::from(tls), stream));
                 }
@@ -68,7 +70,7 @@ impl Connections {
     }
 }
 
-/// Accepts a connection, and waits out what the system can't do: a lack of descriptors, for example. Logs the first such error of a row.
+/// Accepts a connection. Tries again after errors such as a lack of descriptors, and logs the first error of a series.
 async fn take(listener: &TcpListener, has_failed: &mut bool) -> TcpStream {
     loop {
         match listener.accept().await {
@@ -78,7 +80,7 @@ async fn take(listener: &TcpListener, has_failed: &mut bool) -> TcpStream {
                 }
                 return stream;
             }
-            // Only that connection is broken.
+            // The error concerns only that connection.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
@@ -102,7 +104,7 @@ async fn shake(acceptor: TlsAcceptor, stream: TcpStream) -> Option<Stream> {
     }
 }
 
-/// A connection that ends when nothing has happened on it for a while.
+/// A connection that fails with a timeout after [`QUIET`] without activity.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
@@ -111,7 +113,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Something happened, or has not for too long.
+    /// Restarts the idle timer if `done` is ready; otherwise returns a timeout error once the timer has expired.
     fn note<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             self.quiet.as_mut().reset(Instant::now() + QUIET);
@@ -149,7 +151,7 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            // TLS keeps what the socket doesn't take.
+            // TLS buffers what the socket doesn't accept, so a pending flush counts as waiting.
             Poll::Pending => self.note(cx, Poll::Pending),
             done => done,
         }
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_there_is_room_for_wait_until_one_ends() {
+    async fn connections_over_the_maximum_wait_until_one_ends() {
         let mut connections = listen().await;
         let mut open = Vec::new();
         for _ in 0..MAX {
@@ -198,10 +200,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_on_which_nothing_happens_ends_and_another_doesnt() {
+    async fn an_idle_connection_ends_and_an_active_one_stays() {
         let mut connections = listen().await;
         let (mut far, mut near) = pair(&mut connections).await;
-        // From here on time passes when the test says so: sockets would be late.
+        // From here on the test advances time by itself; before, sockets need real time.
         tokio::time::pause();
         for _ in 0..3 {
             tokio::time::advance(QUIET - Duration::from_secs(1)).await;
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn handshakes_that_take_their_time_hold_up_nobody_for_long() {
+    async fn slow_handshakes_delay_other_connections_only_briefly() {
         let dir = std::env::temp_dir().join(format!("metalbond-connections-{}", std::process::id()));
         let (held, client) = tls(&dir).await;
         let mut connections = Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), held);
@@ -229,7 +231,7 @@ mod tests {
             let name = "localhost".try_into().unwrap();
             client.connect(name, TcpStream::connect(addr).await.unwrap()).await.unwrap()
         });
-        // The others have taken all places, and leave them again.
+        // The other handshakes time out one after the other.
         while connections.handshakes.len() < HANDSHAKES_MAX {
             assert!(timeout(Duration::from_millis(20), connections.accept()).await.is_err());
         }
@@ -244,7 +246,7 @@ mod tests {
         std::fs::remove_dir_all(dir).unwrap();
     }
 
-    /// A certificate for `localhost`, and who believes it.
+    /// Returns a certificate for `localhost`, and a connector that trusts it.
     async fn tls(dir: &std::path::Path) -> (watch::Receiver<Held>, tokio_rustls::TlsConnector) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
@@ -264,7 +266,7 @@ mod tests {
     }
 
     impl Connection {
-        /// Waits until something is there to be read, in real time.
+        /// Waits in real time until data can be read.
         async fn readable(&self) {
             let Stream::Plain(stream) = &self.stream else { panic!("it is plain") };
             stream.readable().await.unwrap();

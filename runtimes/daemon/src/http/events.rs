@@ -1,5 +1,5 @@
-//! `GET /api/v1/events`: changes of routes and peers as server-sent events, for as long as somebody follows them. Who reads too
-//! slowly is told how many it missed.
+//! `GET /api/v1/events`: changes of routes and peers as server-sent events. A reader that is too slow is sent the
+//! number of events that it missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -26,35 +26,35 @@ use super::{App, server};
 use crate::api::PeerEvent;
 use crate::look::{self, PIECE};
 
-/// Events that wait for a reader at most.
+/// Maximum number of events that wait for a reader.
 const WAITING: usize = 8192;
-/// How often it is seen whether somebody follows, whether there are new tables, and what peers do.
+/// Interval at which the followers, the list of tables and the states of peers are checked.
 const LOOK: Duration = Duration::from_millis(250);
-/// The longest time between two looks.
+/// Maximum time between two checks.
 const LOOK_MAX: Duration = Duration::from_secs(10);
-/// Looks take one in so many parts of the time at most.
+/// Checks take at most one part in this many of the time.
 const SHARE: u32 = 10;
-/// After so many looks, changes are reported even if the routes that were there before are still coming: 10 s if looks are short.
+/// Number of checks after which changes are reported even if existing routes still arrive: 10 s if checks are short.
 const FILLING_MAX: u32 = 40;
-/// VNIs without routes to which the node may stay subscribed.
+/// Maximum number of VNIs without routes to which the node stays subscribed.
 const SPARE: usize = 4096;
-/// How often a reader hears something, if there is nothing to tell.
+/// Interval of heartbeats, which are sent to a reader if there are no events.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What happened.
+/// An event.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Route(RouteChange),
     Peer(PeerEvent),
-    /// Changes of some VNIs are not reported, and why.
+    /// Changes of some VNIs are not reported. The text says why.
     Incomplete(String),
 }
 
-/// Tells all who follow.
+/// Sends events to all followers.
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
     sender: broadcast::Sender<Event>,
-    /// Whether what happens is told: not yet, when the first has just begun to follow.
+    /// True while events are reported. False until the first follower's initial state is complete.
     is_told: watch::Sender<bool>,
 }
 
@@ -67,7 +67,7 @@ impl Events {
         self.sender.receiver_count() > 0
     }
 
-    /// Tells of a change, if somebody follows.
+    /// Reports a change of a route, if there is a follower.
     pub(crate) fn route(&self, change: &RouteChange) {
         if self.has_followers() {
             self.tell(Event::Route(change.clone()));
@@ -75,7 +75,7 @@ impl Events {
     }
 
     fn tell(&self, event: Event) {
-        // The last may have gone this moment.
+        // Fails if the last follower has just left.
         let _ = self.sender.send(event);
     }
 }
@@ -123,44 +123,46 @@ pub(super) async fn stream(
 }
 
 fn event_of(name: &str, data: &impl serde::Serialize) -> sse::Event {
-    // None of them has a key that is no text.
+    // Serialising fails only for maps whose keys are not strings.
     sse::Event::default().event(name).json_data(data).expect("an event is an object")
 }
 
-/// Reports a server's peers, and the routes of all VNIs: it subscribes the node to them while somebody follows. Ends with the node only.
+/// Reports a server's peers, and the routes of all VNIs. While there are followers, the node is subscribed to all VNIs
+/// that have routes. Returns when the node ends.
 pub(crate) async fn watch_all(node: MetalBond, changes: Changes, events: Events) {
     Watch::new(node, Some(changes), events).run().await;
 }
 
-/// Reports a client's peers. Ends with the node only. The task that takes a client's changes reports its routes.
+/// Reports a client's peers. Returns when the node ends. The routes are reported by the task that reads the client's
+/// changes.
 pub(crate) async fn watch_peers(node: MetalBond, events: Events) {
     Watch::new(node, None, events).run().await;
 }
 
-/// How far the subscriptions for the followers are.
+/// The state of the subscriptions that are made for followers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// Nobody follows.
+    /// There is no follower.
     Idle,
-    /// The routes that were there before still come, and are not reported; looked at so many times.
+    /// Existing routes still arrive and are not reported. The number counts the checks so far.
     Filling(u32),
     /// Every change is reported.
     Following,
 }
 
-/// What looks at the node for those who follow. Nothing that a peer can cause ends it.
+/// Checks the node and reports events to the followers. No action of a peer can end it.
 #[derive(Debug)]
 struct Watch {
     node: MetalBond,
-    /// `None`: another task takes them, and reports them.
+    /// `None` if another task reads and reports the changes.
     changes: Option<Changes>,
     events: Events,
     phase: Phase,
-    /// VNIs to which it has subscribed the node.
+    /// The VNIs to which this task has subscribed the node.
     watched: BTreeSet<Vni>,
-    /// The peers at the last look.
+    /// The peers at the last check.
     peers: Option<Peers>,
-    /// The node refused a subscription at the last look: its log and its followers know.
+    /// True if the node refused a subscription at the last check, which has been logged and reported.
     is_incomplete: bool,
 }
 
@@ -177,7 +179,7 @@ impl Watch {
                 change = next(&mut self.changes) => match change {
                     Some(change) if self.phase == Phase::Following => self.events.route(&change),
                     Some(_) => {}
-                    // The node is gone.
+                    // The node has ended.
                     None => return,
                 },
                 () = sleep_until(next_look) => {
@@ -187,7 +189,7 @@ impl Watch {
                         Err(CommandError::Closed) => return,
                         Err(why) => self.refused(&why),
                     }
-                    // A look is as long as the table of peers and that of VNIs, which grow with what strangers ask for.
+                    // A check takes time in proportion to the number of peers and VNIs, which any client can increase.
                     let pause = (start.elapsed() * (SHARE - 1)).clamp(LOOK, LOOK_MAX);
                     next_look = Instant::now() + pause;
                 }
@@ -195,7 +197,7 @@ impl Watch {
         }
     }
 
-    /// Looks at the node once.
+    /// Checks the node once.
     async fn look(&mut self) -> Outcome<()> {
         if !self.events.has_followers() {
             return self.rest().await;
@@ -213,7 +215,7 @@ impl Watch {
         subscribed
     }
 
-    /// Nobody follows: the node does no more than it has to.
+    /// Removes all subscriptions while there is no follower.
     async fn rest(&mut self) -> Outcome<()> {
         for vni in std::mem::take(&mut self.watched) {
             self.node.unsubscribe(vni).await?;
@@ -223,30 +225,31 @@ impl Watch {
         Ok(())
     }
 
-    /// Sees to it that the node is subscribed to every VNI in which somebody announces a route, and that what was there before somebody
-    /// followed is not reported.
+    /// Subscribes the node to every VNI that has routes. Changes are reported only after the existing routes have
+    /// arrived.
     async fn follow_routes(&mut self) -> Outcome<()> {
         let subscribed = self.subscribe_where_routes_are().await;
         if subscribed == Err(CommandError::Closed) || self.phase == Phase::Following {
             return subscribed;
         }
         let looks = if let Phase::Filling(looks) = self.phase { looks } else { 0 };
-        // Peers that announce and withdraw without an end can't keep it from beginning.
+        // Peers that announce and withdraw all the time can't delay the reporting forever.
         if looks < FILLING_MAX && self.node.inspect(Node::has_changes).await? {
             self.phase = Phase::Filling(looks + 1);
             return subscribed;
         }
-        // All of it is in the stream.
+        // All existing routes are in the stream now; discards them.
         while waiting(&mut self.changes).await.is_some() {}
         self.phase = Phase::Following;
         subscribed
     }
 
-    /// Only there: to how many VNIs strangers subscribe is no matter. Returns the first refusal.
+    /// Subscribes the node to all VNIs with routes, and not to those that peers are merely subscribed to. Returns the
+    /// first refusal.
     async fn subscribe_where_routes_are(&mut self) -> Outcome<()> {
         let tables = tables_with_routes(&self.node).await?;
-        // Those that strangers use once and never again must not pile up. A few may stay, because a VNI whose routes come and go would be
-        // reported twice if it were unsubscribed in between.
+        // VNIs that were used once and never again must not accumulate. Some may stay: if a VNI whose routes come and
+        // go were unsubscribed meanwhile, its routes would be reported twice.
         if self.watched.len() > tables.len() * 2 + SPARE || self.is_incomplete {
             let used: BTreeSet<Vni> = tables.iter().map(|table| table.vni).collect();
             for vni in self.watched.extract_if(.., |vni| !used.contains(vni)) {
@@ -262,7 +265,7 @@ impl Watch {
         Ok(())
     }
 
-    /// The node refuses a subscription: it is logged, and sent to the followers, once.
+    /// Logs and reports that the node refused a subscription, once until all succeed again.
     fn refused(&mut self, why: &CommandError) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
             let why = format!("changes of some networks are not reported: {why}");
@@ -287,7 +290,7 @@ async fn next(changes: &mut Option<Changes>) -> Option<RouteChange> {
     }
 }
 
-/// A change that has already come.
+/// Returns a change that has already arrived, without waiting.
 async fn waiting(changes: &mut Option<Changes>) -> Option<RouteChange> {
     tokio::select! {
         biased;
@@ -296,13 +299,13 @@ async fn waiting(changes: &mut Option<Changes>) -> Option<RouteChange> {
     }
 }
 
-/// A table with destinations, perhaps only such as a subscriber is still to be told that they are gone.
+/// A table with destinations. They may all be tombstones.
 struct Used {
     vni: Vni,
     has_routes: bool,
 }
 
-/// Returns the tables with destinations, in no particular order. Looks at all tables in pieces, between which the node works.
+/// Returns the tables with destinations, in no particular order. Works in pieces, between which the node does its work.
 async fn tables_with_routes(node: &MetalBond) -> Outcome<Vec<Used>> {
     let (mut used, mut from) = (Vec::new(), 0);
     loop {
@@ -325,7 +328,7 @@ async fn tables_with_routes(node: &MetalBond) -> Outcome<Vec<Used>> {
 
 type Peers = BTreeMap<String, (String, metalbond::SessionState)>;
 
-/// Returns the peers with their states. Looks at them in pieces, between which the node works.
+/// Returns the peers with their states. Works in pieces, between which the node does its work.
 async fn states(node: &MetalBond) -> Outcome<Peers> {
     let (mut peers, mut last) = (Peers::new(), None);
     loop {
@@ -358,7 +361,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that may subscribe to so many VNIs itself, what reports its changes, and a client of it.
+    /// Starts a server with this limit on its own subscriptions, the task that reports its changes, and a client of it.
     async fn start(subscriptions_max: usize) -> (MetalBond, Events, MetalBond) {
         let (server, changes) = metalbond_tokio::start(Config { subscriptions_max, ..Config::default() }).unwrap();
         let addr = server.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -380,14 +383,14 @@ mod tests {
         }
     }
 
-    /// Follows from the time on at which changes are reported.
+    /// Follows the events and waits until changes are reported.
     async fn follow(events: &Events) -> broadcast::Receiver<Event> {
         let followed = events.sender.subscribe();
         server::until(events.is_told.subscribe()).await;
         followed
     }
 
-    /// The VNI of the next route that is reported.
+    /// Returns the VNI of the next reported route.
     async fn next_vni(followed: &mut broadcast::Receiver<Event>) -> u32 {
         loop {
             if let Event::Route(change) = followed.recv().await.unwrap() {
@@ -397,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn subscriptions_of_peers_take_nothing_from_those_who_follow() {
+    async fn subscriptions_of_peers_do_not_count_towards_the_limit_of_followers() {
         let (server, events, client) = start(2).await;
         for vni in 1..=9 {
             client.subscribe(Vni(vni)).await.unwrap();
@@ -409,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_subscription_is_reported_once_and_made_up_for_when_there_is_room() {
+    async fn a_refused_subscription_is_reported_once_and_tried_again_until_it_succeeds() {
         let (server, events, client) = start(1).await;
         client.announce_route(route(1, 1)).await.unwrap();
         until(&server, |node| node.route_count() == 1).await;
@@ -421,7 +424,7 @@ mod tests {
             }
         };
         assert!(why.starts_with("changes of some networks are not reported: "), "{why}");
-        // The others go on.
+        // The other VNIs are still reported.
         client.announce_route(route(1, 2)).await.unwrap();
         assert_eq!(next_vni(&mut followed).await, 1);
         client.withdraw_routes([route(1, 1), route(1, 2)]).await.unwrap();
@@ -432,7 +435,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn vnis_that_are_used_once_do_not_pile_up() {
+    async fn vnis_that_were_used_once_are_unsubscribed() {
         let (server, events, client) = start(SPARE * 8).await;
         let _followed = follow(&events).await;
         let used = SPARE as u32 + 100;
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_subscribed_to_when_nobody_follows() {
+    async fn there_are_no_subscriptions_without_a_follower() {
         let (server, events, client) = start(8).await;
         client.announce_route(route(1, 1)).await.unwrap();
         until(&server, |node| node.route_count() == 1).await;

@@ -1,4 +1,4 @@
-//! Which of many a request asks for.
+//! Filters and paging of requests.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use metalbond::{Announcer, ConnId, Entry, PeerId, Prefix};
 use serde::Deserialize;
 use serde::de::Error;
 
-/// Items of a page at most.
+/// Maximum number of items of a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit(pub(super) usize);
 
@@ -30,16 +30,16 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// Which destinations of a table.
+/// A filter of a table's destinations. All conditions that are set must hold.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Filter {
-    /// That are this prefix or lie in it.
+    /// Destinations equal to this prefix or within it.
     pub(super) within: Option<Prefix>,
-    /// In which this address lies.
+    /// Destinations that contain this address.
     pub(super) addr: Option<IpAddr>,
-    /// That have a next hop of this address.
+    /// Destinations with a next hop of this address.
     pub(super) next_hop: Option<IpAddr>,
-    /// That this peer announces.
+    /// Destinations that this peer announces.
     pub(super) announcer: Option<Announcer>,
 }
 
@@ -55,7 +55,7 @@ impl Filter {
     }
 }
 
-/// A peer by the name that it is shown with.
+/// Parses the name of a peer, as the API shows it.
 pub(super) fn announcer(name: &str) -> Result<Announcer, String> {
     let server = || name.strip_prefix('p').and_then(|number| number.parse().ok()).map(PeerId).map(Announcer::Peer);
     let client = || name.parse::<ConnId>().ok().map(Announcer::Conn);

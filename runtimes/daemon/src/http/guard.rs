@@ -1,5 +1,5 @@
-//! What every request has to pass, and what every answer says of itself: nothing but reading, no way in from other sites, and, if
-//! there is a token, only for those who show it.
+//! Checks of every request, and headers of every answer: requests can only read, requests that come from other websites
+//! are refused, and a token is required if one is configured.
 
 use std::sync::Arc;
 
@@ -18,27 +18,28 @@ use super::refusal::Fault;
 use crate::cli::Listen;
 use crate::tls::Held;
 
-/// Where nobody has to show a token: what machines ask before they know anything, and the page, which asks for it.
+/// Paths that need no token: health probes, and the page, which asks for the token.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/"];
 
-/// Where a request may name the daemon as it likes: probes send whatever name they are configured with, and the answer is a word.
+/// Paths that accept any host name: probes use the name that they are configured with, and the answer contains no data.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
-/// For what is no page. The page has a policy of its own.
+/// The content security policy of all answers except the page, which has its own.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// What requests are held to.
+/// The checks of a request.
 #[derive(Debug)]
 pub(super) struct Guard {
     held: watch::Receiver<Held>,
-    /// The names by which the daemon may be asked, besides `localhost` and every address. Any other name that leads here may be another
-    /// site's, whose page would read with its visitor's browser (DNS rebinding): wherever the daemon listens, because the browser of
-    /// somebody inside reaches what is not reached from outside.
+    /// The names that a request may use, besides `localhost` and every address. A request with another name may come
+    /// from a website that uses its visitor's browser to read from the daemon (DNS rebinding). That is possible at
+    /// every listen address, because the browser may be inside the network.
     names: Box<[HostPattern]>,
 }
 
 impl Guard {
-    /// The names are those in `--http` and `--http-host`, and that of this machine with and without its domain.
+    /// Returns a guard that accepts the names in `--http` and `--http-host`, and this machine's name with and without
+    /// its domain.
     pub(super) fn new(held: watch::Receiver<Held>, place: Option<&Listen>, allowed: &[HostPattern]) -> Self {
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Self { held, names: names(place, allowed, &machine) }
@@ -55,7 +56,7 @@ impl Guard {
         let has_token =
             held.token.as_ref().zip(shown).is_some_and(|(token, shown)| token.is_shown_by(shown.as_bytes()));
         let site = site(request)?;
-        // Another site's page has no token, so a request with one may use any name.
+        // Another website does not have the token, so a request with the token may use any name.
         if !has_token
             && !HEALTH.contains(&path)
             && let Some(name) = site.as_ref().and_then(|site| self.foreign(&site.host))
@@ -75,7 +76,7 @@ impl Guard {
         Ok(())
     }
 
-    /// The name, if it is none of this daemon.
+    /// Returns the host's name if it is not a name of this daemon.
     fn foreign<'a>(&self, host: &'a Host) -> Option<&'a str> {
         let Host::Name(name) = host else { return None };
         let is_own = name == "localhost" || self.names.iter().any(|pattern| pattern.matches(name));
@@ -93,7 +94,8 @@ fn names(place: Option<&Listen>, allowed: &[HostPattern], machine: &str) -> Box<
     own.filter_map(|name| name.parse().ok()).chain(allowed.iter().cloned()).collect()
 }
 
-/// The site that a request is for: as its `Host` says, and its target, if that is a whole URI. `None`: it says nothing, as HTTP/1.0 may.
+/// Returns the site that a request names: its `Host` header, which must agree with its target if that is an absolute
+/// URI. `None` if it names no site, as HTTP/1.0 permits.
 fn site(request: &Request) -> Result<Option<Site>, Fault> {
     let misdirected = |why: &str| Fault { status: StatusCode::MISDIRECTED_REQUEST, why: why.to_owned() };
     let mut named = request.headers().get_all(HOST).iter();
@@ -118,7 +120,7 @@ fn site(request: &Request) -> Result<Option<Site>, Fault> {
     }
 }
 
-/// Passes a request on if it may be, and closes what could be made of its answer elsewhere.
+/// Checks a request and passes it on. Adds headers that restrict how a browser may use the answer.
 pub(super) async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let mut answer = match guard.check(&request) {
         Ok(()) => next.run(request).await,
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_it_listens_it_is_asked_by_its_own_names_only() {
+    fn only_own_names_are_accepted_at_every_listen_address() {
         for place in ["127.0.0.1:4712", "[::]:4712", "192.0.2.1:4712", "routes.example:4712"] {
             let guard = guard(place, &["*.svc.example", "other.example"]);
             let status = |host: &str| status(&guard, "/metrics", &[("host", host)]);
@@ -226,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn health_is_told_by_every_name() {
+    fn health_is_answered_under_every_name() {
         for path in HEALTH {
             assert_eq!(status(&guard("[::]:4712", &[]), path, &[("host", "balancer.example")]), 200);
         }
     }
 
     #[test]
-    fn a_whole_uri_as_the_target_is_held_to_the_same() {
+    fn an_absolute_uri_as_the_target_is_checked_in_the_same_way() {
         let guard = guard("[::]:4712", &[]);
         let status = |uri: &str, headers: &[(&str, &str)]| status(&guard, uri, headers);
         assert_eq!(status("http://localhost:4712/metrics", &[("host", "localhost:4712")]), 200);
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_host_is_of_http_1_0() {
+    fn a_request_may_lack_a_host_in_http_1_0_only() {
         let guard = guard("[::]:4712", &[]);
         assert_eq!(status(&guard, "/metrics", &[]), 400);
         let request = Request::builder().version(Version::HTTP_10).uri("/metrics").body(Body::empty()).unwrap();
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_from_here_is_of_here() {
+    fn only_a_page_of_this_daemon_has_the_same_origin() {
         let guard = guard("[::]:4712", &["routes.example"]);
         let status = |host: &str, origin: &str| status(&guard, "/metrics", &[("host", host), ("origin", origin)]);
         for (host, origin) in [

@@ -1,4 +1,4 @@
-//! Whether the daemon lives, and whether it is of use yet.
+//! Liveness and readiness of the daemon.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::refusal::{Fault, Result};
 use crate::api::Role;
 use crate::look::PIECE;
 
-/// `GET /healthz`: 200 while the node answers.
+/// `GET /healthz`: 200 if the node answers.
 pub(super) async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     match app.look(|_| ()).await {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
@@ -29,7 +29,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
 }
 
 impl App {
-    /// What there is to wait for before the daemon is of use; nothing: it is.
+    /// Returns what the daemon waits for before it is ready. Empty if it is ready.
     pub(super) async fn waiting_for(&self) -> Result<Vec<String>> {
         let listens = self.look(|_| ()).await.map(|()| !self.listening.borrow().is_empty())?;
         let ready = match self.role {
@@ -55,8 +55,9 @@ impl App {
     }
 }
 
-/// Whether one of the next configured servers after the server `last` has sent all that was asked of it; one without the capability `ordered`
-/// can't say so: then whether it is connected. Returns the last one, too; `None`: there are no more.
+/// Checks the next configured servers after the server `last`. Returns true if one of them is synced; a server without
+/// the capability `ordered` can't report that, so it counts once it is connected. Also returns the last server that was
+/// checked; `None` if there are no more.
 fn has_synced(node: &Node, last: Option<PeerId>) -> (bool, Option<PeerId>) {
     let is_legacy = |session: SessionInfo| session.state == SessionState::Established && !session.ordered;
     let mut end = None;

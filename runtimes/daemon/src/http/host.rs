@@ -1,4 +1,4 @@
-//! Hosts as requests name them, and the names that the daemon may be asked by.
+//! Host names in requests, and the names that a request may use.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,14 +6,14 @@ use std::str::FromStr;
 
 use axum::http::uri::Authority;
 
-/// A host in one form: an address, or a name in lower case without the dot at its end.
+/// A normalised host: an address, or a name in lower case without a trailing dot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Host {
     Addr(IpAddr),
     Name(String),
 }
 
-/// A host and the port, if one is given.
+/// A host, with a port if one is given.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Site {
     pub(super) host: Host,
@@ -21,10 +21,10 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Parses what a `Host` header holds. `None`: it is no host, or names a user as well.
+    /// Parses a `Host` header. Returns `None` if it is not a valid host or contains a user name.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let text = str::from_utf8(text).ok()?;
-        // An IPv6 address with a zone (`[fe80::1%25eth0]`), which means something to the sender only.
+        // An IPv6 address may have a zone (`[fe80::1%25eth0]`), which is meaningful only to the sender.
         let zone = text.starts_with('[').then(|| Some(text.find('%')?..text.find(']')?)).flatten();
         let text = match zone {
             Some(zone) if zone.start < zone.end => format!("{}{}", &text[..zone.start], &text[zone.end..]),
@@ -45,7 +45,8 @@ impl Site {
         Some(Self { host, port: authority.port_u16() })
     }
 
-    /// Whether an `Origin` header names this site: a page that was loaded from here asks.
+    /// Returns true if an `Origin` header names this site, so that the request comes from a page that was loaded from
+    /// here.
     pub(super) fn is_origin(&self, origin: &[u8]) -> bool {
         let schemes = [(&b"http://"[..], 80), (&b"https://"[..], 443)];
         let found = schemes.into_iter().find_map(|(scheme, port)| Some((origin.strip_prefix(scheme)?, port)));
@@ -64,14 +65,14 @@ impl fmt::Display for Host {
     }
 }
 
-/// A name in lower case, without the dot at its end. `None`: it has other characters than names have.
+/// Normalises a name to lower case without a trailing dot. Returns `None` if a character is not valid in a name.
 fn normal(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     is_name.then(|| name.to_ascii_lowercase())
 }
 
-/// A name by which the daemon may be asked; or, from `.example.org` or `*.example.org`, all names below one.
+/// A name that a request may use. `.example.org` and `*.example.org` match all names below `example.org`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct HostPattern {
     name: String,
@@ -79,7 +80,7 @@ pub(crate) struct HostPattern {
 }
 
 impl HostPattern {
-    /// Whether it is for a name, which is in its one form.
+    /// Returns true if the pattern matches a normalised name.
     pub(super) fn matches(&self, name: &str) -> bool {
         if self.is_suffix {
             name.strip_suffix(&self.name).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn an_invalid_name_is_refused() {
         for bad in ["", ".", "*", "*.", "..x", "a:4712", "http://a", "a/b", "[::1]", "a b", "a*", "*.*.a"] {
             assert!(bad.parse::<HostPattern>().is_err(), "{bad}");
         }

@@ -1,5 +1,5 @@
-//! `--http`: what the daemon tells of itself over HTTP. It has a thread of its own, which asks the node like any other embedder:
-//! what is written for many readers, or for slow ones, does not hold up a session.
+//! `--http`: the daemon's HTTP side. It runs on its own thread and queries the node as any other application does, so
+//! that many or slow readers do not delay a session.
 
 mod app;
 mod connections;
@@ -66,12 +66,12 @@ pub(crate) struct HttpArgs {
 }
 
 impl HttpArgs {
-    /// Whether it is to listen where not everybody may.
+    /// Returns true if a port to listen on needs privileges.
     pub(crate) fn has_low_port(&self) -> bool {
         self.http.as_ref().is_some_and(Listen::is_low)
     }
 
-    /// What is missing.
+    /// Checks that the arguments are complete.
     pub(crate) fn check(&self) -> Result<(), String> {
         together(("--http-tls-cert", &self.http_tls_cert), ("--http-tls-key", &self.http_tls_key))
     }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/openapi.json`: what there is, described from the types that are answered with.
+//! `GET /api/v1/openapi.json`: a description of the API that is generated from its types.
 
 use axum::Json;
 use utoipa::OpenApi;
@@ -21,7 +21,7 @@ pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(Description::openapi())
 }
 
-/// The handlers' faces: theirs take what the framework makes of a request.
+/// Stand-ins for the handlers, whose real parameters are types of the framework.
 #[allow(dead_code, reason = "for the attributes")]
 mod paths {
     use crate::api::{Destination, Page, Peer, Refusal, Status, Vni};

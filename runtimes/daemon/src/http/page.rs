@@ -1,11 +1,12 @@
-//! `GET /`: a page for people, one file with all that it needs.
+//! `GET /`: a page for people, in one self-contained file.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
 
 const PAGE: &str = include_str!("page.html");
 
-/// It loads nothing from elsewhere, sends nothing anywhere, and runs no script but its own, by its SHA-256.
+/// The page loads nothing from elsewhere, sends nothing elsewhere, and runs only its own script, identified by its
+/// SHA-256.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     script-src 'sha256-XyXs2n0FqXVdD8xS+oSFSm1gWgkKd6k8SWOdbFChtJc='; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -23,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_is_for_the_pages_script() {
+    fn the_policy_permits_the_script_of_the_page() {
         let (_, rest) = PAGE.split_once("<script>").unwrap();
         let (script, rest) = rest.split_once("</script>").unwrap();
         assert!(!rest.contains("<script"), "one script");
@@ -32,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_comes_from_the_daemon_is_taken_for_markup() {
+    fn data_from_the_daemon_is_never_used_as_markup() {
         for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
             assert!(!PAGE.contains(word), "{word}");
         }

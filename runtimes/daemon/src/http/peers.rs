@@ -36,20 +36,21 @@ pub(super) async fn peers(
     };
     let all = app.peers().await?;
     let is_asked_for = |other: &Peer| peer.as_ref().is_none_or(|name| *name == other.name);
-    // Configured servers, then clients by their numbers, which only grow: a name's place in a list without those that are gone.
+    // Configured servers, then clients by their numbers, which only increase. So a peer's name is a valid bookmark even
+    // if the peer has gone.
     let mut items = all.into_iter().filter(is_asked_for).skip_while(|peer| place(peer) < after);
     let page: Vec<_> = items.by_ref().take(limit.0).collect();
     Ok(Json(Page { next: items.next().map(|peer| place(&peer).to_string()), items: page }))
 }
 
-/// A number that is larger for each peer than for the one before it.
+/// Returns a number that increases in the order of the peers.
 fn place(peer: &Peer) -> usize {
     let number: usize = peer.name[1..].parse().unwrap_or(0);
     if peer.name.starts_with('p') { number } else { number + (1 << 32) }
 }
 
 impl App {
-    /// All of them: the configured servers first, then the clients that connected, in the order in which they did.
+    /// Returns all peers: the configured servers first, then the clients in the order in which they connected.
     pub(super) async fn peers(&self) -> Result<Vec<Peer>> {
         let (mut peers, mut last) = (Vec::new(), None);
         loop {

@@ -1,4 +1,4 @@
-//! A table in pieces: each is looked at in one go, and between two of them the node does what it has to.
+//! Reads a table in pieces. Each piece is one query; between two pieces the node does its work.
 
 use metalbond::{Announcer, Bookmark, Moved, NextHop, Prefix, Vni};
 use smallvec::SmallVec;
@@ -7,20 +7,20 @@ use super::App;
 use super::filter::Filter;
 use super::refusal::Result;
 
-/// Destinations that are looked at in one go: some 0.1 ms.
+/// Maximum number of destinations in one piece, which takes about 0.1 ms.
 const PIECE: usize = 1024;
 
-/// A destination, copied as it was.
+/// A copy of a destination.
 pub(super) struct Found {
     pub(super) prefix: Prefix,
     pub(super) next_hops: SmallVec<[(NextHop, SmallVec<[Announcer; 1]>); 1]>,
 }
 
-/// What was found, and where to go on; `None`: that was the end.
+/// The destinations of a piece and the position of the next piece, `None` at the end of the table.
 pub(super) type Piece = std::result::Result<(Vec<Found>, Option<Bookmark>), Moved>;
 
 impl App {
-    /// The next at most `max` destinations that match, of those that are looked at in one go.
+    /// Reads one piece. Returns at most `max` destinations that match the filter.
     pub(super) async fn piece(&self, vni: Vni, from: Bookmark, filter: Filter, max: usize) -> Result<Piece> {
         self.look(move |node| {
             let (mut found, mut looked, mut at) = (Vec::new(), 0, from);

@@ -1,5 +1,6 @@
-//! `GET /routes.json` and `/routes.yaml`: all routes in the shape of the reference implementation, for tools that read that. Keys
-//! of destinations are JSON in a text, as there. Written table by table, so that a large one costs little memory.
+//! `GET /routes.json` and `/routes.yaml`: all routes in the format of the reference implementation, for tools that read
+//! it. As there, the keys of destinations are JSON in a string. The answer is written table by table, so that large
+//! tables use little memory.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -35,14 +36,14 @@ enum Format {
     Yaml,
 }
 
-/// A next hop as the reference writes it.
+/// A next hop in the format of the reference implementation.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Hop {
     target_address: IpAddr,
     #[serde(rename = "TargetVNI")]
     target_vni: u32,
-    /// The protocol's number.
+    /// The protocol's number of the next hop type.
     r#type: u8,
     #[serde(rename = "NATPortRangeFrom")]
     from: u16,
@@ -61,19 +62,19 @@ impl From<&NextHop> for Hop {
     }
 }
 
-/// A destination as the reference writes it, in a text.
+/// Returns a destination in the format of the reference implementation, as a string.
 fn key(prefix: &Prefix) -> String {
     format!(r#"{{"IPVersion":{},"Prefix":"{prefix}"}}"#, if prefix.is_ipv6() { 6 } else { 4 })
 }
 
-/// How far the writing has come.
+/// The progress of writing.
 struct Writer {
     app: Arc<App>,
     format: Format,
     vnis: std::vec::IntoIter<Vni>,
-    /// The table that is being written, and where.
+    /// The current table and the position in it.
     at: Option<(Vni, Bookmark)>,
-    /// Whether it is the first in its list.
+    /// True until the first table has been written.
     is_first_table: bool,
     is_first_destination: bool,
     is_done: bool,
@@ -96,7 +97,7 @@ async fn answer(app: Arc<App>, format: Format) -> Result<Response> {
         vnis: vnis.into_iter(),
     };
     let head = writer.head();
-    // A failure in the middle cuts the answer off, so that nobody takes a part for the whole.
+    // An error after the start cuts the answer off, so that a client can't mistake a part for the whole.
     let stream = unfold((writer, Some(head)), |(mut writer, head)| async move {
         let piece = match head {
             Some(head) => Ok(head),
@@ -120,7 +121,7 @@ impl Writer {
         }
     }
 
-    /// The next part of the text.
+    /// Returns the next part of the text.
     async fn next(&mut self) -> std::result::Result<String, String> {
         let mut out = String::new();
         let Some((vni, from)) = self.at.or_else(|| self.vnis.next().map(|vni| (vni, Bookmark::default()))) else {
@@ -156,7 +157,7 @@ impl Writer {
 
     fn destination(&mut self, out: &mut String, Found { prefix, next_hops }: Found) {
         let mut hops: Vec<_> = next_hops.iter().map(|(hop, _)| Hop::from(hop)).collect();
-        // In the order of their texts, as there.
+        // Sorted by their texts, as in the reference implementation.
         hops.sort_by_cached_key(|hop| (hop.target_address.to_string(), hop.target_vni, hop.r#type, hop.from, hop.to));
         let key = key(&prefix);
         let comma = if self.is_first_destination { "" } else { "," };
@@ -164,7 +165,7 @@ impl Writer {
         let _ = match self.format {
             Format::Json => {
                 let texts = (serde_json::to_string(&key), serde_json::to_string(&hops));
-                // Texts and numbers.
+                // Serialising strings and numbers does not fail.
                 let (Ok(key), Ok(hops)) = texts else { return };
                 write!(out, "{comma}\n      {key}: {hops}")
             }

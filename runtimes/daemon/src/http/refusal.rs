@@ -1,4 +1,4 @@
-//! Why a request gets no answer, as a status and a line.
+//! Why a request is refused: a status and one line of text.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -9,7 +9,7 @@ use crate::api::Refusal;
 
 pub(super) type Result<T> = std::result::Result<T, Fault>;
 
-/// A status from 400 on, and the reason.
+/// A status of 400 or above, and the reason.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) status: StatusCode,
@@ -43,7 +43,7 @@ impl From<QueryRejection> for Fault {
     }
 }
 
-/// There is no such place.
+/// Answers a request for an unknown path.
 pub(super) async fn nowhere() -> Fault {
     Fault { status: StatusCode::NOT_FOUND, why: "there is nothing here: see /api/v1/openapi.json".to_owned() }
 }

@@ -29,7 +29,7 @@ pub(super) struct Asked {
     after: Option<String>,
 }
 
-/// Where a page ends: in which table, and where in it.
+/// The end of a page: a table and a position in it.
 struct Place(u32, Bookmark);
 
 impl FromStr for Place {

@@ -1,4 +1,4 @@
-//! The thread with the listener, and what is where.
+//! The HTTP thread with its listener, and the router.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -24,14 +24,14 @@ use super::{App, HttpArgs, events, health, metrics, openapi, page, peers, refere
 use crate::cli::Listen;
 use crate::privileges;
 
-/// How long answers that are under way may take at the end.
+/// Maximum time for unfinished answers when the server stops.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long a request may take to come, its last line included: also how long a connection may wait for its next one.
+/// Timeout of a request's header. Also the time that a connection may wait for its next request.
 const REQUEST: Duration = Duration::from_secs(30);
-/// Bytes that a request may have. Those that are answered have no body.
+/// Maximum size of a request in bytes. Valid requests have no body.
 const REQUEST_MAX: usize = 16 * 1024;
 
-/// Where HTTP is spoken, until it is stopped.
+/// A running HTTP server.
 #[derive(Debug)]
 pub(crate) struct Http {
     closing: watch::Sender<bool>,
@@ -39,7 +39,8 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Listens where a socket was handed over, or else at a place, and answers from then on. Neither: there is no HTTP.
+    /// Listens on a socket that was handed over, or otherwise on an address, and starts to answer. Returns `None` if
+    /// there is neither.
     pub(crate) async fn start(
         args: &HttpArgs,
         socket: Option<std::net::TcpListener>,
@@ -77,11 +78,11 @@ impl Http {
         Ok(Some(Self { closing, thread }))
     }
 
-    /// Ends it: at once, but for answers that are under way.
+    /// Stops the server. Unfinished answers have a short time to complete.
     pub(crate) async fn stop(self) {
         let Self { closing, thread } = self;
         let _ = closing.send(true);
-        // It ends within two seconds, and has nothing to tell.
+        // The thread ends within two seconds; its result is not needed.
         let _ = tokio::task::spawn_blocking(|| thread.join()).await;
     }
 }
@@ -97,7 +98,7 @@ async fn bind(place: &Listen) -> anyhow::Result<std::net::TcpListener> {
     std::net::TcpListener::bind(&addrs[..]).with_context(|| format!("cannot listen for HTTP on {place}"))
 }
 
-/// Says what others can do that are no more than able to reach it.
+/// Warns about what other machines that can connect may read.
 fn warn_of(is_tls: bool, has_token: bool) {
     match (is_tls, has_token) {
         (true, true) => {}
@@ -106,7 +107,7 @@ fn warn_of(is_tls: bool, has_token: bool) {
     }
 }
 
-/// Speaks with everybody until the end.
+/// Serves connections until the server is stopped.
 async fn serve(mut connections: Connections, router: Router, closed: watch::Receiver<bool>) {
     let mut open = JoinSet::new();
     loop {
@@ -119,7 +120,7 @@ async fn serve(mut connections: Connections, router: Router, closed: watch::Rece
         }
     }
     drop(connections);
-    // What takes longer is cut off.
+    // Answers that take longer are cut off.
     let _ = timeout(DRAIN, async { while open.join_next().await.is_some() {} }).await;
 }
 
@@ -128,16 +129,16 @@ async fn speak(connection: Connection, router: Router, closed: watch::Receiver<b
     http.timer(TokioTimer::new()).header_read_timeout(REQUEST).max_buf_size(REQUEST_MAX);
     let mut served = pin!(http.serve_connection(TokioIo::new(connection), TowerToHyperService::new(router)));
     tokio::select! {
-        // However it ended: that is the reader's.
+        // An error of the connection is the reader's problem.
         _ = served.as_mut() => return,
         () = until(closed) => served.as_mut().graceful_shutdown(),
     }
     let _ = served.await;
 }
 
-/// Waits for the end.
+/// Waits until the server is stopped.
 pub(super) async fn until(mut closed: watch::Receiver<bool>) {
-    // If whoever would say so is gone, that is the end, too.
+    // If the sender is dropped, the server is being stopped as well.
     let _ = closed.wait_for(|closed| *closed).await;
 }
 
@@ -178,7 +179,7 @@ mod tests {
         let (_closing, closed) = watch::channel(false);
         let spoken = tokio::spawn(speak(near, Router::new(), closed));
         tokio::task::yield_now().await;
-        // A byte each few seconds: never quiet, never done.
+        // One byte every few seconds: never idle, never complete.
         pause();
         let begin = Instant::now();
         for byte in b"GET /healthz HTTP/1.1\r\nx: ".iter().chain([b'y'].iter().cycle()) {

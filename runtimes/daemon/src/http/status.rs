@@ -37,7 +37,7 @@ pub(super) async fn status(State(app): State<Arc<App>>) -> Result<Json<Status>> 
             vnis: node.vni_count(),
             routes: node.route_count(),
             announced: node.announcement_count(),
-            // A server subscribes to nothing but for those who follow its events.
+            // A server's own subscriptions are only those for the readers of its events.
             subscriptions: if role == Role::Client { node.subscription_count() } else { 0 },
             kernel: kernel.map(Kernel::from),
         }

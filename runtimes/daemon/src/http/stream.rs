@@ -1,4 +1,4 @@
-//! The bytes of a connection: of TCP, or of TLS over it.
+//! The byte stream of a connection: TCP, or TLS over TCP.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// One or the other.
+/// A byte stream.
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(TcpStream),

@@ -1,4 +1,4 @@
-//! `GET /api/v1/vnis`, and the list of all tables for others.
+//! `GET /api/v1/vnis`, and the list of all tables for other handlers.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) async fn vnis(
 }
 
 impl App {
-    /// All tables in the order of their VNIs.
+    /// Returns all tables in the order of their VNIs.
     pub(super) async fn tables(&self) -> Result<Vec<TableInfo>> {
         let (mut tables, mut from) = (Vec::new(), 0);
         loop {
@@ -50,7 +50,7 @@ impl App {
             from = last + 1;
             tables.extend(piece.into_iter().map(|(_, table)| table));
         }
-        // One that went and came back between two pieces may be there twice.
+        // A table that was removed and added again between two pieces may be listed twice.
         tables.sort_by_key(|table| table.vni);
         tables.dedup_by_key(|table| table.vni);
         Ok(tables)

@@ -1,4 +1,4 @@
-//! What it takes to be answered by a daemon: where it is, its token, and whom to believe that it is it.
+//! How to reach a daemon: its address, its token, and the CAs that it is verified with.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::reading::Reading;
 use crate::tls;
 use crate::token::Token;
 
-/// Where a daemon speaks HTTP.
+/// The address of a daemon's HTTP side.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
     pub(super) is_tls: bool,
@@ -28,7 +28,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Without how it is spoken.
+    /// Returns the address without the scheme.
     pub(super) fn host_and_port(&self) -> &str {
         &self.place
     }
@@ -37,7 +37,8 @@ impl Place {
 impl FromStr for Place {
     type Err = String;
 
-    /// `host:port`, or the same as an address of the web; `:4712` for this machine, where a daemon that listens everywhere is.
+    /// Parses `host:port`, or the same as a URL. `:4712` means this machine, which works for a daemon that listens on
+    /// all addresses.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (is_tls, place) = match text.strip_prefix("https://") {
             Some(place) => (true, place),
@@ -46,7 +47,7 @@ impl FromStr for Place {
         let place = place.trim_end_matches('/');
         let place = if place.starts_with(':') { format!("localhost{place}") } else { place.to_owned() };
         let place = place.parse::<Endpoint>().map_err(|error| error.to_string())?.to_string();
-        // A host may be any text for those who only look it up, but not in an address of the web.
+        // Checks that the host is valid in a URL: a resolver would accept any text.
         Uri::from_str(&format!("http://{place}/")).map_err(|error| error.to_string())?;
         Ok(Self { is_tls, place })
     }
@@ -63,7 +64,7 @@ pub(crate) struct AccessArgs {
 }
 
 impl AccessArgs {
-    /// The daemon at a place, that is to be asked with what these files say.
+    /// Returns the daemon at an address, with the token and the CAs in these files.
     pub(super) fn of(&self, place: &Place) -> anyhow::Result<Daemon> {
         if place.is_tls && self.ca.is_none() {
             bail!("{place}/: --ca is missing, the certificates of those who may have signed that of the daemon");
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_daemon_is_named_by_host_and_port_in_any_way() {
+    fn a_daemon_is_named_by_host_and_port_or_by_url() {
         for text in ["127.0.0.1:4712", "http://127.0.0.1:4712", "http://127.0.0.1:4712/"] {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), "http://127.0.0.1:4712");
         }

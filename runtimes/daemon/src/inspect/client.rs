@@ -1,4 +1,4 @@
-//! Asking a daemon.
+//! An HTTP client of a daemon.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -14,14 +14,14 @@ use super::access::Place;
 use crate::api::{Page, Refusal};
 use crate::token::Token;
 
-/// How long an answer may take to begin, and each part of it.
+/// Timeout for the start of an answer, and for each part of it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Items of a page.
+/// Number of items of a page.
 const LIMIT: usize = 10_000;
-/// How often a list is begun again, if the daemon moves it meanwhile.
+/// How often reading a list is started again because the daemon rearranged the table meanwhile.
 const TRIES: usize = 5;
 
-/// A daemon, by where it speaks HTTP, and what it takes to be answered.
+/// A daemon's address, with what is needed to connect.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
     place: Place,
@@ -30,20 +30,20 @@ pub(crate) struct Daemon {
 }
 
 impl fmt::Display for Daemon {
-    /// Its host and port.
+    /// Writes the host and the port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.place.host_and_port())
     }
 }
 
-/// Why a daemon did not answer as it should.
+/// The reason why a daemon did not give a valid answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("cannot reach {0}/: {1} (does a daemon run there, with --http?)")]
     Unreachable(Place, ureq::Error),
     #[error("{0}/ says: {1}")]
     Refused(Place, String),
-    /// The list was moved while it was told.
+    /// The table was rearranged while its pages were read.
     #[error("the table of {0}/ was rearranged again and again")]
     Moved(Place),
     #[error("{0}/ gives no answer of a metalbond: {1}")]
@@ -55,12 +55,12 @@ impl Daemon {
         Self { place, token, tls }
     }
 
-    /// As an address of the web.
+    /// Returns the daemon's address.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
-    /// One answer.
+    /// Reads one answer.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Failure> {
         let mut answer = self.ask(path, query, Some(PATIENCE))?;
         let strange = |error: &dyn fmt::Display| Failure::Strange(self.place.clone(), error.to_string());
@@ -68,7 +68,7 @@ impl Daemon {
         serde_json::from_reader(BufReader::new(reader)).map_err(|error| strange(&error))
     }
 
-    /// All items of a list.
+    /// Reads all items of a list, page by page.
     pub(crate) fn list<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<T>, Failure> {
         let mut tries = 0;
         loop {
@@ -94,7 +94,7 @@ impl Daemon {
         }
     }
 
-    /// Lines that come for as long as the daemon has some.
+    /// Opens a stream of lines that lasts until the daemon ends it.
     pub(crate) fn lines(&self, path: &str, query: &[(&str, String)]) -> Result<impl BufRead + use<>, Failure> {
         let answer = self.ask(path, query, None)?;
         Ok(BufReader::new(answer.into_body().into_reader()))
@@ -108,7 +108,7 @@ impl Daemon {
     ) -> Result<Response<ureq::Body>, Failure> {
         let config = Agent::config_builder().http_status_as_error(false).proxy(None).timeout_connect(Some(PATIENCE));
         let config = config.timeout_recv_response(Some(PATIENCE)).timeout_recv_body(patience.map(|each| each * 6));
-        // A token is for this daemon only.
+        // A redirect would send the token to another server.
         let config = config.max_redirects(0).tls_config(self.tls.clone());
         let mut request = Agent::new_with_config(config.build()).get(format!("{}{path}", self.place));
         if let Some(token) = &self.token {

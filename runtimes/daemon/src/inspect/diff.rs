@@ -1,5 +1,5 @@
-//! `metalbond diff`: whether servers hold the same routes, and what differs. Of networks that have equal digests nothing more is
-//! asked.
+//! `metalbond diff`: reports whether servers have the same routes, and the differences. Tables with equal digests are
+//! not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +16,8 @@ use super::{Daemon, Failure, print};
 use crate::api::{self, Destination};
 use crate::usage;
 
-/// Changes are under way all the time: what differs is looked at once more after so long, and only what still does is told.
+/// Time between two comparisons. Because routes change all the time, only differences that are found both times are
+/// reported.
 const SETTLE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
@@ -34,14 +35,14 @@ pub(crate) struct DiffArgs {
     json: bool,
 }
 
-/// A network that differs: for each daemon, the routes that not all have.
+/// A VNI whose routes differ: for each daemon, the routes that not all daemons have.
 #[derive(Debug, PartialEq, Eq)]
 struct Difference {
     vni: u32,
     routes: Vec<BTreeSet<Route>>,
 }
 
-/// Says what differs. Exit code 0: nothing; 1: something; 2: it can't be said.
+/// Prints the differences. Exit code 0: none; 1: some; 2: the comparison failed.
 pub(crate) fn run(args: &DiffArgs) -> ExitCode {
     compare(args).unwrap_or_else(|why| usage::complain(2, why))
 }
@@ -58,9 +59,9 @@ fn compare(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// The networks that differ, of all or of some.
+/// Returns the VNIs that differ, of all VNIs or of those in `of`.
 fn differences(daemons: &[Daemon], of: Option<&BTreeSet<u32>>) -> Result<Vec<Difference>, Failure> {
-    // By network, what each daemon says that it holds.
+    // For each VNI, the digest at each daemon.
     let mut tables = BTreeMap::<u32, Vec<(usize, String)>>::new();
     let nothing = || (0, format!("{:016x}", 0));
     for (n, daemon) in daemons.iter().enumerate() {
@@ -91,7 +92,7 @@ fn routes(daemon: &Daemon, vni: u32) -> Result<BTreeSet<Route>, Failure> {
     Ok(routes.collect())
 }
 
-/// Of what each daemon holds, what not all of them do.
+/// Returns the routes of each daemon that not all daemons have. `None` if there is no difference.
 fn difference(vni: u32, mut routes: Vec<BTreeSet<Route>>) -> Option<Difference> {
     let (first, others) = routes.split_first()?;
     let common: BTreeSet<_> =
@@ -103,7 +104,7 @@ fn difference(vni: u32, mut routes: Vec<BTreeSet<Route>>) -> Option<Difference> 
     is_any.then_some(Difference { vni, routes })
 }
 
-/// What differs in the same way at both times.
+/// Returns the differences that are equal in both comparisons.
 fn merged(before: Vec<Difference>, now: Vec<Difference>) -> Vec<Difference> {
     let mut before: BTreeMap<_, _> = before.into_iter().map(|difference| (difference.vni, difference.routes)).collect();
     let both = now.into_iter().filter_map(|Difference { vni, routes }| {
@@ -162,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn what_all_have_is_no_difference() {
+    fn routes_that_all_daemons_have_are_no_difference() {
         assert_eq!(difference(1, vec![set(&[1, 2]), set(&[1, 2])]), None);
         let found = difference(1, vec![set(&[1, 2]), set(&[2, 3]), set(&[2])]).unwrap();
         assert_eq!(found.routes, [set(&[1]), set(&[3]), set(&[])]);
     }
 
     #[test]
-    fn what_has_settled_meanwhile_is_no_difference() {
+    fn a_difference_in_one_of_two_comparisons_is_not_reported() {
         let at = |a: &[u8], b: &[u8]| vec![Difference { vni: 1, routes: vec![set(a), set(b)] }];
         assert_eq!(merged(at(&[1, 2], &[]), at(&[2], &[3])), at(&[2], &[]));
         assert_eq!(merged(at(&[1], &[]), at(&[2], &[3])), []);

@@ -1,4 +1,4 @@
-//! The commands that look at running daemons over HTTP: `show`, `watch`, `top` and `diff`.
+//! The commands that query running daemons over HTTP: `show`, `watch`, `top` and `diff`.
 
 mod access;
 mod client;
@@ -32,13 +32,14 @@ pub(crate) struct HttpPlace {
 
 impl HttpPlace {
     /// # Errors
-    /// If a file is of no use, or missing.
+    ///
+    /// If a file is missing or invalid.
     pub(crate) fn daemon(&self) -> anyhow::Result<Daemon> {
         self.access.of(&self.http)
     }
 }
 
-/// Writes a text to standard output. A closed pipe (`| head`) is no failure.
+/// Writes a text to standard output. A closed pipe (`| head`) is not an error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -46,12 +47,12 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says something beside what is printed. Nobody has to read it.
+/// Writes a message to standard error, ignoring errors.
 pub(crate) fn tell(what: impl Display) {
     let _ = writeln!(io::stderr(), "metalbond: {what}");
 }
 
-/// Shows what is asked for.
+/// Prints the answer to a query.
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
     Ok(print(&show::text(args)?)?)
 }

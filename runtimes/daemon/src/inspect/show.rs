@@ -1,4 +1,4 @@
-//! `metalbond show`: status, peers, VNIs and routes as tables, or as JSON.
+//! `metalbond show`: status, peers, VNIs and routes as tables or as JSON.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -69,7 +69,7 @@ enum What {
     },
 }
 
-/// What is to be printed.
+/// Queries the daemon. Returns the text to print.
 pub(super) fn text(args: &ShowArgs) -> anyhow::Result<String> {
     match &args.what {
         What::Status(how) => {
@@ -101,7 +101,7 @@ pub(super) fn text(args: &ShowArgs) -> anyhow::Result<String> {
 }
 
 fn json(value: &impl Serialize) -> String {
-    // None of them has a key that is no text.
+    // Serialising fails only for maps whose keys are not strings.
     serde_json::to_string_pretty(value).expect("objects and lists") + "\n"
 }
 

@@ -1,9 +1,9 @@
-//! Tables for people: words on the left, numbers on the right, and units that are easy to read.
+//! Tables for people: text is aligned left, numbers right, and units are easy to read.
 
 use std::fmt::Write as _;
 
-/// A table without lines. Columns whose names begin with `>` hold numbers. By hand, because there may be a million rows: a table
-/// of comfy-table takes over a kilobyte for each.
+/// Formats a table without lines. Columns whose names begin with `>` contain numbers. Written by hand because a table
+/// may have a million rows, and comfy-table needs more than a kilobyte for each.
 pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let header = columns.map(|name| name.trim_start_matches('>').to_owned());
     let rows: Vec<_> = [header].into_iter().chain(rows).collect();
@@ -25,7 +25,7 @@ pub(crate) fn table<const N: usize>(columns: [&str; N], rows: impl IntoIterator<
     text
 }
 
-/// `1.5 s`, `3 min`, `2 d 4 h`.
+/// Formats a duration: `1.5 s`, `3 min`, `2 d 4 h`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
@@ -38,7 +38,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// `512 B`, `1.5 kB`, `20 MB`.
+/// Formats a size: `512 B`, `1.5 kB`, `20 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     for unit in ["B", "kB", "MB", "GB"] {
@@ -54,7 +54,7 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} TB")
 }
 
-/// `0`, `3.1`, `950`, `41 k`, `2.1 M`: of what is counted, for example in a second.
+/// Formats a count or a rate: `0`, `3.1`, `950`, `41 k`, `2.1 M`.
 pub(crate) fn count(number: f64) -> String {
     match number {
         0.0 => "0".to_owned(),
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_the_largest_that_fit() {
+    fn a_value_is_shown_in_the_largest_unit_that_fits() {
         let durations = [0.04, 9.96, 59.9, 60.0, 3_700.0, 90_000.0].map(duration);
         assert_eq!(durations, ["0.0 s", "10.0 s", "59 s", "1 min 0 s", "1 h 1 min", "1 d 1 h"]);
         assert_eq!(
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stand_on_the_right() {
+    fn numbers_are_aligned_right() {
         let rows = [["a".to_owned(), "1".to_owned()], ["longer".to_owned(), "1000".to_owned()]];
         assert_eq!(table(["NAME", ">ROUTES"], rows), "NAME    ROUTES\na            1\nlonger    1000\n");
     }

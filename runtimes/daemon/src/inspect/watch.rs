@@ -1,5 +1,5 @@
-//! `metalbond watch`: what changes, as it happens. A thread reads what the daemon tells; so it is noticed when there is nothing
-//! any more, not even a heartbeat.
+//! `metalbond watch`: prints changes as they happen. A thread reads the event stream, so that the main task notices
+//! when not even heartbeats arrive.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -18,11 +18,11 @@ use crate::output;
 use crate::signals::Stop;
 use crate::spec;
 
-/// The shortest and the longest wait before the daemon is asked again.
+/// The shortest and the longest wait before the next attempt to connect.
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(200)..=Duration::from_secs(5);
-/// Nothing for so long means that the daemon can't be heard: there is a heartbeat each 15 s.
+/// Without any data for this time, the connection is considered lost: heartbeats are sent every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
-/// What is printed together at most.
+/// Maximum number of events that are printed together.
 const BATCH: usize = 1024;
 
 #[derive(Args, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct WatchArgs {
     json: bool,
 }
 
-/// Prints changes until nobody reads them, or a signal ends it. A daemon that goes away is waited for.
+/// Prints changes until standard output is closed or a signal arrives. Reconnects if the daemon goes away.
 pub(crate) async fn run(args: WatchArgs) -> anyhow::Result<()> {
     let mut stop = Stop::new()?;
     tokio::select! {
@@ -54,7 +54,7 @@ async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
         match follow(args, &daemon, &mut was_there).await {
             Lost::Reader => return Ok(()),
             Lost::Output(error) => return Err(error.into()),
-            // The first time it is a mistake, more likely than not.
+            // A failure at the first attempt is most likely a mistake in the arguments.
             Lost::Daemon(failure) if !was_there => return Err(failure.into()),
             Lost::Daemon(failure) => tell(format_args!("{failure}; trying again")),
             Lost::Stream(how) => {
@@ -66,17 +66,17 @@ async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Why following has ended.
+/// Why following ended.
 enum Lost {
     Daemon(Failure),
-    /// After it had begun.
+    /// The stream ended after it had begun.
     Stream(&'static str),
-    /// Nobody reads standard output any more.
+    /// Standard output is closed.
     Reader,
     Output(io::Error),
 }
 
-/// What the daemon tells.
+/// What the reading thread reports.
 enum Told {
     Event(String, String),
     Heartbeat,
@@ -87,7 +87,7 @@ async fn follow(args: &WatchArgs, daemon: &Daemon, was_there: &mut bool) -> Lost
     let (sender, mut events) = mpsc::channel(BATCH);
     let query: Vec<_> = args.vni.iter().map(|vni| ("vni", vni.to_string())).collect();
     let asked = daemon.clone();
-    // It ends with the stream, or when there is something to tell and nobody listens.
+    // The thread ends with the stream, or when it has an event and the receiver is gone.
     thread::spawn(move || match asked.lines("/api/v1/events", &query) {
         Ok(lines) => read(lines, &sender),
         Err(failure) => drop(sender.blocking_send(Told::Failed(failure))),
@@ -117,7 +117,7 @@ async fn follow(args: &WatchArgs, daemon: &Daemon, was_there: &mut bool) -> Lost
                 Told::Failed(failure) => return Lost::Daemon(failure),
             }
         }
-        // Elsewhere, so that a signal ends it also when nobody reads.
+        // Written on another thread, so that a signal ends the program even if standard output blocks.
         let written = tokio::task::spawn_blocking(move || output::write_all(text.as_bytes())).await;
         match written.unwrap_or_else(|error| Err(error.into())) {
             Ok(()) => {}
@@ -151,7 +151,7 @@ fn as_json(event: &str, data: &str) -> serde_json::Result<String> {
     Ok(format!("{}\n", serde_json::json!({ "event": event, "data": data })))
 }
 
-/// Additions first, as a client prints them.
+/// Formats an event as text. Additions come first, as a client prints them.
 fn as_text(event: &str, data: &str) -> serde_json::Result<String> {
     match event {
         "route" => {

@@ -1,25 +1,25 @@
-//! What a policy says of a peer, in words.
+//! Explains in words what a policy permits a peer to do.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
 use metalbond::{AnnounceRule, PeerName, Permit, Policy, Route, Vni};
 
-/// Of whom, and of what.
+/// A peer, and what it would like to do.
 #[derive(Debug)]
 pub(crate) struct Question<'a> {
-    /// What its certificate proves; none without a certificate.
+    /// The names in its certificate. Empty without a certificate.
     pub(crate) names: &'a [PeerName],
-    /// Where it comes from.
+    /// The address that it connects from.
     pub(crate) from: Option<IpAddr>,
     pub(crate) routes: &'a [Route],
     pub(crate) vnis: &'a [Vni],
 }
 
-/// Answers it; and whether everything that was asked for is allowed.
+/// Answers the question. Also returns true if everything that was asked for is permitted.
 pub(crate) fn explain(policy: &Policy, question: &Question<'_>) -> (String, bool) {
     let names = (!question.names.is_empty()).then_some(question.names);
-    // Nobody comes from there.
+    // No client connects from the unspecified address.
     let from = question.from.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
     let mut who: Vec<_> = question.names.iter().map(ToString::to_string).collect();
     who.extend(question.from.map(|addr| format!("from {addr}")));

@@ -1,4 +1,4 @@
-//! The file with the policy: what the peers of a server may do.
+//! The policy file: what the peers of a server may do.
 
 mod explain;
 mod warnings;
@@ -17,7 +17,7 @@ use crate::secret;
 pub(crate) use explain::{Question, explain};
 pub(crate) use warnings::warnings;
 
-/// Why a file is no policy: with the file, the line and the column where there is one.
+/// Why a policy file is invalid: the file, the line and column if there is one, and the reason.
 #[derive(PartialEq, Eq, Debug, thiserror::Error)]
 #[error("--policy {0}")]
 pub(crate) struct BadPolicy(String);
@@ -33,7 +33,8 @@ pub(crate) struct PolicyArgs {
 /// Reads a policy.
 ///
 /// # Errors
-/// What is wrong.
+///
+/// All that is wrong.
 pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Policy, BadPolicy> {
     let bad = |text: String| BadPolicy(text);
     let bytes = secret::read(path, reading).map_err(|why| bad(why.to_string()))?;
@@ -46,7 +47,7 @@ pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Policy, BadPoli
     Ok(policy)
 }
 
-/// Reads it at the start, elsewhere than on the thread of the sessions.
+/// Reads the policy at the start, on another thread than the one of the sessions.
 pub(crate) async fn read_first(path: PathBuf, reading: &mut Reading) -> Result<Policy, BadPolicy> {
     let policy = reading.on_a_thread(move |reading| read(&path, reading)).await?;
     info!("policy: {} rules", policy.rules().len());
@@ -56,7 +57,7 @@ pub(crate) async fn read_first(path: PathBuf, reading: &mut Reading) -> Result<P
     Ok(policy)
 }
 
-/// The same when it may have changed. `None`: it is no good, and what was read before stays.
+/// Reads the policy again when it may have changed. Returns `None` if it is invalid; then the old policy stays.
 pub(crate) async fn read_again(path: PathBuf, round: &mut Round) -> Option<Policy> {
     match read_first(path, &mut round.reading).await {
         Ok(policy) => Some(policy),
@@ -67,7 +68,7 @@ pub(crate) async fn read_again(path: PathBuf, round: &mut Round) -> Option<Polic
     }
 }
 
-/// What can be written and means nothing good.
+/// Checks for rules that are valid TOML but make no sense.
 fn check(policy: &Policy) -> Result<(), String> {
     for (at, rule) in policy.rules().iter().enumerate() {
         if rule.who.is_empty() {
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn an_error_names_the_line_and_the_column() {
         for (text, expected) in [
             ("[[peer]]\nname = 'a'\nwho = ['dns:*']\n", ":3:8: \"dns:*\" is not a peer like"),
             ("[[peer]]\nname = 'a'\nwho = ['any']\nsubscribe = ['7-5']\n", ":4:13: \"7-5\" is not VNIs like"),
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_rules_lets_nobody_in() {
+    fn a_file_without_rules_is_the_policy_that_denies_all() {
         assert_eq!(toml::from_str::<Policy>("").unwrap(), Policy::default());
     }
 }

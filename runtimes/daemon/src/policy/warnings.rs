@@ -1,11 +1,12 @@
-//! What a policy says without any effect. Pure.
+//! Warnings about parts of a policy that have no effect. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use metalbond::{AnnounceRule, Martian, NextHopSet, PeerPattern, Policy, Prefix, PrefixSet, Rule};
 
-/// Returns a sentence for each pattern that no peer comes to, each next hop that no route can have, and each announcement table
-/// that permits nothing.
+/// Returns a sentence for each pattern that can't match a peer, each next hop that no route can have, and each
+/// announcement table that permits nothing. A pattern can't match if an earlier rule matches the same peers, or if no
+/// connection can come from its addresses.
 pub(crate) fn warnings(policy: &Policy) -> Vec<String> {
     let mut all = Vec::new();
     for (at, rule) in policy.rules().iter().enumerate() {
@@ -37,12 +38,12 @@ pub(crate) fn warnings(policy: &Policy) -> Vec<String> {
     all
 }
 
-/// The pattern of a rule that is for all peers that `pattern` is for.
+/// Returns the rule's pattern that matches all peers that `pattern` matches.
 fn covering<'a>(rule: &'a Rule, pattern: &PeerPattern) -> Option<&'a PeerPattern> {
     rule.who.iter().find(|before| before.covers(pattern))
 }
 
-/// The setting because of which no route is allowed.
+/// Returns the setting because of which the table permits no route.
 fn empty(grant: &AnnounceRule) -> Option<&'static str> {
     let AnnounceRule { vnis, prefixes, next_hops, types, .. } = grant;
     let no_hops = NextHopSet { own: false, source: false, addrs: PrefixSet::default() };
@@ -55,7 +56,8 @@ fn empty(grant: &AnnounceRule) -> Option<&'static str> {
     settings.into_iter().find_map(|(is_empty, name)| is_empty.then_some(name))
 }
 
-/// Why all addresses of a prefix are martians. Those of one kind and family lie in one block: the first and the last address tell.
+/// Returns why all addresses of a prefix are martians. Martians of one kind and family form one block, so checking the
+/// first and the last address is enough.
 fn martian(prefix: &Prefix) -> Option<Martian> {
     let len = u32::from(prefix.prefix_len());
     let last = match prefix.network().addr() {
@@ -74,17 +76,17 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_of_which_each_part_has_an_effect_has_no_warnings() {
+    fn a_policy_whose_parts_all_have_an_effect_has_no_warnings() {
         let text = include_str!("../../../../docs/policy.md").split("```toml\n").nth(1).unwrap();
         assert_eq!(warnings_of(text.split("```").next().unwrap()), [""; 0]);
-        // Loopback clients are clients as others are, and larger blocks hold more than martians.
+        // Loopback addresses are valid clients, and blocks that are larger than the martians have an effect.
         let text = "[[peer]]\nname = 'a'\nwho = ['from:127.0.0.0/8', 'from:::1', 'from:fe80::/10', 'from:0.0.0.0/0']\n\
             [[peer.announce]]\nvnis = 'all'\nnext-hops = ['0.0.0.0/0', '126.0.0.0/7', '::/64', 'fc00::/6', 'fe00::/8']\n";
         assert_eq!(warnings_of(text), [""; 0]);
     }
 
     #[test]
-    fn what_no_connection_comes_from_and_no_route_leads_to_is_named() {
+    fn impossible_sources_and_next_hops_are_named() {
         let text = "[[peer]]\nname = 'a'\nwho = ['from:0.0.0.0', 'from:ff02::/16']\n\
             [[peer.announce]]\nvnis = 'all'\nnext-hops = ['169.254.7.0/24', '255.255.255.255', 'fe80::/64', '::', '::ffff:127.0.0.1']\n";
         let said = warnings_of(text).join("\n");

@@ -1,4 +1,4 @@
-//! The arguments: which files there are.
+//! The arguments for TLS: the files with certificates and keys.
 
 use std::path::PathBuf;
 
@@ -24,20 +24,20 @@ pub(crate) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// What is missing.
+    /// Checks that the arguments are complete.
     pub(crate) fn check(&self) -> Result<(), String> {
         together(("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key))?;
         needs(("--tls-cert", &self.tls_cert), ("--tls-ca", &self.tls_ca))?;
         needs(("--tls-crl", &self.tls_crl), ("--tls-ca", &self.tls_ca))
     }
 
-    /// The same of a server, which always has a certificate.
+    /// Checks the same for a server, which always needs a certificate.
     pub(crate) fn check_server(&self) -> Result<(), String> {
         needs(("--tls-ca", &self.tls_ca), ("--tls-cert", &self.tls_cert))?;
         self.check()
     }
 
-    /// Whether TLS is spoken.
+    /// Returns true if TLS is used.
     pub(crate) fn is_on(&self) -> bool {
         self.tls_ca.is_some()
     }
@@ -45,7 +45,7 @@ impl TlsArgs {
 
 type Given<'a> = (&'a str, &'a Option<PathBuf>);
 
-/// Neither without the other.
+/// Checks that both arguments are given or neither.
 pub(crate) fn together(one: Given<'_>, other: Given<'_>) -> Result<(), String> {
     needs(one, other)?;
     needs(other, one)
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_incomplete_names_what_is_missing() {
+    fn an_incomplete_set_of_files_names_the_missing_one() {
         let missing = |what: &str, other: &str| {
             Err(format!("--tls-{what}: --tls-{other} is missing, without which it is of no use"))
         };

@@ -1,4 +1,4 @@
-//! The configurations of rustls.
+//! Configurations of rustls.
 
 use std::sync::Arc;
 
@@ -12,26 +12,28 @@ use super::own::Own;
 use super::provider;
 use super::trust::Trust;
 
-/// For the listeners of a server. `is_anonymous`: clients that show no certificate are let in.
+/// Returns the configuration of a server's listeners. With `is_anonymous`, clients without a certificate are accepted.
 ///
 /// # Errors
-/// What is wrong with the revocation lists, in words.
+///
+/// Returns in words what is wrong with the revocation lists.
 pub(super) fn server(own: &Own, trust: &Trust, is_anonymous: bool) -> Result<Arc<ServerConfig>, String> {
     let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&trust.roots), provider())
         .with_crls(trust.revoked.iter().cloned());
     let clients = if is_anonymous { clients.allow_unauthenticated() } else { clients };
     let clients = clients.build().map_err(words)?;
     let mut config = tls13_server().with_client_cert_verifier(clients).with_cert_resolver(Arc::new(single(own)));
-    // Sessions are long, and one that is resumed would not have its certificate looked at again.
+    // No session resumption: a resumed session would skip the check of the certificate, and sessions are long anyway.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 
-/// For the dials of a client, which may have nothing to show.
+/// Returns the configuration of a client's dials. The client may have no certificate.
 ///
 /// # Errors
-/// What is wrong with the revocation lists, in words.
+///
+/// Returns in words what is wrong with the revocation lists.
 pub(super) fn client(own: Option<&Own>, trust: &Trust) -> Result<Arc<ClientConfig>, String> {
     let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(&trust.roots), provider())
         .with_crls(trust.revoked.iter().cloned());
@@ -46,7 +48,7 @@ pub(super) fn client(own: Option<&Own>, trust: &Trust) -> Result<Arc<ClientConfi
     Ok(Arc::new(config))
 }
 
-/// For HTTP, whose readers show no certificate.
+/// Returns the configuration of HTTP, whose readers need no certificate.
 pub(super) fn web(own: &Own) -> Arc<ServerConfig> {
     let mut config = tls13_server().with_no_client_auth().with_cert_resolver(Arc::new(single(own)));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -1,4 +1,4 @@
-//! When what files say ends to be true, and who is told so in time.
+//! Expiry of certificates and revocation lists, and warnings before it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use tracing::{error, info, warn};
 
 use super::held::Held;
 
-/// How often it is said what is about to end.
+/// Interval of warnings.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// From when on.
+/// Warnings start this many seconds before the expiry.
 const SOON: i64 = 30 * 24 * 60 * 60;
 
-/// The end of a certificate, or of the first in a chain that ends; of a revocation list.
+/// The expiry of a certificate chain, which is that of its first certificate to expire, or of a revocation list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Expiry {
     pub(super) path: PathBuf,
-    /// Seconds since 1970.
+    /// Time of the expiry in seconds since 1970.
     pub(crate) not_after: i64,
 }
 
-/// How near an end is.
+/// The time left until the expiry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Left {
     Enough,
@@ -40,14 +40,14 @@ impl Expiry {
         }
     }
 
-    /// The end, for people.
+    /// Formats the time of the expiry for people.
     fn date(&self) -> String {
         Timestamp::from_second(self.not_after).map_or_else(|_| "the end of time".to_owned(), |date| date.to_string())
     }
 }
 
-/// Says how long what is held is good for: at once, when it has changed, and each day if there is little left. Until nobody holds
-/// anything.
+/// Logs the expiry of the files in use: at once, after each change, and daily if little time is left. Returns when
+/// there is no sender any more.
 pub(crate) fn remind(mut held: watch::Receiver<Held>) -> impl Future<Output = ()> {
     say(&held.borrow_and_update(), true);
     async move {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thirty_days_are_enough_and_less_is_counted() {
+    fn thirty_days_need_no_warning_and_fewer_are_counted() {
         const DAY: i64 = 24 * 60 * 60;
         let expiry = Expiry { path: "x".into(), not_after: 1000 * DAY };
         assert_eq!(expiry.left(970 * DAY), Left::Enough);

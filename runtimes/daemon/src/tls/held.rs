@@ -1,5 +1,5 @@
-//! What a daemon holds of its files: read at the start, and again when they change. One has it, and sends the others what is new;
-//! a file that is no good changes nothing.
+//! The contents of the certificate and token files. They are read at the start and when the files change. The
+//! [`Holder`] owns them and sends updates to the other tasks. An invalid file changes nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::reload::Round;
 use crate::secret::BadFile;
 use crate::token::Token;
 
-/// Which files there are.
+/// The files to read.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(crate) role: Role,
     pub(crate) tls: TlsArgs,
-    /// Clients that show no certificate are let in.
+    /// True if clients without a certificate are accepted.
     pub(crate) is_anonymous: bool,
     pub(crate) http: HttpArgs,
 }
 
-/// What they say, as far as there are any.
+/// The contents of the files that are configured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
     peers: Option<Peers>,
@@ -38,7 +38,7 @@ pub(crate) struct Held {
     pub(crate) token: Option<Arc<Token>>,
 }
 
-/// For the protocol.
+/// TLS of the protocol.
 #[derive(Clone, Debug)]
 struct Peers {
     config: TlsConfig,
@@ -46,7 +46,7 @@ struct Peers {
     revocation: Option<Expiry>,
 }
 
-/// For HTTP.
+/// TLS of HTTP.
 #[derive(Clone, Debug)]
 struct Web {
     config: Arc<ServerConfig>,
@@ -54,17 +54,17 @@ struct Web {
 }
 
 impl Held {
-    /// What the node is to be told.
+    /// Returns the TLS configuration of the node.
     pub(crate) fn peers(&self) -> Option<TlsConfig> {
         self.peers.as_ref().map(|peers| peers.config.clone())
     }
 
-    /// How HTTP speaks TLS, if it does.
+    /// Returns the TLS configuration of HTTP, if it uses TLS.
     pub(crate) fn web(&self) -> Option<Arc<ServerConfig>> {
         self.web.as_ref().map(|web| Arc::clone(&web.config))
     }
 
-    /// The own certificates, by what they are used for.
+    /// Returns the daemon's own certificates, each with its purpose.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = (&'static str, &Expiry)> {
         let peers = self.peers.as_ref().and_then(|peers| peers.own.as_ref());
         let web = self.web.as_ref().map(|web| &web.own);
@@ -77,7 +77,7 @@ impl Held {
 }
 
 impl Files {
-    /// Whether there are any.
+    /// Returns true if any file is configured.
     fn are_there(&self) -> bool {
         self.tls.is_on() || self.http.http_tls_cert.is_some() || self.http.http_token.is_some()
     }
@@ -118,7 +118,8 @@ impl Files {
         Ok(Held { peers: self.peers(reading)?, web: self.web(reading)?, token: self.token(reading)? })
     }
 
-    /// What is good of it is new, the rest as before; and what is wrong.
+    /// Reads the files again. Returns the new contents, in which invalid files are replaced by their old contents, and
+    /// the errors.
     fn read_over(&self, mut held: Held, reading: &mut Reading) -> (Held, Vec<BadFile>) {
         let mut errors = Vec::new();
         keep(&mut held.peers, self.peers(reading), &mut errors);
@@ -135,7 +136,7 @@ fn keep<T>(old: &mut T, new: Result<T, BadFile>, errors: &mut Vec<BadFile>) {
     }
 }
 
-/// Who has it.
+/// Owns the contents of the files.
 #[derive(Debug)]
 pub(crate) struct Holder {
     files: Files,
@@ -146,10 +147,12 @@ impl Holder {
     /// Reads the files.
     ///
     /// # Errors
-    /// The first that is no good.
+    ///
+    /// The first invalid file.
     pub(crate) async fn read(files: Files, reading: &mut Reading) -> Result<Self, BadFile> {
         let read = files.clone();
-        // Without files there is no need for a thread; with them, not on that of the sessions: a file may be far away.
+        // Files are read on another thread than the one of the sessions, because a file system may be slow. Without
+        // files no thread is needed.
         let held = match files.are_there() {
             true => reading.on_a_thread(move |reading| read.read(reading)).await?,
             false => Held::default(),
@@ -157,7 +160,7 @@ impl Holder {
         Ok(Self { files, held: watch::Sender::new(held) })
     }
 
-    /// Reads them again. What is no good stays as it was. Returns what the node is to be told.
+    /// Reads the files again. Invalid files keep their old contents. Returns the node's new TLS configuration.
     pub(crate) async fn read_again(&self, round: &mut Round) -> Option<TlsConfig> {
         if !self.files.are_there() {
             return None;
@@ -172,7 +175,7 @@ impl Holder {
         peers
     }
 
-    /// What is held now.
+    /// Returns the current contents.
     pub(crate) fn held(&self) -> Held {
         self.held.borrow().clone()
     }

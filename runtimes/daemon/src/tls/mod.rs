@@ -1,5 +1,5 @@
-//! From files in PEM to configurations of rustls: what a daemon shows to prove who it is, and whom it believes. TLS 1.3 alone, with
-//! the cryptography of ring.
+//! Converts PEM files to configurations of rustls: the certificates that a daemon presents, and the CAs that it trusts.
+//! Only TLS 1.3, with the cryptography of ring.
 
 mod args;
 mod config;
@@ -18,7 +18,7 @@ pub(crate) use expiry::remind;
 pub(crate) use held::{Files, Held, Holder};
 pub(crate) use trust::cas;
 
-/// What does the cryptography.
+/// Returns the provider of cryptography.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

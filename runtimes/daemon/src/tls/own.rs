@@ -1,4 +1,4 @@
-//! What a daemon shows: a certificate, those that lead from it to a CA, and the key that belongs to it.
+//! A daemon's own certificate chain with its private key.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{pem, provider};
 use crate::reading::Reading;
 use crate::secret::BadFile;
 
-/// A certificate and its key, which belong together.
+/// A certificate chain and the private key that belongs to it.
 #[derive(Clone, Debug)]
 pub(super) struct Own {
     pub(super) key: CertifiedKey,

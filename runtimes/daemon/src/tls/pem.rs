@@ -1,4 +1,4 @@
-//! What files in PEM have: items of one kind, of which there is at least one.
+//! Reads PEM files.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use rustls::pki_types::pem::{Error, PemObject};
 use crate::reading::Reading;
 use crate::secret::{self, BadFile};
 
-/// All items of a file. `what`: what they are called.
+/// Returns all items of a kind in a file; it is an error if there is none. `what` names the kind in errors.
 pub(super) fn items<T: PemObject>(path: &Path, reading: &mut Reading, what: &str) -> Result<Vec<T>, BadFile> {
     let bytes = secret::read(path, reading)?;
     let items = T::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>().map_err(|error| bad(path, error))?;
@@ -18,7 +18,7 @@ pub(super) fn items<T: PemObject>(path: &Path, reading: &mut Reading, what: &str
     Ok(items)
 }
 
-/// The first private key of a file: in PKCS#8, SEC1 or PKCS#1.
+/// Returns the first private key of a file: PKCS#8, SEC1 or PKCS#1.
 pub(super) fn key(path: &Path, reading: &mut Reading) -> Result<PrivateKeyDer<'static>, BadFile> {
     let bytes = secret::read_secret(path, reading)?;
     let is_encrypted = || bytes.windows(9).any(|window| window == b"ENCRYPTED");
@@ -31,7 +31,7 @@ pub(super) fn key(path: &Path, reading: &mut Reading) -> Result<PrivateKeyDer<'s
     })
 }
 
-/// In words that hold nothing of what is in the file.
+/// Converts an error to text that contains no part of the file.
 fn bad(path: &Path, error: Error) -> BadFile {
     let why = match error {
         Error::MissingSectionEnd { .. } => "a section has no end",

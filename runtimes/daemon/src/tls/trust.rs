@@ -1,4 +1,4 @@
-//! Whom a daemon believes: CAs, and what they have revoked.
+//! The CAs that a daemon trusts, and their revocation lists.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use super::pem;
 use crate::reading::Reading;
 use crate::secret::BadFile;
 
-/// Of one side.
+/// The trust anchors and revocation lists for one kind of peer.
 #[derive(Clone, Debug)]
 pub(super) struct Trust {
     pub(super) roots: Arc<RootCertStore>,
     pub(super) revoked: Vec<CertificateRevocationListDer<'static>>,
-    /// When the lists want to be replaced.
+    /// The time until which the revocation lists are up to date.
     pub(super) expiry: Option<Expiry>,
 }
 
@@ -37,12 +37,12 @@ impl Trust {
     }
 }
 
-/// The certificates of a file with CAs.
+/// Reads the certificates of a file with CAs.
 pub(crate) fn cas(path: &Path, reading: &mut Reading) -> Result<Vec<CertificateDer<'static>>, BadFile> {
     pem::items(path, reading, "certificate")
 }
 
-/// When the first of the lists is out of date, since 1970.
+/// Returns the time at which the first of the lists is out of date, in seconds since 1970.
 fn next_update(path: &Path, lists: &[CertificateRevocationListDer<'_>]) -> Result<Option<i64>, BadFile> {
     let mut first: Option<i64> = None;
     for (n, list) in lists.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Bad arguments and systems that refuse: one line on standard error, and an exit code.
+//! Bad arguments and errors of the system: one line on standard error, and an exit code.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -166,7 +166,7 @@ fn a_taken_port_ends_with_code_1_and_one_line_with_the_address() {
 }
 
 #[test]
-fn every_spec_that_the_reference_takes_is_taken() {
+fn every_spec_that_the_reference_accepts_is_accepted() {
     let specs = [
         "0#0.0.0.0/0#192.0.2.1",
         "16777215#::/0#2001:db8::1#STD",

@@ -1,4 +1,4 @@
-//! `metalbond bench`: a server is loaded, and nothing is left behind.
+//! `metalbond bench`: a server is loaded, and all routes are withdrawn at the end.
 
 use serde_json::Value;
 
@@ -6,9 +6,9 @@ use crate::http::Web;
 use crate::process::{Process, Server, Signal, run};
 
 #[test]
-fn a_server_is_loaded_and_has_nothing_left_in_the_end() {
+fn a_server_is_loaded_and_has_no_routes_of_the_run_at_the_end() {
     let web = Web::start(&[]);
-    // Somebody else's route in the same network is nothing to the run.
+    // Another client's route in the same VNI does not affect the run.
     let _other = web.client(&["--announce", "9#10.0.0.0/8#2001:db8::1"]);
     web.until_routes(1);
     let server = web.server.addrs[0].to_string();
@@ -31,7 +31,7 @@ fn a_server_is_loaded_and_has_nothing_left_in_the_end() {
 }
 
 #[test]
-fn a_run_that_is_interrupted_leaves_nothing_either() {
+fn an_interrupted_run_leaves_no_routes() {
     let web = Web::start(&[]);
     let server = web.server.addrs[0].to_string();
     let bench = Process::start(&["bench", "--server", &server, "--routes", "100", "--rate", "10", "--duration", "999"]);
@@ -44,7 +44,7 @@ fn a_run_that_is_interrupted_leaves_nothing_either() {
 }
 
 #[test]
-fn a_server_that_is_not_there_or_refuses_is_told_in_one_line() {
+fn a_missing_or_refusing_server_is_reported_in_one_line() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let ended = run(&["bench", "--server", &free]);
     assert_eq!(ended.code, Some(1));

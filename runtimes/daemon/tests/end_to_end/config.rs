@@ -1,4 +1,4 @@
-//! Settings from a file and the environment, and which counts first.
+//! Settings from a file and the environment, and their precedence.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::process::{Process, run};
 
-/// A directory of this test's own, removed at its end.
+/// A temporary directory, removed at the end of the test.
 pub(crate) struct Dir(PathBuf);
 
 impl Dir {
@@ -20,7 +20,7 @@ impl Dir {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Writes a file anew, as editors and Kubernetes do: by another one in its place.
+    /// Replaces a file by renaming a new one, as editors and Kubernetes do.
     pub(crate) fn put(&self, name: &str, text: &str) -> String {
         let (path, new) = (self.path(name), self.path("new"));
         fs::write(&new, text).unwrap();
@@ -36,7 +36,7 @@ impl Drop for Dir {
 }
 
 #[test]
-fn the_command_line_counts_before_the_environment_and_that_before_the_file() {
+fn the_command_line_overrides_the_environment_and_that_overrides_the_file() {
     let dir = Dir::new("order");
     let file = dir.put("m.toml", "[server]\nlisten = ['127.0.0.1:0']\nkeepalive = 30\nconvergence-time = 1\n");
     let keepalive = |variable: Option<&str>, args: &[&str]| {
@@ -57,7 +57,7 @@ fn the_command_line_counts_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
-fn the_old_name_of_a_setting_works_everywhere_and_the_new_one_is_said() {
+fn the_old_name_of_a_setting_works_everywhere_and_a_warning_names_the_new_one() {
     let dir = Dir::new("renamed");
     let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeep-out = 5\n[client]\nhold = 5\n");
     let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
@@ -71,7 +71,7 @@ fn the_old_name_of_a_setting_works_everywhere_and_the_new_one_is_said() {
         format!("{file}:3:1: 'keep-out' is the old name of 'ban-time-max': {ask}"),
     ];
     assert_eq!(warnings, expected, "{lines:?}");
-    // The setting itself counts: a bad value is found under its new name.
+    // A bad value is reported under the setting's new name.
     let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
     command.args(["server", "--config", &file]).env("METALBOND_WARMING", "x");
     let ended = Process::spawn(command, Stdio::piped(), Stdio::piped()).end().0;
@@ -86,7 +86,7 @@ fn the_old_name_of_a_setting_works_everywhere_and_the_new_one_is_said() {
 }
 
 #[test]
-fn what_is_wrong_in_a_file_is_told_with_its_place() {
+fn an_error_in_a_file_is_reported_with_its_position() {
     let dir = Dir::new("wrong");
     let cases = [
         ("keepalive = 1\n", "FILE:1:1: there is no setting 'keepalive' outside of the tables"),
@@ -108,7 +108,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
         ("verbose = 256\n[server]", "FILE:1:11: verbose '256': not a number from 0 to 255"),
         ("log-format = 'xml'\n[server]", "FILE:1:14: log-format 'xml': not one of text, json"),
         ("[server]\nverbose = 1", "FILE:2:1: there is no setting 'verbose' in [server]; it stands before the tables"),
-        // In a base of its own it is the number that it is.
+        // The file's own syntax for numbers with a base is accepted.
         ("[server]\nkeepalive = 0x1_0000_0000", "FILE:2:13: keepalive '4294967296': not a number from 0 to 4294967295"),
         ("[server]\nlisten = []", "FILE:2:10: listen: an empty array"),
         (
@@ -134,7 +134,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
 }
 
 #[test]
-fn what_is_wrong_between_settings_is_told_with_the_place_of_one() {
+fn an_error_between_settings_is_reported_with_the_position_of_one() {
     let dir = Dir::new("between");
     let cases = [
         ("[client]\nserver = 'a:1'\ninstall-routes = '23#100'", ": [client]: ", "--tun <DEVICE>"),
@@ -150,7 +150,7 @@ fn what_is_wrong_between_settings_is_told_with_the_place_of_one() {
 }
 
 #[test]
-fn what_is_wrong_elsewhere_is_not_the_files_fault() {
+fn an_error_of_the_command_line_does_not_name_the_file() {
     let dir = Dir::new("elsewhere");
     let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeepalive = 5\n");
     let stderr = |variable: &str, args: &[&str]| {
@@ -163,13 +163,13 @@ fn what_is_wrong_elsewhere_is_not_the_files_fault() {
     let bad = ["metalbond: --keepalive 'x': not a number from 0 to 4294967295"];
     assert_eq!(stderr("", &["--keepalive", "x"]), bad);
     assert_eq!(stderr("x", &[]), bad);
-    // The hint names a flag that the file has.
+    // The error suggests a flag that the file sets.
     let stderr = stderr("", &["--listn", "x"]);
     assert!(stderr[0].starts_with("metalbond: unexpected argument '--listn' found"), "{stderr:?}");
 }
 
 #[test]
-fn flags_of_the_program_itself_have_the_same_order() {
+fn global_flags_have_the_same_precedence() {
     let dir = Dir::new("global");
     let file = dir.put("m.toml", "log-format = 'json'\nverbose = 1\n[client]\nserver = '127.0.0.1:1'\n");
     let first_line = |before: &[&str], variables: &[(&str, &str)], behind: &[&str]| {
@@ -188,7 +188,7 @@ fn flags_of_the_program_itself_have_the_same_order() {
 }
 
 #[test]
-fn check_says_what_a_good_file_asks_for_and_looks_into_the_files_that_it_names() {
+fn check_summarises_a_valid_file_and_checks_the_files_that_it_names() {
     let dir = Dir::new("check");
     let more = dir.put("more.routes", "23#10.0.0.2/32#2001:db8::1\n23#10.0.0.3/32#2001:db8::1\n");
     let text = "[server]\nlisten = [':4711']\nkeepalive = 5\n[client]\nserver = ['a:4711', 'b:4711']\nsubscribe = [23, 24]\n\

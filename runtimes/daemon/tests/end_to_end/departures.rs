@@ -1,4 +1,4 @@
-//! How a client leaves, and what the others see of it.
+//! How a client leaves, and what other clients see.
 
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,12 @@ fn a_killed_client_is_withdrawn_after_its_restart_time_and_comes_back() {
 }
 
 #[test]
-fn a_client_restarted_within_its_restart_time_costs_the_others_nothing() {
+fn a_client_restarted_within_its_restart_time_causes_no_updates() {
     let server = Server::on_loopback(&[]);
     let args = ["--announce", ROUTE, "--announce", "23#2001:db8:1::/64#2001:db8::1#LB", "--restart-time", "10"];
     let client = Process::client(&server.addrs, &args);
-    // Killed after the client under test, and not started again: when its route goes, the other's time is over as well.
+    // Killed after the client under test, and not restarted. When its route is withdrawn, the restart time of the
+    // client under test has passed as well.
     let clock = Process::client(&server.addrs, &["--announce", "23#10.0.0.2/32#2001:db8::2", "--restart-time", "10"]);
     let clock_printed = "23 10.0.0.2/32 via 2001:db8::2";
     let mut watcher = watcher(&server);
@@ -48,12 +49,12 @@ fn a_client_restarted_within_its_restart_time_costs_the_others_nothing() {
     clock.kill();
 
     watcher.expect(&format!("- {clock_printed}"));
-    // To the byte: the next frame that comes at all is about the other client.
+    // Byte by byte: the next frame is about the other client.
     let (kind, payload) = raw.receive();
     assert_eq!(kind, UPDATE);
     assert!(payload.starts_with(&[0x08, 1]) && payload.windows(4).any(|w| w == [10, 0, 0, 2]), "{payload:x?}");
 
-    // Nor does anything come behind it.
+    // No further frame follows it.
     let _last = Process::client(&server.addrs, &["--announce", "23#10.0.0.3/32#2001:db8::3"]);
     watcher.expect("+ 23 10.0.0.3/32 via 2001:db8::3");
     let (kind, payload) = raw.receive();
@@ -73,7 +74,7 @@ fn a_restarted_client_that_announces_less_loses_the_rest_after_its_restart_time(
 }
 
 #[test]
-fn a_stopped_client_is_withdrawn_at_the_timeout_and_comes_back() {
+fn a_stopped_client_is_withdrawn_after_its_hold_time_and_comes_back() {
     let server = Server::on_loopback(&["--keepalive", "1"]);
     let mut watcher = watcher(&server);
     let client = Process::client(&server.addrs, &["--announce", ROUTE, "--restart-time", "60"]);
@@ -81,14 +82,14 @@ fn a_stopped_client_is_withdrawn_at_the_timeout_and_comes_back() {
     client.signal(Signal::STOP);
     let stopped = Instant::now();
     watcher.expect(&format!("- {PRINTED}"));
-    // 2.5 s after its last sign of life; the restart time is for those whose host still stands.
+    // 2.5 s after the last received byte. The restart time does not apply, because the session timed out.
     assert!(stopped.elapsed() < Duration::from_secs(20), "{:?}", stopped.elapsed());
     client.signal(Signal::CONT);
     watcher.expect(&format!("+ {PRINTED}"));
 }
 
 #[test]
-fn a_client_that_leaves_for_good_is_withdrawn_before_it_is_gone() {
+fn a_client_that_leaves_for_good_is_withdrawn_before_it_exits() {
     let server = Server::on_loopback(&[]);
     let mut watcher = watcher(&server);
     let args = ["--announce", ROUTE, "--announce", "23#10.0.0.2/32#2001:db8::1", "--restart-time", "60", "--cleanup"];
@@ -104,7 +105,7 @@ fn a_client_that_leaves_for_good_is_withdrawn_before_it_is_gone() {
 }
 
 #[test]
-fn a_client_that_ends_to_be_restarted_leaves_its_routes_standing() {
+fn a_client_that_ends_to_be_restarted_keeps_its_routes() {
     let server = Server::on_loopback(&[]);
     let mut watcher = watcher(&server);
     let client = Process::client(&server.addrs, &["--announce", ROUTE, "--restart-time", "60"]);
@@ -116,7 +117,7 @@ fn a_client_that_ends_to_be_restarted_leaves_its_routes_standing() {
 }
 
 #[test]
-fn a_client_that_is_granted_less_than_its_restart_time_says_so() {
+fn a_client_logs_that_its_restart_time_was_shortened() {
     let server = Server::on_loopback(&["--restart-time-max", "1", "--http", "127.0.0.1:0"]);
     let mut client = Process::client(&server.addrs, &["--announce", ROUTE, "--restart-time", "30"]);
     let said = client.log("retains this client's routes for fewer seconds than asked");
@@ -126,14 +127,14 @@ fn a_client_that_is_granted_less_than_its_restart_time_says_so() {
     let mut watcher = watcher(&server);
     watcher.expect(&format!("+ {PRINTED}"));
     client.kill();
-    // Not after the 30 seconds, nor the 60 of the default: the test would take too long.
+    // Tests a short time only: waiting for the requested 30 seconds or the default of 60 would take too long.
     let before = Instant::now();
     watcher.expect(&format!("- {PRINTED}"));
     assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
 }
 
 #[test]
-fn a_client_that_is_granted_its_restart_time_has_nothing_to_say_about_it() {
+fn a_client_logs_nothing_if_it_gets_its_restart_time() {
     let server = Server::on_loopback(&[]);
     let mut client = Process::client(&server.addrs, &["--announce", ROUTE, "--restart-time", "60"]);
     client.log("ESTABLISHED");

@@ -1,4 +1,4 @@
-//! Routes of all types, over IPv4 and IPv6, live and late.
+//! Routes of all types, over IPv4 and IPv6, received live and by a late subscriber.
 
 use std::fs;
 use std::net::{Ipv6Addr, TcpListener};
@@ -6,7 +6,7 @@ use std::net::{Ipv6Addr, TcpListener};
 use crate::process::{Process, Server};
 use crate::table::Follower;
 
-/// One announcement of each form, and how it is printed.
+/// One announcement of each form, and its printed line.
 const FIRST: [(&str, &str); 3] = [
     ("23#10.0.1.0/24#2001:db8::1", "23 10.0.1.0/24 via 2001:db8::1"),
     ("23#10.0.1.80/32#2001:db8::1#lb", "23 10.0.1.80/32 via 2001:db8::1 LB"),
@@ -39,7 +39,7 @@ fn clients_exchange_all_types_over_ipv4_and_ipv6_live_and_late() {
     late.until(&all);
 
     drop(second.process);
-    // Once its restart time has passed.
+    // After its restart time.
     late.until(&FIRST.map(|(_, line)| line));
     first.until::<&str>(&[]);
 }
@@ -67,7 +67,7 @@ fn a_route_announced_by_two_clients_stays_until_the_second_leaves() {
         Process::client(&server.addrs, &[&args[..], &["--announce", "23#10.0.0.2/32#2001:db8::9"]].concat());
     watcher.expect("+ 23 10.0.0.2/32 via 2001:db8::9");
     first.kill();
-    // The server has noticed that before this.
+    // The server has handled the first client's end before this route.
     let mut third = Process::client(&server.addrs, &["--announce", "23#10.0.0.3/32#2001:db8::9"]);
     third.log("ESTABLISHED");
     watcher.expect("+ 23 10.0.0.3/32 via 2001:db8::9");
@@ -97,7 +97,7 @@ fn fifty_thousand_routes_of_a_file_arrive_and_go() {
     fs::remove_file(file).unwrap();
 }
 
-/// A file of this test run.
+/// Writes a temporary file of this test run.
 pub(crate) fn scratch(name: &str, text: &str) -> String {
     let path = format!("{}/{name}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     fs::write(&path, text).unwrap();

@@ -1,4 +1,4 @@
-//! The commands that look at running daemons.
+//! The commands that query running daemons.
 
 use std::process::Stdio;
 
@@ -23,14 +23,14 @@ fn show(web: &Web, args: &[&str]) -> Ended {
     run(&[&["show"], args, &["--http", &at]].concat())
 }
 
-/// The words of each line.
+/// Returns the words of each line.
 fn words(ended: &Ended) -> Vec<Vec<&str>> {
     assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
     ended.stdout.iter().map(|line| line.split_whitespace().collect()).collect()
 }
 
 #[test]
-fn what_a_daemon_holds_is_shown_as_tables() {
+fn a_daemons_state_is_shown_as_tables() {
     let (web, _client) = web();
     let vnis = web.json("/api/v1/vnis");
     let digest = |n: usize| vnis["items"][n]["digest"].as_str().unwrap();
@@ -62,7 +62,7 @@ fn what_a_daemon_holds_is_shown_as_tables() {
 }
 
 #[test]
-fn json_is_what_the_daemon_says() {
+fn json_is_the_daemons_answer() {
     let (web, _client) = web();
     let shown = |args: &[&str]| -> Value {
         let ended = show(&web, &[args, &["--json"]].concat());
@@ -75,7 +75,7 @@ fn json_is_what_the_daemon_says() {
 }
 
 #[test]
-fn a_daemon_that_is_not_there_is_told_in_one_line() {
+fn an_unreachable_daemon_is_reported_in_one_line() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let place = free.local_addr().unwrap().to_string();
     drop(free);
@@ -89,12 +89,12 @@ fn a_daemon_that_is_not_there_is_told_in_one_line() {
         let expected = format!("metalbond: cannot reach http://{place}/: ");
         assert!(ended.stderr[0].starts_with(&expected) && ended.stderr[0].contains("--http"), "{:?}", ended.stderr);
     }
-    // That can't be one.
+    // Invalid addresses.
     for args in [&["show", "status", "--http", "nonsense"][..], &["diff", &place, "https://localhost:4712"]] {
         let ended = run(args);
         assert_eq!((ended.code, ended.stderr.len()), (Some(2), 1), "{:?}", ended.stderr);
     }
-    // One that speaks something else.
+    // A server that speaks another protocol.
     let (web, _client) = web();
     let ended = run(&["show", "status", "--http", &web.server.addrs[0].to_string()]);
     assert_eq!((ended.code, ended.stderr.len()), (Some(1), 1));
@@ -146,13 +146,13 @@ fn a_daemon_that_goes_away_and_comes_back_is_followed_again() {
     watch.log("following http://");
     let _client = Process::client(&server.addrs, &["--announce", "23#10.0.23.0/24#2001:db8::1"]);
     while watch.line() != "+ 23 10.0.23.0/24 via 2001:db8::1" {}
-    // A reader that goes away ends it at the next change.
+    // Without a reader of its output, the command ends at the next change.
     let (reader, writer) = std::io::pipe().unwrap();
     let mut unread = Process::start_with(&["watch", "--http", &http], Stdio::from(writer), Stdio::piped());
     unread.log("following http://");
     drop(reader);
     let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
-    // The first ones may still be taken: by a process that another test starts at this moment.
+    // The first writes may still succeed while another test's child process, before its exec, has a copy of the pipe.
     for n in 0..65_536 {
         if unread.has_ended() {
             break;
@@ -165,7 +165,7 @@ fn a_daemon_that_goes_away_and_comes_back_is_followed_again() {
 }
 
 #[test]
-fn servers_are_compared_by_what_they_hold() {
+fn servers_are_compared_by_their_routes() {
     let (one, _a) = web();
     let other = Web::start(&[]);
     let _b = other.client(&["--announce", ROUTES]);

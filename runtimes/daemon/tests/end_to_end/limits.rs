@@ -1,4 +1,4 @@
-//! Limits on what clients may ask for: one goes over it, the log names it, and the others are served.
+//! Limits for clients: a client exceeds a limit, the log names it, and the other clients are served.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -25,7 +25,7 @@ fn a_client_with_too_many_routes_is_named_and_banned_and_the_others_are_served()
     assert!(line.contains("WARN") && line.contains("peer=\"127.0.0.1:"), "{line}");
     let line = server.process.log("is banned for");
     assert!(line.contains("peer=\"127.0.0.1:"), "{line}");
-    // What it said is gone again, and what is there stays.
+    // The routes of that client are removed, and the others stay.
     subscriber.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.2/32 via 2001:db8::1"]);
     let mut late = Follower::new(Process::client(&server.addrs[1..], &["--subscribe", "23"]));
     late.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.2/32 via 2001:db8::1"]);
@@ -36,7 +36,7 @@ fn a_client_with_too_many_routes_is_named_and_banned_and_the_others_are_served()
 }
 
 #[test]
-fn a_connection_too_many_is_refused_and_named() {
+fn a_connection_over_the_limit_is_refused_and_logged() {
     let mut server = Server::on_loopback(&["--max-connections", "1"]);
     let mut first = Raw::connect(server.addrs[0]);
     let second = TcpStream::connect(server.addrs[0]).unwrap();
@@ -46,7 +46,7 @@ fn a_connection_too_many_is_refused_and_named() {
     assert_eq!(first.receive().0, 2, "KEEPALIVE");
 }
 
-/// As programs in Go do: a shell's usual 1,024 descriptors are no limit.
+/// Raises the limit as Go programs do: the shell's usual 1,024 descriptors are not a limit.
 #[test]
 fn a_server_takes_as_many_descriptors_as_it_may_have() {
     let mut shell = Command::new("sh");

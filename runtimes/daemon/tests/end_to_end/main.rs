@@ -1,7 +1,8 @@
-//! The real binary, end to end: servers and clients as processes on loopback (or in a
-//! network namespace), started, fed, stopped and killed.
-//! Nothing here waits for a time to pass: a test waits for what it expects, and where it expects nothing, for a later
-//! event that would have come behind it.
+//! The real binary, end to end: servers and clients are processes on loopback (or in a network namespace) that are
+//! started, fed, stopped and killed.
+//!
+//! No test waits for a fixed time. A test waits for an expected event; if it expects that nothing happens, it waits for
+//! a later event that would arrive after the unexpected one.
 
 mod arguments;
 mod authority;

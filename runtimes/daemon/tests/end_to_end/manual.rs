@@ -18,7 +18,7 @@ fn bash_completes_flags() {
 }
 
 #[test]
-fn a_reader_that_is_away_is_no_failure() {
+fn a_closed_pipe_is_no_error() {
     for args in [&["man"][..], &["completions", "bash"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -49,7 +49,7 @@ fn every_subcommand_has_a_page_that_names_its_flags() {
     for command in commands.map(|line| line.split(' ').next().unwrap()).filter(|command| *command != "help") {
         assert!(dir.join(format!("metalbond-{command}.1")).exists(), "{command}");
     }
-    // Where there is a formatter, it has nothing to complain of.
+    // If a formatter is installed, it must accept the page without warnings.
     if let Ok(done) = Command::new("man")
         .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
         .arg(dir.join("metalbond-server.1"))

@@ -1,5 +1,5 @@
-//! Next hops that are a peer's own, by a policy: a client with addresses that others could send packets to, which takes a network
-//! namespace.
+//! Policies that permit only next hops which are the peer's own address. The clients need addresses that other hosts
+//! could send packets to, so the tests run in a network namespace.
 
 use crate::authority::{Authority, Identity};
 use crate::config::Dir;
@@ -7,20 +7,20 @@ use crate::namespace::{self, Namespace};
 use crate::process::{Process, Server};
 use crate::table::Follower;
 
-/// Where the server listens.
+/// Addresses of the server.
 const SERVER: [&str; 2] = ["[2001:db8::1]:4711", "192.0.2.1:4711"];
-/// Where its clients connect from.
+/// Addresses that its clients connect from.
 const CLIENT: [&str; 2] = ["2001:db8::7", "192.0.2.7"];
 /// The address in a client's certificate.
 const CERTIFIED: &str = "2001:db8::77";
 
-/// Runs a test in a namespace in which a server and its clients have addresses of their own.
+/// Runs a test in a namespace in which the server and its clients have their own addresses.
 fn run(body: impl FnOnce(&Namespace) + Send) {
     namespace::run(|namespace| {
         for [server, client] in [["2001:db8::1", CLIENT[0]], ["192.0.2.1", CLIENT[1]]] {
             namespace.ip(&format!("address add {server} dev lo"));
             namespace.ip(&format!("address add {client} dev lo"));
-            // Without this, a connection to an address of the same host comes from that address.
+            // Without this route, a connection to an address of the same host would have that address as its source.
             let family = if server.contains(':') { "-6" } else { "-4" };
             namespace.ip(&format!("{family} route delete local {server} dev lo table local"));
             namespace.ip(&format!("{family} route add local {server} dev lo table local src {client}"));
@@ -29,7 +29,7 @@ fn run(body: impl FnOnce(&Namespace) + Send) {
     });
 }
 
-/// A policy by which everybody may announce routes with these next hops in network 23.
+/// Writes a policy that permits every client to announce routes with these next hops in VNI 23.
 fn policy(dir: &Dir, next_hops: &str) -> String {
     let text = format!(
         "[[peer]]\nname = 'all'\nwho = ['any']\nsubscribe = 'all'\n[[peer.announce]]\nvnis = [23]\nnext-hops = {next_hops}\n"
@@ -37,8 +37,8 @@ fn policy(dir: &Dir, next_hops: &str) -> String {
     dir.put("policy.toml", &text)
 }
 
-/// Has a client announce a route with each next hop, in this order. Returns those that its rule allows, as a reader prints them. The
-/// last one is allowed, so that the server has come to all others when a reader has it.
+/// Announces a route with each next hop, in order. Returns the permitted ones, as a subscriber prints them. The last
+/// one must be permitted: when a subscriber has it, the server has processed all others.
 fn announce(client: &mut Process, third_byte: u8, next_hops: &[(&str, bool)]) -> Vec<String> {
     client.log("ESTABLISHED");
     let routes =
@@ -66,7 +66,7 @@ fn self_is_the_address_that_a_client_without_a_certificate_comes_from() {
         let denied = "rule 'all' permits no next hop 2001:db8::1";
         assert!(said.contains(denied) && said.contains("peer=\"[2001:db8::7]:"), "{said}");
 
-        // Both spellings of an IPv4 address are the client's own, and each is passed on as it is.
+        // Both notations of an IPv4 address are the client's own, and each is passed on unchanged.
         let mut v4 = feeder(SERVER[1], &[]);
         let hops = [
             ("2001:db8::7", false),

@@ -1,4 +1,4 @@
-//! What peers may do: a server with a policy, its clients, and `metalbond check`.
+//! Policies: a server with a policy, its clients, and `metalbond check`.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use crate::http::Web;
 use crate::process::{Process, Server, Signal, run};
 use crate::table::Follower;
 
-/// Clients over IPv4 may announce what is behind 192.0.2.1 in network 23; those over IPv6 may read.
+/// Clients over IPv4 may announce routes via 192.0.2.1 in VNI 23; clients over IPv6 may subscribe.
 const POLICY: &str = r#"
 [[peer]]
 name = "hypervisors"
@@ -24,13 +24,13 @@ who = ["from:::1"]
 subscribe = "all"
 "#;
 
-/// The same, but for destinations.
+/// Returns the same policy with other destinations.
 fn with_prefixes(prefixes: &str) -> String {
     POLICY.replace(r#"["10.0.0.0/8"]"#, prefixes)
 }
 
 #[test]
-fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
+fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
     let dir = Dir::new("policy");
     let policy = dir.put("policy.toml", POLICY);
     let mut server = Server::start(&["127.0.0.1:0", "[::1]:0"], &["--policy", &policy]);
@@ -52,7 +52,7 @@ fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
     reader.until(&["23 10.0.0.4/32 via 192.0.2.1"]);
     assert!(!client.has_ended());
 
-    // One that may read only. What comes after it shows that it was not taken.
+    // A client that may only subscribe. A later route shows that this one was not accepted.
     let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
     let said = server.process.log("refused: announcement of ");
     assert!(said.contains("announcement of 23 10.0.0.9/32 via 192.0.2.1: rule 'readers' permits no VNI 23"), "{said}");
@@ -61,7 +61,7 @@ fn what_is_forbidden_is_seen_by_nobody_and_logged_with_peer_and_rule() {
 }
 
 #[test]
-fn a_changed_policy_holds_for_those_who_are_here() {
+fn a_changed_policy_applies_to_open_sessions() {
     let dir = Dir::new("policy-reload");
     let policy = dir.put("policy.toml", &with_prefixes(r#"["10.0.0.0/24"]"#));
     let mut server = Server::start(&["127.0.0.1:0", "[::1]:0"], &["--policy", &policy]);
@@ -70,25 +70,26 @@ fn a_changed_policy_holds_for_those_who_are_here() {
     let mut client = Process::client(&server.addrs[..1], &both);
     reader.until(&["23 10.0.0.1/32 via 192.0.2.1"]);
 
-    // Newly allowed: it appears, and what stays allowed is not touched. Found by itself.
+    // A newly permitted route appears, and routes that stay permitted are not touched. The change is found without a
+    // signal.
     dir.put("policy.toml", &with_prefixes(r#""all""#));
     server.process.log("the policy changed what this peer may do");
     client.log("ESTABLISHED");
     reader.until(&["23 10.0.0.1/32 via 192.0.2.1", "23 10.1.0.1/32 via 192.0.2.1"]);
 
-    // No longer allowed: it goes.
+    // A route that is no longer permitted is withdrawn.
     dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/16"]"#));
     server.process.signal(Signal::HUP);
     reader.until(&["23 10.1.0.1/32 via 192.0.2.1"]);
 
-    // One that is no good changes nothing.
+    // An invalid policy changes nothing.
     dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/33"]"#));
     server.process.signal(Signal::HUP);
     let said = server.process.log("the policy stays as it was");
     assert!(said.contains("policy.toml:8:12: \"10.1.0.0/33\" is not prefixes"), "{said}");
     assert!(!client.has_ended());
 
-    // Whoever may do nothing is out.
+    // A client that may do nothing any more is disconnected.
     dir.put("policy.toml", &POLICY.replace("127.0.0.0/8", "192.0.2.0/24"));
     server.process.signal(Signal::HUP);
     let said = server.process.log("the policy allows this peer nothing");
@@ -97,7 +98,7 @@ fn a_changed_policy_holds_for_those_who_are_here() {
 }
 
 #[test]
-fn what_is_refused_is_counted_for_the_peer_and_in_all() {
+fn denied_messages_are_counted_per_peer_and_in_total() {
     let dir = Dir::new("policy-metrics");
     let policy = dir.put("policy.toml", POLICY);
     let web = Web::start(&["--policy", &policy]);
@@ -118,7 +119,7 @@ fn what_is_refused_is_counted_for_the_peer_and_in_all() {
 }
 
 #[test]
-fn a_bad_policy_is_told_with_its_place_and_nothing_starts() {
+fn a_bad_policy_is_reported_with_its_position_and_nothing_starts() {
     let dir = Dir::new("policy-bad");
     let policy = dir.put("policy.toml", &POLICY.replace("who =", "whom ="));
     for args in [&["server", "--listen", "127.0.0.1:0", "--policy", &policy][..], &["check", "--policy", &policy]] {
@@ -152,7 +153,7 @@ fn check_explains_what_a_peer_may_do() {
     let asked =
         ["subscription to 42: refused: rule 'hypervisors' permits no VNI 42", "23 10.0.0.1/32 via 192.0.2.1: allowed"];
     assert_eq!((code, &said[3..]), (Some(1), &asked.map(str::to_owned)[..]));
-    // An IPv4-mapped address is its IPv4 address, wherever it is written.
+    // An IPv4-mapped address is the same as its IPv4 address everywhere.
     let (code, said) = check(&["--from", "::ffff:127.0.0.1", "--route", "23#10.0.0.1/32#::ffff:192.0.2.1"]);
     assert_eq!(
         (code, &said[1..3], said[3].as_str()),
@@ -167,7 +168,7 @@ fn check_explains_what_a_peer_may_do() {
 }
 
 #[test]
-fn check_reads_what_a_peer_is_as_a_policy_does() {
+fn check_reads_names_of_peers_as_a_policy_does() {
     let dir = Dir::new("policy-spellings");
     let policy = dir.put(
         "policy.toml",
@@ -197,7 +198,7 @@ fn check_reads_what_a_peer_is_as_a_policy_does() {
 }
 
 #[test]
-fn what_of_a_policy_has_no_effect_is_a_warning() {
+fn a_part_of_a_policy_without_effect_is_a_warning() {
     let dir = Dir::new("policy-warnings");
     let text = "\
         [[peer]]\nname = 'a'\nwho = ['dns:*.example.org', 'from:10.0.0.0/8']\nsubscribe = 'all'\n\
@@ -239,7 +240,7 @@ fn the_example_of_the_documentation_is_explained_as_it_says() {
     assert_eq!((ended.code, ended.stdout), (Some(1), said.lines().map(str::to_owned).collect()));
 }
 
-/// The commands that set up an authority for a cluster, as they are written.
+/// Runs the documented commands that set up an authority for a cluster.
 #[test]
 fn the_ten_commands_of_the_documentation_lead_to_a_session() {
     if Command::new("openssl").arg("version").output().is_err() {

@@ -1,10 +1,10 @@
-//! Ports for servers that are started again on the same one.
+//! Fixed ports, for servers that are restarted on the same one.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process;
 
-/// A free address of 127.0.0.1 outside of the range from which the system gives ports to outgoing connections: there,
-/// a client that dials while the server is away could be given the server's port.
+/// Returns a free address of 127.0.0.1 outside the range of ephemeral ports. Otherwise a client that dials while the
+/// server is down could get the server's port.
 pub(crate) fn fixed(test: u16) -> SocketAddr {
     let start = 20_000 + (process::id() % 500) as u16 * 20 + test;
     (start..30_500)

@@ -1,4 +1,4 @@
-//! What a running daemon may still do, as the kernel sees it.
+//! The privileges of a running daemon, as the kernel reports them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::authority::Authority;
 use crate::config::Dir;
 use crate::process::{DEADLINE, Process, Server, Signal};
 
-/// Values of a field of all threads.
+/// Returns the values of a field in all threads.
 fn field(process: &Process, name: &str) -> BTreeSet<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
     // A thread may end meanwhile.
@@ -21,7 +21,7 @@ fn field(process: &Process, name: &str) -> BTreeSet<String> {
     texts.filter_map(value).collect()
 }
 
-/// Waits until it can do nothing that others can't.
+/// Waits until the process has no privileges.
 fn until_powerless(process: &Process) {
     let start = Instant::now();
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
@@ -41,7 +41,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn a_server_that_root_has_started_can_do_no_more_than_others() {
+fn a_server_started_by_root_keeps_no_capabilities() {
     if !is_root() {
         return;
     }
@@ -52,32 +52,32 @@ fn a_server_that_root_has_started_can_do_no_more_than_others() {
 }
 
 #[test]
-fn a_server_on_a_low_port_keeps_nothing_for_it() {
+fn a_server_on_a_low_port_drops_that_capability() {
     if !is_root() {
         return;
     }
-    // Nobody else is on this address.
+    // No other test uses this address.
     let server = Server::start(&["127.71.23.7:711"], &["--http", "127.71.23.7:712"]);
     assert_eq!(server.addrs[0].port(), 711);
     Process::client(&server.addrs, &[]).log("ESTABLISHED");
     let start = Instant::now();
-    // The thread of the sessions.
+    // The thread that runs the sessions.
     let own = || fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
     while !own().contains("CapPrm:\t0000000000000000") {
         assert!(start.elapsed() < DEADLINE, "{}", own());
     }
-    // The log's is older, and may have what took a low port; nobody else has.
+    // The logging thread was started before and may still have the capability for low ports; no other thread has it.
     let sets = field(&server.process, "CapPrm");
     assert!(sets.iter().all(|set| ["0000000000000000", "0000000000000400"].contains(&&**set)), "{sets:?}");
 }
 
 #[test]
-fn who_holds_a_key_is_not_looked_into() {
+fn the_memory_of_a_process_with_a_key_is_not_readable() {
     const NOBODY: u32 = 65534;
     if !is_root() || Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_err() {
         return;
     }
-    // Where the other user may go.
+    // A directory that the other user can enter.
     let program = std::env::temp_dir().join(format!("metalbond-privileges-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_metalbond"), &program).unwrap();
     let (dir, ca) = (Dir::new("key"), Authority::new("of the tests"));
@@ -94,7 +94,7 @@ fn who_holds_a_key_is_not_looked_into() {
         process.signal(Signal::TERM);
         owner
     };
-    // What is not for dumps is root's.
+    // Files of a process that is not dumpable belong to root.
     assert_eq!(owner(&[]), NOBODY);
     assert_eq!(owner(&["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &ca]), 0);
     fs::remove_file(program).unwrap();

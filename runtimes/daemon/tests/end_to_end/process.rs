@@ -1,4 +1,4 @@
-//! `metalbond` as a child process whose lines can be awaited with a deadline.
+//! `metalbond` as a child process whose output lines can be awaited with a deadline.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::iter;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use rustix::process::Signal;
 
-/// How long anything may take before a test fails. Far more than it ever does.
+/// Maximum duration of any wait before a test fails, far longer than needed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running `metalbond`. Killed when dropped.
@@ -33,19 +33,19 @@ impl Process {
         Self::start_with(args, Stdio::piped(), Stdio::piped())
     }
 
-    /// With other standard output and error than the pipes whose lines can be awaited.
+    /// Starts a process with other outputs than the pipes whose lines can be awaited.
     pub(crate) fn start_with(args: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
         command.args(args);
         Self::spawn(command, stdout, stderr)
     }
 
-    /// Starts a command, without what this process's environment says to `metalbond`.
+    /// Starts a command, without the variables of this environment that `metalbond` reads.
     pub(crate) fn spawn(command: Command, stdout: Stdio, stderr: Stdio) -> Self {
         Self::spawn_reading(command, Stdio::piped(), stdout, stderr)
     }
 
-    /// With another standard input as well.
+    /// Starts a command with another standard input as well.
     pub(crate) fn spawn_reading(mut command: Command, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Self {
         let own: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for (name, _) in std::env::vars_os() {
@@ -62,7 +62,7 @@ impl Process {
         Self { child, stdin, stdout, stderr }
     }
 
-    /// A client of the servers at these addresses.
+    /// Starts a client of these servers.
     pub(crate) fn client(servers: &[SocketAddr], args: &[&str]) -> Self {
         let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
         let mut all = vec!["client"];
@@ -73,7 +73,7 @@ impl Process {
         Self::start(&all)
     }
 
-    /// The next line of standard output.
+    /// Returns the next line of standard output.
     pub(crate) fn line(&mut self) -> String {
         match self.stdout.next() {
             Some(line) => line,
@@ -81,7 +81,7 @@ impl Process {
         }
     }
 
-    /// The next line of standard error that contains a text.
+    /// Returns the next line of standard error that contains a text.
     pub(crate) fn log(&mut self, text: &str) -> String {
         let mut others = Vec::new();
         while let Some(line) = self.stderr.next() {
@@ -93,7 +93,7 @@ impl Process {
         panic!("no {text:?} in the log:\n{}", others.join("\n"));
     }
 
-    /// The lines of standard error up to one that contains a text, which is the last.
+    /// Returns the lines of standard error up to the first that contains a text, which is the last.
     pub(crate) fn log_until(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(line) = self.stderr.next() {
@@ -126,21 +126,21 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it has ended by itself.
+    /// Returns true if the process has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// `kill -9`: when this returns, the process is gone.
+    /// Kills the process with SIGKILL and waits for its end.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for the end. Also tells how long that took.
+    /// Waits for the process's end. Also returns how long that took.
     pub(crate) fn end(mut self) -> (Ended, Duration) {
         let start = Instant::now();
-        // Both streams end when the process does.
+        // Both streams end with the process.
         let (stdout, stderr) = (self.stdout.rest(), self.stderr.rest());
         let took = start.elapsed();
         assert!(took < DEADLINE, "still running after {took:?}, with logs:\n{}", stderr.join("\n"));
@@ -151,7 +151,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails if it has ended; then there is nothing to do.
+        // Fails if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -164,14 +164,14 @@ pub(crate) fn run(args: &[&str]) -> Ended {
     process.end().0
 }
 
-/// A server, and where it listens.
+/// A server and its addresses.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) addrs: Vec<SocketAddr>,
 }
 
 impl Server {
-    /// Starts a server on free ports of these addresses, or on their own.
+    /// Starts a server on these addresses, on free ports unless they name one.
     pub(crate) fn start(listen: &[&str], args: &[&str]) -> Self {
         let mut all = vec!["server"];
         for addr in listen {
@@ -183,18 +183,18 @@ impl Server {
         Self { process, addrs }
     }
 
-    /// On a free port of 127.0.0.1.
+    /// Starts a server on a free port of 127.0.0.1.
     pub(crate) fn on_loopback(args: &[&str]) -> Self {
         Self::start(&["127.0.0.1:0"], args)
     }
 }
 
-/// The address in a log line `... listening on ADDR`.
+/// Returns the address in a log line `... listening on ADDR`.
 pub(crate) fn bound(line: &str) -> SocketAddr {
     line.rsplit_once("listening on ").unwrap().1.parse().unwrap()
 }
 
-/// The lines of a stream, read by a thread of their own.
+/// The lines of a stream, which a thread reads.
 struct Lines {
     receiver: Receiver<String>,
 }
@@ -212,22 +212,22 @@ impl Lines {
         Self { receiver }
     }
 
-    /// Of a stream that this process doesn't have.
+    /// Returns an empty stream, for one that this process does not read.
     fn none() -> Self {
         Self { receiver: channel().1 }
     }
 
-    /// The next line, or `None` at the end or when it takes too long.
+    /// Returns the next line, or `None` at the end of the stream or the deadline.
     fn next(&self) -> Option<String> {
         self.receiver.recv_timeout(DEADLINE).ok()
     }
 
-    /// What is there by now.
+    /// Returns the lines that have arrived.
     fn now(&self) -> Vec<String> {
         self.receiver.try_iter().collect()
     }
 
-    /// Everything up to the end of the stream, or to the deadline.
+    /// Returns all lines up to the end of the stream or the deadline.
     fn rest(&self) -> Vec<String> {
         let start = Instant::now();
         let left = || DEADLINE.saturating_sub(start.elapsed());

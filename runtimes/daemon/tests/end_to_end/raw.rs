@@ -1,4 +1,4 @@
-//! A client by hand: a plain socket that speaks the protocol in literal bytes, as one without capabilities does.
+//! A client that sends and receives literal bytes over a plain socket. It announces no capabilities.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -12,13 +12,13 @@ pub(crate) const UPDATE: u8 = 5;
 /// A frame: its type and its payload.
 pub(crate) type Frame = (u8, Vec<u8>);
 
-/// A session that is open.
+/// An open session.
 pub(crate) struct Raw {
     stream: TcpStream,
 }
 
 impl Raw {
-    /// Opens a session with a keepalive interval of 100 s, so that no keepalive of ours is due during a test.
+    /// Opens a session with a keepalive interval of 100 s, so that no keepalive has to be sent during a test.
     pub(crate) fn connect(server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -39,7 +39,7 @@ impl Raw {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     pub(crate) fn receive(&mut self) -> Frame {
         let mut head = [0; 4];
         self.stream.read_exact(&mut head).unwrap();

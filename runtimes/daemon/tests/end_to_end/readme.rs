@@ -22,7 +22,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     let run = |block: &Block| {
         let command = block.command.replace("127.0.0.1:4711", &addr.to_string());
         let command = command.replace("target/release/metalbond", env!("CARGO_BIN_EXE_metalbond"));
-        // Without a pipe the program takes the shell's place, and gets the signals.
+        // Without a pipe, the program replaces the shell, so that it gets the signals.
         let exec = if command.contains('|') { "" } else { "exec " };
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{exec}{command}")]).env("METALBOND_LISTEN", addr.to_string());
@@ -57,7 +57,7 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     assert_eq!(first_process.end().0.stdout, [""; 0]);
 }
 
-/// Not built here, for that takes minutes.
+/// These commands are not run, because a build takes minutes.
 #[test]
 fn cargo_build_and_cargo_run_in_the_projects_directory_are_about_the_program() {
     for command in ["cargo run --release -- demo", "$ cargo build --release"] {
@@ -109,13 +109,13 @@ fn the_packages_readme_prints_what_it_says() {
     }
 }
 
-/// The fenced blocks of a section.
+/// Returns the fenced blocks of a section.
 fn blocks_of(page: &'static str, heading: &str) -> Vec<Block> {
     let section = page.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
     section.split("```").skip(1).step_by(2).map(Block::parse).collect()
 }
 
-/// A fenced block: a command, if it has one, and what it prints.
+/// A fenced block: a command, if it has one, and its output.
 struct Block {
     command: String,
     output: Vec<&'static str>,
@@ -133,7 +133,7 @@ impl Block {
     }
 }
 
-/// Whether a command goes on in the next line.
+/// Returns true if a command continues on the next line.
 fn is_open(command: &str) -> bool {
     command.trim_end().ends_with(['\\', '|'])
 }

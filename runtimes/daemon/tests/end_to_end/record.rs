@@ -1,4 +1,4 @@
-//! `--record` and `metalbond replay`: what processes did, again.
+//! `--record` and `metalbond replay`: recordings of processes are replayed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +15,7 @@ const FIRST: &str = "23#10.0.0.1/32#2001:db8::1";
 const FIRST_PRINTED: &str = "23 10.0.0.1/32 via 2001:db8::1";
 const SECOND: &str = "23#10.0.0.2/32#192.0.2.99#NAT#1000#2000";
 const SECOND_PRINTED: &str = "23 10.0.0.2/32 via 192.0.2.99 NAT 1000-2000";
-/// The next hop of the second, as it is in a message.
+/// The second route's next hop, as the bytes of a message in hexadecimal.
 const SECOND_HEX: &str = "c0000263";
 
 #[test]
@@ -51,7 +51,7 @@ fn a_server_and_a_client_that_were_recorded_are_replayed_and_printed() {
     printed(&of_client, &format!("change {}", SECOND_PRINTED.replace("via ", "via +")));
     printed(&of_client, "ESTABLISHED -> CLOSED: shutting down");
 
-    // From a pipe, and to one that nobody reads.
+    // From a pipe, and to a pipe without a reader.
     let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
     command.args(["replay", "--print", "-"]);
     let (reader, writer) = std::io::pipe().unwrap();
@@ -66,7 +66,7 @@ fn a_server_that_was_killed_is_replayed_as_far_as_was_written_and_a_changed_inpu
     let file = unused("killed");
     let server = Server::on_loopback(&["--record", &file]);
     exchange(&server, &mut first(&server, &[]));
-    // Of what happens, no more than the last second is lost.
+    // At most the last second of inputs is lost.
     let start = Instant::now();
     while !fs::read_to_string(&file).unwrap().contains(SECOND_HEX) {
         assert!(start.elapsed() < DEADLINE);
@@ -87,7 +87,7 @@ fn a_server_that_was_killed_is_replayed_as_far_as_was_written_and_a_changed_inpu
     let ended = run(&["replay", &changed]);
     assert_eq!((ended.code, ended.stdout.len(), ended.stderr.len()), (Some(1), 0, 1));
     let error = &ended.stderr[0];
-    // What a message leads to comes out in the same turn, or a line later.
+    // The outputs of a message appear in the same iteration, or one line later.
     let named = error.strip_prefix(&format!("metalbond: {changed}: line ")).unwrap();
     let named: usize = named.split(':').next().unwrap().parse().unwrap();
     assert!((line..line + 4).contains(&named), "{error}");
@@ -146,7 +146,7 @@ fn in_a_directory_each_start_has_a_recording_of_its_own() {
 }
 
 #[test]
-fn what_is_no_recording_ends_with_code_1_and_one_line() {
+fn a_file_that_is_no_recording_ends_with_code_1_and_one_line() {
     let text = scratch("text", "hello\n");
     let table = [
         (&text[..], format!("{text}: line 1: this is not a recording: expected value (column 1)")),
@@ -159,7 +159,7 @@ fn what_is_no_recording_ends_with_code_1_and_one_line() {
     }
 }
 
-/// Two clients, the first of which is there; each is told of the other's route.
+/// Exchanges routes between two clients, of which the first is running; each receives the other's route.
 fn exchange(server: &Server, first: &mut Follower) {
     let second = Process::client(&server.addrs, &["--subscribe", "23", "--announce", SECOND]);
     let mut second = Follower::new(second);
@@ -169,7 +169,7 @@ fn exchange(server: &Server, first: &mut Follower) {
     assert_eq!(second.process.end().0.code, Some(0));
 }
 
-/// A client whose session is there.
+/// Starts a client and waits for its session.
 fn first(server: &Server, args: &[&str]) -> Follower {
     let args = [args, &["--subscribe", "23", "--announce", FIRST]].concat();
     let mut client = Process::client(&server.addrs, &args);
@@ -177,7 +177,7 @@ fn first(server: &Server, args: &[&str]) -> Follower {
     Follower::new(client)
 }
 
-/// The path of a file that is not there.
+/// Returns the path of a file that does not exist.
 fn unused(name: &str) -> String {
     let path = scratch(name, "");
     fs::remove_file(&path).unwrap();

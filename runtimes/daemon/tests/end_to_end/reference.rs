@@ -1,5 +1,5 @@
-//! Arguments of the reference implementation: all that it acts on is accepted, and what of it has no effect here is named by
-//! a warning, once. (Command lines as a whole, and those that install routes: see `kernel_routes`.)
+//! Arguments of the reference implementation: all arguments that it uses are accepted, and a single warning names each
+//! one that has no effect here. (For complete command lines, and those that install routes, see `kernel_routes`.)
 
 use std::fs;
 
@@ -9,13 +9,13 @@ use crate::http;
 use crate::process::{Process, Server, Signal, run};
 use crate::table::Follower;
 
-/// Nothing listens there.
+/// An address without a listener.
 const NOBODY: &str = "127.0.0.1:1";
 
-/// The warnings about arguments that a process logs. Ends the process, which must run until then.
+/// Returns the warnings about arguments that a process logs, and ends the process, which must still be running.
 fn warnings(args: &[&str]) -> Vec<String> {
     let mut process = Process::start(&[args, &["--http", "127.0.0.1:0"]].concat());
-    // All warnings about arguments come before the first thing is done; so they come before this.
+    // All warnings about arguments are logged before anything is started, and so before this line.
     let mut lines = process.log_until("HTTP on ");
     process.signal(Signal::TERM);
     let ended = process.end().0;
@@ -98,7 +98,7 @@ fn check_accepts_what_the_start_accepts_and_prints_the_warnings_with_their_place
     assert_eq!((ended.code, ended.stderr), (Some(0), expected));
     assert_eq!(ended.stdout, [format!("{file}: ok (client: 0 servers, 2 subscriptions, 3 announcements)")]);
 
-    // At the start, and those of a file that is read again once more.
+    // Warnings are logged at the start, and those of a file once more when it is read again.
     let mut client = Process::start(&["client", "--config", &file]);
     for text in [format!("{file}:3:1: --announce"), format!("{routes}:2: ")] {
         assert!(client.log(&text).contains(" WARN "));
@@ -109,7 +109,7 @@ fn check_accepts_what_the_start_accepts_and_prints_the_warnings_with_their_place
 }
 
 #[test]
-fn of_many_lines_with_a_warning_some_are_named_and_the_others_counted() {
+fn many_lines_with_a_warning_are_partly_listed_and_counted() {
     let file = scratch("ports", &"23#10.0.0.1/32#2001:db8::1#STD#1#2\n".repeat(25));
     let said = warnings(&client(&["--announce-file", &file]));
     assert_eq!(said.iter().filter(|line| line.contains("are ignored")).count(), 20, "{said:#?}");
@@ -117,7 +117,7 @@ fn of_many_lines_with_a_warning_some_are_named_and_the_others_counted() {
 }
 
 #[test]
-fn standard_input_is_warned_of_by_the_line() {
+fn warnings_about_standard_input_have_line_numbers() {
     let mut client = Process::client(&[NOBODY.parse().unwrap()], &["--announce-file", "-"]);
     client.write("23#10.0.0.1/32#2001:db8::1\n23#10.0.0.2/32#2001:db8::1#STD#1#2\n");
     assert!(client.log("standard input:2: ").contains("ports '1' and '2' are ignored"));
@@ -155,7 +155,7 @@ fn verbose_may_have_a_value() {
     let start = |arg: &str| Process::start(&client(&[arg]));
     let quiet = start("--verbose=false");
     for arg in ["--verbose=true", "--verbose=1", "--verbose", "-v", "-vv"] {
-        // The first try is logged in any case, further ones only then.
+        // The first dial is always logged; further ones only at this level.
         start(arg).log("DEBUG");
     }
     quiet.signal(Signal::TERM);

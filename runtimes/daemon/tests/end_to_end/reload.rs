@@ -14,7 +14,7 @@ use crate::table::Follower;
 const SERVERS: &str = "[client]\nrestart-time = 0\n";
 
 #[test]
-fn a_changed_file_changes_what_is_wanted_and_nothing_else() {
+fn a_changed_file_changes_only_what_differs() {
     let dir = Dir::new("change");
     let (one, other) = (Server::on_loopback(&[]), Server::on_loopback(&[]));
     let mut follower = Follower::new(Process::client(&one.addrs, &["--subscribe", "23"]));
@@ -33,20 +33,20 @@ fn a_changed_file_changes_what_is_wanted_and_nothing_else() {
         assert_eq!(raw.receive().0, UPDATE);
     }
 
-    // Found by itself, after a while.
+    // The change is found without a signal, after a while.
     let c = "'23#10.0.0.3/32#2001:db8::1'";
     dir.put("m.toml", &text(&[&one, &other], "7, 8", &format!("{a}, {c}")));
     let said = client.log("settings are read: ");
     assert!(said.contains("servers +1 -0, subscriptions +1 -0, announcements +1 -1"), "{said}");
     follower.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.3/32 via 2001:db8::1"]);
     of_other.until(&["23 10.0.0.1/32 via 2001:db8::1", "23 10.0.0.3/32 via 2001:db8::1"]);
-    // To the byte: what stays has not been said again.
+    // Byte by byte: unchanged routes have not been sent again.
     for last in [3u8, 2] {
         let (kind, payload) = raw.receive();
         assert!(kind == UPDATE && payload.windows(4).any(|w| w == [10, 0, 0, last]), "{payload:x?}");
     }
 
-    // At once, when it is asked for. The session that stays is the one that was there.
+    // At once, with a signal. The session that stays is the old one.
     dir.put("m.toml", &text(&[&one], "8", a));
     client.signal(Signal::HUP);
     client.log("SIGHUP");
@@ -57,7 +57,7 @@ fn a_changed_file_changes_what_is_wanted_and_nothing_else() {
 }
 
 #[test]
-fn a_bad_file_changes_nothing_and_the_next_good_one_counts() {
+fn a_bad_file_changes_nothing_and_the_next_valid_one_is_used() {
     let dir = Dir::new("bad");
     let server = Server::on_loopback(&[]);
     let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
@@ -74,7 +74,7 @@ fn a_bad_file_changes_nothing_and_the_next_good_one_counts() {
 }
 
 #[test]
-fn what_takes_a_restart_is_told() {
+fn settings_that_need_a_restart_are_logged() {
     let dir = Dir::new("restart");
     let file = dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\n");
     let mut server = Process::start(&["server", "--config", &file]);
@@ -87,8 +87,8 @@ fn what_takes_a_restart_is_told() {
 }
 
 #[test]
-fn a_directory_that_is_exchanged_under_a_link_is_seen() {
-    // As Kubernetes does with what it mounts of a ConfigMap.
+fn a_directory_that_is_replaced_under_a_link_is_noticed() {
+    // As Kubernetes replaces the contents of a mounted ConfigMap.
     let dir = Dir::new("link");
     let server = Server::on_loopback(&[]);
     let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
@@ -112,7 +112,7 @@ fn a_directory_that_is_exchanged_under_a_link_is_seen() {
 }
 
 #[test]
-fn what_came_through_a_pipe_stands() {
+fn announcements_from_a_pipe_stay_after_a_reload() {
     let dir = Dir::new("pipe");
     let server = Server::on_loopback(&[]);
     let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
@@ -131,7 +131,7 @@ fn what_came_through_a_pipe_stands() {
 }
 
 #[test]
-fn settings_that_came_through_a_pipe_stand() {
+fn settings_from_a_pipe_stay_after_a_reload() {
     let server = Server::on_loopback(&[]);
     let mut client = Process::client(&server.addrs, &["--config", "/dev/stdin"]);
     client.write("[client]\nsubscribe = 23\n");
@@ -146,7 +146,7 @@ fn settings_that_came_through_a_pipe_stand() {
 }
 
 #[test]
-fn more_servers_than_there_can_be_change_nothing() {
+fn too_many_servers_change_nothing() {
     let dir = Dir::new("many");
     let server = Server::on_loopback(&[]);
     let text = |more: &str| format!("[client]\nserver = ['{}'{more}]\nsubscribe = 23\n", server.addrs[0]);
@@ -163,7 +163,7 @@ fn more_servers_than_there_can_be_change_nothing() {
 }
 
 #[test]
-fn a_reload_that_fails_is_counted_until_one_succeeds_and_the_log_says_where() {
+fn a_failed_reload_is_shown_until_one_succeeds_and_the_log_has_the_position() {
     let dir = Dir::new("counted");
     let server = Server::on_loopback(&[]);
     let routes = dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
@@ -201,7 +201,7 @@ fn a_reload_that_fails_is_counted_until_one_succeeds_and_the_log_says_where() {
 }
 
 #[test]
-fn a_route_is_announced_until_both_standard_input_and_the_file_have_let_go_of_it() {
+fn a_route_is_announced_until_both_standard_input_and_the_file_have_removed_it() {
     let dir = Dir::new("owners");
     let server = Server::on_loopback(&[]);
     let mut follower = Follower::new(Process::client(&server.addrs, &["--subscribe", "23"]));
@@ -212,14 +212,14 @@ fn a_route_is_announced_until_both_standard_input_and_the_file_have_let_go_of_it
     client.write(&(line(1) + &line(2) + &line(3)));
     follower.until(&[printed(1), printed(2), printed(3)]);
 
-    // The file lets go of the first, and standard input of the second.
+    // The file no longer has the first route, and standard input withdraws the second.
     client.write(&format!("-{}", line(2)));
     let said = client.log("routes to withdraw stay");
     assert!(said.contains("WARN"), "{said}");
     dir.put("a.routes", &(line(2) + &line(4)));
     client.log("settings are read: ");
     follower.until(&[printed(1), printed(2), printed(3), printed(4)]);
-    // And then the other way round.
+    // Then the other way round.
     client.write(&format!("-{}", line(1)));
     dir.put("a.routes", &line(4));
     client.log("settings are read: ");
@@ -240,7 +240,7 @@ fn a_change_while_the_program_starts_is_found() {
     let file = dir.put("m.toml", &text(""));
     dir.put("a.routes", "23#10.0.0.1/32#2001:db8::1\n");
     let mut client = Process::start(&["client", "--config", &file]);
-    // When the pipe is opened, the other two have been read; the client waits for its end.
+    // When the pipe is opened, the other two files have been read, and the client waits for the pipe's end.
     let mut writer = fs::File::options().write(true).open(&pipe).unwrap();
     dir.put("m.toml", &text("announce = '23#10.0.0.3/32#2001:db8::1'\n"));
     dir.put("a.routes", "23#10.0.0.4/32#2001:db8::1\n");

@@ -1,4 +1,4 @@
-//! Servers that are killed and started again, and servers in pairs.
+//! Servers that are killed and restarted, and servers in pairs.
 
 use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,7 +15,7 @@ const LATER: &str = "23#10.0.0.3/32#2001:db8::1\n";
 const LATER_PRINTED: &str = "+ 23 10.0.0.3/32 via 2001:db8::1";
 
 #[test]
-fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
+fn a_server_restart_removes_no_route_that_is_announced_again() {
     let addr = ports::fixed(0).to_string();
     let server = Server::start(&[&addr], &[]);
     let args = ["--subscribe", "23", "--session-stale-time", "5", "--announce-file", "-"];
@@ -29,7 +29,8 @@ fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
     server.process.kill();
     leaver.kill();
     let _server = Server::start(&[&addr], &[]);
-    // The server is converging: what nobody announces again goes when its time is over, and nothing else does.
+    // The server is converging: a route that its origin does not announce again is withdrawn after its time, and only
+    // that route.
     watcher.expect(&format!("- {SECOND_PRINTED}"));
     owner.expect(&format!("- {SECOND_PRINTED}"));
     owner.process.write(LATER);
@@ -37,7 +38,7 @@ fn a_server_restart_costs_no_client_a_route_that_its_owner_announces_again() {
 }
 
 #[test]
-fn without_a_hold_time_routes_go_with_the_server_and_come_back() {
+fn without_a_stale_time_routes_go_with_the_server_and_come_back() {
     let addr = ports::fixed(1).to_string();
     let server = Server::start(&[&addr], &[]);
     let mut watcher = Follower::new(Process::client(&server.addrs, &["--subscribe", "23", "--stale-time", "0"]));
@@ -50,7 +51,7 @@ fn without_a_hold_time_routes_go_with_the_server_and_come_back() {
 }
 
 #[test]
-fn one_of_two_servers_may_die_and_return_without_a_line() {
+fn the_restart_of_one_of_two_servers_changes_no_route() {
     let addr = ports::fixed(2).to_string();
     let (first, second) = (Server::start(&[&addr], &[]), Server::on_loopback(&[]));
     let both = [first.addrs[0], second.addrs[0]];
@@ -63,7 +64,7 @@ fn one_of_two_servers_may_die_and_return_without_a_line() {
     }
     let mut watcher = Follower::new(watcher);
     watcher.expect(&format!("+ {FIRST_PRINTED}"));
-    // Now from the second server for certain: what comes behind it there has come, too.
+    // Received by the second server with certainty: earlier routes have arrived as well.
     let mut probe = Process::client(&second.addrs, &["--announce-file", "-", "--subscribe", "23"]);
     assert_eq!(probe.line(), format!("+ {FIRST_PRINTED}"));
     probe.write(&format!("{SECOND}\n"));
@@ -81,7 +82,7 @@ fn one_of_two_servers_may_die_and_return_without_a_line() {
     owner.write("23#10.0.0.4/32#2001:db8::1\n");
     watcher.expect("+ 23 10.0.0.4/32 via 2001:db8::1");
 
-    // The last copy: with both gone, and no hold time, nothing is left.
+    // The last copy: without both servers, and without a stale time, no routes stay.
     first.process.kill();
     second.process.kill();
     watcher.until::<&str>(&[]);
@@ -99,12 +100,12 @@ fn a_client_started_before_its_server_waits_for_it() {
 }
 
 #[test]
-fn a_server_that_hangs_up_at_once_is_mentioned_once_and_not_at_each_try() {
+fn a_server_that_closes_at_once_is_logged_once_and_not_at_each_dial() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let client = Process::client(&[listener.local_addr().unwrap()], &[]);
     for _ in 0..6 {
         let (mut stream, _) = listener.accept().unwrap();
-        // Its HELLO, so that the end is no reset.
+        // Reads the HELLO, so that closing the connection does not reset it.
         stream.read_exact(&mut [0; 4]).unwrap();
     }
     client.signal(Signal::TERM);

@@ -1,11 +1,11 @@
-//! SIGTERM and SIGINT: an orderly end, soon, whatever goes on.
+//! SIGTERM and SIGINT end the program in an orderly way and soon, whatever it is doing.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use crate::process::{Process, Server, Signal};
 
-/// A second is promised; a machine that runs all tests at once may be late.
+/// The documentation promises one second; a machine that runs all tests at once may be slower.
 const SOON: Duration = Duration::from_secs(3);
 
 fn ends_soon(process: Process, signal: Signal) {
@@ -50,7 +50,8 @@ fn a_client_without_a_server_ends() {
 #[test]
 fn a_client_that_reads_a_file_without_an_end_ends() {
     let mut client = Process::start(&["client", "--server", "127.0.0.1:1", "--announce-file", "/dev/stdin"]);
-    // Four times what a pipe holds: when it is written, the client has read, and its handlers are there.
+    // Four times the size of a pipe. When all of it is written, the client has read, and its signal handlers are
+    // installed.
     client.write(&"\n".repeat(256 * 1024));
     ends_soon(client, Signal::TERM);
 }
@@ -66,7 +67,7 @@ fn a_client_whose_server_does_not_answer_ends() {
 }
 
 #[test]
-fn a_client_ends_although_nobody_reads_what_it_prints() {
+fn a_client_ends_although_its_output_is_not_read() {
     let server = Server::on_loopback(&["--keepalive", "1"]);
     let mut announcer = Process::client(&server.addrs, &["--announce-file", "-", "--keepalive", "1"]);
     let (reader, writer) = std::io::pipe().unwrap();
@@ -77,7 +78,7 @@ fn a_client_ends_although_nobody_reads_what_it_prints() {
         Stdio::piped(),
     );
     client.log("ESTABLISHED");
-    // Some 400 kB of lines; a pipe holds 64.
+    // About 400 kB of lines, more than the 64 kB of a pipe.
     for n in 0..10_000 {
         announcer.write(&format!("23#10.0.{}.{}/32#2001:db8::1\n", n / 256, n % 256));
     }

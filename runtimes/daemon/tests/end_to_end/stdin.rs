@@ -1,4 +1,4 @@
-//! Announcements from standard input, as they come.
+//! Announcements from standard input, as they arrive.
 
 use std::io::Write as _;
 
@@ -41,7 +41,7 @@ fn a_line_that_comes_in_pieces_is_one_line() {
 }
 
 #[test]
-fn a_bad_line_is_reported_with_its_number_and_the_others_count() {
+fn a_bad_line_is_reported_with_its_number_and_the_others_are_used() {
     let (_server, mut feeder, mut watcher) = setup();
     feeder.write(&format!(
         "{A}\nnonsense\n\n23#10.0.0.0/33#2001:db8::1\n{B}\n-23#10.9.9.9/32#2001:db8::1\n23#10.0.0.0/8#fe80::1\n"
@@ -54,9 +54,9 @@ fn a_bad_line_is_reported_with_its_number_and_the_others_count() {
 }
 
 #[test]
-fn the_end_of_the_input_leaves_the_announcements_standing() {
+fn announcements_stay_after_the_end_of_the_input() {
     let (server, mut feeder, mut watcher) = setup();
-    // The last line may lack its end.
+    // The last line may lack a line end.
     feeder.write(&format!("{A}\n{B}"));
     feeder.close_stdin();
     feeder.log("standard input has ended");
@@ -66,7 +66,7 @@ fn the_end_of_the_input_leaves_the_announcements_standing() {
 }
 
 #[test]
-fn lines_written_before_the_server_is_there_are_not_lost() {
+fn lines_written_before_the_server_starts_are_not_lost() {
     let addr = crate::ports::fixed(5);
     let mut feeder = Process::client(&[addr], &["--announce-file", "-"]);
     feeder.write(&format!("{A}\n{B}\n-{B}\n"));
@@ -78,7 +78,7 @@ fn lines_written_before_the_server_is_there_are_not_lost() {
 }
 
 #[test]
-fn a_flood_of_lines_arrives_whole() {
+fn many_lines_arrive_completely() {
     let (_server, mut feeder, mut watcher) = setup();
     let mut flood = Vec::new();
     for n in 0..20_000 {

@@ -1,4 +1,4 @@
-//! Standard output and error: formats, readers that go away, and what is not said.
+//! Standard output and standard error: formats, closed pipes, and the amount of logging.
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
@@ -29,7 +29,7 @@ fn json_output_has_one_object_a_line() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_client_quietly() {
+fn a_closed_standard_output_ends_the_client_without_an_error() {
     let server = Server::on_loopback(&[]);
     let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
     let (reader, writer) = std::io::pipe().unwrap();
@@ -39,8 +39,7 @@ fn a_reader_that_goes_away_ends_the_client_quietly() {
     client.log("ESTABLISHED");
     drop(reader);
     let mut watcher = Process::client(&server.addrs, &["--subscribe", "23"]);
-    // The first write may still succeed: a process that another test starts at this moment holds the pipe until it has
-    // become `metalbond`.
+    // The first writes may still succeed while another test's child process, before its exec, has a copy of the pipe.
     for n in 0..65_536 {
         if client.has_ended() {
             break;
@@ -54,7 +53,7 @@ fn a_reader_that_goes_away_ends_the_client_quietly() {
 }
 
 #[test]
-fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
+fn non_blocking_standard_streams_are_waited_for() {
     let server = Server::on_loopback(&[]);
     let addr = server.addrs[0].to_string();
     let (output, writer) = std::io::pipe().unwrap();
@@ -67,7 +66,7 @@ fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
     let mut client = Process::spawn_reading(command, Stdio::from(reader), Stdio::from(writer), Stdio::piped());
     client.log("ESTABLISHED");
 
-    // More than the pipe holds, and it is read only after another client has got all of it.
+    // More than the pipe can hold. It is read only after another client has received all of it.
     let mut watcher = Process::client(&server.addrs, &["--subscribe", "23"]);
     let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
     for n in 0..5000 {
@@ -86,7 +85,7 @@ fn standard_streams_that_somebody_made_non_blocking_are_waited_for() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_end_the_client() {
+fn a_closed_log_does_not_end_the_client() {
     let server = Server::on_loopback(&[]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -98,27 +97,27 @@ fn a_log_that_nobody_reads_does_not_end_the_client() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_neither_a_session_nor_the_end() {
+fn a_blocked_log_delays_neither_a_session_nor_the_end() {
     let addr = crate::ports::fixed(7);
     let (reader, writer) = std::io::pipe().unwrap();
-    // The least that a pipe can be made to hold.
+    // The smallest size of a pipe.
     #[cfg(target_os = "linux")]
     rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
     let args = ["server", "--listen", &addr.to_string(), "-vv"];
     let server = Process::start_with(&args, Stdio::null(), Stdio::from(writer));
-    // Several lines of log each: more than fits, many times.
+    // Several log lines each, many times more than fits.
     let mut clients = Vec::new();
     while clients.len() < 100 {
         match TcpStream::connect(addr) {
             Ok(_) => clients.push(Raw::connect(addr)),
-            // Not yet listening.
+            // The server does not listen yet.
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
         }
     }
     server.signal(Signal::TERM);
     let signalled = Instant::now();
     assert_eq!(server.end().0.code, Some(0));
-    // About a second; the rest is for a loaded machine.
+    // Takes about one second; the limit allows for a loaded machine.
     assert!(signalled.elapsed() < Duration::from_secs(3), "{:?}", signalled.elapsed());
     drop(reader);
 }

@@ -1,4 +1,4 @@
-//! What a service manager is told, and the sockets that it hands over.
+//! Notifications to a service manager, and the sockets that it hands over.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::process::{DEADLINE, Process, Signal, bound};
 
-/// The far end of NOTIFY_SOCKET.
+/// The receiving end of NOTIFY_SOCKET.
 struct Manager {
     socket: UnixDatagram,
     path: std::path::PathBuf,
@@ -23,14 +23,14 @@ impl Manager {
         Self { socket, path }
     }
 
-    /// Starts a service with a watchdog of so many microseconds.
+    /// Starts a service with a watchdog interval in microseconds.
     fn start(&self, args: &[&str], watchdog: &str) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_metalbond"));
         command.args(args).env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", watchdog);
         Process::spawn(command, Stdio::piped(), Stdio::piped())
     }
 
-    /// Waits to be told something with a line that begins so.
+    /// Waits for a notification with a line that starts with `what`.
     fn told(&self, what: &str) -> String {
         let start = Instant::now();
         let mut others = Vec::new();
@@ -54,7 +54,7 @@ impl Drop for Manager {
 }
 
 #[test]
-fn a_server_says_when_it_is_ready_how_it_stands_and_when_it_ends() {
+fn a_server_notifies_readiness_status_and_its_end() {
     let manager = Manager::new("server");
     let mut server = manager.start(&["server", "--listen", "127.0.0.1:0"], "100000");
     let addr = bound(&server.log("listening on "));
@@ -75,7 +75,7 @@ fn a_server_says_when_it_is_ready_how_it_stands_and_when_it_ends() {
 }
 
 #[test]
-fn a_client_is_ready_though_no_server_is_there() {
+fn a_client_is_ready_without_a_server() {
     let manager = Manager::new("client");
     let client = manager.start(&["client", "--server", "127.0.0.1:1"], "10000000");
     manager.told("READY=1");
@@ -85,9 +85,9 @@ fn a_client_is_ready_though_no_server_is_there() {
 }
 
 #[test]
-fn a_manager_that_does_not_listen_holds_up_nothing() {
+fn a_service_manager_that_does_not_read_delays_nothing() {
     let manager = Manager::new("deaf");
-    // More than it can be told before it reads.
+    // Fills the socket's buffer, so that further notifications block.
     let teller = UnixDatagram::unbound().unwrap();
     teller.set_nonblocking(true).unwrap();
     while teller.send_to(b"X=1", &manager.path).is_ok() {}
@@ -99,7 +99,7 @@ fn a_manager_that_does_not_listen_holds_up_nothing() {
     assert_eq!(server.end().0.code, Some(0));
 }
 
-/// Standard input is handed over, so often, by these names.
+/// Starts a process with copies of the socket, under these names.
 pub(crate) fn hand_over(socket: impl Into<OwnedFd>, names: &str, args: &[&str]) -> Process {
     let count = names.split(':').count();
     let redirect: String = (0..count).map(|i| format!(" {}<&0", 3 + i)).collect();
@@ -110,7 +110,7 @@ pub(crate) fn hand_over(socket: impl Into<OwnedFd>, names: &str, args: &[&str]) 
 }
 
 #[test]
-fn what_can_not_listen_for_tcp_is_refused() {
+fn a_socket_that_is_no_tcp_listener_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (local, _) = UnixStream::pair().unwrap();
@@ -133,7 +133,7 @@ fn what_can_not_listen_for_tcp_is_refused() {
 }
 
 #[test]
-fn a_place_that_is_given_is_listened_on_beside_a_socket_that_is_handed_over() {
+fn a_given_address_is_used_in_addition_to_a_socket_that_is_handed_over() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap();
     let mut server = hand_over(listener, "metalbond", &["server", "--listen", "127.0.0.1:0"]);
@@ -145,7 +145,7 @@ fn a_place_that_is_given_is_listened_on_beside_a_socket_that_is_handed_over() {
 }
 
 #[test]
-fn a_client_has_http_on_a_socket_that_is_handed_over_and_says_that_others_are_of_no_use() {
+fn a_client_uses_a_socket_for_http_and_warns_about_other_sockets() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap();
     let mut client = hand_over(listener, "http:metalbond", &["client", "--server", "127.0.0.1:1"]);
@@ -153,7 +153,7 @@ fn a_client_has_http_on_a_socket_that_is_handed_over_and_says_that_others_are_of
     client.log(&format!("HTTP on http://{own}/"));
 }
 
-/// As `systemd-socket-activate` hands them over, which is systemd's own.
+/// Uses systemd's own `systemd-socket-activate`.
 #[test]
 fn sockets_that_are_handed_over_are_used() {
     let (one, http) = (crate::ports::fixed(9), crate::ports::fixed(10));
@@ -166,7 +166,7 @@ fn sockets_that_are_handed_over_are_used() {
     }
     let mut activated = Process::spawn(command, Stdio::piped(), Stdio::piped());
     activated.log("Listening on");
-    // The first who connects has it started.
+    // The first connection starts the server.
     let start = Instant::now();
     while std::net::TcpStream::connect(one).is_err() {
         assert!(start.elapsed() < DEADLINE);

@@ -1,11 +1,11 @@
-//! What a client knows, put together from the lines that it prints.
+//! A client's table, computed from the lines that it prints.
 
 use std::collections::BTreeSet;
 
 use crate::process::Process;
 
-/// A client whose lines are followed. Every line must make a difference: an addition of what is there, or a removal of
-/// what isn't, fails the test.
+/// A client whose lines are followed. Every line must change the table: adding an existing route or removing a missing
+/// one fails the test.
 pub(crate) struct Follower {
     pub(crate) process: Process,
     table: BTreeSet<String>,
@@ -16,7 +16,7 @@ impl Follower {
         Self { process, table: BTreeSet::new() }
     }
 
-    /// Takes the next line.
+    /// Applies the next line.
     pub(crate) fn step(&mut self) -> String {
         let line = self.process.line();
         let (sign, route) = line.split_at_checked(2).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Follower {
         line
     }
 
-    /// Takes lines until the table is this.
+    /// Applies lines until the table is as expected.
     pub(crate) fn until<S: AsRef<str>>(&mut self, routes: &[S]) {
         let wanted: BTreeSet<String> = routes.iter().map(|route| route.as_ref().to_owned()).collect();
         while self.table != wanted {
@@ -37,12 +37,12 @@ impl Follower {
         }
     }
 
-    /// Takes the next line, which must be this: so nothing else was printed before it.
+    /// Applies the next line, which must be this one, so nothing else was printed before it.
     pub(crate) fn expect(&mut self, line: &str) {
         assert_eq!(self.step(), line);
     }
 
-    /// What the client knows now.
+    /// Returns the client's current table.
     pub(crate) fn table(&self) -> &BTreeSet<String> {
         &self.table
     }

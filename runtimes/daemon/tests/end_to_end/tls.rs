@@ -1,4 +1,4 @@
-//! Servers and clients that prove who they are.
+//! Servers and clients that authenticate each other with certificates.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -13,7 +13,7 @@ use crate::systemd::hand_over;
 
 const ROUTE: &str = "23#10.0.0.1/32#2001:db8::1";
 
-/// An authority, a server's certificate by it, and where files are.
+/// A CA, a server's certificate, and a directory.
 struct World {
     dir: Dir,
     ca: Authority,
@@ -26,7 +26,7 @@ impl World {
         Self { dir, ca }
     }
 
-    /// The arguments of somebody with a certificate.
+    /// Returns the arguments for a peer with this certificate.
     fn args(&self, name: &str, identity: &Identity) -> Vec<String> {
         let [cert, key] = self.dir.put_identity(name, identity);
         ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &self.dir.path("ca.pem")].map(str::to_owned).into()
@@ -54,7 +54,7 @@ impl World {
 }
 
 #[test]
-fn who_has_a_good_certificate_is_let_in_and_nobody_else() {
+fn only_a_client_with_a_valid_certificate_is_accepted() {
     let world = World::new("who");
     let mut server = world.server(&[]);
     let addr = server.addrs[0];
@@ -98,7 +98,7 @@ fn a_server_is_loaded_over_tls_too() {
 }
 
 #[test]
-fn a_server_has_to_be_the_one_that_was_asked_for() {
+fn a_server_needs_a_certificate_for_the_name_that_was_dialled() {
     let world = World::new("name");
     let server = world.server_as(&world.ca.issue("other.example", 90), &[]);
     let mut client = world.client("a.example", server.addrs[0], &[]);
@@ -122,7 +122,7 @@ fn a_server_has_to_be_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn where_the_other_side_does_not_speak_tls_both_say_so() {
+fn if_one_end_does_not_speak_tls_both_log_it() {
     let world = World::new("plain");
     let mut of_tls = world.server(&[]);
     let mut plain = Process::client(&of_tls.addrs, &[]);
@@ -136,7 +136,7 @@ fn where_the_other_side_does_not_speak_tls_both_say_so() {
 }
 
 #[test]
-fn who_has_not_moved_yet_has_a_listener_without_tls() {
+fn clients_without_tls_can_use_a_plain_listener() {
     let world = World::new("migration");
     let mut server = world.server(&["--listen-plain", "127.0.0.1:0"]);
     let plain = bound(&server.process.log("listening on "));
@@ -147,7 +147,7 @@ fn who_has_not_moved_yet_has_a_listener_without_tls() {
 }
 
 #[test]
-fn a_server_may_let_in_who_shows_nothing_but_none_who_shows_something_bad() {
+fn a_server_may_accept_no_certificate_but_never_an_invalid_one() {
     let world = World::new("anonymous");
     let mut server = world.server(&["--tls-anonymous"]);
     let addr = server.addrs[0];
@@ -158,7 +158,7 @@ fn a_server_may_let_in_who_shows_nothing_but_none_who_shows_something_bad() {
 }
 
 #[test]
-fn a_socket_that_is_handed_over_is_one_of_tls() {
+fn a_socket_that_is_handed_over_uses_tls() {
     let world = World::new("socket");
     let args = world.args("server", &world.ca.issue("127.0.0.1", 90));
     let args: Vec<_> = args.iter().map(String::as_str).collect();
@@ -170,7 +170,7 @@ fn a_socket_that_is_handed_over_is_one_of_tls() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_an_error_in_the_log_and_starts_nevertheless() {
+fn an_expired_certificate_is_logged_as_an_error_and_the_server_starts() {
     let world = World::new("expired");
     let args = world.args("server", &world.ca.issue("127.0.0.1", -1));
     let args: Vec<_> = args.iter().map(String::as_str).collect();
@@ -181,7 +181,7 @@ fn a_certificate_that_has_expired_is_an_error_in_the_log_and_starts_nevertheless
 }
 
 #[test]
-fn a_renewed_certificate_is_taken_and_no_session_is_dropped() {
+fn a_renewed_certificate_is_used_and_no_session_is_closed() {
     const NAME: &str = "metalbond_tls_certificate_not_after_seconds{use=\"peers\"}";
     let world = World::new("renewed");
     let mut process = {
@@ -198,7 +198,8 @@ fn a_renewed_certificate_is_taken_and_no_session_is_dropped() {
     let mut subscriber = world.client("a.example", addr, &["--subscribe", "23"]);
     subscriber.log("ESTABLISHED");
 
-    // One file after the other, as whoever renews them does. Found without being told.
+    // The files are replaced one after the other, as tools that renew certificates do. The change is found without a
+    // signal.
     world.args("server", &world.ca.issue("127.0.0.1", 90));
     until_metric(http, NAME, is_in(90));
     process.log("server.crt: good until ");
@@ -206,7 +207,7 @@ fn a_renewed_certificate_is_taken_and_no_session_is_dropped() {
     next.log("ESTABLISHED");
     assert_eq!(subscriber.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
 
-    // A client's, too: the session that it has stays, and shows the old one.
+    // A client's certificate is renewed as well: its session stays, and was opened with the old one.
     world.args("b.example", &world.ca.issue("b.example", 50));
     next.signal(Signal::HUP);
     next.log("b.example.crt: good until ");
@@ -215,7 +216,7 @@ fn a_renewed_certificate_is_taken_and_no_session_is_dropped() {
 }
 
 #[test]
-fn who_is_revoked_does_not_come_back() {
+fn a_revoked_client_cannot_reconnect() {
     let world = World::new("revoked");
     let crl = world.dir.put("crl.pem", &world.ca.revoke(&[]));
     let mut server = world.server(&["--tls-crl", &crl]);
@@ -236,10 +237,10 @@ fn who_is_revoked_does_not_come_back() {
 }
 
 #[test]
-fn a_revocation_that_comes_while_files_are_read_again_is_found() {
+fn a_revocation_during_a_reload_is_found() {
     let world = World::new("meanwhile");
     let crl = world.dir.put("crl.pem", &world.ca.revoke(&[]));
-    // Behind the list, the policy is read, which takes a while.
+    // After the list, the policy is read, which takes a while.
     let mut policy = "[[peer]]\nname = 'all'\nwho = ['any']\n".to_owned();
     for n in 0..5000 {
         policy += &format!("[[peer]]\nname = 'none-{n}'\nwho = ['ip:192.0.2.1']\n");
@@ -259,14 +260,14 @@ fn a_revocation_that_comes_while_files_are_read_again_is_found() {
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_the_next_good_one_counts() {
+fn a_broken_file_changes_nothing_and_the_next_valid_one_is_used() {
     let world = World::new("broken");
     let mut server = world.server(&[]);
     let path = world.dir.put("server.crt", "nothing");
     server.process.signal(Signal::HUP);
     server.process.log(&format!("what was read before stays in use: {path}: there is no certificate in it, in PEM"));
     world.client("a.example", server.addrs[0], &[]).log("ESTABLISHED");
-    // Found by itself, once both fit together.
+    // The change is found without a signal, once the certificate and the key match.
     let renewed = world.ca.issue("127.0.0.1", 60);
     world.dir.put("server.crt", &renewed.cert);
     server.process.log("server.key: its private key is not that of the certificate in ");
@@ -275,7 +276,7 @@ fn a_broken_file_changes_nothing_and_the_next_good_one_counts() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told_with_its_name() {
+fn an_error_in_a_file_is_reported_with_its_name() {
     let world = World::new("wrong");
     let [cert, key] = world.dir.put_identity("good", &world.ca.issue("127.0.0.1", 90));
     let [_, of_other] = world.dir.put_identity("other", &world.ca.issue("127.0.0.1", 90));
@@ -309,7 +310,7 @@ fn what_is_wrong_with_a_file_is_told_with_its_name() {
         assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {why}")]));
     }
 
-    // As openssl makes it, if it isn't told otherwise.
+    // In the version that openssl writes by default.
     let first = world.dir.put("first.crl", include_str!("keys/v1.crl"));
     for (crl, why) in [
         (&first, "its revocation list 1 is of version 1, where 2 is needed: it has no extensions"),
@@ -321,11 +322,11 @@ fn what_is_wrong_with_a_file_is_told_with_its_name() {
 }
 
 #[test]
-fn keys_of_all_kinds_are_taken() {
+fn keys_of_all_kinds_are_accepted() {
     let world = World::new("kinds");
     let Identity { cert, key, .. } = world.ca.issue("127.0.0.1", 90);
     let sec1 = sec1(&key);
-    // Nobody uses this one.
+    // This certificate is not used by any peer.
     let (rsa_cert, pkcs1) = (include_str!("keys/rsa.crt"), include_str!("keys/rsa.key"));
     for (cert, key, kind) in [
         (&*cert, &*key, "BEGIN PRIVATE KEY"),
@@ -338,7 +339,7 @@ fn keys_of_all_kinds_are_taken() {
     }
 }
 
-/// What is in a PKCS#8 key of P-256: its last part, 109 bytes.
+/// Returns the SEC1 key inside a PKCS#8 key of P-256: its last 109 bytes.
 fn sec1(pkcs8: &str) -> String {
     let lines: String = pkcs8.lines().filter(|line| !line.starts_with('-')).collect();
     let der = BASE64_STANDARD.decode(lines).unwrap();
@@ -348,7 +349,7 @@ fn sec1(pkcs8: &str) -> String {
 }
 
 #[test]
-fn what_is_incomplete_is_told_before_anything_starts() {
+fn an_incomplete_set_of_files_is_reported_before_anything_starts() {
     let dir = Dir::new("tls-incomplete");
     let missing = |what: &str, other: &str| format!("{what}: {other} is missing, without which it is of no use");
     for (args, why) in [

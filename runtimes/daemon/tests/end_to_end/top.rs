@@ -1,4 +1,4 @@
-//! `metalbond top`, at a terminal of its own.
+//! `metalbond top` in a pseudoterminal.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -15,7 +15,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use crate::http::Web;
 use crate::process::{DEADLINE, Process, Signal, run};
 
-/// A program at a terminal, and what it has written there.
+/// A program in a terminal, and its output so far.
 struct Terminal {
     process: Process,
     keys: File,
@@ -50,7 +50,7 @@ impl Terminal {
         Self { process, keys, own, bytes, written: String::new() }
     }
 
-    /// Waits until a text is written, behind all that was waited for before.
+    /// Waits until a text is written after all texts that were waited for before.
     fn until(&mut self, text: &str) {
         let start = Instant::now();
         loop {
@@ -70,7 +70,7 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits for the end, after which the terminal has to be as it was.
+    /// Waits for the program's end, and checks that the terminal's settings are restored.
     fn end(mut self) {
         self.until("\u{1b}[?1049l");
         let ended = self.process.end().0;
@@ -80,7 +80,7 @@ impl Terminal {
 }
 
 #[test]
-fn a_daemon_is_seen_live_until_a_key_or_a_signal_ends_it() {
+fn a_daemon_is_shown_live_until_a_key_or_a_signal_ends_the_program() {
     let web = Web::start(&[]);
     let at = web.http.to_string();
     let mut top = Terminal::start(&["top", "--http", &at]);
@@ -101,7 +101,7 @@ fn a_daemon_is_seen_live_until_a_key_or_a_signal_ends_it() {
 }
 
 #[test]
-fn a_daemon_that_goes_away_is_waited_for() {
+fn top_waits_for_a_daemon_that_goes_away() {
     let web = Web::start(&[]);
     let mut top = Terminal::start(&["top", "--http", &web.http.to_string()]);
     top.until("networks");

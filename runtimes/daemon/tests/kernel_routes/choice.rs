@@ -9,7 +9,7 @@ fn next_hops_of_an_excluded_type_are_not_installed() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(["fd00::1", "fd00::2#LB", "fd00::3#NAT#1#100"].map(both).concat());
-        // The markers are standard routes.
+        // The routes of markers have the standard type.
         let runs = [
             (&["--exclude-type", "LB"][..], "fd00::1 fd00::3"),
             (&["--exclude-type", "NAT"], "fd00::1 fd00::2"),
@@ -46,7 +46,7 @@ fn next_hops_in_a_preferred_network_weigh_99_to_1() {
         let _client = scene.synced_client(&["--prefer-network", "fd01::/64", "--prefer-network", "fd02::/64"]);
         scene.announce(["fd00::1", "fd01::1", "fd02::1"].map(both).concat());
         scene.announce(["10.2.0.0/24#fd01::1", "10.2.0.0/24#fd02::1", "fd12::/64#fd00::1", "fd12::/64#fd00::2"]);
-        // Where all or none are preferred, all weigh the same.
+        // If all or none of the next hops are preferred, all have the same weight.
         let mixed = "fd00::1 fd01::1*99 fd02::1*99";
         let others = [("10.2.0.0/24", "fd01::1 fd02::1"), ("fd12::/64", "fd00::1 fd00::2")];
         scene.until(BOTH.map(|destination| (destination, mixed)).into_iter().chain(others));
@@ -57,7 +57,7 @@ fn next_hops_in_a_preferred_network_weigh_99_to_1() {
 }
 
 #[test]
-fn ipv6_destinations_are_left_out_where_only_ipv4_is_wanted() {
+fn ipv6_destinations_are_left_out_with_ipv4_only() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let _client = scene.synced_client(&["--ipv4-only"]);
@@ -102,7 +102,7 @@ fn next_hops_that_differ_in_ports_or_type_only_are_one() {
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         scene.settle();
         assert_eq!(scene.legs(), ["fd00::1"]);
-        // Which of them goes is of no consequence.
+        // It does not matter which of them are withdrawn.
         scene.withdraw(hops[..4].iter().map(|hop| both(hop)).collect::<Vec<_>>().concat());
         assert_eq!(scene.settle(), [""; 0]);
         scene.withdraw(both(hops[4]));
@@ -111,7 +111,7 @@ fn next_hops_that_differ_in_ports_or_type_only_are_one() {
 }
 
 #[test]
-fn an_ipv4_next_hop_is_refused_and_said_once() {
+fn an_ipv4_next_hop_is_not_installed_and_logged_once() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let client = scene.synced_client(&[]);

@@ -1,11 +1,12 @@
-//! What is left when the client ends.
+//! The kernel's state after the client's end.
 
 use crate::namespace::{self, Namespace};
 use crate::picture::{self, after, table};
 use crate::process::Signal;
 use crate::scene::{BOTH, Scene, both, end, installer};
 
-/// What others have: in our table, in the main one, and nexthop objects, one of them with an id of our range.
+/// Adds objects of other programs: routes in our table and in the main table, and nexthop objects, one of them with an
+/// id in our range.
 fn foreign(namespace: &Namespace) {
     namespace.ip("route add 10.7.0.0/24 dev t1 table 1000 proto static");
     namespace.ip("-6 route add fd17::/64 dev t1 table 1000 proto static");
@@ -26,7 +27,7 @@ fn foreign_is_there(namespace: &Namespace) {
 }
 
 #[test]
-fn without_cleanup_all_stays_as_it_is() {
+fn without_cleanup_all_routes_and_objects_stay() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce([both("fd00::1"), both("fd00::2")].concat());
@@ -43,7 +44,7 @@ fn without_cleanup_all_stays_as_it_is() {
 }
 
 #[test]
-fn with_cleanup_nothing_of_ours_is_left_and_all_of_others() {
+fn with_cleanup_ours_are_removed_and_those_of_others_stay() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         foreign(namespace);
@@ -64,7 +65,7 @@ fn with_cleanup_nothing_of_ours_is_left_and_all_of_others() {
 }
 
 #[test]
-fn cleanup_removes_what_an_earlier_client_left_although_no_server_was_reached() {
+fn cleanup_without_a_server_removes_the_routes_of_an_earlier_client() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         foreign(namespace);

@@ -1,4 +1,4 @@
-//! The tunnel device goes, and comes back.
+//! The tunnel device is removed and added again.
 
 use crate::namespace::{self, Namespace};
 use crate::process::Process;
@@ -21,7 +21,7 @@ fn with_routes(namespace: &Namespace) -> (Scene<'_>, Process) {
 }
 
 #[test]
-fn a_device_that_was_down_or_without_carrier_has_all_routes_again_when_it_is_up() {
+fn a_device_that_was_down_or_without_carrier_gets_all_routes_when_it_is_up() {
     namespace::run(|namespace| {
         let (mut scene, mut client) = with_routes(namespace);
         for device in ["t0", "t1"] {
@@ -37,12 +37,12 @@ fn a_device_that_was_down_or_without_carrier_has_all_routes_again_when_it_is_up(
 }
 
 #[test]
-fn a_device_that_is_made_again_by_the_same_name_has_all_routes_again() {
+fn a_device_that_is_added_again_under_its_name_gets_all_routes() {
     namespace::run(|namespace| {
         let (mut scene, mut client) = with_routes(namespace);
         namespace.ip("link del t0");
         client.log("the tunnel device is down or missing");
-        // What changes while it is away counts when it is back.
+        // Changes while the device is away are applied when it is back.
         scene.withdraw(["10.2.0.0/24#fd00::2"]);
         scene.announce(["10.3.0.0/24#fd00::1"]);
         namespace.ip("link add t0 type veth peer name t1");

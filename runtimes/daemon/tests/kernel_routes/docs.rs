@@ -13,7 +13,7 @@ fn what_the_documentation_says_to_see_kernel_routes_shows_one() {
     let chapter = KERNEL_ROUTES.split("## Try it").nth(1).unwrap();
     let script = chapter.split("```").nth(1).unwrap().strip_prefix("sh\n").unwrap();
     let name = format!("metalbond-readme-{}", std::process::id());
-    // The number of seconds is for people: here, until the route is there.
+    // Waits for the route, instead of the number of seconds that is written for people.
     let until = format!(
         "n=0; until ip -n {name} route show table 1023 2>&1 | grep -q nhid || [ $n -gt 200 ]; do sleep 0.1; n=$((n + 1)); done"
     );
@@ -35,16 +35,16 @@ fn what_the_documentation_says_to_see_kernel_routes_shows_one() {
     assert!(output.status.success(), "{:?}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// In a namespace, for its ports.
+/// Runs in a namespace because of its ports.
 #[test]
 fn what_the_documentation_says_to_look_inside_runs_as_it_is_written() {
     let chapter = INSPECT.split("## From a terminal").nth(1).unwrap();
     let script = chapter.split("```").nth(1).unwrap().strip_prefix("sh\n").unwrap();
-    // What `cargo build` makes has the name that is called then.
+    // The program has the name that `cargo build` gives it.
     let program = Path::new(env!("CARGO_BIN_EXE_metalbond"));
     assert_eq!(program.file_name().unwrap(), "metalbond");
     let script = script.strip_prefix("cargo build --release\nPATH=$PWD/target/release:$PATH\n").unwrap();
-    // Seconds are for people.
+    // Waits for the daemon, instead of the number of seconds that is written for people.
     let is_up = "until metalbond show status; do sleep 0.1; done";
     let has_route = "until metalbond show routes | grep -q 10.0.23.1; do sleep 0.1; done";
     let script = script.replacen("sleep 1", is_up, 1).replacen("sleep 1", has_route, 1);
@@ -61,7 +61,7 @@ fn what_the_documentation_says_to_look_inside_runs_as_it_is_written() {
             Command::new("timeout").args(["60", "bash", "-c", &lines.join("\n")]).env("PATH", &path).output().unwrap();
         let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         for line in said.lines() {
-            // The one that would go on for ever is ended.
+            // A command that would never end is ended by `timeout`.
             let code = if line.contains("timeout") { "124 " } else { "0 " };
             assert!(line.starts_with(code), "{line}\n{said}\n{log}");
         }

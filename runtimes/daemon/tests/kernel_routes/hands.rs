@@ -1,13 +1,13 @@
-//! What others do to routes and objects.
+//! Changes by other programs and by hand.
 
 use crate::namespace;
 use crate::picture;
 use crate::scene::{BOTH, Scene, both, end};
 
-/// The routes of others to both destinations, as `ip` shows them.
+/// Routes of another protocol to both destinations, as `ip` prints them.
 const THEIRS: [&str; 2] = ["dev t1 proto static scope link", "dev t1 proto static metric 1024 pref medium"];
 
-/// Routes of others to both destinations: `add`, `del` or `replace`.
+/// Changes routes of another protocol to both destinations: `add`, `del` or `replace`.
 fn theirs(scene: &Scene<'_>, what: &str) {
     for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
         scene.namespace.ip(&format!("{family} route {what} {destination} dev t1 table 1000 proto static"));
@@ -15,7 +15,7 @@ fn theirs(scene: &Scene<'_>, what: &str) {
 }
 
 #[test]
-fn a_route_of_another_protocol_is_left_alone_and_said_once_and_ours_comes_when_it_goes() {
+fn a_conflict_is_logged_once_and_our_route_is_installed_when_it_is_over() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         theirs(&scene, "add");
@@ -27,7 +27,7 @@ fn a_route_of_another_protocol_is_left_alone_and_said_once_and_ours_comes_when_i
         let there = [(BOTH[0], THEIRS[0]), (BOTH[1], THEIRS[1])];
         scene.until(there.into_iter().chain([("10.2.0.0/24", "fd00::1")]));
         scene.settle();
-        // What changes is tried again.
+        // A change of the route is tried again.
         scene.announce(both("fd00::2"));
         let events = scene.settle();
         assert!(events.iter().all(|event| event.contains("nexthop")), "{events:?}");
@@ -47,7 +47,7 @@ fn a_route_of_another_protocol_is_left_alone_and_said_once_and_ours_comes_when_i
 }
 
 #[test]
-fn a_destination_that_is_withdrawn_while_another_protocol_has_a_route_there_is_let_be() {
+fn a_withdrawal_during_a_conflict_leaves_the_other_route() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         theirs(&scene, "add");
@@ -65,7 +65,7 @@ fn a_destination_that_is_withdrawn_while_another_protocol_has_a_route_there_is_l
 }
 
 #[test]
-fn a_route_that_another_protocol_replaces_is_theirs_until_it_goes() {
+fn a_route_replaced_by_another_protocol_is_a_conflict_until_it_goes() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let mut client = scene.synced_client(&[]);
@@ -83,7 +83,7 @@ fn a_route_that_another_protocol_replaces_is_theirs_until_it_goes() {
 }
 
 #[test]
-fn routes_that_are_deleted_by_hand_come_back() {
+fn routes_that_are_deleted_by_hand_are_installed_again() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let mut client = scene.synced_client(&[]);
@@ -101,7 +101,7 @@ fn routes_that_are_deleted_by_hand_come_back() {
 }
 
 #[test]
-fn objects_that_are_deleted_by_hand_come_back_with_all_their_routes() {
+fn objects_that_are_deleted_by_hand_are_added_again_with_all_routes() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let _client = scene.synced_client(&[]);
@@ -114,7 +114,7 @@ fn objects_that_are_deleted_by_hand_come_back_with_all_their_routes() {
             destinations.iter().map(|destination| (&destination[..], "fd00::1")).chain(ecmp).collect();
         scene.until(all.iter().copied());
         scene.settle();
-        // One with 100 routes that is a member of the group as well; another member; the group.
+        // In order: an object with 100 routes that is also a member of the group; another member; the group.
         for gone in ["fd00::1", "fd00::2", "fd00::1 fd00::2"] {
             let id = scene.objects().into_iter().find(|object| object.legs == gone).unwrap().id;
             namespace.ip(&format!("nexthop del id {id}"));
@@ -129,12 +129,12 @@ fn objects_that_are_deleted_by_hand_come_back_with_all_their_routes() {
 }
 
 #[test]
-fn an_object_that_others_made_of_an_id_of_our_range_is_left_alone() {
+fn an_object_of_another_program_in_our_range_is_left_alone() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         namespace.ip("nexthop add id 2000000000 dev t1");
         let _client = scene.synced_client(&[]);
-        // Behind its back as well: it knows when it wants this one.
+        // Also while the client runs: it notices the conflict when it needs this id.
         namespace.ip("nexthop add id 2000000001 dev t1");
         scene.announce(both("fd00::1"));
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));

@@ -1,8 +1,8 @@
-//! `metalbond client --install-routes`, end to end: the real binary and a real kernel, each test in a network namespace of
-//! its own. What the kernel has is seen with `ip`; what happened on the way there, by the kernel's own notifications.
+//! `metalbond client --install-routes`, end to end: the real binary and a real kernel, each test in its own network
+//! namespace. The tests read the kernel's state with `ip`, and the changes before it from the kernel's notifications.
 //!
-//! Nothing here waits for a time to pass. That nothing happens is shown by a route that is announced afterwards: its
-//! notification comes behind all others.
+//! No test waits for a fixed time. To show that nothing happens, a test announces another route: its notification
+//! arrives after all others.
 
 #![cfg(target_os = "linux")]
 

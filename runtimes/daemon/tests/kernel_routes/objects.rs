@@ -1,4 +1,4 @@
-//! Nexthop objects and groups: shared, there before their first route, and gone after their last.
+//! Nexthop objects and groups are shared, added before their first route, and removed after their last.
 
 use std::fs;
 
@@ -56,7 +56,7 @@ fn several_next_hops_are_a_group_of_equal_weights() {
 #[test]
 fn sixty_four_next_hops_are_one_group_and_go_one_by_one_without_a_gap() {
     namespace::run(|namespace| {
-        // Else the kernel tells them with each route, and `ip` shows no route of more than 3.7 KB.
+        // Otherwise the kernel includes them in each route, and `ip` can't print routes of more than 3.7 KB.
         fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", "0").unwrap();
         let mut scene = Scene::new(namespace);
         let _client = scene.synced_client(&[]);

@@ -1,4 +1,4 @@
-//! How routes and objects are made.
+//! Options for routes and objects.
 
 use crate::namespace;
 use crate::picture::{after, table};
@@ -25,12 +25,12 @@ fn without_nexthop_objects_ipv4_routes_have_all_next_hops_and_ipv6_routes_the_be
             let own = scene.watch.seen_of(destination);
             assert!(!own.is_empty() && own.iter().all(|event| event.starts_with('~')), "{own:?}");
         }
-        // Nor does a restart touch them.
+        // A restart does not touch them either.
         scene.settle();
         client.kill();
         let client = scene.synced_client(&args);
         assert_eq!(scene.settle(), [""; 0]);
-        // From here to objects and back is a replacement, too.
+        // Switching to objects is a replacement as well, and back again.
         client.kill();
         let client = scene.synced_client(&args[1..]);
         scene.until(BOTH.map(|destination| (destination, all[0].1)));
@@ -48,7 +48,7 @@ fn without_nexthop_objects_ipv4_routes_have_all_next_hops_and_ipv6_routes_the_be
 }
 
 #[test]
-fn another_protocol_number_marks_routes_and_objects_and_254_is_others_then() {
+fn with_another_protocol_number_routes_of_254_are_those_of_others() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         namespace.ip("route add 10.2.0.0/24 dev t1 table 1000 proto 254");
@@ -70,7 +70,7 @@ fn another_protocol_number_marks_routes_and_objects_and_254_is_others_then() {
 }
 
 #[test]
-fn ids_of_objects_are_of_the_range_that_was_given_and_when_all_are_used_that_is_said() {
+fn object_ids_are_in_the_given_range_and_running_out_of_them_is_logged() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let mut client = scene.synced_client(&["--nexthop-ids", "500-501"]);
@@ -78,7 +78,7 @@ fn ids_of_objects_are_of_the_range_that_was_given_and_when_all_are_used_that_is_
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         scene.announce(["10.2.0.0/24#fd00::2", "fd12::/64#fd00::3"]);
         client.log("all ids for nexthop objects are in use");
-        // Of the two that want the last id, it is the first one's.
+        // Of the two destinations that need the last id, the first one gets it.
         scene.watch.until("+ 10.2.0.0/24");
         let ids: Vec<u32> = scene.objects().into_iter().map(|object| object.id).collect();
         assert_eq!(ids, [500, 501]);

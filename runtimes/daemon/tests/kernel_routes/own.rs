@@ -22,7 +22,7 @@ fn a_standard_route_to_our_own_destination_is_installed_when_ours_is_withdrawn()
         client.signal(Signal::HUP);
         client.log("announcements +0 -2");
         scene.until(BOTH.map(|destination| (destination, "fd00::2")));
-        // And the other way.
+        // The same the other way round.
         put(&own);
         client.signal(Signal::HUP);
         client.log("announcements +2 -0");
@@ -33,7 +33,7 @@ fn a_standard_route_to_our_own_destination_is_installed_when_ours_is_withdrawn()
 }
 
 #[test]
-fn lb_and_nat_next_hops_of_our_own_destination_are_installed_all_the_same() {
+fn lb_and_nat_next_hops_of_our_own_destination_are_installed() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(["fd00::2", "fd00::3#LB", "fd00::4#NAT#1#100"].map(both).concat());
@@ -59,7 +59,7 @@ fn a_next_hop_that_is_standard_and_lb_is_installed_for_the_latter() {
 }
 
 #[test]
-fn only_a_standard_announcement_of_ours_keeps_others_away() {
+fn only_our_own_standard_announcement_prevents_installing() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(both("fd00::2"));
@@ -67,7 +67,7 @@ fn only_a_standard_announcement_of_ours_keeps_others_away() {
         scene.until(BOTH.map(|destination| (destination, "fd00::2")));
         scene.settle();
         feed(&mut client, "", ["fd00::1#LB", "fd00::1#NAT#1#100"].map(both).concat());
-        // Taken in before what follows it on the same way.
+        // Processed before the following routes, which take the same way.
         feed(&mut client, "", ["10.2.0.0/24#fd00::1"]);
         scene.announce(["10.2.0.0/24#fd00::2", "10.3.0.0/24#fd00::2"]);
         scene.watch.until("+ 10.3.0.0/24");

@@ -1,31 +1,31 @@
-//! What the kernel has, read from what `ip` prints. Not from `ip -j`: it writes the destination of a route and that of its
-//! encapsulation by the same key, and likewise an object's id and the encapsulation's.
+//! The kernel's state, parsed from the output of `ip`. The JSON output `ip -j` is not usable: it has duplicate keys for
+//! the destination of a route and of its encapsulation, and for the id of an object and of its encapsulation.
 
 use std::collections::BTreeMap;
 
 use crate::namespace::Namespace;
 use crate::scene::{MARKER_DESTINATIONS, TABLE};
 
-/// Each destination, and where it leads: `fd00::1 fd00::2` for a group; a weight other than 1 is `fd00::1*99`. Of a route
-/// without encapsulation, the rest of the line.
+/// Each destination with its next hops: `fd00::1 fd00::2` for a group; `fd00::1*99` for a weight other than 1. For a
+/// route without encapsulation, the remainder of the line.
 pub(crate) type Table = BTreeMap<String, String>;
 
-/// A table as a test writes it.
+/// Returns a table from the form in which a test writes it.
 pub(crate) fn table<D: ToString, L: ToString>(routes: impl IntoIterator<Item = (D, L)>) -> Table {
     routes.into_iter().map(|(destination, legs)| (destination.to_string(), legs.to_string())).collect()
 }
 
-/// A nexthop object or a group.
+/// A nexthop object or group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Object {
     pub(crate) id: u32,
-    /// As in a [`Table`].
+    /// The next hops, as in a [`Table`].
     pub(crate) legs: String,
-    /// The line, as it is printed.
+    /// The printed line.
     pub(crate) line: String,
 }
 
-/// All objects of the namespace, also those of markers.
+/// Returns all objects of the namespace, including those of markers.
 pub(crate) fn objects(namespace: &Namespace) -> BTreeMap<u32, Object> {
     let text = namespace.ip("nexthop");
     let mut singles: BTreeMap<&str, &str> = BTreeMap::new();
@@ -47,22 +47,22 @@ pub(crate) fn objects(namespace: &Namespace) -> BTreeMap<u32, Object> {
     text.lines().map(object).collect()
 }
 
-/// The routes of both families in our table, but for markers. Of a route through an object, `ip` shows the next hops as
-/// well if the kernel tells them (nexthop_compat_mode): they must be those of the object.
+/// Returns the routes of both families in our table, except those of markers. If the kernel includes the next hops in a
+/// route with an object (nexthop_compat_mode), checks that they are those of the object.
 pub(crate) fn routes(namespace: &Namespace) -> Table {
     routes_in(namespace, TABLE)
 }
 
-/// The same of another table. (Link-local networks don't count.)
+/// Returns the same for another table, without link-local prefixes.
 pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
     let objects = objects(namespace);
     let mut all = Table::new();
     for family in ["-4", "-6"] {
-        // Of a table that is not there yet it says so, and fails.
+        // `ip` fails if the table does not exist yet.
         let text = namespace.try_ip(&format!("{family} route show table {table}")).unwrap_or_default();
         for route in text.replace("\n\t", "\t").lines() {
             let (destination, rest) = route.split_once(' ').unwrap();
-            // In the main table, each device has its link-local network.
+            // In the main table, each device has its link-local prefix.
             if destination.starts_with(MARKER_DESTINATIONS) || destination == "fe80::/64" {
                 continue;
             }
@@ -70,7 +70,7 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
             let mut leads = match after(rest, "nhid") {
                 Some(id) => {
                     let of_object = objects.get(&id.parse().unwrap()).map_or("", |object| &object.legs);
-                    // The object may have come or gone since these were looked at.
+                    // The object may have been added or removed since the objects were read.
                     if own.is_empty() || own == *of_object {
                         of_object.to_owned()
                     } else {
@@ -92,7 +92,7 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
     all
 }
 
-/// The next hops that a route has of its own.
+/// Returns the next hops in the text of a route.
 fn legs(route: &str) -> String {
     let hops = route.split("encap ip6 ").skip(1);
     let mut legs: Vec<String> = hops.map(|hop| leg(after(hop, "dst").unwrap(), after(hop, "weight"))).collect();
@@ -112,7 +112,7 @@ fn member_of(member: &str, singles: &BTreeMap<&str, &str>) -> String {
     leg(singles.get(id).unwrap_or(&"?"), weight)
 }
 
-/// `ip` leaves out the length of a host's, and calls those of length 0 the same.
+/// Adds the prefix length, which `ip` omits for hosts and for the default route.
 fn with_length(destination: &str, family: &str) -> String {
     let (default, host) = if family == "-4" { ("0.0.0.0/0", 32) } else { ("::/0", 128) };
     match destination {
@@ -122,7 +122,7 @@ fn with_length(destination: &str, family: &str) -> String {
     }
 }
 
-/// The word behind a word.
+/// Returns the word after a word.
 pub(crate) fn after<'a>(line: &'a str, word: &str) -> Option<&'a str> {
     line.split_whitespace().skip_while(|each| *each != word).nth(1)
 }

@@ -1,5 +1,5 @@
-//! Command lines of the reference implementation, as its units, its makefile and its documentation have them and as its users
-//! write them. Each in a network namespace, where their ports are free.
+//! Command lines of the reference implementation, from its units, its makefile, its documentation and its users. Each
+//! test runs in a network namespace, in which their ports are free.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,9 +10,9 @@ use crate::process::{Process, Server, Signal, run};
 use crate::scene::{BOTH, SERVER, Scene, both, end};
 use crate::watch::Watch;
 
-/// The kernel's main table, which the reference's library calls 0.
+/// The kernel's main table, which the reference implementation's library calls 0.
 const MAIN: u32 = 254;
-/// The units of the reference's package.
+/// The units of the reference implementation's package.
 const SERVER_UNIT: &str = "server --listen [::]:4711 --http [::1]:4712 --keepalive 5";
 const CLIENT_UNIT: &str = "client --server [::1]:4711 --keepalive 5 --announce 123#2001:db8:dead:beef::/64#2001:db8::1 \
                            --announce 123#10.0.23.42/32#2001:db8::1 --install-routes 123#0 --tun overlay-tun";
@@ -21,7 +21,7 @@ fn start(line: &str) -> Process {
     Process::start(&line.split_whitespace().collect::<Vec<_>>())
 }
 
-/// What the command lines expect of a machine.
+/// Sets up a machine as the command lines expect it.
 fn prepare(namespace: &Namespace) {
     namespace.ip("link add overlay-tun type veth peer name overlay-far");
     namespace.ip("link set overlay-far up");
@@ -29,7 +29,7 @@ fn prepare(namespace: &Namespace) {
     namespace.ip("addr add 2001:db8::1/128 dev lo");
 }
 
-/// A client that announces what its standard input says.
+/// Starts a client that announces the routes in its standard input.
 fn announcer() -> Process {
     let mut announcer = start("client --server [::1]:4711 --announce-file - --restart-time 0");
     announcer.log("ESTABLISHED");
@@ -40,7 +40,7 @@ fn main_table(namespace: &Namespace) -> Table {
     picture::routes_in(namespace, MAIN)
 }
 
-/// What a client with `--http [::1]:4713` answers.
+/// Queries a client with `--http [::1]:4713`.
 fn get(path: &str) -> String {
     let mut stream = TcpStream::connect("[::1]:4713").unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: [::1]:4713\r\nConnection: close\r\n\r\n").unwrap();
@@ -49,7 +49,7 @@ fn get(path: &str) -> String {
     answer.replace('\r', "")
 }
 
-/// The warnings about arguments.
+/// Returns the warnings about arguments.
 fn warnings(log: &[String]) -> Vec<&str> {
     let texts = log.iter().filter_map(|line| Some(line.split_once(" WARN ")?.1.trim()));
     texts.filter(|text| text.starts_with("--")).collect()
@@ -116,7 +116,7 @@ fn every_known_command_line_of_a_client_opens_its_session_and_names_what_has_no_
             log.extend(end(client));
             assert_eq!(warnings(&log), expected, "{line}: {log:#?}");
         }
-        // What the unit announces is announced.
+        // The route in the unit's command line is announced.
         let _unit = start(CLIENT_UNIT);
         let mut other = start("client --server [::1]:4711 --subscribe 123");
         let mut learned = [other.line(), other.line()];
@@ -126,7 +126,7 @@ fn every_known_command_line_of_a_client_opens_its_session_and_names_what_has_no_
     });
 }
 
-/// The example of the reference's documentation.
+/// The example of the reference implementation's documentation.
 #[test]
 fn a_client_without_a_server_runs_and_installs_nothing() {
     namespace::run(|namespace| {
@@ -164,7 +164,7 @@ fn a_client_whose_server_is_yet_to_be_named_keeps_the_kernel_routes_that_it_has_
         client.signal(Signal::HUP);
         client.log("servers +1 -0");
         client.log("ESTABLISHED");
-        // By then it has done all that it was to do before.
+        // By then the client has done everything that it had to do before.
         let events = scene.settle();
         assert!(!events.iter().any(|event| BOTH.contains(&&event[2..])), "{events:?}");
         std::fs::remove_file(file).unwrap();
@@ -195,7 +195,7 @@ fn routes_of_table_0_are_in_the_main_table_beside_those_of_others_and_only_they_
         let mut installer = start(client);
         installer.log("ESTABLISHED");
 
-        // The machine's own network, and static routes, are in the way; what is not is installed.
+        // The machine's own prefix and static routes are conflicts; all other routes are installed.
         let conflicts = ["10.77.0.0/24", "10.5.0.0/24", "fd05::/64"];
         for destination in conflicts.iter().chain(&["10.1.0.0/24", "fd10:1::/64"]) {
             announcer.write(&format!("123#{destination}#fd00::1\n"));
@@ -210,7 +210,8 @@ fn routes_of_table_0_are_in_the_main_table_beside_those_of_others_and_only_they_
         both.extend(table([("10.1.0.0/24", "fd00::1"), ("fd10:1::/64", "fd00::1")]));
         assert_eq!(main_table(namespace), both);
 
-        // Adopted by the next one: nothing of what is there is touched. The last route says that the others had their turn.
+        // The next client adopts the routes, and none of them is touched. The last route shows that the others have
+        // been processed.
         installer.kill();
         watch.take();
         let mut installer = start(&format!("{client} --cleanup=true"));
@@ -222,7 +223,7 @@ fn routes_of_table_0_are_in_the_main_table_beside_those_of_others_and_only_they_
         let events = watch.take();
         assert!(events.iter().all(|event| event.contains("nexthop") || event == "+ 10.2.0.0/24"), "{events:?}");
 
-        // Removed by --cleanup: ours only.
+        // `--cleanup` removes only our routes.
         end(installer);
         assert_eq!(main_table(namespace), theirs);
     });
@@ -235,7 +236,7 @@ fn of_two_vnis_in_one_table_the_lower_has_a_destination_and_when_it_is_withdrawn
         let mut watch = Watch::of_table(MAIN);
         let _server = Server::start(&["[::]:4711"], &["--convergence-time", "0"]);
         let mut announcer = announcer();
-        // 254 is the main table's number, and 0 the reference's name for it.
+        // 254 is the main table's number, and 0 is the reference implementation's name for it.
         let mut installer = start(
             "client --server [::1]:4711 --subscribe 50,23 --install-routes 50#0 --install-routes 23#254 --tun overlay-tun \
              --http [::1]:4713",

@@ -1,4 +1,4 @@
-//! The client is killed, and started again.
+//! The client is killed and restarted.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use crate::picture::Table;
 use crate::process::{Process, Server, Signal};
 use crate::scene::{BOTH, HAS_SENT_ALL, NOT_IN_TIME, Scene, announcer, both, feed, installer};
 
-/// 100 routes, each fifth by two announcers. In three parts: of the feeder, of the other, and what is to be installed.
+/// 100 routes, every fifth with two announcers. The parts are the feeder's routes, the other announcer's routes, and
+/// the table to install.
 struct Hundred {
     first: Vec<String>,
     second: Vec<String>,
@@ -32,7 +33,7 @@ fn hundred() -> Hundred {
     hundred
 }
 
-/// What another client sees.
+/// Starts another client that prints the routes.
 fn reader() -> Process {
     Process::client(&["127.0.0.1:4711".parse().unwrap()], &["--subscribe", "23"])
 }
@@ -41,7 +42,7 @@ fn read_until(reader: &mut Process, line: &str) {
     while reader.line() != line {}
 }
 
-/// Waits until a reader has seen a route to each next hop of a table.
+/// Waits until a reader has received a route for each next hop of a table.
 fn read_all(reader: &mut Process, table: &Table) {
     let each = |(destination, legs): (&String, &String)| {
         legs.split(' ').map(|hop| format!("+ 23 {destination} via {hop}")).collect::<Vec<_>>()
@@ -53,7 +54,7 @@ fn read_all(reader: &mut Process, table: &Table) {
 }
 
 #[test]
-fn what_stays_is_not_touched_by_a_client_that_was_killed_and_started_again() {
+fn a_killed_and_restarted_client_does_not_touch_unchanged_routes() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let mut second = announcer(&[]);
@@ -73,7 +74,7 @@ fn what_stays_is_not_touched_by_a_client_that_was_killed_and_started_again() {
 }
 
 #[test]
-fn a_route_some_of_whose_next_hops_are_told_late_is_not_touched_meanwhile() {
+fn a_route_whose_next_hops_arrive_partly_late_is_not_touched_meanwhile() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let other = Server::start(&["127.0.0.1:4712"], &["--convergence-time", "0"]);
@@ -90,7 +91,7 @@ fn a_route_some_of_whose_next_hops_are_told_late_is_not_touched_meanwhile() {
         client.kill();
         other.process.signal(Signal::STOP);
         let mut client = scene.client(&args);
-        // The first server has told all, and the other one nothing.
+        // The first server is synced, and the other one has sent nothing.
         assert_eq!(scene.settle(), [""; 0]);
         other.process.signal(Signal::CONT);
         client.log(HAS_SENT_ALL);
@@ -99,7 +100,7 @@ fn a_route_some_of_whose_next_hops_are_told_late_is_not_touched_meanwhile() {
 }
 
 #[test]
-fn what_changed_meanwhile_is_changed_after_a_restart_and_nothing_else() {
+fn after_a_restart_only_changed_routes_are_changed() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let mut second = announcer(&[]);
@@ -111,7 +112,8 @@ fn what_changed_meanwhile_is_changed_after_a_restart_and_nothing_else() {
         scene.until(&hundred.table);
         scene.settle();
         client.kill();
-        // Gone: a whole destination of one next hop, and one of two. Changed: a next hop less, or more. New: one.
+        // Removed: a destination with one next hop, and one with two. Changed: one next hop less, or one more. Added:
+        // one.
         scene.withdraw(["10.1.1.0/24#fd00::2", "fd10:0:0:1::/64#fd00::2", "10.1.10.0/24#fd00::3"]);
         scene.announce(["10.1.2.0/24#fd00::4", "fd10:0:0:2::/64#fd00::4", "10.9.0.0/24#fd00::8"]);
         read_until(&mut reader, "+ 23 10.9.0.0/24 via fd00::8");
@@ -146,7 +148,7 @@ fn what_changed_meanwhile_is_changed_after_a_restart_and_nothing_else() {
 }
 
 #[test]
-fn objects_that_nobody_needs_any_more_go_after_a_restart() {
+fn unused_objects_are_removed_after_a_restart() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce([both("fd00::1"), both("fd00::2")].concat());
@@ -161,7 +163,7 @@ fn objects_that_nobody_needs_any_more_go_after_a_restart() {
 }
 
 #[test]
-fn with_a_server_that_is_converging_what_is_missing_stays_for_the_time_that_is_set_for_its_session() {
+fn with_a_converging_server_missing_routes_stay_for_the_configured_time() {
     const SESSION_STALE_TIME: Duration = Duration::from_secs(2);
     namespace::run(|namespace| {
         let mut scene = Scene::with_server(namespace, &["--convergence-time", "3600"]);
@@ -182,19 +184,19 @@ fn with_a_server_that_is_converging_what_is_missing_stays_for_the_time_that_is_s
         scene.watch.until(&format!("- {}", BOTH[0]));
         assert!(started.elapsed() >= SESSION_STALE_TIME, "{:?}", started.elapsed());
         client.log(HAS_SENT_ALL);
-        // Nothing went before them, or with them.
+        // Nothing was removed before or with them.
         let mut events = scene.settle();
         events.sort();
         assert_eq!(events, BOTH.map(|destination| format!("- {destination}")));
         assert_eq!(scene.routes(), crate::picture::table(stays));
-        // Without a session, and with a stale time of zero, the others go at once.
+        // Without a session, and with a stale time of zero, the others are removed at once.
         scene.kill_server();
         scene.until::<&str, &str>([]);
     });
 }
 
 #[test]
-fn a_stale_time_of_zero_costs_no_route_that_a_live_server_knows() {
+fn a_stale_time_of_zero_removes_no_route_of_a_live_server() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let hundred = hundred();
@@ -212,7 +214,7 @@ fn a_stale_time_of_zero_costs_no_route_that_a_live_server_knows() {
 }
 
 #[test]
-fn nor_does_it_if_the_server_is_slow_to_answer_the_first_dial() {
+fn a_stale_time_of_zero_removes_no_route_while_the_first_dial_is_slow() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(both("fd00::1"));
@@ -222,7 +224,7 @@ fn nor_does_it_if_the_server_is_slow_to_answer_the_first_dial() {
         client.kill();
         scene.signal_server(Signal::STOP);
         let mut client = installer(&["--stale-time", "0"]);
-        // The system has taken the connection; the server has not.
+        // The connection is in the system's backlog; the server has not accepted it.
         client.log("connecting to");
         scene.signal_server(Signal::CONT);
         client.log(HAS_SENT_ALL);
@@ -244,7 +246,7 @@ fn while_the_server_is_away_adopted_routes_stay_until_it_is_back() {
         let mut client = installer(&[]);
         client.log("cannot connect");
         scene.feeder.log("RETRY");
-        // The client under test comes second, so that the server has all routes when it says that these are all.
+        // The client under test is second, so that the server has all routes when it sends the End-of-RIB.
         client.signal(Signal::STOP);
         scene.restart_server();
         scene.feeder.log("ESTABLISHED");
@@ -258,7 +260,7 @@ fn while_the_server_is_away_adopted_routes_stay_until_it_is_back() {
 }
 
 #[test]
-fn with_a_stale_time_and_without_a_server_adopted_routes_go_after_it() {
+fn without_a_server_adopted_routes_are_removed_after_the_stale_time() {
     const STALE_TIME: Duration = Duration::from_secs(1);
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
@@ -277,7 +279,7 @@ fn with_a_stale_time_and_without_a_server_adopted_routes_go_after_it() {
 }
 
 #[test]
-fn a_second_server_that_is_away_does_not_keep_what_the_first_one_does_not_know() {
+fn a_second_server_that_is_away_does_not_keep_routes_missing_at_the_first() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(both("fd00::1"));

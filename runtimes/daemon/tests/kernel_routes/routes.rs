@@ -1,4 +1,4 @@
-//! Routes come, change and go.
+//! Routes are added, changed and removed.
 
 use crate::namespace;
 use crate::scene::{BOTH, Scene, both};
@@ -36,7 +36,7 @@ fn each_change_of_the_next_hops_is_one_replacement_and_never_a_removal() {
 }
 
 #[test]
-fn one_hypervisor_in_the_place_of_another_leaves_no_gap() {
+fn replacing_a_hypervisor_by_another_leaves_no_gap() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let _client = scene.synced_client(&[]);

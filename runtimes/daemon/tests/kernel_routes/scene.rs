@@ -1,4 +1,4 @@
-//! What most tests begin with: a server, a client that announces, and an eye on the kernel.
+//! The usual set-up of a test: a server, a client that announces, and a watch on the kernel.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -10,36 +10,36 @@ use crate::watch::Watch;
 
 /// The routing table of VNI 23.
 pub(crate) const TABLE: u32 = 1000;
-/// The beginning of the destinations of routes that only mark a point in time.
+/// Prefix of the destinations of markers: routes that only mark a point in time.
 pub(crate) const MARKER_DESTINATIONS: &str = "10.255.";
-/// The beginning of their next hops.
+/// Prefix of the markers' next hops.
 pub(crate) const MARKER_HOPS: u16 = 0xfdff;
 /// One destination of each family.
 pub(crate) const BOTH: [&str; 2] = ["10.1.0.0/24", "fd10:1::/64"];
 
-/// What a client logs when it removes adopted routes because of an End-of-RIB.
+/// The log line of a client that removes adopted routes because of an End-of-RIB.
 pub(crate) const HAS_SENT_ALL: &str =
     "a server has sent all its routes: kernel routes that nobody announces are removed";
-/// What it logs when it removes them because their time is over.
+/// The log line of a client that removes them because their stale time is over.
 pub(crate) const NOT_IN_TIME: &str =
     "no server has announced them in time: kernel routes that nobody announces are removed";
 
-/// The namespace is the server's alone: its port is free.
+/// The server's address. Its port is free, because each test has its own namespace.
 pub(crate) const SERVER: &str = "127.0.0.1:4711";
 
-/// In a namespace.
+/// The set-up in a namespace.
 pub(crate) struct Scene<'a> {
     pub(crate) namespace: &'a Namespace,
     server: Option<Process>,
     server_args: Vec<String>,
-    /// Announces what its standard input says.
+    /// Announces the routes in its standard input.
     pub(crate) feeder: Process,
     pub(crate) watch: Watch,
     markers: u8,
 }
 
 impl<'a> Scene<'a> {
-    /// With a server that has told all as soon as it has told what it knows.
+    /// Starts a server that sends an End-of-RIB as soon as it has sent its table.
     pub(crate) fn new(namespace: &'a Namespace) -> Self {
         Self::with_server(namespace, &["--convergence-time", "0"])
     }
@@ -51,7 +51,7 @@ impl<'a> Scene<'a> {
         Self { namespace, server, server_args, feeder: announcer(&[]), watch, markers: 0 }
     }
 
-    /// `kill -9`.
+    /// Kills the server with SIGKILL.
     pub(crate) fn kill_server(&mut self) {
         self.server.take().unwrap().kill();
     }
@@ -70,7 +70,7 @@ impl<'a> Scene<'a> {
         self.server.as_ref().unwrap().signal(signal);
     }
 
-    /// Announces routes by the feeder, each `PREFIX#NEXTHOP` and so on.
+    /// Announces routes by the feeder. Each SPEC lacks the VNI: `PREFIX#NEXTHOP` and so on.
     pub(crate) fn announce<S: AsRef<str>>(&mut self, specs: impl IntoIterator<Item = S>) {
         feed(&mut self.feeder, "", specs);
     }
@@ -86,7 +86,7 @@ impl<'a> Scene<'a> {
         client
     }
 
-    /// Starts the client under test, and waits until it has let go of what nobody announces.
+    /// Starts the client under test, and waits until it has removed adopted routes that are not announced.
     pub(crate) fn synced_client(&self, args: &[&str]) -> Process {
         let mut client = installer(args);
         client.log(HAS_SENT_ALL);
@@ -97,7 +97,7 @@ impl<'a> Scene<'a> {
         picture::routes(self.namespace)
     }
 
-    /// All objects but those of markers.
+    /// Returns all objects except those of markers.
     pub(crate) fn objects(&self) -> Vec<Object> {
         let mut objects = picture::objects(self.namespace);
         let prefix = format!("{MARKER_HOPS:x}:");
@@ -105,27 +105,27 @@ impl<'a> Scene<'a> {
         objects.into_values().collect()
     }
 
-    /// Where the objects lead, in order.
+    /// Returns the next hops of the objects, sorted.
     pub(crate) fn legs(&self) -> Vec<String> {
         let mut legs: Vec<String> = self.objects().into_iter().map(|object| object.legs).collect();
         legs.sort();
         legs
     }
 
-    /// Waits until these are the routes, and all of them.
+    /// Waits until the table has exactly these routes.
     pub(crate) fn until<D: ToString, L: ToString>(&mut self, routes: impl IntoIterator<Item = (D, L)>) {
         let wanted = table(routes);
         self.until_equal(&wanted, |scene| scene.routes());
     }
 
-    /// Waits until there are just objects that lead there.
+    /// Waits until there are exactly the objects with these next hops.
     pub(crate) fn until_legs(&mut self, legs: &[&str]) {
         let mut wanted: Vec<String> = legs.iter().map(ToString::to_string).collect();
         wanted.sort();
         self.until_equal(&wanted, |scene| scene.legs());
     }
 
-    /// Looks again after each event. (The last step of a change is always one that is told.)
+    /// Reads the state again after each event. (The last step of a change always causes an event.)
     fn until_equal<T: PartialEq + std::fmt::Debug>(&mut self, wanted: &T, look: impl Fn(&Self) -> T) {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -138,10 +138,10 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Waits until the client has done all that came before, and all that follows from it. Returns what it did, and others.
+    /// Waits until the client has processed everything before, including the consequences. Returns the events.
     pub(crate) fn settle(&mut self) -> Vec<String> {
-        // Objects come before routes, and go after them: by the second marker, all is done that was to be done when the
-        // first was.
+        // Objects are added before routes and removed after them. At the second marker, everything is done that was
+        // pending at the first.
         for _ in 0..2 {
             self.markers += 1;
             let n = self.markers;
@@ -153,13 +153,13 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The lines of one that are not in the other.
+/// Returns the lines of `one` that are not in `other`.
 fn but<T: std::fmt::Debug>(one: &T, other: &T) -> Vec<String> {
     let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
     one.lines().filter(|line| !other.lines().any(|other| other == *line)).map(str::to_owned).collect()
 }
 
-/// Another client that announces what its standard input says, and has a session.
+/// Starts another client that announces the routes in its standard input, and waits for its session.
 pub(crate) fn announcer(args: &[&str]) -> Process {
     let mut feeder = Process::client(&[server()], &[&["--announce-file", "-"], args].concat());
     feeder.log("ESTABLISHED");
@@ -171,21 +171,21 @@ pub(crate) fn installer(args: &[&str]) -> Process {
     Process::client(&[server()], &[&INSTALL, args].concat())
 }
 
-/// Its arguments.
+/// The arguments of the client under test.
 pub(crate) const INSTALL: [&str; 6] = ["--subscribe", "23", "--install-routes", "23#1000", "--tun", "t0"];
 
-/// Announces (or withdraws, with a sign) by a client's standard input.
+/// Announces routes by a client's standard input, or withdraws them if `sign` is `-`.
 pub(crate) fn feed<S: AsRef<str>>(client: &mut Process, sign: &str, specs: impl IntoIterator<Item = S>) {
     let lines: String = specs.into_iter().map(|spec| format!("{sign}23#{}\n", spec.as_ref())).collect();
     client.write(&lines);
 }
 
-/// A route to each of both families' destinations.
+/// Returns a route with this next hop to the destination of each family.
 pub(crate) fn both(hop: &str) -> [String; 2] {
     BOTH.map(|destination| format!("{destination}#{hop}"))
 }
 
-/// Ends a client by SIGTERM. Returns the lines of its log that were not read yet.
+/// Ends a client with SIGTERM. Returns the unread lines of its log.
 pub(crate) fn end(client: Process) -> Vec<String> {
     client.signal(Signal::TERM);
     let ended = client.end().0;

@@ -1,4 +1,4 @@
-//! The only server goes, and comes back.
+//! The only server goes away and comes back.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::process::{Process, Signal};
 use crate::scene::{BOTH, SERVER, Scene, announcer, both, feed};
 
 #[test]
-fn a_server_that_is_killed_and_comes_back_within_the_hold_time_changes_nothing() {
+fn a_server_that_comes_back_within_the_stale_time_changes_nothing() {
     namespace::run(|namespace| {
         let mut scene = Scene::with_server(namespace, &[]);
         let mut second = announcer(&[]);
@@ -33,7 +33,7 @@ fn a_server_that_is_killed_and_comes_back_within_the_hold_time_changes_nothing()
 }
 
 #[test]
-fn what_nobody_announces_any_more_stays_with_a_converging_server_and_goes_with_one_that_has_sent_all() {
+fn missing_routes_stay_with_a_converging_server_and_go_with_an_end_of_rib() {
     namespace::run(|namespace| {
         let mut scene = Scene::with_server(namespace, &[]);
         let mut second = announcer(&[]);
@@ -54,7 +54,7 @@ fn what_nobody_announces_any_more_stays_with_a_converging_server_and_goes_with_o
         scene.feeder.log("ESTABLISHED");
         assert_eq!(scene.settle(), [""; 0]);
 
-        // The client under test comes last, so that the server has all routes when it says that these are all.
+        // The client under test comes last, so that the server has all routes when it sends the End-of-RIB.
         client.signal(Signal::STOP);
         scene.kill_server();
         scene.feeder.log("RETRY");

@@ -25,7 +25,7 @@ fn a_subscription_that_goes_and_comes_back_is_installed_again() {
         client.signal(Signal::HUP);
         client.log("subscriptions +0 -1");
         scene.until::<&str, &str>([]);
-        // A VNI that had no table at the start is subscribed to, and not installed. One that had one is installed.
+        // A VNI that had no table at the start is subscribed to but not installed; a VNI that had one is installed.
         put("23, 24, 25, 26", "'23#1000', '24#1001', '25#1002'");
         client.signal(Signal::HUP);
         assert!(client.log("--subscribe '26': VNI 26 has no table").contains(" WARN "));

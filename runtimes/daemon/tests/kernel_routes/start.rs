@@ -1,4 +1,4 @@
-//! What keeps the client from starting. (What is wrong with arguments alone: see `end_to_end`.)
+//! Errors at the start of the client. (For errors in arguments alone, see `end_to_end`.)
 
 use std::process::{Command, Stdio};
 
@@ -35,7 +35,7 @@ fn without_the_capability_it_ends_with_code_1_and_says_which() {
     });
 }
 
-/// As the client's unit has it.
+/// As in the client's unit.
 #[test]
 fn another_user_installs_routes_with_this_capability_and_no_other() {
     namespace::run(|namespace| {
@@ -43,7 +43,7 @@ fn another_user_installs_routes_with_this_capability_and_no_other() {
             return;
         }
         let mut scene = Scene::new(namespace);
-        // That user may not be let into the directory where it was built.
+        // The other user may not have access to the build directory.
         let program = std::env::temp_dir().join(format!("metalbond-capability-{}", std::process::id()));
         std::fs::copy(env!("CARGO_BIN_EXE_metalbond"), &program).unwrap();
         let mut command = Command::new("setpriv");
@@ -61,7 +61,7 @@ fn another_user_installs_routes_with_this_capability_and_no_other() {
 }
 
 #[test]
-fn a_client_that_root_has_started_keeps_this_capability_and_no_other() {
+fn a_client_started_by_root_keeps_this_capability_and_no_other() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         let mut client =
@@ -80,7 +80,7 @@ fn a_client_that_root_has_started_keeps_this_capability_and_no_other() {
         {
             assert_eq!(has(&own, field), expected, "{field}");
         }
-        // Nor does any other thread have more; that of HTTP has nothing.
+        // No other thread has more capabilities; the HTTP thread has none.
         let mut http = None;
         for task in std::fs::read_dir(format!("/proc/{}/task", client.id())).unwrap() {
             let Ok(text) = std::fs::read_to_string(task.unwrap().path().join("status")) else { continue };

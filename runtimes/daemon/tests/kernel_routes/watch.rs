@@ -1,4 +1,4 @@
-//! The kernel's notifications of routes and nexthop objects, as one line for each.
+//! The kernel's notifications about routes and nexthop objects, one line each.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,18 +27,19 @@ const NHA_ID: u16 = 1;
 const NHA_ENCAP: u16 = 8;
 const LWTUNNEL_IP6_DST: u16 = 2;
 
-/// Bytes of a header: of a message, of a route (`struct rtmsg`) and of a nexthop object (`struct nhmsg`).
+/// Header lengths in bytes: of a message, of a route (`struct rtmsg`) and of a nexthop object (`struct nhmsg`).
 const HEADER: usize = 16;
 const ROUTE: usize = 12;
 const NEXTHOP: usize = 8;
 
-/// Watches the namespace of the thread that made it. An event is `+ 10.0.0.0/24`, `~ 10.0.0.0/24` for a replacement,
-/// `- 10.0.0.0/24`; `+ nexthop 7`, `~ nexthop 7` and `- nexthop 7`. Of routes, those in our table count.
+/// Watches the namespace of the thread that creates it. Events of routes are `+ 10.0.0.0/24`, `~ 10.0.0.0/24` for a
+/// replacement, and `- 10.0.0.0/24`; those of objects are `+ nexthop 7`, `~ nexthop 7` and `- nexthop 7`. Only routes
+/// in one table count.
 pub(crate) struct Watch {
     socket: netlink_sys::Socket,
     table: u32,
     seen: Vec<String>,
-    /// The objects of markers, which are no events.
+    /// The objects of markers, which are not events.
     markers: BTreeSet<u32>,
 }
 
@@ -47,7 +48,7 @@ impl Watch {
         Self::of_table(TABLE)
     }
 
-    /// The same for another table.
+    /// Watches another table.
     pub(crate) fn of_table(table: u32) -> Self {
         let mut socket = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
         socket.bind_auto().unwrap();
@@ -59,20 +60,20 @@ impl Watch {
         Self { socket, table, seen: Vec::new(), markers: BTreeSet::new() }
     }
 
-    /// All events up to now that were not taken yet.
+    /// Returns all events that were not taken yet.
     pub(crate) fn take(&mut self) -> Vec<String> {
         self.drain();
         self.seen.retain(|event| !event[2..].starts_with(MARKER_DESTINATIONS));
         std::mem::take(&mut self.seen)
     }
 
-    /// The events of a destination, of those that were not taken yet.
+    /// Returns the events of a destination that were not taken yet.
     pub(crate) fn seen_of(&mut self, destination: &str) -> Vec<&str> {
         self.drain();
         self.seen.iter().map(String::as_str).filter(|event| &event[2..] == destination).collect()
     }
 
-    /// Waits for an event, of those that were not taken yet.
+    /// Waits for an event, among those that were not taken yet.
     pub(crate) fn until(&mut self, event: &str) {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -84,13 +85,13 @@ impl Watch {
         }
     }
 
-    /// Waits for any other event. False: none comes.
+    /// Waits for any further event. Returns false if none arrives before `end`.
     pub(crate) fn wait(&self, end: Instant) -> bool {
         let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).unwrap();
         poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)).unwrap() > 0
     }
 
-    /// Reads what is there.
+    /// Reads the notifications that have arrived.
     pub(crate) fn drain(&mut self) {
         loop {
             match self.socket.recv_from_full() {
@@ -133,7 +134,7 @@ impl Watch {
     }
 }
 
-/// Of a route in a table.
+/// Returns the destination of a route, if it is in the wanted table.
 fn destination(message: &[u8], wanted: u32) -> Option<String> {
     let (family, length) = (message[0], message[1]);
     let attributes = &message[ROUTE..];

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over the W3C WebDriver protocol by Debian's chromedriver.
+//! A headless Chromium, controlled with the W3C WebDriver protocol by Debian's chromedriver.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// How long anything may take before a test fails. Far more than it ever does.
+/// Maximum duration of any wait before a test fails, far longer than needed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A window of a browser; closed when it is dropped.
+/// A browser window. Closed when dropped.
 pub(crate) struct Browser {
     driver: Child,
     session: String,
@@ -24,7 +24,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// Opens one of this size. `None`: there is no browser here.
+    /// Opens a window of this size. Returns `None` if there is no browser.
     pub(crate) fn open(width: u32, height: u32, is_dark: bool) -> Option<Self> {
         let mut command = Command::new("chromedriver");
         let Ok(mut driver) = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
@@ -37,7 +37,7 @@ impl Browser {
             port.trim_end_matches('.').parse::<u16>().ok()
         });
         let port = port.expect("chromedriver says its port");
-        // What else it says goes nowhere, and doesn't fill the pipe.
+        // Reads the remaining output and discards it, so that the pipe does not fill up.
         std::thread::spawn(move || lines.for_each(drop));
         let scheme =
             if is_dark { "--blink-settings=preferredColorScheme=0" } else { "--blink-settings=preferredColorScheme=1" };
@@ -45,7 +45,7 @@ impl Browser {
         let args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", scheme, &size];
         let mut options = json!({ "args": args });
         if width < 500 {
-            // A telephone: a desktop's window would be wider than asked for.
+            // Emulates a telephone: a desktop window would be wider than requested.
             let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
             options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
         }
@@ -61,12 +61,12 @@ impl Browser {
         post(&format!("{}/url", self.session), json!({ "url": url }));
     }
 
-    /// What a piece of script returns.
+    /// Returns the result of a script.
     pub(crate) fn run(&self, script: &str) -> Value {
         post(&format!("{}/execute/sync", self.session), json!({ "script": script, "args": [] }))
     }
 
-    /// Runs an expression until it gives this.
+    /// Evaluates an expression repeatedly until it has the wanted value.
     pub(crate) fn until(&self, expression: &str, wanted: &Value) {
         let start = Instant::now();
         loop {
@@ -82,7 +82,7 @@ impl Browser {
         }
     }
 
-    /// Presses keys, one after the other, wherever the focus is.
+    /// Presses keys one after the other, wherever the focus is.
     pub(crate) fn press(&self, keys: &str) {
         let strokes: Vec<_> = keys
             .chars()
@@ -92,14 +92,14 @@ impl Browser {
         post(&format!("{}/actions", self.session), actions);
     }
 
-    /// What the browser has complained of since last asked: errors of scripts, and breaches of the page's policy.
+    /// Returns the browser's new error messages: errors of scripts, and violations of the page's policy.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let log = post(&format!("{}/se/log", self.session), json!({ "type": "browser" }));
         let entries = log.as_array().cloned().unwrap_or_default();
         entries.iter().map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// A picture, as PNG, if there is a place for it: METALBOND_SCREENSHOTS names a directory.
+    /// Takes a screenshot as PNG, if METALBOND_SCREENSHOTS names a directory.
     pub(crate) fn picture(&self, name: &str) {
         let Some(dir) = std::env::var_os("METALBOND_SCREENSHOTS") else { return };
         let shot = get(&format!("{}/screenshot", self.session));

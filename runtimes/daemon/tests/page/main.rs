@@ -1,4 +1,4 @@
-//! The page, in a real browser: what people see and do there.
+//! The page in a real browser: what people see and do.
 
 mod browser;
 #[path = "../end_to_end/process.rs"]
@@ -14,7 +14,7 @@ use serde_json::json;
 use browser::Browser;
 use process::Process;
 
-/// A server with HTTP, and where both are.
+/// Starts a server with HTTP. Returns it and its addresses.
 fn server() -> (Process, SocketAddr, String) {
     server_with(&[])
 }
@@ -31,7 +31,7 @@ const ROUTES: &str = "23#10.0.23.0/24#2001:db8::1,23#10.0.23.128/25#2001:db8::2#
     23#2001:db8:1::/48#2001:db8::3#LB,24#10.0.23.0/24#2001:db8::1#STD,7#0.0.0.0/0#192.0.2.1#99";
 
 const ROWS: &str = "document.querySelectorAll('#rows tr').length";
-/// All words of the list.
+/// Returns all words of the list.
 const TEXT: &str = "document.getElementById('rows').innerText.replace(/\\s+/g, ' ').trim()";
 
 fn search(browser: &Browser, id: &str, text: &str) {
@@ -55,7 +55,7 @@ fn peers_networks_and_routes_are_shown_searched_and_followed() {
 
     browser.run("location.hash = '#vnis'");
     browser.until(ROWS, &json!(3));
-    // The network leads to its routes.
+    // A click on the VNI shows its routes.
     browser.run("[...document.querySelectorAll('#rows a')].find(a => a.textContent === '24').click()");
     browser.until(TEXT, &json!("24 10.0.23.0/24 2001:db8::1 a0"));
     search(&browser, "vni", "");
@@ -68,11 +68,11 @@ fn peers_networks_and_routes_are_shown_searched_and_followed() {
     browser.run("const m = document.getElementById('mode'); m.value = 'next_hop'; m.onchange()");
     search(&browser, "text", "2001:db8::2");
     browser.until(TEXT, &json!("23 10.0.23.128/25 2001:db8::2 NAT 1024–2047 a0"));
-    // What can't be asked is said, and shown as text.
+    // An invalid search is reported, and shown as text.
     search(&browser, "text", "<img src=x onerror=alert(1)>");
     browser.until("document.getElementById('caption').textContent.startsWith('next_hop: ')", &json!(true));
     assert_eq!(browser.run("return document.images.length"), 0);
-    // The browser notes that the daemon refused it, and nothing else.
+    // The browser logs that the daemon refused the request, and nothing else.
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|what| what.contains("status of 400")), "{complaints:#?}");
 
@@ -122,11 +122,11 @@ fn a_token_is_asked_for_shown_with_every_request_and_kept_nowhere() {
     let kept = "return document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + location.href";
     assert!(!browser.run(kept).to_string().contains(TOKEN));
     assert_eq!(browser.run("return document.getElementById('token').value"), "");
-    // The browser notes that the daemon refused it, and nothing else.
+    // The browser logs that the daemon refused the request, and nothing else.
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|what| what.contains("status of 401")), "{complaints:#?}");
     std::fs::remove_file(path).unwrap();
-    // One who comes anew is asked anew.
+    // A new visit asks for the token again.
     browser.go("about:blank");
     browser.go(&http);
     browser.until(IS_ASKED, &json!(true));
@@ -139,7 +139,7 @@ fn the_keyboard_suffices() {
     let _client = Process::client(&[addr], &["--announce", ROUTES]);
     browser.go(&http);
     browser.until(ROWS, &json!(1));
-    // The first stop skips to the list; the view is chosen by a digit.
+    // The first tab stop skips to the list; a digit selects the view.
     browser.press("\u{e004}");
     assert_eq!(browser.run("return document.activeElement.className"), "skip");
     browser.press("3");
@@ -150,7 +150,7 @@ fn the_keyboard_suffices() {
     browser.until(ROWS, &json!(1));
     browser.press("\u{e00c}");
     browser.until(ROWS, &json!(5));
-    // Columns are sorted by buttons, which Tab reaches.
+    // Columns are sorted with buttons, which Tab reaches.
     browser.run("location.hash = '#vnis'");
     browser.until(ROWS, &json!(3));
     browser.run("document.querySelector('#head button').focus()");
@@ -170,7 +170,7 @@ fn the_keyboard_suffices() {
 }
 
 #[test]
-fn a_telephone_shows_it_without_scrolling_sideways() {
+fn a_telephone_shows_the_page_without_horizontal_scrolling() {
     let Some(browser) = Browser::open(360, 740, false) else { return };
     let (_server, addr, http) = server();
     let _client = Process::client(&[addr], &["--announce", ROUTES]);
@@ -184,7 +184,7 @@ fn a_telephone_shows_it_without_scrolling_sideways() {
 }
 
 #[test]
-fn of_many_routes_only_those_that_are_shown_are_fetched() {
+fn only_the_shown_routes_are_fetched() {
     const ROUTES: u32 = 100_000;
     let Some(browser) = Browser::open(1280, 860, false) else { return };
     let (_server, addr, http) = server();

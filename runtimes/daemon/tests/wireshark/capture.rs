@@ -1,6 +1,6 @@
-//! A capture made up of TCP segments, in the format that `tshark` reads from its standard input.
+//! Builds a capture of TCP segments, in the format that `tshark` reads from its standard input.
 
-/// A capture of raw IPv4 packets. What they carry of a stream follows on each other without gaps.
+/// A capture of raw IPv4 packets. The data of each stream has no gaps.
 pub(crate) struct Capture {
     file: Vec<u8>,
     seqs: Vec<u32>,
@@ -8,7 +8,7 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// An empty one, of connections to this port.
+    /// Returns an empty capture of connections to this port.
     pub(crate) fn new(server_port: u16) -> Self {
         let mut file = Vec::new();
         // Magic number, version 2.4, time zone and its accuracy, longest packet, link type 101: raw IP.
@@ -18,12 +18,12 @@ impl Capture {
         Self { file, seqs: Vec::new(), server_port }
     }
 
-    /// Adds a segment to the stream of this number; the first of a number opens it. At most 65,000 bytes.
+    /// Adds a segment of at most 65,000 bytes to the stream of this number. The first segment opens the stream.
     pub(crate) fn segment(&mut self, stream: usize, bytes: &[u8]) {
         self.cut_segment(stream, bytes, 0);
     }
 
-    /// The same, but of the segment the last bytes are not in the capture.
+    /// Adds a segment whose last `missing` bytes are not in the capture.
     pub(crate) fn cut_segment(&mut self, stream: usize, bytes: &[u8], missing: usize) {
         self.seqs.resize(self.seqs.len().max(stream + 1), 1);
         let len = (40 + bytes.len()) as u16;
@@ -34,7 +34,8 @@ impl Capture {
         packet.extend(40_000u16.to_be_bytes());
         packet.extend(self.server_port.to_be_bytes());
         packet.extend(self.seqs[stream].to_be_bytes());
-        // Acknowledged 1; 20 bytes of header, PSH and ACK; window; checksum, which is not looked at; not urgent.
+        // Acknowledgement number 1; 20 bytes of header, PSH and ACK; window; checksum, which is not checked; no urgent
+        // data.
         packet.extend([0, 0, 0, 1, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]);
         packet.extend(bytes);
         let captured = packet.len() - missing;
@@ -45,7 +46,7 @@ impl Capture {
         self.seqs[stream] += bytes.len() as u32;
     }
 
-    /// The file.
+    /// Returns the contents of the file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.file
     }

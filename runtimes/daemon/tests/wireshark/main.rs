@@ -1,8 +1,8 @@
-//! The dissector for Wireshark, `docs/wireshark/metalbond.lua`, run by `tshark` over a capture of a real exchange and over
-//! captures that are made up here. Its summaries are held to the words of `metalbond replay --print`, and so to our own
-//! decoder; the trees, to text files beside this one, which METALBOND_RENEW=1 writes anew.
+//! The dissector for Wireshark, `docs/wireshark/metalbond.lua`, run by `tshark` on a capture of a real exchange and on
+//! generated captures. Its summaries are compared with the words of `metalbond replay --print`, and so with our own
+//! decoder. Its trees are compared with text files in this directory, which METALBOND_RENEW=1 writes again.
 //!
-//! Skipped where there is no `tshark`.
+//! Skipped if there is no `tshark`.
 
 mod capture;
 mod tshark;
@@ -27,7 +27,7 @@ const EXCHANGE: &[u8] = include_bytes!("../../../../docs/wireshark/metalbond.pca
 const PORT: u16 = 4711;
 
 #[test]
-fn all_messages_of_an_exchange_are_summed_up_as_in_a_replay() {
+fn all_messages_of_an_exchange_are_summarised_as_in_a_replay() {
     if !tshark::is_there() {
         return;
     }
@@ -44,7 +44,7 @@ fn all_messages_of_an_exchange_are_summed_up_as_in_a_replay() {
     let expected: BTreeMap<_, _> = sent.into_iter().map(|(direction, bytes)| (direction, replayed(&bytes))).collect();
     assert_eq!(shown, expected);
 
-    // It is an exchange that shows what it should.
+    // Checks that the exchange contains the expected messages.
     let all: Vec<&String> = shown.values().flatten().collect();
     for kind in ["HELLO", "KEEPALIVE", "SUBSCRIBE", "UNSUBSCRIBE", "ADD", "REMOVE"] {
         assert!(all.iter().any(|message| message.split(' ').next() == Some(kind)), "no {kind}");
@@ -62,7 +62,7 @@ fn the_info_column_lists_the_messages_that_end_in_a_segment() {
     assert_eq!(info.lines().count(), packets.len());
     for (info, messages) in info.lines().zip(packets) {
         let messages = messages[0].join(", ");
-        // The column has room for so much.
+        // The column is cut off at this length.
         assert!(info == messages || info.len() > 1000 && messages.starts_with(info), "{info}");
     }
 }
@@ -78,7 +78,7 @@ fn every_field_of_an_exchange_is_shown() {
 }
 
 #[test]
-fn what_is_wrong_is_said_where_it_is_and_nothing_is_lost() {
+fn errors_are_shown_at_their_position_and_no_message_is_lost() {
     if !tshark::is_there() {
         return;
     }
@@ -86,7 +86,7 @@ fn what_is_wrong_is_said_where_it_is_and_nothing_is_lost() {
         // Types: an unknown one; a KEEPALIVE that is not empty.
         "09 010203",
         "02 ff",
-        // Protobuf: a number, bytes and a message that are cut off; numbers that are too long; bad keys; wrong wire types.
+        // Protobuf: a truncated number, bytes field and message; numbers that are too long; bad keys; wrong wire types.
         "03 08ffff",
         "05 10171a0812",
         "05 10171a07120a0a00170018",
@@ -96,19 +96,20 @@ fn what_is_wrong_is_said_where_it_is_and_nothing_is_lost() {
         "03 08170f00",
         "03 0d17000000",
         "01 0a0105",
-        // Unknown fields of each wire type, a group in a group, and groups that are not closed as they were opened.
+        // Unknown fields of each wire type, a group in a group, and groups that are closed with a wrong number.
         "03 0817 38ffffffffffffffffff01 390102030405060708 3a03010203 3d01020304 3b430801443c",
         "03 3b433c",
         "03 3c",
-        // HELLO: an interval of 0; a capability that nobody knows yet.
+        // HELLO: an interval of 0; an unknown capability.
         "01",
         "01 0805a00607",
-        // UPDATE: without its parts; a part that comes twice; empty parts.
+        // UPDATE: missing parts; a part that comes twice; empty parts.
         "05 10171a00",
         "05 2200",
         "05 1a06 12040a001700 1a02 1818 2206 0a04c0000201",
         "05 1a002200",
-        // Impossible: an action and a type; a prefix length; addresses of a wrong length; a port; a martian next hop of each kind.
+        // Invalid: an action and a type; a prefix length; addresses of a wrong length; a port; a martian next hop of
+        // each kind.
         "05 0802 1a0612040a001700 2208 0a04c0000201 1803",
         "05 1a08 12040a001700 1821 2206 0a04c0000201",
         "05 1a05 12030a0017 2206 0a04c0000201",
@@ -124,10 +125,10 @@ fn what_is_wrong_is_said_where_it_is_and_nothing_is_lost() {
         "05 1a06 12040a001700 2212 0a10febf0000000000000000000000000001",
         "05 1a06 12040a001700 2212 0a10ff020000000000000000000000000001",
         "05 1a06 12040a001700 2212 0a1000000000000000000000ffffe0000001",
-        // Odd: the other version of IP; ports without NAT.
+        // Unusual: the other version of IP; ports without NAT.
         "05 1a08 0801 12040a001700 2208 0a04c0000201 2007",
     ];
-    // A wrong version; a payload that is too long, with its type yet to come.
+    // A wrong version; a payload that is too long, with its type still missing.
     let headers = [hex("02 0000 02"), hex("01 04a5")];
     let frames: Vec<_> = headers.into_iter().chain(payloads.map(|payload| framed(1, &hex(payload)))).collect();
     let mut capture = Capture::new(PORT);
@@ -143,7 +144,7 @@ fn what_is_wrong_is_said_where_it_is_and_nothing_is_lost() {
 }
 
 #[test]
-fn frames_are_put_together_wherever_the_stream_is_cut() {
+fn frames_are_reassembled_wherever_the_stream_is_split() {
     if !tshark::is_there() {
         return;
     }
@@ -165,7 +166,7 @@ fn frames_are_put_together_wherever_the_stream_is_cut() {
 }
 
 #[test]
-fn what_cannot_be_put_together_is_shown_as_bytes() {
+fn a_message_that_cannot_be_reassembled_is_shown_as_bytes() {
     if !tshark::is_there() {
         return;
     }
@@ -183,7 +184,7 @@ fn what_cannot_be_put_together_is_shown_as_bytes() {
     assert_eq!(shown[1][1], ["0100"]);
     assert_eq!(shown[2][0], ["frame of protocol version 2, not 1"]);
     assert_eq!(shown.iter().map(|packet| packet[2].len()).collect::<Vec<_>>(), [1, 1, 0]);
-    // With reassembly, what is not in the capture stays lost, and what was cut by TCP does not.
+    // With reassembly, data that is not in the capture is still missing, and messages that TCP split are complete.
     let shown = tshark::fields(capture.bytes(), &names, &[]);
     assert_eq!(shown[0][0], ["KEEPALIVE", incomplete]);
     assert_eq!((&shown[1][0][..], &shown[2][0][..]), (&["KEEPALIVE".to_owned()][..], &["SUBSCRIBE 23".to_owned()][..]));
@@ -230,9 +231,9 @@ fn the_readmes_commands_print_what_it_says_and_its_filters_are_accepted() {
     }
 }
 
-// Not a `proptest!`: one run of tshark takes many streams, and each is small enough to look at.
+// Not a `proptest!`: one run of tshark checks many streams, and each is small enough to read.
 #[test]
-fn whatever_comes_is_shown_as_in_a_replay() {
+fn random_messages_are_shown_as_in_a_replay() {
     if !tshark::is_there() {
         return;
     }
@@ -257,7 +258,7 @@ fn whatever_comes_is_shown_as_in_a_replay() {
     }
     for ((bytes, cuts), mut shown) in streams.iter().zip(shown) {
         let expected = replayed(bytes);
-        // A node closes the session at the first one. The dissector goes on.
+        // A node closes the session at the first error. The dissector continues.
         let errors = ["frame ", "TLS", " that is not valid protobuf", " without ", " interval of 0"];
         if expected.last().is_some_and(|text| errors.iter().any(|error| text.contains(error))) {
             shown.truncate(expected.len());
@@ -266,13 +267,13 @@ fn whatever_comes_is_shown_as_in_a_replay() {
     }
 }
 
-/// A few frames, some of them mangled, and where to cut them.
+/// A strategy for a few frames, some of them modified, and the positions at which to split them.
 fn stream() -> impl Strategy<Value = (Vec<u8>, Vec<usize>)> {
     let cuts = prop_oneof![3 => Just(vec![60_000]), 1 => prop::collection::vec(1usize..40, 1..9)];
     (prop::collection::vec(frame(), 1..4).prop_map(|frames| frames.concat()), cuts)
 }
 
-/// A frame with the right length. Its payload is what peers send, something like that, or anything.
+/// A strategy for a frame with the right length. The payload is a valid message, a similar one, or random.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let seeds: Vec<Vec<u8>> = [
         "01 0805 1001 a00603 a8060a",
@@ -307,29 +308,29 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     (version, prop_oneof![4 => mangled, 1 => anything]).prop_map(|(version, frame)| framed(version, &frame))
 }
 
-/// A frame of this type and payload.
+/// Returns a frame with this type and payload.
 fn framed(version: u8, type_and_payload: &[u8]) -> Vec<u8> {
     let [high, low] = (type_and_payload.len() as u16 - 1).to_be_bytes();
     [&[version, high, low], type_and_payload].concat()
 }
 
-/// Small numbers are keys and lengths, and say more than others.
+/// A strategy for a byte. Small numbers are more likely, because keys and lengths are small.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![0u8..48, any::<u8>(), Just(0x80), Just(0xff)]
 }
 
-/// What a replay prints of these bytes from a peer, without the time and the connection.
+/// Returns what a replay prints for these bytes from a peer, without the time and the connection.
 fn replayed(bytes: &[u8]) -> Vec<String> {
     let (mut printed, mut steps) = (Vec::new(), Steps::default());
     let input = Input::Received { conn: "a0".parse().unwrap(), bytes: Bytes::copy_from_slice(bytes) };
     steps.write(&mut printed, &Step::Input(Instant::default(), &input)).unwrap();
     let printed = String::from_utf8(printed).unwrap();
     let lines = printed.lines().map(|line| line.strip_prefix("0.000000 a0 -> ").unwrap().to_owned());
-    // Of less than a message, it says how many bytes came.
+    // For an incomplete message, a replay prints the number of bytes.
     lines.filter(|line| !line.starts_with(|first: char| first.is_ascii_digit())).collect()
 }
 
-/// Compares with a file beside this one.
+/// Compares a text with a file in this directory.
 fn as_in(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wireshark").join(name);
     if std::env::var_os("METALBOND_RENEW").is_some() {

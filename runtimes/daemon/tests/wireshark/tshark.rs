@@ -1,4 +1,4 @@
-//! `tshark` with the dissector, and without what else its user may have set.
+//! Runs `tshark` with the dissector, and without its user's settings.
 
 use std::io::{ErrorKind, Write as _};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::thread;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Whether there is one; says so if not.
+/// Returns true if `tshark` is installed. Prints a message if not.
 pub(crate) fn is_there() -> bool {
     let version = Command::new("tshark").arg("--version").output();
     if version.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
@@ -16,14 +16,14 @@ pub(crate) fn is_there() -> bool {
     true
 }
 
-/// What it prints of a capture.
+/// Returns the output of `tshark` for a capture.
 pub(crate) fn read(capture: &[u8], args: &[&str]) -> String {
     let mut command = Command::new("tshark");
     command.args(["-X", &format!("lua_script:{ROOT}/docs/wireshark/metalbond.lua"), "-r", "-"]).args(args);
     printed(command, capture)
 }
 
-/// What a command of it prints, as it would be given to a shell in the repository's root.
+/// Runs a command in a shell in the repository's root. Returns its output.
 pub(crate) fn shell(command: &str) -> String {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).current_dir(ROOT);
@@ -31,14 +31,14 @@ pub(crate) fn shell(command: &str) -> String {
 }
 
 fn printed(mut command: Command, input: &[u8]) -> String {
-    // Its user's preferences and plugins are there.
+    // The user's preferences and plugins would be in the home directory.
     let home = env!("CARGO_TARGET_TMPDIR");
     command.env("HOME", home).env("XDG_CONFIG_HOME", home);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = thread::scope(|scope| {
-        // If it does not take all, it is the exit code that tells.
+        // Fails if the command does not read all input; its exit code shows whether that is an error.
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().unwrap()
     });
@@ -48,7 +48,7 @@ fn printed(mut command: Command, input: &[u8]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The values of these fields, packet by packet; of a field that a packet has several times, each.
+/// Returns the values of these fields for each packet, including all values of a repeated field.
 pub(crate) fn fields(capture: &[u8], fields: &[&str], args: &[&str]) -> Vec<Vec<Vec<String>>> {
     let mut all = vec!["-T", "fields", "-E", "aggregator=;"];
     for field in fields {
@@ -59,7 +59,7 @@ pub(crate) fn fields(capture: &[u8], fields: &[&str], args: &[&str]) -> Vec<Vec<
     read(capture, &all).lines().map(|line| line.split('\t').map(values).collect()).collect()
 }
 
-/// The dissector's part of the packets' trees, a blank line after each packet.
+/// Returns the dissector's part of the packets' trees, with a blank line after each packet.
 pub(crate) fn trees(capture: &[u8], args: &[&str]) -> String {
     let mut all = vec!["-V", "-O", "metalbond"];
     all.extend(args);

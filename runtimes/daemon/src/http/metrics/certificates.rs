@@ -1,4 +1,4 @@
-//! Metrics of the certificates that the daemon itself shows.
+//! Metrics of the daemon's own certificates.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ impl Certificates {
         Self(app.held.borrow().certificates().map(|(what_for, expiry)| (what_for, expiry.not_after)).collect())
     }
 
-    /// Nothing, if there are none.
+    /// Writes the metrics. Writes nothing if there are no certificates.
     pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         if self.0.is_empty() {
             return Ok(());

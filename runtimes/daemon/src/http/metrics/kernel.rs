@@ -10,7 +10,7 @@ use crate::install::{self, FibStats};
 pub(super) struct Kernel(FibStats);
 
 impl Kernel {
-    /// Nothing, if none are installed.
+    /// Reads the figures. Returns `None` if no routes are installed.
     pub(super) async fn of(app: &App) -> Option<Self> {
         install::stats(app.kernel.as_ref()?).await.map(Self)
     }

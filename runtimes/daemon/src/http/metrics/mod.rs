@@ -1,4 +1,4 @@
-//! `GET /metrics`, for Prometheus: what is counted is counted where it happens, and read when it is asked for.
+//! `GET /metrics`, for Prometheus. Counters are kept where the events happen, and read for each request.
 
 mod certificates;
 mod kernel;
@@ -26,7 +26,7 @@ use self::tables::Tables;
 use super::App;
 use super::refusal::{Fault, Result};
 
-/// All that is told at one time, in its parts.
+/// All metrics at one time, by topic.
 #[derive(Debug)]
 struct Snapshot {
     process: Process,

@@ -88,7 +88,7 @@ impl Process {
     }
 }
 
-/// Each type of message, and how many there were.
+/// Returns the name and the count of each message type.
 pub(super) fn by_type(counts: &MessageCounts) -> [(&'static str, u64); 6] {
     let MessageCounts { hello, keepalive, subscribe, unsubscribe, update, unknown, .. } = *counts;
     [

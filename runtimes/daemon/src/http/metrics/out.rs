@@ -1,4 +1,4 @@
-//! Writing families of metrics.
+//! Writes metric families.
 
 use std::fmt::Result;
 
@@ -10,20 +10,20 @@ use prometheus_client::registry::Unit;
 /// A label's name and value.
 pub(super) type Label<'a> = (&'static str, &'a str);
 
-/// Where metrics go.
+/// The output for metrics.
 #[derive(Debug)]
 pub(super) struct Out<'a, 'b>(pub(super) &'a mut DescriptorEncoder<'b>);
 
-/// A family's name, and what it tells.
+/// A family's name and help text.
 pub(super) type Family = (&'static str, &'static str);
 
 impl Out<'_, '_> {
-    /// What goes up and down, once.
+    /// Writes a gauge without labels.
     pub(super) fn gauge(&mut self, family: Family, value: usize) -> Result {
         self.gauges(family, None, [([], value as f64)])
     }
 
-    /// The same by labels.
+    /// Writes a gauge with labels.
     pub(super) fn gauges<'a, const N: usize>(
         &mut self,
         (name, help): Family,
@@ -41,12 +41,12 @@ impl Out<'_, '_> {
         Ok(())
     }
 
-    /// What only goes up, once.
+    /// Writes a counter without labels.
     pub(super) fn counter(&mut self, family: Family, unit: Option<&Unit>, value: u64) -> Result {
         self.counters(family, unit, [([], value)])
     }
 
-    /// The same by labels.
+    /// Writes a counter with labels.
     pub(super) fn counters<'a, const N: usize>(
         &mut self,
         (name, help): Family,
@@ -64,7 +64,7 @@ impl Out<'_, '_> {
         Ok(())
     }
 
-    /// How long things took.
+    /// Writes a histogram.
     pub(super) fn histogram(&mut self, (name, help): Family, histogram: &Histogram) -> Result {
         let bound = |bound: Option<std::time::Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
         let ranges: Vec<_> = histogram.ranges().map(|(longest, count)| (bound(longest), count)).collect();

@@ -1,6 +1,6 @@
-//! Metrics of each peer. A configured server goes by its endpoint, a client by its address without the port, so that a client
-//! that reconnects is no new one; what several connections from one address have is put together. A counter never falls when one of
-//! them ends: the node remembers what it had counted.
+//! Metrics of each peer. A configured server is labelled by its endpoint. A client is labelled by its address without
+//! the port, so that it keeps its metrics when it reconnects; several connections from one address are added up. A
+//! counter never decreases when a connection ends, because the node keeps the counts of ended connections.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,21 +27,21 @@ struct Peer {
     stale: usize,
     subscriptions: usize,
     lag: u64,
-    /// Of its connections, those that have ended included.
+    /// Counters of the peer's connections, including ended ones.
     counters: Vec<Counters>,
-    /// How long ago something was received.
+    /// Time since the last received byte.
     heard: Option<Duration>,
-    /// Of configured servers only.
+    /// Set for configured servers only.
     dials: Option<(u64, u64)>,
 }
 
 impl Peer {
-    /// A peer that counts on from these.
+    /// Returns a peer whose counters start from these.
     fn counting(past: Counters) -> Self {
         Self { counters: vec![past], ..Self::default() }
     }
 
-    /// Adds what is known of a session of either kind.
+    /// Adds the figures of a session.
     fn add(&mut self, session: &SessionInfo, now: Instant) {
         self.subscriptions += session.subscriptions;
         let heard = now.saturating_since(session.heard);
@@ -50,11 +50,12 @@ impl Peer {
 }
 
 impl Peers {
-    /// Looks at the peers in pieces. A configured server is seen in one piece with its counters, and so are all clients of an address: a connection
-    /// that ends meanwhile is counted once.
+    /// Reads the peers in pieces. One piece covers a configured server with its counters, or all clients of an address,
+    /// so that a connection that ends meanwhile is counted once.
     pub(super) async fn of(app: &App) -> Result<Self> {
         let mut peers = BTreeMap::new();
-        // The lag is added up here: a piece ends when it takes too long, as the lag of clients with many VNIs may.
+        // The lag is added up separately: reading it takes long for clients with many VNIs, and a piece ends when it
+        // takes too long.
         let mut hosts = BTreeMap::<HostAddr, (Vec<ConnId>, u64)>::new();
         let mut last = None;
         loop {
@@ -79,7 +80,8 @@ impl Peers {
         let mut hosts = hosts.into_iter().peekable();
         while hosts.peek().is_some() {
             let (mut some, mut sessions) = (Vec::new(), 0);
-            // An address may have more than a piece alone: up to `Limits::connections_per_address`.
+            // An address may have more connections than a piece normally covers: up to
+            // `Limits::connections_per_address`.
             while let Some(host) = hosts.next_if(|(_, (conns, _))| sessions == 0 || sessions + conns.len() <= PIECE) {
                 sessions += host.1.0.len();
                 some.push(host);
@@ -148,16 +150,16 @@ impl Peers {
     }
 }
 
-/// A peer that a piece has found.
+/// A peer that was found in a piece.
 enum Found {
-    /// A configured server, by its endpoint.
+    /// A configured server, with its endpoint.
     Server(String, Peer),
-    /// A client's connection, by its address, with its lag.
+    /// A client's connection, with its address and its lag.
     Client(HostAddr, ConnId, u64),
 }
 
-/// Returns all there is to know of a configured server, and of a client its address, connection and lag. A connection whose address is not known
-/// yet is no peer.
+/// Returns all figures of a configured server; of a client only its address, connection and lag. Returns `None` for a
+/// connection whose address is not known yet.
 fn found(node: &Node, snapshot: &PeerSnapshot, now: Instant) -> Option<Found> {
     let Some(configured) = snapshot.configured() else {
         let session = snapshot.session()?;
@@ -174,7 +176,7 @@ fn found(node: &Node, snapshot: &PeerSnapshot, now: Instant) -> Option<Found> {
     Some(Found::Server(configured.endpoint.to_string(), peer))
 }
 
-/// Returns what all clients of an address have, with what those had that have ended.
+/// Returns the figures of all clients of an address, including their ended connections.
 fn client(node: &Node, host: HostAddr, conns: &[ConnId], now: Instant) -> Peer {
     let mut peer = Peer::counting(node.past_counters(host));
     for session in conns.iter().filter_map(|conn| node.session(*conn)) {

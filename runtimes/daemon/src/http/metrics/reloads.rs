@@ -1,4 +1,4 @@
-//! Metrics of reloads: how it went to read files again.
+//! Metrics of reloads.
 
 use std::fmt;
 

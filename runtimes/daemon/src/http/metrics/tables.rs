@@ -1,4 +1,4 @@
-//! Metrics of each virtual network.
+//! Metrics of each VNI.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl Tables {
         out.gauges(("vni_routes", "Routes of a network"), None, gauges(|table| table.routes as f64))?;
         let help = "Peers that are told of a network's routes";
         out.gauges(("vni_subscribers", help), None, gauges(|table| table.subscribers as f64))?;
-        // A sample is a double: 52 of the bits fit.
+        // A sample is a double, which represents 52 bits of the digest exactly.
         let help = "A number for the set of a network's routes: servers that hold the same have the same";
         out.gauges(("vni_digest", help), None, gauges(|table| (table.digest >> 12) as f64))
     }

@@ -1,12 +1,12 @@
-//! Columns of a table that can be sorted by each of them.
+//! Sortable columns of a table.
 
 use std::cmp::Ordering;
 
-/// A column: what it shows of an item, and how items are in order by it.
+/// A column: how it shows an item, and how it orders items.
 pub(super) struct Column<T: 'static> {
     pub(super) name: &'static str,
     pub(super) width: u16,
-    /// Numbers stand on the right, and the largest comes first.
+    /// Numbers are aligned right and sorted in descending order.
     pub(super) is_number: bool,
     pub(super) shown: fn(&T) -> String,
     pub(super) order: fn(&T, &T) -> Ordering,
@@ -31,14 +31,14 @@ impl<T> Column<T> {
         Self { name, width, is_number: true, shown, order }
     }
 
-    /// As it is sorted by this column, if not the other way round.
+    /// Compares two items in this column's default order.
     pub(super) fn sorted(&self, one: &T, other: &T) -> Ordering {
         let order = (self.order)(one, other);
         if self.is_number { order.reverse() } else { order }
     }
 }
 
-/// How many columns there is room for, of those that count most: the first ones.
+/// Returns how many columns fit into the width. The first columns are the most important ones.
 pub(super) fn fitting<T>(columns: &[Column<T>], width: u16) -> usize {
     let mut left = usize::from(width) + 1;
     let fits = |column: &&Column<T>| {
@@ -59,12 +59,12 @@ mod tests {
     ];
 
     #[test]
-    fn columns_that_have_no_room_are_left_out() {
+    fn columns_that_do_not_fit_are_left_out() {
         assert_eq!([2, 3, 7, 8, 80].map(|width| fitting(COLUMNS, width)), [0, 1, 1, 2, 2]);
     }
 
     #[test]
-    fn the_largest_number_comes_first_and_the_first_word() {
+    fn numbers_are_sorted_descending_and_words_ascending() {
         assert_eq!((COLUMNS[0].sorted(&1, &2), COLUMNS[1].sorted(&1, &2)), (Ordering::Less, Ordering::Greater));
     }
 }

@@ -1,4 +1,4 @@
-//! How the screen looks. Colours are the terminal's own, and none with NO_COLOR.
+//! Draws the screen. Uses the terminal's own colours, and none with NO_COLOR.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -30,7 +30,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen) {
     frame.render_widget(last_line(screen), foot);
 }
 
-/// The daemon as a whole.
+/// Returns the lines about the daemon as a whole.
 fn summary(screen: &Screen) -> Vec<Line<'static>> {
     let status = screen.status();
     let role = format!("{:?}", status.role).to_lowercase();
@@ -62,7 +62,7 @@ fn summary(screen: &Screen) -> Vec<Line<'static>> {
     vec![Line::from(first).bold(), second.into(), third.into(), fourth]
 }
 
-/// A table; says how many columns it has.
+/// Draws a table. Returns how many columns fit.
 fn sheet<T: Row>(frame: &mut Frame<'_>, area: Rect, sheet: &mut Sheet<T>) -> usize {
     let columns = &T::COLUMNS[..fitting(T::COLUMNS, area.width)];
     let (by, is_falling) = sheet.sorting();
@@ -87,7 +87,7 @@ fn cell<T>(column: &Column<T>, text: String) -> Cell<'static> {
     Cell::from(if column.is_number { line.right_aligned() } else { line })
 }
 
-/// What is said of a table.
+/// Returns the line about a table.
 fn about<T: Row>(sheet: &Sheet<T>, noun: &str) -> String {
     let (matching, all) = sheet.counts();
     let of = if matching == all { format!("{noun}: {all}") } else { format!("{noun}: {matching} of {all}") };
@@ -97,7 +97,7 @@ fn about<T: Row>(sheet: &Sheet<T>, noun: &str) -> String {
     }
 }
 
-/// The filter while it is typed, and the keys.
+/// Returns the filter while it is typed, and the keys.
 fn last_line(screen: &Screen) -> Line<'static> {
     if screen.is_filtering {
         return Line::from(format!("/{}_   Enter: keep it, Esc: all", screen.filter)).bold();
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::api::Vni;
 
-    /// The lines of a screen of this size.
+    /// Returns the lines of a screen of this size.
     fn drawn(screen: &mut Screen, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| draw(frame, screen)).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_are_drawn_with_as_many_columns_as_there_is_room_for() {
+    fn peers_are_drawn_with_as_many_columns_as_fit() {
         let mut screen = Screen::new("127.0.0.1:4712".into(), look(vec![peer("a7"), peer("p0")]));
         let expected = [
             "metalbond 1.2.3 server at http://127.0.0.1:4712/, up 1 min 30 s",
@@ -143,7 +143,7 @@ mod tests {
         let wide = drawn(&mut screen, 140, 9);
         assert!(wide[5].ends_with("       1.2 s  1 min 15 s"), "{}", wide[5]);
         assert!(wide[7].ends_with("dialled 3x, last: closed by the peer"), "{}", wide[7]);
-        // Nothing that is too small is an error.
+        // No size is too small to draw.
         for (width, height) in [(1, 1), (5, 3), (8, 20), (200, 2)] {
             drawn(&mut screen, width, height);
         }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_is_away_and_a_filter_are_seen() {
+    fn an_unreachable_daemon_and_a_filter_are_shown() {
         let mut screen = Screen::new("there".into(), look(vec![peer("a7")]));
         screen.looked(Err(Failure::Moved("there:1".parse().unwrap())));
         press(&mut screen, "/p0");

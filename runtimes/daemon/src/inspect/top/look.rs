@@ -1,4 +1,4 @@
-//! What a daemon says at one moment, and what has happened since the one before.
+//! A snapshot of a daemon, and the rates since the snapshot before.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,13 +7,13 @@ use super::super::{Daemon, Failure};
 use super::screen::View;
 use crate::api::{Peer, Status, Vni};
 
-/// One look at a daemon.
+/// A snapshot of a daemon.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
     pub(super) at: Instant,
     pub(super) status: Status,
     pub(super) peers: Vec<Peer>,
-    /// `None`: they were not asked for. There may be many.
+    /// `None` if they were not queried, because there may be many.
     pub(super) vnis: Option<Vec<Vni>>,
 }
 
@@ -25,13 +25,14 @@ impl Look {
         Ok(Self { at: Instant::now(), status, peers, vnis })
     }
 
-    /// How fast each peer's figures have grown since an earlier look, in the order of the peers; and all together.
+    /// Returns how fast each peer's figures have grown since an earlier snapshot, in the order of the peers, and their
+    /// sum.
     pub(super) fn rates_since(&self, earlier: &Self) -> (Vec<Rates>, Rates) {
         let seconds = self.at.saturating_duration_since(earlier.at).as_secs_f64();
         let before: HashMap<&str, Counts> = earlier.peers.iter().map(|peer| (&*peer.name, Counts::of(peer))).collect();
         let rates = |peer: &Peer| {
             let now = Counts::of(peer);
-            // A new connection begins at 0, also one with a server that was there before.
+            // The figures of a new connection start at 0, also if the peer was connected before.
             let before = before.get(&*peer.name).copied().filter(|before| before.is_before(&now)).unwrap_or_default();
             now.since(&before, seconds)
         };
@@ -41,7 +42,7 @@ impl Look {
     }
 }
 
-/// A connection's figures so far, which only grow.
+/// The figures of a connection so far, which only increase.
 #[derive(Clone, Copy, Default)]
 struct Counts([u64; 4]);
 
@@ -66,7 +67,7 @@ impl Counts {
     }
 }
 
-/// What comes and goes in a second.
+/// Rates per second.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(super) struct Rates {
     pub(super) updates_in: f64,
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_of_what_came_since_the_look_before() {
+    fn rates_are_computed_from_the_last_two_snapshots() {
         let figures = |name: &str, updates: u64, bytes: u64| {
             let mut peer = peer(name);
             (peer.messages_in.update, peer.bytes_in, peer.bytes_out) = (updates, 0, bytes);
@@ -104,7 +105,7 @@ mod tests {
         let mut second = look(vec![figures("a1", 300, 1000), figures("p0", 10, 20), figures("a3", 4, 0)]);
         second.at = first.at + Duration::from_secs(2);
         let rates = |updates_in, bytes_out| Rates { updates_in, bytes_out, ..Rates::default() };
-        // a1 goes on, p0 is a connection anew, a3 is new, and a2 is gone.
+        // a1 continues, p0 has reconnected, a3 is new, and a2 is gone.
         let expected = vec![rates(100.0, 0.0), rates(5.0, 10.0), rates(2.0, 0.0)];
         assert_eq!(second.rates_since(&first), (expected, rates(107.0, 10.0)));
         assert_eq!(first.rates_since(&first).1, Rates::default());

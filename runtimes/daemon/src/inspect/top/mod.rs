@@ -1,5 +1,5 @@
-//! `metalbond top`: a running daemon on the terminal, live. This thread draws; what there is to draw, keys and signals come from
-//! threads of their own, over one channel.
+//! `metalbond top`: a live view of a running daemon on the terminal. This thread draws. Other threads read the daemon,
+//! the keys and the signals, and send them over one channel.
 
 mod column;
 mod draw;
@@ -39,30 +39,30 @@ fn parse_interval(text: &str) -> Result<u32, String> {
     spec::number(text, 1, 3600)
 }
 
-/// What happens.
+/// An event of the program.
 enum Event {
-    /// Something at the terminal; an error if there is no more to come.
+    /// A terminal event, or an error if there are no more.
     Terminal(io::Result<TerminalEvent>),
-    /// The daemon was asked.
+    /// The daemon was queried.
     Looked(Box<Result<Look, Failure>>),
-    /// It shall end.
+    /// A signal asks the program to end.
     Signal,
 }
 
-/// Shows a daemon until a key or a signal ends it.
+/// Shows a daemon until a key or a signal ends the program.
 pub(crate) fn run(args: &TopArgs) -> anyhow::Result<()> {
     if !io::stdout().is_terminal() {
         bail!("top: standard output is not a terminal (`metalbond show` prints the same to anything)");
     }
     let daemon = args.place.daemon()?;
-    // Where there is none, the terminal stays as it is.
+    // If no daemon answers, the terminal is left unchanged.
     let first = Look::at(&daemon, View::Peers)?;
     let (sender, events) = channel();
     let (ask, asked) = channel();
     signals(sender.clone())?;
     ask_again(daemon.clone(), Duration::from_secs(args.interval.into()), asked, sender.clone());
     let mut terminal = ratatui::try_init().context("cannot take the terminal")?;
-    // Only now: what is typed before belongs to the shell.
+    // Started only now: keys that are typed before belong to the shell.
     keys(sender);
     let shown = show(&mut terminal, Screen::new(daemon.to_string(), first), &events, &ask);
     ratatui::try_restore().context("cannot give the terminal back")?;
@@ -77,7 +77,7 @@ fn show(
 ) -> anyhow::Result<()> {
     loop {
         terminal.draw(|frame| draw::draw(frame, &mut screen)).context("cannot draw")?;
-        // They last as long as this: an error can't be.
+        // The sending threads last longer than this loop, so receiving does not fail.
         let first = events.recv()?;
         for event in [first].into_iter().chain(events.try_iter()) {
             match event {
@@ -92,7 +92,7 @@ fn show(
                         ask.send(screen.view())?;
                     }
                 }
-                // A new size, for example: it is drawn anew.
+                // For example a new size of the terminal: the screen is drawn again.
                 Event::Terminal(Ok(_)) => {}
                 Event::Terminal(Err(error)) => return Err(error).context("cannot read from the terminal"),
             }
@@ -100,7 +100,7 @@ fn show(
     }
 }
 
-/// Reads what happens at the terminal, to its end or that of the process.
+/// Reads terminal events until they end or the process does.
 fn keys(events: Sender<Event>) {
     thread::spawn(move || {
         loop {
@@ -113,8 +113,8 @@ fn keys(events: Sender<Event>) {
     });
 }
 
-/// Asks the daemon for as long as somebody wants to know: at intervals, and at once when something else is to be seen. No more
-/// than half of the time, if it has much to tell.
+/// Queries the daemon until the receiver is gone: at an interval, and at once when another view is selected. Uses at
+/// most half of the time, even if answers take long.
 fn ask_again(daemon: Daemon, interval: Duration, asked: Receiver<View>, events: Sender<Event>) {
     thread::spawn(move || {
         let (mut view, mut took) = (View::Peers, Duration::ZERO);
@@ -134,7 +134,7 @@ fn ask_again(daemon: Daemon, interval: Duration, asked: Receiver<View>, events: 
     });
 }
 
-/// Waits for SIGTERM and SIGINT; by keys, the latter doesn't come.
+/// Waits for SIGTERM and SIGINT. Control-C on the terminal arrives as a key, not as a signal.
 fn signals(events: Sender<Event>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut stop = {
@@ -143,7 +143,7 @@ fn signals(events: Sender<Event>) -> io::Result<()> {
     };
     thread::spawn(move || {
         runtime.block_on(stop.signalled());
-        // It is about to end anyway, if that fails.
+        // Fails only if the program is ending anyway.
         let _ = events.send(Event::Signal);
     });
     Ok(())

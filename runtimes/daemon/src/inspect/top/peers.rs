@@ -1,4 +1,4 @@
-//! Peers as rows.
+//! Peers as rows of a table.
 
 use super::super::table::{bytes, count, duration};
 use super::column::Column;
@@ -6,7 +6,7 @@ use super::look::Rates;
 use super::sheet::Row;
 use crate::api::Peer;
 
-/// A peer, and what comes and goes in a second.
+/// A peer with its rates per second.
 #[derive(Debug)]
 pub(super) struct PeerRow {
     pub(super) peer: Peer,
@@ -14,7 +14,7 @@ pub(super) struct PeerRow {
 }
 
 impl Row for PeerRow {
-    /// In the order in which they count.
+    /// In the order of their importance.
     const COLUMNS: &'static [Column<Self>] = &[
         Column::word("NAME", 7, |row| row.peer.name.clone(), |a, b| place(a).cmp(&place(b))),
         Column::word("ADDRESS", 22, PeerRow::address, |a, b| a.address().cmp(&b.address())),
@@ -97,7 +97,7 @@ impl PeerRow {
     }
 }
 
-/// Configured servers first, then clients, each by number.
+/// Returns a sort key: configured servers first, then clients, each by number.
 fn place(row: &PeerRow) -> (bool, u64) {
     let name = &row.peer.name;
     (!name.starts_with('p'), name.trim_start_matches(char::is_alphabetic).parse().unwrap_or(u64::MAX))
@@ -107,7 +107,7 @@ fn time(seconds: Option<f64>) -> String {
     seconds.map_or_else(|| "-".to_owned(), duration)
 }
 
-/// Without one, it is before all others.
+/// Returns a sort key. A missing value sorts before all others.
 fn seconds(seconds: Option<f64>) -> f64 {
     seconds.unwrap_or(-1.0)
 }

@@ -1,4 +1,4 @@
-//! What is on the screen, and what keys do to it. Pure: what the daemon says and which keys are pressed comes in.
+//! The contents of the screen, and the effect of keys. Pure: snapshots and keys are arguments.
 
 use std::time::Instant;
 
@@ -10,28 +10,28 @@ use super::peers::PeerRow;
 use super::sheet::{Row, Sheet};
 use crate::api::{Status, Vni};
 
-/// Which table is to be seen.
+/// The table that is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum View {
     Peers,
     Vnis,
 }
 
-/// All that is on the screen.
+/// The contents of the screen.
 pub(super) struct Screen {
-    /// Where the daemon speaks HTTP.
+    /// The address of the daemon's HTTP side.
     pub(super) place: String,
     look: Look,
-    /// Why the last look at it failed, if it did.
+    /// Why the last query failed, if it did.
     pub(super) failure: Option<String>,
     pub(super) total: Rates,
     view: View,
     pub(super) peers: Sheet<PeerRow>,
     pub(super) vnis: Sheet<Vni>,
     pub(super) filter: String,
-    /// Whether what is typed is the filter.
+    /// True while typed characters belong to the filter.
     pub(super) is_filtering: bool,
-    /// How many columns there is room for.
+    /// The number of columns that fit.
     pub(super) columns: usize,
 }
 
@@ -63,12 +63,12 @@ impl Screen {
         &self.look.status
     }
 
-    /// When the daemon was asked last, and answered.
+    /// Returns the time of the last successful query.
     pub(super) const fn at(&self) -> Instant {
         self.look.at
     }
 
-    /// Takes what a look has brought. What was seen before stays if it failed.
+    /// Takes the result of a query. The old contents stay if it failed.
     pub(super) fn looked(&mut self, looked: Result<Look, Failure>) {
         let mut look = match looked {
             Ok(look) => look,
@@ -88,7 +88,7 @@ impl Screen {
         self.look = look;
     }
 
-    /// Does what a key asks for. True: it is the end.
+    /// Handles a key. Returns true if the program should end.
     pub(super) fn press(&mut self, key: KeyEvent) -> bool {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return key.code == KeyCode::Char('c');
@@ -155,7 +155,7 @@ pub(super) mod tests {
     use super::*;
     use crate::api::{Dropped, Messages, Peer, Role};
 
-    /// A daemon with these peers.
+    /// Returns a snapshot of a daemon with these peers.
     pub(in super::super) fn look(peers: Vec<Peer>) -> Look {
         let status = Status {
             version: "1.2.3".into(),
@@ -176,7 +176,7 @@ pub(super) mod tests {
         Look { at: Instant::now(), status, peers, vnis: None }
     }
 
-    /// One that is connected.
+    /// Returns a connected peer.
     pub(in super::super) fn peer(name: &str) -> Peer {
         let is_server = name.starts_with('p');
         Peer {
@@ -234,7 +234,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_typed_behind_a_slash_is_the_filter() {
+    fn text_typed_after_a_slash_is_the_filter() {
         let mut screen = Screen::new("there".into(), look(["p0", "a1", "a2"].map(peer).into()));
         press(&mut screen, "/qx\u{8}\u{8}EXAMPLE");
         assert_eq!((names(&mut screen), screen.is_filtering), (vec!["p0".to_owned()], true));
@@ -250,7 +250,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn q_and_control_c_are_the_end() {
+    fn q_and_control_c_end_the_program() {
         let mut screen = Screen::new("there".into(), look(Vec::new()));
         let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert!(screen.press(KeyEvent::from(KeyCode::Char('q'))) && screen.press(control_c));
@@ -259,7 +259,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_was_seen_stays_while_the_daemon_is_away() {
+    fn the_last_snapshot_stays_while_the_daemon_is_away() {
         let mut screen = Screen::new("there".into(), look(vec![peer("a1")]));
         screen.looked(Err(Failure::Moved("there:1".parse().unwrap())));
         assert_eq!((screen.peers.counts(), screen.failure.is_some()), ((1, 1), true));

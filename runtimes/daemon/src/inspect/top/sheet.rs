@@ -1,31 +1,32 @@
-//! A table on the screen: what it has, in which order, and which part of it is seen.
+//! A table on the screen: its rows, their order, and the visible part.
 
 use super::column::Column;
 
-/// What a sheet has rows of.
+/// A row of a table.
 pub(super) trait Row: Sized + 'static {
     const COLUMNS: &'static [Column<Self>];
 
-    /// Whether it has a text in it.
+    /// Returns true if the row contains a text.
     fn matches(&self, text: &str) -> bool;
 
-    /// What no column says.
+    /// Returns the details that no column shows.
     fn details(&self) -> String;
 }
 
-/// Rows, sorted and filtered, of which one is selected.
+/// Sorted and filtered rows, one of which is selected.
 #[derive(Debug)]
 pub(super) struct Sheet<T> {
-    /// Sorted.
+    /// The rows in order.
     rows: Vec<T>,
-    /// Which of them match the filter.
+    /// The indices of the rows that match the filter.
     matching: Vec<usize>,
     filter: String,
     column: usize,
     is_reversed: bool,
     selected: usize,
-    /// The first one that is seen, and how many there is room for.
+    /// Index of the first visible row, among those that match.
     first: usize,
+    /// Number of rows that fit on the screen.
     height: usize,
 }
 
@@ -38,19 +39,19 @@ impl<T: Row> Sheet<T> {
         sheet
     }
 
-    /// Takes other rows.
+    /// Replaces the rows.
     pub(super) fn fill(&mut self, rows: Vec<T>) {
         self.rows = rows;
         self.arrange();
     }
 
-    /// Shows only rows in which a text is.
+    /// Shows only rows that contain a text.
     pub(super) fn filter(&mut self, text: &str) {
         text.clone_into(&mut self.filter);
         self.arrange();
     }
 
-    /// Sorts by the next column, of so many.
+    /// Sorts by the next of the first `columns` columns.
     pub(super) fn sort_by_next(&mut self, columns: usize) {
         self.column = (self.column + 1) % columns.clamp(1, T::COLUMNS.len());
         self.is_reversed = false;
@@ -75,17 +76,18 @@ impl<T: Row> Sheet<T> {
         self.selected = n.min(self.matching.len().saturating_sub(1));
     }
 
-    /// Selects a row further down, or up.
+    /// Moves the selection by this number of rows, down if positive.
     pub(super) fn step(&mut self, rows: isize) {
         self.select(self.selected.saturating_add_signed(rows));
     }
 
-    /// As many as are seen at once.
+    /// Returns the number of visible rows.
     pub(super) const fn page(&self) -> isize {
         self.height as isize
     }
 
-    /// The rows that are seen if there is room for so many: the selected one is among them, and it is told which it is.
+    /// Returns the visible rows for this height, which include the selected row, and the selected row's index among
+    /// them.
     pub(super) fn seen(&mut self, height: usize) -> (impl Iterator<Item = &T>, usize) {
         self.height = height.max(1);
         let last_first = self.matching.len().saturating_sub(self.height);
@@ -94,17 +96,17 @@ impl<T: Row> Sheet<T> {
         (seen, self.selected - self.first)
     }
 
-    /// The one that is selected.
+    /// Returns the selected row.
     pub(super) fn selected(&self) -> Option<&T> {
         self.matching.get(self.selected).map(|n| &self.rows[*n])
     }
 
-    /// How many match, and how many there are.
+    /// Returns the number of matching rows and of all rows.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.matching.len(), self.rows.len())
     }
 
-    /// The column that it is sorted by, and whether the first one is the largest.
+    /// Returns the column of the order, and true if the order is descending.
     pub(super) fn sorting(&self) -> (usize, bool) {
         (self.column, T::COLUMNS[self.column].is_number != self.is_reversed)
     }
@@ -143,13 +145,13 @@ mod tests {
         assert_eq!((seen(&mut sheet, 9).0, sheet.sorting()), (vec![100, 20, 7, 3], (1, true)));
         sheet.reverse();
         assert_eq!((seen(&mut sheet, 9).0, sheet.sorting()), (vec![3, 7, 20, 100], (1, false)));
-        // Not by a column that there is no room for.
+        // Columns that do not fit are skipped.
         sheet.sort_by_next(1);
         assert_eq!(sheet.sorting(), (0, false));
     }
 
     #[test]
-    fn only_what_matches_is_there() {
+    fn only_matching_rows_are_shown() {
         let mut sheet = Sheet::new(vec![1, 2, 12, 30]);
         sheet.step(3);
         sheet.filter("2");
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_selected_row_is_always_seen() {
+    fn the_selected_row_is_always_visible() {
         let mut sheet = Sheet::new((100..120).collect());
         assert_eq!(seen(&mut sheet, 3), (vec![100, 101, 102], 0));
         sheet.step(3);
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!(seen(&mut sheet, 3), (vec![100, 101, 102], 0));
         sheet.step(isize::MAX);
         seen(&mut sheet, 3);
-        // Most of them go, and there is more room.
+        // Most rows go, and more rows fit.
         sheet.fill(vec![1, 2, 3, 4]);
         assert_eq!(seen(&mut sheet, 10), (vec![1, 2, 3, 4], 3));
         sheet.fill(Vec::new());

@@ -1,11 +1,11 @@
-//! Virtual networks as rows.
+//! VNIs as rows of a table.
 
 use super::column::Column;
 use super::sheet::Row;
 use crate::api::Vni;
 
 impl Row for Vni {
-    /// In the order in which they count.
+    /// In the order of their importance.
     const COLUMNS: &'static [Column<Self>] = &[
         Column::word("VNI", 9, |vni| vni.vni.to_string(), |a, b| a.vni.cmp(&b.vni)),
         Column::number("ROUTES", 10, |vni| vni.routes.to_string(), |a, b| a.routes.cmp(&b.routes)),

@@ -1,4 +1,4 @@
-//! Who is answered over HTTP, and what answers let others do.
+//! Access over HTTP: which requests are answered, and what answers permit browsers to do.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use crate::process::{DEADLINE, Process, Server, run};
 
 const TOKEN: &str = "0123456789abcdef-+/.~";
 
-/// Every place that there is, and one that is not.
+/// Every path, and one that does not exist.
 const ALL: [&str; 13] = [
     "/",
     "/healthz",
@@ -27,11 +27,11 @@ const ALL: [&str; 13] = [
     "/nowhere/%3Cscript%3E",
 ];
 
-/// Sends literally this, and reads to the end.
+/// Sends exactly this text, and reads to the end.
 fn say(http: SocketAddr, text: &str) -> Answer {
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    // What is refused early is not read to its end.
+    // A request that is refused early is not read to its end, so writing may fail.
     let _ = stream.write_all(text.as_bytes());
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
@@ -46,7 +46,7 @@ fn asked(http: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
 }
 
 #[test]
-fn no_answer_lets_another_site_do_anything() {
+fn no_answer_permits_another_site_to_use_it() {
     let web = Web::start(&[]);
     for path in ALL {
         let answer = asked(web.http, "GET", path, "host: localhost\r\n");
@@ -71,7 +71,7 @@ fn no_answer_lets_another_site_do_anything() {
 }
 
 #[test]
-fn other_sites_are_not_let_in_by_a_name_that_leads_here() {
+fn other_sites_are_refused_even_if_their_name_resolves_to_the_daemon() {
     let web = Web::start(&[]);
     let status = |headers: &str| asked(web.http, "GET", "/api/v1/routes", headers).status;
     for host in ["localhost", "LOCALHOST:4712", "127.0.0.1:4712", "[::1]:4712"] {
@@ -88,7 +88,7 @@ fn other_sites_are_not_let_in_by_a_name_that_leads_here() {
 }
 
 #[test]
-fn wherever_it_listens_other_sites_are_not_let_in_unless_their_name_is_allowed() {
+fn at_every_listen_address_only_allowed_names_are_accepted() {
     let dir = Dir::new("hosts");
     let token = dir.put_secret("token", TOKEN);
     let start = |more: &[&str]| {
@@ -115,7 +115,7 @@ fn wherever_it_listens_other_sites_are_not_let_in_unless_their_name_is_allowed()
     assert_eq!(get(http, "http://routes.example/metrics", "host: routes.example\r\n").status, 200);
     assert_eq!(get(http, "/metrics", "").status, 400);
 
-    // A page of another site has no token; whoever shows it may use any name.
+    // Another website's page does not have the token, so a request with the token may use any name.
     let (http, _closed) = start(&["--http-token", &token]);
     let shown = format!("host: server-a.example:4712\r\nauthorization: Bearer {TOKEN}\r\n");
     assert_eq!(get(http, "/metrics", &shown).status, 200);
@@ -130,7 +130,7 @@ fn wherever_it_listens_other_sites_are_not_let_in_unless_their_name_is_allowed()
 }
 
 #[test]
-fn everything_is_only_read() {
+fn only_get_and_head_are_permitted() {
     let web = Web::start(&[]);
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"] {
         for path in ["/", "/api/v1/routes", "/nowhere"] {
@@ -145,7 +145,7 @@ fn everything_is_only_read() {
 }
 
 #[test]
-fn a_request_has_its_bounds() {
+fn the_size_of_a_request_is_limited() {
     let web = Web::start(&[]);
     let long = "x".repeat(100_000);
     assert_eq!(say(web.http, &format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n")).status, 431);
@@ -153,7 +153,7 @@ fn a_request_has_its_bounds() {
     assert_eq!(answer.status, 431);
     let many = "x: y\r\n".repeat(200);
     assert_eq!(say(web.http, &format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n")).status, 431);
-    // A body that nobody wants is not waited for.
+    // An unneeded body is not waited for.
     let answer = asked(web.http, "POST", "/", "host: localhost\r\ncontent-length: 1000000000000\r\n");
     assert_eq!(answer.status, 405);
     let answer = asked(web.http, "GET", "/healthz", "host: localhost\r\ncontent-length: 1000000000000\r\n");
@@ -163,7 +163,7 @@ fn a_request_has_its_bounds() {
 }
 
 #[test]
-fn who_shows_no_token_is_told_nothing() {
+fn a_request_without_the_token_is_refused() {
     let dir = Dir::new("token");
     let token = dir.put_secret("token", &format!("{TOKEN}\n"));
     let web = Web::start(&["--http-token", &token, "-vv"]);
@@ -194,7 +194,7 @@ fn who_shows_no_token_is_told_nothing() {
         assert_eq!(status("/metrics", &format!("authorization: {wrong}\r\n")), 401, "{wrong}");
     }
 
-    // From a terminal.
+    // With the commands.
     let place = web.http.to_string();
     let ended = run(&["show", "status", "--http", &place]);
     let why = format!("metalbond: http://{place}/ says: a token is to be shown (Authorization: Bearer)");
@@ -206,7 +206,7 @@ fn who_shows_no_token_is_told_nothing() {
     let mut watch = Process::start(&["watch", "--http", &place, "--token", &token]);
     watch.log(&format!("following http://{place}/"));
 
-    // Another one counts at once, and none was ever in the log.
+    // A changed token is used at once, and no token is ever logged.
     let other = "another-token-of-which-the-daemon-hears";
     dir.put_secret("token", other);
     let start = std::time::Instant::now();
@@ -220,7 +220,7 @@ fn who_shows_no_token_is_told_nothing() {
 }
 
 #[test]
-fn a_token_that_others_may_read_or_that_is_short_is_refused() {
+fn a_token_that_is_short_or_readable_by_others_is_refused() {
     let dir = Dir::new("bad-token");
     let open = dir.put("open", TOKEN);
     let short = dir.put_secret("short", "secret");
@@ -236,7 +236,7 @@ fn a_token_that_others_may_read_or_that_is_short_is_refused() {
 }
 
 #[test]
-fn over_tls_only_the_daemon_itself_is_believed() {
+fn over_tls_a_daemon_needs_a_certificate_for_its_name() {
     let (dir, ca) = (Dir::new("https"), Authority::new("of the tests"));
     let [cert, key] = dir.put_identity("web", &ca.issue("127.0.0.1", 90));
     let (own, other) = (dir.put("ca.pem", &ca.cert()), dir.put("other.pem", &Authority::new("another").cert()));
@@ -257,7 +257,7 @@ fn over_tls_only_the_daemon_itself_is_believed() {
     let by_name = place.replace("127.0.0.1", "localhost");
     let ended = run(&["show", "status", "--http", &by_name, "--ca", &own, "--token", &token]);
     assert!(ended.stderr[0].contains("not valid for name"), "{:?}", ended.stderr);
-    // Who speaks no TLS gets no answer, and is in nobody's way.
+    // A client that does not speak TLS gets no answer, and does not block others.
     let http: SocketAddr = place.strip_prefix("https://").unwrap().parse().unwrap();
     let mut plain = TcpStream::connect(http).unwrap();
     plain.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -269,7 +269,7 @@ fn over_tls_only_the_daemon_itself_is_believed() {
 }
 
 #[test]
-fn what_others_can_read_over_the_network_is_warned_of() {
+fn unprotected_access_over_the_network_is_a_warning() {
     let dir = Dir::new("warned");
     let token = dir.put_secret("token", TOKEN);
     let start = |more: &[&str]| {

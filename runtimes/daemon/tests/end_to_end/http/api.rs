@@ -1,4 +1,4 @@
-//! `/api/v1`: lists, filters, pages, and what is said of a bad request.
+//! `/api/v1`: lists, filters, pages, and errors of bad requests.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn web() -> (Web, [crate::process::Process; 2]) {
     (web, [one, other])
 }
 
-/// `vni prefix` of each item.
+/// Returns `vni prefix` of each item.
 fn found(page: &Value) -> Vec<String> {
     let mut found: Vec<_> = page["items"]
         .as_array()
@@ -30,7 +30,7 @@ fn found(page: &Value) -> Vec<String> {
 }
 
 #[test]
-fn routes_are_found_by_what_they_are_and_who_announces_them() {
+fn routes_are_found_by_their_properties_and_their_announcer() {
     let (web, _clients) = web();
     let all = ["23 10.0.23.0/24", "23 10.0.23.128/25", "23 2001:db8:1::/48", "24 10.0.23.0/24", "7 0.0.0.0/0"];
     let cases: [(&str, &[usize]); 10] = [
@@ -84,7 +84,7 @@ fn pages_put_together_are_the_list() {
 }
 
 #[test]
-fn tables_say_what_they_hold_and_equal_ones_have_equal_digests() {
+fn tables_have_counts_and_equal_ones_have_equal_digests() {
     let (web, _clients) = web();
     let other = Web::start(&[]);
     let more = "--announce=23#10.0.23.0/24#2001:db8::9";
@@ -112,7 +112,7 @@ fn tables_say_what_they_hold_and_equal_ones_have_equal_digests() {
 }
 
 #[test]
-fn peers_and_status_say_what_is_going_on() {
+fn peers_and_status_show_the_present_state() {
     let (web, _clients) = web();
     let status = web.json("/api/v1/status");
     let expected = json!({
@@ -140,7 +140,7 @@ fn peers_and_status_say_what_is_going_on() {
 }
 
 #[test]
-fn a_bad_request_is_told_what_is_wrong_with_it() {
+fn a_bad_request_is_answered_with_the_reason() {
     let web = Web::start(&[]);
     let error = |path: &str| web.get(path).error();
     let bad = |why: &str| (400, why.to_owned());
@@ -159,9 +159,9 @@ fn a_bad_request_is_told_what_is_wrong_with_it() {
     assert_eq!(error("/nowhere").0, 404);
 }
 
-/// What is described is there, with the properties that it is described with.
+/// Every described path exists, and its answers have the described properties.
 #[test]
-fn the_description_is_of_what_there_is() {
+fn the_description_matches_the_answers() {
     let (web, _clients) = web();
     let description = web.json("/api/v1/openapi.json");
     assert_eq!(description["openapi"].as_str().unwrap().split('.').next(), Some("3"));

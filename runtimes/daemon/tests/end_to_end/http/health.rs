@@ -1,4 +1,4 @@
-//! Whether it lives, and whether it is of use.
+//! Liveness and readiness.
 
 use super::{Web, get, place};
 use crate::ports::fixed;
@@ -12,7 +12,7 @@ fn a_server_is_ready_when_it_listens() {
 }
 
 #[test]
-fn a_client_is_ready_when_a_server_has_told_all() {
+fn a_client_is_ready_when_a_server_is_synced() {
     let addr = fixed(8);
     let mut client = Process::client(&[addr], &["--subscribe", "23", "--http", "127.0.0.1:0"]);
     let http = place(&mut client);
@@ -30,7 +30,7 @@ fn a_client_is_ready_when_a_server_has_told_all() {
 }
 
 #[test]
-fn it_ends_with_the_daemon_also_while_somebody_follows() {
+fn http_ends_with_the_daemon_even_with_a_follower() {
     let mut web = Web::start(&[]);
     let mut followed = super::Followed::at(web.http, "/api/v1/events");
     web.server.process.signal(Signal::TERM);
@@ -41,7 +41,7 @@ fn it_ends_with_the_daemon_also_while_somebody_follows() {
 }
 
 #[test]
-fn a_taken_port_is_told_and_nothing_starts() {
+fn a_taken_port_is_an_error_and_nothing_starts() {
     let web = Web::start(&[]);
     let ended = crate::process::run(&["server", "--listen", "127.0.0.1:0", "--http", &web.http.to_string()]);
     assert_eq!(ended.code, Some(1));

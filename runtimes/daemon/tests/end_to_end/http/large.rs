@@ -1,4 +1,4 @@
-//! Many routes: told in pieces, whole, and without holding up a session.
+//! Many routes: sent in pieces, completely, and without delaying a session.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::Web;
 
 const ROUTES: u32 = 50_000;
 
-/// A file with so many routes in two networks.
+/// Writes a file with many routes in two VNIs.
 fn file() -> std::path::PathBuf {
     let path = std::env::temp_dir().join(format!("metalbond-large-{}.routes", std::process::id()));
     let mut text = String::new();
@@ -21,14 +21,14 @@ fn file() -> std::path::PathBuf {
 }
 
 #[test]
-fn a_large_table_is_told_whole_while_it_changes() {
+fn a_large_table_is_sent_completely_while_it_changes() {
     let file = file();
     let web = Web::start(&[]);
     let _client = web.client(&["--announce-file", file.to_str().unwrap()]);
     web.until_routes(ROUTES.into());
     std::fs::remove_file(file).unwrap();
 
-    // Others come and go meanwhile.
+    // Other routes are added and removed meanwhile.
     let mut churn = web.client(&["--announce-file", "-"]);
     for n in 0..2_000 {
         churn.write(&format!("23#10.1.{}.{}/32#2001:db8::77\n", n / 250, n % 250));
@@ -51,14 +51,14 @@ fn a_large_table_is_told_whole_while_it_changes() {
         query = format!("limit=10000&after={next}");
     }
     assert!(seen.len() >= ROUTES as usize, "{}", seen.len());
-    // The last in a table is found as fast as it is looked for, and none beside it.
+    // The last route in a table is found quickly, and only that route.
     let last = std::net::Ipv4Addr::from(ROUTES - 1);
     let page = web.json(&format!("/api/v1/routes?addr={last}"));
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
 }
 
 #[test]
-fn a_reader_that_stops_reading_costs_the_sessions_nothing() {
+fn a_reader_that_stops_reading_does_not_delay_sessions() {
     let file = std::env::temp_dir().join(format!("metalbond-slow-{}.routes", std::process::id()));
     std::fs::write(
         &file,

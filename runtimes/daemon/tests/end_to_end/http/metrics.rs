@@ -1,4 +1,4 @@
-//! Metrics, read as Prometheus would.
+//! Metrics, read in the way of Prometheus.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::config::Dir;
 use crate::process::Process;
 use crate::raw::Raw;
 
-/// Samples by their name and labels.
+/// Returns samples by name and labels.
 fn samples(text: &str) -> BTreeMap<&str, f64> {
     assert!(text.ends_with("# EOF\n"), "{text}");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -74,7 +74,7 @@ fn no_counter_falls_when_one_of_an_addresss_connections_ends_or_comes_back() {
     assert_no_counter_falls(&both, &left);
     drop(other);
     web.until("/api/v1/peers", |peers| peers["items"].as_array().unwrap().is_empty());
-    // Without a connection there is no series; it goes on when there is one again.
+    // Without a connection there is no series. The counter continues with the next connection.
     assert!(!web.get("/metrics").body.contains(subscribed));
     let _again = Raw::connect(web.server.addrs[0]);
     let back = web.get("/metrics").body;
@@ -123,7 +123,7 @@ fn families_by_peer_and_by_network_can_be_left_out() {
     assert_eq!(samples(&body)["metalbond_routes"], 1.0);
 }
 
-/// docs/monitoring lists them.
+/// docs/monitoring lists the metric families.
 #[test]
 fn every_family_is_described() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring/README.md");

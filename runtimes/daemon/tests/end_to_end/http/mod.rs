@@ -1,4 +1,4 @@
-//! What the daemon tells over HTTP.
+//! The daemon's HTTP side.
 
 mod access;
 mod api;
@@ -27,7 +27,7 @@ impl Web {
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut all = vec!["--http", "127.0.0.1:0"];
         all.extend(args);
-        // Its line comes before those of the listeners.
+        // The HTTP log line comes before those of the listeners.
         let mut process = Process::start(&[&["server", "--listen", "127.0.0.1:0"], &all[..]].concat());
         let http = place(&mut process);
         let addrs = vec![crate::process::bound(&process.log("listening on "))];
@@ -46,17 +46,17 @@ impl Web {
         self.get(path).json()
     }
 
-    /// The body of an answer.
+    /// Returns the body of an answer.
     pub(crate) fn text(&self, path: &str) -> String {
         self.get(path).body
     }
 
-    /// Asks again and again until the answer is as expected.
+    /// Repeats a request until the answer is as expected.
     pub(crate) fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         until(self.http, path, is_so)
     }
 
-    /// Waits until the server holds so many routes.
+    /// Waits until the server has this many routes.
     pub(crate) fn until_routes(&self, routes: u64) {
         self.until("/api/v1/status", |status| status["routes"] == routes);
     }
@@ -73,7 +73,7 @@ fn until(http: SocketAddr, path: &str, is_so: impl Fn(&Value) -> bool) -> Value 
     }
 }
 
-/// Reads `/metrics` again and again until a sample is as expected.
+/// Reads `/metrics` repeatedly until a sample is as expected.
 pub(crate) fn until_metric(http: SocketAddr, name: &str, is_so: impl Fn(f64) -> bool) {
     let start = Instant::now();
     loop {
@@ -86,7 +86,8 @@ pub(crate) fn until_metric(http: SocketAddr, name: &str, is_so: impl Fn(f64) -> 
     }
 }
 
-/// Panics if a counter, or a part of a histogram, is lower in the later of two scrapes. One that is in one of them only is no matter.
+/// Panics if a counter, or a part of a histogram, decreased between two scrapes. Ignores samples that only one of them
+/// has.
 pub(crate) fn assert_no_counter_falls(before: &str, after: &str) {
     let counters = |text: &str| -> BTreeMap<String, f64> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -107,13 +108,13 @@ pub(crate) fn assert_no_counter_falls(before: &str, after: &str) {
     }
 }
 
-/// Where a process speaks HTTP.
+/// Returns the address of a process's HTTP side.
 pub(crate) fn place(process: &mut Process) -> SocketAddr {
     let line = process.log("HTTP on http://");
     line.rsplit_once("http://").unwrap().1.trim_end_matches('/').parse().unwrap()
 }
 
-/// An answer, whole.
+/// A complete answer.
 struct Answer {
     status: u16,
     head: String,
@@ -131,7 +132,7 @@ impl Answer {
     }
 }
 
-/// By HTTP/1.0: the answer ends with the connection.
+/// Sends a request with HTTP/1.0, so that the answer ends with the connection.
 fn get(http: SocketAddr, path: &str) -> Answer {
     let mut text = String::new();
     ask(http, path).read_to_string(&mut text).unwrap();
@@ -163,7 +164,7 @@ impl Followed {
         followed
     }
 
-    /// The next event: its name and data. `None`: the stream has ended.
+    /// Returns the next event's name and data, or `None` at the end of the stream.
     fn next(&mut self) -> Option<(String, Value)> {
         let (mut name, mut data, start) = (String::new(), None, Instant::now());
         loop {
@@ -185,7 +186,7 @@ impl Followed {
         }
     }
 
-    /// The next event of this name.
+    /// Returns the next event of this name.
     fn next_of(&mut self, wanted: &str) -> Value {
         loop {
             let (name, data) = self.next().expect("the stream goes on");
@@ -196,7 +197,7 @@ impl Followed {
     }
 }
 
-/// What a client that speaks HTTP has agreed on with its server.
+/// Returns the keepalive interval that a client with HTTP has negotiated with its server.
 pub(crate) fn negotiated_keepalive(mut client: Process) -> u64 {
     let http = place(&mut client);
     let peers = until(http, "/api/v1/peers", |peers| peers["items"][0]["state"] == "ESTABLISHED");

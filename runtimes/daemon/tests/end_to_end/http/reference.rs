@@ -1,5 +1,5 @@
-//! The reference implementation's tables, as its own server writes them but for the date, the version and blanks (JSON), and
-//! quotes (YAML).
+//! Tables in the format of the reference implementation, compared with its own output. Differences: the date, the
+//! version and white space (JSON), and quotes (YAML).
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ const ROUTES: &str = "24#10.0.24.0/24#2001:db8::9,23#10.0.23.0/24#2001:db8::3#LB
     7#0.0.0.0/0#2001:db8::3#99,24#2001:db8:1::/48#2001:db8::2#NAT#1024#2047";
 
 #[test]
-fn json_has_keys_that_are_json() {
+fn json_keys_contain_json() {
     let web = Web::start(&[]);
     let _client = web.client(&["--announce", ROUTES]);
     web.until_routes(5);
@@ -41,7 +41,7 @@ fn json_has_keys_that_are_json() {
 }
 
 #[test]
-fn yaml_has_the_same_in_small_letters() {
+fn yaml_has_the_same_with_lower_case_names() {
     let web = Web::start(&[]);
     let _client = web.client(&["--announce", "7#0.0.0.0/0#2001:db8::3#99,7#0.0.0.0/0#192.0.2.1#LB"]);
     web.until_routes(2);
