@@ -1,4 +1,4 @@
-//! When an application may remove what it had installed before its node began: `Node::may_remove_adopted`.
+//! When an application may remove routes that it had installed before its node started: `Node::may_remove_adopted`.
 
 use std::time::Duration;
 
@@ -215,7 +215,7 @@ fn may(rig: &Rig) -> bool {
     rig.seat.node.may_remove_adopted()
 }
 
-/// All dials that are in progress fail.
+/// Fails all dials that are in progress.
 fn refuse(rig: &mut Rig) {
     let dials: Vec<ConnId> = rig.dials.drain(..).collect();
     for conn in dials {
@@ -223,7 +223,7 @@ fn refuse(rig: &mut Rig) {
     }
 }
 
-/// Time passes while every dial fails.
+/// Lets time pass while every dial fails.
 fn be_away(rig: &mut Rig, secs: u64) {
     for _ in 0..secs {
         refuse(rig);

@@ -1,4 +1,4 @@
-//! What a node does with input that is wrong: protocol.md's table, row by row, in raw bytes.
+//! What a node does with invalid input: the table of protocol.md, row by row, in raw bytes.
 
 use crate::sim::rig::{LEGACY, OUR_SERVER, OURS, Rig, route};
 use crate::sim::wire::{Hello, Msg, encode, encode_all, frame, hex, put_bytes, put_uint};
@@ -95,7 +95,7 @@ fn what_came_before_the_mistake_holds_until_the_end_of_the_session() {
     let mut bytes = encode(&Msg::Add(route(1, 1)));
     bytes.extend(hex("02 0000 02"));
     rig.say_bytes(bad, &bytes);
-    // No grace for one that misbehaves, whatever restart time it asked for.
+    // A client that misbehaves gets no restart time, whatever its HELLO asked for.
     assert_eq!(rig.table(23).len(), 0);
     assert!(matches!(rig.heard(other)[..], [] | [Msg::Add(_), Msg::Remove(_)]));
 }
@@ -136,13 +136,13 @@ fn an_impossible_update_is_dropped_and_counted_and_never_passed_on() {
         assert_eq!(counters(&rig, announcer).impossible, 1, "{what}");
         assert_eq!(rig.heard(subscriber), [], "{what}");
         assert_eq!(rig.table(23).len(), 0, "{what}");
-        // The session goes on.
+        // The session stays open.
         rig.say(announcer, &[Msg::Add(route(1, 1))]);
         assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{what}");
     }
 }
 
-/// The addresses of next hops to which no packet can be sent, as bytes: IPv4, IPv6 and IPv4-mapped.
+/// Addresses of next hops to which no packet can be sent, as bytes: IPv4, IPv6 and IPv4-mapped.
 const MARTIANS: [&str; 20] = [
     "0.0.0.0",
     "127.0.0.1",
@@ -173,7 +173,8 @@ fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
             std::net::IpAddr::V4(addr) => addr.octets().to_vec(),
             std::net::IpAddr::V6(addr) => addr.octets().to_vec(),
         };
-        // An ordinary route; a default route, which only prost reads; one with a VNI on the far side; NAT; LB; a removal.
+        // An ordinary route; a default route, which only prost decodes; a route with a target VNI; NAT; load balancer;
+        // a removal.
         let prefix = &[10, 0, 0, 1];
         let cases = [
             update(0, prefix, 32, &octets, &[]),
@@ -193,7 +194,7 @@ fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
         let Counters { impossible, messages_in, .. } = counters(&rig, announcer);
         assert_eq!((impossible, messages_in.update), (cases.len() as u64, cases.len() as u64), "{text}");
         assert_eq!((rig.heard(subscriber), rig.table(23).len()), (vec![], 0), "{text}");
-        // The session goes on.
+        // The session stays open.
         rig.say(announcer, &[Msg::Add(route(1, 1))]);
         assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{text}");
     }
@@ -334,7 +335,8 @@ proptest! {
         let bad = if opened { rig.join(OURS) } else { rig.accept() };
         for (n, piece) in pieces.iter().enumerate() {
             rig.say_bytes(bad, piece);
-            // Two bytes away from the route of which garbage is made: no changed byte makes one of the other.
+            // This route differs in two bytes from the route that the garbage is made of: no changed byte turns one
+            // into the other.
             let r = route(n as u8, 0x0202);
             rig.say(announcer, &[Msg::Add(r)]);
             prop_assert!(rig.heard(subscriber).contains(&Msg::Add(r)));
@@ -344,7 +346,7 @@ proptest! {
     }
 }
 
-/// Half random, half almost right.
+/// Generates bytes: half of them random, half almost valid.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let bytes = proptest::collection::vec(any::<u8>(), 0..60);
     prop_oneof![
@@ -392,7 +394,7 @@ fn counters(rig: &Rig, conn: ConnId) -> Counters {
     rig.seat.node.sessions().find(|s| s.conn == conn).expect("a session").counters
 }
 
-/// The bytes are the first on a connection.
+/// Checks that the node closes a connection for these bytes, the first ones on it.
 fn closes_at_once(text: &str, reason: CloseReason) {
     let mut rig = Rig::unwatched();
     let conn = rig.accept();

@@ -1,4 +1,4 @@
-//! Things that happen in one turn, or while work is still under way, and that each alone would be harmless.
+//! Events that are harmless alone, in one iteration or while work is in progress.
 
 use std::time::Duration;
 
@@ -148,7 +148,7 @@ fn a_farewell_does_not_wait_for_other_work() {
     let (conn, _) = rig.reach(OUR_SERVER);
     let now = rig.now;
     rig.seat.feed(now, Input::Command(Command::Shutdown { cleanup: true }));
-    // The sync's end leaves 20,000 routes to sweep.
+    // The end of the sync leaves 20,000 routes to sweep.
     rig.feed(received(conn, &[Msg::Keepalive]));
     let heard = rig.heard(conn);
     assert_eq!(heard.last(), Some(&Msg::Keepalive), "{heard:?}");
@@ -156,7 +156,8 @@ fn a_farewell_does_not_wait_for_other_work() {
     assert!(rig.terminated);
 }
 
-/// UNSUBSCRIBE from a peer without the capability withdraws its own routes of the VNI: any number of them, so in slices.
+/// UNSUBSCRIBE from a peer without the capability withdraws its own routes of the VNI. It may have many, so the node
+/// works in slices.
 #[test]
 fn a_legacy_peer_that_leaves_a_vni_with_many_routes_holds_up_nobody_and_may_announce_again() {
     let mut rig = Rig::server();
@@ -173,7 +174,8 @@ fn a_legacy_peer_that_leaves_a_vni_with_many_routes_holds_up_nobody_and_may_anno
     assert_eq!(rig.table(23).len(), 50_000, "one call does not go through all of them");
     rig.seat.feed(now, Input::Tick);
     assert!((1..50_000).contains(&rig.table(23).len()), "but each some");
-    // What is said meanwhile counts: of what is gone already, and of what is still to go.
+    // The peer's new messages count, both for routes that are already removed and for routes that are still to be
+    // removed.
     let (again, gone) = ([0, 49_999].map(numbered), [1, 49_998].map(numbered));
     let said = again.iter().map(|r| Msg::Add(*r)).chain(gone.iter().map(|r| Msg::Remove(*r)));
     rig.say(legacy, &said.collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! What an embedder can want, what it is told, and what it can look up.
+//! What an application can ask of its node, what the node reports to it, and what it can look up.
 
 use crate::sim::rig::{OUR_SERVER, OURS, Rig, route, route_in};
 use crate::sim::seat::Event;
@@ -8,7 +8,7 @@ use metalbond::{
     Vni,
 };
 
-/// Destinations come in any order.
+/// Sorts changes, because destinations are reported in any order.
 fn sorted(mut changes: Vec<(bool, Route)>) -> Vec<(bool, Route)> {
     changes.sort();
     changes
@@ -137,7 +137,7 @@ fn a_node_that_leaves_for_good_tells_nothing_of_what_falls_apart_meanwhile() {
     assert!(!rig.terminated, "the server has not said that it has read the farewell");
     assert_eq!(rig.changes(), []);
 
-    // A second time, without patience.
+    // The second command does not wait for the server.
     rig.command(Command::Shutdown { cleanup: false }).unwrap();
     assert!(rig.terminated);
     assert!(rig.closed.contains_key(&server));
@@ -147,7 +147,7 @@ fn a_node_that_leaves_for_good_tells_nothing_of_what_falls_apart_meanwhile() {
 fn wishes_have_limits_and_room_that_is_given_back_is_room() {
     let config = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 2, ..Config::default() };
     let mut rig = Rig::client(config);
-    // The watcher knows of no limits.
+    // The watcher does not know limits.
     rig.seat.is_watched = false;
     let mut ask = |command| rig.command(command);
     let limit = |limit| Err(CommandError::Limit(limit));
@@ -212,7 +212,7 @@ fn a_server_is_an_announcer_over_all_its_sessions_and_a_client_that_left_is_depa
     assert!(rig.seat.node.announcers(&route(1, 1)).eq([Announcer::Departed]));
 }
 
-/// All changes so far.
+/// Takes all changes so far.
 fn changes(rig: &Rig) -> Vec<RouteChange> {
     let turns = rig.seat.recording.events.iter().filter_map(|event| match event {
         Event::Turn { changes, .. } => Some(changes.clone()),

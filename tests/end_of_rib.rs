@@ -1,5 +1,5 @@
-//! The capability `ordered`: a KEEPALIVE is answered after the sync of every SUBSCRIBE before it, which makes the answer
-//! an End-of-RIB.
+//! The capability `ordered`: a node answers a KEEPALIVE after the sync of every SUBSCRIBE before it, which makes the
+//! answer an End-of-RIB.
 
 use crate::sim::model::Routes;
 use crate::sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
@@ -87,7 +87,7 @@ fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_behind_it() {
     rig.subscribe(23);
     assert_eq!(rig.heard(conn), [], "not before the answer");
     assert!(!is_synced(&rig), "the new subscription is yet to be sent");
-    // Sent by the server before it read the UNSUBSCRIBE.
+    // The server sent this before it read the UNSUBSCRIBE.
     rig.say(conn, &[Msg::Add(route(2, 1))]);
     assert_eq!(rig.learned(23), Routes::new());
     assert!(!is_synced(&rig));
@@ -218,7 +218,7 @@ fn unsubscribe_ends_the_subscription_only_but_a_legacy_peers_routes_too() {
     rig.say(legacy, &[Msg::Unsubscribe(VNI)]);
     assert_eq!(rig.heard(watcher), [Msg::Remove(route(2, 1))]);
     assert_eq!(rig.table(7).len(), 2, "other VNIs are not touched");
-    // Unsubscribing from what was not subscribed has no effect.
+    // UNSUBSCRIBE from a VNI without a subscription has no effect.
     rig.say(legacy, &[Msg::Add(route(2, 1)), Msg::Unsubscribe(VNI)]);
     assert_eq!(rig.table(23), Routes::from([route(1, 1), route(2, 1)]));
 }

@@ -1,4 +1,4 @@
-//! What a node tells of itself: counters, lag, times and tables are what happened.
+//! What a node reports about itself: counters, lag, times and tables match what happened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ const VNI: Vni = Vni(23);
 #[test]
 fn messages_are_counted_by_type_as_they_come_and_go() {
     let mut rig = Rig::server();
-    // They announce and subscribe, so that what is encoded for all is cut for each; one takes it in other pieces.
+    // These peers announce and subscribe, so that bytes that are encoded once are split for each of them. One needs
+    // other pieces.
     let conns = [rig.join(OURS), rig.join(OURS), rig.join(OURS), rig.join(LEGACY)];
     let mut heard = [MessageCounts::default(); 4];
     for count in &mut heard {
@@ -68,7 +69,7 @@ fn one_that_does_not_read_lags_by_what_it_was_not_told() {
     for n in 1..=30 {
         rig.say(announcer, &[Msg::Add(route(n, 1))]);
     }
-    // The first of them was handed out before it stalled for good.
+    // The first route was handed out before the peer stopped reading.
     assert_eq!(rig.seat.node.lag(slow), 29);
     assert_eq!(rig.seat.node.lag(announcer), 0);
     let observed = rig.seat.node.convergence().count();

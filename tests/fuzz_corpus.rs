@@ -1,5 +1,5 @@
-//! The fuzzers' corpus, `fuzz/corpus`, run once more without a fuzzer: what was ever found stays fixed, and what the
-//! targets check holds for everything that they know.
+//! Replays the fuzzers' corpus, `fuzz/corpus`, without a fuzzer. Defects that were found once stay fixed, and the
+//! checks of the targets hold for all of it.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -117,7 +117,7 @@ proptest! {
     }
 }
 
-/// Runs each file of a target's corpus; says which one it is that fails.
+/// Runs each file of a target's corpus. If one fails, prints which one.
 fn replay<T>(target: &str, run: impl Fn(&[u8]) -> T) -> Vec<T> {
     struct Named<'a>(&'a Path);
     impl Drop for Named<'_> {

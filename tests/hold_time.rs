@@ -1,4 +1,4 @@
-//! What a client keeps of a server that it lost, and for how long.
+//! Which routes a client keeps of a server that it lost, and for how long.
 
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ fn without_a_session_nothing_expires_if_there_is_no_stale_time() {
     rig.changes();
     rig.advance_secs(7 * 24 * 3600);
     assert_eq!(rig.changes(), []);
-    // From the opening of the first new session on.
+    // The time starts when the first new session opens.
     rig.await_dial();
     let (again, _) = rig.reach(WARMING_SERVER);
     rig.say(again, &[Msg::Keepalive]);
@@ -197,7 +197,7 @@ fn the_120_s_with_another_server_begin_with_its_first_session_if_both_were_away(
     rig.end(one, TransportEnd::Reset);
     rig.end(two, TransportEnd::Reset);
     rig.changes();
-    // Which of the two is dialled first is left to chance; neither takes the place of the other here.
+    // It is random which server is dialled first; neither one takes the place of the other here.
     rig.advance_secs(600);
     rig.await_dial();
     let (back, _) = rig.reach(LEGACY_SERVER);
@@ -362,7 +362,7 @@ fn client_with(hold: Option<Duration>, servers: u32) -> Rig {
     rig
 }
 
-/// Synced with its server, hold time 60 s.
+/// Returns a client that is synced with its server, with a stale time of 60 s.
 fn client_with_two_routes() -> Rig {
     let mut rig = client(Duration::from_secs(60), 1);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -371,7 +371,7 @@ fn client_with_two_routes() -> Rig {
     rig
 }
 
-/// Connected to both; neither sync has ended.
+/// Returns a client that is connected to two servers. Neither sync has ended.
 fn client_of_two(hold: Duration) -> (Rig, [metalbond::ConnId; 2]) {
     let mut rig = client(hold, 2);
     let (one, _) = rig.reach(OUR_SERVER);

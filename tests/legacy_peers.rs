@@ -1,4 +1,4 @@
-//! Care taken of peers without the capability `ordered`: what they can't stand is not done to them.
+//! How a node treats peers without the capability `ordered`: it does nothing that they cannot handle.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ fn a_route_of_this_node_that_a_legacy_server_sends_is_not_learned_in_that_sessio
     rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 2))]);
     rig.withdraw(route(1, 1));
     assert_eq!(rig.heard_routes(conn), [Msg::Remove(route(1, 1))]);
-    // If the server has sent the node's own route back, nothing tells that the route is gone.
+    // If the server has sent the node's own route back, the node cannot know that the route is gone.
     assert_eq!(rig.learned(23), Routes::from([route(2, 2)]));
     rig.end(conn, TransportEnd::Reset);
     rig.advance_secs(6);
@@ -199,7 +199,7 @@ proptest! {
 
 #[test]
 fn many_routes_reach_a_legacy_client_in_segments_of_whole_frames() {
-    // The rig takes every segment apart; the watcher looks at its size.
+    // The rig splits every segment into frames; the watcher checks its size.
     let mut rig = Rig::server();
     let (announcer, legacy) = (rig.join(OURS), rig.join(LEGACY));
     let routes: Vec<_> = (0..300).map(|n| Msg::Add(route((n % 200) as u8, n))).collect();

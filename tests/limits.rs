@@ -1,4 +1,5 @@
-//! Limits on what peers may ask for: who goes over one is refused or closed with a reason, and everybody else is served.
+//! Limits of what peers may ask for: a peer that goes over a limit is refused or closed with a reason, and all others
+//! are served.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -130,7 +131,7 @@ fn link_local_peers_on_different_links_have_their_own_limits_and_bans() {
 #[test]
 fn a_link_local_peer_does_not_pay_for_its_namesake_on_another_link() {
     let mut rig = server(Limits { routes: 6, ..Limits::default() });
-    // Together they would have the most.
+    // Together they would have the most routes.
     let namesakes = ["[fe80::1%2]:1025", "[fe80::1%3]:1025"].map(|remote| rig.join_named(remote, None, OURS));
     let greedy = rig.join_from(addr(1), OURS);
     rig.say(namesakes[0], &adds(0..2));
@@ -145,7 +146,7 @@ fn when_all_have_too_many_routes_the_address_with_the_most_pays_whoever_came_las
     let mut rig = server(Limits { routes: 10, ..Limits::default() });
     let small = [rig.join_from(addr(2), OURS), rig.join_from(addr(3), LEGACY)];
     rig.say(small[0], &adds(0..3));
-    // One address, none of whose connections has the most.
+    // One address has the most routes, but none of its connections has the most.
     let hoard = [rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS)];
     for (n, conn) in hoard.iter().enumerate() {
         let first = 100 + 2 * n as u8;
@@ -176,7 +177,7 @@ fn routes_of_a_departed_client_count_and_go_first() {
     assert_eq!(rig.table(23).len(), 2, "its grace doesn't end a second time");
 }
 
-/// Also where its live session has more: it may be the same client, in the midst of taking its routes over.
+/// This also holds if the live session has more routes: it may be the same client, which is taking its routes over.
 #[test]
 fn what_departed_goes_before_a_live_session_of_the_same_address() {
     let mut rig = server(Limits { routes: 4, ..Limits::default() });
@@ -225,7 +226,8 @@ fn of_too_many_next_hops_those_go_whose_address_has_the_most() {
     assert_eq!(rig.table(23).len(), 5);
 }
 
-/// Going over for a moment elsewhere, and back, hides nothing; and sessions that announce the same go together.
+/// Next hops count even if they are moved to another destination and back. Sessions that announce the same next hops
+/// are closed together.
 #[test]
 fn next_hops_are_too_many_however_they_come() {
     let mut rig = server(Limits { next_hops: 20, ban_time_max: Duration::ZERO, ..Limits::default() });
@@ -266,7 +268,7 @@ fn a_peer_that_announces_in_a_vni_too_many_is_closed() {
     let mut rig = server(Limits { vnis_per_peer: 2, ..Limits::default() });
     let (conn, other) = (rig.join_from(addr(1), OURS), rig.join_from(addr(2), OURS));
     rig.say(other, &[1, 2].map(|vni| Msg::Add(route_in(vni, 1, 1))));
-    // One that has been given up counts no more, whoever is subscribed to it.
+    // A VNI without announcements counts no more, even if peers subscribe to it.
     rig.say(other, &[subscribe(1), subscribe(3)]);
     for vni in 1..10 {
         rig.say(conn, &[Msg::Add(route_in(vni, 1, 2)), Msg::Add(route_in(vni, 2, 2))]);
@@ -274,7 +276,7 @@ fn a_peer_that_announces_in_a_vni_too_many_is_closed() {
     }
     rig.say(conn, &[3, 4].map(|vni| Msg::Add(route_in(vni, 1, 2))));
     assert!(rig.is_open(conn));
-    // Subscribing first is no way around it.
+    // A subscription to the VNI does not avoid the limit.
     rig.say(conn, &[subscribe(5), Msg::Add(route_in(5, 1, 2)), Msg::Unsubscribe(Vni(5))]);
     assert_eq!(rig.reason(conn), over(&rig, PeerLimit::VnisPerPeer));
     assert_eq!(rig.seat.node.vnis().count(), 2);
@@ -300,7 +302,7 @@ fn when_all_have_too_many_subscriptions_the_address_with_the_most_pays() {
     rig.say(greedy, &[1, 2, 3].map(subscribe));
     rig.say(small, &[1, 2].map(subscribe));
     rig.say(small, &[subscribe(4)]);
-    // Three each: the later one of equals.
+    // Three each: of equals, the later one is closed.
     assert_eq!(rig.reason(small), over(&rig, PeerLimit::Subscriptions));
     rig.advance_secs(1);
     let small = rig.join_from(addr(2), OURS);
@@ -319,7 +321,7 @@ fn a_server_that_tells_too_much_is_left_and_tried_again_later_each_time() {
     for secs in [1, 2, 4, 5, 5] {
         let (conn, _) = rig.reach(OUR_SERVER);
         rig.serve(6, &[conn]);
-        // Others each time.
+        // Different routes each time.
         first += 10;
         rig.say(conn, &adds(first..first + 4));
         assert_eq!(rig.reason(conn), over(&rig, PeerLimit::Routes));
@@ -383,7 +385,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
-    /// Nobody has more than he may, all together neither, and nobody is closed but for a limit that was passed.
+    /// No peer and no address exceeds its limits, nor do all together, and the node closes a peer only for a limit that
+    /// it exceeded.
     #[test]
     fn no_limit_is_ever_passed_and_nobody_closed_for_less(
         deeds in proptest::collection::vec((0..6usize, deed()), 0..120)
@@ -441,8 +444,8 @@ proptest! {
     }
 }
 
-/// Who comes with many routes and goes again, over and over, doesn't pile them up: as the driver does, a Tick after each
-/// mebibyte, in which a slice of what is left is withdrawn.
+/// A client that connects with many routes and leaves again and again does not accumulate retained routes. As the
+/// driver does, a Tick follows each mebibyte, in which a slice of the remaining routes is withdrawn.
 #[test]
 fn routes_of_those_who_come_and_go_in_a_hurry_do_not_pile_up() {
     let limits = Limits { routes_per_peer: 30_000, routes: 30_000, ban_time_max: Duration::ZERO, ..Limits::default() };

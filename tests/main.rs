@@ -1,5 +1,5 @@
-//! The tests of the core: one module per behaviour, in one program, so that the simulator is compiled and linked once. What none
-//! of them uses, the compiler finds.
+//! The tests of the core: one module per behaviour, in one program, so that the simulator is compiled and linked once
+//! and the compiler finds unused parts of it.
 
 mod adopted_routes;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! A node with as many sessions as it accepts is looked at in pieces: no call visits more sessions than the piece has.
+//! A node with as many sessions as it accepts can be read in pieces: no call visits more sessions than one piece has.
 
 use metalbond::{Command, Config, ConnId, Input, Instant, Limits, Node, SessionState};
 
@@ -19,7 +19,7 @@ fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_vis
         let remote = std::net::SocketAddr::from(([192, 0, 2, 1], 1 + (n % 60_000) as u16));
         node.handle_input(Instant::EPOCH, Input::Accepted { conn: ConnId::accepted(n as u64), remote });
     }
-    // HELLO of one of them.
+    // HELLO of a client.
     let bytes = vec![1, 0, 2, 1, 8, 5].into();
     node.handle_input(Instant::EPOCH, Input::Received { conn: ConnId::accepted(7), bytes });
 
@@ -30,7 +30,7 @@ fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_vis
         let Some(end) = piece.last() else { break };
         assert!(piece.first() > last.as_ref(), "each once");
         (last, seen) = (Some(*end), seen + piece.len());
-        // A session that has been seen ends meanwhile.
+        // A session that has been visited ends in between.
         if calls == 3 {
             node.handle_input(Instant::EPOCH, Input::Command(Command::ResetConn(ConnId::accepted(1))));
         }

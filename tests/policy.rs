@@ -1,4 +1,5 @@
-//! A policy at work in a node: what it refuses was never there, and a new one holds for those who are here.
+//! A policy at work in a node: routes that it refuses never enter the table, and a new policy also applies to open
+//! sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -244,7 +245,7 @@ fn a_new_policy_comes_to_a_large_table_in_slices_between_which_everybody_is_serv
     assert!(slices > 3, "{slices}");
 }
 
-/// What can happen in one turn; numbers are taken modulo something.
+/// What can happen in one iteration. Numbers are taken modulo the size of their domain.
 #[derive(Clone, Debug)]
 enum Act {
     Policy(u8),
@@ -256,7 +257,8 @@ enum Act {
 }
 
 proptest! {
-    /// Policies replace each other faster than the node comes to them; peers are on even and odd hosts, and say what they like.
+    /// Policies replace each other before the node has applied them. Peers are on even and odd hosts, and send any
+    /// message.
     #[test]
     fn nothing_that_is_refused_is_there_at_rest(
         acts in prop::collection::vec(
@@ -320,7 +322,8 @@ proptest! {
             }
             allowed.extend(expected);
         }
-        // Besides, what departed clients left: somebody who may has said it, if anybody.
+        // The table also contains retained routes of departed clients: each must be one that a client with permission
+        // has announced.
         for route in rig.table(23).difference(&allowed) {
             let may = (0..4).any(|p| policies::may_announce(policy, &Credentials::of_host(host(p)), route));
             prop_assert!(may, "{} is there", route);
@@ -354,7 +357,7 @@ fn join(rig: &mut Rig, n: u8, hello: Hello) -> ConnId {
     conn
 }
 
-/// On an even host.
+/// Adds a subscriber on an even host.
 fn subscriber(rig: &mut Rig) -> ConnId {
     let conn = join(rig, 4, OURS);
     rig.say(conn, &[Msg::Subscribe(Vni(23))]);

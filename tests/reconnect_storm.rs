@@ -1,6 +1,6 @@
-//! A thousand clients, some of them without our capability, come back at once: to a server that restarted or was cut off,
-//! over a network that reset everything, after a restart of their own. They dial a bounded number of times, and soon
-//! everybody has everything again; where the protocol has a way to spare the embedders all of it, they notice nothing.
+//! A thousand clients, some of them without the capability, come back at once: to a server that restarted or was cut
+//! off, over a network that reset all connections, or after their own restart. They dial a limited number of times, and
+//! soon all of them have all routes again. Where the protocol makes it possible, the applications see no change.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn a_server_that_dies_and_dies_again_has_everybody_back_and_no_embedder_notices(
 #[test]
 fn a_server_that_was_cut_off_has_everybody_back_and_no_embedder_notices() {
     let mut crowd = at_rest(1);
-    // Not warming any more.
+    // The server is not converging any more.
     crowd.run_for(Duration::from_secs(60));
     crowd.cut_off(0);
     crowd.run_for(Duration::from_secs(30));
@@ -78,7 +78,7 @@ fn half_of_the_clients_restart_and_the_other_half_notices_nothing() {
     assert_eq!(crowd.most_dials(&restarts), 1);
 }
 
-/// They have all just started.
+/// Returns a fleet at rest whose hosts have all just started.
 fn at_rest(servers: usize) -> Crowd {
     let mut crowd = Crowd::new(servers, CLIENTS);
     crowd.run_for(Duration::from_secs(1));
@@ -87,7 +87,7 @@ fn at_rest(servers: usize) -> Crowd {
     crowd
 }
 
-/// With each loss some dials in quick succession, then one in 2.5 s at most.
+/// Checks the number of dials: after each loss some in quick succession, then at most one in 2.5 s.
 fn assert_dials(crowd: &Crowd, losses: u32, seconds: u32) {
     let dials = crowd.most_dials(&crowd.nodes());
     assert!(dials <= losses * 7 + seconds * 2 / 5, "{dials} dials");

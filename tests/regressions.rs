@@ -17,7 +17,7 @@ fn a_quiet_world_comes_to_rest() {
     );
 }
 
-/// What was encoded of a VNI whose table was given up was sent again from the next table in the same place.
+/// Encoded updates of a VNI whose table was removed were sent again from the next table in the same place.
 #[test]
 fn a_vni_that_was_empty_for_a_while_is_told_afresh() {
     let setup = Setup { servers: 2, clients: [Client; 4], pacing: false, prompt: true, seed: 0 };
@@ -53,14 +53,14 @@ fn a_vni_that_was_empty_for_a_while_is_told_afresh() {
     );
 }
 
-/// Two sessions had departed with the same route; the next one to announce it took it over from one of them only, and
-/// was told its own route.
+/// Two sessions had departed with the same route. The next client that announced it took it over from only one of them,
+/// and was sent its own route.
 #[test]
 fn a_route_is_taken_over_from_everybody_who_departed_with_it() {
     run(ONE, &[Announce(2, 2, 1, 3), RemovePeer(5, 0), Subscribe(1, 2), Announce(1, 2, 1, 3), ResetPeer(0, 0)]);
 }
 
-/// The same with one process: its second session opened before the loss of the first was known.
+/// The same with one process: its second session opened before the server knew that the first one was lost.
 #[test]
 fn a_client_that_reconnects_twice_in_a_row_is_not_told_its_own_route() {
     let setup = Setup { prompt: true, seed: 10_851_783_095_800_224_503, ..ONE };
@@ -70,7 +70,7 @@ fn a_client_that_reconnects_twice_in_a_row_is_not_told_its_own_route() {
     );
 }
 
-/// A newcomer without the capability was sent a removal (of what it announces itself) behind an addition.
+/// A new subscriber without the capability was sent a removal (of its own announcement) after an addition.
 #[test]
 fn a_newcomer_without_the_capability_hears_removals_first() {
     run(
@@ -87,7 +87,7 @@ fn a_newcomer_without_the_capability_hears_removals_first() {
     );
 }
 
-/// A want said just before a shutdown does no harm.
+/// A subscription or announcement just before a shutdown does no harm.
 #[test]
 fn a_shutdown_with_wants_that_were_not_said_yet_comes_to_its_end() {
     run(ONE, &[Announce(3, 0, 0, 0), Pause(3), Subscribe(3, 0), Shutdown(3, true), Subscribe(3, 0)]);
@@ -95,14 +95,15 @@ fn a_shutdown_with_wants_that_were_not_said_yet_comes_to_its_end() {
     run(setup, &[Pause(5), Shutdown(0, false), Announce(5, 0, 0, 0), Shutdown(5, true)]);
 }
 
-/// A route that came between the command to unsubscribe and the UNSUBSCRIBE stayed in the table for ever.
+/// A route that arrived between the command to unsubscribe and the UNSUBSCRIBE stayed in the table for ever.
 #[test]
 fn a_route_that_comes_while_its_vni_is_left_is_dropped() {
     let setup = Setup { clients: [Legacy, Pipelining, Quick, Legacy], seed: 5_562_380_625_539_182_300, ..ONE };
     run(setup, &[Subscribe(3, 2), Pause(3), Unsubscribe(3, 2), Announce(1, 2, 1, 2)]);
 }
 
-/// The first model of policies took an UNSUBSCRIBE of what was never asked for as one of what was refused.
+/// The first model of policies treated an UNSUBSCRIBE from a VNI that was never subscribed like one from a VNI that was
+/// refused.
 #[test]
 fn one_of_the_reference_that_leaves_a_vni_it_never_asked_for_keeps_its_routes_whatever_the_policy() {
     let setup = Setup { servers: 2, clients: [Client, Legacy, Pipelining, Client], pacing: true, ..ONE };

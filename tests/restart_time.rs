@@ -1,4 +1,4 @@
-//! A client's process goes away: what its server keeps of it, and for how long; and how a client leaves for good.
+//! Which routes a server retains when a client's process goes away, and for how long; and how a client leaves for good.
 
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ fn the_end_of_the_grace_withdraws_what_nobody_took_over() {
     assert_eq!(rig.table(23), Routes::from([route(1, 1)]));
 }
 
-/// A soak's hostile peer announced what a client that was just restarting had left, and withdrew it again: gone it was.
+/// In a soak, a hostile peer announced a route of a client that was restarting, and withdrew it. This removed the
+/// client's route.
 #[test]
 fn a_stranger_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
@@ -52,7 +53,8 @@ fn a_stranger_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
     assert_eq!(rig.heard_routes(third), []);
 }
 
-/// Behind one address, a NAT for example, there may be many clients: the names in their certificates tell them apart.
+/// There may be many clients at one address, for example behind a NAT. The names in their certificates distinguish
+/// them.
 #[test]
 fn a_client_of_another_name_at_the_same_address_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
     let addr = "[2001:db8::9]:1025";
@@ -107,7 +109,7 @@ fn a_client_without_a_name_is_taken_over_by_one_with_a_name_at_the_same_address(
         let addr = "[2001:db8::9]:1025";
         let third = rig.join_from("2001:db8::3".parse().unwrap(), OURS);
         rig.say(third, &[Msg::Subscribe(VNI)]);
-        // A certificate without a name that counts is like none.
+        // A certificate without a name that counts is like no certificate.
         let client = if had_certificate { rig.join_named(addr, Some(&[]), OURS) } else { rig.join(OURS) };
         rig.say(client, &[Msg::Add(route(1, 1))]);
         rig.end(client, TransportEnd::Eof);
@@ -176,7 +178,7 @@ fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_ask
         (Hello { restart_time: 120, ..OUR_SERVER }, Some(120), None),
         (Hello { restart_time: 300, ..OUR_SERVER }, Some(300), None),
         (Hello { restart_time: 60, ..OUR_SERVER }, Some(60), short(Some(60))),
-        // One of version 0.1, and the reference's: no answer is no promise.
+        // A node of version 0.1, and the reference's: no answer is no promise.
         (OUR_SERVER, None, short(None)),
         (LEGACY_SERVER, None, short(None)),
     ] {
@@ -261,7 +263,7 @@ fn one_of_two_announcers_leaving_changes_nothing_for_third_parties() {
     assert_eq!(rig.heard(two).len(), 3, "the other's copy of its own, and the other one");
     rig.end(one, TransportEnd::Reset);
     assert_eq!(rig.heard_routes(third), [Msg::Remove(route(2, 1))]);
-    // The one that stays hears that nobody else has the route any more.
+    // The client that stays learns that no other client has the route any more.
     assert_eq!(rig.heard_routes(two).len(), 2);
 }
 
@@ -332,7 +334,7 @@ fn announcing_client() -> Rig {
     rig
 }
 
-/// The client announces two routes, the third party was told of them.
+/// Returns a server, a client that announces two routes, and a third client that was sent them.
 fn server_with_a_client_and_a_third_party(hello: Hello) -> (Rig, ConnId, ConnId) {
     let mut rig = Rig::server();
     let (client, third) = (rig.join(hello), rig.join(OURS));
@@ -353,7 +355,7 @@ fn server_with_a_named_client(addr: &str, names: &[&str]) -> (Rig, ConnId, ConnI
     (rig, client, third)
 }
 
-/// A session announces both routes, and withdraws them.
+/// Announces both routes in a session, and withdraws them.
 fn take_over_and_withdraw(rig: &mut Rig, conn: ConnId) {
     let both = [route(1, 1), route(2, 1)];
     rig.say(conn, &both.map(Msg::Add));

@@ -1,4 +1,5 @@
-//! Whatever happens, everybody ends with the routes of the model, and no message on the way is one that should not be.
+//! Whatever happens, all hosts end with the routes of the model, and every message on the way is one that the protocol
+//! allows.
 
 use crate::sim::cases::check_cases;
 use crate::sim::host::Kind::*;

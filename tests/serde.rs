@@ -1,5 +1,5 @@
-//! The feature `serde`: what values look like as JSON, that they come back from JSON and from a binary format, and
-//! that what can't be made otherwise can't be made by deserialising it.
+//! The feature `serde`: the JSON form of values, that they survive JSON and a binary format, and that deserialising
+//! cannot make values that are impossible otherwise.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
@@ -362,7 +362,7 @@ proptest! {
     }
 }
 
-/// `value` is this as JSON, is made of it, and survives a binary format.
+/// Checks that `value` has this JSON form, is read from it, and survives a binary format.
 #[track_caller]
 fn looks_like<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: Value) {
     assert_eq!(serde_json::to_value(&value).unwrap(), json);
@@ -377,7 +377,7 @@ fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     assert_eq!(&postcard::from_bytes::<T>(&bytes).unwrap(), value);
 }
 
-/// A node with a peer that it could not dial, and a connection that it accepted.
+/// Returns a node with a peer that it could not dial, and a connection that it accepted.
 fn client_that_lost_its_server() -> (Node, Transition) {
     let now = Instant::EPOCH;
     let mut node = Node::new(Config::default(), now).unwrap();

@@ -280,7 +280,7 @@ fn host(addr: &str) -> HostAddr {
     SocketAddr::new(addr.parse().unwrap(), 0).into()
 }
 
-/// What a peer's counters say in total: of an address, and of a configured server.
+/// Returns the bytes received that are counted for an address and for a configured server together.
 fn received(rig: &Rig, addr: &str) -> u64 {
     let open = rig.seat.node.sessions().filter(|session| session.peer.is_none());
     let open: u64 = open.map(|session| session.counters.bytes_in).sum();

@@ -1,5 +1,5 @@
-//! Settings that make a node useless are refused at its start, each with an error of its own; the others, down to zero and up to the end
-//! of time, are taken.
+//! Settings that make a node useless are refused at its start, each with an error of its own. All others are accepted,
+//! down to zero and up to the end of time.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A peer that does not read costs little, delays nobody, and is right when it reads again.
+//! A peer that does not read costs little, delays no other peer, and has the right routes when it reads again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn one_that_speaks_and_does_not_read_lives_for_the_send_hold_time() {
     assert_eq!(fold(&heard), rig.table(23));
 
     rig.stall(slow);
-    // From the first answer on that it doesn't read.
+    // The time starts with the first answer that the peer does not read.
     rig.live(1 + 59, &[announcer, slow]);
     assert!(rig.is_open(slow));
     rig.live(1, &[announcer, slow]);
@@ -72,14 +72,14 @@ fn one_that_holds_back_too_many_removals_is_closed_as_too_slow() {
     let (mut rig, announcer, slow, other) = told_of(20_000);
     rig.stall(slow);
     let mut removed = 0;
-    // New routes come and go, one after the other, beside those that stay.
+    // New routes are announced and withdrawn, one after the other, beside those that stay.
     for part in numbered(20_000..150_000).chunks(1000) {
         rig.say(announcer, &part.iter().copied().map(Msg::Add).collect::<Vec<_>>());
         rig.say(announcer, &part.iter().copied().map(Msg::Remove).collect::<Vec<_>>());
         removed += part.len();
         let is_closed = rig.closed.contains_key(&slow);
         assert!(!is_closed || removed > 20_000 + 65_536, "{removed} are not too many");
-        // What is held back is counted now and then: an eighth more may pass.
+        // The node counts held-back removals only now and then, so an eighth more is possible.
         assert!(is_closed || removed <= (20_000 + 65_536) * 9 / 8 + 3000, "{removed} are held back");
     }
     assert_eq!(rig.reason(slow), Some(CloseReason::TooSlow));
@@ -104,7 +104,7 @@ fn numbered(numbers: std::ops::Range<u32>) -> Vec<Route> {
     numbers.map(|n| route((n % 250) as u8, (n / 250) as u16)).collect()
 }
 
-/// A server, an announcer of so many routes, and two who have been told of them.
+/// Returns a server, an announcer of this many routes, and two subscribers that have been sent them.
 fn told_of(routes: u32) -> (Rig, ConnId, ConnId, ConnId) {
     let mut rig = Rig::server();
     rig.seat.is_watched = false;
@@ -232,7 +232,7 @@ proptest! {
     }
 }
 
-/// Whether the destination keeps a next hop if this announcer withdraws this route.
+/// Returns true if the destination keeps a next hop when this announcer withdraws this route.
 fn others_remain(rig: &Rig, announcers: [ConnId; 2], who: ConnId, route: &metalbond::Route) -> bool {
     let model = &rig.seat.watch.model;
     announcers.into_iter().any(|a| {

@@ -1,4 +1,4 @@
-//! The bytes on the wire are those seen between peers of the reference, through a real node and in both directions.
+//! The bytes on the wire equal those between peers of the reference, through a real node and in both directions.
 
 use std::time::Duration;
 
@@ -102,7 +102,8 @@ fn a_server_says_that_it_is_warming_for_its_first_minute() {
     }
 }
 
-/// It may have been cut off, and others with it: what the first who is back is told is not all.
+/// The server may have been cut off, and other clients with it: the first client that is back does not give it a
+/// complete table.
 #[test]
 fn a_server_says_so_again_for_a_minute_after_a_client_with_routes_fell_silent() {
     let mut rig = Rig::server();
@@ -164,7 +165,8 @@ fn a_client_speaks_to_the_reference_server_in_the_references_bytes() {
 
 #[test]
 fn odd_but_valid_protobuf_is_passed_on_in_canonical_bytes() {
-    // Fields in reverse, an unknown field, zeros said aloud, ports on a STANDARD next hop, a contradicting ipVersion.
+    // Fields in reverse order, an unknown field, explicit zeros, ports on a STANDARD next hop, an ipVersion that
+    // contradicts the address.
     let mut hop = Vec::new();
     hop.extend([0x28, 0x07, 0x20, 0x05, 0x18, 0x00, 0x10, 0x00]);
     put_bytes(&mut hop, 1, &hex("20010db8000000000000000000000001"));

@@ -1,4 +1,4 @@
-//! Watches one connection that a node accepted: what the peer said, what it was told, and that each message to it was
+//! Watches one connection that a node accepted: what the peer sent, what it was sent, and that each message to it was
 //! allowed when it was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,14 @@ use metalbond::{ConnId, Prefix, Route, Vni};
 use super::model::{Model, Routes, Who};
 use super::wire::{Frames, Hello, Msg};
 
-/// A SUBSCRIBE whose End-of-RIB is still to come.
+/// A SUBSCRIBE whose End-of-RIB has not been sent yet.
 #[derive(Clone, Debug)]
 struct Sync {
     vni: Vni,
-    /// How many KEEPALIVEs had come before it.
+    /// Number of KEEPALIVEs before it.
     after: u32,
-    /// What was there then and did not change since: to be told before the answer to the next KEEPALIVE.
+    /// Routes that the view contained then and that have not changed since: to be sent before the answer to the next
+    /// KEEPALIVE.
     must: Routes,
 }
 
@@ -23,17 +24,17 @@ pub(crate) struct Accepted {
     who: Who,
     pub(crate) input: Frames,
     pub(crate) hello: Option<Hello>,
-    /// Whether the node was converging when the peer's HELLO came.
+    /// True if the node was converging when the peer's HELLO arrived.
     pub(crate) is_greeted_converging: bool,
     pub(crate) keepalives: u32,
     answers: u32,
     said_hello: bool,
     pub(crate) told: Routes,
-    /// How often a route changed since this peer was last up to date.
+    /// Number of changes of each route since this peer was last up to date.
     changes: BTreeMap<Route, u32>,
     /// VNIs subscribed to since then, which counts as a change of each of their routes.
     fresh: BTreeSet<Vni>,
-    /// Told destinations for which the view held no next hop at some time since they were told.
+    /// Destinations sent to the peer for which the view contained no next hop at some time since then.
     was_empty: BTreeSet<(Vni, Prefix)>,
     syncs: Vec<Sync>,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Accepted {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     Message,
-    /// The peer broke the protocol: the node must close.
+    /// The peer broke the protocol: the node must close the connection.
     Broken,
 }
 
@@ -72,7 +73,7 @@ impl Accepted {
         self.hello.is_some_and(|h| h.ordered())
     }
 
-    /// A message came from the peer.
+    /// Handles a message from the peer.
     pub(crate) fn step(&mut self, msg: &Msg) -> Step {
         match msg {
             Msg::Hello(hello) if self.hello.is_none() => self.hello = Some(*hello),
@@ -84,7 +85,7 @@ impl Accepted {
         Step::Message
     }
 
-    /// A new subscription.
+    /// Handles a new subscription.
     pub(crate) fn subscribed(&mut self, model: &Model, vni: Vni) {
         let must: Routes = model.view(self.who).into_iter().filter(|r| r.vni == vni).collect();
         self.fresh.insert(vni);
@@ -99,7 +100,7 @@ impl Accepted {
         self.fresh.remove(&vni);
     }
 
-    /// The announcers of the route changed, if `really` so.
+    /// Handles a change of the announcers of a route. `really` is false if they are the same as before.
     pub(crate) fn touched(&mut self, model: &Model, route: &Route, really: bool) {
         if !model.is_subscribed(self.who, route.vni) {
             return;
@@ -117,8 +118,8 @@ impl Accepted {
         }
     }
 
-    /// The node sent these together. `leaving` routes may still count as announced. `strict`: the exception for slow
-    /// subscribers does not hold.
+    /// Checks messages that the node sent together. `leaving` routes may still count as announced. With `strict`, the
+    /// exception for slow subscribers does not apply.
     pub(crate) fn transmit(&mut self, model: &Model, leaving: &Routes, msgs: &[Msg], strict: bool) {
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         let mut updates = false;
@@ -212,7 +213,7 @@ impl Accepted {
         !strict && changes > 1
     }
 
-    /// The node has drained and this peer has credit: nothing may be left to say.
+    /// Checks that nothing is left to send, after the node has drained and if this peer has credit.
     pub(crate) fn drained(&mut self, model: &Model) {
         assert_eq!(self.said_hello, self.hello.is_some(), "HELLO not answered");
         assert_eq!(self.answers, self.keepalives, "KEEPALIVEs not answered to {:?}", self.who);

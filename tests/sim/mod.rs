@@ -29,7 +29,7 @@ pub(crate) mod stale;
 pub(crate) mod wire;
 pub(crate) mod world;
 
-/// What somebody holds who was told these, in this order.
+/// Returns the table of a subscriber that received these messages in this order.
 pub(crate) fn fold<'a>(msgs: impl IntoIterator<Item = &'a wire::Msg>) -> model::Routes {
     let mut held = model::Routes::new();
     for msg in msgs {

@@ -1,5 +1,5 @@
-//! The comparison at rest: every server is up, every client has a session with each server that it uses, and every table is
-//! what the clients announce.
+//! The comparison at rest: every server runs, every client has a session with each server that it uses, and every table
+//! equals the clients' announcements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ impl Crowd {
     }
 }
 
-/// What a client is to be told out of these tables.
+/// Returns the routes of these tables that a client should receive.
 fn wanted<'a>(host: &Host, tables: impl IntoIterator<Item = (&'a Vni, &'a Routes)>) -> Routes {
     let tables = tables.into_iter().filter(|(vni, _)| host.wants.contains(vni));
     tables.flat_map(|(_, routes)| routes).filter(|route| !host.announces.contains(route)).copied().collect()
