@@ -15,7 +15,7 @@ fn a_wrong_version_closes() {
 }
 
 #[test]
-fn tls_where_none_is_spoken_is_called_so() {
+fn tls_on_a_plain_connection_has_an_error_of_its_own() {
     let client_hello = DecodeError::Version(0x16);
     closes_at_once("16 0301 00f4 01", CloseReason::Decode(client_hello));
     assert_eq!(client_hello.to_string(), "TLS, where plain MetalBond is spoken");
@@ -25,13 +25,13 @@ fn tls_where_none_is_spoken_is_called_so() {
 }
 
 #[test]
-fn a_payload_over_1188_bytes_closes_before_it_has_come() {
+fn a_payload_over_1188_bytes_closes_before_it_has_arrived() {
     closes_when_open("01 04a5 05", CloseReason::Decode(DecodeError::PayloadTooLong(1189)));
     closes_when_open("01 ffff 09", CloseReason::Decode(DecodeError::PayloadTooLong(65_535)));
 }
 
 #[test]
-fn a_payload_of_1188_bytes_is_fine() {
+fn a_payload_of_1188_bytes_is_accepted() {
     let mut rig = Rig::unwatched();
     let conn = rig.join(OURS);
     rig.say_bytes(conn, &frame(77, &[0xff; 1188]));
@@ -88,7 +88,7 @@ fn a_second_hello_closes() {
 }
 
 #[test]
-fn what_came_before_the_mistake_holds_until_the_end_of_the_session() {
+fn routes_of_a_client_that_misbehaves_go_with_its_session() {
     let mut rig = Rig::unwatched();
     let (bad, other) = (rig.join(OURS), rig.join(OURS));
     rig.say(other, &[Msg::Subscribe(route(1, 1).vni)]);
@@ -201,7 +201,7 @@ fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
 }
 
 #[test]
-fn a_client_takes_no_martian_next_hop_from_its_server() {
+fn a_client_accepts_no_martian_next_hop_from_its_server() {
     let mut rig = Rig::client(Config::default());
     rig.seat.is_watched = false;
     rig.subscribe(23);
@@ -266,11 +266,11 @@ fn a_vni_over_24_bits_and_host_bits_are_kept_as_sent() {
     assert_eq!(rig.heard(subscriber), [Msg::Add(odd)]);
     let clean = metalbond::Route { prefix: "10.0.0.0/24".parse().unwrap(), ..odd };
     rig.say(announcer, &[Msg::Remove(clean)]);
-    assert_eq!(rig.heard(subscriber), [], "the network without host bits is another route");
+    assert_eq!(rig.heard(subscriber), [], "the prefix without host bits is another route");
 }
 
 #[test]
-fn repetitions_and_the_removal_of_the_unknown_have_no_effect() {
+fn repetitions_and_removals_of_unknown_routes_have_no_effect() {
     let mut rig = Rig::server();
     let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
     let (r, vni) = (route(1, 1), route(1, 1).vni);
@@ -285,7 +285,7 @@ fn repetitions_and_the_removal_of_the_unknown_have_no_effect() {
 }
 
 #[test]
-fn a_peer_may_say_everything_in_one_write() {
+fn a_peer_may_send_everything_in_one_write() {
     let all = everything();
     let mut rig = Rig::server();
     let conn = rig.accept();
@@ -311,7 +311,7 @@ fn frames_may_be_cut_anywhere() {
 }
 
 #[test]
-fn bytes_that_come_after_the_close_are_ignored() {
+fn bytes_that_arrive_after_the_close_are_ignored() {
     let mut rig = Rig::unwatched();
     let conn = rig.join(OURS);
     rig.say_bytes(conn, &hex("02 0000 02"));

@@ -21,12 +21,12 @@ const SETUP: Setup =
 
 #[test]
 fn a_lost_update_is_noticed() {
-    notices(Sabotage::Drop, &["what .. was told (left) is not its view"]);
+    notices(Sabotage::Drop, &["the routes sent to .. (left) are not its view"]);
 }
 
 #[test]
 fn a_repeated_update_is_noticed() {
-    notices(Sabotage::Repeat, &["ADD of .. which .. was told", "REMOVE of .. which .. was not told"]);
+    notices(Sabotage::Repeat, &["ADD of .. which .. was sent before", "REMOVE of .. which .. was not sent"]);
 }
 
 #[test]
@@ -36,28 +36,28 @@ fn updates_in_the_wrong_order_are_noticed() {
 
 #[test]
 fn an_inverted_update_is_noticed() {
-    notices(Sabotage::Invert, &["REMOVE of .. which is there for"]);
+    notices(Sabotage::Invert, &["REMOVE of .. which is still in the view of"]);
 }
 
 #[test]
-fn one_that_waits_for_what_was_written_long_ago_is_noticed() {
+fn a_server_that_does_not_see_that_bytes_were_written_is_noticed() {
     notices(Sabotage::Stall, &["KEEPALIVEs not answered"]);
 }
 
 #[test]
-fn one_that_keeps_whoever_is_silent_is_noticed() {
+fn a_server_that_keeps_silent_peers_is_noticed() {
     notices(Sabotage::Trust, &["is waited for (Life)"]);
 }
 
 #[test]
-fn one_that_keeps_to_no_policy_is_noticed() {
+fn a_server_that_ignores_its_policy_is_noticed() {
     // The fault may also be noticed by a consequence: the server sends routes to clients to which the policy denies
     // them.
     let consequences = [
         "ADD of .. in a VNI that was not asked for",
-        "ADD of .. may not see",
-        "told .. is not its view",
-        "learned from nobody",
+        "ADD of .. which is not in the view of",
+        "sent .. are not its view",
+        "learned without an announcer",
     ];
     let mut checks = vec!["is not held to the policy"];
     checks.extend(consequences);
@@ -65,7 +65,7 @@ fn one_that_keeps_to_no_policy_is_noticed() {
 }
 
 #[test]
-fn one_that_gives_peers_up_too_soon_is_noticed() {
+fn a_server_that_gives_peers_up_too_soon_is_noticed() {
     notices(Sabotage::Hurry, &["is given up after .. HandshakeTimeout"]);
 }
 

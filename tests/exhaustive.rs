@@ -141,37 +141,37 @@ enum Step {
 }
 
 #[test]
-fn every_short_sequence_in_a_perfect_network_ends_as_it_says() {
+fn every_short_sequence_in_a_perfect_network_ends_with_the_expected_routes() {
     explore(PROMPT);
 }
 
 #[test]
-fn every_short_sequence_with_one_server_ends_as_it_says() {
+fn every_short_sequence_with_one_server_ends_with_the_expected_routes() {
     explore(SINGLE);
 }
 
 #[test]
-fn every_short_sequence_in_tiny_pieces_ends_as_it_says() {
+fn every_short_sequence_in_tiny_pieces_ends_with_the_expected_routes() {
     explore(TINY);
 }
 
 #[test]
-fn every_short_sequence_that_meets_on_the_way_ends_as_it_says() {
+fn every_short_sequence_with_crossing_messages_ends_with_the_expected_routes() {
     explore(DISTANT);
 }
 
 #[test]
-fn every_short_sequence_without_stale_and_retained_routes_ends_as_it_says() {
+fn every_short_sequence_without_stale_and_retained_routes_ends_with_the_expected_routes() {
     explore(FORGETFUL);
 }
 
 #[test]
-fn every_short_sequence_of_clients_without_the_capability_ends_as_it_says() {
+fn every_short_sequence_of_clients_without_the_capability_ends_with_the_expected_routes() {
     explore(LEGACY);
 }
 
 #[test]
-fn every_short_sequence_of_clients_with_and_without_the_capability_ends_as_it_says() {
+fn every_short_sequence_of_clients_with_and_without_the_capability_ends_with_the_expected_routes() {
     explore(MIXED);
 }
 
@@ -453,7 +453,7 @@ fn check_at_rest(world: &mut World, wishes: &Wishes) {
     world.check_at_rest();
     for client in 0..2 {
         if let Some(installed) = installed(world, client) {
-            assert_eq!(installed, wishes.shown_to(client), "client {client} has (left), is shown (right)");
+            assert_eq!(installed, wishes.shown_to(client), "client {client} has (left), should have (right)");
         }
     }
 }
@@ -470,10 +470,10 @@ fn check_applications(world: &World, wishes: &Wishes) {
     for client in 0..2 {
         let Some(installed) = installed(world, client) else { continue };
         let shown = linked.shown_to(client);
-        assert!(shown.is_subset(&installed), "client {client} has {installed:?} only, and is shown {shown:?}");
+        assert!(shown.is_subset(&installed), "client {client} has {installed:?}, which lacks some of {shown:?}");
         assert!(
             !wishes.is_calm || shown == installed,
-            "client {client} has {installed:?}, and is shown {shown:?} only"
+            "client {client} has {installed:?}, which is more than {shown:?}"
         );
     }
 }

@@ -24,7 +24,7 @@ const SETUPS: [Setup; 8] = [
 ];
 
 #[test]
-fn whatever_fails_everybody_ends_with_the_routes_of_the_model() {
+fn whatever_fails_all_hosts_end_with_the_routes_of_the_model() {
     soak(&SETUPS, 4);
 }
 

@@ -324,7 +324,7 @@ impl World {
             self.dump(true);
             if self.work(100, 0) > 0 {
                 rounds += 1;
-                assert!(rounds < 1000, "it does not come to rest");
+                assert!(rounds < 1000, "the FIB does not come to rest");
                 continue;
             }
             match self.fib.poll_timeout() {
@@ -437,7 +437,7 @@ proptest! {
         world.restart();
         world.converge();
         // Objects of routes that cannot be installed are added and removed.
-        prop_assert!(has_conflicts || world.kernel.changes == before, "what stays is not touched");
+        prop_assert!(has_conflicts || world.kernel.changes == before, "routes that stay are not touched");
     }
 
     #[test]
@@ -485,7 +485,7 @@ fn a_conflict_is_over_as_soon_as_the_other_route_goes() {
 }
 
 #[test]
-fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the_other_takes_its_place() {
+fn if_two_vnis_share_a_table_the_lower_one_has_the_destination_and_the_other_one_follows() {
     let mut world = World::new(settings(true));
     world.dump(true);
     let (table, prefix, vni) = (100, prefix(2), Vni(2));
@@ -508,7 +508,7 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
     assert_eq!(report, FibReport::VniConflict { table, prefix, vni, installed: Vni(0) });
     assert!(report.to_string().contains("VNI 2") && report.to_string().contains("the lower VNI counts"), "{report}");
     assert_eq!(world.fib.poll_report(), None);
-    assert!(world.fib.is_settled(), "nothing is tried again");
+    assert!(world.fib.is_settled(), "no operation is tried again");
     // The lower VNI removes it. The kernel of this test refuses to remove a wanted route, so this is a replacement as
     // well.
     world.step(&Step::Change(0, 2, 0));
@@ -520,7 +520,7 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
 }
 
 #[test]
-fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed() {
+fn if_the_lower_vnis_next_hop_is_this_machine_the_higher_vnis_route_is_installed() {
     let mut world = World::new(settings(true));
     world.dump(true);
     world.step(&Step::Own(0, 2, true));
@@ -537,7 +537,7 @@ fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed
 }
 
 #[test]
-fn an_ipv4_next_hop_is_said_once_and_counted_each_time() {
+fn an_ipv4_next_hop_is_reported_once_and_counted_each_time() {
     let mut world = World::new(settings(true));
     world.dump(true);
     // An IPv4-mapped address is the same next hop.

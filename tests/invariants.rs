@@ -24,7 +24,7 @@ fn wakeup_nothing_waits_for_an_unrelated_event() {
 }
 
 #[test]
-fn convergence_once_drained_what_each_peer_was_told_is_the_model() {
+fn convergence_once_drained_each_peer_was_sent_what_the_model_has() {
     check_cases(Setup { clients: [Client, Client, Client, Client], pacing: false, prompt: true, ..SETUP }, 50);
 }
 
@@ -90,8 +90,8 @@ fn replay(recording: &Recording, bend: impl Fn(Instant, Instant) -> Instant) {
                 latest = latest.max(*now);
             }
             Event::Turn { transmits, deaf, changes, timeout } => {
-                let told: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
-                assert_eq!(told, *transmits, "event {n}");
+                let sent: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
+                assert_eq!(sent, *transmits, "event {n}");
                 let changed: Vec<_> = std::iter::from_fn(|| if *deaf { None } else { node.poll_change() }).collect();
                 assert_eq!(changed, *changes, "event {n}");
                 assert_eq!(node.poll_timeout(), *timeout, "event {n}");

@@ -6,7 +6,7 @@ const SESSIONS: usize = 65_536;
 const PIECE: usize = 256;
 
 #[test]
-fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_visit() {
+fn a_reader_visits_each_of_65536_sessions_once_in_pieces_and_counts_them_without_a_visit() {
     let limits = Limits {
         connections: SESSIONS,
         connections_per_address: SESSIONS,
@@ -28,7 +28,7 @@ fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_vis
         let piece: Vec<_> = node.sessions_after(last).take(PIECE).map(|session| session.conn).collect();
         calls += 1;
         let Some(end) = piece.last() else { break };
-        assert!(piece.first() > last.as_ref(), "each once");
+        assert!(piece.first() > last.as_ref(), "each session is visited once");
         (last, seen) = (Some(*end), seen + piece.len());
         // A session that has been visited ends in between.
         if calls == 3 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
-use crate::sim::wire::{Frames, Hello, Msg, WARMING, encode, frame, hex, put_bytes, put_uint};
+use crate::sim::wire::{CONVERGING, Frames, Hello, Msg, encode, frame, hex, put_bytes, put_uint};
 use metalbond::{Command, Config, TransportEnd};
 
 const HELLO_CLIENT_2S: &str = "01 0002 01 0802";
@@ -79,26 +79,26 @@ fn a_server_answers_hello_with_the_minimum_and_its_capabilities() {
     let mut rig = Rig::server_with(Config { keepalive: Duration::from_secs(3), ..Config::default() });
     for (theirs, answered) in [(2, 2), (3, 3), (9, 3), (u32::MAX, 3)] {
         let conn = rig.accept();
-        assert_eq!(rig.heard_bytes(conn), b"", "the acceptor waits");
+        assert_eq!(rig.heard_bytes(conn), b"", "the server waits for HELLO");
         rig.say(conn, &[Msg::Hello(Hello { keepalive: theirs, ..LEGACY })]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
         assert_eq!((hello.keepalive, hello.is_server), (answered, true));
-        assert!(hello.ordered() && !hello.warming());
+        assert!(hello.ordered() && !hello.converging());
     }
 }
 
 #[test]
-fn a_server_says_that_it_is_warming_for_its_first_minute() {
+fn a_server_says_that_it_is_converging_for_its_first_minute() {
     let mut rig = Rig::new(Config::default());
     rig.advance_secs(1000);
     rig.command(Command::SetListening(true)).unwrap();
-    for (secs, warming) in [(0, true), (59, true), (2, false)] {
+    for (secs, converging) in [(0, true), (59, true), (2, false)] {
         rig.advance_secs(secs);
         let conn = rig.accept();
         rig.say(conn, &[Msg::Hello(LEGACY)]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
-        assert_eq!(hello.warming(), warming, "after {secs} s more");
-        assert_eq!(hello.capabilities & !WARMING, 1);
+        assert_eq!(hello.converging(), converging, "after {secs} s more");
+        assert_eq!(hello.capabilities & !CONVERGING, 1);
     }
 }
 
@@ -111,14 +111,14 @@ fn a_server_says_so_again_for_a_minute_after_a_client_with_routes_fell_silent() 
         let conn = rig.accept();
         rig.say(conn, &[Msg::Hello(LEGACY)]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
-        hello.warming()
+        hello.converging()
     };
     let (gone, restarts, idle) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
     rig.say(gone, &[Msg::Add(route(1, 1))]);
     rig.say(restarts, &[Msg::Add(route(2, 1))]);
     rig.end(restarts, TransportEnd::Reset);
     rig.end(idle, TransportEnd::TimedOut);
-    assert!(!says(&mut rig), "nothing is missing");
+    assert!(!says(&mut rig), "no client is missing");
     rig.advance_secs(13);
     assert!(!rig.is_open(gone));
     assert!(says(&mut rig));

@@ -21,7 +21,7 @@ fn a_client_prints_the_routes_that_an_agent_announces() {
 }
 
 #[test]
-fn an_agent_that_was_there_before_its_server_writes_the_routes_of_its_networks_to_a_file() {
+fn an_agent_that_started_before_its_server_writes_the_routes_of_its_vnis_to_a_file() {
     // Not a port that the system assigns, so that it is still free when the server starts.
     let addr = format!("127.0.0.1:{}", 30_500 + std::process::id() % 2_000);
     let (dir, other) = (Directory::new("before"), Directory::new("other"));
@@ -42,7 +42,7 @@ fn an_agent_that_was_there_before_its_server_writes_the_routes_of_its_networks_t
 }
 
 #[test]
-fn an_agent_writes_later_what_it_could_not_write_at_once() {
+fn an_agent_writes_later_if_it_cannot_write_at_once() {
     let (server, addr) = server();
     let dir = Directory::new("missing");
     let place = dir.0.join("not_yet");
@@ -77,7 +77,7 @@ fn an_agent_writes_once_per_burst() {
 }
 
 #[test]
-fn examples_say_how_they_are_used() {
+fn examples_print_their_usage() {
     for name in ["server", "client", "agent"] {
         let (lines, code) = start(name, &[]).end();
         assert_eq!((lines.len(), code), (0, Some(1)), "{name}");

@@ -59,7 +59,7 @@ impl Kernel {
                 if !self.objects.contains_key(id) {
                     return error(OpErrorKind::Missing);
                 }
-                assert_ne!(self.objects[id], Object::Foreign, "an object of others is not removed");
+                assert_ne!(self.objects[id], Object::Foreign, "an object of another program is removed");
                 assert!(self.users(*id).is_empty(), "{op}, but {:?} use it", self.users(*id));
                 self.objects.remove(id);
             }
@@ -72,8 +72,8 @@ impl Kernel {
             }
             Op::ReplaceRoute { table, prefix, target } => {
                 let there = self.routes.get(&(*table, *prefix));
-                assert_ne!(there, Some(&Route::Foreign), "{op}, but it is of another protocol");
-                assert!(there != Some(&Route::Ours(target.clone())), "{op}, but it is the same");
+                assert_ne!(there, Some(&Route::Foreign), "{op}, but the route has another protocol");
+                assert!(there != Some(&Route::Ours(target.clone())), "{op}, but the route is the same");
                 self.put((*table, *prefix), target)?;
             }
             Op::RemoveRoute { table, prefix } => {
@@ -81,7 +81,7 @@ impl Kernel {
                 if !matches!(self.routes.get(&key), Some(Route::Ours(_))) {
                     return error(OpErrorKind::Missing);
                 }
-                assert!(!wanted(&key), "{op}, but it is wanted");
+                assert!(!wanted(&key), "{op}, but the route is wanted");
                 self.routes.remove(&key);
             }
         }
@@ -99,7 +99,7 @@ impl Kernel {
                 return Ok(());
             }
             RouteTarget::Object(id) => {
-                assert_ne!(self.objects[id], Object::Foreign, "a route to somebody else's object");
+                assert_ne!(self.objects[id], Object::Foreign, "a route to an object of another program");
                 self.routes.insert(key, Route::Ours(target.clone()));
                 return Ok(());
             }

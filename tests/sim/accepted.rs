@@ -29,7 +29,7 @@ pub(crate) struct Accepted {
     pub(crate) keepalives: u32,
     answers: u32,
     said_hello: bool,
-    pub(crate) told: Routes,
+    pub(crate) sent: Routes,
     /// Number of changes of each route since this peer was last up to date.
     changes: BTreeMap<Route, u32>,
     /// VNIs subscribed to since then, which counts as a change of each of their routes.
@@ -57,7 +57,7 @@ impl Accepted {
             keepalives: 0,
             answers: 0,
             said_hello: false,
-            told: Routes::new(),
+            sent: Routes::new(),
             changes: BTreeMap::new(),
             fresh: BTreeSet::new(),
             was_empty: BTreeSet::new(),
@@ -93,7 +93,7 @@ impl Accepted {
     }
 
     pub(crate) fn unsubscribed(&mut self, vni: Vni) {
-        self.told.retain(|r| r.vni != vni);
+        self.sent.retain(|r| r.vni != vni);
         self.was_empty.retain(|(v, _)| *v != vni);
         self.syncs.retain(|s| s.vni != vni);
         self.changes.retain(|r, _| r.vni != vni);
@@ -128,7 +128,7 @@ impl Accepted {
             match msg {
                 Msg::Hello(hello) => self.on_hello(hello),
                 Msg::Keepalive => {
-                    assert!(self.is_ordered() || !updates, "the answer to a KEEPALIVE behind routes");
+                    assert!(self.is_ordered() || !updates, "the answer to a KEEPALIVE after routes");
                     self.on_answer();
                 }
                 Msg::Add(route) => {
@@ -143,7 +143,7 @@ impl Accepted {
                     removed.insert(destination);
                     self.on_remove(model, route, strict);
                 }
-                other => panic!("{other:?} to a client"),
+                other => panic!("{other:?} sent to a client"),
             }
             updates |= matches!(msg, Msg::Add(_) | Msg::Remove(_));
         }
@@ -155,22 +155,22 @@ impl Accepted {
     }
 
     fn on_hello(&mut self, hello: &Hello) {
-        let peer = self.hello.expect("HELLO answered before it came");
+        let peer = self.hello.expect("HELLO answered before it arrived");
         assert!(!self.said_hello, "a second HELLO");
-        assert!(hello.keepalive <= peer.keepalive && hello.keepalive > 0, "an interval over the peer's");
+        assert!(hello.keepalive <= peer.keepalive && hello.keepalive > 0, "an interval longer than the peer's");
         assert!(hello.ordered(), "HELLO without the capability");
         self.said_hello = true;
     }
 
     fn on_answer(&mut self) {
         self.answers += 1;
-        assert!(self.answers <= self.keepalives, "a KEEPALIVE unasked");
+        assert!(self.answers <= self.keepalives, "a KEEPALIVE that answers none");
         if !self.is_ordered() {
             return;
         }
         let answers = self.answers;
         for sync in self.syncs.iter().filter(|s| s.after < answers) {
-            let missing: Vec<_> = sync.must.difference(&self.told).collect();
+            let missing: Vec<_> = sync.must.difference(&self.sent).collect();
             assert!(missing.is_empty(), "End-of-RIB of {} without {missing:?}", sync.vni);
         }
         self.syncs.retain(|s| s.after >= answers);
@@ -180,10 +180,10 @@ impl Accepted {
         assert!(self.is_established(), "ADD before the session is open");
         assert!(model.is_subscribed(self.who, route.vni), "ADD of {route} in a VNI that was not asked for");
         let visible = model.sees(self.who, route) || leaving.contains(route);
-        assert!(visible, "ADD of {route}, which {:?} may not see", self.who);
-        let new_destination = !self.is_told((route.vni, route.prefix));
-        let new = self.told.insert(*route);
-        assert!(new || self.is_excused(route, strict), "ADD of {route}, which {:?} was told", self.who);
+        assert!(visible, "ADD of {route}, which is not in the view of {:?}", self.who);
+        let new_destination = !self.was_sent((route.vni, route.prefix));
+        let new = self.sent.insert(*route);
+        assert!(new || self.is_excused(route, strict), "ADD of {route}, which {:?} was sent before", self.who);
         if new_destination {
             self.was_empty.remove(&(route.vni, route.prefix));
             if !model.sees_destination(self.who, route.vni, &route.prefix) {
@@ -194,18 +194,18 @@ impl Accepted {
 
     fn on_remove(&mut self, model: &Model, route: &Route, strict: bool) {
         assert!(model.is_subscribed(self.who, route.vni), "REMOVE of {route} in a VNI that was not asked for");
-        assert!(!model.sees(self.who, route), "REMOVE of {route}, which is there for {:?}", self.who);
-        let was = self.told.remove(route);
-        assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which {:?} was not told", self.who);
+        assert!(!model.sees(self.who, route), "REMOVE of {route}, which is still in the view of {:?}", self.who);
+        let was = self.sent.remove(route);
+        assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which {:?} was not sent", self.who);
         let destination = (route.vni, route.prefix);
-        if was && self.is_ordered() && !self.is_told(destination) {
+        if was && self.is_ordered() && !self.was_sent(destination) {
             let excused = self.was_empty.contains(&destination);
-            assert!(excused, "a gap: the last next hop of {} went while another was there", route.prefix);
+            assert!(excused, "a gap: the last next hop of {} was removed while another one existed", route.prefix);
         }
     }
 
-    fn is_told(&self, (vni, prefix): (Vni, Prefix)) -> bool {
-        self.told.iter().any(|r| r.vni == vni && r.prefix == prefix)
+    fn was_sent(&self, (vni, prefix): (Vni, Prefix)) -> bool {
+        self.sent.iter().any(|r| r.vni == vni && r.prefix == prefix)
     }
 
     fn is_excused(&self, route: &Route, strict: bool) -> bool {
@@ -218,7 +218,7 @@ impl Accepted {
         assert_eq!(self.said_hello, self.hello.is_some(), "HELLO not answered");
         assert_eq!(self.answers, self.keepalives, "KEEPALIVEs not answered to {:?}", self.who);
         let view = model.view(self.who);
-        assert_eq!(self.told, view, "what {:?} was told (left) is not its view (right)", self.who);
+        assert_eq!(self.sent, view, "the routes sent to {:?} (left) are not its view (right)", self.who);
         self.is_up_to_date();
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Watch {
     announcers: BTreeMap<Route, BTreeSet<Who>>,
     pub(crate) accepted: BTreeMap<ConnId, Accepted>,
     pub(crate) dialled: BTreeMap<ConnId, Dialled>,
-    graces: BTreeMap<ConnId, Instant>,
+    restart_times: BTreeMap<ConnId, Instant>,
     pub(crate) wants: BTreeSet<Vni>,
     own: Routes,
     /// The table that an application computes from the changes.
@@ -78,7 +78,7 @@ impl Watch {
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
             dialled: BTreeMap::new(),
-            graces: BTreeMap::new(),
+            restart_times: BTreeMap::new(),
             wants: BTreeSet::new(),
             own: Routes::new(),
             installed: Routes::new(),
@@ -108,7 +108,7 @@ impl Watch {
             }
         }
         match input {
-            Input::Tick => self.end_graces(now),
+            Input::Tick => self.end_restart_times(now),
             Input::Accepted { conn, remote } => {
                 self.accepted.insert(*conn, Accepted::new(*conn));
                 self.model.join(*conn, *remote);
@@ -135,10 +135,10 @@ impl Watch {
             Input::Sent { conn } => self.silence.written(*conn),
             Input::Closed { conn, end } => self.closed(now, *conn, end),
             Input::Command(command) => self.command(now, command, actions),
-            other => panic!("the checker does not know {other:?}"),
+            other => panic!("the watcher does not know {other:?}"),
         }
         let replies = actions.iter().filter(|a| matches!(a, Action::Reply(_))).count();
-        assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "replies to {input:?}");
+        assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "number of replies to {input:?}");
         for action in actions {
             if let Action::State(t) = action
                 && t.reason.is_some()
@@ -167,7 +167,7 @@ impl Watch {
                     self.silence.end(*conn, None);
                     self.end(*conn);
                 }
-                Action::State(t) => assert_ne!(t.old, t.new, "a transition that is none"),
+                Action::State(t) => assert_ne!(t.old, t.new, "a transition to the same state"),
                 Action::Refused(_) | Action::Reply(_) | Action::Terminated => {}
             }
         }
@@ -176,8 +176,8 @@ impl Watch {
 
     /// Ends the time of all stale routes if a server whose table is complete has sent all of it.
     fn follow_syncs(&mut self) {
-        let has_told_all = |dialled: &Dialled| !dialled.may_lack_routes() && dialled.has_sent_all(&self.wants);
-        if self.dialled.values().any(has_told_all) {
+        let has_synced = |dialled: &Dialled| !dialled.may_lack_routes() && dialled.has_sent_all(&self.wants);
+        if self.dialled.values().any(has_synced) {
             self.stale.forget_all();
         }
     }
@@ -212,7 +212,7 @@ impl Watch {
                 let was_established = dialled.is_established();
                 dialled.step(&msg, &self.own);
                 if !was_established && dialled.is_established() {
-                    self.stale.opened(self.now, dialled.peer.expect("one that was dialled"));
+                    self.stale.opened(self.now, dialled.peer.expect("a connection that was dialled"));
                     if !dialled.is_ordered() {
                         self.model.reached.count(Situation::OfReference);
                     }
@@ -291,10 +291,10 @@ impl Watch {
 
     fn gone(&mut self, now: Instant, conn: ConnId, host_stands: bool) {
         let asked = self.accepted.get(&conn).and_then(|a| a.hello).map_or(0, |h| h.restart_time);
-        let grace = asked.min(self.config.restart_time_max.as_secs() as u32);
-        if host_stands && grace > 0 && self.accepted.remove(&conn).is_some() {
+        let restart_time = asked.min(self.config.restart_time_max.as_secs() as u32);
+        if host_stands && restart_time > 0 && self.accepted.remove(&conn).is_some() {
             let routes = self.model.depart(conn);
-            self.graces.insert(conn, now + Duration::from_secs(grace.into()));
+            self.restart_times.insert(conn, now + Duration::from_secs(restart_time.into()));
             self.touched(&routes);
         } else {
             self.end(conn);
@@ -319,10 +319,11 @@ impl Watch {
         }
     }
 
-    fn end_graces(&mut self, now: Instant) {
-        let over: Vec<ConnId> = self.graces.iter().filter(|(_, until)| **until <= now).map(|(c, _)| *c).collect();
+    fn end_restart_times(&mut self, now: Instant) {
+        let over: Vec<ConnId> =
+            self.restart_times.iter().filter(|(_, until)| **until <= now).map(|(c, _)| *c).collect();
         for conn in over {
-            self.graces.remove(&conn);
+            self.restart_times.remove(&conn);
             let routes = self.model.end(Who::Departed(conn));
             self.left(&routes);
         }
@@ -394,7 +395,7 @@ impl Watch {
                 let (out, gone) = self.model.set_policy(policies::number(policy.as_ref()));
                 self.left(&out);
                 for conn in gone {
-                    self.graces.remove(&conn);
+                    self.restart_times.remove(&conn);
                     let routes = self.model.end(Who::Departed(conn));
                     self.left(&routes);
                 }
@@ -476,21 +477,21 @@ impl Watch {
                 if let Msg::Hello(hello) = msg {
                     let has_to = accepted.is_greeted_converging;
                     let may = self.converging[1].is_some_and(|until| self.now < until);
-                    assert!(hello.warming() || !has_to, "the HELLO does not say that the server is converging");
-                    assert!(!hello.warming() || may, "the HELLO says that the server is converging");
+                    assert!(hello.converging() || !has_to, "the HELLO does not say that the server is converging");
+                    assert!(!hello.converging() || may, "the HELLO says that the server is converging");
                     assert_eq!(
                         hello.restart_time,
                         asked.min(self.config.restart_time_max.as_secs() as u32),
-                        "the restart time's answer"
+                        "the restart time in the server's HELLO"
                     );
                 }
             }
             accepted.hello
         } else {
-            panic!("bytes for {}, which is over", transmit.conn);
+            panic!("bytes for {}, which has ended", transmit.conn);
         };
         let legacy = hello.is_some_and(|h| !h.ordered());
-        assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
+        assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to a peer that needs segments");
     }
 
     pub(crate) fn change(&mut self, change: &RouteChange) {
@@ -501,14 +502,14 @@ impl Watch {
         assert_eq!(has.len(), change.next_hops().len(), "a next hop twice in {change}");
         let [added, removed]: [Routes; 2] =
             [change.added(), change.removed()].map(|hops| hops.iter().map(route).collect());
-        assert_eq!(removed, &had - &has, "removed by {change}");
+        assert_eq!(removed, &had - &has, "the next hops that {change} removes");
         // A destination that is reported again is reported with all its next hops.
         let is_again = self.resyncing.contains(&vni) && added == has;
         if added == has {
             self.again.remove(&(vni, prefix));
         }
-        assert!(is_again || added == &has - &had, "added by {change} to {had:?}");
-        assert!(is_again || !added.is_empty() || !removed.is_empty(), "a change of nothing");
+        assert!(is_again || added == &has - &had, "the next hops that {change} adds to {had:?}");
+        assert!(is_again || !added.is_empty() || !removed.is_empty(), "a change without a difference");
         self.installed.extend(has);
     }
 
@@ -541,7 +542,7 @@ impl Watch {
         for peer in node.peers().filter(|peer| !peer.synced) {
             let dialled = peer.conn.filter(|conn| credit(*conn)).and_then(|conn| self.dialled.get(&conn));
             let has_sent_all = dialled.is_some_and(|dialled| dialled.has_sent_all(&self.wants));
-            assert!(!has_sent_all, "synced, and not noticed: {peer:?}, {dialled:?}");
+            assert!(!has_sent_all, "the node has not noticed the end of the sync: {peer:?}, {dialled:?}");
         }
     }
 
@@ -572,8 +573,8 @@ impl Watch {
         self.check_unsynced(node, credit);
         self.check_learned(now, node);
         if !deaf {
-            assert_eq!(self.installed, self.learned, "what the changes make (left) is not what is learned (right)");
-            assert!(self.again.is_empty(), "not told again: {:?}", self.again);
+            assert_eq!(self.installed, self.learned, "the application's table (left) is not the learned one (right)");
+            assert!(self.again.is_empty(), "not reported again: {:?}", self.again);
             self.resyncing.clear();
         }
     }
@@ -597,7 +598,7 @@ impl Watch {
                 true => Situation::StaysWhileConverging,
                 false => Situation::StaysWithReference,
             };
-            for _ in 0..self.stale.count_fresh(dialled.peer.expect("one that was dialled")) {
+            for _ in 0..self.stale.count_fresh(dialled.peer.expect("a connection that was dialled")) {
                 self.model.reached.count(situation);
             }
         }
@@ -618,7 +619,7 @@ impl Watch {
         let missing: Vec<_> = certain.difference(&self.learned).collect();
         assert!(missing.is_empty(), "not learned: {missing:?}");
         let extra: Vec<_> = self.learned.difference(&possible).collect();
-        assert!(extra.is_empty(), "learned from nobody: {extra:?}");
+        assert!(extra.is_empty(), "learned without an announcer: {extra:?}");
     }
 
     pub(crate) fn own(&self) -> &Routes {

@@ -156,5 +156,5 @@ fn way(n: u8) -> Way {
 }
 
 fn place<T: PartialEq>(all: &[T], one: T) -> u8 {
-    all.iter().position(|other| *other == one).expect("one of those") as u8
+    all.iter().position(|other| *other == one).expect("a value of the domain") as u8
 }

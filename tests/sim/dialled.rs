@@ -20,7 +20,7 @@ pub(crate) struct Dialled {
     proven: u32,
     said_hello: bool,
     keepalives: u32,
-    pub(crate) told: Routes,
+    pub(crate) sent: Routes,
     changes: BTreeMap<Route, u32>,
     /// VNIs that are subscribed on the wire.
     pub(crate) subscribed: BTreeSet<Vni>,
@@ -96,7 +96,7 @@ impl Dialled {
 
     /// Returns true if the server's table may be incomplete according to its HELLO, or if the server cannot say that.
     pub(crate) fn may_lack_routes(&self) -> bool {
-        self.hello.is_none_or(|hello| !hello.ordered() || hello.warming())
+        self.hello.is_none_or(|hello| !hello.ordered() || hello.converging())
     }
 
     /// Handles an UNSUBSCRIBE of the application. `own` contains the node's announcements.
@@ -122,7 +122,7 @@ impl Dialled {
 
     /// Checks messages that the node sent together. `leaves` is true if it withdraws all its announcements.
     pub(crate) fn transmit(&mut self, own: &Routes, wants: &BTreeSet<Vni>, msgs: &[Msg], strict: bool, leaves: bool) {
-        assert!(self.is_connected, "bytes before the connection is there");
+        assert!(self.is_connected, "bytes before the connection is open");
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         for msg in msgs {
             match msg {
@@ -149,21 +149,21 @@ impl Dialled {
                     added.insert(destination);
                     assert!(own.contains(route), "ADD to a server of {route}, which is not its own");
                     assert!(self.is_ordered() || wants.is_subset(&self.ever_subscribed), "ADD before SUBSCRIBE");
-                    let new = self.told.insert(*route);
-                    assert!(new || self.is_excused(route, strict), "ADD of {route}, which the server was told");
+                    let new = self.sent.insert(*route);
+                    assert!(new || self.is_excused(route, strict), "ADD of {route}, which the server was sent before");
                 }
                 Msg::Remove(route) => {
                     let destination = (route.vni, route.prefix);
                     assert!(self.is_ordered() || !added.contains(&destination), "an addition before {msg:?}");
                     removed.insert(destination);
                     assert!(leaves || !own.contains(route), "REMOVE of {route}, which is still announced");
-                    let was = self.told.remove(route);
-                    assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which the server was not told");
+                    let was = self.sent.remove(route);
+                    assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which the server was not sent");
                 }
-                other => panic!("{other:?} to a server"),
+                other => panic!("{other:?} sent to a server"),
             }
         }
-        if self.told == *own {
+        if self.sent == *own {
             self.changes.clear();
         }
     }
@@ -173,15 +173,15 @@ impl Dialled {
     }
 
     fn on_subscribe(&mut self, own: &Routes, wants: &BTreeSet<Vni>, vni: Vni, leaves: bool) {
-        assert!(wants.contains(&vni), "SUBSCRIBE to {vni}, which nobody wants");
+        assert!(wants.contains(&vni), "SUBSCRIBE to {vni} without a subscription of the application");
         assert!(!self.barred.contains_key(&vni), "SUBSCRIBE to {vni} before the answer that ends its UNSUBSCRIBE");
-        assert!(self.subscribed.insert(vni), "SUBSCRIBE to {vni} twice");
+        assert!(self.subscribed.insert(vni), "a second SUBSCRIBE to {vni}");
         let again = !self.ever_subscribed.insert(vni);
         if self.is_ordered() {
             let first = self.ever_subscribed.len() == 1 && !again;
-            assert!(leaves || !first || own.is_subset(&self.told), "SUBSCRIBE before all announcements");
+            assert!(leaves || !first || own.is_subset(&self.sent), "SUBSCRIBE before all announcements");
         } else {
-            assert!(!again, "SUBSCRIBE to {vni} twice in a session with a server that locks up");
+            assert!(!again, "a second SUBSCRIBE to {vni} in a session with a legacy server, which locks up");
         }
         self.uncertain.remove(&vni);
         self.syncs.insert(vni, self.keepalives + 1);
@@ -190,13 +190,13 @@ impl Dialled {
 
     fn on_unsubscribe(&mut self, wants: &BTreeSet<Vni>, vni: Vni) {
         assert!(self.subscribed.remove(&vni), "UNSUBSCRIBE from {vni}, which is not subscribed");
-        assert!(!self.filtered.contains(&vni), "UNSUBSCRIBE from {vni}, in which the node announced when it left it");
+        assert!(!self.filtered.contains(&vni), "UNSUBSCRIBE from {vni}, in which the node announced at that time");
         if self.is_ordered() {
             self.barred.insert(vni, self.keepalives);
         } else {
-            assert!(!wants.contains(&vni), "UNSUBSCRIBE from {vni}, which is wanted");
-            let ours = self.told.iter().any(|r| r.vni == vni);
-            assert!(!ours, "UNSUBSCRIBE from {vni} withdraws our routes there");
+            assert!(!wants.contains(&vni), "UNSUBSCRIBE from {vni}, to which the application subscribes");
+            let ours = self.sent.iter().any(|r| r.vni == vni);
+            assert!(!ours, "UNSUBSCRIBE from {vni} withdraws the node's routes in it");
         }
         self.live.retain(|r| r.vni != vni);
         self.owes_keepalive = true;
@@ -211,7 +211,7 @@ impl Dialled {
         if !self.is_established() || waits {
             return;
         }
-        assert_eq!(self.told, *own, "what the server was told (left) is not what is announced (right)");
+        assert_eq!(self.sent, *own, "the routes sent to the server (left) are not the announced ones (right)");
         self.changes.clear();
         for vni in wants {
             let waits = self.barred.contains_key(vni);
@@ -220,7 +220,7 @@ impl Dialled {
         if self.is_ordered() {
             let extra: Vec<_> = self.subscribed.difference(wants).collect();
             assert!(extra.is_empty(), "{extra:?} are still subscribed");
-            assert!(!self.owes_keepalive, "no KEEPALIVE behind a SUBSCRIBE or UNSUBSCRIBE");
+            assert!(!self.owes_keepalive, "no KEEPALIVE after a SUBSCRIBE or UNSUBSCRIBE");
         }
     }
 }

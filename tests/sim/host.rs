@@ -163,7 +163,7 @@ impl World {
                 }
             }
         }
-        self.bury(host, power);
+        self.retire(host, power);
     }
 
     /// Returns the recordings of all nodes of the world, which ends.
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    fn bury(&mut self, host: usize, power: bool) {
+    fn retire(&mut self, host: usize, power: bool) {
         let life = std::mem::replace(&mut self.hosts[host].life, Life::Off { power });
         if let Life::Node(seat) = life {
             self.reached.add(&seat.watch.model.reached);

@@ -95,7 +95,7 @@ impl RawClient {
         for msg in decode_all(segment) {
             match (msg, self.state) {
                 (Msg::Hello(hello), State::HelloSent) => {
-                    assert!(hello.is_server, "a server says so");
+                    assert!(hello.is_server, "a server's HELLO has is_server");
                     self.interval = INTERVAL.min(Duration::from_secs(hello.keepalive.into()));
                     self.state = State::KeepaliveSent;
                     self.keepalive_at = now + self.interval;

@@ -79,11 +79,11 @@ impl World {
         } else {
             assert_eq!(subscribed, *wants, "S(p) at the server (left), at the client (right)");
         }
-        assert_eq!(accepted.told, model.view(Who::Live(who)), "told (left), View(s) (right)");
+        assert_eq!(accepted.sent, model.view(Who::Live(who)), "sent to the client (left), View(s) (right)");
         if let Life::Raw(raw) = &client.life {
             let mut view = model.view(Who::Live(who));
             view.retain(|r| raw.is_sure_of(r.vni));
-            assert_eq!(raw.held(), view, "held by a client without the capability (left), View(s) (right)");
+            assert_eq!(raw.held(), view, "the table of a client without the capability (left), View(s) (right)");
         }
     }
 
@@ -148,8 +148,8 @@ impl World {
             expected.extend(seat.watch.model.of_others(*vni));
         }
         expected.retain(|r| !host.announces.contains(r));
-        assert_eq!(learned, expected, "learned by host {i} (left), shown to it (right)");
-        assert_eq!(seat.watch.installed, expected, "the embedder of host {i} (left), shown to it (right)");
+        assert_eq!(learned, expected, "learned by host {i} (left), its view (right)");
+        assert_eq!(seat.watch.installed, expected, "the application of host {i} (left), its view (right)");
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Rig {
 /// The HELLO of a client with the capability.
 pub(crate) const OURS: Hello = Hello { keepalive: 5, is_server: false, capabilities: ORDERED, restart_time: 10 };
 /// The same without a restart time.
-pub(crate) const NO_GRACE: Hello = Hello { restart_time: 0, ..OURS };
+pub(crate) const NO_RESTART_TIME: Hello = Hello { restart_time: 0, ..OURS };
 /// The HELLO of a client of the reference.
 pub(crate) const LEGACY: Hello = Hello { keepalive: 5, is_server: false, capabilities: 0, restart_time: 0 };
 /// The HELLO of a server with the capability.

@@ -109,7 +109,7 @@ impl Seat {
                 assert_eq!(
                     state(&self.node),
                     before,
-                    "what a refused command left (left) is not what was there (right)"
+                    "the state after a refused command (left) is not the state before (right)"
                 );
                 self.watch.refused();
             }

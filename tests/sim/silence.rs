@@ -77,7 +77,7 @@ impl Silence {
             Some(CloseReason::NotReading(_)) => room,
             _ => return,
         };
-        let Wait { since, limit } = wait.expect("one that is waited for");
+        let Wait { since, limit } = wait.expect("a peer that the node waits for");
         let waited = self.uptime.most - since.most;
         assert!(waited >= limit, "{conn} is given up after {waited:?} instead of {limit:?}: {reason:?}");
     }

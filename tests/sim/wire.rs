@@ -9,7 +9,7 @@ use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
 /// Capability bit 0 of HELLO.
 pub(crate) const ORDERED: u32 = 1;
 /// Capability bit 1 of HELLO.
-pub(crate) const WARMING: u32 = 2;
+pub(crate) const CONVERGING: u32 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Hello {
@@ -24,8 +24,8 @@ impl Hello {
         self.capabilities & ORDERED != 0
     }
 
-    pub(crate) fn warming(&self) -> bool {
-        self.capabilities & WARMING != 0
+    pub(crate) fn converging(&self) -> bool {
+        self.capabilities & CONVERGING != 0
     }
 }
 

@@ -362,7 +362,7 @@ impl World {
                         reason,
                         CloseReason::Decode(_) | CloseReason::Misbehaved(_) | CloseReason::Limit { .. }
                     );
-                    assert!(!is_fault, "host {host} holds a peer to be at fault: {reason}");
+                    assert!(!is_fault, "host {host} closes a peer for a fault: {reason}");
                 }
                 Action::Refused(_) | Action::Reply(_) | Action::State(_) => {}
                 Action::Terminated => self.terminated(host),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use metalbond::{Action, Command, Config, ConnId, Input, Instant, Node, Route, TransportEnd, Vni};
 
-use super::{Conn, Crowd, Event, Host, Process, SHARED, VNIS, is_raw};
+use super::{Conn, Event, Fleet, Host, Process, SHARED, VNIS, is_raw};
 use crate::sim::model::Routes;
 use crate::sim::raw::RawClient;
 use crate::sim::rig::route_in;
 
-impl Crowd {
+impl Fleet {
     /// Starts a new process, with the same subscriptions and announcements as the last one.
     pub(crate) fn start(&mut self, host: usize) {
         let (now, servers) = (self.now, self.servers);

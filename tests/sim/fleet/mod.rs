@@ -61,7 +61,7 @@ enum Event {
     End(usize, usize, TransportEnd),
 }
 
-pub(crate) struct Crowd {
+pub(crate) struct Fleet {
     pub(crate) now: Duration,
     servers: usize,
     hosts: Vec<Host>,
@@ -75,10 +75,10 @@ pub(crate) struct Crowd {
     active: BTreeSet<usize>,
 }
 
-impl Crowd {
+impl Fleet {
     /// Creates all hosts and starts their processes.
     pub(crate) fn new(servers: usize, clients: usize) -> Self {
-        let mut crowd = Self {
+        let mut fleet = Self {
             now: Duration::from_secs(1000),
             servers,
             hosts: (0..servers + clients).map(|n| process::host(n, servers)).collect(),
@@ -89,8 +89,8 @@ impl Crowd {
             kept_back: Vec::new(),
             active: BTreeSet::new(),
         };
-        (0..servers + clients).for_each(|host| crowd.start(host));
-        crowd
+        (0..servers + clients).for_each(|host| fleet.start(host));
+        fleet
     }
 
     /// Resets every connection of the server, as a device in the network might do.
@@ -112,7 +112,7 @@ impl Crowd {
     pub(crate) fn reconnect(&mut self, server: usize) {
         self.cut_off.remove(&server);
         for event in std::mem::take(&mut self.kept_back) {
-            let conn = conn_of(&event).expect("something that was sent");
+            let conn = conn_of(&event).expect("an event on a connection");
             let spread = Duration::from_millis(self.conns[conn].hosts[0] as u64 * 7919 % RETRANSMITS_MS);
             self.add(self.latency(conn) + spread, event);
         }
