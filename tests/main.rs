@@ -30,6 +30,7 @@ mod situations;
 mod slow_peers;
 mod stale_time;
 mod wire_format;
+mod words;
 
 mod sim;
 #[path = "../fuzz/src/targets/mod.rs"]
