@@ -1,6 +1,6 @@
-//! The modules of the core depend on each other in one direction: a module names only those that [`ORDER`] lets it name.
+//! The modules of the core depend on each other in one direction: a module names only those that [`ORDER`] permits.
 //!
-//! The sources are read as text. A comment or a string may name anything; tests inside of a module follow the same rule.
+//! The sources are read as text. Comments and strings may name anything; tests inside a module follow the same rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -318,7 +318,7 @@ proptest! {
             let expected: Routes = said.iter().filter(may).copied().collect();
             if rig.is_open(*conn) {
                 let announced: Routes = rig.seat.node.announced_by(metalbond::Announcer::Conn(*conn)).collect();
-                prop_assert_eq!(announced, expected.clone(), "the table has exactly the permitted routes of {}, or its session has ended", conn);
+                prop_assert_eq!(announced, expected.clone(), "routes of {} (left), permitted ones (right)", conn);
             }
             allowed.extend(expected);
         }

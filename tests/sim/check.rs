@@ -102,7 +102,7 @@ impl Watch {
         self.silence.advance(now, due);
         self.now = now;
         for action in actions {
-            // The policy changed before the node handled this input.
+            // The node ends such a session before it handles the input.
             if let Action::State(Transition { conn, reason: Some(CloseReason::PolicyChanged), .. }) = action {
                 self.gone(now, *conn, true);
             }

@@ -16,7 +16,7 @@ pub(crate) const UP: usize = 0;
 /// The direction from server to client.
 pub(crate) const DOWN: usize = 1;
 
-/// Number of chunks that a system accepts for a process that does not read.
+/// Number of bytes that a system accepts for a process that does not read.
 const UNREAD_MAX: usize = 10;
 /// Time for one byte on a path that dribbles.
 const DRIBBLE: Duration = Duration::from_secs(1);
