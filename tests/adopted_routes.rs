@@ -10,8 +10,8 @@ const CONVERGING_SERVER: Hello = Hello { capabilities: ORDERED | CONVERGING, ..O
 
 #[test]
 fn adopted_routes_may_go_once_the_server_has_synced() {
-    for hold in [None, Some(0), Some(60)] {
-        let mut rig = client(hold, 1);
+    for stale_time in [None, Some(0), Some(60)] {
+        let mut rig = client(stale_time, 1);
         assert!(!may(&rig));
         let (conn, _) = rig.reach(OUR_SERVER);
         assert!(!may(&rig));
@@ -84,8 +84,8 @@ fn adopted_routes_stay_during_a_sync_that_began_just_before_the_end_of_the_stale
 
 #[test]
 fn with_a_converging_or_legacy_server_adopted_routes_may_go_after_120_s_of_its_session() {
-    for (hello, hold) in [(CONVERGING_SERVER, None), (CONVERGING_SERVER, Some(0)), (LEGACY_SERVER, None)] {
-        let mut rig = client(hold, 1);
+    for (hello, stale_time) in [(CONVERGING_SERVER, None), (CONVERGING_SERVER, Some(0)), (LEGACY_SERVER, None)] {
+        let mut rig = client(stale_time, 1);
         rig.advance_secs(9);
         let (conn, _) = rig.reach(hello);
         rig.serve(119, &[conn]);
@@ -122,8 +122,8 @@ fn adopted_routes_stay_until_a_second_server_has_synced_as_well() {
 
 #[test]
 fn a_second_server_that_is_away_is_not_waited_for_if_the_first_has_synced() {
-    for hold in [None, Some(3600)] {
-        let mut rig = client(hold, 2);
+    for stale_time in [None, Some(3600)] {
+        let mut rig = client(stale_time, 2);
         let (first, _) = rig.reach(OUR_SERVER);
         refuse(&mut rig);
         assert!(!may(&rig));
@@ -202,8 +202,8 @@ fn without_a_server_adopted_routes_stay() {
     assert!(!may(&rig));
 }
 
-fn client(hold: Option<u64>, servers: u32) -> Rig {
-    let mut rig = Rig::new(Config { stale_time: hold.map(Duration::from_secs), ..Config::default() });
+fn client(stale_time: Option<u64>, servers: u32) -> Rig {
+    let mut rig = Rig::new(Config { stale_time: stale_time.map(Duration::from_secs), ..Config::default() });
     rig.subscribe(23);
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));

@@ -225,8 +225,8 @@ fn the_end_of_a_sync_is_unknown_with_a_server_without_the_capability() {
 
 #[test]
 fn one_of_two_servers_dying_changes_nothing() {
-    for hold in [0, 60] {
-        let (mut rig, [one, two]) = client_of_two(Duration::from_secs(hold));
+    for stale_time in [0, 60] {
+        let (mut rig, [one, two]) = client_of_two(Duration::from_secs(stale_time));
         for conn in [one, two] {
             rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
         }
@@ -349,12 +349,12 @@ fn a_route_that_this_node_announces_itself_is_not_learned() {
     assert_eq!(rig.changes(), [(true, route(1, 1))]);
 }
 
-fn client(hold: Duration, servers: u32) -> Rig {
-    client_with(Some(hold), servers)
+fn client(stale_time: Duration, servers: u32) -> Rig {
+    client_with(Some(stale_time), servers)
 }
 
-fn client_with(hold: Option<Duration>, servers: u32) -> Rig {
-    let mut rig = Rig::new(Config { stale_time: hold, ..Config::default() });
+fn client_with(stale_time: Option<Duration>, servers: u32) -> Rig {
+    let mut rig = Rig::new(Config { stale_time, ..Config::default() });
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));
     }
@@ -372,8 +372,8 @@ fn client_with_two_routes() -> Rig {
 }
 
 /// Returns a client that is connected to two servers. Neither sync has ended.
-fn client_of_two(hold: Duration) -> (Rig, [metalbond::ConnId; 2]) {
-    let mut rig = client(hold, 2);
+fn client_of_two(stale_time: Duration) -> (Rig, [metalbond::ConnId; 2]) {
+    let mut rig = client(stale_time, 2);
     let (one, _) = rig.reach(OUR_SERVER);
     let (two, _) = rig.reach(OUR_SERVER);
     (rig, [one, two])
