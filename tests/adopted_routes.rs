@@ -1,17 +1,17 @@
-//! When an application may remove what it had installed before its node began: `Node::may_remove_adopted`.
+//! When an application may remove routes that it had installed before its node started: `Node::may_remove_adopted`.
 
 use std::time::Duration;
 
 use crate::sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
-use crate::sim::wire::{Hello, Msg, ORDERED, WARMING};
+use crate::sim::wire::{CONVERGING, Hello, Msg, ORDERED};
 use metalbond::{Command, Config, ConnId, Input, TransportEnd};
 
-const CONVERGING_SERVER: Hello = Hello { capabilities: ORDERED | WARMING, ..OUR_SERVER };
+const CONVERGING_SERVER: Hello = Hello { capabilities: ORDERED | CONVERGING, ..OUR_SERVER };
 
 #[test]
-fn with_a_server_that_has_told_all() {
-    for hold in [None, Some(0), Some(60)] {
-        let mut rig = client(hold, 1);
+fn adopted_routes_may_go_once_the_server_has_synced() {
+    for stale_time in [None, Some(0), Some(60)] {
+        let mut rig = client(stale_time, 1);
         assert!(!may(&rig));
         let (conn, _) = rig.reach(OUR_SERVER);
         assert!(!may(&rig));
@@ -23,16 +23,16 @@ fn with_a_server_that_has_told_all() {
 }
 
 #[test]
-fn not_before_the_first_dial_has_ended_even_without_a_stale_time_to_wait_for() {
+fn adopted_routes_stay_until_the_first_dial_has_ended_even_without_a_stale_time() {
     let mut rig = client(Some(0), 1);
     rig.advance_secs(9);
     assert!(!may(&rig), "the server may be slow");
     refuse(&mut rig);
-    assert!(may(&rig), "it is away");
+    assert!(may(&rig), "the server is away");
 }
 
 #[test]
-fn not_before_the_first_handshake_has_ended_either() {
+fn adopted_routes_stay_until_the_first_handshake_has_ended() {
     let mut rig = client(Some(0), 1);
     rig.advance_secs(9);
     let conn = rig.connect();
@@ -46,7 +46,7 @@ fn not_before_the_first_handshake_has_ended_either() {
 }
 
 #[test]
-fn while_the_only_server_is_away_after_the_stale_time_and_counted_from_the_start() {
+fn if_the_only_server_is_away_adopted_routes_may_go_a_stale_time_after_the_start() {
     let mut rig = client(Some(60), 1);
     rig.advance_secs(9);
     be_away(&mut rig, 50);
@@ -56,7 +56,7 @@ fn while_the_only_server_is_away_after_the_stale_time_and_counted_from_the_start
 }
 
 #[test]
-fn while_the_only_server_is_away_never_if_there_is_no_stale_time() {
+fn if_the_only_server_is_away_adopted_routes_stay_without_a_stale_time() {
     let mut rig = client(None, 1);
     be_away(&mut rig, 3600);
     assert!(!may(&rig));
@@ -68,7 +68,7 @@ fn while_the_only_server_is_away_never_if_there_is_no_stale_time() {
 }
 
 #[test]
-fn not_in_the_middle_of_the_sync_with_a_server_that_comes_back_just_before_the_end_of_the_stale_time() {
+fn adopted_routes_stay_during_a_sync_that_began_just_before_the_end_of_the_stale_time() {
     let mut rig = client(Some(60), 1);
     be_away(&mut rig, 58);
     rig.await_dial();
@@ -83,9 +83,9 @@ fn not_in_the_middle_of_the_sync_with_a_server_that_comes_back_just_before_the_e
 }
 
 #[test]
-fn with_a_server_that_is_converging_or_lacks_the_capability_after_120_s_of_its_session() {
-    for (hello, hold) in [(CONVERGING_SERVER, None), (CONVERGING_SERVER, Some(0)), (LEGACY_SERVER, None)] {
-        let mut rig = client(hold, 1);
+fn with_a_converging_or_legacy_server_adopted_routes_may_go_after_120_s_of_its_session() {
+    for (hello, stale_time) in [(CONVERGING_SERVER, None), (CONVERGING_SERVER, Some(0)), (LEGACY_SERVER, None)] {
+        let mut rig = client(stale_time, 1);
         rig.advance_secs(9);
         let (conn, _) = rig.reach(hello);
         rig.serve(119, &[conn]);
@@ -96,7 +96,7 @@ fn with_a_server_that_is_converging_or_lacks_the_capability_after_120_s_of_its_s
 }
 
 #[test]
-fn with_a_converging_server_whose_sync_takes_longer_at_its_end() {
+fn with_a_converging_server_whose_sync_takes_longer_adopted_routes_may_go_at_its_end() {
     let mut rig = client(None, 1);
     let (conn, _) = rig.reach(CONVERGING_SERVER);
     for _ in 0..30 {
@@ -109,7 +109,7 @@ fn with_a_converging_server_whose_sync_takes_longer_at_its_end() {
 }
 
 #[test]
-fn not_before_a_second_server_has_had_its_chance() {
+fn adopted_routes_stay_until_a_second_server_has_synced_as_well() {
     let mut rig = client(None, 2);
     let (first, _) = rig.reach(OUR_SERVER);
     rig.say(first, &[Msg::Keepalive]);
@@ -121,9 +121,9 @@ fn not_before_a_second_server_has_had_its_chance() {
 }
 
 #[test]
-fn a_second_server_that_is_away_is_not_waited_for_if_the_first_has_told_all() {
-    for hold in [None, Some(3600)] {
-        let mut rig = client(hold, 2);
+fn a_second_server_that_is_away_is_not_waited_for_if_the_first_has_synced() {
+    for stale_time in [None, Some(3600)] {
+        let mut rig = client(stale_time, 2);
         let (first, _) = rig.reach(OUR_SERVER);
         refuse(&mut rig);
         assert!(!may(&rig));
@@ -133,7 +133,7 @@ fn a_second_server_that_is_away_is_not_waited_for_if_the_first_has_told_all() {
 }
 
 #[test]
-fn a_second_server_that_is_converging_is_waited_for_until_it_has_told_what_it_knows() {
+fn a_second_server_that_is_converging_is_waited_for_until_it_has_synced() {
     let mut rig = client(None, 2);
     let ((first, _), (second, _)) = (rig.reach(OUR_SERVER), rig.reach(CONVERGING_SERVER));
     rig.say(first, &[Msg::Keepalive]);
@@ -154,7 +154,7 @@ fn a_second_server_that_lacks_the_capability_is_waited_for_120_s() {
 }
 
 #[test]
-fn if_one_server_is_converging_and_the_other_is_away_after_120_s() {
+fn if_one_server_is_converging_and_the_other_is_away_adopted_routes_may_go_after_120_s() {
     let mut rig = client(None, 2);
     let (first, _) = rig.reach(CONVERGING_SERVER);
     refuse(&mut rig);
@@ -169,7 +169,7 @@ fn if_one_server_is_converging_and_the_other_is_away_after_120_s() {
 }
 
 #[test]
-fn not_while_a_new_subscription_is_being_synced() {
+fn adopted_routes_stay_while_a_new_subscription_is_synced() {
     let mut rig = client(None, 2);
     let (first, _) = rig.reach(OUR_SERVER);
     rig.say(first, &[Msg::Keepalive]);
@@ -181,7 +181,7 @@ fn not_while_a_new_subscription_is_being_synced() {
 }
 
 #[test]
-fn a_session_that_is_lost_before_its_end_of_rib_counts_for_nothing() {
+fn a_session_that_is_lost_before_its_end_of_rib_does_not_count() {
     let mut rig = client(None, 1);
     let (conn, _) = rig.reach(OUR_SERVER);
     rig.say(conn, &[Msg::Add(route(1, 1))]);
@@ -191,7 +191,7 @@ fn a_session_that_is_lost_before_its_end_of_rib_counts_for_nothing() {
 }
 
 #[test]
-fn without_a_server_never() {
+fn without_a_server_adopted_routes_stay() {
     let mut rig = client(Some(0), 0);
     rig.advance_secs(3600);
     assert!(!may(&rig));
@@ -202,8 +202,8 @@ fn without_a_server_never() {
     assert!(!may(&rig));
 }
 
-fn client(hold: Option<u64>, servers: u32) -> Rig {
-    let mut rig = Rig::new(Config { stale_time: hold.map(Duration::from_secs), ..Config::default() });
+fn client(stale_time: Option<u64>, servers: u32) -> Rig {
+    let mut rig = Rig::new(Config { stale_time: stale_time.map(Duration::from_secs), ..Config::default() });
     rig.subscribe(23);
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));
@@ -215,7 +215,7 @@ fn may(rig: &Rig) -> bool {
     rig.seat.node.may_remove_adopted()
 }
 
-/// All dials that are in progress fail.
+/// Fails all dials that are in progress.
 fn refuse(rig: &mut Rig) {
     let dials: Vec<ConnId> = rig.dials.drain(..).collect();
     for conn in dials {
@@ -223,7 +223,7 @@ fn refuse(rig: &mut Rig) {
     }
 }
 
-/// Time passes while every dial fails.
+/// Lets time pass while every dial fails.
 fn be_away(rig: &mut Rig, secs: u64) {
     for _ in 0..secs {
         refuse(rig);

@@ -1,4 +1,4 @@
-//! What a node does with input that is wrong: protocol.md's table, row by row, in raw bytes.
+//! What a node does with invalid input: the table of protocol.md, row by row, in raw bytes.
 
 use crate::sim::rig::{LEGACY, OUR_SERVER, OURS, Rig, route};
 use crate::sim::wire::{Hello, Msg, encode, encode_all, frame, hex, put_bytes, put_uint};
@@ -15,7 +15,7 @@ fn a_wrong_version_closes() {
 }
 
 #[test]
-fn tls_where_none_is_spoken_is_called_so() {
+fn tls_on_a_plain_connection_has_an_error_of_its_own() {
     let client_hello = DecodeError::Version(0x16);
     closes_at_once("16 0301 00f4 01", CloseReason::Decode(client_hello));
     assert_eq!(client_hello.to_string(), "TLS, where plain MetalBond is spoken");
@@ -25,13 +25,13 @@ fn tls_where_none_is_spoken_is_called_so() {
 }
 
 #[test]
-fn a_payload_over_1188_bytes_closes_before_it_has_come() {
+fn a_payload_over_1188_bytes_closes_before_it_has_arrived() {
     closes_when_open("01 04a5 05", CloseReason::Decode(DecodeError::PayloadTooLong(1189)));
     closes_when_open("01 ffff 09", CloseReason::Decode(DecodeError::PayloadTooLong(65_535)));
 }
 
 #[test]
-fn a_payload_of_1188_bytes_is_fine() {
+fn a_payload_of_1188_bytes_is_accepted() {
     let mut rig = Rig::unwatched();
     let conn = rig.join(OURS);
     rig.say_bytes(conn, &frame(77, &[0xff; 1188]));
@@ -88,14 +88,14 @@ fn a_second_hello_closes() {
 }
 
 #[test]
-fn what_came_before_the_mistake_holds_until_the_end_of_the_session() {
+fn routes_of_a_client_that_misbehaves_go_with_its_session() {
     let mut rig = Rig::unwatched();
     let (bad, other) = (rig.join(OURS), rig.join(OURS));
     rig.say(other, &[Msg::Subscribe(route(1, 1).vni)]);
     let mut bytes = encode(&Msg::Add(route(1, 1)));
     bytes.extend(hex("02 0000 02"));
     rig.say_bytes(bad, &bytes);
-    // No grace for one that misbehaves, whatever restart time it asked for.
+    // A client that misbehaves gets no restart time, whatever its HELLO asked for.
     assert_eq!(rig.table(23).len(), 0);
     assert!(matches!(rig.heard(other)[..], [] | [Msg::Add(_), Msg::Remove(_)]));
 }
@@ -136,13 +136,13 @@ fn an_impossible_update_is_dropped_and_counted_and_never_passed_on() {
         assert_eq!(counters(&rig, announcer).impossible, 1, "{what}");
         assert_eq!(rig.heard(subscriber), [], "{what}");
         assert_eq!(rig.table(23).len(), 0, "{what}");
-        // The session goes on.
+        // The session stays open.
         rig.say(announcer, &[Msg::Add(route(1, 1))]);
         assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{what}");
     }
 }
 
-/// The addresses of next hops to which no packet can be sent, as bytes: IPv4, IPv6 and IPv4-mapped.
+/// Addresses of next hops to which no packet can be sent, as bytes: IPv4, IPv6 and IPv4-mapped.
 const MARTIANS: [&str; 20] = [
     "0.0.0.0",
     "127.0.0.1",
@@ -173,7 +173,8 @@ fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
             std::net::IpAddr::V4(addr) => addr.octets().to_vec(),
             std::net::IpAddr::V6(addr) => addr.octets().to_vec(),
         };
-        // An ordinary route; a default route, which only prost reads; one with a VNI on the far side; NAT; LB; a removal.
+        // An ordinary route; a default route, which only prost decodes; a route with a target VNI; NAT; load balancer;
+        // a removal.
         let prefix = &[10, 0, 0, 1];
         let cases = [
             update(0, prefix, 32, &octets, &[]),
@@ -193,14 +194,14 @@ fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
         let Counters { impossible, messages_in, .. } = counters(&rig, announcer);
         assert_eq!((impossible, messages_in.update), (cases.len() as u64, cases.len() as u64), "{text}");
         assert_eq!((rig.heard(subscriber), rig.table(23).len()), (vec![], 0), "{text}");
-        // The session goes on.
+        // The session stays open.
         rig.say(announcer, &[Msg::Add(route(1, 1))]);
         assert_eq!(rig.heard(subscriber), [Msg::Add(route(1, 1))], "{text}");
     }
 }
 
 #[test]
-fn a_client_takes_no_martian_next_hop_from_its_server() {
+fn a_client_accepts_no_martian_next_hop_from_its_server() {
     let mut rig = Rig::client(Config::default());
     rig.seat.is_watched = false;
     rig.subscribe(23);
@@ -265,11 +266,11 @@ fn a_vni_over_24_bits_and_host_bits_are_kept_as_sent() {
     assert_eq!(rig.heard(subscriber), [Msg::Add(odd)]);
     let clean = metalbond::Route { prefix: "10.0.0.0/24".parse().unwrap(), ..odd };
     rig.say(announcer, &[Msg::Remove(clean)]);
-    assert_eq!(rig.heard(subscriber), [], "the network without host bits is another route");
+    assert_eq!(rig.heard(subscriber), [], "the prefix without host bits is another route");
 }
 
 #[test]
-fn repetitions_and_the_removal_of_the_unknown_have_no_effect() {
+fn repetitions_and_removals_of_unknown_routes_have_no_effect() {
     let mut rig = Rig::server();
     let (announcer, subscriber) = (rig.join(OURS), rig.join(OURS));
     let (r, vni) = (route(1, 1), route(1, 1).vni);
@@ -284,7 +285,7 @@ fn repetitions_and_the_removal_of_the_unknown_have_no_effect() {
 }
 
 #[test]
-fn a_peer_may_say_everything_in_one_write() {
+fn a_peer_may_send_everything_in_one_write() {
     let all = everything();
     let mut rig = Rig::server();
     let conn = rig.accept();
@@ -310,7 +311,7 @@ fn frames_may_be_cut_anywhere() {
 }
 
 #[test]
-fn bytes_that_come_after_the_close_are_ignored() {
+fn bytes_that_arrive_after_the_close_are_ignored() {
     let mut rig = Rig::unwatched();
     let conn = rig.join(OURS);
     rig.say_bytes(conn, &hex("02 0000 02"));
@@ -334,7 +335,8 @@ proptest! {
         let bad = if opened { rig.join(OURS) } else { rig.accept() };
         for (n, piece) in pieces.iter().enumerate() {
             rig.say_bytes(bad, piece);
-            // Two bytes away from the route of which garbage is made: no changed byte makes one of the other.
+            // This route differs in two bytes from the route that the garbage is made of: no changed byte turns one
+            // into the other.
             let r = route(n as u8, 0x0202);
             rig.say(announcer, &[Msg::Add(r)]);
             prop_assert!(rig.heard(subscriber).contains(&Msg::Add(r)));
@@ -344,7 +346,7 @@ proptest! {
     }
 }
 
-/// Half random, half almost right.
+/// Generates bytes: half of them random, half almost valid.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let bytes = proptest::collection::vec(any::<u8>(), 0..60);
     prop_oneof![
@@ -392,7 +394,7 @@ fn counters(rig: &Rig, conn: ConnId) -> Counters {
     rig.seat.node.sessions().find(|s| s.conn == conn).expect("a session").counters
 }
 
-/// The bytes are the first on a connection.
+/// Checks that the node closes a connection for these bytes, the first ones on it.
 fn closes_at_once(text: &str, reason: CloseReason) {
     let mut rig = Rig::unwatched();
     let conn = rig.accept();

@@ -1,4 +1,4 @@
-//! Things that happen in one turn, or while work is still under way, and that each alone would be harmless.
+//! Events that are harmless alone, in one iteration or while work is in progress.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::sim::wire::{Msg, encode_all};
 use metalbond::{Command, Config, ConnId, Input, Prefix, Route, TransportEnd, Vni};
 
 #[test]
-fn routes_that_a_sync_has_just_confirmed_are_held_when_the_session_is_lost_in_the_same_turn() {
+fn routes_that_a_sync_has_just_confirmed_become_stale_when_the_session_is_lost_in_the_same_iteration() {
     let mut rig = client();
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -19,7 +19,7 @@ fn routes_that_a_sync_has_just_confirmed_are_held_when_the_session_is_lost_in_th
 }
 
 #[test]
-fn a_second_loss_before_the_sync_has_ended_does_not_shorten_the_hold_time() {
+fn a_second_loss_before_the_sync_has_ended_does_not_shorten_the_stale_time() {
     let mut rig = client();
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -43,7 +43,7 @@ fn a_second_loss_before_the_sync_has_ended_does_not_shorten_the_hold_time() {
 }
 
 #[test]
-fn a_vni_of_a_legacy_server_that_is_unwanted_and_wanted_again_at_once_keeps_its_routes() {
+fn unsubscribing_and_subscribing_again_at_once_keeps_the_routes_of_a_legacy_server() {
     let mut rig = client();
     rig.subscribe(23);
     rig.announce(route(9, 9));
@@ -58,7 +58,7 @@ fn a_vni_of_a_legacy_server_that_is_unwanted_and_wanted_again_at_once_keeps_its_
 }
 
 #[test]
-fn a_peer_of_ours_that_pipelines_is_answered_before_it_is_told_routes() {
+fn a_capable_peer_that_pipelines_is_answered_before_it_is_sent_routes() {
     let mut rig = Rig::unwatched();
     let announcer = rig.join(OURS);
     rig.say(announcer, &[Msg::Add(route(1, 1))]);
@@ -69,7 +69,7 @@ fn a_peer_of_ours_that_pipelines_is_answered_before_it_is_told_routes() {
 }
 
 #[test]
-fn the_end_of_a_sync_is_noticed_when_what_was_still_to_be_asked_came_to_nothing() {
+fn the_end_of_a_sync_is_noticed_if_the_subscription_was_replaced_in_one_iteration() {
     let mut rig = client();
     rig.subscribe(1);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -83,7 +83,7 @@ fn the_end_of_a_sync_is_noticed_when_what_was_still_to_be_asked_came_to_nothing(
 }
 
 #[test]
-fn a_subscription_that_is_given_up_before_it_was_said_leaves_nothing_to_wait_for() {
+fn a_subscription_that_is_removed_before_it_was_sent_is_not_waited_for() {
     let mut rig = client();
     rig.subscribe(1);
     let conn = rig.connect();
@@ -95,7 +95,7 @@ fn a_subscription_that_is_given_up_before_it_was_said_leaves_nothing_to_wait_for
 }
 
 #[test]
-fn a_later_sync_contradicts_a_lost_server_too() {
+fn a_later_sync_with_another_server_removes_stale_routes() {
     let mut rig = Rig::new(Config::default());
     rig.seat.is_watched = false;
     rig.add_peer("a");
@@ -110,7 +110,7 @@ fn a_later_sync_contradicts_a_lost_server_too() {
 }
 
 #[test]
-fn a_legacy_servers_removal_of_a_route_that_is_also_our_own_is_heeded() {
+fn a_legacy_servers_removal_of_a_route_that_the_node_announces_as_well_takes_effect() {
     let mut rig = client();
     rig.subscribe(23);
     let (conn, _) = rig.reach(LEGACY_SERVER);
@@ -122,7 +122,7 @@ fn a_legacy_servers_removal_of_a_route_that_is_also_our_own_is_heeded() {
 }
 
 #[test]
-fn a_change_behind_many_that_are_not_for_us_is_told_without_another_event() {
+fn a_change_after_many_own_announcements_is_reported_without_another_event() {
     let mut rig = Rig::server();
     rig.seat.is_watched = false;
     let conn = rig.join(OURS);
@@ -136,7 +136,7 @@ fn a_change_behind_many_that_are_not_for_us_is_told_without_another_event() {
 }
 
 #[test]
-fn a_farewell_does_not_wait_for_other_work() {
+fn a_shutdown_does_not_wait_for_other_work() {
     let mut rig = client();
     rig.announce(route(1, 1));
     rig.subscribe(23);
@@ -148,7 +148,7 @@ fn a_farewell_does_not_wait_for_other_work() {
     let (conn, _) = rig.reach(OUR_SERVER);
     let now = rig.now;
     rig.seat.feed(now, Input::Command(Command::Shutdown { cleanup: true }));
-    // The sync's end leaves 20,000 routes to sweep.
+    // The end of the sync leaves 20,000 routes to sweep.
     rig.feed(received(conn, &[Msg::Keepalive]));
     let heard = rig.heard(conn);
     assert_eq!(heard.last(), Some(&Msg::Keepalive), "{heard:?}");
@@ -156,9 +156,10 @@ fn a_farewell_does_not_wait_for_other_work() {
     assert!(rig.terminated);
 }
 
-/// UNSUBSCRIBE from a peer without the capability withdraws its own routes of the VNI: any number of them, so in slices.
+/// UNSUBSCRIBE from a peer without the capability withdraws its own routes of the VNI. It may have many, so the node
+/// works in slices.
 #[test]
-fn a_legacy_peer_that_leaves_a_vni_with_many_routes_holds_up_nobody_and_may_announce_again() {
+fn a_legacy_peer_that_unsubscribes_from_a_vni_with_many_routes_delays_no_peer_and_may_announce_again() {
     let mut rig = Rig::server();
     rig.seat.is_watched = false;
     let (legacy, other) = (rig.join(LEGACY), rig.join(OURS));
@@ -170,10 +171,11 @@ fn a_legacy_peer_that_leaves_a_vni_with_many_routes_holds_up_nobody_and_may_anno
 
     let now = rig.now;
     rig.seat.feed(now, received(legacy, &[Msg::Unsubscribe(Vni(23))]));
-    assert_eq!(rig.table(23).len(), 50_000, "one call does not go through all of them");
+    assert_eq!(rig.table(23).len(), 50_000, "one call does not remove all of them");
     rig.seat.feed(now, Input::Tick);
-    assert!((1..50_000).contains(&rig.table(23).len()), "but each some");
-    // What is said meanwhile counts: of what is gone already, and of what is still to go.
+    assert!((1..50_000).contains(&rig.table(23).len()), "but each call removes some");
+    // The peer's new messages count, both for routes that are already removed and for routes that are still to be
+    // removed.
     let (again, gone) = ([0, 49_999].map(numbered), [1, 49_998].map(numbered));
     let said = again.iter().map(|r| Msg::Add(*r)).chain(gone.iter().map(|r| Msg::Remove(*r)));
     rig.say(legacy, &said.collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! Checks the checkers: a server that is broken on purpose is noticed in a few worlds, by the check that is meant for it.
-//! (`.ci/faults` does the same for faults in the core's own code.)
+//! Checks the checkers: a few worlds are enough to notice a server that is broken on purpose, by the check that is
+//! meant for the fault. (`.ci/faults` does the same for faults in the core's own code.)
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-/// The number of worlds in which a fault has to be noticed.
+/// Number of worlds in which a fault has to be noticed.
 const WORLDS: u64 = 64;
 
 const SETUP: Setup =
@@ -21,12 +21,12 @@ const SETUP: Setup =
 
 #[test]
 fn a_lost_update_is_noticed() {
-    notices(Sabotage::Drop, &["what .. was told (left) is not its view"]);
+    notices(Sabotage::Drop, &["the routes sent to .. (left) are not its view"]);
 }
 
 #[test]
 fn a_repeated_update_is_noticed() {
-    notices(Sabotage::Repeat, &["ADD of .. which .. was told", "REMOVE of .. which .. was not told"]);
+    notices(Sabotage::Repeat, &["ADD of .. which .. was sent before", "REMOVE of .. which .. was not sent"]);
 }
 
 #[test]
@@ -36,27 +36,28 @@ fn updates_in_the_wrong_order_are_noticed() {
 
 #[test]
 fn an_inverted_update_is_noticed() {
-    notices(Sabotage::Invert, &["REMOVE of .. which is there for"]);
+    notices(Sabotage::Invert, &["REMOVE of .. which is still in the view of"]);
 }
 
 #[test]
-fn one_that_waits_for_what_was_written_long_ago_is_noticed() {
+fn a_server_that_does_not_see_that_bytes_were_written_is_noticed() {
     notices(Sabotage::Stall, &["KEEPALIVEs not answered"]);
 }
 
 #[test]
-fn one_that_keeps_whoever_is_silent_is_noticed() {
+fn a_server_that_keeps_silent_peers_is_noticed() {
     notices(Sabotage::Trust, &["is waited for (Life)"]);
 }
 
 #[test]
-fn one_that_keeps_to_no_policy_is_noticed() {
-    // Or by what follows: routes that a policy denies are sent, to clients that it denies them.
+fn a_server_that_ignores_its_policy_is_noticed() {
+    // The fault may also be noticed by a consequence: the server sends routes to clients to which the policy denies
+    // them.
     let consequences = [
         "ADD of .. in a VNI that was not asked for",
-        "ADD of .. may not see",
-        "told .. is not its view",
-        "learned from nobody",
+        "ADD of .. which is not in the view of",
+        "sent .. are not its view",
+        "learned without an announcer",
     ];
     let mut checks = vec!["is not held to the policy"];
     checks.extend(consequences);
@@ -64,12 +65,13 @@ fn one_that_keeps_to_no_policy_is_noticed() {
 }
 
 #[test]
-fn one_that_gives_peers_up_too_soon_is_noticed() {
+fn a_server_that_gives_peers_up_too_soon_is_noticed() {
     notices(Sabotage::Hurry, &["is given up after .. HandshakeTimeout"]);
 }
 
-/// The fault is noticed by the first of these checks in one of the worlds at least, and in none by a check that is not
-/// among them. The checks are given by what they say, with `..` for what differs. Without the fault the same worlds pass.
+/// Checks that one of these checks, the first of them in at least one of the worlds, notices the fault, and that no
+/// other check does. A check is given by its message, with `..` for the parts that differ. Without the fault the same
+/// worlds pass.
 fn notices(how: Sabotage, checks: &[&str]) {
     let strategy = proptest::collection::vec(ops::op(), 20..40);
     let mut runner = TestRunner::deterministic();
@@ -79,7 +81,7 @@ fn notices(how: Sabotage, checks: &[&str]) {
         let is_late = matches!(how, Sabotage::Delay | Sabotage::Trust | Sabotage::Hurry);
         let setup = Setup { seed, prompt: !is_late, ..SETUP };
         let world = || drop(run_in(World::sabotaged(setup, Some(Saboteur::new(how, 3))), &ops));
-        // Panics are what is wanted.
+        // Panics are expected here.
         let Err(why) = quietly(|| catch_unwind(AssertUnwindSafe(world))) else { continue };
         let why = why.downcast_ref::<String>().map(String::as_str).or(why.downcast_ref().copied()).unwrap_or_default();
         assert!(
@@ -92,7 +94,7 @@ fn notices(how: Sabotage, checks: &[&str]) {
     assert!(is_noticed, "{how:?}: {:?} noticed nothing in {WORLDS} worlds", checks[0]);
 }
 
-/// Whether the parts of a check's message are in this one, in their order.
+/// Returns true if the message contains the parts of a check's message in their order.
 fn is_said(check: &str, message: &str) -> bool {
     let mut rest = message;
     check.split("..").map(str::trim).all(|part| match rest.find(part) {

@@ -1,8 +1,8 @@
-//! The capability `ordered`: a KEEPALIVE is answered after the sync of every SUBSCRIBE before it, which makes the answer
-//! an End-of-RIB.
+//! The capability `ordered`: a node answers a KEEPALIVE after the sync of every SUBSCRIBE before it, which makes the
+//! answer an End-of-RIB.
 
 use crate::sim::model::Routes;
-use crate::sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
+use crate::sim::rig::{LEGACY, NO_RESTART_TIME, OUR_SERVER, OURS, Rig, route, route_in};
 use crate::sim::wire::Msg;
 use metalbond::{Command, Config, Input, TransportEnd, Vni};
 
@@ -37,7 +37,7 @@ fn the_answer_follows_a_sync_of_many_transmits_and_a_slow_reader() {
 }
 
 #[test]
-fn a_peer_without_the_capability_is_answered_ahead_of_its_routes() {
+fn a_peer_without_the_capability_is_answered_before_its_routes() {
     let mut rig = big_server(3000);
     let subscriber = rig.join(LEGACY);
     rig.stall(subscriber);
@@ -74,7 +74,7 @@ fn routes_that_change_all_the_time_delay_no_end_of_rib() {
 }
 
 #[test]
-fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_behind_it() {
+fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_after_its_answer() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -83,11 +83,11 @@ fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_behind_it() {
     rig.unsubscribe(23);
     assert_eq!(rig.learned(23), Routes::new());
     assert_eq!(rig.heard(conn), [Msg::Unsubscribe(VNI), Msg::Keepalive]);
-    assert!(is_synced(&rig), "nothing is wanted");
+    assert!(is_synced(&rig), "there is no subscription");
     rig.subscribe(23);
     assert_eq!(rig.heard(conn), [], "not before the answer");
     assert!(!is_synced(&rig), "the new subscription is yet to be sent");
-    // Sent by the server before it read the UNSUBSCRIBE.
+    // The server sent this before it read the UNSUBSCRIBE.
     rig.say(conn, &[Msg::Add(route(2, 1))]);
     assert_eq!(rig.learned(23), Routes::new());
     assert!(!is_synced(&rig));
@@ -102,7 +102,7 @@ fn a_client_unsubscribes_with_a_barrier_and_subscribes_again_only_behind_it() {
 }
 
 #[test]
-fn a_vni_that_is_left_and_wanted_again_in_one_turn_is_not_synced_before_its_new_subscription() {
+fn unsubscribing_and_subscribing_in_one_iteration_is_not_synced_before_the_new_subscription() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -120,7 +120,7 @@ fn a_vni_that_is_left_and_wanted_again_in_one_turn_is_not_synced_before_its_new_
 }
 
 #[test]
-fn another_vni_that_is_synced_meanwhile_does_not_hide_one_that_is_wanted_again() {
+fn another_vni_that_is_synced_meanwhile_does_not_hide_one_that_is_subscribed_again() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -138,7 +138,7 @@ fn another_vni_that_is_synced_meanwhile_does_not_hide_one_that_is_wanted_again()
 }
 
 #[test]
-fn stale_copies_in_a_vni_that_was_left_and_is_wanted_again_go_at_the_end_of_its_new_sync() {
+fn stale_copies_in_a_vni_that_is_subscribed_again_go_at_the_end_of_its_new_sync() {
     let mut rig = Rig::client(Config::default());
     rig.add_peer("s1");
     rig.subscribe(23);
@@ -173,7 +173,7 @@ fn updates_of_a_vni_that_was_not_asked_for_are_dropped_and_counted() {
 }
 
 #[test]
-fn a_peer_is_synced_once_its_answer_is_there() {
+fn a_peer_is_synced_once_its_answer_has_arrived() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -208,7 +208,7 @@ fn a_replaced_next_hop_is_added_before_the_old_one_goes_but_not_for_peers_withou
 #[test]
 fn unsubscribe_ends_the_subscription_only_but_a_legacy_peers_routes_too() {
     let mut rig = Rig::server();
-    let (ours, legacy, watcher) = (rig.join(NO_GRACE), rig.join(LEGACY), rig.join(OURS));
+    let (ours, legacy, watcher) = (rig.join(NO_RESTART_TIME), rig.join(LEGACY), rig.join(OURS));
     rig.say(watcher, &[Msg::Subscribe(VNI)]);
     rig.say(ours, &[Msg::Subscribe(VNI), Msg::Add(route(1, 1)), Msg::Add(route_in(7, 1, 1))]);
     rig.say(legacy, &[Msg::Subscribe(VNI), Msg::Add(route(2, 1)), Msg::Add(route_in(7, 2, 1))]);
@@ -218,15 +218,15 @@ fn unsubscribe_ends_the_subscription_only_but_a_legacy_peers_routes_too() {
     rig.say(legacy, &[Msg::Unsubscribe(VNI)]);
     assert_eq!(rig.heard(watcher), [Msg::Remove(route(2, 1))]);
     assert_eq!(rig.table(7).len(), 2, "other VNIs are not touched");
-    // Unsubscribing from what was not subscribed has no effect.
+    // UNSUBSCRIBE from a VNI without a subscription has no effect.
     rig.say(legacy, &[Msg::Add(route(2, 1)), Msg::Unsubscribe(VNI)]);
     assert_eq!(rig.table(23), Routes::from([route(1, 1), route(2, 1)]));
 }
 
 #[test]
-fn nobody_hears_of_its_own_routes_unless_another_announces_them() {
+fn a_peer_is_sent_its_own_routes_only_if_another_peer_announces_them() {
     let mut rig = Rig::server();
-    let (a, b) = (rig.join(NO_GRACE), rig.join(NO_GRACE));
+    let (a, b) = (rig.join(NO_RESTART_TIME), rig.join(NO_RESTART_TIME));
     let r = route(1, 1);
     rig.say(a, &[Msg::Add(r), Msg::Subscribe(VNI)]);
     rig.say(b, &[Msg::Subscribe(VNI)]);
@@ -240,7 +240,7 @@ fn nobody_hears_of_its_own_routes_unless_another_announces_them() {
 }
 
 #[test]
-fn nothing_goes_from_a_server_to_a_server() {
+fn a_server_sends_no_routes_to_a_server() {
     let mut rig = Rig::server();
     let servers = [rig.join(OUR_SERVER), rig.join(OUR_SERVER)];
     let client = rig.join(OURS);
@@ -254,7 +254,7 @@ fn nothing_goes_from_a_server_to_a_server() {
 }
 
 #[test]
-fn what_a_node_learns_from_one_server_it_does_not_tell_another() {
+fn a_node_does_not_announce_to_one_server_what_it_learned_from_another() {
     let mut rig = Rig::client(Config::default());
     rig.add_peer("s1");
     rig.subscribe(23);

@@ -1,4 +1,4 @@
-//! The examples run: those that end by themselves to their end, the others as processes that talk to each other.
+//! Runs the examples: those that end by themselves to their end, the others as processes that connect to each other.
 
 #[path = "example/adapters.rs"]
 mod blocking_threads;

@@ -1,26 +1,28 @@
 //! Exhaustive small worlds: every sequence of a few operations of two clients and one or two servers, with one
-//! destination and two next hops. The watchers judge every turn on the way. After each operation, and again at rest, what
-//! each application has is compared with what follows from the operations alone.
+//! destination and two next hops. The watchers check every iteration. After each operation, and again at rest, the test
+//! compares the routes of each application with those that follow from the operations alone.
 //!
-//! Operations announce and withdraw next hops, subscribe and unsubscribe, cut and connect links, restart processes, and let
-//! time pass; the links are connected at first. Two kinds of sequences are not run:
+//! Operations announce and withdraw next hops, subscribe and unsubscribe, cut and connect links, restart processes, and
+//! let time pass. All links are connected at first. Two kinds of sequences are not run:
 //!
-//! - What goes on after an operation without effect, such as to announce what is announced. Each of these operations is
-//!   tried at the end of each sequence that is shorter than the longest ones, and has to leave every node in the state that
-//!   it was in, so what goes on from there is another sequence. A node's state is what its `Debug` prints, without
-//!   the places that were looked up last (`recent`), which are kept to find them sooner. Before that, a tick
-//!   says the time to the node. This assumes that `Debug` prints all that a node's behaviour depends on.
-//! - Images of other sequences: two servers, two clients of one kind, and the two next hops may change places. Of up to 8
-//!   sequences that differ in this alone, the first one in order is run. This assumes that hosts and next hops differ in
-//!   nothing that matters but their names; they do have other addresses, other seeds of their back-off, and other turns
-//!   in the order in which the simulator lets them act.
+//! - Continuations of an operation without effect, for example of a second announcement of the same route. The test
+//! tries each of these operations at the end of each sequence that is shorter than the longest ones. It must leave
+//! every node in the same state, so its continuations equal other sequences. The state of a node is what its `Debug`
+//! prints, without the positions of the last lookups (`recent`), which only make the next lookup faster. A tick before
+//! the operation sets the node's time. This assumes that `Debug` prints everything that a node's behaviour depends on.
+//! - Images of other sequences, in which two servers, two clients of one kind, or the two next hops change places. Of
+//! up to 8 sequences that differ in this alone, only the first one in order is run. This assumes that the names of
+//! hosts and next hops do not matter. Hosts do differ in their addresses, the seeds of their back-off, and their place
+//! in the order in which the simulator runs them.
 //!
-//! Nothing else is left out. With two servers, 16 operations have an effect at any point, so there are 69,905 sequences of
-//! up to four operations, and 1,118,481 of up to five. Of these, 13,242 and 189,154 are run ([`Scene::sequences`]).
+//! Nothing else is left out. With two servers, 16 operations have an effect at any point, so there are 69,905 sequences
+//! of up to four operations, and 1,118,481 of up to five. The test runs 13,242 and 189,154 of them
+//! ([`Scene::sequences`]).
 //!
-//! The tests take about a minute of one core. They run 39,416 sequences: of up to four operations in a perfect network with
-//! two servers and with one, and with one where messages meet; of up to three in four other scenes.
-//! `METALBOND_SIM_STEPS=5` sets another length for all. A sequence that fails is printed as a line for a test below.
+//! The tests take about a minute of one core. They run 39,416 sequences: up to four operations in a perfect network
+//! with two servers and with one, and with one server where messages cross; up to three operations in four other
+//! scenes. `METALBOND_SIM_STEPS=5` sets another length for all. A sequence that fails is printed as a line for a test
+//! below.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,17 +46,17 @@ struct Scene {
     name: &'static str,
     servers: u8,
     clients: [Kind; 2],
-    /// Whether every peer is drained after each frame, so that no exception for slow ones holds.
+    /// True if every peer is drained after each frame, so that the exception for slow peers does not apply.
     prompt: bool,
     chunking: Chunking,
     latency: Duration,
-    /// How long a [`Moment`] is.
+    /// The length of a [`Moment`].
     moment: Duration,
-    /// How many operations have an effect at any point.
+    /// Number of operations that have an effect at any point.
     choices: usize,
-    /// The length of the longest sequences that are run unless the environment says otherwise.
+    /// Length of the longest sequences that are run, unless the environment sets another one.
     steps: usize,
-    /// How many sequences of each length, from none, are run.
+    /// Number of sequences of each length that are run, from length 0 on.
     sequences: &'static [usize],
 }
 
@@ -71,15 +73,15 @@ const PROMPT: Scene = Scene {
     sequences: &[1, 7, 72, 898, 12_264, 175_912],
 };
 
-/// With one server, whose loss is soon the loss of all.
+/// With one server, so that its loss soon removes all routes.
 const SINGLE: Scene =
     Scene { name: "SINGLE", servers: 1, choices: 13, sequences: &[1, 7, 67, 745, 8821, 107_707], ..PROMPT };
 
-/// A read gives a byte or two.
+/// A read returns one or two bytes.
 const TINY: Scene = Scene { name: "TINY", prompt: false, chunking: Chunking::Tiny, steps: 3, ..PROMPT };
 
-/// Nothing arrives until time passes: what is said before meets on the way. In a moment it arrives, and no answer does. A cut is
-/// noticed by silence only.
+/// Nothing arrives until time passes, so messages cross. After a moment a message has arrived, but no answer to it. A
+/// cut is noticed only by the hold time.
 const DISTANT: Scene = Scene {
     name: "DISTANT",
     prompt: false,
@@ -92,7 +94,7 @@ const DISTANT: Scene = Scene {
 /// Servers retain no routes of these clients, and these clients keep no stale routes.
 const FORGETFUL: Scene = Scene { name: "FORGETFUL", clients: [Kind::Quick; 2], steps: 3, ..PROMPT };
 
-/// Clients without our capability. They know one server, and say to it what is in force, too.
+/// Clients without the capability. They know one server, and also send requests that change nothing.
 const LEGACY: Scene = Scene {
     name: "LEGACY",
     clients: [Kind::Legacy; 2],
@@ -102,7 +104,7 @@ const LEGACY: Scene = Scene {
     ..SINGLE
 };
 
-/// One of them beside one of ours.
+/// A client without the capability beside one with it.
 const MIXED: Scene = Scene {
     name: "MIXED",
     clients: [Kind::Client, Kind::Legacy],
@@ -111,25 +113,25 @@ const MIXED: Scene = Scene {
     ..LEGACY
 };
 
-/// Lost sessions are open again, and nothing is given up yet.
+/// Lost sessions are open again, and no timer has expired yet.
 const A_MOMENT: Duration = Duration::from_millis(600);
-/// The restart time is over, and none of the longer times.
+/// The restart time is over, but none of the longer times.
 const A_WHILE: Duration = Duration::from_secs(3);
 
-/// Two of the same shape.
+/// Two next hops of the same kind.
 const NEXT_HOPS: [u8; 2] = [0, 254];
 
-/// An operation. Clients, servers and next hops are 0 and 1; a client's number is the first.
+/// An operation. Clients, servers and next hops are 0 and 1. The client comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Step {
     Announce(u8, u8),
     Withdraw(u8, u8),
     Subscribe(u8),
     Unsubscribe(u8),
-    /// The connection is reset, and nothing passes between client and server any more.
+    /// Resets the connection. Nothing passes between client and server any more.
     Cut(u8, u8),
     Connect(u8, u8),
-    /// The process dies, and the next one wants the same.
+    /// The process dies. The next one announces the same routes and subscribes to the same VNIs.
     RestartServer(u8),
     RestartClient(u8),
     /// [`Scene::moment`] passes.
@@ -139,41 +141,41 @@ enum Step {
 }
 
 #[test]
-fn every_short_sequence_in_a_perfect_network_ends_as_it_says() {
+fn every_short_sequence_in_a_perfect_network_ends_with_the_expected_routes() {
     explore(PROMPT);
 }
 
 #[test]
-fn every_short_sequence_with_one_server_ends_as_it_says() {
+fn every_short_sequence_with_one_server_ends_with_the_expected_routes() {
     explore(SINGLE);
 }
 
 #[test]
-fn every_short_sequence_in_tiny_pieces_ends_as_it_says() {
+fn every_short_sequence_in_tiny_pieces_ends_with_the_expected_routes() {
     explore(TINY);
 }
 
 #[test]
-fn every_short_sequence_that_meets_on_the_way_ends_as_it_says() {
+fn every_short_sequence_with_crossing_messages_ends_with_the_expected_routes() {
     explore(DISTANT);
 }
 
 #[test]
-fn every_short_sequence_without_stale_and_retained_routes_ends_as_it_says() {
+fn every_short_sequence_without_stale_and_retained_routes_ends_with_the_expected_routes() {
     explore(FORGETFUL);
 }
 
 #[test]
-fn every_short_sequence_of_clients_without_the_capability_ends_as_it_says() {
+fn every_short_sequence_of_clients_without_the_capability_ends_with_the_expected_routes() {
     explore(LEGACY);
 }
 
 #[test]
-fn every_short_sequence_of_clients_with_and_without_the_capability_ends_as_it_says() {
+fn every_short_sequence_of_clients_with_and_without_the_capability_ends_with_the_expected_routes() {
     explore(MIXED);
 }
 
-/// The operations are as many as they were, and the images of what is run are all sequences there are.
+/// Checks the numbers of operations and sequences, and that the images of the sequences that are run are all sequences.
 #[test]
 fn the_sequences_that_are_run_stand_for_all() {
     for scene in [PROMPT, SINGLE, LEGACY, MIXED] {
@@ -190,7 +192,7 @@ fn the_sequences_that_are_run_stand_for_all() {
     }
 }
 
-/// Runs the scene's sequences, the shorter ones first, so that the first to fail is one of the shortest.
+/// Runs the sequences of a scene, shorter ones first, so that the first one to fail is one of the shortest.
 fn explore(scene: Scene) {
     let longest = number("METALBOND_SIM_STEPS").map_or(scene.steps, |n| n as usize).min(scene.sequences.len() - 1);
     let (mut done, mut all) = (0_usize, 0);
@@ -210,10 +212,10 @@ fn explore(scene: Scene) {
     assert_eq!(done, scene.sequences[..=longest].iter().sum::<usize>(), "sequences of up to {longest} operations");
 }
 
-/// Visits the sequences of `n` operations that each have an effect, but of images only the first.
+/// Visits the sequences of `n` operations that each have an effect, and of images only the first one.
 fn each_sequence(scene: Scene, n: usize, visit: &mut impl FnMut(&[Step])) {
     fn go_on(scene: Scene, wishes: Wishes, sequence: &mut Vec<Step>, n: usize, visit: &mut impl FnMut(&[Step])) {
-        // What goes on from an image is an image of what goes on from the first.
+        // The continuations of an image are images of the continuations of the first sequence.
         if images(scene, sequence).iter().any(|image| *image < *sequence) {
             return;
         }
@@ -231,7 +233,7 @@ fn each_sequence(scene: Scene, n: usize, visit: &mut impl FnMut(&[Step])) {
     go_on(scene, Wishes::new(scene), &mut Vec::new(), n, visit);
 }
 
-/// All operations, in their order.
+/// Returns all operations, in their order.
 fn steps(servers: u8) -> impl Iterator<Item = Step> {
     let pairs = |n: u8| (0..2).flat_map(move |client| (0..n).map(move |other| (client, other)));
     let announce = pairs(2).map(|(client, hop)| Announce(client, hop));
@@ -243,7 +245,7 @@ fn steps(servers: u8) -> impl Iterator<Item = Step> {
     announce.chain(withdraw).chain(subscribe).chain(cut).chain(connect).chain(restart).chain([Moment, While])
 }
 
-/// The sequence with servers, clients and next hops in each of their orders, as far as they are alike.
+/// Returns the sequence with servers, clients and next hops in each of their orders, as far as they are alike.
 fn images(scene: Scene, sequence: &[Step]) -> [Vec<Step>; 8] {
     std::array::from_fn(|n| {
         let [s, c, h] = [0, 1, 2].map(|bit| n as u8 >> bit & 1);
@@ -264,18 +266,18 @@ fn images(scene: Scene, sequence: &[Step]) -> [Vec<Step>; 8] {
     })
 }
 
-/// What the operations so far ask for.
+/// The state that the operations so far ask for.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Wishes {
     clients: [Kind; 2],
-    /// Whether each client announces each next hop.
+    /// True for each next hop that each client announces.
     announced: [[bool; 2]; 2],
     subscribed: [bool; 2],
-    /// Whether each client is linked to each server.
+    /// True for each server that each client is linked to.
     linked: [[bool; 2]; 2],
-    /// Whether no operation ended a session.
+    /// True if no operation has ended a session.
     is_calm: bool,
-    /// Whether no operation cut a link.
+    /// True if no operation has cut a link.
     is_whole: bool,
 }
 
@@ -291,7 +293,7 @@ impl Wishes {
         }
     }
 
-    /// What they ask for with this operation, or `None` if it has no effect.
+    /// Returns the state after this operation, or `None` if it has no effect.
     fn after(self, step: Step) -> Option<Self> {
         let n = usize::from;
         let mut next = self;
@@ -299,7 +301,7 @@ impl Wishes {
             Announce(client, hop) => next.announced[n(client)][n(hop)] = true,
             Withdraw(client, hop) => next.announced[n(client)][n(hop)] = false,
             Subscribe(client) => next.subscribed[n(client)] = true,
-            // A client without the capability withdraws with it what it announces.
+            // UNSUBSCRIBE from a client without the capability also withdraws its announcements.
             Unsubscribe(client) if self.clients[n(client)].is_raw() && self.subscribed[n(client)] => {
                 next.announced[n(client)] = [false; 2];
                 next.subscribed[n(client)] = false;
@@ -321,8 +323,8 @@ impl Wishes {
         has_effect.then_some(next)
     }
 
-    /// The next hops that a client has: those that the other one announces to a server that both have. A node leaves
-    /// out those that it announces itself.
+    /// Returns the next hops that a client receives: those that the other client announces to a server that both are
+    /// linked to. A node leaves out those that it announces itself.
     fn shown_to(&self, client: usize) -> BTreeSet<u8> {
         let other = 1 - client;
         let meet = (0..2).any(|server| self.linked[client][server] && self.linked[other][server]);
@@ -332,7 +334,8 @@ impl Wishes {
     }
 }
 
-/// Runs a sequence; compares after each operation and at rest. If it `tries`, it also tries what has no effect at its end.
+/// Runs a sequence. Compares after each operation and at rest. If `tries` is true, also tries the operations without
+/// effect at its end.
 fn run(scene: Scene, sequence: &[Step], tries: bool) {
     let mut world = open(scene);
     let mut wishes = Wishes::new(scene);
@@ -359,7 +362,7 @@ fn run(scene: Scene, sequence: &[Step], tries: bool) {
     }
 }
 
-/// The world of a scene, once all sessions are open.
+/// Returns the world of a scene, with all sessions open.
 fn open(scene: Scene) -> World {
     let setup = Setup {
         servers: scene.servers.into(),
@@ -407,7 +410,7 @@ fn restart(world: &mut World, host: u8) {
     world.act(Op::Start(host, true));
 }
 
-/// Tries each operation that has no effect: it leaves all nodes as they are.
+/// Tries each operation that has no effect, and checks that no node changes.
 fn try_without_effect(scene: Scene, world: &mut World, wishes: &Wishes) {
     for host in &mut world.hosts {
         if let Life::Node(seat) = &mut host.life {
@@ -424,39 +427,39 @@ fn try_without_effect(scene: Scene, world: &mut World, wishes: &Wishes) {
     }
 }
 
-/// The state of each node, as text.
+/// Returns the state of each node as text.
 fn states(world: &World) -> Vec<String> {
     let nodes = (0..world.hosts.len()).filter_map(|host| Some(&world.seat(host)?.node));
     nodes.map(|node| without_recent(&format!("{node:?}"))).collect()
 }
 
-/// Leaves out the places that were looked up last.
+/// Removes the positions of the last lookups.
 fn without_recent(state: &str) -> String {
     let mut parts = state.split("recent: ");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |all, part| all + part.trim_start_matches(|c| c != ',' && c != ' '))
 }
 
-/// The first place where two texts differ, and what is around it.
+/// Returns the first place where two texts differ, with some context.
 fn difference(before: &str, after: &str) -> String {
     let same = before.chars().zip(after.chars()).take_while(|(a, b)| a == b).count();
     let near = |text: &str| text.chars().skip(same.saturating_sub(80)).take(160).collect::<String>();
     format!("\n{}\n{}", near(before), near(after))
 }
 
-/// Lets the world come to rest: each application has what the operations ask for.
+/// Lets the world come to rest. Checks that each application has the routes that the operations ask for.
 fn check_at_rest(world: &mut World, wishes: &Wishes) {
     world.come_to_rest();
     world.check_at_rest();
     for client in 0..2 {
         if let Some(installed) = installed(world, client) {
-            assert_eq!(installed, wishes.shown_to(client), "client {client} has (left), is shown (right)");
+            assert_eq!(installed, wishes.shown_to(client), "client {client} has (left), should have (right)");
         }
     }
 }
 
-/// Nothing is under way: each application has what the other client announces to a server that both have a session with,
-/// and nothing else if no session has ended.
+/// Checks the applications when no message is in flight: each one has the routes that the other client announces to a
+/// server with which both have a session, and no others if no session has ended.
 fn check_applications(world: &World, wishes: &Wishes) {
     let mut linked = *wishes;
     for (client, servers) in linked.linked.iter_mut().enumerate() {
@@ -467,16 +470,16 @@ fn check_applications(world: &World, wishes: &Wishes) {
     for client in 0..2 {
         let Some(installed) = installed(world, client) else { continue };
         let shown = linked.shown_to(client);
-        assert!(shown.is_subset(&installed), "client {client} has {installed:?} only, and is shown {shown:?}");
+        assert!(shown.is_subset(&installed), "client {client} has {installed:?}, which lacks some of {shown:?}");
         assert!(
             !wishes.is_calm || shown == installed,
-            "client {client} has {installed:?}, and is shown {shown:?} only"
+            "client {client} has {installed:?}, which is more than {shown:?}"
         );
     }
 }
 
-/// Stale and retained routes: a loss takes nothing from an application. Neither does the time in which lost sessions are
-/// opened again, unless a link was cut, of what the other client still announces.
+/// Checks that stale and retained routes close gaps: a loss removes no route from an application. While lost sessions
+/// open again, routes that the other client still announces also stay, unless a link was cut.
 fn check_no_gap(world: &World, step: Step, wishes: &Wishes, before: [Option<BTreeSet<u8>>; 2]) {
     for (client, before) in before.into_iter().enumerate() {
         let (Some(mut stays), Some(installed)) = (before, installed(world, client)) else { continue };
@@ -493,7 +496,7 @@ fn check_no_gap(world: &World, step: Step, wishes: &Wishes, before: [Option<BTre
     }
 }
 
-/// Whether a client and a server have a session that is open at both ends.
+/// Returns true if a client and a server have a session that is open at both ends.
 fn is_open(world: &World, client: usize, server: usize) -> bool {
     let hosts = [world.setup.servers + client, server];
     let mut conns = world.conns.iter().filter(|conn| conn.hosts == hosts && conn.is_connected());
@@ -512,8 +515,8 @@ fn is_open(world: &World, client: usize, server: usize) -> bool {
     })
 }
 
-/// The next hops that a client's application has. `None` if that can't be told: a client without the capability has
-/// left the VNI in this session.
+/// Returns the next hops that a client's application has, or `None` if they are not known: a client without the
+/// capability has unsubscribed from the VNI in this session.
 fn installed(world: &World, client: usize) -> Option<BTreeSet<u8>> {
     let routes = match &world.hosts[world.setup.servers + client].life {
         Life::Node(seat) => seat.watch.installed.clone(),

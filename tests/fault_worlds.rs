@@ -1,5 +1,6 @@
-//! Everything fails in every way, at any time: partitions and one-way cuts, restarts in mid-turn, clocks that jump, bytes
-//! that dribble, readers that stop. At every rest everybody has the routes of the model. For as long as you like:
+//! Faults of all kinds at any time: partitions, cuts in one direction, restarts in the middle of an iteration, clocks
+//! that jump, bytes that arrive one per second, readers that stop. At every rest all hosts have the routes of the
+//! model. To run for longer:
 //! `METALBOND_SIM_MINUTES=60 cargo test --release -p metalbond --test main fault_worlds:: -- --nocapture`
 
 use crate::sim::act::run;
@@ -23,7 +24,7 @@ const SETUPS: [Setup; 8] = [
 ];
 
 #[test]
-fn whatever_fails_everybody_ends_with_the_routes_of_the_model() {
+fn whatever_fails_all_hosts_end_with_the_routes_of_the_model() {
     soak(&SETUPS, 4);
 }
 

@@ -1,4 +1,5 @@
-//! A FIB and a kernel, under any sequence of changes, failures and foreign hands: the promises of `metalbond::fib`.
+//! A FIB and a kernel, under any sequence of changes, failures and changes by other programs: the promises of
+//! `metalbond::fib`.
 
 #[path = "fib/kernel.rs"]
 mod kernel;
@@ -28,8 +29,8 @@ fn addr(n: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0xff, 0, 0, 0, 0, n + 1)
 }
 
-/// Three hypervisors, of which the last is preferred; the first by three kinds of routes; an IPv4 one, and the
-/// same as an IPv4-mapped IPv6 address.
+/// Returns three hypervisors, of which the last is preferred; the first one by three kinds of routes; an IPv4 next hop,
+/// and the same one as an IPv4-mapped IPv6 address.
 fn hops(mask: u8) -> Vec<NextHop> {
     let standard = |n| NextHop::standard(addr(n).into());
     let of_kind = |kind| NextHop { kind, ..standard(0) };
@@ -56,10 +57,10 @@ fn settings(nexthop_objects: bool) -> FibSettings {
 enum Step {
     Change(u8, u8, u8),
     Own(u8, u8, bool),
-    /// Up to so many operations; some of them fail, or all answers are lost.
+    /// Performs up to this many operations. Some of them fail, or all answers are lost.
     Work(usize, u8),
     LoseAnswers(usize),
-    /// So many operations; something happens before their answers come.
+    /// Performs this many operations. Another step happens before their answers arrive.
     Meanwhile(usize, Box<Step>),
     Dump(bool),
     Wait(u16),
@@ -109,10 +110,10 @@ struct World {
     fib: Fib,
     kernel: Kernel,
     now: Instant,
-    /// The complete sets of next hops, and STANDARD routes of our own.
+    /// The complete sets of next hops, and the node's own STANDARD routes.
     wanted: BTreeMap<(Vni, Prefix), Vec<NextHop>>,
     own: BTreeSet<(Vni, Prefix)>,
-    /// Found in the kernel at the start, and not wanted since.
+    /// Routes found in the kernel at the start, and not wanted since.
     adopted: BTreeSet<Key>,
     is_released: bool,
 }
@@ -128,12 +129,12 @@ impl World {
         100 + vni.0 % 2
     }
 
-    /// The model: where a kernel route should lead.
+    /// Returns the nexthops that a kernel route should have, by the model.
     fn nexthops(&self, key: &Key) -> Nexthops {
         nexthops(&self.wanted, &self.own, self.fib.settings(), key)
     }
 
-    /// The VNIs that want a kernel route, and where each would have it lead.
+    /// Returns the VNIs that want a kernel route, and the nexthops that each one wants for it.
     fn claims(&self, key: &Key) -> Vec<(Vni, Nexthops)> {
         claims(&self.wanted, &self.own, self.fib.settings(), key)
     }
@@ -159,7 +160,7 @@ impl World {
         }
     }
 
-    /// Operations, of which those fail that have a bit in `fail`. How many there were.
+    /// Performs operations. Those with a bit in `fail` fail. Returns their number.
     fn work(&mut self, count: usize, fail: u8) -> usize {
         self.tell_notices();
         let results = self.begin(count, fail);
@@ -168,7 +169,7 @@ impl World {
         done
     }
 
-    /// Carries out up to `count` operations; how they ended is yet to be told.
+    /// Performs up to `count` operations. Their results are not reported to the FIB yet.
     fn begin(&mut self, count: usize, fail: u8) -> Vec<Result<(), OpError>> {
         let mut results = Vec::new();
         while results.len() < count
@@ -200,7 +201,7 @@ impl World {
         self.fib.dump_ends(self.now, complete);
     }
 
-    /// A new process: what is wanted is told again, in another order.
+    /// Starts a new process. The wanted routes are reported to it again, in another order.
     fn restart(&mut self) {
         self.fib = Fib::new(self.fib.settings().clone(), self.kernel.is_up).unwrap();
         self.kernel.notices.clear();
@@ -211,7 +212,7 @@ impl World {
         for (vni, prefix) in std::mem::take(&mut self.own) {
             self.own(vni, prefix, true);
         }
-        // One next hop after the other, as they come from a server.
+        // One next hop after the other, as they arrive from a server.
         for ((vni, prefix), hops) in std::mem::take(&mut self.wanted).into_iter().rev() {
             for count in 1..=hops.len() {
                 self.change(vni, prefix, hops[..count].to_vec());
@@ -311,7 +312,7 @@ impl World {
         }
     }
 
-    /// Nothing fails any more: the kernel comes to have what is wanted, and nothing else of ours.
+    /// Without further failures, checks that the kernel gets the wanted routes and no others of this node.
     fn converge(&mut self) {
         if !self.kernel.is_up {
             self.kernel.set_device(true);
@@ -323,7 +324,7 @@ impl World {
             self.dump(true);
             if self.work(100, 0) > 0 {
                 rounds += 1;
-                assert!(rounds < 1000, "it does not come to rest");
+                assert!(rounds < 1000, "the FIB does not come to rest");
                 continue;
             }
             match self.fib.poll_timeout() {
@@ -360,7 +361,7 @@ fn is_work(step: &Step) -> bool {
     matches!(step, Step::Work(..) | Step::LoseAnswers(_) | Step::Dump(_) | Step::Restart)
 }
 
-/// Of the VNIs that share a table, the lowest has the route.
+/// Returns the nexthops of a kernel route. If several VNIs share a table, the lowest one has the route.
 fn nexthops(
     wanted: &BTreeMap<(Vni, Prefix), Vec<NextHop>>,
     own: &BTreeSet<(Vni, Prefix)>,
@@ -412,7 +413,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
 
-    /// With the kernel model's own assertions: *no gap* and *foreign* as well.
+    /// Also runs the kernel model's own assertions: *no gap* and *foreign*.
     #[test]
     fn converges(steps in steps(), nexthop_objects in any::<bool>()) {
         let mut world = World::new(settings(nexthop_objects));
@@ -435,8 +436,8 @@ proptest! {
         let has_conflicts = world.fib.stats().conflicts > 0;
         world.restart();
         world.converge();
-        // Objects for what cannot be installed come and go.
-        prop_assert!(has_conflicts || world.kernel.changes == before, "what stays is not touched");
+        // Objects of routes that cannot be installed are added and removed.
+        prop_assert!(has_conflicts || world.kernel.changes == before, "routes that stay are not touched");
     }
 
     #[test]
@@ -484,7 +485,7 @@ fn a_conflict_is_over_as_soon_as_the_other_route_goes() {
 }
 
 #[test]
-fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the_other_takes_its_place() {
+fn if_two_vnis_share_a_table_the_lower_one_has_the_destination_and_the_other_one_follows() {
     let mut world = World::new(settings(true));
     world.dump(true);
     let (table, prefix, vni) = (100, prefix(2), Vni(2));
@@ -498,7 +499,7 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
     world.step(&Step::Change(2, 2, 1));
     settle(&mut world);
     assert_eq!((world.kernel.nexthops(&key), counted(&world)), (Some(world.nexthops(&key)), (1, 1, 0, 0)));
-    // The lower one comes: a replacement, and a conflict for the other.
+    // The lower VNI adds its route: a replacement, and a conflict for the higher one.
     world.step(&Step::Change(0, 2, 2));
     settle(&mut world);
     assert_eq!(world.kernel.nexthops(&key), Some(std::iter::once(Nexthop { addr: addr(1), weight: 1 }).collect()));
@@ -507,8 +508,9 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
     assert_eq!(report, FibReport::VniConflict { table, prefix, vni, installed: Vni(0) });
     assert!(report.to_string().contains("VNI 2") && report.to_string().contains("the lower VNI counts"), "{report}");
     assert_eq!(world.fib.poll_report(), None);
-    assert!(world.fib.is_settled(), "nothing is tried again");
-    // It goes. The kernel of this test refuses a removal of what is wanted, so this is a replacement, too.
+    assert!(world.fib.is_settled(), "no operation is tried again");
+    // The lower VNI removes it. The kernel of this test refuses to remove a wanted route, so this is a replacement as
+    // well.
     world.step(&Step::Change(0, 2, 0));
     settle(&mut world);
     assert_eq!(world.kernel.nexthops(&key), Some(std::iter::once(Nexthop { addr: addr(0), weight: 1 }).collect()));
@@ -518,7 +520,7 @@ fn of_two_vnis_in_a_table_the_lower_has_the_destination_and_when_it_loses_it_the
 }
 
 #[test]
-fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed() {
+fn if_the_lower_vnis_next_hop_is_this_machine_the_higher_vnis_route_is_installed() {
     let mut world = World::new(settings(true));
     world.dump(true);
     world.step(&Step::Own(0, 2, true));
@@ -535,10 +537,10 @@ fn where_the_lower_vni_has_the_machine_itself_the_higher_vnis_route_is_installed
 }
 
 #[test]
-fn an_ipv4_next_hop_is_said_once_and_counted_each_time() {
+fn an_ipv4_next_hop_is_reported_once_and_counted_each_time() {
     let mut world = World::new(settings(true));
     world.dump(true);
-    // As an IPv4-mapped address it is the same one.
+    // An IPv4-mapped address is the same next hop.
     for (n, mask) in [(0, 64), (2, 128), (4, 64)] {
         world.step(&Step::Change(0, n, mask));
     }

@@ -1,24 +1,25 @@
-//! What a node tells of itself: counters, lag, times and tables are what happened.
+//! What a node reports about itself: counters, lag, times and tables match what happened.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route};
+use crate::sim::rig::{LEGACY, NO_RESTART_TIME, OURS, Rig, route};
 use crate::sim::wire::Msg;
 use metalbond::{Announcer, ConnId, Input, MessageCounts, PeerName, SessionInfo, SessionState, TransportEnd, Vni};
 
 const VNI: Vni = Vni(23);
 
 #[test]
-fn messages_are_counted_by_type_as_they_come_and_go() {
+fn messages_are_counted_by_type_in_both_directions() {
     let mut rig = Rig::server();
-    // They announce and subscribe, so that what is encoded for all is cut for each; one takes it in other pieces.
+    // These peers announce and subscribe, so that bytes that are encoded once are split for each of them. One needs
+    // other pieces.
     let conns = [rig.join(OURS), rig.join(OURS), rig.join(OURS), rig.join(LEGACY)];
     let mut heard = [MessageCounts::default(); 4];
     for count in &mut heard {
         (count.hello, count.keepalive) = (1, 1);
     }
-    let mut told = heard;
+    let mut said = heard;
     for n in 0..200u8 {
         let who = usize::from(n) % 4;
         let msg = match n {
@@ -29,7 +30,7 @@ fn messages_are_counted_by_type_as_they_come_and_go() {
             _ if n % 3 == 0 => Msg::Remove(route(n % 16, who as u16)),
             _ => Msg::Add(route(n % 16, who as u16)),
         };
-        count(&mut told[who], &msg);
+        count(&mut said[who], &msg);
         rig.say(conns[who], &[msg]);
         for (conn, heard) in conns.iter().zip(&mut heard) {
             rig.heard(*conn).iter().for_each(|msg| count(heard, msg));
@@ -37,14 +38,14 @@ fn messages_are_counted_by_type_as_they_come_and_go() {
     }
     for (n, conn) in conns.iter().enumerate() {
         let counters = session(&rig, *conn).counters;
-        assert_eq!(counters.messages_in, told[n], "{conn}");
+        assert_eq!(counters.messages_in, said[n], "{conn}");
         assert_eq!(counters.messages_out, heard[n], "{conn}");
         assert!(heard[n].update > 10, "{heard:?}");
     }
 }
 
 #[test]
-fn what_came_and_went_is_not_forgotten_with_the_connection() {
+fn counts_of_a_connection_stay_after_its_end() {
     let mut rig = Rig::server();
     let conn = rig.join(OURS);
     rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
@@ -58,7 +59,7 @@ fn what_came_and_went_is_not_forgotten_with_the_connection() {
 }
 
 #[test]
-fn one_that_does_not_read_lags_by_what_it_was_not_told() {
+fn a_subscriber_that_does_not_read_lags_by_the_changes_that_it_was_not_sent() {
     let mut rig = Rig::server();
     let (announcer, slow) = (rig.join(OURS), rig.join(OURS));
     rig.say(slow, &[Msg::Subscribe(VNI)]);
@@ -68,7 +69,7 @@ fn one_that_does_not_read_lags_by_what_it_was_not_told() {
     for n in 1..=30 {
         rig.say(announcer, &[Msg::Add(route(n, 1))]);
     }
-    // The first of them was handed out before it stalled for good.
+    // The first route was handed out before the peer stopped reading.
     assert_eq!(rig.seat.node.lag(slow), 29);
     assert_eq!(rig.seat.node.lag(announcer), 0);
     let observed = rig.seat.node.convergence().count();
@@ -80,7 +81,7 @@ fn one_that_does_not_read_lags_by_what_it_was_not_told() {
 }
 
 #[test]
-fn a_session_says_since_when_and_when_it_was_heard() {
+fn a_session_has_its_start_and_the_time_of_its_last_byte() {
     let mut rig = Rig::server();
     let conn = rig.accept();
     assert_eq!(session(&rig, conn).keepalive, None);
@@ -104,9 +105,9 @@ fn a_session_has_the_names_that_its_certificate_proves() {
 }
 
 #[test]
-fn tables_of_the_same_routes_have_the_same_digest_however_they_came_about() {
+fn tables_of_the_same_routes_have_the_same_digest_in_whatever_order_they_arrived() {
     let (mut one, mut other) = (Rig::server(), Rig::server());
-    let (a, b, c) = (one.join(NO_GRACE), one.join(NO_GRACE), other.join(NO_GRACE));
+    let (a, b, c) = (one.join(NO_RESTART_TIME), one.join(NO_RESTART_TIME), other.join(NO_RESTART_TIME));
     for n in 0..50 {
         one.say(if n % 2 == 0 { a } else { b }, &[Msg::Add(route(n, 1))]);
         other.say(c, &[Msg::Add(route(49 - n, 1))]);
@@ -127,7 +128,7 @@ fn tables_of_the_same_routes_have_the_same_digest_however_they_came_about() {
 }
 
 #[test]
-fn a_departed_clients_routes_are_nobodys() {
+fn a_departed_clients_routes_belong_to_no_session() {
     let mut rig = Rig::server();
     let conn = rig.join(OURS);
     rig.say(conn, &[Msg::Add(route(1, 1))]);
@@ -152,5 +153,5 @@ fn count(counts: &mut MessageCounts, msg: &Msg) {
 }
 
 fn session(rig: &Rig, conn: ConnId) -> SessionInfo {
-    rig.seat.node.sessions().find(|session| session.conn == conn).expect("it is there")
+    rig.seat.node.sessions().find(|session| session.conn == conn).expect("the session exists")
 }

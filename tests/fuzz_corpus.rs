@@ -1,5 +1,5 @@
-//! The fuzzers' corpus, `fuzz/corpus`, run once more without a fuzzer: what was ever found stays fixed, and what the
-//! targets check holds for everything that they know.
+//! Replays the fuzzers' corpus, `fuzz/corpus`, without a fuzzer. Defects that were found once stay fixed, and the
+//! checks of the targets hold for all of it.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use metalbond::wire::{Frame, Message};
 use proptest::prelude::*;
 
 #[test]
-fn frames_of_the_corpus_are_taken_apart_and_put_together() {
+fn frames_of_the_corpus_are_decoded_and_encoded() {
     let seen = replay("frames", frames::run);
     for kind in 1..=6 {
         let decodes = |(k, payload): &(u8, Vec<u8>)| *k == kind && Message::decode(Frame { kind, payload }).is_ok();
@@ -28,15 +28,15 @@ fn frames_of_the_corpus_are_taken_apart_and_put_together() {
 }
 
 #[test]
-fn sessions_of_the_corpus_are_as_the_model_has_them() {
+fn sessions_of_the_corpus_agree_with_the_model() {
     let seen = replay("session", session::run);
     let most = |count: fn(&session::Seen) -> usize| seen.iter().map(count).max().unwrap_or(0);
     assert!(most(|s| s.accepted) > 1, "no sessions with clients");
     assert!(most(|s| s.dialled) > 1, "no sessions with servers");
     assert!(most(|s| s.misbehaved) > 0, "no peer that misbehaves");
     assert!(most(|s| s.limited) > 3, "no peers that go over limits");
-    assert!(most(|s| s.told) > 10, "no UPDATEs");
-    assert!(most(|s| s.changes) > 10, "no changes for an embedder");
+    assert!(most(|s| s.sent) > 10, "no UPDATEs");
+    assert!(most(|s| s.changes) > 10, "no changes for an application");
     assert!(most(|s| s.held) > 10, "no routes of servers that are lost");
 }
 
@@ -53,7 +53,7 @@ fn a_session_that_is_broken_on_purpose_is_noticed() {
 }
 
 #[test]
-fn a_hold_time_that_is_not_kept_is_noticed() {
+fn a_wrong_stale_time_is_noticed() {
     let files = files("session");
     for secs in [0, 59, 61] {
         let is_noticed = |file: &PathBuf| {
@@ -76,7 +76,7 @@ fn stale_routes_that_do_not_stay_with_a_session_are_noticed() {
 }
 
 #[test]
-fn worlds_of_the_corpus_come_to_the_routes_of_the_model() {
+fn worlds_of_the_corpus_end_with_the_routes_of_the_model() {
     let seen = replay("world", world::run);
     assert!(seen.iter().any(|s| s.ops > 10 && s.changes > 10), "no world with routes");
 }
@@ -117,7 +117,7 @@ proptest! {
     }
 }
 
-/// Runs each file of a target's corpus; says which one it is that fails.
+/// Runs each file of a target's corpus. If one fails, prints which one.
 fn replay<T>(target: &str, run: impl Fn(&[u8]) -> T) -> Vec<T> {
     struct Named<'a>(&'a Path);
     impl Drop for Named<'_> {

@@ -1,5 +1,6 @@
-//! The invariants by their names: *clock*, *progress*, *wakeup*, *convergence* and *replay* hold in any world. (*bound* and
-//! *no gap* are in slow_peers.rs.) The watcher judges every turn of every node; here are the worlds that press hardest.
+//! The invariants by their names: *clock*, *progress*, *wakeup*, *convergence* and *replay* hold in any world. (*bound*
+//! and *no gap* are in slow_peers.rs.) The watcher checks every iteration of every node. These worlds are the hardest
+//! for the invariants.
 
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use proptest::prelude::*;
 const SETUP: Setup =
     Setup { servers: 2, clients: [Client, Quick, Legacy, NoHold], pacing: true, prompt: false, seed: 0 };
 
-/// Nothing is left to say when a turn ends, to anybody who can listen, whatever else happens later.
+/// When an iteration ends, the node has nothing left to send to any peer that can read, whatever else happens later.
 #[test]
 fn wakeup_nothing_waits_for_an_unrelated_event() {
     check_cases(Setup { servers: 1, clients: [Client, Legacy, Pipelining, Listening], pacing: false, ..SETUP }, 50);
 }
 
 #[test]
-fn convergence_once_drained_what_each_peer_was_told_is_the_model() {
+fn convergence_once_drained_each_peer_was_sent_what_the_model_has() {
     check_cases(Setup { clients: [Client, Client, Client, Client], pacing: false, prompt: true, ..SETUP }, 50);
 }
 
@@ -47,7 +48,7 @@ proptest! {
         back in any::<u32>(),
     ) {
         for recording in run(Setup { seed, ..SETUP }, &ops).recordings() {
-            // Wherever time stood still, it now runs back.
+            // Where time stood still before, it now runs back.
             let by = Duration::from_millis(back.into());
             replay(&recording, |now, latest| if now == latest { now - by } else { now });
         }
@@ -61,7 +62,7 @@ proptest! {
         let world = run(Setup { seed, ..SETUP }, &ops);
         for host in world.hosts {
             let Life::Node(mut seat) = host.life else { continue };
-            // Nobody answers any more, for an hour.
+            // No peer answers any more, for an hour.
             seat.is_watched = false;
             let (mut now, until) = (world.now, world.now + Duration::from_secs(3600));
             let mut ticks = 0;
@@ -76,7 +77,8 @@ proptest! {
     }
 }
 
-/// Feeds a recording into a new node; `bend` gives the time to say, from that of the recording and the latest said.
+/// Feeds a recording into a new node. `bend` returns the time to pass, from that of the recording and the latest one
+/// passed.
 fn replay(recording: &Recording, bend: impl Fn(Instant, Instant) -> Instant) {
     let mut node = Node::new(recording.config.clone(), recording.start).unwrap();
     let mut latest = recording.start;
@@ -88,8 +90,8 @@ fn replay(recording: &Recording, bend: impl Fn(Instant, Instant) -> Instant) {
                 latest = latest.max(*now);
             }
             Event::Turn { transmits, deaf, changes, timeout } => {
-                let told: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
-                assert_eq!(told, *transmits, "event {n}");
+                let sent: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
+                assert_eq!(sent, *transmits, "event {n}");
                 let changed: Vec<_> = std::iter::from_fn(|| if *deaf { None } else { node.poll_change() }).collect();
                 assert_eq!(changed, *changes, "event {n}");
                 assert_eq!(node.poll_timeout(), *timeout, "event {n}");

@@ -1,4 +1,4 @@
-//! Care taken of peers without the capability `ordered`: what they can't stand is not done to them.
+//! How a node treats peers without the capability `ordered`: it does nothing that they cannot handle.
 
 use std::time::Duration;
 
@@ -20,29 +20,29 @@ fn a_legacy_server_gets_no_more_than_the_window_between_two_proofs() {
     rig.say(conn, &[Msg::Hello(LEGACY_SERVER)]);
     rig.heard(conn);
     rig.say(conn, &[Msg::Keepalive]);
-    let mut told = Routes::new();
+    let mut announced = Routes::new();
     for _ in 0..1000 {
         let bytes = rig.heard_bytes(conn);
         let msgs = crate::sim::wire::decode_all(&bytes);
         let keepalives = msgs.iter().filter(|m| **m == Msg::Keepalive).count();
-        assert!(bytes.len() <= 4096 + 4 * keepalives, "{} bytes unproven", bytes.len());
-        assert!(keepalives <= 1, "one outstanding");
+        assert!(bytes.len() <= 4096 + 4 * keepalives, "{} bytes that no answer confirms", bytes.len());
+        assert!(keepalives <= 1, "at most one KEEPALIVE is unanswered");
         for msg in msgs {
             if let Msg::Add(r) = msg {
-                assert!(told.insert(r), "announced twice");
+                assert!(announced.insert(r), "announced twice");
             }
         }
-        if told.len() == routes.len() {
+        if announced.len() == routes.len() {
             return;
         }
-        assert_eq!(keepalives, 1, "it asks for the proof itself");
+        assert_eq!(keepalives, 1, "the node sends a KEEPALIVE itself");
         rig.say(conn, &[Msg::Keepalive]);
     }
-    panic!("{} of {} told", told.len(), routes.len());
+    panic!("{} of {} routes announced", announced.len(), routes.len());
 }
 
 #[test]
-fn an_unanswered_proof_holds_announcements_back_and_subscriptions_count() {
+fn an_unanswered_keepalive_holds_announcements_back_and_subscriptions_count() {
     let mut rig = Rig::client(Config { unproven_max: 4096, ..Config::default() });
     (0..2000).for_each(|n| rig.subscribe(n));
     let (conn, heard) = rig.reach(LEGACY_SERVER);
@@ -56,7 +56,7 @@ fn an_unanswered_proof_holds_announcements_back_and_subscriptions_count() {
 }
 
 #[test]
-fn a_legacy_server_is_never_subscribed_to_twice_but_reconnected() {
+fn a_second_subscription_at_a_legacy_server_reconnects() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(LEGACY_SERVER);
@@ -71,7 +71,7 @@ fn a_legacy_server_is_never_subscribed_to_twice_but_reconnected() {
 }
 
 #[test]
-fn a_vni_in_which_this_node_announces_stays_subscribed_at_a_legacy_server_and_is_filtered_here() {
+fn a_vni_in_which_the_node_announces_stays_subscribed_at_a_legacy_server_and_is_filtered() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     rig.announce(route(1, 1));
@@ -85,7 +85,7 @@ fn a_vni_in_which_this_node_announces_stays_subscribed_at_a_legacy_server_and_is
     assert_eq!(rig.learned(23), Routes::new());
     rig.say(conn, &[Msg::Remove(route(2, 2))]);
     rig.subscribe(23);
-    assert_eq!(rig.heard_routes(conn), [], "it is subscribed");
+    assert_eq!(rig.heard_routes(conn), [], "the node stays subscribed");
     assert!(rig.closed.is_empty());
     assert_eq!(rig.learned(23), Routes::from([route(3, 2)]));
 }
@@ -99,17 +99,17 @@ fn a_route_of_this_node_that_a_legacy_server_sends_is_not_learned_in_that_sessio
     rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 2))]);
     rig.withdraw(route(1, 1));
     assert_eq!(rig.heard_routes(conn), [Msg::Remove(route(1, 1))]);
-    // If the server has sent the node's own route back, nothing tells that the route is gone.
+    // If the server has sent the node's own route back, the node cannot know that the route is gone.
     assert_eq!(rig.learned(23), Routes::from([route(2, 2)]));
     rig.end(conn, TransportEnd::Reset);
     rig.advance_secs(6);
     let (conn, _) = rig.reach(LEGACY_SERVER);
     rig.say(conn, &[Msg::Add(route(1, 1))]);
-    assert!(rig.learned(23).contains(&route(1, 1)), "another peer's, which the next session has");
+    assert!(rig.learned(23).contains(&route(1, 1)), "the next session has another peer's route");
 }
 
 #[test]
-fn a_legacy_server_may_say_that_a_route_is_gone_that_it_sent_while_this_node_announced_it() {
+fn a_legacy_server_may_withdraw_a_route_that_it_sent_while_the_node_announced_it() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     rig.announce(route(1, 1));
@@ -131,7 +131,7 @@ fn a_legacy_client_is_fed_at_its_pace() {
     rig.say(announcer, &routes);
     let (legacy, ours) = (rig.join(LEGACY), rig.join(OURS));
     rig.say(ours, &[Msg::Subscribe(VNI)]);
-    assert_eq!(rig.heard(ours).len(), 1000, "one of ours is not paced");
+    assert_eq!(rig.heard(ours).len(), 1000, "a capable client is not paced");
     rig.say(legacy, &[Msg::Subscribe(VNI)]);
     let (mut bytes, mut messages) = (0, 0);
     for step in 0..100 {
@@ -166,8 +166,8 @@ fn a_paced_clients_changes_are_merged_while_it_waits() {
         heard.extend(rig.heard_routes(legacy));
     }
     assert!(heard.len() < 100, "{} messages", heard.len());
-    let told = crate::sim::fold(&heard);
-    assert_eq!(told, rig.table(23));
+    let held = crate::sim::fold(&heard);
+    assert_eq!(held, rig.table(23));
 }
 
 proptest! {
@@ -199,7 +199,7 @@ proptest! {
 
 #[test]
 fn many_routes_reach_a_legacy_client_in_segments_of_whole_frames() {
-    // The rig takes every segment apart; the watcher looks at its size.
+    // The rig splits every segment into frames; the watcher checks its size.
     let mut rig = Rig::server();
     let (announcer, legacy) = (rig.join(OURS), rig.join(LEGACY));
     let routes: Vec<_> = (0..300).map(|n| Msg::Add(route((n % 200) as u8, n))).collect();
@@ -209,7 +209,7 @@ fn many_routes_reach_a_legacy_client_in_segments_of_whole_frames() {
 }
 
 #[test]
-fn a_legacy_server_is_left_without_a_word_when_the_peer_is_removed() {
+fn a_legacy_server_is_sent_nothing_when_the_peer_is_removed() {
     let mut rig = Rig::new(Config::default());
     let peer = rig.add_peer("s0");
     rig.announce(route(1, 1));

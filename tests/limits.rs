@@ -1,10 +1,11 @@
-//! Limits on what peers may ask for: who goes over one is refused or closed with a reason, and everybody else is served.
+//! Limits of what peers may ask for: a peer that goes over a limit is refused or closed with a reason, and all others
+//! are served.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::sim::rig::{LEGACY, NO_GRACE, OUR_SERVER, OURS, Rig, route, route_in};
+use crate::sim::rig::{LEGACY, NO_RESTART_TIME, OUR_SERVER, OURS, Rig, route, route_in};
 use crate::sim::wire::Msg;
 use metalbond::{
     CloseKind, CloseReason, Config, ConnId, Input, Instant, Limits, Node, PeerLimit, SessionState, TransportEnd, Vni,
@@ -12,7 +13,7 @@ use metalbond::{
 use proptest::prelude::*;
 
 #[test]
-fn a_connection_over_the_number_of_its_address_is_refused_and_others_are_not() {
+fn a_connection_over_the_limit_of_its_address_is_refused_and_others_are_not() {
     let mut rig = server(Limits { connections_per_address: 2, ..Limits::default() });
     let conns = [rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS)];
     let refused = rig.accept_from(addr(1));
@@ -28,7 +29,7 @@ fn a_connection_over_the_number_of_its_address_is_refused_and_others_are_not() {
 }
 
 #[test]
-fn an_address_is_one_whether_it_comes_over_ipv4_or_mapped_to_ipv6() {
+fn an_ipv4_address_and_its_ipv4_mapped_form_share_their_limits() {
     let mut rig = server(Limits { connections_per_address: 1, ..Limits::default() });
     let IpAddr::V4(v4) = addr(1) else { panic!() };
     rig.join_from(v4.into(), OURS);
@@ -37,7 +38,7 @@ fn an_address_is_one_whether_it_comes_over_ipv4_or_mapped_to_ipv6() {
 }
 
 #[test]
-fn a_connection_over_the_number_of_all_is_refused_and_the_open_ones_live_on() {
+fn a_connection_over_the_limit_of_all_is_refused_and_open_ones_stay() {
     let mut rig = server(Limits { connections: 2, ..Limits::default() });
     let conns = [rig.join_from(addr(1), OURS), rig.join_from(addr(2), LEGACY)];
     let refused = rig.accept_from(addr(3));
@@ -49,7 +50,7 @@ fn a_connection_over_the_number_of_all_is_refused_and_the_open_ones_live_on() {
 }
 
 #[test]
-fn connections_that_come_too_fast_are_refused_until_a_second_has_passed() {
+fn connections_that_arrive_too_fast_are_refused_until_a_second_has_passed() {
     let mut rig = server(Limits { connections_per_second: 3, ..Limits::default() });
     for _ in 0..3 {
         rig.join_from(addr(1), OURS);
@@ -63,28 +64,28 @@ fn connections_that_come_too_fast_are_refused_until_a_second_has_passed() {
 }
 
 #[test]
-fn a_peer_with_a_route_too_many_is_closed_and_all_of_its_routes_go_at_once() {
+fn a_peer_with_a_route_too_many_is_closed_and_all_its_routes_go_at_once() {
     let mut rig = server(Limits { routes_per_peer: 3, ..Limits::default() });
     let (subscriber, other) = (rig.join_from(addr(9), OURS), rig.join_from(addr(2), OURS));
     rig.say(subscriber, &[Msg::Subscribe(Vni(23))]);
     rig.say(other, &adds(100..103));
     let greedy = rig.join_from(addr(1), OURS);
     rig.say(greedy, &adds(0..3));
-    assert!(rig.is_open(greedy), "three are allowed");
+    assert!(rig.is_open(greedy), "three routes are permitted");
     assert_eq!(rig.table(23).len(), 6);
     rig.say(greedy, &[Msg::Remove(route(0, 0)), Msg::Add(route(0, 0)), Msg::Add(route(1, 0))]);
-    assert!(rig.is_open(greedy), "and stay so");
+    assert!(rig.is_open(greedy), "three routes are still permitted");
 
     rig.say(greedy, &adds(3..4));
     assert_eq!(rig.reason(greedy), over(&rig, PeerLimit::RoutesPerPeer));
-    assert_eq!(rig.table(23).len(), 3, "no restart time for what we closed ourselves");
+    assert_eq!(rig.table(23).len(), 3, "a client that the node closes has no restart time");
     assert_eq!(crate::sim::fold(&rig.heard(subscriber)), rig.table(23));
     assert!(rig.is_open(other) && rig.is_open(subscriber));
     assert_eq!(closed(&rig, CloseKind::Limit(PeerLimit::RoutesPerPeer)), 1);
 }
 
 #[test]
-fn who_went_over_a_limit_is_kept_out_for_longer_each_time_and_nobody_else() {
+fn a_client_that_goes_over_a_limit_is_banned_for_longer_each_time_and_no_other_client_is() {
     let mut rig = server(Limits { routes_per_peer: 1, ban_time_max: Duration::from_secs(4), ..Limits::default() });
     let neighbour = rig.join_from(addr(1), OURS);
     for secs in [1, 2, 4, 4] {
@@ -102,7 +103,7 @@ fn who_went_over_a_limit_is_kept_out_for_longer_each_time_and_nobody_else() {
         assert_eq!(rig.reason(refused), Some(CloseReason::Banned(Duration::from_millis(1))));
         rig.advance(Duration::from_millis(1));
     }
-    assert!(rig.is_open(neighbour), "an open session of the same address lives on");
+    assert!(rig.is_open(neighbour), "an open session of the same address stays");
     assert_eq!(closed(&rig, CloseKind::Banned), 8);
 }
 
@@ -114,7 +115,7 @@ fn link_local_peers_on_different_links_have_their_own_limits_and_bans() {
     let [here, there] = ["[fe80::1%2]:1025", "[fe80::1%3]:1025"].map(|remote| remote.parse().unwrap());
     let first = rig.accept_at(here);
     let second = rig.accept_at(there);
-    assert_eq!(rig.reason(second), None, "the first connection of its host");
+    assert_eq!(rig.reason(second), None, "it is the first connection of its host");
     let again = rig.accept_at(here);
     assert_eq!(rig.reason(again), over(&rig, PeerLimit::ConnectionsPerAddress));
 
@@ -128,9 +129,9 @@ fn link_local_peers_on_different_links_have_their_own_limits_and_bans() {
 }
 
 #[test]
-fn a_link_local_peer_does_not_pay_for_its_namesake_on_another_link() {
+fn a_link_local_peer_is_not_closed_for_the_routes_of_the_same_address_on_another_link() {
     let mut rig = server(Limits { routes: 6, ..Limits::default() });
-    // Together they would have the most.
+    // Together they would have the most routes.
     let namesakes = ["[fe80::1%2]:1025", "[fe80::1%3]:1025"].map(|remote| rig.join_named(remote, None, OURS));
     let greedy = rig.join_from(addr(1), OURS);
     rig.say(namesakes[0], &adds(0..2));
@@ -141,18 +142,18 @@ fn a_link_local_peer_does_not_pay_for_its_namesake_on_another_link() {
 }
 
 #[test]
-fn when_all_have_too_many_routes_the_address_with_the_most_pays_whoever_came_last() {
+fn over_the_limit_of_all_routes_the_address_with_the_most_is_closed_not_the_last_one() {
     let mut rig = server(Limits { routes: 10, ..Limits::default() });
     let small = [rig.join_from(addr(2), OURS), rig.join_from(addr(3), LEGACY)];
     rig.say(small[0], &adds(0..3));
-    // One address, none of whose connections has the most.
+    // One address has the most routes, but none of its connections has the most.
     let hoard = [rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS)];
     for (n, conn) in hoard.iter().enumerate() {
         let first = 100 + 2 * n as u8;
         rig.say(*conn, &adds(first..first + 2));
     }
     rig.say(small[1], &adds(50..51));
-    assert!(rig.closed.is_empty(), "ten are allowed");
+    assert!(rig.closed.is_empty(), "ten routes are permitted");
 
     rig.say(small[1], &adds(51..52));
     let closed: Vec<ConnId> = rig.closed.keys().copied().collect();
@@ -173,12 +174,12 @@ fn routes_of_a_departed_client_count_and_go_first() {
     assert!(rig.is_open(stays));
     assert_eq!(rig.table(23), [route(10, 0), route(11, 0)].into());
     rig.live(60, &[stays]);
-    assert_eq!(rig.table(23).len(), 2, "its grace doesn't end a second time");
+    assert_eq!(rig.table(23).len(), 2, "its restart time ends only once");
 }
 
-/// Also where its live session has more: it may be the same client, in the midst of taking its routes over.
+/// This also holds if the live session has more routes: it may be the same client, which is taking its routes over.
 #[test]
-fn what_departed_goes_before_a_live_session_of_the_same_address() {
+fn retained_routes_go_before_a_live_session_of_the_same_address() {
     let mut rig = server(Limits { routes: 4, ..Limits::default() });
     let (gone, live) = (rig.join_from(addr(1), OURS), rig.join_from(addr(1), OURS));
     rig.say(gone, &adds(0..1));
@@ -204,43 +205,44 @@ fn a_restarted_client_does_not_count_twice() {
 }
 
 #[test]
-fn of_too_many_next_hops_those_go_whose_address_has_the_most() {
+fn over_the_limit_of_next_hops_the_address_with_the_most_is_closed() {
     let mut rig = server(Limits { next_hops: 20, ..Limits::default() });
     let hop = |hypervisor: u16| Msg::Add(route(1, hypervisor));
     let small: Vec<ConnId> = (10..14).map(|n| rig.join_from(addr(n), OURS)).collect();
     for (n, conn) in small.iter().enumerate() {
         rig.say(*conn, &[hop(n as u16)]);
     }
-    let crowd = rig.join_from(addr(1), NO_GRACE);
-    rig.say(crowd, &(100..116).map(hop).collect::<Vec<_>>());
-    assert!(rig.closed.is_empty(), "twenty are allowed");
+    let greedy = rig.join_from(addr(1), NO_RESTART_TIME);
+    rig.say(greedy, &(100..116).map(hop).collect::<Vec<_>>());
+    assert!(rig.closed.is_empty(), "twenty next hops are permitted");
     // Other destinations have their own number, and a second announcer adds nothing.
-    rig.say(crowd, &[Msg::Add(route(2, 1)), hop(0)]);
+    rig.say(greedy, &[Msg::Add(route(2, 1)), hop(0)]);
     assert!(rig.closed.is_empty());
 
     let late = rig.join_from(addr(20), OURS);
     rig.say(late, &[hop(99)]);
-    assert_eq!(rig.reason(crowd), over(&rig, PeerLimit::NextHops));
+    assert_eq!(rig.reason(greedy), over(&rig, PeerLimit::NextHops));
     assert!(rig.is_open(late) && small.iter().all(|conn| rig.is_open(*conn)));
     assert_eq!(rig.table(23).len(), 5);
 }
 
-/// Going over for a moment elsewhere, and back, hides nothing; and sessions that announce the same go together.
+/// Next hops count even if they are moved to another destination and back. Sessions that announce the same next hops
+/// are closed together.
 #[test]
-fn next_hops_are_too_many_however_they_come() {
+fn the_limit_of_next_hops_holds_in_whatever_order_they_arrive() {
     let mut rig = server(Limits { next_hops: 20, ban_time_max: Duration::ZERO, ..Limits::default() });
     let hop = |n: u8, hypervisor: u16| route(n, hypervisor);
     let honest = rig.join_from(addr(9), OURS);
     rig.say(honest, &[Msg::Add(hop(1, 999)), Msg::Add(hop(2, 999))]);
-    let crowd: Vec<ConnId> = (0..6).map(|_| rig.join_from(addr(1), NO_GRACE)).collect();
-    for conn in &crowd {
+    let sessions: Vec<ConnId> = (0..6).map(|_| rig.join_from(addr(1), NO_RESTART_TIME)).collect();
+    for conn in &sessions {
         rig.say(*conn, &(0..19).map(|n| Msg::Add(hop(2, n))).collect::<Vec<_>>());
     }
     let more = (0..30).map(|n| Msg::Add(hop(1, n)));
     let decoy = [Msg::Add(hop(2, 500)), Msg::Remove(hop(2, 500))];
-    rig.say(crowd[0], &more.chain(decoy).collect::<Vec<_>>());
-    assert_eq!(rig.reason(crowd[0]), over(&rig, PeerLimit::NextHops));
-    rig.say(crowd[1], &[Msg::Add(hop(2, 600)), Msg::Add(hop(2, 601))]);
+    rig.say(sessions[0], &more.chain(decoy).collect::<Vec<_>>());
+    assert_eq!(rig.reason(sessions[0]), over(&rig, PeerLimit::NextHops));
+    rig.say(sessions[1], &[Msg::Add(hop(2, 600)), Msg::Add(hop(2, 601))]);
     assert!(rig.closed.len() > 1 && rig.is_open(honest));
     for n in [1, 2] {
         let hops = rig.table(23).into_iter().filter(|r| r.prefix == hop(n, 0).prefix);
@@ -266,7 +268,7 @@ fn a_peer_that_announces_in_a_vni_too_many_is_closed() {
     let mut rig = server(Limits { vnis_per_peer: 2, ..Limits::default() });
     let (conn, other) = (rig.join_from(addr(1), OURS), rig.join_from(addr(2), OURS));
     rig.say(other, &[1, 2].map(|vni| Msg::Add(route_in(vni, 1, 1))));
-    // One that has been given up counts no more, whoever is subscribed to it.
+    // A VNI without announcements counts no more, even if peers subscribe to it.
     rig.say(other, &[subscribe(1), subscribe(3)]);
     for vni in 1..10 {
         rig.say(conn, &[Msg::Add(route_in(vni, 1, 2)), Msg::Add(route_in(vni, 2, 2))]);
@@ -274,16 +276,16 @@ fn a_peer_that_announces_in_a_vni_too_many_is_closed() {
     }
     rig.say(conn, &[3, 4].map(|vni| Msg::Add(route_in(vni, 1, 2))));
     assert!(rig.is_open(conn));
-    // Subscribing first is no way around it.
+    // A subscription to the VNI does not avoid the limit.
     rig.say(conn, &[subscribe(5), Msg::Add(route_in(5, 1, 2)), Msg::Unsubscribe(Vni(5))]);
     assert_eq!(rig.reason(conn), over(&rig, PeerLimit::VnisPerPeer));
     assert_eq!(rig.seat.node.vnis().count(), 2);
 }
 
 #[test]
-fn when_all_announce_in_too_many_vnis_the_address_with_the_most_pays() {
+fn over_the_limit_of_all_vnis_the_address_with_the_most_is_closed() {
     let mut rig = server(Limits { vnis: 6, ..Limits::default() });
-    let (greedy, small) = (rig.join_from(addr(1), NO_GRACE), rig.join_from(addr(2), OURS));
+    let (greedy, small) = (rig.join_from(addr(1), NO_RESTART_TIME), rig.join_from(addr(2), OURS));
     rig.say(greedy, &[1, 2, 3, 4].map(|vni| Msg::Add(route_in(vni, 1, 1))));
     rig.say(small, &[4, 1].map(|vni| Msg::Add(route_in(vni, 1, 2))));
     assert!(rig.closed.is_empty());
@@ -294,13 +296,13 @@ fn when_all_announce_in_too_many_vnis_the_address_with_the_most_pays() {
 }
 
 #[test]
-fn when_all_have_too_many_subscriptions_the_address_with_the_most_pays() {
+fn over_the_limit_of_all_subscriptions_the_address_with_the_most_is_closed() {
     let mut rig = server(Limits { subscriptions: 5, ..Limits::default() });
     let (greedy, small) = (rig.join_from(addr(1), OURS), rig.join_from(addr(2), OURS));
     rig.say(greedy, &[1, 2, 3].map(subscribe));
     rig.say(small, &[1, 2].map(subscribe));
     rig.say(small, &[subscribe(4)]);
-    // Three each: the later one of equals.
+    // Three each: of equals, the later one is closed.
     assert_eq!(rig.reason(small), over(&rig, PeerLimit::Subscriptions));
     rig.advance_secs(1);
     let small = rig.join_from(addr(2), OURS);
@@ -311,7 +313,7 @@ fn when_all_have_too_many_subscriptions_the_address_with_the_most_pays() {
 }
 
 #[test]
-fn a_server_that_tells_too_much_is_left_and_tried_again_later_each_time() {
+fn a_server_that_sends_too_many_routes_is_closed_and_dialled_again_later_each_time() {
     let limits = Limits { routes: 3, ban_time_max: Duration::from_secs(5), ..Limits::default() };
     let mut rig = Rig::client(Config { limits, ..Config::default() });
     rig.subscribe(23);
@@ -319,12 +321,12 @@ fn a_server_that_tells_too_much_is_left_and_tried_again_later_each_time() {
     for secs in [1, 2, 4, 5, 5] {
         let (conn, _) = rig.reach(OUR_SERVER);
         rig.serve(6, &[conn]);
-        // Others each time.
+        // Different routes each time.
         first += 10;
         rig.say(conn, &adds(first..first + 4));
         assert_eq!(rig.reason(conn), over(&rig, PeerLimit::Routes));
         let kept = rig.learned(23).len();
-        assert!((4..=10).contains(&kept), "{kept}: what was learned stays for the hold time, and does not pile up");
+        assert!((4..=10).contains(&kept), "{kept}: learned routes stay for the stale time, and do not accumulate");
         rig.advance(Duration::from_millis(secs * 1000 - 1));
         assert_eq!(rig.dials.len(), 0, "before {secs} s");
         rig.advance(Duration::from_millis(1));
@@ -333,7 +335,7 @@ fn a_server_that_tells_too_much_is_left_and_tried_again_later_each_time() {
 }
 
 #[test]
-fn a_server_that_does_not_read_is_left_after_the_send_hold_time() {
+fn a_server_that_does_not_read_is_closed_after_the_send_hold_time() {
     let config = Config { send_hold: Duration::from_secs(7), ..Config::default() };
     let mut rig = Rig::client(config);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -383,9 +385,10 @@ fn deed() -> impl Strategy<Value = Deed> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
-    /// Nobody has more than he may, all together neither, and nobody is closed but for a limit that was passed.
+    /// No peer and no address exceeds its limits, nor do all together, and the node closes a peer only for a limit that
+    /// it exceeded.
     #[test]
-    fn no_limit_is_ever_passed_and_nobody_closed_for_less(
+    fn no_limit_is_ever_exceeded_and_no_peer_is_closed_below_it(
         deeds in proptest::collection::vec((0..6usize, deed()), 0..120)
     ) {
         let limits = Limits {
@@ -427,7 +430,7 @@ proptest! {
             prop_assert!(sessions.iter().all(|s| s.subscriptions <= limits.vnis_per_peer));
             prop_assert!(sessions.iter().map(|s| s.subscriptions).sum::<usize>() <= limits.subscriptions);
             prop_assert!(sessions.iter().map(|s| s.routes).sum::<usize>() <= limits.routes);
-            prop_assert!(rig.seat.node.route_count() <= limits.routes, "departed ones included");
+            prop_assert!(rig.seat.node.route_count() <= limits.routes, "including retained routes");
             for destination in rig.seat.node.destinations(Vni(23)) {
                 prop_assert!(destination.next_hops.len() <= limits.next_hops);
             }
@@ -441,10 +444,10 @@ proptest! {
     }
 }
 
-/// Who comes with many routes and goes again, over and over, doesn't pile them up: as the driver does, a Tick after each
-/// mebibyte, in which a slice of what is left is withdrawn.
+/// A client that connects with many routes and leaves again and again does not accumulate retained routes. As the
+/// driver does, a Tick follows each mebibyte, in which a slice of the remaining routes is withdrawn.
 #[test]
-fn routes_of_those_who_come_and_go_in_a_hurry_do_not_pile_up() {
+fn routes_of_clients_that_come_and_go_fast_do_not_accumulate() {
     let limits = Limits { routes_per_peer: 30_000, routes: 30_000, ban_time_max: Duration::ZERO, ..Limits::default() };
     let mut node = Node::new(Config { limits, seed: 1, ..Config::default() }, Instant::EPOCH).unwrap();
     let (now, mut most) = (Instant::EPOCH, 0);
@@ -452,7 +455,7 @@ fn routes_of_those_who_come_and_go_in_a_hurry_do_not_pile_up() {
         let conn = ConnId::accepted(visit.into());
         let remote = (addr((visit % 200) as u8), 1025).into();
         node.handle_input(now, Input::Accepted { conn, remote });
-        let hello = crate::sim::wire::encode_all(&[Msg::Hello(NO_GRACE), Msg::Keepalive]);
+        let hello = crate::sim::wire::encode_all(&[Msg::Hello(NO_RESTART_TIME), Msg::Keepalive]);
         node.handle_input(now, Input::Received { conn, bytes: hello.into() });
         for part in 0..30u16 {
             let msgs: Vec<Msg> = (0..1000).map(|n| Msg::Add(route_in(visit, n as u8, part << 8 | n >> 8))).collect();

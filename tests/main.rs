@@ -1,18 +1,17 @@
-//! The tests of the core: one module per behaviour, in one program, so that the simulator is compiled and linked once. What none
-//! of them uses, the compiler finds.
+//! The tests of the core: one module per behaviour, in one program, so that the simulator is compiled and linked once
+//! and the compiler finds unused parts of it.
 
 mod adopted_routes;
+mod application;
 mod bad_input;
 mod between_turns;
 mod broken_nodes_are_noticed;
-mod embedder;
 mod end_of_rib;
 mod exhaustive;
 mod fault_worlds;
 mod fib;
 mod figures;
 mod fuzz_corpus;
-mod hold_time;
 mod invariants;
 mod legacy_peers;
 mod limits;
@@ -29,7 +28,9 @@ mod sessions;
 mod settings;
 mod situations;
 mod slow_peers;
+mod stale_time;
 mod wire_format;
+mod words;
 
 mod sim;
 #[path = "../fuzz/src/targets/mod.rs"]

@@ -1,4 +1,4 @@
-//! A node with as many sessions as it accepts is looked at in pieces: no call visits more sessions than the piece has.
+//! A node with as many sessions as it accepts can be read in pieces: no call visits more sessions than one piece has.
 
 use metalbond::{Command, Config, ConnId, Input, Instant, Limits, Node, SessionState};
 
@@ -6,7 +6,7 @@ const SESSIONS: usize = 65_536;
 const PIECE: usize = 256;
 
 #[test]
-fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_visit() {
+fn a_reader_visits_each_of_65536_sessions_once_in_pieces_and_counts_them_without_a_visit() {
     let limits = Limits {
         connections: SESSIONS,
         connections_per_address: SESSIONS,
@@ -19,7 +19,7 @@ fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_vis
         let remote = std::net::SocketAddr::from(([192, 0, 2, 1], 1 + (n % 60_000) as u16));
         node.handle_input(Instant::EPOCH, Input::Accepted { conn: ConnId::accepted(n as u64), remote });
     }
-    // HELLO of one of them.
+    // HELLO of a client.
     let bytes = vec![1, 0, 2, 1, 8, 5].into();
     node.handle_input(Instant::EPOCH, Input::Received { conn: ConnId::accepted(7), bytes });
 
@@ -28,9 +28,9 @@ fn a_scraper_sees_each_of_65536_sessions_once_in_pieces_and_counts_without_a_vis
         let piece: Vec<_> = node.sessions_after(last).take(PIECE).map(|session| session.conn).collect();
         calls += 1;
         let Some(end) = piece.last() else { break };
-        assert!(piece.first() > last.as_ref(), "each once");
+        assert!(piece.first() > last.as_ref(), "each session is visited once");
         (last, seen) = (Some(*end), seen + piece.len());
-        // A session that has been seen ends meanwhile.
+        // A session that has been visited ends in between.
         if calls == 3 {
             node.handle_input(Instant::EPOCH, Input::Command(Command::ResetConn(ConnId::accepted(1))));
         }

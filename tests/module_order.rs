@@ -1,6 +1,6 @@
-//! The modules of the core depend on each other in one direction: a module names only those that [`ORDER`] lets it name.
+//! The modules of the core depend on each other in one direction: a module names only those that [`ORDER`] permits.
 //!
-//! The sources are read as text. A comment or a string may name anything; tests inside of a module follow the same rule.
+//! The sources are read as text. Comments and strings may name anything; tests inside a module follow the same rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -65,7 +65,7 @@ fn each_module_names_only_those_before_it() {
             writeln!(found, "src/{}:{line}: {what}", file.display()).unwrap();
         }
     }
-    assert!(found.is_empty(), "modules are named that come later:\n{found}");
+    assert!(found.is_empty(), "these modules name later ones:\n{found}");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn every_module_of_the_core_has_a_place_in_the_order() {
     let root = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let known = |module: &String| VOCABULARY.contains(&module.as_str()) || ORDER.iter().any(|(name, _)| name == module);
     let unknown: Vec<_> = Root::read(&root).modules.into_iter().filter(|module| !known(module)).collect();
-    assert!(unknown.is_empty(), "which modules may name {unknown:?}?");
+    assert!(unknown.is_empty(), "ORDER does not say which modules {unknown:?} may name");
 }
 
 /// The crate's root: its modules, and the module that each exported name comes from.
@@ -357,7 +357,7 @@ mod checker {
     }
 
     #[test]
-    fn what_comes_before_and_the_module_itself_may_be_named() {
+    fn earlier_modules_and_the_module_itself_may_be_named() {
         for (file, text) in [
             ("session/mod.rs", "use crate::wire::Frame; use crate::{ConnId, Vni};"),
             ("node/mod.rs", "use crate::{Policy, rib, session, wire};"),

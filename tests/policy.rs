@@ -1,11 +1,12 @@
-//! A policy at work in a node: what it refuses was never there, and a new one holds for those who are here.
+//! A policy at work in a node: routes that it refuses never enter the table, and a new policy also applies to open
+//! sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::sim::model::Routes;
 use crate::sim::policies::{self, Credentials};
-use crate::sim::rig::{LEGACY, NO_GRACE, OURS, Rig, route, route_in};
+use crate::sim::rig::{LEGACY, NO_RESTART_TIME, OURS, Rig, route, route_in};
 use crate::sim::wire::{Hello, Msg};
 use metalbond::{
     AnnounceRule, Close, CloseReason, Command, ConnId, Denied, Input, PeerLimit, Policy, Refused, Route, Rule,
@@ -21,7 +22,7 @@ const OWN: u8 = 4;
 const ONLY_EVENS: u8 = 5;
 
 #[test]
-fn a_refused_route_is_dropped_counted_and_told_and_the_session_stays() {
+fn a_refused_route_is_dropped_counted_and_reported_and_the_session_stays() {
     let mut rig = server(OWN);
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 1, OURS));
     rig.say(peer, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 7)), Msg::Add(route(3, 8)), Msg::Keepalive]);
@@ -36,7 +37,7 @@ fn a_refused_route_is_dropped_counted_and_told_and_the_session_stays() {
 }
 
 #[test]
-fn a_refused_route_is_nobodys_to_withdraw() {
+fn a_refused_route_withdraws_no_route_of_another_client() {
     let mut rig = server(OWN);
     let (third, owner, other) = (subscriber(&mut rig), join(&mut rig, 1, OURS), join(&mut rig, 2, OURS));
     rig.say(owner, &[Msg::Add(route(1, 1))]);
@@ -47,20 +48,20 @@ fn a_refused_route_is_nobodys_to_withdraw() {
 }
 
 #[test]
-fn a_refused_subscription_is_an_empty_one() {
+fn a_refused_subscription_is_answered_like_an_empty_one() {
     let mut rig = server(NARROW);
     let (announcer, peer) = (join(&mut rig, 1, OURS), join(&mut rig, 2, OURS));
     rig.say(announcer, &[Msg::Add(route_in(23, 1, 1))]);
     rig.command(Command::Announce(route_in(77, 1, 1))).unwrap();
     rig.say(peer, &[Msg::Subscribe(Vni(77)), Msg::Subscribe(Vni(23)), Msg::Keepalive]);
-    assert_eq!(rig.heard(peer), [Msg::Add(route_in(23, 1, 1)), Msg::Keepalive], "and the End-of-RIB");
+    assert_eq!(rig.heard(peer), [Msg::Add(route_in(23, 1, 1)), Msg::Keepalive], "the routes and the End-of-RIB");
     let SessionInfo { subscriptions, counters, rule, .. } = session(&rig, peer);
     assert_eq!((subscriptions, counters.refused_subscriptions, rule.as_deref()), (1, 1, Some("narrow")));
     assert_eq!(rig.refusals[0].what, Refused::Subscription(Vni(77)));
 }
 
 #[test]
-fn whom_no_rule_is_for_is_closed_at_its_hello_and_told_nothing() {
+fn a_client_without_a_rule_is_closed_at_its_hello_and_sent_nothing() {
     let mut rig = server(ONLY_EVENS);
     let conn = rig.accept_from(host(1));
     rig.say(conn, &[Msg::Hello(OURS), Msg::Keepalive, Msg::Subscribe(Vni(23)), Msg::Add(route(1, 1))]);
@@ -70,7 +71,7 @@ fn whom_no_rule_is_for_is_closed_at_its_hello_and_told_nothing() {
 }
 
 #[test]
-fn a_peer_is_who_its_certificate_says_wherever_it_comes_from() {
+fn a_peer_is_identified_by_its_certificate_from_any_address() {
     let rule = Rule {
         subscribe: "23".parse().unwrap(),
         announce: vec![AnnounceRule::own("23".parse().unwrap())],
@@ -88,7 +89,7 @@ fn a_peer_is_who_its_certificate_says_wherever_it_comes_from() {
 }
 
 #[test]
-fn a_new_policy_withdraws_what_it_does_not_allow_and_lets_the_session_be() {
+fn a_new_policy_withdraws_denied_routes_and_the_session_stays() {
     let mut rig = server(0);
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 1, OURS));
     rig.say(peer, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 7)), Msg::Add(route(3, 7))]);
@@ -104,7 +105,7 @@ fn a_new_policy_withdraws_what_it_does_not_allow_and_lets_the_session_be() {
 }
 
 #[test]
-fn what_a_new_policy_allows_appears_and_what_stays_allowed_never_goes() {
+fn a_new_policy_adds_newly_permitted_routes_and_keeps_permitted_ones() {
     let mut rig = server(OWN);
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 1, OURS));
     rig.say(peer, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 7))]);
@@ -118,7 +119,7 @@ fn what_a_new_policy_allows_appears_and_what_stays_allowed_never_goes() {
 }
 
 #[test]
-fn a_session_that_was_refused_nothing_outlives_a_policy_that_allows_more() {
+fn a_session_without_refusals_stays_when_a_policy_permits_more() {
     let mut rig = server(OWN);
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 2, OURS));
     rig.say(peer, &[Msg::Add(route(1, 2))]);
@@ -130,7 +131,7 @@ fn a_session_that_was_refused_nothing_outlives_a_policy_that_allows_more() {
 }
 
 #[test]
-fn one_that_may_not_be_subscribed_any_more_has_to_begin_anew() {
+fn a_subscriber_that_a_new_policy_denies_a_vni_has_to_reconnect() {
     let mut rig = server(0);
     let (announcer, peer) = (join(&mut rig, 1, OURS), join(&mut rig, 2, OURS));
     rig.say(announcer, &[Msg::Add(route_in(0x0100_0007, 1, 1))]);
@@ -140,11 +141,11 @@ fn one_that_may_not_be_subscribed_any_more_has_to_begin_anew() {
     assert_eq!(rig.reason(peer), Some(CloseReason::PolicyChanged));
     let again = join(&mut rig, 2, OURS);
     rig.say(again, &[Msg::Subscribe(Vni(0x0100_0007)), Msg::Keepalive]);
-    assert_eq!(rig.heard(again), [Msg::Keepalive], "an End-of-RIB, by which it forgets what it had");
+    assert_eq!(rig.heard(again), [Msg::Keepalive], "an End-of-RIB, so that the subscriber removes its routes");
 }
 
 #[test]
-fn whoever_may_do_nothing_any_more_is_out_at_once_with_all_it_announced() {
+fn a_client_that_a_new_policy_permits_nothing_is_closed_at_once_with_all_its_routes() {
     let mut rig = server(0);
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 1, OURS));
     rig.say(peer, &[Msg::Add(route(1, 1))]);
@@ -154,7 +155,7 @@ fn whoever_may_do_nothing_any_more_is_out_at_once_with_all_it_announced() {
 }
 
 #[test]
-fn one_that_is_heard_before_the_node_has_come_to_it_is_held_to_the_new_policy() {
+fn routes_that_arrive_before_a_new_policy_is_applied_are_held_to_it() {
     let mut rig = server(0);
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 1, OURS));
     rig.feed_within_turn(Input::Command(Command::SetPolicy(policies::policy(OWN))));
@@ -163,7 +164,7 @@ fn one_that_is_heard_before_the_node_has_come_to_it_is_held_to_the_new_policy() 
 }
 
 #[test]
-fn what_a_departed_client_left_is_held_to_the_new_policy_as_well() {
+fn retained_routes_are_held_to_a_new_policy_as_well() {
     for (policy, left) in [(OWN, Routes::from([route(1, 1)])), (NOBODY, Routes::new())] {
         let mut rig = server(0);
         let peer = join(&mut rig, 1, OURS);
@@ -178,7 +179,7 @@ fn what_a_departed_client_left_is_held_to_the_new_policy_as_well() {
 }
 
 #[test]
-fn one_that_leaves_before_the_node_has_come_to_it_leaves_only_what_it_may() {
+fn a_client_that_leaves_before_a_new_policy_is_applied_leaves_only_permitted_routes() {
     for (policy, left) in [(OWN, Routes::from([route(1, 1)])), (NOBODY, Routes::new())] {
         let mut rig = unwatched(None);
         let peer = join(&mut rig, 1, OURS);
@@ -190,13 +191,13 @@ fn one_that_leaves_before_the_node_has_come_to_it_leaves_only_what_it_may() {
 }
 
 #[test]
-fn an_unsubscribe_of_a_refused_vni_withdraws_what_a_peer_of_the_reference_announces_there() {
+fn an_unsubscribe_from_a_refused_vni_withdraws_what_a_legacy_peer_announces_in_it() {
     let mut policy = policies::policy(NARROW).unwrap().rules()[0].as_ref().clone();
     policy.subscribe = "0".parse().unwrap();
     let mut rig = unwatched(Some(Policy::new([policy])));
     let peer = join(&mut rig, 1, LEGACY);
     rig.say(peer, &[Msg::Add(route(1, 1)), Msg::Unsubscribe(Vni(23))]);
-    assert_eq!(rig.table(23).len(), 1, "it had not asked for it");
+    assert_eq!(rig.table(23).len(), 1, "the peer has no subscription to this VNI");
     rig.say(peer, &[Msg::Subscribe(Vni(23)), Msg::Unsubscribe(Vni(23))]);
     assert_eq!(rig.table(23), Routes::new());
 }
@@ -217,13 +218,13 @@ fn a_rule_has_limits_of_its_own() {
     rig.say(third, &[Msg::Add(route(1, 3)), Msg::Add(route(2, 3))]);
     assert!(rig.is_open(third));
     rig.command(Command::SetPolicy(rule(Some(1)))).unwrap();
-    assert_eq!(rig.reason(third), over(PeerLimit::RoutesPerPeer, 1), "a lower one holds at once");
+    assert_eq!(rig.reason(third), over(PeerLimit::RoutesPerPeer, 1), "a lower limit applies at once");
 }
 
 #[test]
-fn a_new_policy_comes_to_a_large_table_in_slices_between_which_everybody_is_served() {
+fn a_new_policy_is_applied_to_a_large_table_in_slices_and_peers_are_served_in_between() {
     let mut rig = unwatched(None);
-    let (peer, other) = (join(&mut rig, 1, NO_GRACE), join(&mut rig, 2, OURS));
+    let (peer, other) = (join(&mut rig, 1, NO_RESTART_TIME), join(&mut rig, 2, OURS));
     let routes = (0..20_000u32).map(|n| {
         let prefix = format!("10.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255).parse().unwrap();
         Msg::Add(Route { prefix, ..route(0, if n % 2 == 0 { 1 } else { 7 }) })
@@ -233,7 +234,7 @@ fn a_new_policy_comes_to_a_large_table_in_slices_between_which_everybody_is_serv
     let mut slices = 0;
     while rig.table(23).len() > 10_000 {
         slices += 1;
-        assert!(slices < 100, "no end of it");
+        assert!(slices < 100, "the policy is not applied in the end");
         rig.feed_within_turn(Input::Tick);
         let bytes = crate::sim::wire::encode(&Msg::Keepalive).into();
         rig.feed_within_turn(Input::Received { conn: other, bytes });
@@ -244,7 +245,7 @@ fn a_new_policy_comes_to_a_large_table_in_slices_between_which_everybody_is_serv
     assert!(slices > 3, "{slices}");
 }
 
-/// What can happen in one turn; numbers are taken modulo something.
+/// What can happen in one iteration. Numbers are taken modulo the size of their domain.
 #[derive(Clone, Debug)]
 enum Act {
     Policy(u8),
@@ -256,9 +257,10 @@ enum Act {
 }
 
 proptest! {
-    /// Policies replace each other faster than the node comes to them; peers are on even and odd hosts, and say what they like.
+    /// Policies replace each other before the node has applied them. Peers are on even and odd hosts, and send any
+    /// message.
     #[test]
-    fn nothing_that_is_refused_is_there_at_rest(
+    fn no_refused_route_is_in_the_table_at_rest(
         acts in prop::collection::vec(
             prop_oneof![
                 3 => (0..policies::COUNT).prop_map(Act::Policy),
@@ -316,14 +318,15 @@ proptest! {
             let expected: Routes = said.iter().filter(may).copied().collect();
             if rig.is_open(*conn) {
                 let announced: Routes = rig.seat.node.announced_by(metalbond::Announcer::Conn(*conn)).collect();
-                prop_assert_eq!(announced, expected.clone(), "{} announces all that it said and may, or begins anew", conn);
+                prop_assert_eq!(announced, expected.clone(), "routes of {} (left), permitted ones (right)", conn);
             }
             allowed.extend(expected);
         }
-        // Besides, what departed clients left: somebody who may has said it, if anybody.
+        // The table also contains retained routes of departed clients: each must be one that a client with permission
+        // has announced.
         for route in rig.table(23).difference(&allowed) {
             let may = (0..4).any(|p| policies::may_announce(policy, &Credentials::of_host(host(p)), route));
-            prop_assert!(may, "{} is there", route);
+            prop_assert!(may, "{} is in the table", route);
         }
     }
 }
@@ -354,7 +357,7 @@ fn join(rig: &mut Rig, n: u8, hello: Hello) -> ConnId {
     conn
 }
 
-/// On an even host.
+/// Adds a subscriber on an even host.
 fn subscriber(rig: &mut Rig) -> ConnId {
     let conn = join(rig, 4, OURS);
     rig.say(conn, &[Msg::Subscribe(Vni(23))]);
@@ -362,5 +365,5 @@ fn subscriber(rig: &mut Rig) -> ConnId {
 }
 
 fn session(rig: &Rig, conn: ConnId) -> SessionInfo {
-    rig.seat.node.sessions().find(|session| session.conn == conn).expect("it is open")
+    rig.seat.node.sessions().find(|session| session.conn == conn).expect("the session is open")
 }

@@ -17,9 +17,9 @@ fn a_quiet_world_comes_to_rest() {
     );
 }
 
-/// What was encoded of a VNI whose table was given up was sent again from the next table in the same place.
+/// Encoded updates of a VNI whose table was removed were sent again from the next table in the same place.
 #[test]
-fn a_vni_that_was_empty_for_a_while_is_told_afresh() {
+fn a_vni_that_was_empty_for_a_while_is_encoded_anew() {
     let setup = Setup { servers: 2, clients: [Client; 4], pacing: false, prompt: true, seed: 0 };
     run(
         setup,
@@ -53,16 +53,16 @@ fn a_vni_that_was_empty_for_a_while_is_told_afresh() {
     );
 }
 
-/// Two sessions had departed with the same route; the next one to announce it took it over from one of them only, and
-/// was told its own route.
+/// Two sessions had departed with the same route. The next client that announced it took it over from only one of them,
+/// and was sent its own route.
 #[test]
-fn a_route_is_taken_over_from_everybody_who_departed_with_it() {
+fn a_route_is_taken_over_from_every_session_that_departed_with_it() {
     run(ONE, &[Announce(2, 2, 1, 3), RemovePeer(5, 0), Subscribe(1, 2), Announce(1, 2, 1, 3), ResetPeer(0, 0)]);
 }
 
-/// The same with one process: its second session opened before the loss of the first was known.
+/// The same with one process: its second session opened before the server knew that the first one was lost.
 #[test]
-fn a_client_that_reconnects_twice_in_a_row_is_not_told_its_own_route() {
+fn a_client_that_reconnects_twice_in_a_row_is_not_sent_its_own_route() {
     let setup = Setup { prompt: true, seed: 10_851_783_095_800_224_503, ..ONE };
     run(
         setup,
@@ -70,9 +70,9 @@ fn a_client_that_reconnects_twice_in_a_row_is_not_told_its_own_route() {
     );
 }
 
-/// A newcomer without the capability was sent a removal (of what it announces itself) behind an addition.
+/// A new subscriber without the capability was sent a removal (of its own announcement) after an addition.
 #[test]
-fn a_newcomer_without_the_capability_hears_removals_first() {
+fn a_new_subscriber_without_the_capability_is_sent_removals_first() {
     run(
         Setup { clients: [Legacy, Pipelining, Client, Listening], pacing: true, ..ONE },
         &[
@@ -87,30 +87,31 @@ fn a_newcomer_without_the_capability_hears_removals_first() {
     );
 }
 
-/// A want said just before a shutdown does no harm.
+/// A subscription or announcement just before a shutdown does no harm.
 #[test]
-fn a_shutdown_with_wants_that_were_not_said_yet_comes_to_its_end() {
+fn a_shutdown_with_subscriptions_that_were_not_sent_yet_ends() {
     run(ONE, &[Announce(3, 0, 0, 0), Pause(3), Subscribe(3, 0), Shutdown(3, true), Subscribe(3, 0)]);
     let setup = Setup { servers: 2, clients: [Client, NoHold, Quick, Listening], ..ONE };
     run(setup, &[Pause(5), Shutdown(0, false), Announce(5, 0, 0, 0), Shutdown(5, true)]);
 }
 
-/// A route that came between the command to unsubscribe and the UNSUBSCRIBE stayed in the table for ever.
+/// A route that arrived between the command to unsubscribe and the UNSUBSCRIBE stayed in the table for ever.
 #[test]
-fn a_route_that_comes_while_its_vni_is_left_is_dropped() {
+fn a_route_that_arrives_during_the_unsubscription_is_dropped() {
     let setup = Setup { clients: [Legacy, Pipelining, Quick, Legacy], seed: 5_562_380_625_539_182_300, ..ONE };
     run(setup, &[Subscribe(3, 2), Pause(3), Unsubscribe(3, 2), Announce(1, 2, 1, 2)]);
 }
 
-/// The first model of policies took an UNSUBSCRIBE of what was never asked for as one of what was refused.
+/// The first model of policies treated an UNSUBSCRIBE from a VNI that was never subscribed like one from a VNI that was
+/// refused.
 #[test]
-fn one_of_the_reference_that_leaves_a_vni_it_never_asked_for_keeps_its_routes_whatever_the_policy() {
+fn a_legacy_client_that_unsubscribes_from_a_vni_without_a_subscription_keeps_its_routes_under_any_policy() {
     let setup = Setup { servers: 2, clients: [Client, Legacy, Pipelining, Client], pacing: true, ..ONE };
     run(setup, &[Policy(6, 6), Announce(4, 0, 0, 0), Unsubscribe(4, 0), Subscribe(0, 0), Policy(0, 0)]);
 }
 
 #[test]
-fn policies_that_take_and_give_back_end_with_what_was_said() {
+fn policies_that_deny_and_permit_again_end_with_what_was_announced() {
     let setup = Setup { clients: [Client, Legacy, Quick, Client], ..ONE };
     let takes = [Policy(0, 1), Policy(0, 2), Policy(0, 3), Policy(0, 4), Policy(0, 5), Policy(0, 6)];
     for (take, announcer) in takes.into_iter().flat_map(|take| (1..=4).map(move |host| (take, host))) {
@@ -151,7 +152,7 @@ fn a_client_stays_subscribed_to_a_vni_of_its_own_at_a_server_without_the_capabil
 
 /// The model did not expect stale routes to stay with such a subscription, which they do until their time is over.
 #[test]
-fn stale_routes_of_a_vni_that_a_client_cannot_leave_show_when_it_is_wanted_again() {
+fn stale_routes_of_a_vni_that_a_client_cannot_leave_show_when_it_is_subscribed_again() {
     let setup = Setup { prompt: true, ..ONE };
     run(
         setup,

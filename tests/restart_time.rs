@@ -1,16 +1,16 @@
-//! A client's process goes away: what its server keeps of it, and for how long; and how a client leaves for good.
+//! Which routes a server retains when a client's process goes away, and for how long; and how a client leaves for good.
 
 use std::time::Duration;
 
 use crate::sim::model::Routes;
-use crate::sim::rig::{LEGACY, LEGACY_SERVER, NO_GRACE, OUR_SERVER, OURS, Rig, route};
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, NO_RESTART_TIME, OUR_SERVER, OURS, Rig, route};
 use crate::sim::wire::{Hello, Msg, hex};
 use metalbond::{Close, Command, Config, ConnId, SessionState, ShortRestartTime, TransportEnd, Vni};
 
 const VNI: Vni = Vni(23);
 
 #[test]
-fn a_restart_within_the_grace_costs_third_parties_no_byte() {
+fn a_restart_within_the_restart_time_costs_third_parties_no_byte() {
     for end in [TransportEnd::Eof, TransportEnd::Reset] {
         let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
         rig.end(client, end);
@@ -23,7 +23,7 @@ fn a_restart_within_the_grace_costs_third_parties_no_byte() {
 }
 
 #[test]
-fn the_end_of_the_grace_withdraws_what_nobody_took_over() {
+fn the_end_of_the_restart_time_withdraws_routes_that_were_not_taken_over() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
     rig.end(client, TransportEnd::Reset);
     live(&mut rig, 5, third);
@@ -36,9 +36,10 @@ fn the_end_of_the_grace_withdraws_what_nobody_took_over() {
     assert_eq!(rig.table(23), Routes::from([route(1, 1)]));
 }
 
-/// A soak's hostile peer announced what a client that was just restarting had left, and withdrew it again: gone it was.
+/// In a soak, a hostile peer announced a route of a client that was restarting, and withdrew it. This removed the
+/// client's route.
 #[test]
-fn a_stranger_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
+fn a_stranger_neither_takes_over_nor_withdraws_retained_routes() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
     rig.end(client, TransportEnd::Reset);
     let stranger = rig.join_from("2001:db8::666".parse().unwrap(), OURS);
@@ -52,9 +53,10 @@ fn a_stranger_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
     assert_eq!(rig.heard_routes(third), []);
 }
 
-/// Behind one address, a NAT for example, there may be many clients: the names in their certificates tell them apart.
+/// There may be many clients at one address, for example behind a NAT. The names in their certificates distinguish
+/// them.
 #[test]
-fn a_client_of_another_name_at_the_same_address_neither_takes_over_nor_withdraws_what_a_departed_client_left() {
+fn a_client_with_another_name_at_the_same_address_neither_takes_over_nor_withdraws_retained_routes() {
     let addr = "[2001:db8::9]:1025";
     for names in
         [&["dns:h8.example.org"][..], &["dns:h7.example.org", "uri:spiffe://cluster"], &["uri:spiffe://cluster"]]
@@ -96,7 +98,7 @@ fn a_client_with_the_same_names_takes_its_routes_over_wherever_it_comes_from() {
     rig.live(11, &[again, third]);
     assert_eq!(rig.heard_routes(third), []);
     rig.say(again, &[Msg::Remove(route(1, 1))]);
-    assert_eq!(rig.heard_routes(third), [Msg::Remove(route(1, 1))], "it is the only announcer");
+    assert_eq!(rig.heard_routes(third), [Msg::Remove(route(1, 1))], "the client is the only announcer");
 }
 
 /// The usual upgrade: the process that comes back has a certificate, the one that went away had none.
@@ -107,14 +109,14 @@ fn a_client_without_a_name_is_taken_over_by_one_with_a_name_at_the_same_address(
         let addr = "[2001:db8::9]:1025";
         let third = rig.join_from("2001:db8::3".parse().unwrap(), OURS);
         rig.say(third, &[Msg::Subscribe(VNI)]);
-        // A certificate without a name that counts is like none.
+        // A certificate without a name that counts is like no certificate.
         let client = if had_certificate { rig.join_named(addr, Some(&[]), OURS) } else { rig.join(OURS) };
         rig.say(client, &[Msg::Add(route(1, 1))]);
         rig.end(client, TransportEnd::Eof);
         let again = rig.join_named(addr, Some(&["dns:h7.example.org"]), OURS);
         rig.say(again, &[Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))]);
-        let told = [Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))];
-        assert_eq!(rig.heard_routes(third), told, "had a certificate: {had_certificate}");
+        let expected = [Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))];
+        assert_eq!(rig.heard_routes(third), expected, "had a certificate: {had_certificate}");
     }
 }
 
@@ -137,7 +139,7 @@ fn a_link_local_address_is_another_host_on_another_link() {
 
 #[test]
 fn without_a_restart_time_the_routes_go_at_once() {
-    for hello in [NO_GRACE, LEGACY] {
+    for hello in [NO_RESTART_TIME, LEGACY] {
         let (mut rig, client, third) = server_with_a_client_and_a_third_party(hello);
         rig.end(client, TransportEnd::Reset);
         assert_eq!(rig.heard_routes(third).len(), 2);
@@ -155,7 +157,7 @@ fn the_server_caps_the_restart_time() {
 }
 
 #[test]
-fn a_server_says_to_a_client_that_asks_for_how_long_it_retains_its_routes() {
+fn a_server_answers_a_client_for_how_long_it_retains_its_routes() {
     for (asked, max, granted) in
         [(10, 60, 10), (120, 60, 60), (120, 300, 120), (10, 0, 0), (0, 60, 0), (u32::MAX, 7, 7)]
     {
@@ -176,7 +178,7 @@ fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_ask
         (Hello { restart_time: 120, ..OUR_SERVER }, Some(120), None),
         (Hello { restart_time: 300, ..OUR_SERVER }, Some(300), None),
         (Hello { restart_time: 60, ..OUR_SERVER }, Some(60), short(Some(60))),
-        // One of version 0.1, and the reference's: no answer is no promise.
+        // A node of version 0.1, and the reference's: no answer is no promise.
         (OUR_SERVER, None, short(None)),
         (LEGACY_SERVER, None, short(None)),
     ] {
@@ -185,7 +187,7 @@ fn a_client_notices_that_a_server_retains_its_routes_for_a_shorter_time_than_ask
         assert_eq!(rig.seat.node.sessions().next().unwrap().restart_time, shown.map(secs), "{server:?}");
         let (last, before) = rig.transitions.split_last().unwrap();
         assert_eq!((last.new, last.restart_time), (SessionState::Established, noticed), "{server:?}");
-        assert!(before.iter().all(|transition| transition.restart_time.is_none()), "once for each session");
+        assert!(before.iter().all(|transition| transition.restart_time.is_none()), "reported once for each session");
     }
 }
 
@@ -197,7 +199,7 @@ fn a_client_that_asks_for_no_restart_time_misses_none() {
 }
 
 #[test]
-fn a_silent_client_gets_no_grace() {
+fn a_silent_client_gets_no_restart_time() {
     let (mut rig, _, third) = server_with_a_client_and_a_third_party(OURS);
     live(&mut rig, 12, third);
     assert_eq!(rig.heard_routes(third), []);
@@ -206,14 +208,14 @@ fn a_silent_client_gets_no_grace() {
 }
 
 #[test]
-fn a_client_whose_host_does_not_answer_gets_no_grace() {
+fn a_client_whose_host_does_not_answer_gets_no_restart_time() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
     rig.end(client, TransportEnd::TimedOut);
     assert_eq!(rig.heard_routes(third).len(), 2);
 }
 
 #[test]
-fn a_client_that_misbehaves_gets_no_grace() {
+fn a_client_that_misbehaves_gets_no_restart_time() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
     rig.seat.is_watched = false;
     rig.say_bytes(client, &hex("02 0000 02"));
@@ -221,7 +223,7 @@ fn a_client_that_misbehaves_gets_no_grace() {
 }
 
 #[test]
-fn a_departed_peers_routes_are_shown_to_newcomers() {
+fn a_departed_peers_routes_are_sent_to_new_subscribers() {
     let (mut rig, client, _) = server_with_a_client_and_a_third_party(OURS);
     rig.end(client, TransportEnd::Eof);
     let late = rig.join(OURS);
@@ -230,10 +232,10 @@ fn a_departed_peers_routes_are_shown_to_newcomers() {
 }
 
 #[test]
-fn what_is_taken_over_is_the_successors_alone() {
+fn a_route_that_is_taken_over_belongs_to_the_successor_alone() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
     rig.end(client, TransportEnd::Reset);
-    let again = rig.join(NO_GRACE);
+    let again = rig.join(NO_RESTART_TIME);
     rig.say(again, &[Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))]);
     assert_eq!(rig.heard_routes(third), [Msg::Remove(route(1, 1))]);
     rig.say(again, &[Msg::Add(route(2, 1))]);
@@ -245,7 +247,7 @@ fn what_is_taken_over_is_the_successors_alone() {
 #[test]
 fn a_session_older_than_the_departure_takes_nothing_over() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
-    let old = rig.join(NO_GRACE);
+    let old = rig.join(NO_RESTART_TIME);
     rig.end(client, TransportEnd::Reset);
     rig.say(old, &[Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))]);
     assert_eq!(rig.heard_routes(third), []);
@@ -255,13 +257,13 @@ fn a_session_older_than_the_departure_takes_nothing_over() {
 
 #[test]
 fn one_of_two_announcers_leaving_changes_nothing_for_third_parties() {
-    let (mut rig, one, third) = server_with_a_client_and_a_third_party(NO_GRACE);
-    let two = rig.join(NO_GRACE);
+    let (mut rig, one, third) = server_with_a_client_and_a_third_party(NO_RESTART_TIME);
+    let two = rig.join(NO_RESTART_TIME);
     rig.say(two, &[Msg::Add(route(1, 1)), Msg::Subscribe(VNI), Msg::Keepalive]);
-    assert_eq!(rig.heard(two).len(), 3, "the other's copy of its own, and the other one");
+    assert_eq!(rig.heard(two).len(), 3, "the other client's copy of its route, and the other route");
     rig.end(one, TransportEnd::Reset);
     assert_eq!(rig.heard_routes(third), [Msg::Remove(route(2, 1))]);
-    // The one that stays hears that nobody else has the route any more.
+    // The client that stays learns that no other client has the route any more.
     assert_eq!(rig.heard_routes(two).len(), 2);
 }
 
@@ -306,7 +308,7 @@ fn a_client_does_not_wait_for_ever_to_leave() {
 }
 
 #[test]
-fn from_a_server_without_the_capability_a_client_just_goes() {
+fn a_client_leaves_a_server_without_the_capability_at_once() {
     let mut rig = announcing_client();
     let (conn, _) = rig.reach(LEGACY_SERVER);
     rig.command(Command::Shutdown { cleanup: true }).unwrap();
@@ -316,7 +318,7 @@ fn from_a_server_without_the_capability_a_client_just_goes() {
 }
 
 #[test]
-fn a_client_that_goes_for_a_restart_withdraws_nothing() {
+fn a_client_that_shuts_down_for_a_restart_withdraws_nothing() {
     let mut rig = announcing_client();
     let (conn, _) = rig.reach(OUR_SERVER);
     rig.command(Command::Shutdown { cleanup: false }).unwrap();
@@ -332,7 +334,7 @@ fn announcing_client() -> Rig {
     rig
 }
 
-/// The client announces two routes, the third party was told of them.
+/// Returns a server, a client that announces two routes, and a third client that was sent them.
 fn server_with_a_client_and_a_third_party(hello: Hello) -> (Rig, ConnId, ConnId) {
     let mut rig = Rig::server();
     let (client, third) = (rig.join(hello), rig.join(OURS));
@@ -353,7 +355,7 @@ fn server_with_a_named_client(addr: &str, names: &[&str]) -> (Rig, ConnId, ConnI
     (rig, client, third)
 }
 
-/// A session announces both routes, and withdraws them.
+/// Announces both routes in a session, and withdraws them.
 fn take_over_and_withdraw(rig: &mut Rig, conn: ConnId) {
     let both = [route(1, 1), route(2, 1)];
     rig.say(conn, &both.map(Msg::Add));

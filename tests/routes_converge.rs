@@ -1,4 +1,5 @@
-//! Whatever happens, everybody ends with the routes of the model, and no message on the way is one that should not be.
+//! Whatever happens, all hosts end with the routes of the model, and every message on the way is one that the protocol
+//! allows.
 
 use crate::sim::cases::check_cases;
 use crate::sim::host::Kind::*;
@@ -18,7 +19,7 @@ fn clients_of_two_servers_agree_over_any_network() {
 }
 
 #[test]
-fn peers_without_the_capability_are_told_the_same() {
+fn peers_without_the_capability_are_sent_the_same() {
     check_cases(Setup { clients: [Legacy, Pipelining, Quick, Legacy], ..ONE }, 5);
 }
 
@@ -28,11 +29,11 @@ fn pacing_delays_and_loses_nothing() {
 }
 
 #[test]
-fn a_subscriber_that_keeps_up_is_told_each_thing_once() {
+fn a_subscriber_that_keeps_up_is_sent_each_change_once() {
     check_cases(Setup { prompt: true, ..ONE }, 10);
 }
 
 #[test]
-fn subscribers_of_two_servers_that_keep_up_are_told_each_thing_once() {
+fn subscribers_of_two_servers_that_keep_up_are_sent_each_change_once() {
     check_cases(Setup { servers: 2, clients: [Client, Quick, Listening, Pipelining], prompt: true, ..ONE }, 10);
 }

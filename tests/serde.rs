@@ -1,5 +1,5 @@
-//! The feature `serde`: what values look like as JSON, that they come back from JSON and from a binary format, and
-//! that what can't be made otherwise can't be made by deserialising it.
+//! The feature `serde`: the JSON form of values, that they survive JSON and a binary format, and that deserialising
+//! cannot make values that are impossible otherwise.
 
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 #[test]
-fn networks_and_peers_are_numbers_and_prefixes_and_connections_are_text() {
+fn vnis_and_peers_are_numbers_and_prefixes_and_connections_are_text() {
     looks_like(Vni(23), json!(23));
     looks_like(PeerId(7), json!(7));
     looks_like("10.0.0.5/24".parse::<Prefix>().unwrap(), json!("10.0.0.5/24"));
@@ -45,7 +45,7 @@ fn a_route_is_an_object_and_the_kinds_of_next_hops_have_their_printed_names() {
 }
 
 #[test]
-fn a_next_hop_is_an_ordinary_one_unless_it_says_otherwise() {
+fn a_next_hop_without_a_kind_is_a_standard_one() {
     let read: NextHop = serde_json::from_value(json!({ "addr": "2001:db8::1" })).unwrap();
     assert_eq!(read, NextHop::standard("2001:db8::1".parse().unwrap()));
 }
@@ -70,7 +70,7 @@ fn states_and_message_types_have_the_protocols_names() {
 }
 
 #[test]
-fn why_a_connection_ended_is_a_word_or_an_object_of_one() {
+fn a_close_reason_is_a_word_or_an_object_with_one_field() {
     use CloseReason::{Decode, DialFailed, HandshakeTimeout, HoldTime, Misbehaved, Transport};
     looks_like(CloseReason::TooSlow, json!("too_slow"));
     looks_like(CloseReason::ResetRequested, json!("reset_requested"));
@@ -150,7 +150,7 @@ fn many_bytes_are_two_digits_each() {
 }
 
 #[test]
-fn who_announces_and_what_was_asked_in_vain_are_words_or_objects_of_one() {
+fn announcers_and_command_errors_are_words_or_objects_with_one_field() {
     looks_like(Announcer::Local, json!("local"));
     looks_like(Announcer::Peer(PeerId(2)), json!({ "peer": 2 }));
     looks_like(Announcer::Conn(ConnId::accepted(2)), json!({ "conn": "a2" }));
@@ -170,7 +170,7 @@ fn an_instant_is_exact() {
 }
 
 #[test]
-fn what_goes_into_a_node_is_a_line_of_a_recording() {
+fn an_input_is_a_line_of_a_recording() {
     let conn = ConnId::accepted(1);
     let bytes = bytes::Bytes::from_static(&[1, 0, 0, 0xfe]);
     looks_like(Input::Tick, json!("tick"));
@@ -182,7 +182,7 @@ fn what_goes_into_a_node_is_a_line_of_a_recording() {
 }
 
 #[test]
-fn what_a_node_tells_of_itself_is_objects() {
+fn what_a_node_reports_about_itself_is_objects() {
     let (node, transition) = client_that_lost_its_server();
     looks_like(
         transition,
@@ -220,7 +220,7 @@ fn what_a_node_tells_of_itself_is_objects() {
 }
 
 #[test]
-fn a_policy_is_read_as_people_write_it_and_comes_back() {
+fn a_policy_is_read_as_users_write_it_and_comes_back() {
     let written = json!({ "peer": [{
         "name": "hypervisors", "who": ["dns:*.example.org", "from:10.0.0.0/8"], "subscribe": [23, "100-199"], "max-routes": 5,
         "announce": [{
@@ -252,7 +252,7 @@ fn a_policy_is_read_as_people_write_it_and_comes_back() {
 }
 
 #[test]
-fn a_policy_that_would_match_nobody_or_nothing_is_refused_with_the_text_that_is_wrong() {
+fn a_policy_that_would_match_no_peer_or_no_prefix_is_refused_with_the_wrong_text() {
     let refused = |who: serde_json::Value, prefixes: serde_json::Value| {
         let announce = json!([{ "vnis": "all", "prefixes": prefixes }]);
         let rule = json!({ "name": "these", "who": [who], "announce": announce });
@@ -281,7 +281,7 @@ fn a_policy_that_would_match_nobody_or_nothing_is_refused_with_the_text_that_is_
 }
 
 #[test]
-fn a_text_that_is_no_prefix_is_refused_and_says_why() {
+fn a_text_that_is_no_prefix_is_refused_with_the_reason() {
     let refused = |json: &str| serde_json::from_str::<Prefix>(json).unwrap_err().to_string();
     let why = |json: &str| refused(json).split(" at line").next().unwrap().to_owned();
     assert_eq!(
@@ -362,7 +362,7 @@ proptest! {
     }
 }
 
-/// `value` is this as JSON, is made of it, and survives a binary format.
+/// Checks that `value` has this JSON form, is read from it, and survives a binary format.
 #[track_caller]
 fn looks_like<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: Value) {
     assert_eq!(serde_json::to_value(&value).unwrap(), json);
@@ -377,7 +377,7 @@ fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     assert_eq!(&postcard::from_bytes::<T>(&bytes).unwrap(), value);
 }
 
-/// A node with a peer that it could not dial, and a connection that it accepted.
+/// Returns a node with a peer that it could not dial, and a connection that it accepted.
 fn client_that_lost_its_server() -> (Node, Transition) {
     let now = Instant::EPOCH;
     let mut node = Node::new(Config::default(), now).unwrap();

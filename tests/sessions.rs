@@ -8,7 +8,7 @@ use crate::sim::wire::{Hello, Msg};
 use metalbond::{CloseReason, Command, Config, HostAddr, Input, Reply, SessionState, TransportEnd, Vni};
 
 #[test]
-fn a_dialler_says_hello_then_keepalive_then_all_it_wants() {
+fn a_client_sends_hello_then_keepalive_then_announcements_and_subscriptions() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     rig.announce(route(1, 1));
@@ -32,7 +32,7 @@ fn to_a_server_without_the_capability_subscriptions_go_first() {
 }
 
 #[test]
-fn wants_said_during_the_handshake_are_said_when_it_is_over() {
+fn commands_during_the_handshake_are_sent_at_its_end() {
     let mut rig = Rig::client(Config::default());
     let conn = rig.connect();
     rig.announce(route(1, 1));
@@ -46,7 +46,7 @@ fn wants_said_during_the_handshake_are_said_when_it_is_over() {
 }
 
 #[test]
-fn each_state_is_told_once_and_in_order() {
+fn each_state_is_reported_once_and_in_order() {
     use SessionState::*;
     let mut rig = Rig::client(Config::default());
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -58,7 +58,7 @@ fn each_state_is_told_once_and_in_order() {
 }
 
 #[test]
-fn one_that_never_says_hello_is_closed_after_ten_seconds() {
+fn a_client_that_never_sends_hello_is_closed_after_ten_seconds() {
     let mut rig = Rig::server();
     let conn = rig.accept();
     rig.advance(Duration::from_millis(9999));
@@ -79,7 +79,7 @@ fn half_a_hello_is_no_hello() {
 }
 
 #[test]
-fn one_that_never_says_its_first_keepalive_is_closed_after_ten_seconds() {
+fn a_client_that_never_sends_its_first_keepalive_is_closed_after_ten_seconds() {
     let mut rig = Rig::server();
     let conn = rig.accept();
     rig.advance_secs(5);
@@ -108,7 +108,7 @@ fn a_dial_has_ten_seconds_and_so_have_the_servers_hello_and_keepalive() {
     rig.advance_secs(10);
     assert_eq!(rig.reason(conn), Some(CloseReason::HandshakeTimeout(SessionState::HelloReceived)));
     rig.advance_secs(1);
-    assert_eq!(rig.dials.len(), 1, "it keeps at it");
+    assert_eq!(rig.dials.len(), 1, "the client dials again");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn any_byte_is_a_sign_of_life() {
 }
 
 #[test]
-fn a_server_answers_each_keepalive_and_says_none_unasked() {
+fn a_server_answers_each_keepalive_and_sends_no_other() {
     let mut rig = Rig::server();
     let conns = [rig.join(OURS), rig.join(LEGACY)];
     for _ in 0..20 {
@@ -148,7 +148,7 @@ fn a_server_answers_each_keepalive_and_says_none_unasked() {
 }
 
 #[test]
-fn a_client_says_keepalive_every_interval_of_the_lower_end() {
+fn a_client_sends_a_keepalive_every_lower_interval_of_both_ends() {
     for (ours, theirs, interval) in [(5, 2, 2), (2, 5, 2)] {
         let mut rig = Rig::client(Config { keepalive: Duration::from_secs(ours), ..Config::default() });
         let (conn, _) = rig.reach(Hello { keepalive: theirs, ..OUR_SERVER });
@@ -161,7 +161,7 @@ fn a_client_says_keepalive_every_interval_of_the_lower_end() {
                 rig.say(conn, &[Msg::Keepalive]);
             }
         }
-        assert!((19..=21).contains(&said), "{said} in 20 intervals");
+        assert!((19..=21).contains(&said), "{said} KEEPALIVEs in 20 intervals");
     }
 }
 
@@ -183,9 +183,9 @@ fn a_node_that_was_paused_gives_its_peers_the_time_back() {
     rig.advance_secs(5);
     rig.now += Duration::from_secs(60);
     rig.feed(Input::Tick);
-    assert!(rig.is_open(conn), "nobody was silent: the loop was late");
+    assert!(rig.is_open(conn), "no peer was silent: the loop was late");
     rig.advance_secs(13);
-    assert!(!rig.is_open(conn), "now it was");
+    assert!(!rig.is_open(conn), "now the peer was silent");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn the_back_off_starts_anew_only_after_five_seconds_of_a_session() {
         rig.now - from
     };
     let short: Duration = (0..20).map(|_| gap_after(&mut rig, 1)).skip(10).sum();
-    assert!(short > Duration::from_secs(5), "a session that never lasts is no success: {short:?}");
+    assert!(short > Duration::from_secs(5), "short sessions do not reset the back-off: {short:?}");
     gap_after(&mut rig, 6);
     assert!(gap_after(&mut rig, 6) <= Duration::from_millis(110));
 }
@@ -244,7 +244,7 @@ fn a_reset_peer_is_dialled_again_at_once_and_a_removed_one_never() {
     rig.command(Command::ResetPeer(peer)).unwrap();
     assert!(rig.closed.contains_key(&conn));
     assert_eq!(rig.reason(conn), Some(CloseReason::ResetRequested));
-    assert_eq!(rig.dials.len(), 1, "at once");
+    assert_eq!(rig.dials.len(), 1, "the dial starts at once");
     let (conn, _) = rig.reach(OUR_SERVER);
     assert_eq!(rig.command(Command::RemovePeer(peer)), Ok(Reply::Changed(true)));
     assert!(rig.closed.contains_key(&conn));
@@ -253,7 +253,7 @@ fn a_reset_peer_is_dialled_again_at_once_and_a_removed_one_never() {
 }
 
 #[test]
-fn a_dialler_treats_its_server_as_strictly_as_a_server_its_clients() {
+fn a_client_is_as_strict_with_its_server_as_a_server_with_its_clients() {
     let mut rig = Rig::client(Config::default());
     rig.seat.is_watched = false;
     let conn = rig.connect();
@@ -280,7 +280,7 @@ fn host(addr: &str) -> HostAddr {
     SocketAddr::new(addr.parse().unwrap(), 0).into()
 }
 
-/// What a peer's counters say in total: of an address, and of a configured server.
+/// Returns the bytes received that are counted for an address and for a configured server together.
 fn received(rig: &Rig, addr: &str) -> u64 {
     let open = rig.seat.node.sessions().filter(|session| session.peer.is_none());
     let open: u64 = open.map(|session| session.counters.bytes_in).sum();
@@ -288,7 +288,7 @@ fn received(rig: &Rig, addr: &str) -> u64 {
 }
 
 #[test]
-fn what_an_address_has_sent_is_counted_on_when_one_of_its_connections_ends() {
+fn the_bytes_of_an_address_are_still_counted_when_one_of_its_connections_ends() {
     const ADDR: &str = "2001:db8::9";
     let mut rig = Rig::server();
     let (one, other) = (rig.join(OURS), rig.join(OURS));
@@ -299,12 +299,12 @@ fn what_an_address_has_sent_is_counted_on_when_one_of_its_connections_ends() {
     rig.end(other, TransportEnd::Eof);
     rig.advance_secs(300);
     rig.join(OURS);
-    assert!(received(&rig, ADDR) > before, "it is back within ten minutes");
+    assert!(received(&rig, ADDR) > before, "the address is back within ten minutes");
     assert_eq!(rig.seat.node.past_counters(host("2001:db8::8")).bytes_in, 0);
 }
 
 #[test]
-fn what_a_configured_server_has_sent_is_counted_over_sessions_and_removals() {
+fn the_bytes_of_a_configured_server_are_counted_over_sessions_and_removals() {
     let mut rig = Rig::client(Config::default());
     let (conn, _) = rig.reach(OUR_SERVER);
     let peer = |rig: &Rig| rig.seat.node.peers().next().unwrap();

@@ -1,5 +1,5 @@
-//! Settings that make a node useless are refused at its start, each with an error of its own; the others, down to zero and up to the end
-//! of time, are taken.
+//! Settings that make a node useless are refused at its start, each with an error of its own. All others are accepted,
+//! down to zero and up to the end of time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use metalbond::fib::{Fib, FibSettings, FibSettingsError};
 use metalbond::{Command, Config, ConfigError, ConnId, Input, Instant, Limits, Node, Pacing, PeerLimit};
 
 fn refusal(config: Config) -> ConfigError {
-    Node::new(config, Instant::EPOCH).expect_err("it is of no use")
+    Node::new(config, Instant::EPOCH).expect_err("the settings are refused")
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn a_handshake_timeout_of_zero_is_refused() {
 }
 
 #[test]
-fn a_time_that_the_wire_cannot_carry_is_refused_by_its_name() {
+fn a_time_that_the_wire_cannot_carry_is_refused_with_its_name() {
     let of = Config::default;
     for time in [Duration::from_millis(1500), Duration::from_secs(1 << 32)] {
         for (config, name) in [
@@ -35,7 +35,7 @@ fn a_time_that_the_wire_cannot_carry_is_refused_by_its_name() {
 }
 
 #[test]
-fn each_limit_of_zero_is_refused_by_its_name() {
+fn each_limit_of_zero_is_refused_with_its_name() {
     use PeerLimit::*;
     let of = Limits::default;
     for (limits, limit) in [
@@ -56,7 +56,7 @@ fn each_limit_of_zero_is_refused_by_its_name() {
 }
 
 #[test]
-fn zeros_that_mean_something_are_taken() {
+fn zeros_that_have_a_meaning_are_accepted() {
     let config = Config {
         backoff_reset: Duration::ZERO,
         stale_time: Some(Duration::ZERO),
@@ -75,7 +75,7 @@ fn zeros_that_mean_something_are_taken() {
 }
 
 #[test]
-fn the_largest_settings_are_taken_and_no_sum_with_them_overflows() {
+fn the_largest_settings_are_accepted_and_no_sum_with_them_overflows() {
     let (max, wire_max) = (Duration::MAX, Duration::from_secs(u32::MAX.into()));
     let config = Config {
         keepalive: wire_max,

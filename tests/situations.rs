@@ -1,5 +1,5 @@
-//! The worlds reach what they are for. Each situation is counted by the model, and a few hundred worlds, always the same, have to
-//! reach it often.
+//! Checks that the worlds reach the situations that they are meant to test. The model counts each situation, and a few
+//! hundred worlds, always the same ones, must reach it often.
 
 use crate::sim::cases::reach;
 use crate::sim::host::Kind::*;
@@ -8,7 +8,7 @@ use crate::sim::reached::Reached;
 use crate::sim::reached::Situation::*;
 use crate::sim::world::Setup;
 
-/// Of each setup.
+/// Number of worlds of each setup.
 const WORLDS: u32 = 150;
 
 const ONE: Setup =
@@ -17,7 +17,7 @@ const ONE: Setup =
 const SETUPS: [Setup; 4] =
     [ONE, Setup { prompt: true, ..ONE }, Setup { servers: 2, ..ONE }, Setup { servers: 3, ..ONE }];
 
-/// Each situation with the least number of times that the worlds reach it.
+/// Each situation with the minimum number of times that the worlds reach it.
 #[test]
 fn random_worlds_reach_each_situation_many_times() {
     let least = [

@@ -1,4 +1,4 @@
-//! A peer that does not read costs little, delays nobody, and is right when it reads again.
+//! A peer that does not read costs little, delays no other peer, and has the right routes when it reads again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 const VNI: Vni = Vni(23);
 
 #[test]
-fn one_that_does_not_read_is_handed_one_transmit_and_then_nothing() {
+fn a_peer_that_does_not_read_is_handed_one_transmit_and_then_nothing() {
     let mut rig = Rig::server();
     let (announcer, slow) = (rig.join(OURS), rig.join(OURS));
     rig.stall(slow);
@@ -29,7 +29,7 @@ fn one_that_does_not_read_is_handed_one_transmit_and_then_nothing() {
 }
 
 #[test]
-fn one_that_does_not_read_delays_nobody() {
+fn a_peer_that_does_not_read_delays_no_other_peer() {
     let mut rig = Rig::server();
     let (announcer, slow, other) = (rig.join(OURS), rig.join(OURS), rig.join(LEGACY));
     for conn in [slow, other] {
@@ -43,7 +43,7 @@ fn one_that_does_not_read_delays_nobody() {
 }
 
 #[test]
-fn one_that_speaks_and_does_not_read_lives_for_the_send_hold_time() {
+fn a_peer_that_sends_and_does_not_read_stays_for_the_send_hold_time() {
     let mut rig = Rig::server();
     let (announcer, slow) = (rig.join(OURS), rig.join(OURS));
     rig.say(slow, &[Msg::Subscribe(VNI)]);
@@ -55,11 +55,11 @@ fn one_that_speaks_and_does_not_read_lives_for_the_send_hold_time() {
     assert!(rig.is_open(slow));
     rig.resume(slow);
     let heard = rig.heard(slow);
-    assert_eq!(heard.iter().filter(|m| **m == Msg::Keepalive).count(), 55, "each of its KEEPALIVEs is answered");
+    assert_eq!(heard.iter().filter(|m| **m == Msg::Keepalive).count(), 55, "each KEEPALIVE of the peer is answered");
     assert_eq!(fold(&heard), rig.table(23));
 
     rig.stall(slow);
-    // From the first answer on that it doesn't read.
+    // The time starts with the first answer that the peer does not read.
     rig.live(1 + 59, &[announcer, slow]);
     assert!(rig.is_open(slow));
     rig.live(1, &[announcer, slow]);
@@ -68,35 +68,35 @@ fn one_that_speaks_and_does_not_read_lives_for_the_send_hold_time() {
 }
 
 #[test]
-fn one_that_holds_back_too_many_removals_is_closed_as_too_slow() {
-    let (mut rig, announcer, slow, other) = told_of(20_000);
+fn a_subscriber_that_holds_back_too_many_removals_is_closed_as_too_slow() {
+    let (mut rig, announcer, slow, other) = server_with_routes(20_000);
     rig.stall(slow);
     let mut removed = 0;
-    // New routes come and go, one after the other, beside those that stay.
+    // New routes are announced and withdrawn, one after the other, beside those that stay.
     for part in numbered(20_000..150_000).chunks(1000) {
         rig.say(announcer, &part.iter().copied().map(Msg::Add).collect::<Vec<_>>());
         rig.say(announcer, &part.iter().copied().map(Msg::Remove).collect::<Vec<_>>());
         removed += part.len();
         let is_closed = rig.closed.contains_key(&slow);
-        assert!(!is_closed || removed > 20_000 + 65_536, "{removed} are not too many");
-        // What is held back is counted now and then: an eighth more may pass.
-        assert!(is_closed || removed <= (20_000 + 65_536) * 9 / 8 + 3000, "{removed} are held back");
+        assert!(!is_closed || removed > 20_000 + 65_536, "{removed} removals are not too many");
+        // The node counts held-back removals only now and then, so an eighth more is possible.
+        assert!(is_closed || removed <= (20_000 + 65_536) * 9 / 8 + 3000, "{removed} removals are held back");
     }
     assert_eq!(rig.reason(slow), Some(CloseReason::TooSlow));
-    assert_eq!(fold(&rig.heard(other)).len(), 0, "all of it came and went");
+    assert_eq!(fold(&rig.heard(other)).len(), 0, "all routes were announced and withdrawn");
     assert!(rig.is_open(other));
 }
 
 #[test]
-fn nobody_is_too_slow_for_a_large_table_that_goes_at_once() {
-    let (mut rig, announcer, slow, other) = told_of(200_000);
+fn no_subscriber_is_too_slow_for_a_large_table_that_is_withdrawn_at_once() {
+    let (mut rig, announcer, slow, other) = server_with_routes(200_000);
     rig.stall(slow);
     rig.end(announcer, TransportEnd::TimedOut);
     assert!(rig.table(23).is_empty());
     assert!(rig.is_open(slow));
     rig.resume(slow);
     for conn in [slow, other] {
-        assert_eq!(rig.heard(conn).len(), 200_000, "each removal once");
+        assert_eq!(rig.heard(conn).len(), 200_000, "each removal is sent once");
     }
 }
 
@@ -104,8 +104,8 @@ fn numbered(numbers: std::ops::Range<u32>) -> Vec<Route> {
     numbers.map(|n| route((n % 250) as u8, (n / 250) as u16)).collect()
 }
 
-/// A server, an announcer of so many routes, and two who have been told of them.
-fn told_of(routes: u32) -> (Rig, ConnId, ConnId, ConnId) {
+/// Returns a server, an announcer of this many routes, and two subscribers that have been sent them.
+fn server_with_routes(routes: u32) -> (Rig, ConnId, ConnId, ConnId) {
     let mut rig = Rig::server();
     rig.seat.is_watched = false;
     let (announcer, slow, other) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
@@ -129,13 +129,13 @@ proptest! {
     fn bound_however_many_updates_pass_a_resumed_reader_gets_two_messages_a_route_at_most(
         steps in proptest::collection::vec((any::<bool>(), 0..4u8, 0..3u16), 1..300),
         legacy in any::<bool>(),
-        told_first in any::<bool>(),
+        is_filled_first in any::<bool>(),
     ) {
         let mut rig = Rig::server();
         let (announcer, slow) = (rig.join(OURS), rig.join(if legacy { LEGACY } else { OURS }));
         let mut held = Vec::new();
         rig.say(slow, &[Msg::Subscribe(VNI)]);
-        if told_first {
+        if is_filled_first {
             let all: Vec<_> = (0..4).flat_map(|n| (0..3).map(move |h| Msg::Add(route(n, h)))).collect();
             rig.say(announcer, &all);
         }
@@ -161,7 +161,7 @@ proptest! {
 
     /// Syncs and catching up take several transmits here, with changes between any two of them.
     #[test]
-    fn truth_a_reader_that_is_fed_in_pieces_ends_with_the_table(
+    fn convergence_a_reader_that_is_fed_in_pieces_ends_with_the_table(
         steps in proptest::collection::vec((any::<bool>(), 0..3000_u16, 1..1500_u16, 0..4u8), 1..25),
         joins_late in any::<bool>(),
     ) {
@@ -203,7 +203,7 @@ proptest! {
         let reader = rig.join(OURS);
         rig.say(reader, &[Msg::Subscribe(VNI)]);
         let mut held = crate::sim::model::Routes::new();
-        let mut told = [0; 2];
+        let mut most = [0; 2];
         for (who, add, n, hypervisor, network) in steps {
             let r = route(n, hypervisor);
             let others = others_remain(&rig, announcers, announcers[who], &r);
@@ -224,15 +224,15 @@ proptest! {
                 }
                 for n in 0..2 {
                     let now = held.iter().filter(|r| r.prefix == route(n, 0).prefix).count();
-                    prop_assert!(now > 0 || told[usize::from(n)] == 0, "a gap in {}", route(n, 0).prefix);
-                    told[usize::from(n)] = now.max(told[usize::from(n)]);
+                    prop_assert!(now > 0 || most[usize::from(n)] == 0, "a gap in {}", route(n, 0).prefix);
+                    most[usize::from(n)] = now.max(most[usize::from(n)]);
                 }
             }
         }
     }
 }
 
-/// Whether the destination keeps a next hop if this announcer withdraws this route.
+/// Returns true if the destination keeps a next hop when this announcer withdraws this route.
 fn others_remain(rig: &Rig, announcers: [ConnId; 2], who: ConnId, route: &metalbond::Route) -> bool {
     let model = &rig.seat.watch.model;
     announcers.into_iter().any(|a| {

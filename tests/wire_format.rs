@@ -1,9 +1,9 @@
-//! The bytes on the wire are those seen between peers of the reference, through a real node and in both directions.
+//! The bytes on the wire equal those between peers of the reference, through a real node and in both directions.
 
 use std::time::Duration;
 
 use crate::sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
-use crate::sim::wire::{Frames, Hello, Msg, WARMING, encode, frame, hex, put_bytes, put_uint};
+use crate::sim::wire::{CONVERGING, Frames, Hello, Msg, encode, frame, hex, put_bytes, put_uint};
 use metalbond::{Command, Config, TransportEnd};
 
 const HELLO_CLIENT_2S: &str = "01 0002 01 0802";
@@ -79,30 +79,31 @@ fn a_server_answers_hello_with_the_minimum_and_its_capabilities() {
     let mut rig = Rig::server_with(Config { keepalive: Duration::from_secs(3), ..Config::default() });
     for (theirs, answered) in [(2, 2), (3, 3), (9, 3), (u32::MAX, 3)] {
         let conn = rig.accept();
-        assert_eq!(rig.heard_bytes(conn), b"", "the acceptor waits");
+        assert_eq!(rig.heard_bytes(conn), b"", "the server waits for HELLO");
         rig.say(conn, &[Msg::Hello(Hello { keepalive: theirs, ..LEGACY })]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
         assert_eq!((hello.keepalive, hello.is_server), (answered, true));
-        assert!(hello.ordered() && !hello.warming());
+        assert!(hello.ordered() && !hello.converging());
     }
 }
 
 #[test]
-fn a_server_says_that_it_is_warming_for_its_first_minute() {
+fn a_server_says_that_it_is_converging_for_its_first_minute() {
     let mut rig = Rig::new(Config::default());
     rig.advance_secs(1000);
     rig.command(Command::SetListening(true)).unwrap();
-    for (secs, warming) in [(0, true), (59, true), (2, false)] {
+    for (secs, converging) in [(0, true), (59, true), (2, false)] {
         rig.advance_secs(secs);
         let conn = rig.accept();
         rig.say(conn, &[Msg::Hello(LEGACY)]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
-        assert_eq!(hello.warming(), warming, "after {secs} s more");
-        assert_eq!(hello.capabilities & !WARMING, 1);
+        assert_eq!(hello.converging(), converging, "after {secs} s more");
+        assert_eq!(hello.capabilities & !CONVERGING, 1);
     }
 }
 
-/// It may have been cut off, and others with it: what the first who is back is told is not all.
+/// The server may have been cut off, and other clients with it: the first client that is back does not give it a
+/// complete table.
 #[test]
 fn a_server_says_so_again_for_a_minute_after_a_client_with_routes_fell_silent() {
     let mut rig = Rig::server();
@@ -110,14 +111,14 @@ fn a_server_says_so_again_for_a_minute_after_a_client_with_routes_fell_silent() 
         let conn = rig.accept();
         rig.say(conn, &[Msg::Hello(LEGACY)]);
         let [Msg::Hello(hello)] = rig.heard(conn)[..] else { panic!("not a HELLO alone") };
-        hello.warming()
+        hello.converging()
     };
     let (gone, restarts, idle) = (rig.join(OURS), rig.join(OURS), rig.join(OURS));
     rig.say(gone, &[Msg::Add(route(1, 1))]);
     rig.say(restarts, &[Msg::Add(route(2, 1))]);
     rig.end(restarts, TransportEnd::Reset);
     rig.end(idle, TransportEnd::TimedOut);
-    assert!(!says(&mut rig), "nothing is missing");
+    assert!(!says(&mut rig), "no client is missing");
     rig.advance_secs(13);
     assert!(!rig.is_open(gone));
     assert!(says(&mut rig));
@@ -164,7 +165,8 @@ fn a_client_speaks_to_the_reference_server_in_the_references_bytes() {
 
 #[test]
 fn odd_but_valid_protobuf_is_passed_on_in_canonical_bytes() {
-    // Fields in reverse, an unknown field, zeros said aloud, ports on a STANDARD next hop, a contradicting ipVersion.
+    // Fields in reverse order, an unknown field, explicit zeros, ports on a STANDARD next hop, an ipVersion that
+    // contradicts the address.
     let mut hop = Vec::new();
     hop.extend([0x28, 0x07, 0x20, 0x05, 0x18, 0x00, 0x10, 0x00]);
     put_bytes(&mut hop, 1, &hex("20010db8000000000000000000000001"));

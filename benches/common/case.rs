@@ -47,7 +47,7 @@ pub(crate) const CASES: &[Case] = &[
         prepare: |n| receiving(Server::new(1), ANNOUNCER, adds(n), Server::take_delivered),
         expect: |n| n * ADD,
     },
-    Case { name: "announce, the embedder subscribed", times: 1, prepare: embedded, expect: |n| n },
+    Case { name: "announce, the application subscribed", times: 1, prepare: embedded, expect: |n| n },
     Case {
         name: "announce again",
         times: 1,

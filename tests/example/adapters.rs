@@ -1,4 +1,4 @@
-//! What the drivers do that are examples themselves.
+//! The behaviour of drivers that are examples themselves.
 
 use crate::NAME;
 use crate::example::Example;

@@ -1,4 +1,5 @@
-//! What the examples of both drivers do: server, client and agent, stopped by what Ctrl-C sends.
+//! The behaviour of the examples of both drivers: server, client and agent. The tests stop them with the signal that
+//! Ctrl-C sends.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,8 +21,8 @@ fn a_client_prints_the_routes_that_an_agent_announces() {
 }
 
 #[test]
-fn an_agent_that_was_there_before_its_server_writes_the_routes_of_its_networks_to_a_file() {
-    // Not one of the ports that the system gives out, so that it is still free when the server comes.
+fn an_agent_that_started_before_its_server_writes_the_routes_of_its_vnis_to_a_file() {
+    // Not a port that the system assigns, so that it is still free when the server starts.
     let addr = format!("127.0.0.1:{}", 30_500 + std::process::id() % 2_000);
     let (dir, other) = (Directory::new("before"), Directory::new("other"));
     let agent = start("agent", &[&addr, &dir.file(), "23,24", "23#10.0.23.1/32#2001:db8::1"]);
@@ -41,7 +42,7 @@ fn an_agent_that_was_there_before_its_server_writes_the_routes_of_its_networks_t
 }
 
 #[test]
-fn an_agent_writes_later_what_it_could_not_write_at_once() {
+fn an_agent_writes_later_if_it_cannot_write_at_once() {
     let (server, addr) = server();
     let dir = Directory::new("missing");
     let place = dir.0.join("not_yet");
@@ -71,12 +72,12 @@ fn an_agent_writes_once_per_burst() {
     while agent.line_after("wrote ") != "250 destinations" {
         writes += 1;
     }
-    // One, or a few more if this machine is slow.
+    // One write, or a few more if this machine is slow.
     assert!(writes < 25, "{writes} writes");
 }
 
 #[test]
-fn examples_say_how_they_are_used() {
+fn examples_print_their_usage() {
     for name in ["server", "client", "agent"] {
         let (lines, code) = start(name, &[]).end();
         assert_eq!((lines.len(), code), (0, Some(1)), "{name}");
@@ -93,13 +94,13 @@ fn server() -> (Example, String) {
     (server, addr)
 }
 
-/// Ends it as Ctrl-C does. Its exit code.
+/// Ends the example as Ctrl-C does. Returns its exit code.
 fn interrupt(example: Example) -> Option<i32> {
     kill_process(Pid::from_child(example.child()), Signal::INT).unwrap();
     example.end().1
 }
 
-/// A new directory, which is removed at the end.
+/// A new directory. Removed when dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -113,7 +114,7 @@ impl Directory {
         self.0.join("routes").display().to_string()
     }
 
-    /// What the file says; nothing, as long as there is none.
+    /// Returns the contents of the file, empty if there is no file yet.
     fn read(&self) -> String {
         fs::read_to_string(self.file()).unwrap_or_default()
     }

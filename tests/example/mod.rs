@@ -1,4 +1,4 @@
-//! An example as a child process, whose lines can be awaited with a deadline.
+//! An example as a child process. Tests wait for its lines with a deadline.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test fails. Far more than it ever does.
+/// How long anything may take before a test fails. Far more than it ever takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running example. Killed when dropped.
@@ -17,7 +17,7 @@ pub(crate) struct Example {
 }
 
 impl Example {
-    /// Starts an example of this package. `cargo test` builds them all, unless it is told to build one test only.
+    /// Starts an example of this package. `cargo test` builds all examples, except if it builds one test only.
     pub(crate) fn start(name: &str, args: &[&str]) -> Self {
         let mut path = std::env::current_exe().unwrap();
         // From target/<profile>/deps/<test>.
@@ -32,7 +32,7 @@ impl Example {
         Self { name: name.to_owned(), child, stdout }
     }
 
-    /// The next line of its standard output; `None` at its end.
+    /// Returns the next line of its standard output, or `None` at its end.
     pub(crate) fn line(&self) -> Option<String> {
         match self.stdout.recv_timeout(DEADLINE) {
             Ok(line) => Some(line),
@@ -41,7 +41,7 @@ impl Example {
         }
     }
 
-    /// The rest of the next line that begins with `start`.
+    /// Waits for the next line that begins with `start`. Returns the rest of the line.
     pub(crate) fn line_after(&self, start: &str) -> String {
         loop {
             let line = self.line().unwrap_or_else(|| panic!("{} has ended without '{start}'", self.name));
@@ -51,11 +51,11 @@ impl Example {
         }
     }
 
-    /// Waits for its end. The lines that were left, and the exit code.
+    /// Waits for the end of the process. Returns its remaining lines and the exit code.
     pub(crate) fn end(mut self) -> (Vec<String>, Option<i32>) {
         let lines = std::iter::from_fn(|| self.line()).collect();
         let start = Instant::now();
-        // Its standard output has ended, so it is as good as over.
+        // Its standard output has ended, so the process ends soon.
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (lines, status.code());
@@ -65,7 +65,7 @@ impl Example {
         }
     }
 
-    /// The process, for who sends it a signal.
+    /// Returns the process, to send a signal to it.
     #[allow(dead_code, reason = "not every package's examples are ended by one")]
     pub(crate) fn child(&self) -> &Child {
         &self.child
@@ -74,7 +74,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // Fails if it has ended; then there is nothing to do.
+        // Fails if the process has ended; then there is nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

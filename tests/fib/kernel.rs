@@ -1,4 +1,4 @@
-//! A kernel's routes and nexthop objects, with its rules: what it refuses, and what it drops without a word.
+//! A kernel's routes and nexthop objects, with its rules: what it refuses, and what it removes without a notice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -26,9 +26,9 @@ pub(super) struct Kernel {
     pub(super) objects: BTreeMap<u32, Object>,
     pub(super) routes: BTreeMap<Key, Route>,
     pub(super) is_up: bool,
-    /// What other hands did, for the FIB to be told.
+    /// Changes by other programs, to be reported to the FIB.
     pub(super) notices: Vec<Notice>,
-    /// Changes that were made for the FIB.
+    /// Number of changes that were made for the FIB.
     pub(super) changes: usize,
 }
 
@@ -38,7 +38,7 @@ impl Kernel {
         Self { objects, routes, is_up: true, notices, changes: 0 }
     }
 
-    /// Carries an operation out. `wanted`: whether a route to a destination is to be there now.
+    /// Performs an operation. `wanted` returns true if a route to a destination should be in the kernel now.
     pub(super) fn apply(&mut self, op: &Op, wanted: impl Fn(&Key) -> bool) -> Result<(), OpError> {
         let error = |kind| Err(OpError { kind, errno: 1, text: None });
         match op {
@@ -59,7 +59,7 @@ impl Kernel {
                 if !self.objects.contains_key(id) {
                     return error(OpErrorKind::Missing);
                 }
-                assert_ne!(self.objects[id], Object::Foreign, "an object of others is not removed");
+                assert_ne!(self.objects[id], Object::Foreign, "an object of another program is removed");
                 assert!(self.users(*id).is_empty(), "{op}, but {:?} use it", self.users(*id));
                 self.objects.remove(id);
             }
@@ -72,8 +72,8 @@ impl Kernel {
             }
             Op::ReplaceRoute { table, prefix, target } => {
                 let there = self.routes.get(&(*table, *prefix));
-                assert_ne!(there, Some(&Route::Foreign), "{op}, but it is of another protocol");
-                assert!(there != Some(&Route::Ours(target.clone())), "{op}, but it is the same");
+                assert_ne!(there, Some(&Route::Foreign), "{op}, but the route has another protocol");
+                assert!(there != Some(&Route::Ours(target.clone())), "{op}, but the route is the same");
                 self.put((*table, *prefix), target)?;
             }
             Op::RemoveRoute { table, prefix } => {
@@ -81,7 +81,7 @@ impl Kernel {
                 if !matches!(self.routes.get(&key), Some(Route::Ours(_))) {
                     return error(OpErrorKind::Missing);
                 }
-                assert!(!wanted(&key), "{op}, but it is wanted");
+                assert!(!wanted(&key), "{op}, but the route is wanted");
                 self.routes.remove(&key);
             }
         }
@@ -99,7 +99,7 @@ impl Kernel {
                 return Ok(());
             }
             RouteTarget::Object(id) => {
-                assert_ne!(self.objects[id], Object::Foreign, "a route to somebody else's object");
+                assert_ne!(self.objects[id], Object::Foreign, "a route to an object of another program");
                 self.routes.insert(key, Route::Ours(target.clone()));
                 return Ok(());
             }
@@ -107,7 +107,7 @@ impl Kernel {
         Err(OpError { kind, errno: 1, text: None })
     }
 
-    /// Routes and groups with an object.
+    /// Returns the routes and groups that use an object.
     fn users(&self, id: u32) -> Vec<String> {
         let routes = self.routes.iter().filter(|(_, route)| **route == Route::Ours(RouteTarget::Object(id)));
         let groups = self.objects.iter().filter(
@@ -116,7 +116,7 @@ impl Kernel {
         routes.map(|(key, _)| format!("{key:?}")).chain(groups.map(|(id, _)| format!("{id}"))).collect()
     }
 
-    /// An object goes, by another hand, and everything with it that needs it.
+    /// Removes an object on behalf of another program, and everything that needs it.
     pub(super) fn drop_object(&mut self, id: u32) {
         self.objects.remove(&id);
         self.routes.retain(|_, route| *route != Route::Ours(RouteTarget::Object(id)));
@@ -159,7 +159,7 @@ impl Kernel {
         objects.chain(routes).collect()
     }
 
-    /// Where a route of ours leads in the end.
+    /// Returns the nexthops of a route of this node, with all objects resolved.
     pub(super) fn nexthops(&self, key: &Key) -> Option<Nexthops> {
         let nexthop = |id: &u32, weight| match self.objects.get(id) {
             Some(Object::Nexthop(addr)) => Nexthop { addr: *addr, weight },
@@ -179,7 +179,7 @@ impl Kernel {
         }
     }
 
-    /// The objects that nothing uses.
+    /// Returns the objects that nothing uses.
     pub(super) fn left_over(&self) -> Vec<u32> {
         let ours = self.objects.iter().filter(|(_, object)| **object != Object::Foreign);
         ours.map(|(id, _)| *id).filter(|id| self.users(*id).is_empty()).collect()

@@ -1,4 +1,4 @@
-//! Watches one connection that a node accepted: what the peer said, what it was told, and that each message to it was
+//! Watches one connection that a node accepted: what the peer sent, what it was sent, and that each message to it was
 //! allowed when it was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,14 @@ use metalbond::{ConnId, Prefix, Route, Vni};
 use super::model::{Model, Routes, Who};
 use super::wire::{Frames, Hello, Msg};
 
-/// A SUBSCRIBE whose End-of-RIB is still to come.
+/// A SUBSCRIBE whose End-of-RIB has not been sent yet.
 #[derive(Clone, Debug)]
 struct Sync {
     vni: Vni,
-    /// How many KEEPALIVEs had come before it.
+    /// Number of KEEPALIVEs before it.
     after: u32,
-    /// What was there then and did not change since: to be told before the answer to the next KEEPALIVE.
+    /// Routes that the view contained then and that have not changed since: to be sent before the answer to the next
+    /// KEEPALIVE.
     must: Routes,
 }
 
@@ -23,17 +24,17 @@ pub(crate) struct Accepted {
     who: Who,
     pub(crate) input: Frames,
     pub(crate) hello: Option<Hello>,
-    /// Whether the node was converging when the peer's HELLO came.
+    /// True if the node was converging when the peer's HELLO arrived.
     pub(crate) is_greeted_converging: bool,
     pub(crate) keepalives: u32,
     answers: u32,
     said_hello: bool,
-    pub(crate) told: Routes,
-    /// How often a route changed since this peer was last up to date.
+    pub(crate) sent: Routes,
+    /// Number of changes of each route since this peer was last up to date.
     changes: BTreeMap<Route, u32>,
     /// VNIs subscribed to since then, which counts as a change of each of their routes.
     fresh: BTreeSet<Vni>,
-    /// Told destinations for which the view held no next hop at some time since they were told.
+    /// Destinations sent to the peer for which the view contained no next hop at some time since then.
     was_empty: BTreeSet<(Vni, Prefix)>,
     syncs: Vec<Sync>,
 }
@@ -42,7 +43,7 @@ pub(crate) struct Accepted {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     Message,
-    /// The peer broke the protocol: the node must close.
+    /// The peer broke the protocol: the node must close the connection.
     Broken,
 }
 
@@ -56,7 +57,7 @@ impl Accepted {
             keepalives: 0,
             answers: 0,
             said_hello: false,
-            told: Routes::new(),
+            sent: Routes::new(),
             changes: BTreeMap::new(),
             fresh: BTreeSet::new(),
             was_empty: BTreeSet::new(),
@@ -72,7 +73,7 @@ impl Accepted {
         self.hello.is_some_and(|h| h.ordered())
     }
 
-    /// A message came from the peer.
+    /// Handles a message from the peer.
     pub(crate) fn step(&mut self, msg: &Msg) -> Step {
         match msg {
             Msg::Hello(hello) if self.hello.is_none() => self.hello = Some(*hello),
@@ -84,7 +85,7 @@ impl Accepted {
         Step::Message
     }
 
-    /// A new subscription.
+    /// Handles a new subscription.
     pub(crate) fn subscribed(&mut self, model: &Model, vni: Vni) {
         let must: Routes = model.view(self.who).into_iter().filter(|r| r.vni == vni).collect();
         self.fresh.insert(vni);
@@ -92,14 +93,14 @@ impl Accepted {
     }
 
     pub(crate) fn unsubscribed(&mut self, vni: Vni) {
-        self.told.retain(|r| r.vni != vni);
+        self.sent.retain(|r| r.vni != vni);
         self.was_empty.retain(|(v, _)| *v != vni);
         self.syncs.retain(|s| s.vni != vni);
         self.changes.retain(|r, _| r.vni != vni);
         self.fresh.remove(&vni);
     }
 
-    /// The announcers of the route changed, if `really` so.
+    /// Handles a change of the announcers of a route. `really` is false if they are the same as before.
     pub(crate) fn touched(&mut self, model: &Model, route: &Route, really: bool) {
         if !model.is_subscribed(self.who, route.vni) {
             return;
@@ -117,8 +118,8 @@ impl Accepted {
         }
     }
 
-    /// The node sent these together. `leaving` routes may still count as announced. `strict`: the exception for slow
-    /// subscribers does not hold.
+    /// Checks messages that the node sent together. `leaving` routes may still count as announced. With `strict`, the
+    /// exception for slow subscribers does not apply.
     pub(crate) fn transmit(&mut self, model: &Model, leaving: &Routes, msgs: &[Msg], strict: bool) {
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         let mut updates = false;
@@ -127,7 +128,7 @@ impl Accepted {
             match msg {
                 Msg::Hello(hello) => self.on_hello(hello),
                 Msg::Keepalive => {
-                    assert!(self.is_ordered() || !updates, "the answer to a KEEPALIVE behind routes");
+                    assert!(self.is_ordered() || !updates, "the answer to a KEEPALIVE after routes");
                     self.on_answer();
                 }
                 Msg::Add(route) => {
@@ -142,7 +143,7 @@ impl Accepted {
                     removed.insert(destination);
                     self.on_remove(model, route, strict);
                 }
-                other => panic!("{other:?} to a client"),
+                other => panic!("{other:?} sent to a client"),
             }
             updates |= matches!(msg, Msg::Add(_) | Msg::Remove(_));
         }
@@ -154,22 +155,22 @@ impl Accepted {
     }
 
     fn on_hello(&mut self, hello: &Hello) {
-        let peer = self.hello.expect("HELLO answered before it came");
+        let peer = self.hello.expect("HELLO answered before it arrived");
         assert!(!self.said_hello, "a second HELLO");
-        assert!(hello.keepalive <= peer.keepalive && hello.keepalive > 0, "an interval over the peer's");
+        assert!(hello.keepalive <= peer.keepalive && hello.keepalive > 0, "an interval longer than the peer's");
         assert!(hello.ordered(), "HELLO without the capability");
         self.said_hello = true;
     }
 
     fn on_answer(&mut self) {
         self.answers += 1;
-        assert!(self.answers <= self.keepalives, "a KEEPALIVE unasked");
+        assert!(self.answers <= self.keepalives, "a KEEPALIVE that answers none");
         if !self.is_ordered() {
             return;
         }
         let answers = self.answers;
         for sync in self.syncs.iter().filter(|s| s.after < answers) {
-            let missing: Vec<_> = sync.must.difference(&self.told).collect();
+            let missing: Vec<_> = sync.must.difference(&self.sent).collect();
             assert!(missing.is_empty(), "End-of-RIB of {} without {missing:?}", sync.vni);
         }
         self.syncs.retain(|s| s.after >= answers);
@@ -179,10 +180,10 @@ impl Accepted {
         assert!(self.is_established(), "ADD before the session is open");
         assert!(model.is_subscribed(self.who, route.vni), "ADD of {route} in a VNI that was not asked for");
         let visible = model.sees(self.who, route) || leaving.contains(route);
-        assert!(visible, "ADD of {route}, which {:?} may not see", self.who);
-        let new_destination = !self.is_told((route.vni, route.prefix));
-        let new = self.told.insert(*route);
-        assert!(new || self.is_excused(route, strict), "ADD of {route}, which {:?} was told", self.who);
+        assert!(visible, "ADD of {route}, which is not in the view of {:?}", self.who);
+        let new_destination = !self.was_sent((route.vni, route.prefix));
+        let new = self.sent.insert(*route);
+        assert!(new || self.is_excused(route, strict), "ADD of {route}, which {:?} was sent before", self.who);
         if new_destination {
             self.was_empty.remove(&(route.vni, route.prefix));
             if !model.sees_destination(self.who, route.vni, &route.prefix) {
@@ -193,18 +194,18 @@ impl Accepted {
 
     fn on_remove(&mut self, model: &Model, route: &Route, strict: bool) {
         assert!(model.is_subscribed(self.who, route.vni), "REMOVE of {route} in a VNI that was not asked for");
-        assert!(!model.sees(self.who, route), "REMOVE of {route}, which is there for {:?}", self.who);
-        let was = self.told.remove(route);
-        assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which {:?} was not told", self.who);
+        assert!(!model.sees(self.who, route), "REMOVE of {route}, which is still in the view of {:?}", self.who);
+        let was = self.sent.remove(route);
+        assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which {:?} was not sent", self.who);
         let destination = (route.vni, route.prefix);
-        if was && self.is_ordered() && !self.is_told(destination) {
+        if was && self.is_ordered() && !self.was_sent(destination) {
             let excused = self.was_empty.contains(&destination);
-            assert!(excused, "a gap: the last next hop of {} went while another was there", route.prefix);
+            assert!(excused, "a gap: the last next hop of {} was removed while another one existed", route.prefix);
         }
     }
 
-    fn is_told(&self, (vni, prefix): (Vni, Prefix)) -> bool {
-        self.told.iter().any(|r| r.vni == vni && r.prefix == prefix)
+    fn was_sent(&self, (vni, prefix): (Vni, Prefix)) -> bool {
+        self.sent.iter().any(|r| r.vni == vni && r.prefix == prefix)
     }
 
     fn is_excused(&self, route: &Route, strict: bool) -> bool {
@@ -212,12 +213,12 @@ impl Accepted {
         !strict && changes > 1
     }
 
-    /// The node has drained and this peer has credit: nothing may be left to say.
+    /// Checks that nothing is left to send, after the node has drained and if this peer has credit.
     pub(crate) fn drained(&mut self, model: &Model) {
         assert_eq!(self.said_hello, self.hello.is_some(), "HELLO not answered");
         assert_eq!(self.answers, self.keepalives, "KEEPALIVEs not answered to {:?}", self.who);
         let view = model.view(self.who);
-        assert_eq!(self.told, view, "what {:?} was told (left) is not its view (right)", self.who);
+        assert_eq!(self.sent, view, "the routes sent to {:?} (left) are not its view (right)", self.who);
         self.is_up_to_date();
     }
 }

@@ -1,4 +1,4 @@
-//! Carries operations out on a world.
+//! Performs operations on a world.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::rng::Rng;
 use super::wire::is_martian;
 use super::world::{Setup, World};
 
-/// Runs the operations one after the other, lets everything come to rest, and compares.
+/// Runs the operations one after the other, lets the world come to rest, and compares.
 pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
     run_in(World::new(setup), ops)
 }
@@ -22,14 +22,15 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> World {
 pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
     world.advance(Duration::from_secs(1));
     for op in ops {
-        // What chance does after an operation depends on it alone, so that others can be left out when shrinking.
+        // The random numbers after an operation depend on it alone, so that other operations can be left out when
+        // shrinking.
         let mut hasher = DefaultHasher::new();
         op.hash(&mut hasher);
         world.rng = Rng::new(world.setup.seed ^ hasher.finish());
         world.act(*op);
         world.settle();
     }
-    // First as it is, whatever is cut; then with the network in order again.
+    // First with all links as they are, even if they are cut; then with the network in order again.
     world.come_to_rest();
     world.check_at_rest();
     world.heal_all();
@@ -39,7 +40,7 @@ pub(crate) fn run_in(mut world: World, ops: &[Op]) -> World {
 }
 
 impl World {
-    /// Makes one thing happen, whatever the state.
+    /// Performs one operation, in any state.
     pub(crate) fn act(&mut self, op: Op) {
         let host = |n: u8| usize::from(n) % self.hosts.len();
         let pair = |c: u8, s: u8| {
@@ -116,10 +117,10 @@ impl World {
                 let host = host(h);
                 self.hosts[host].doom = Some(n % 8 + 1);
             }
-            // Servers are the first.
+            // Servers have the first numbers.
             Op::Policy(h, n) => {
                 let server = usize::from(h) % self.setup.servers;
-                // Of several in one turn, who is to say which of them it came to?
+                // If one iteration handles several policies, it is not known which one the node has applied.
                 if !self.hosts[server].paused {
                     self.command(server, Command::SetPolicy(policies::policy(n)));
                 }
@@ -132,7 +133,7 @@ impl World {
                 let host = host(h);
                 self.hosts[host].converging = n;
             }
-            // Servers are the first.
+            // Servers have the first numbers.
             Op::Reference(s, on) => {
                 let server = usize::from(s) % self.setup.servers;
                 self.hosts[server].is_reference = on;
@@ -202,7 +203,7 @@ impl World {
             Cut::Fin => TransportEnd::Eof,
             Cut::Reset => TransportEnd::Reset,
             Cut::TimedOut => TransportEnd::TimedOut,
-            // In a perfect network nothing stalls.
+            // In a perfect network no peer stops reading.
             _ if self.setup.prompt => return,
             Cut::Silence => return path.silent = [true; 2],
             Cut::SilenceUp => return path.silent[UP] = true,
@@ -217,7 +218,7 @@ impl World {
         }
     }
 
-    /// One end of each connection sees RST, and nothing ever reaches the other.
+    /// One end of each connection sees RST, and nothing ever reaches the other end.
     fn forget(&mut self, (client, server): (usize, usize), end: usize) {
         for i in 0..self.conns.len() {
             let conn = &mut self.conns[i];
@@ -236,7 +237,7 @@ impl World {
         }
     }
 
-    /// Has the host's application ask for what its node has to refuse.
+    /// Makes the host's application send a command that its node has to refuse.
     fn refuse(&mut self, host: usize, n: u8) {
         let command = match (n % 4, self.hosts[host].peers.keys().next()) {
             (0, Some(server)) => Command::AddPeer { endpoint: format!("s{server}").into() },
@@ -255,7 +256,7 @@ impl World {
     }
 
     fn on_peer(&mut self, (client, server): (usize, usize), remove: bool) {
-        // A peer whose addition is still in the mailbox has no name yet.
+        // A peer has no id while its addition is still in the mailbox.
         let Some(id) = self.hosts[client].peers.get(&server).copied() else { return };
         if remove {
             self.hosts[client].servers.remove(&server);

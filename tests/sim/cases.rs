@@ -1,4 +1,4 @@
-//! Random cases, of which the smallest that fails is printed as a regression test.
+//! Random cases. The smallest one that fails is printed as a regression test.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,7 +11,7 @@ use super::quiet::quietly;
 use super::reached::Reached;
 use super::world::{Setup, World};
 
-/// So often at most is a case run that fails, in search of the smallest. Some are hundreds of operations long.
+/// Maximum number of runs of a failing case in search of the smallest one. Some cases are hundreds of operations long.
 const SHRINKS: u32 = 30_000;
 
 /// Runs a share of the usual number of cases.
@@ -23,14 +23,14 @@ pub(crate) fn check_cases(setup: Setup, share: u32) {
     }
 }
 
-/// Runs random cases; returns how many operations they were. On failure, says why and gives the line to paste.
+/// Runs random cases. Returns the number of their operations. On failure, returns the reason and the line to paste.
 pub(crate) fn try_cases(setup: Setup, cases: u32, ops: impl Strategy<Value = Vec<Op>>) -> Result<usize, String> {
     let done = Cell::new(0);
     run_cases(TestRunner::new(config(cases)), setup, ops, |ops, _| done.set(done.get() + ops))?;
     Ok(done.get())
 }
 
-/// Runs cases, the same each time; returns how often they reached each situation. Fails as `try_cases`.
+/// Runs cases, the same ones each time. Returns how often they reached each situation. Fails as `try_cases`.
 pub(crate) fn reach(setup: Setup, cases: u32, ops: impl Strategy<Value = Vec<Op>>) -> Result<Reached, String> {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let reached = RefCell::new(Reached::default());
@@ -43,7 +43,7 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: SHRINKS, ..ProptestConfig::default() }
 }
 
-/// `then` gets the number of operations, and the world at its end.
+/// Calls `then` for each case with its number of operations and the world at its end.
 fn run_cases(
     mut runner: TestRunner,
     setup: Setup,
@@ -63,7 +63,7 @@ fn run_cases(
     }
 }
 
-/// A number that was set in the environment.
+/// Returns a number that is set in the environment.
 pub(crate) fn number(name: &str) -> Option<f64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))

@@ -1,5 +1,5 @@
-//! The watcher of one node: it reads all that goes in and comes out, keeps the model beside it, and panics at the first
-//! thing that should not be.
+//! The watcher of one node: it reads everything that enters and leaves the node, keeps the model beside it, and panics
+//! at the first violation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,15 +22,15 @@ use super::wire::{Msg, decode_all, encode_all, is_martian};
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     config: Config,
-    /// The exception for slow subscribers does not hold.
+    /// The exception for slow subscribers does not apply.
     strict: bool,
     silence: Silence,
-    /// The latest time that the node was told.
+    /// The latest time that was passed to the node.
     now: Instant,
-    /// Until when it has to say that it is converging, and until when it may.
+    /// The time until which it must say that it is converging, and the time until which it may.
     converging: [Option<Instant>; 2],
     stale: StaleRoutes,
-    /// The servers that are configured.
+    /// The configured servers.
     endpoints: BTreeMap<Box<str>, PeerId>,
     removed: BTreeSet<PeerId>,
     /// Bytes received on all connections that the node knew.
@@ -39,23 +39,24 @@ pub(crate) struct Watch {
     announcers: BTreeMap<Route, BTreeSet<Who>>,
     pub(crate) accepted: BTreeMap<ConnId, Accepted>,
     pub(crate) dialled: BTreeMap<ConnId, Dialled>,
-    graces: BTreeMap<ConnId, Instant>,
+    restart_times: BTreeMap<ConnId, Instant>,
     pub(crate) wants: BTreeSet<Vni>,
     own: Routes,
-    /// What an embedder has made of the changes.
+    /// The table that an application computes from the changes.
     pub(crate) installed: Routes,
-    /// Destinations of which it wants to be told again.
+    /// Destinations that it has asked to be notified of again.
     again: BTreeSet<(Vni, Prefix)>,
     resyncing: BTreeSet<Vni>,
     learned: Routes,
-    /// What may still be shown although no session has it: own routes hid it, or a session ended since the last look.
+    /// Routes that may still be shown although no session has them: the node's own routes hid them, or their session
+    /// has ended since the last check.
     hidden: Routes,
     lost: Routes,
-    /// Of VNIs that are not wanted, and that a session could not leave: stale routes of its server, and what the session had when it was
-    /// lost. They may show as stale routes once the VNI is wanted again.
+    /// Routes in VNIs without a subscription that a session could not leave: stale routes of its server, and the routes
+    /// of the session when it was lost. They may show as stale routes after the next subscription to the VNI.
     filtered: Routes,
     closing_since: Option<Instant>,
-    /// Routes of sessions that ended, which count as announced until the node has come to them (it works in slices).
+    /// Routes of ended sessions, which count as announced until the node has removed them (it works in slices).
     leaving: Routes,
 }
 
@@ -77,7 +78,7 @@ impl Watch {
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
             dialled: BTreeMap::new(),
-            graces: BTreeMap::new(),
+            restart_times: BTreeMap::new(),
             wants: BTreeSet::new(),
             own: Routes::new(),
             installed: Routes::new(),
@@ -96,18 +97,18 @@ impl Watch {
         self.closing_since.is_some()
     }
 
-    /// What the node was fed, and what it said to it. It had asked to be called at `due`.
+    /// Handles an input of the node and its actions. `due` is the time at which the node had asked to be called.
     pub(crate) fn input(&mut self, now: Instant, due: Option<Instant>, input: &Input, actions: &[Action]) {
         self.silence.advance(now, due);
         self.now = now;
         for action in actions {
-            // Before it heard what came with this input.
+            // The node ends such a session before it handles the input.
             if let Action::State(Transition { conn, reason: Some(CloseReason::PolicyChanged), .. }) = action {
                 self.gone(now, *conn, true);
             }
         }
         match input {
-            Input::Tick => self.end_graces(now),
+            Input::Tick => self.end_restart_times(now),
             Input::Accepted { conn, remote } => {
                 self.accepted.insert(*conn, Accepted::new(*conn));
                 self.model.join(*conn, *remote);
@@ -134,16 +135,17 @@ impl Watch {
             Input::Sent { conn } => self.silence.written(*conn),
             Input::Closed { conn, end } => self.closed(now, *conn, end),
             Input::Command(command) => self.command(now, command, actions),
-            other => panic!("the checker does not know {other:?}"),
+            other => panic!("the watcher does not know {other:?}"),
         }
         let replies = actions.iter().filter(|a| matches!(a, Action::Reply(_))).count();
-        assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "replies to {input:?}");
+        assert_eq!(replies, usize::from(matches!(input, Input::Command(_))), "number of replies to {input:?}");
         for action in actions {
             if let Action::State(t) = action
                 && t.reason.is_some()
             {
                 self.silence.end(t.conn, t.reason.as_ref());
-                // It says so again after a client with routes that fell silent. Which other losses count as one, the model leaves open.
+                // The node says so again after a client with routes fell silent. The model leaves open which other
+                // losses count as one.
                 if !t.conn.is_dialled() {
                     let until = now + self.config.convergence_time;
                     let is_silent = matches!(t.reason, Some(CloseReason::HoldTime(_)))
@@ -165,27 +167,27 @@ impl Watch {
                     self.silence.end(*conn, None);
                     self.end(*conn);
                 }
-                Action::State(t) => assert_ne!(t.old, t.new, "a transition that is none"),
+                Action::State(t) => assert_ne!(t.old, t.new, "a transition to the same state"),
                 Action::Refused(_) | Action::Reply(_) | Action::Terminated => {}
             }
         }
         self.follow_syncs();
     }
 
-    /// A server whose table is complete and that has sent all ends the time of all stale routes.
+    /// Ends the time of all stale routes if a server whose table is complete has sent all of it.
     fn follow_syncs(&mut self) {
-        let has_told_all = |dialled: &Dialled| !dialled.may_lack_routes() && dialled.has_sent_all(&self.wants);
-        if self.dialled.values().any(has_told_all) {
+        let has_synced = |dialled: &Dialled| !dialled.may_lack_routes() && dialled.has_sent_all(&self.wants);
+        if self.dialled.values().any(has_synced) {
             self.stale.forget_all();
         }
     }
 
-    /// A command was refused, and has changed nothing.
+    /// Handles a refused command, which has changed nothing.
     pub(crate) fn refused(&mut self) {
         self.model.reached.count(Situation::CommandRefused);
     }
 
-    /// How far a session's handshake has come, and its KEEPALIVE interval.
+    /// Returns the progress of a session's handshake, and its KEEPALIVE interval.
     fn stage(&self, conn: ConnId) -> (Option<u32>, bool) {
         let accepted = self.accepted.get(&conn).map(|a| (a.hello, a.is_established()));
         let dialled = self.dialled.get(&conn).map(|d| (d.hello, d.is_established()));
@@ -193,7 +195,8 @@ impl Watch {
         (hello.map(|h| h.keepalive.min(self.config.keepalive.as_secs() as u32)), is_established)
     }
 
-    /// Bytes came: each is a sign of life in an open session, and before that what moves the handshake on.
+    /// Handles received bytes: in an open session each of them is a sign of life, before that only what advances the
+    /// handshake is.
     fn sign_of_life(&mut self, conn: ConnId, before: (Option<u32>, bool)) {
         match self.stage(conn) {
             (Some(interval), true) => self.silence.wait(conn, For::Life, Duration::from_secs(interval.into()) * 5 / 2),
@@ -209,7 +212,7 @@ impl Watch {
                 let was_established = dialled.is_established();
                 dialled.step(&msg, &self.own);
                 if !was_established && dialled.is_established() {
-                    self.stale.opened(self.now, dialled.peer.expect("one that was dialled"));
+                    self.stale.opened(self.now, dialled.peer.expect("a connection that was dialled"));
                     if !dialled.is_ordered() {
                         self.model.reached.count(Situation::OfReference);
                     }
@@ -255,7 +258,7 @@ impl Watch {
                     self.left(&routes);
                 }
             }
-            // Impossible: as if it had not been said.
+            // Such a route is invalid and has no effect.
             Msg::Add(route) | Msg::Remove(route) if is_martian(&route) => {}
             Msg::Add(route) => {
                 self.model.announce(who, route);
@@ -288,10 +291,10 @@ impl Watch {
 
     fn gone(&mut self, now: Instant, conn: ConnId, host_stands: bool) {
         let asked = self.accepted.get(&conn).and_then(|a| a.hello).map_or(0, |h| h.restart_time);
-        let grace = asked.min(self.config.restart_time_max.as_secs() as u32);
-        if host_stands && grace > 0 && self.accepted.remove(&conn).is_some() {
+        let restart_time = asked.min(self.config.restart_time_max.as_secs() as u32);
+        if host_stands && restart_time > 0 && self.accepted.remove(&conn).is_some() {
             let routes = self.model.depart(conn);
-            self.graces.insert(conn, now + Duration::from_secs(grace.into()));
+            self.restart_times.insert(conn, now + Duration::from_secs(restart_time.into()));
             self.touched(&routes);
         } else {
             self.end(conn);
@@ -316,10 +319,11 @@ impl Watch {
         }
     }
 
-    fn end_graces(&mut self, now: Instant) {
-        let over: Vec<ConnId> = self.graces.iter().filter(|(_, until)| **until <= now).map(|(c, _)| *c).collect();
+    fn end_restart_times(&mut self, now: Instant) {
+        let over: Vec<ConnId> =
+            self.restart_times.iter().filter(|(_, until)| **until <= now).map(|(c, _)| *c).collect();
         for conn in over {
-            self.graces.remove(&conn);
+            self.restart_times.remove(&conn);
             let routes = self.model.end(Who::Departed(conn));
             self.left(&routes);
         }
@@ -391,7 +395,7 @@ impl Watch {
                 let (out, gone) = self.model.set_policy(policies::number(policy.as_ref()));
                 self.left(&out);
                 for conn in gone {
-                    self.graces.remove(&conn);
+                    self.restart_times.remove(&conn);
                     let routes = self.model.end(Who::Departed(conn));
                     self.left(&routes);
                 }
@@ -426,7 +430,7 @@ impl Watch {
         }
     }
 
-    /// Counts the sessions with servers without our capabilities that stay subscribed to this VNI, or did so until now.
+    /// Counts the sessions with servers without the capabilities that stay subscribed to this VNI, or did so until now.
     fn count_filtered(&mut self, vni: Vni, situation: Situation) {
         for _ in self.dialled.values().filter(|d| d.filters(vni)) {
             self.model.reached.count(situation);
@@ -447,7 +451,7 @@ impl Watch {
         self.touched(&Routes::from([*route]));
     }
 
-    /// What the node handed out.
+    /// Checks bytes that the node sends.
     pub(crate) fn transmit(&mut self, transmit: &Transmit) {
         assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
         self.silence.wait(transmit.conn, For::Room, self.config.send_hold);
@@ -473,21 +477,21 @@ impl Watch {
                 if let Msg::Hello(hello) = msg {
                     let has_to = accepted.is_greeted_converging;
                     let may = self.converging[1].is_some_and(|until| self.now < until);
-                    assert!(hello.warming() || !has_to, "the HELLO does not say that the server is converging");
-                    assert!(!hello.warming() || may, "the HELLO says that the server is converging");
+                    assert!(hello.converging() || !has_to, "the HELLO does not say that the server is converging");
+                    assert!(!hello.converging() || may, "the HELLO says that the server is converging");
                     assert_eq!(
                         hello.restart_time,
                         asked.min(self.config.restart_time_max.as_secs() as u32),
-                        "the restart time's answer"
+                        "the restart time in the server's HELLO"
                     );
                 }
             }
             accepted.hello
         } else {
-            panic!("bytes for {}, which is over", transmit.conn);
+            panic!("bytes for {}, which has ended", transmit.conn);
         };
         let legacy = hello.is_some_and(|h| !h.ordered());
-        assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
+        assert!(!legacy || transmit.mode == TransmitMode::Segments, "a stream to a peer that needs segments");
     }
 
     pub(crate) fn change(&mut self, change: &RouteChange) {
@@ -498,18 +502,18 @@ impl Watch {
         assert_eq!(has.len(), change.next_hops().len(), "a next hop twice in {change}");
         let [added, removed]: [Routes; 2] =
             [change.added(), change.removed()].map(|hops| hops.iter().map(route).collect());
-        assert_eq!(removed, &had - &has, "removed by {change}");
-        // What is said anew is said whole.
+        assert_eq!(removed, &had - &has, "the next hops that {change} removes");
+        // A destination that is reported again is reported with all its next hops.
         let is_again = self.resyncing.contains(&vni) && added == has;
         if added == has {
             self.again.remove(&(vni, prefix));
         }
-        assert!(is_again || added == &has - &had, "added by {change} to {had:?}");
-        assert!(is_again || !added.is_empty() || !removed.is_empty(), "a change of nothing");
+        assert!(is_again || added == &has - &had, "the next hops that {change} adds to {had:?}");
+        assert!(is_again || !added.is_empty() || !removed.is_empty(), "a change without a difference");
         self.installed.extend(has);
     }
 
-    /// At every step: what the node counts as it goes is what a visit of all its sessions and peers gives.
+    /// Checks the counts that the node maintains against a visit of all its sessions and peers. Called at every step.
     pub(crate) fn check_counts(&self, node: &Node) {
         assert_eq!(node.counters().bytes_in, self.bytes_in, "bytes received on all connections");
         if self.is_closing() {
@@ -523,7 +527,8 @@ impl Watch {
         }
     }
 
-    /// At every step: the node holds a server to be synced only if that has sent all routes of the VNIs that are wanted.
+    /// Checks that a server counts as synced only if it has sent all routes of the subscribed VNIs. Called at every
+    /// step.
     pub(crate) fn check_synced(&self, node: &Node) {
         for peer in node.peers().filter(|peer| peer.synced && !self.is_closing()) {
             let dialled = peer.conn.and_then(|conn| self.dialled.get(&conn));
@@ -532,16 +537,17 @@ impl Watch {
         }
     }
 
-    /// The same the other way round, for one to which nothing is left to be said.
+    /// Checks the reverse, for servers to which nothing is left to send.
     fn check_unsynced(&self, node: &Node, credit: impl Fn(ConnId) -> bool) {
         for peer in node.peers().filter(|peer| !peer.synced) {
             let dialled = peer.conn.filter(|conn| credit(*conn)).and_then(|conn| self.dialled.get(&conn));
             let has_sent_all = dialled.is_some_and(|dialled| dialled.has_sent_all(&self.wants));
-            assert!(!has_sent_all, "synced, and not noticed: {peer:?}, {dialled:?}");
+            assert!(!has_sent_all, "the node has not noticed the end of the sync: {peer:?}, {dialled:?}");
         }
     }
 
-    /// The node has drained, and no timeout is due. `credit`: connections that a transmit is not under way to.
+    /// Checks the node after it has drained, when no timeout is due. `credit` is true for connections without a
+    /// transmit in flight.
     pub(crate) fn turn_ended(&mut self, now: Instant, node: &Node, deaf: bool, credit: impl Fn(ConnId) -> bool) {
         self.leaving.clear();
         self.silence.check();
@@ -553,7 +559,7 @@ impl Watch {
         for (conn, accepted) in &mut self.accepted {
             let is_settled = self.model.is_settled(*conn, accepted.hello.is_some());
             assert!(is_settled, "{conn} is not held to the policy");
-            // One that is paced may be up to date or not: the clock tells, not the turn.
+            // Whether a paced subscriber is up to date depends on the clock, not on the iteration.
             let paced = self.config.pacing.is_some() && !accepted.is_ordered();
             if credit(*conn) && !paced {
                 accepted.drained(&self.model);
@@ -567,8 +573,8 @@ impl Watch {
         self.check_unsynced(node, credit);
         self.check_learned(now, node);
         if !deaf {
-            assert_eq!(self.installed, self.learned, "what the changes make (left) is not what is learned (right)");
-            assert!(self.again.is_empty(), "not told again: {:?}", self.again);
+            assert_eq!(self.installed, self.learned, "the application's table (left) is not the learned one (right)");
+            assert!(self.again.is_empty(), "not reported again: {:?}", self.again);
             self.resyncing.clear();
         }
     }
@@ -592,16 +598,17 @@ impl Watch {
                 true => Situation::StaysWhileConverging,
                 false => Situation::StaysWithReference,
             };
-            for _ in 0..self.stale.count_fresh(dialled.peer.expect("one that was dialled")) {
+            for _ in 0..self.stale.count_fresh(dialled.peer.expect("a connection that was dialled")) {
                 self.model.reached.count(situation);
             }
         }
         certain.retain(|r| !self.own.contains(r));
         possible.retain(|r| !self.own.contains(r));
-        // What a server without the capability advertised while the VNI was not wanted shows when it is wanted again.
+        // Routes that a server without the capability advertised while there was no subscription show after the next
+        // subscription.
         let mut stays: Vec<_> = self.filtered.iter().copied().collect();
         if self.config.stale_time.is_none_or(|time| !time.is_zero()) {
-            // Stale routes may stay; what own ones hid may show again.
+            // Stale routes may stay; routes that the node's own ones hid may show again.
             stays.extend(self.learned.iter().chain(&self.hidden).chain(&self.lost));
         }
         possible.extend(stays.into_iter().filter(|r| self.wants.contains(&r.vni) && !self.own.contains(r)));
@@ -612,7 +619,7 @@ impl Watch {
         let missing: Vec<_> = certain.difference(&self.learned).collect();
         assert!(missing.is_empty(), "not learned: {missing:?}");
         let extra: Vec<_> = self.learned.difference(&possible).collect();
-        assert!(extra.is_empty(), "learned from nobody: {extra:?}");
+        assert!(extra.is_empty(), "learned without an announcer: {extra:?}");
     }
 
     pub(crate) fn own(&self) -> &Routes {

@@ -1,21 +1,21 @@
-//! A host's clock: it runs as fast as the world's time, from wherever it was set to; it may jump, and stands still while
-//! a machine is suspended that doesn't count such time.
+//! A host's clock. It runs as fast as the world's time, from any time that it was set to. It may jump, and it stands
+//! still while the machine is suspended.
 
 use std::time::Duration;
 
 use metalbond::Instant;
 
-/// It goes back no further than this behind the latest time that it said: until it has caught up, the node's time
-/// stands still.
+/// The clock jumps back at most this far before the latest time that it returned. Until it has caught up, the node's
+/// time stands still.
 const BACK: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    /// When, in the world's time, it was set to what.
+    /// The world's time when the clock was set, and the time that it was set to.
     set_at: Duration,
     set_to: Duration,
     stands_still: bool,
-    /// The latest that the node was told, which is what it goes by.
+    /// The latest time that was passed to the node, which the node uses.
     latest: Duration,
 }
 
@@ -24,7 +24,7 @@ impl Clock {
         Self { set_at: now, set_to: now, stands_still: false, latest: now }
     }
 
-    /// What it says.
+    /// Returns the clock's time.
     pub(crate) fn read(&mut self, now: Duration) -> Instant {
         let says = self.says(now);
         self.latest = self.latest.max(says);
@@ -39,7 +39,8 @@ impl Clock {
         Instant::from_epoch(self.latest)
     }
 
-    /// When, in the world's time, it will say this. What is not later than the latest is due.
+    /// Returns when, in the world's time, the clock will return this time. A deadline that is not after the latest time
+    /// is due.
     pub(crate) fn when(&self, deadline: Instant) -> Duration {
         let deadline = deadline.since_epoch();
         if deadline <= self.latest {
@@ -58,7 +59,7 @@ impl Clock {
 
     pub(crate) fn jump_back(&mut self, now: Duration, by: Duration) {
         let says = self.says(now);
-        // One that is behind anyway is not put ahead.
+        // A clock that is behind already is not put ahead.
         self.set(now, says.saturating_sub(by).max(self.latest.saturating_sub(BACK)).min(says));
     }
 
@@ -72,7 +73,7 @@ impl Clock {
         self.stands_still = false;
     }
 
-    /// It is behind no more.
+    /// Sets a clock that is behind to the latest time.
     pub(crate) fn catch_up(&mut self, now: Duration) {
         self.set(now, self.says(now).max(self.latest));
     }

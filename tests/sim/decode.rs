@@ -1,13 +1,13 @@
-//! A world's setup and operations as bytes, and back: what a fuzzer changes and its corpus keeps. Every list of bytes is a
-//! case. Codes are given once and for all, new ones at the end: the corpus depends on it.
+//! A world's setup and operations as bytes, and back: a fuzzer changes these bytes and stores them in its corpus. Every
+//! list of bytes is a case. The corpus depends on the codes: they never change, and new ones are added at the end.
 
 use super::host::Kind;
 use super::ops::{Chunking, Cut, Op, Way};
 use super::world::Setup;
 
-/// The bytes of a setup: flags, the clients' kinds, the seed.
+/// Length of a setup in bytes: flags, the clients' kinds, the seed.
 pub(crate) const SETUP_LEN: usize = 13;
-/// The bytes of an operation: its code and its numbers.
+/// Length of an operation in bytes: its code and its numbers.
 pub(crate) const OP_LEN: usize = 5;
 
 const KINDS: [Kind; 6] = [Kind::Client, Kind::NoHold, Kind::Quick, Kind::Listening, Kind::Legacy, Kind::Pipelining];
@@ -26,7 +26,7 @@ const WAYS: [Way; 3] = [Way::Both, Way::In, Way::Out];
 const PACING: u8 = 1 << 6;
 const PROMPT: u8 = 1 << 7;
 
-/// The case that these bytes are; what is missing of a setup is zero, and of an operation, the operation.
+/// Decodes a case. Missing bytes of a setup are zero; an incomplete operation is left out.
 pub(crate) fn decode(bytes: &[u8]) -> (Setup, Vec<Op>) {
     let (head, rest) = bytes.split_at(bytes.len().min(SETUP_LEN));
     let mut setup = [0; SETUP_LEN];
@@ -36,7 +36,7 @@ pub(crate) fn decode(bytes: &[u8]) -> (Setup, Vec<Op>) {
     let setup = Setup {
         servers: 1 + usize::from(flags & 0x3f) % 3,
         clients: [a, b, c, d].map(|n| KINDS[usize::from(n) % KINDS.len()]),
-        // Whoever is paced doesn't keep up, as in a perfect network everybody does.
+        // A paced peer does not keep up, but in a perfect network every peer does.
         pacing: flags & PACING != 0 && !prompt,
         prompt,
         seed: u64::from_le_bytes(seed),
@@ -44,7 +44,7 @@ pub(crate) fn decode(bytes: &[u8]) -> (Setup, Vec<Op>) {
     (setup, rest.as_chunks().0.iter().map(|op| decode_op(*op)).collect())
 }
 
-/// The bytes that are this case.
+/// Returns the bytes of a case.
 pub(crate) fn encode(setup: &Setup, ops: &[Op]) -> Vec<u8> {
     let pacing = if setup.pacing { PACING } else { 0 };
     let prompt = if setup.prompt { PROMPT } else { 0 };
@@ -98,12 +98,12 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         37 => Op::Converge(a, b),
         38 => Op::Reference(a, on),
         39 => Op::Refuse(a, b),
-        // Codes that may be given later.
+        // Codes that may be assigned later.
         _ => Op::Advance(a),
     }
 }
 
-/// How many codes are given.
+/// Number of codes in use.
 pub(crate) const CODES: u8 = 40;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
@@ -156,5 +156,5 @@ fn way(n: u8) -> Way {
 }
 
 fn place<T: PartialEq>(all: &[T], one: T) -> u8 {
-    all.iter().position(|other| *other == one).expect("one of those") as u8
+    all.iter().position(|other| *other == one).expect("a value of the domain") as u8
 }

@@ -1,5 +1,5 @@
-//! Watches one connection that a node dialled: that it tells its server its own announcements and subscriptions, each
-//! in its time, and what it knows from it.
+//! Watches one connection that a node dialled: that the node announces its own routes and subscribes at the right time,
+//! and what it has learned from the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,33 +16,34 @@ pub(crate) struct Dialled {
     pub(crate) input: Frames,
     pub(crate) hello: Option<Hello>,
     answers: u32,
-    /// Answers to KEEPALIVEs: those that came before there was one to answer are none.
+    /// Number of answers to KEEPALIVEs. A KEEPALIVE that arrives before there is one to answer is not an answer.
     proven: u32,
     said_hello: bool,
     keepalives: u32,
-    pub(crate) told: Routes,
+    pub(crate) sent: Routes,
     changes: BTreeMap<Route, u32>,
-    /// Subscribed on the wire.
+    /// VNIs that are subscribed on the wire.
     pub(crate) subscribed: BTreeSet<Vni>,
     ever_subscribed: BTreeSet<Vni>,
-    /// Unsubscribed; how many KEEPALIVEs were sent before that.
+    /// VNIs that were unsubscribed, with the number of KEEPALIVEs sent before that.
     barred: BTreeMap<Vni, u32>,
-    /// The number of the KEEPALIVE behind each SUBSCRIBE: its answer is the End-of-RIB.
+    /// The number of the KEEPALIVE after each SUBSCRIBE: its answer is the End-of-RIB.
     syncs: BTreeMap<Vni, u32>,
-    /// VNIs that the embedder left since they were subscribed on the wire, and the session with them.
+    /// VNIs from which the application, and the session with it, unsubscribed after they were subscribed on the wire.
     uncertain: BTreeSet<Vni>,
-    /// VNIs that the embedder left, and the session cannot.
+    /// VNIs from which the application unsubscribed, but the session cannot.
     filtered: BTreeSet<Vni>,
-    /// A SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE behind it.
+    /// True if a SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE after it.
     owes_keepalive: bool,
     pub(crate) live: Routes,
-    /// What a server without the capability sent while the node announced it itself. The node takes it for its own, sent back: if
-    /// another peer announces it, too, the node does not learn that in this session.
+    /// Routes that a server without the capability sent while the node announced them itself. The node takes such a
+    /// route for its own, sent back: if another peer announces it as well, the node does not learn that in this
+    /// session.
     pub(crate) echoes: Routes,
 }
 
 impl Dialled {
-    /// A dial to a configured server.
+    /// Starts with a dial to a configured server.
     pub(crate) fn to(peer: PeerId) -> Self {
         Self { peer: Some(peer), ..Self::default() }
     }
@@ -55,7 +56,7 @@ impl Dialled {
         self.hello.is_some_and(|h| h.ordered())
     }
 
-    /// A message came from the server. `own`: what the node announces.
+    /// Handles a message from the server. `own` contains the node's announcements.
     pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) {
         match msg {
             Msg::Hello(hello) => self.hello = Some(*hello),
@@ -82,45 +83,46 @@ impl Dialled {
         }
     }
 
-    /// The node's own announcements changed.
+    /// Handles a change of the node's own announcements.
     pub(crate) fn touched(&mut self, route: &Route) {
         *self.changes.entry(*route).or_default() += 1;
     }
 
-    /// Whether the server has sent all routes of these VNIs, and has said so.
+    /// Returns true if the server has sent all routes of these VNIs, and has confirmed that.
     pub(crate) fn has_sent_all(&self, wants: &BTreeSet<Vni>) -> bool {
         let has_sent = |vni| self.subscribed.contains(vni) && self.syncs.get(vni).is_some_and(|n| *n <= self.proven);
         self.is_established() && self.is_ordered() && wants.iter().all(has_sent)
     }
 
-    /// Whether the table of the server may be incomplete, as its HELLO says, or whether the server cannot say that.
+    /// Returns true if the server's table may be incomplete according to its HELLO, or if the server cannot say that.
     pub(crate) fn may_lack_routes(&self) -> bool {
-        self.hello.is_none_or(|hello| !hello.ordered() || hello.warming())
+        self.hello.is_none_or(|hello| !hello.ordered() || hello.converging())
     }
 
-    /// The application does not want the VNI any more. `own`: what the node announces.
+    /// Handles an UNSUBSCRIBE of the application. `own` contains the node's announcements.
     pub(crate) fn left(&mut self, vni: Vni, own: &Routes) {
         let is_bound = || !self.is_ordered() && self.subscribed.contains(&vni) && own.iter().any(|r| r.vni == vni);
         let vnis = if self.filtered.contains(&vni) || is_bound() { &mut self.filtered } else { &mut self.uncertain };
         vnis.insert(vni);
     }
 
-    /// Whether the session stays subscribed to the VNI until it ends, wanted or not: UNSUBSCRIBE would withdraw what the node announced
-    /// there when it left the VNI.
+    /// Returns true if the session stays subscribed to the VNI until it ends, even without a subscription of the
+    /// application: UNSUBSCRIBE would withdraw the node's announcements in the VNI at that time.
     pub(crate) fn filters(&self, vni: Vni) -> bool {
         self.filtered.contains(&vni)
     }
 
-    /// What it certainly gives to somebody who wants `wants`, and what it may give.
+    /// Returns the routes that the server certainly gives to a node that subscribes to `wants`, and those that it may
+    /// give.
     pub(crate) fn gives(&self, wants: &BTreeSet<Vni>) -> (Routes, Routes) {
         let possible: Routes = self.live.iter().filter(|r| wants.contains(&r.vni)).copied().collect();
         let certain = possible.iter().filter(|r| !self.uncertain.contains(&r.vni)).copied().collect();
         (certain, possible)
     }
 
-    /// The node sent these together. `leaves`: it withdraws all that it announced.
+    /// Checks messages that the node sent together. `leaves` is true if it withdraws all its announcements.
     pub(crate) fn transmit(&mut self, own: &Routes, wants: &BTreeSet<Vni>, msgs: &[Msg], strict: bool, leaves: bool) {
-        assert!(self.is_connected, "bytes before the connection is there");
+        assert!(self.is_connected, "bytes before the connection is open");
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         for msg in msgs {
             match msg {
@@ -147,21 +149,21 @@ impl Dialled {
                     added.insert(destination);
                     assert!(own.contains(route), "ADD to a server of {route}, which is not its own");
                     assert!(self.is_ordered() || wants.is_subset(&self.ever_subscribed), "ADD before SUBSCRIBE");
-                    let new = self.told.insert(*route);
-                    assert!(new || self.is_excused(route, strict), "ADD of {route}, which the server was told");
+                    let new = self.sent.insert(*route);
+                    assert!(new || self.is_excused(route, strict), "ADD of {route}, which the server was sent before");
                 }
                 Msg::Remove(route) => {
                     let destination = (route.vni, route.prefix);
                     assert!(self.is_ordered() || !added.contains(&destination), "an addition before {msg:?}");
                     removed.insert(destination);
                     assert!(leaves || !own.contains(route), "REMOVE of {route}, which is still announced");
-                    let was = self.told.remove(route);
-                    assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which the server was not told");
+                    let was = self.sent.remove(route);
+                    assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which the server was not sent");
                 }
-                other => panic!("{other:?} to a server"),
+                other => panic!("{other:?} sent to a server"),
             }
         }
-        if self.told == *own {
+        if self.sent == *own {
             self.changes.clear();
         }
     }
@@ -171,15 +173,15 @@ impl Dialled {
     }
 
     fn on_subscribe(&mut self, own: &Routes, wants: &BTreeSet<Vni>, vni: Vni, leaves: bool) {
-        assert!(wants.contains(&vni), "SUBSCRIBE to {vni}, which nobody wants");
+        assert!(wants.contains(&vni), "SUBSCRIBE to {vni} without a subscription of the application");
         assert!(!self.barred.contains_key(&vni), "SUBSCRIBE to {vni} before the answer that ends its UNSUBSCRIBE");
-        assert!(self.subscribed.insert(vni), "SUBSCRIBE to {vni} twice");
+        assert!(self.subscribed.insert(vni), "a second SUBSCRIBE to {vni}");
         let again = !self.ever_subscribed.insert(vni);
         if self.is_ordered() {
             let first = self.ever_subscribed.len() == 1 && !again;
-            assert!(leaves || !first || own.is_subset(&self.told), "SUBSCRIBE before all announcements");
+            assert!(leaves || !first || own.is_subset(&self.sent), "SUBSCRIBE before all announcements");
         } else {
-            assert!(!again, "SUBSCRIBE to {vni} twice in a session with a server that locks up");
+            assert!(!again, "a second SUBSCRIBE to {vni} in a session with a legacy server, which locks up");
         }
         self.uncertain.remove(&vni);
         self.syncs.insert(vni, self.keepalives + 1);
@@ -188,28 +190,28 @@ impl Dialled {
 
     fn on_unsubscribe(&mut self, wants: &BTreeSet<Vni>, vni: Vni) {
         assert!(self.subscribed.remove(&vni), "UNSUBSCRIBE from {vni}, which is not subscribed");
-        assert!(!self.filtered.contains(&vni), "UNSUBSCRIBE from {vni}, in which the node announced when it left it");
+        assert!(!self.filtered.contains(&vni), "UNSUBSCRIBE from {vni}, in which the node announced at that time");
         if self.is_ordered() {
             self.barred.insert(vni, self.keepalives);
         } else {
-            assert!(!wants.contains(&vni), "UNSUBSCRIBE from {vni}, which is wanted");
-            let ours = self.told.iter().any(|r| r.vni == vni);
-            assert!(!ours, "UNSUBSCRIBE from {vni} withdraws our routes there");
+            assert!(!wants.contains(&vni), "UNSUBSCRIBE from {vni}, to which the application subscribes");
+            let ours = self.sent.iter().any(|r| r.vni == vni);
+            assert!(!ours, "UNSUBSCRIBE from {vni} withdraws the node's routes in it");
         }
         self.live.retain(|r| r.vni != vni);
         self.owes_keepalive = true;
     }
 
-    /// The node has drained and this server gave credit: nothing may be left to say.
+    /// Checks that nothing is left to send, after the node has drained and if this server has credit.
     pub(crate) fn drained(&mut self, own: &Routes, wants: &BTreeSet<Vni>) {
         assert_eq!(self.said_hello, self.is_connected, "HELLO not sent");
         assert!(self.hello.is_none() || self.keepalives > 0, "the server's HELLO is not answered");
-        // Towards a server without the capability it may wait for the proof that all before was read.
+        // The node may wait for the proof that a server without the capability has read everything so far.
         let waits = !self.is_ordered() && self.keepalives > self.answers;
         if !self.is_established() || waits {
             return;
         }
-        assert_eq!(self.told, *own, "what the server was told (left) is not what is announced (right)");
+        assert_eq!(self.sent, *own, "the routes sent to the server (left) are not the announced ones (right)");
         self.changes.clear();
         for vni in wants {
             let waits = self.barred.contains_key(vni);
@@ -218,7 +220,7 @@ impl Dialled {
         if self.is_ordered() {
             let extra: Vec<_> = self.subscribed.difference(wants).collect();
             assert!(extra.is_empty(), "{extra:?} are still subscribed");
-            assert!(!self.owes_keepalive, "no KEEPALIVE behind a SUBSCRIBE or UNSUBSCRIBE");
+            assert!(!self.owes_keepalive, "no KEEPALIVE after a SUBSCRIBE or UNSUBSCRIBE");
         }
     }
 }

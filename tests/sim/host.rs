@@ -1,4 +1,4 @@
-//! A host and the process on it: what it runs, what it is to want, and how processes come and go.
+//! A host and its process: what it runs, what it subscribes to and announces, and how processes start and stop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,24 +14,24 @@ use super::world::World;
 /// So slow that a sync takes several bursts even here.
 const SLOW: Pacing = Pacing { rate: 2000, burst: Pacing::MIN };
 
-/// So short that a world of some operations meets it.
+/// So short that a world of a few operations reaches it.
 const SEND_HOLD: Duration = Duration::from_secs(20);
 
 /// What a host runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Server,
-    /// A client with the defaults.
+    /// A client with the default settings.
     Client,
-    /// A client without hold time, whose routes its servers keep for 10 s.
+    /// A client without a stale time, whose routes its servers retain for 10 s.
     NoHold,
-    /// A client without hold and restart time.
+    /// A client without a stale time and a restart time.
     Quick,
-    /// A client that says that it listens.
+    /// A client whose HELLO says that it listens.
     Listening,
-    /// A client without our capability.
+    /// A client without the capability.
     Legacy,
-    /// The same, saying all at once.
+    /// A client without the capability that sends everything in one write.
     Pipelining,
 }
 
@@ -44,7 +44,7 @@ impl Kind {
 pub(crate) enum Life {
     Node(Box<Seat>),
     Raw(Box<RawClient>),
-    /// No process. The host's system answers that, if there is power.
+    /// No process. If the host has power, its system answers packets.
     Off {
         power: bool,
     },
@@ -54,21 +54,21 @@ pub(crate) struct Host {
     pub(crate) kind: Kind,
     pub(crate) life: Life,
     pub(crate) paused: bool,
-    /// The process takes nothing off its connections, and does everything else.
+    /// False if the process reads nothing from its connections, and does everything else.
     pub(crate) reads: bool,
-    /// It dies in the midst of its nth turn from now.
+    /// The process dies in the middle of its nth iteration from now.
     pub(crate) doom: Option<u8>,
     pub(crate) wants: BTreeSet<Vni>,
     pub(crate) announces: Routes,
     pub(crate) servers: BTreeSet<usize>,
     pub(crate) peers: BTreeMap<usize, PeerId>,
     pub(crate) starts: u64,
-    /// Which of its addresses and certificates it has, by `ops::address` and `ops::names`.
+    /// The numbers of its address and certificate, see `ops::address` and `ops::names`.
     pub(crate) address: u8,
     pub(crate) names: u8,
-    /// How long its next process says that it is converging, by `ops::convergence_secs`.
+    /// How long its next process says that it is converging, see `ops::convergence_secs`.
     pub(crate) converging: u8,
-    /// Neither it nor its clients hear of capabilities in its next connections.
+    /// In its next connections, neither it nor its clients see capabilities.
     pub(crate) is_reference: bool,
 }
 
@@ -116,7 +116,7 @@ fn config(kind: Kind, convergence_time: Duration, is_hasty: bool) -> Config {
 }
 
 impl World {
-    /// A new process on the host, if there is none.
+    /// Starts a new process on the host, if it has none.
     pub(crate) fn start(&mut self, host: usize, keep: bool) {
         let (prompt, saboteur) = (self.setup.prompt, self.saboteur.clone());
         let now = self.now;
@@ -153,7 +153,7 @@ impl World {
         h.life = Life::Node(seat);
     }
 
-    /// The process ends. Its system closes its connections, or has no power to.
+    /// Ends the process. Its system closes its connections, except if it has no power.
     pub(crate) fn stop(&mut self, host: usize, power: bool) {
         for i in 0..self.conns.len() {
             for end in [0, 1] {
@@ -163,16 +163,16 @@ impl World {
                 }
             }
         }
-        self.bury(host, power);
+        self.retire(host, power);
     }
 
-    /// The recordings of all nodes that there were, which end with the world.
+    /// Returns the recordings of all nodes of the world, which ends.
     pub(crate) fn recordings(mut self) -> Vec<Recording> {
         (0..self.hosts.len()).for_each(|host| self.stop(host, true));
         self.recordings
     }
 
-    /// The process goes on, and its clock if that stood still.
+    /// Continues the process, and its clock if that stood still.
     pub(crate) fn resume(&mut self, host: usize) {
         self.hosts[host].paused = false;
         if let Life::Node(seat) = &mut self.hosts[host].life {
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    fn bury(&mut self, host: usize, power: bool) {
+    fn retire(&mut self, host: usize, power: bool) {
         let life = std::mem::replace(&mut self.hosts[host].life, Life::Off { power });
         if let Life::Node(seat) = life {
             self.reached.add(&seat.watch.model.reached);

@@ -1,5 +1,5 @@
-//! The network: one `Pipe` for each direction of a connection, and the `Path` between two hosts that they run over.
-//! A pipe is TCP's promise: bytes in order or not at all, in pieces that nobody promised.
+//! The network: one `Pipe` for each direction of a connection, and the `Path` between two hosts that the pipes use. A
+//! pipe keeps the promise of TCP: bytes arrive in order or not at all, in pieces of any size.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use super::ops::{Chunking, Way};
 use super::rng::Rng;
 use super::wire::frame_len;
 
-/// Up is from client to server.
+/// The direction from client to server.
 pub(crate) const UP: usize = 0;
-/// From server to client.
+/// The direction from server to client.
 pub(crate) const DOWN: usize = 1;
 
-/// What a system takes for a process that doesn't read.
+/// Number of bytes that a system accepts for a process that does not read.
 const UNREAD_MAX: usize = 10;
-/// A byte on a path that dribbles.
+/// Time for one byte on a path that dribbles.
 const DRIBBLE: Duration = Duration::from_secs(1);
 
-/// What all connections between a client's host and a server's host share.
+/// Shared by all connections between a client's host and a server's host.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {
     pub(crate) latency: Duration,
-    /// How many bytes may be under way in one direction before a writer has to wait.
+    /// Number of bytes in flight in one direction before a writer has to wait.
     pub(crate) window: usize,
     pub(crate) chunking: Chunking,
     /// Nothing arrives in this direction.
     pub(crate) silent: [bool; 2],
-    /// A byte a second leaves in this direction.
+    /// One byte per second leaves in this direction.
     pub(crate) dribbles: [bool; 2],
 }
 
@@ -39,7 +39,7 @@ impl Path {
         Self { latency: Duration::ZERO, window: 1 << 20, chunking, silent: [false; 2], dribbles: [false; 2] }
     }
 
-    /// Only a byte a second passes in these directions.
+    /// Lets only one byte per second pass in these directions.
     pub(crate) fn dribble(&mut self, way: Way) {
         match way {
             Way::Both => self.dribbles = [true; 2],
@@ -52,18 +52,18 @@ impl Path {
 /// One direction of a connection.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Pipe {
-    /// Handed out by the sender; the system has no room for it yet.
+    /// Handed out by the sender, but not accepted by the system yet.
     unwritten: VecDeque<Bytes>,
-    /// Under way, with the time of its arrival.
+    /// In flight, with the time of arrival.
     flight: VecDeque<(Duration, Bytes)>,
     bytes: usize,
-    /// Since when the next piece has been leaving, where bytes dribble.
+    /// The time since which the next piece has been leaving, if the path dribbles.
     leaving_since: Option<Duration>,
-    /// What the reader learns behind the last byte, and when.
+    /// The end that the reader sees after the last byte, and when.
     end: Option<(Duration, TransportEnd)>,
-    /// The writer closes behind the last byte.
+    /// The writer closes after the last byte.
     closing: bool,
-    /// Each chunk is a segment, which is taken whole.
+    /// Each chunk is a segment, which is read as a whole.
     segments: bool,
 }
 
@@ -76,7 +76,7 @@ impl Pipe {
         self.unwritten.extend(chunks);
     }
 
-    /// Moves what there is room for into the network. Whether anything moved.
+    /// Moves as much as the window allows into the network. Returns true if anything moved.
     pub(crate) fn pump(&mut self, now: Duration, path: &Path, direction: usize, is_read: bool) -> bool {
         let mut moved = false;
         let window = if is_read { path.window } else { path.window.min(UNREAD_MAX) };
@@ -116,7 +116,7 @@ impl Pipe {
         moved
     }
 
-    /// When the next piece leaves, where bytes dribble.
+    /// Returns when the next piece leaves, if the path dribbles.
     pub(crate) fn next_departure(&self) -> Option<Duration> {
         let n = if self.segments { self.unwritten.front()?.len() } else { 1 };
         self.leaving_since.map(|since| since + DRIBBLE * n as u32)
@@ -134,7 +134,7 @@ impl Pipe {
         !self.flight.is_empty()
     }
 
-    /// A read, of as much as the chunking gives.
+    /// Reads as much as the chunking allows.
     pub(crate) fn read(&mut self, now: Duration, chunking: Chunking, rng: &mut Rng) -> Option<Bytes> {
         let there: usize = self.flight.iter().take_while(|(at, _)| *at <= now).map(|(_, b)| b.len()).sum();
         if there == 0 {
@@ -163,18 +163,18 @@ impl Pipe {
         Some(out.freeze())
     }
 
-    /// The length of the frame at the front, or of what is there of it.
+    /// Returns the length of the frame at the front, or of the part of it that has arrived.
     fn first_frame(&self, there: usize) -> usize {
         let mut header: Vec<u8> = self.flight.iter().flat_map(|(_, b)| b.iter().copied()).take(4).collect();
         header.truncate(there);
-        // After a piece of a frame was read, its rest looks like no header.
+        // After a piece of a frame was read, the rest does not begin with a header.
         if header.first() != Some(&1) {
             return there;
         }
         frame_len(&header).unwrap_or(there).min(there)
     }
 
-    /// How the connection ended for the reader, once all bytes are read.
+    /// Returns how the connection ended for the reader, once all bytes are read.
     pub(crate) fn take_end(&mut self, now: Duration) -> Option<TransportEnd> {
         if self.is_readable(now) {
             return None;
@@ -185,7 +185,7 @@ impl Pipe {
         }
     }
 
-    /// The writer closes; what it handed out is still written if it `drains`.
+    /// Closes the writer's end. With `drains`, data that it handed out before is still written.
     pub(crate) fn close(&mut self, drains: bool) {
         if !drains {
             self.unwritten.clear();
@@ -194,7 +194,7 @@ impl Pipe {
         self.closing = true;
     }
 
-    /// Ends it ahead of all bytes that did not arrive yet.
+    /// Ends the connection before all bytes that have not arrived yet.
     pub(crate) fn abort(&mut self, at: Duration, end: TransportEnd) {
         self.unwritten.clear();
         self.leaving_since = None;
@@ -203,7 +203,7 @@ impl Pipe {
         self.end = Some((at, end));
     }
 
-    /// Throws away what arrived.
+    /// Discards the bytes that have arrived.
     pub(crate) fn discard(&mut self, now: Duration) {
         while self.is_readable(now) {
             if let Some((_, piece)) = self.flight.pop_front() {
@@ -212,7 +212,7 @@ impl Pipe {
         }
     }
 
-    /// When the next thing arrives.
+    /// Returns when the next bytes or the end arrive.
     pub(crate) fn next_arrival(&self) -> Option<Duration> {
         let data = self.flight.front().map(|(at, _)| *at);
         data.or_else(|| self.end.as_ref().map(|(at, _)| *at))

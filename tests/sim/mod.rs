@@ -6,9 +6,9 @@ pub(crate) mod act;
 pub(crate) mod cases;
 pub(crate) mod check;
 pub(crate) mod clock;
-pub(crate) mod crowd;
 pub(crate) mod decode;
 pub(crate) mod dialled;
+pub(crate) mod fleet;
 pub(crate) mod host;
 pub(crate) mod link;
 pub(crate) mod model;
@@ -29,7 +29,7 @@ pub(crate) mod stale;
 pub(crate) mod wire;
 pub(crate) mod world;
 
-/// What somebody holds who was told these, in this order.
+/// Returns the table of a subscriber that received these messages in this order.
 pub(crate) fn fold<'a>(msgs: impl IntoIterator<Item = &'a wire::Msg>) -> model::Routes {
     let mut held = model::Routes::new();
     for msg in msgs {

@@ -1,4 +1,4 @@
-//! What should be: protocol.md's A(p), S(p) and View(s) as plain sets, for one node. Pure; no bytes, no time.
+//! The expected state of one node: protocol.md's A(p), S(p) and View(s) as plain sets. Pure; no bytes, no time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -10,14 +10,14 @@ use super::reached::{Reached, Situation};
 
 pub(crate) type Routes = BTreeSet<Route>;
 
-/// Who announces.
+/// An announcer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Who {
     /// The node itself.
     Own,
     /// A connected peer.
     Live(ConnId),
-    /// A peer whose process went away, within its grace.
+    /// A departed peer, within its restart time.
     Departed(ConnId),
 }
 
@@ -25,15 +25,15 @@ pub(crate) enum Who {
 struct Peer {
     announces: Routes,
     subscribed: BTreeSet<Vni>,
-    /// What it said in this session, allowed or not.
+    /// The routes that it announced in this session, permitted or denied.
     said: Routes,
     asked: BTreeSet<Vni>,
     is_server: bool,
-    /// What a policy knows it by. `None`: the node itself.
+    /// What a policy identifies it by. `None`: the node itself.
     credentials: Option<Credentials>,
-    /// Where it comes from, with its link. It is recognised by that or by its names.
+    /// The address it comes from, with its link. It is recognised by that or by its names.
     from: Option<HostAddr>,
-    /// When its session opened; for a departed one, when it left. Counted in comings and leavings.
+    /// When its session opened, or when a departed peer left, as a count of arrivals and departures.
     since: u64,
 }
 
@@ -42,13 +42,13 @@ struct Peer {
 pub(crate) struct Model {
     peers: BTreeMap<Who, Peer>,
     moment: u64,
-    /// The policy's number.
+    /// The number of the policy.
     policy: u8,
     pub(crate) reached: Reached,
 }
 
 impl Peer {
-    /// Whether it is the same client as one that has departed.
+    /// Returns true if it is the same client as a departed one.
     fn is_again(&self, departed: &Self) -> bool {
         match departed.names() {
             None => self.from == departed.from,
@@ -56,7 +56,7 @@ impl Peer {
         }
     }
 
-    /// The names that it proves, if there are any.
+    /// Returns the names that its certificate proves, if there are any.
     fn names(&self) -> Option<&BTreeSet<PeerName>> {
         self.credentials.as_ref()?.names.as_ref().filter(|names| !names.is_empty())
     }
@@ -71,19 +71,19 @@ impl Peer {
 }
 
 impl Model {
-    /// Under the policy of this number.
+    /// Creates a model with the policy of this number.
     pub(crate) fn under(policy: u8) -> Self {
         let peers = BTreeMap::from([(Who::Own, Peer::default())]);
         Self { peers, moment: 0, policy, reached: Reached::default() }
     }
 
-    /// From this address.
+    /// Adds a connected peer with this address.
     pub(crate) fn join(&mut self, conn: ConnId, remote: SocketAddr) {
         let (credentials, from) = (Some(Credentials::of_host(remote.ip())), Some(remote.into()));
         self.peers.insert(Who::Live(conn), Peer { credentials, from, ..Peer::default() });
     }
 
-    /// With these names in its certificate.
+    /// Sets the names in the certificate of a peer.
     pub(crate) fn identify(&mut self, conn: ConnId, names: &[PeerName]) {
         if let Some(Peer { credentials: Some(credentials), .. }) = self.peers.get_mut(&Who::Live(conn)) {
             credentials.names = Some(names.iter().cloned().collect());
@@ -96,7 +96,7 @@ impl Model {
         }
     }
 
-    /// The session is open: what departed before is older.
+    /// Opens the session: departures before this are older.
     pub(crate) fn established(&mut self, conn: ConnId) {
         self.moment += 1;
         if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
@@ -104,7 +104,7 @@ impl Model {
         }
     }
 
-    /// The end of a session, at once: the routes that it announced.
+    /// Ends a session at once. Returns the routes that it announced.
     pub(crate) fn end(&mut self, who: Who) -> Routes {
         self.count_what_stays(who);
         let Some(peer) = self.peers.remove(&who) else { return Routes::new() };
@@ -115,7 +115,7 @@ impl Model {
         peer.announces
     }
 
-    /// The end of a session with a grace: its routes stay, as a departed peer's.
+    /// Ends a session with a restart time: its routes stay, as those of a departed peer.
     pub(crate) fn depart(&mut self, conn: ConnId) -> Routes {
         self.count_what_stays(Who::Live(conn));
         let Some(mut peer) = self.peers.remove(&Who::Live(conn)) else { return Routes::new() };
@@ -127,7 +127,7 @@ impl Model {
         routes
     }
 
-    /// Counts the routes of a session about to end that another session of the same client announces, too.
+    /// Counts the routes of an ending session that another session of the same client announces as well.
     fn count_what_stays(&mut self, who: Who) {
         let Some(ends) = self.peers.get(&who).filter(|_| matches!(who, Who::Live(_))) else { return };
         for (other, peer) in &self.peers {
@@ -182,26 +182,26 @@ impl Model {
         }
     }
 
-    /// Whether that changes S(p).
+    /// Returns true if this changes S(p).
     pub(crate) fn subscribe(&mut self, who: Who, vni: Vni) -> bool {
         let Some(peer) = self.peers.get_mut(&who) else { return false };
         peer.asked.insert(vni);
         peer.may_subscribe(self.policy, vni) && peer.subscribed.insert(vni)
     }
 
-    /// Whether it had asked for it.
+    /// Returns true if the peer had asked for the subscription.
     pub(crate) fn unsubscribe(&mut self, who: Who, vni: Vni) -> bool {
         let Some(peer) = self.peers.get_mut(&who) else { return false };
         peer.subscribed.remove(&vni);
         peer.asked.remove(&vni)
     }
 
-    /// What it said in a VNI.
+    /// Returns the routes that the peer announced in a VNI.
     pub(crate) fn said(&self, who: Who, vni: Vni) -> Routes {
         self.peers.get(&who).into_iter().flat_map(|p| &p.said).filter(|r| r.vni == vni).copied().collect()
     }
 
-    /// Another policy: the routes that are not allowed any more, and the departed that are not.
+    /// Sets another policy. Returns the routes that it denies, and the departed peers that it denies.
     pub(crate) fn set_policy(&mut self, policy: u8) -> (Routes, Vec<ConnId>) {
         self.policy = policy;
         let (mut out, mut gone) = (Routes::new(), Vec::new());
@@ -222,7 +222,8 @@ impl Model {
         (out, gone)
     }
 
-    /// Whether a connected peer's part is what it said, as far as it is allowed; `greeted`: its HELLO has come.
+    /// Returns true if the table contains exactly those routes of a connected peer that are permitted. `greeted`: its
+    /// HELLO has arrived.
     pub(crate) fn is_settled(&self, conn: ConnId, greeted: bool) -> bool {
         let Some(peer) = self.peers.get(&Who::Live(conn)) else { return true };
         let is_in = peer.credentials.as_ref().is_none_or(|who| policies::admits(self.policy, who));
@@ -239,23 +240,23 @@ impl Model {
         self.peers.get(&who).is_some_and(|p| p.subscribed.contains(&vni))
     }
 
-    /// A(p).
+    /// Returns A(p).
     pub(crate) fn announced(&self, who: Who) -> Routes {
         self.peers.get(&who).map(|p| p.announces.clone()).unwrap_or_default()
     }
 
-    /// What somebody announces in the VNI.
+    /// Returns the routes that any peer or the node announces in the VNI.
     pub(crate) fn table(&self, vni: Vni) -> Routes {
         self.peers.values().flat_map(|p| &p.announces).filter(|r| r.vni == vni).copied().collect()
     }
 
-    /// What others than the node itself announce in the VNI.
+    /// Returns the routes that others than the node itself announce in the VNI.
     pub(crate) fn of_others(&self, vni: Vni) -> Routes {
         let others = self.peers.iter().filter(|(who, _)| **who != Who::Own);
         others.flat_map(|(_, p)| &p.announces).filter(|r| r.vni == vni).copied().collect()
     }
 
-    /// View(s).
+    /// Returns View(s).
     pub(crate) fn view(&self, s: Who) -> Routes {
         let Some(subscriber) = self.peers.get(&s) else { return Routes::new() };
         let mut view = Routes::new();
@@ -267,7 +268,7 @@ impl Model {
         view
     }
 
-    /// Whether View(s) holds a next hop that `accept` accepts.
+    /// Returns true if View(s) contains a next hop that `accept` accepts.
     fn sees_some(&self, s: Who, vni: Vni, mut accept: impl FnMut(&Route) -> bool) -> bool {
         let Some(subscriber) = self.peers.get(&s) else { return false };
         subscriber.subscribed.contains(&vni)
@@ -286,7 +287,7 @@ impl Model {
         self.sees_some(s, vni, |r| r.prefix == *prefix)
     }
 
-    /// Who announces the route.
+    /// Returns the announcers of the route.
     pub(crate) fn announcers(&self, route: &Route) -> BTreeSet<Who> {
         self.peers.iter().filter(|(_, p)| p.announces.contains(route)).map(|(who, _)| *who).collect()
     }

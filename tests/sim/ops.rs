@@ -1,5 +1,5 @@
-//! What can happen. Every operation is legal in every state and every number in it stands for something (it is taken
-//! modulo the size of its domain), so that lists of them shrink well and can be pasted into a regression test.
+//! What can happen. Every operation is legal in every state, and every number in it has a meaning (it is taken modulo
+//! the size of its domain), so that lists of operations shrink well and can be pasted into a regression test.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,63 +12,63 @@ use Op::*;
 /// How a link is cut.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Cut {
-    /// Both ends see FIN, behind what is under way.
+    /// Both ends see FIN, after the bytes in flight.
     Fin,
-    /// Both ends see RST; what is under way is lost.
+    /// Both ends see RST; the bytes in flight are lost.
     Reset,
-    /// The system of both ends gives up (ETIMEDOUT).
+    /// The systems of both ends give up (ETIMEDOUT).
     TimedOut,
-    /// Nothing passes any more, in both directions, and nobody is told.
+    /// Nothing passes any more in both directions, and neither end sees that.
     Silence,
     /// Nothing passes from the client to the server.
     SilenceUp,
     /// Nothing passes from the server to the client.
     SilenceDown,
-    /// The client sees RST; the server hears nothing more of the connection, and takes it to be there.
+    /// The client sees RST. The server receives nothing more on the connection and keeps it.
     ServerKeeps,
-    /// The server sees RST; the client hears nothing more of the connection, and takes it to be there.
+    /// The server sees RST. The client receives nothing more on the connection and keeps it.
     ClientKeeps,
 }
 
-/// Into which direction of a set of hosts, or of a server, something applies.
+/// The direction, relative to a set of hosts or a server, that an operation applies to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Way {
     Both,
-    /// Into it.
+    /// To it.
     In,
-    /// Out of it.
+    /// From it.
     Out,
 }
 
-/// How bytes are taken from a link.
+/// How bytes are read from a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Chunking {
-    /// All that is there.
+    /// All bytes that are there.
     Merged,
-    /// A frame at a time.
+    /// One frame at a time.
     Frames,
     /// A piece of random size.
     Random,
-    /// A byte at a time, or two.
+    /// One or two bytes at a time.
     Tiny,
 }
 
-/// One operation. The first number is a host, the second (of those of a link) a server.
+/// One operation. The first number is a host; for operations on a link, the second one is a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Op {
     Subscribe(u8, u8),
     Unsubscribe(u8, u8),
-    /// The embedder wants to be told all of a VNI again.
+    /// The application asks to be notified of all routes of a VNI again.
     Resync(u8, u8),
     /// Host; VNI, prefix, next hop.
     Announce(u8, u8, u8, u8),
-    /// The same.
+    /// Numbers as for `Announce`.
     Withdraw(u8, u8, u8, u8),
     /// The process dies.
     Kill(u8),
     /// The host loses its power.
     Vanish(u8),
-    /// A new process, which wants the same as the last or nothing.
+    /// A new process starts. It subscribes and announces the same as the last one, or nothing.
     Start(u8, bool),
     CutLink(u8, u8, Cut),
     /// Ends every silence of the link.
@@ -83,44 +83,45 @@ pub(crate) enum Op {
     ResetPeer(u8, u8),
     /// Resets the nth connection that the host knows.
     ResetConn(u8, u8),
-    /// The process is stopped, and continued.
+    /// Stops the process, or continues it.
     Pause(u8),
     Resume(u8),
-    /// The embedder takes no changes, and takes them again.
+    /// The application stops reading changes, or reads them again.
     Deafen(u8),
     Hear(u8),
     /// With cleanup or without.
     Shutdown(u8, bool),
-    /// Nothing passes between the hosts whose bits are set and the others any more, and nobody is told.
+    /// Nothing passes any more between the hosts whose bits are set and the others, and no end of a connection sees
+    /// that.
     Partition(u8, Way),
-    /// Ends every silence there is.
+    /// Ends every silence.
     Reunite,
-    /// A server's own delay for each of them: two bits for the first, two for the second, and so on.
+    /// Sets a delay for each server: two bits for the first one, two for the second one, and so on.
     Delays(u8),
-    /// A byte a second passes between the two; to the server (`In`), from it (`Out`).
+    /// One byte per second passes between the two; to the server (`In`), from it (`Out`).
     Dribble(u8, u8, Way),
-    /// The opposite.
+    /// Ends a `Dribble`.
     Flow(u8, u8),
     /// The host's clock jumps.
     Jump(u8, u8),
-    /// As `Pause`, with a clock that stands still meanwhile.
+    /// Like `Pause`, with a clock that stands still meanwhile.
     Suspend(u8),
-    /// The process takes nothing off its connections, and does everything else.
+    /// The process reads nothing from its connections, and does everything else.
     StopReading(u8),
     ReadOn(u8),
-    /// The process dies in the midst of its nth turn from now.
+    /// The process dies in the middle of its nth iteration from now.
     Doom(u8, u8),
-    /// Everything comes to rest, and is compared.
+    /// The world comes to rest, and everything is compared.
     Rest,
     /// The host gets the nth policy.
     Policy(u8, u8),
     /// The host's next connections come from the nth address: its own, or one that it shares with others.
     Address(u8, u8),
-    /// The host's next process says that it is converging for the nth time.
+    /// The host's next process says that it is converging for the nth time span.
     Converge(u8, u8),
-    /// Whether the server's next connections are those of a server without our capabilities.
+    /// True: the server's next connections are those of a server without the capabilities.
     Reference(u8, bool),
-    /// The host's application asks for what has to be refused.
+    /// The host's application sends a command that has to be refused.
     Refuse(u8, u8),
     /// The host has the nth certificate from its next connection on.
     Names(u8, u8),
@@ -161,12 +162,12 @@ pub(crate) fn jump_ms(n: u8) -> i64 {
     JUMPS_MS[usize::from(n) % JUMPS_MS.len()]
 }
 
-/// The number of a next hop that is an IPv4-mapped address.
+/// Number of a next hop that is an IPv4-mapped address.
 const MAPPED: u8 = 254;
-/// The number of a next hop to which no packet can be sent.
+/// Number of a next hop to which no packet can be sent.
 pub(crate) const MARTIAN: u8 = 255;
 
-/// A route of the tiny domain: IPv4 with host bits, IPv6, a default route; next hops of all kinds.
+/// Returns a route of the tiny domain: IPv4 with host bits, IPv6, a default route; next hops of all kinds.
 pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
     let prefix = match p % 3 {
         0 => Prefix::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5)), 24),
@@ -186,7 +187,7 @@ pub(crate) fn route(v: u8, p: u8, n: u8) -> Route {
     Route { vni: vni(v), prefix: prefix.unwrap(), next_hop }
 }
 
-/// The nth address from which connections of a host may come. The first is its own.
+/// Returns the nth address from which connections of a host may come. The first one is its own.
 pub(crate) fn address(host: usize, n: u8) -> SocketAddr {
     let of_host = |host: u128| IpAddr::from(Ipv6Addr::from(0x2001_0db8_u128 << 96 | host));
     let addr = match n % 4 {
@@ -198,7 +199,7 @@ pub(crate) fn address(host: usize, n: u8) -> SocketAddr {
     (addr, 4711).into()
 }
 
-/// The names in the nth certificate that a host may have. The first is none.
+/// Returns the names in the nth certificate that a host may have. The first one has none.
 pub(crate) fn names(host: usize, n: u8) -> Option<Arc<[PeerName]>> {
     let own = format!("dns:h{host}.hosts.example.org");
     let (twin, cluster) = ("dns:twin.hosts.example.org", "dns:cluster.example.org");
@@ -208,7 +209,7 @@ pub(crate) fn names(host: usize, n: u8) -> Option<Arc<[PeerName]>> {
         2 => &[&own],
         3 => &[twin],
         4 => &[&own, cluster],
-        // The same, written in another way.
+        // The same names, written in another way.
         5 => &[cluster, &own, &own],
         6 => &[twin, "ip:2001:db8::1"],
         _ => &["ip:::ffff:192.0.2.1"],
@@ -216,12 +217,12 @@ pub(crate) fn names(host: usize, n: u8) -> Option<Arc<[PeerName]>> {
     Some(names.iter().map(|name| name.parse().unwrap()).collect())
 }
 
-/// All that can happen.
+/// Generates any operation.
 pub(crate) fn all() -> impl Strategy<Value = Op> {
     prop_oneof![9 => op(), 1 => circumstance()]
 }
 
-/// What hosts are known by, what servers are and do not know, and what is refused.
+/// Generates what identifies hosts, what servers know and can do, and commands that are refused.
 pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
     let h = 0..7u8;
     let cut = prop_oneof![Just(Cut::ServerKeeps), Just(Cut::ClientKeeps)];
@@ -235,7 +236,7 @@ pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Mostly route work, with trouble in between.
+/// Generates mostly operations on routes, with trouble in between.
 pub(crate) fn op() -> impl Strategy<Value = Op> {
     let (h, s, v, p, n) = (0..6u8, 0..3u8, 0..3u8, 0..3u8, 0..4u8);
     let hop = (0..64u8).prop_map(|n| match n {
@@ -281,7 +282,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What goes wrong beyond single processes and links.
+/// Generates faults beyond single processes and links.
 pub(crate) fn fault() -> impl Strategy<Value = Op> {
     let (h, s, n) = (0..7u8, 0..3u8, 0..8u8);
     let h0 = h.clone();

@@ -1,11 +1,13 @@
-//! Sequences of operations that lead to a situation which chance alone would seldom reach, with anything else in between.
+//! Sequences of operations that lead to a situation which random operations would seldom reach, with other operations
+//! in between.
 
 use proptest::prelude::*;
 
 use super::ops::Op::*;
 use super::ops::{self, Cut, Op};
 
-/// Worlds of some plots each, with other operations between their operations. `servers`: how many the world has.
+/// Generates worlds of a few plots each, with other operations between theirs. `servers`: the number of servers of the
+/// world.
 pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
     let noise = prop_oneof![3 => Just(None), 1 => ops::all().prop_map(Some)];
     let plots = proptest::collection::vec(plot(servers as u8), 1..4);
@@ -15,11 +17,11 @@ pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
     })
 }
 
-/// A second. All that is under way arrives, and no deadline for something lost is over.
+/// A second. Everything in flight arrives, and no deadline for a lost session or route is over.
 const A_WHILE: Op = Advance(3);
 
 fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
-    // Two clients, who want and announce the same; a certificate, and an address.
+    // Two clients that subscribe to the same VNI and announce the same route; a certificate, and an address.
     let clients = (0..4u8, 1..4u8).prop_map(move |(c, d)| (servers + c, servers + (c + d) % 4));
     let all = (clients, 0..3u8, 0..3u8, 0..4u8, 1..8u8, 1..4u8);
     prop_oneof![
@@ -31,18 +33,19 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let setting = [Names(a, names), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
             [&setting[..], &[Address(a, address), Kill(a), Start(a, true), A_WHILE]].concat()
         }),
-        // A client that comes back with the same names, written in another way. It withdraws what it has taken over.
+        // A client comes back with the same names, written in another way. It withdraws the route that it has taken
+        // over.
         all.clone().prop_map(|((a, b), v, p, n, ..)| {
             let setting = [Names(a, 4), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
             [&setting[..], &[Names(a, 5), Kill(a), Start(a, true), A_WHILE, Withdraw(a, v, p, n), A_WHILE]].concat()
         }),
-        // Neighbours, one of which goes away.
+        // Two neighbours, one of which goes away.
         all.clone().prop_map(|((a, b), v, p, n, names, address)| {
             let neighbours = [Address(a, address), Address(b, address), Names(a, names)];
             let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Announce(a, v, p, n), A_WHILE];
             [&neighbours[..], &again, &[Kill(a), Announce(b, v, p, n), A_WHILE, Start(a, true), A_WHILE]].concat()
         }),
-        // Two processes of one client, by its names or its address, with the same route. One goes away.
+        // Two processes of one client, recognised by its names or its address, with the same route. One goes away.
         (all.clone(), any::<bool>(), any::<bool>()).prop_map(|(((a, b), v, p, n, names, address), by_name, keep)| {
             let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
             let again = [Kill(a), Kill(b), Start(a, true), Start(b, true), Subscribe(b, v)];
@@ -50,8 +53,8 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let end = [Kill(a), A_WHILE, Start(a, keep), A_WHILE, Withdraw(b, v, p, n), Advance(5)];
             [&[is_one(a), is_one(b)], &again[..], &announce, &end].concat()
         }),
-        // The same, and only then the other one announces the route, and withdraws it. It is not another session of the one that went away, but
-        // one beside it: the route stays for the restart time.
+        // The same, but the other one announces the route only afterwards, and withdraws it. It is not a later session
+        // of the one that went away, but one beside it: the route stays for the restart time.
         (all.clone(), any::<bool>(), 0..4u8).prop_map(move |(((a, b), v, p, n, names, address), by_name, c)| {
             let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
             let again =
@@ -59,8 +62,8 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             let end = [A_WHILE, Kill(a), A_WHILE, Announce(b, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE];
             [&[is_one(a), is_one(b)], &again[..], &end, &[Advance(6), Start(a, true), A_WHILE]].concat()
         }),
-        // The same, and both go away: with one route at about the same time, or with two, and the second one is back when the restart time of
-        // the first one is over.
+        // The same, and both go away: with one route at about the same time, or with two, and the second one is back
+        // when the restart time of the first one is over.
         (all.clone(), any::<bool>(), any::<bool>(), 0..4u8).prop_map(
             move |(((a, b), v, p, n, names, address), by_name, is_shared, c)| {
                 let is_one = |host| if by_name { Names(host, names) } else { Address(host, address) };
@@ -71,8 +74,8 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
                 [&[is_one(a), is_one(b)], &again[..], &announce, &end, &[Withdraw(b, v, p, other), A_WHILE]].concat()
             },
         ),
-        // A client that comes back before its server has noticed that it was gone, and one that has not noticed that it is gone. It keeps
-        // its route or withdraws it in the new session.
+        // A client comes back before its server has noticed that it was gone, and one that has not noticed itself that
+        // it was gone. It keeps its route or withdraws it in the new session.
         (all.clone(), 0..2u8, any::<bool>(), any::<bool>(), 5..8u8).prop_map(
             move |(((a, b), v, p, n, names, _), s, server_keeps, withdraws, then)| {
                 let cut = if server_keeps { Cut::ServerKeeps } else { Cut::ClientKeeps };
@@ -81,7 +84,7 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
                 [&setting[..], &[CutLink(a - servers, s, cut), A_WHILE, change, Advance(then), A_WHILE]].concat()
             },
         ),
-        // A server starts again and converges for long, while one whose route it had does not come back.
+        // A server starts again and converges for a long time, while a client whose route it had does not come back.
         (all.clone(), 1..3u8, any::<bool>()).prop_map(move |(((a, b), v, p, n, ..), convergence, stays)| {
             let all = move |op: fn(u8) -> Op| (0..servers).map(op).collect::<Vec<_>>();
             let setting = [Subscribe(b, v), Announce(a, v, p, n), Advance(5)];
@@ -93,7 +96,8 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             ops.extend([Advance(5), Advance(6), Advance(7), Advance(7)]);
             ops
         }),
-        // Servers without our capabilities. A client leaves a VNI in which it announces, and wants it again. The servers start again.
+        // Servers without the capabilities. A client unsubscribes from a VNI in which it announces, and subscribes
+        // again. The servers start again.
         (all.clone(), any::<bool>(), any::<bool>()).prop_map(move |(((a, b), v, p, n, ..), leaves, still)| {
             let servers = || 0..servers;
             let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
@@ -106,7 +110,7 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             ops.extend([Advance(6), A_WHILE]);
             ops
         }),
-        // The same with two clients who announce the same, one of which withdraws it.
+        // The same with two clients that announce the same route, one of which withdraws it.
         all.clone().prop_map(move |((a, b), v, p, n, ..)| {
             let servers = || 0..servers;
             let mut ops: Vec<Op> = servers().flat_map(|s| [Reference(s, true), Kill(s), Start(s, true)]).collect();
@@ -114,7 +118,7 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
             ops.extend([Withdraw(a, v, p, n), A_WHILE, Withdraw(b, v, p, n), A_WHILE, Refuse(a, n)]);
             ops
         }),
-        // A policy by names, for a client that is there, one that has departed, and one with other names.
+        // A policy by names, for a client that is connected, one that has departed, and one with other names.
         (all.clone(), 7..11u8, 7..11u8, 0..8u8).prop_map(|(((a, b), v, p, n, names, _), first, second, others)| {
             let setting = [Names(a, names), Names(b, others), Kill(a), Kill(b), Start(a, true), Start(b, true)];
             let announce = [Subscribe(b, v), Policy(0, first), Announce(a, v, p, n), Announce(b, v, p, n), A_WHILE];

@@ -1,29 +1,29 @@
-//! Some policies, and what they mean in plain words: the model's, which knows nothing of how a node decides.
+//! Some policies, and their meaning in plain words: the model's, which does not use the node's way to decide.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use metalbond::{AnnounceRule, PeerName, PeerPattern, Policy, PrefixSet, Route, Rule, Vni, VniSet};
 
-/// How many there are; the first is none.
+/// Number of policies; the first one is none.
 pub(crate) const COUNT: u8 = 11;
-/// From this one on they ask for names as well as for addresses.
+/// From this one on, policies ask for names as well as for addresses.
 pub(crate) const FIRST_BY_NAME: u8 = 7;
 
 const EVEN_HOSTS: [&str; 5] =
     ["from:2001:db8::", "from:2001:db8::2", "from:2001:db8::4", "from:2001:db8::6", "from:2001:db8::f0"];
 
-/// What a policy knows a client by.
+/// What a policy identifies a client by.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Credentials {
-    /// Where it comes from, an IPv4-mapped address as IPv4.
+    /// The address it comes from, an IPv4-mapped one as IPv4.
     host: IpAddr,
     /// The names in its certificate, if it has one.
     pub(crate) names: Option<BTreeSet<PeerName>>,
 }
 
 impl Credentials {
-    /// A client without a certificate.
+    /// Returns the credentials of a client without a certificate.
     pub(crate) fn of_host(host: IpAddr) -> Self {
         Self { host: host.to_canonical(), names: None }
     }
@@ -44,7 +44,8 @@ impl Credentials {
         self.has_name(|name| name.starts_with("ip:2001:db8:"))
     }
 
-    /// Whether the address is one of its own: those in its certificate, or without one that from which it comes.
+    /// Returns true if the address is one of the client's own: those in its certificate, or the one it comes from if it
+    /// has no certificate.
     fn is_own(&self, addr: IpAddr) -> bool {
         match &self.names {
             None => addr == self.host,
@@ -53,7 +54,7 @@ impl Credentials {
     }
 }
 
-/// The nth of them.
+/// Returns the nth policy.
 pub(crate) fn policy(n: u8) -> Option<Policy> {
     let all = || AnnounceRule {
         next_hops: "any".parse().unwrap(),
@@ -106,12 +107,12 @@ pub(crate) fn policy(n: u8) -> Option<Policy> {
     Some(Policy::new(rules))
 }
 
-/// Which of them it is.
+/// Returns the number of a policy.
 pub(crate) fn number(wanted: Option<&Policy>) -> u8 {
     (0..COUNT).find(|n| policy(*n).as_ref() == wanted).expect("a policy of these")
 }
 
-/// Whether the nth lets a client in.
+/// Returns true if the nth policy admits a client.
 pub(crate) fn admits(n: u8, who: &Credentials) -> bool {
     match n {
         1 => false,

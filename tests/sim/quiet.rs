@@ -1,4 +1,4 @@
-//! Failures that are wanted, or that a search for the smallest case repeats a hundred times, are not printed.
+//! Suppresses the messages of panics that are expected, or that a search for the smallest case repeats a hundred times.
 
 use std::cell::Cell;
 use std::panic::{set_hook, take_hook};
@@ -8,7 +8,7 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics of this thread print nothing while `work` runs.
+/// Runs `work`. Meanwhile panics of this thread print nothing.
 pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {

@@ -1,5 +1,5 @@
-//! A client without our capability, played byte by byte: it says what the reference says and keeps to its intervals.
-//! One that pipelines says all of it in one write.
+//! A client without the capability, simulated byte by byte: it sends what the reference sends and keeps to its
+//! intervals. A pipelining client sends everything in one write.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,9 +32,9 @@ pub(crate) struct RawClient {
     interval: Duration,
     keepalive_at: Duration,
     heard_at: Duration,
-    /// What the server's messages come to.
+    /// The table that follows from the server's messages.
     held: Routes,
-    /// VNIs left in this session: what was under way then may have come late.
+    /// VNIs unsubscribed in this session: routes in flight at that time may have arrived late.
     left: BTreeSet<Vni>,
 }
 
@@ -59,7 +59,7 @@ impl RawClient {
         self.state == State::Established
     }
 
-    /// Whether it wants to be connected now. To be asked once.
+    /// Returns true if the client wants to connect now, and marks the dial as started.
     pub(crate) fn dials(&mut self, now: Duration) -> bool {
         let due = matches!(self.state, State::Down { redial_at } if redial_at <= now);
         if due {
@@ -89,13 +89,13 @@ impl RawClient {
         self.state = State::Down { redial_at: now + REDIAL };
     }
 
-    /// One segment, which must be whole frames: the reference parses each read from scratch.
+    /// Handles one segment, which must contain whole frames: the reference parses each read from scratch.
     pub(crate) fn received(&mut self, now: Duration, segment: &[u8]) {
         self.heard_at = now;
         for msg in decode_all(segment) {
             match (msg, self.state) {
                 (Msg::Hello(hello), State::HelloSent) => {
-                    assert!(hello.is_server, "a server says so");
+                    assert!(hello.is_server, "a server's HELLO has is_server");
                     self.interval = INTERVAL.min(Duration::from_secs(hello.keepalive.into()));
                     self.state = State::KeepaliveSent;
                     self.keepalive_at = now + self.interval;
@@ -112,7 +112,7 @@ impl RawClient {
                 (Msg::Add(route), State::Established) => drop(self.held.insert(route)),
                 (Msg::Remove(route), State::Established) => drop(self.held.remove(&route)),
                 (Msg::Keepalive, State::Established) => {}
-                // To one that pipelines, the sync may not come before the first answer either.
+                // A pipelining client must not be synced before the first answer either.
                 (msg, state) => panic!("{msg:?} in {state:?}"),
             }
         }
@@ -123,7 +123,7 @@ impl RawClient {
         self.say_if_up(Msg::Subscribe(vni));
     }
 
-    /// Takes its own announcements in the VNI along, as the protocol has it for such peers.
+    /// Also withdraws the client's own announcements in the VNI, as the protocol defines for such peers.
     pub(crate) fn unsubscribe(&mut self, vni: Vni) {
         if self.wants.remove(&vni) {
             self.announces.retain(|r| r.vni != vni);
@@ -132,7 +132,7 @@ impl RawClient {
         self.say_if_up(Msg::Unsubscribe(vni));
     }
 
-    /// A route with a martian next hop is said once, and not kept: no server takes it.
+    /// Announces a route. One with a martian next hop is sent once and not kept, because no server accepts it.
     pub(crate) fn announce(&mut self, route: Route) {
         if is_martian(&route) {
             return self.say_if_up(Msg::Add(route));
@@ -146,7 +146,7 @@ impl RawClient {
         self.say_if_up(Msg::Remove(route));
     }
 
-    /// Whether it gives its connection up.
+    /// Returns true if it gives its connection up.
     pub(crate) fn tick(&mut self, now: Duration) -> bool {
         if matches!(self.state, State::Down { .. }) {
             return false;
@@ -182,7 +182,8 @@ impl RawClient {
         &self.announces
     }
 
-    /// What it was told in this session and not told to forget, of the VNIs of which that can be told.
+    /// Returns the routes that it was sent in this session and that were not removed, of the VNIs in which they are
+    /// known.
     pub(crate) fn held(&self) -> Routes {
         self.held.iter().filter(|r| self.is_sure_of(r.vni)).copied().collect()
     }
@@ -191,7 +192,7 @@ impl RawClient {
         !self.left.contains(&vni)
     }
 
-    /// As if it had just heard something.
+    /// Behaves as if it had just received something.
     pub(crate) fn is_content(&mut self, now: Duration) {
         self.heard_at = now;
     }
@@ -203,7 +204,7 @@ impl RawClient {
         }
     }
 
-    /// Subscriptions before announcements, as the reference has it.
+    /// Sends subscriptions before announcements, as the reference does.
     fn say_all(&mut self) {
         for vni in self.wants.clone() {
             self.say(Msg::Subscribe(vni));

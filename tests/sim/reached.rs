@@ -1,4 +1,5 @@
-//! The situations that the worlds are there for, and how often they were reached: a test that reaches one no more tests it no more.
+//! The situations that the worlds are meant to reach, with counts: a test that no longer reaches a situation no longer
+//! tests it.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,11 @@ pub(crate) enum Situation {
     TakenOverFromElsewhere,
     /// Another client at the same address announces a route that is retained for its neighbour.
     NotTakenOverByNeighbour,
-    /// A session that was open before its client departed with another one announces a route that is retained.
+    /// A session announces a retained route. It was open before its client departed with another session.
     NotTakenOverByOlder,
     /// The restart time of a departed client is over, and that of another session of the same client is not.
     ExpiresBesideItself,
-    /// A session ends, and another session with the same names announces one of its routes, too.
+    /// A session ends, and another session with the same names also announces one of its routes.
     NamesakeStays,
     /// The same with two sessions that come from one address, the first one without names.
     NeighbourStays,
@@ -24,32 +25,33 @@ pub(crate) enum Situation {
     ServerKeeps,
     /// A server loses a connection, and the client does not notice.
     ClientKeeps,
-    /// A client connects while its server takes its last connection to be there.
+    /// A client connects while its server still has its last connection.
     BackBeforeLoss,
-    /// A stale route stays, although the server's new session has sent all: the server is converging.
+    /// A stale route stays although the server's new session has sent everything: the server is converging.
     StaysWhileConverging,
-    /// A session with a server without our capabilities is open.
+    /// A session with a server without the capabilities is open.
     OfReference,
     /// A stale route stays with such a session, which cannot say whether it is gone.
     StaysWithReference,
-    /// Such a session stays subscribed to a VNI in which the client announces, although the client does not want the VNI any more.
+    /// Such a session stays subscribed to a VNI in which the client announces, although its application has
+    /// unsubscribed.
     FiltersVni,
-    /// The client wants such a VNI again: it has the routes.
+    /// The application subscribes to such a VNI again: the routes are there.
     WantsFilteredVni,
-    /// A client withdraws a route that such a server has sent while the client announced it: the client lacks the route from now on, although
-    /// another one announces it.
+    /// A client withdraws a route that such a server has sent while the client announced it: from now on the client
+    /// lacks the route, although another client announces it.
     LacksEchoed,
     /// A command is refused, and nothing has changed.
     CommandRefused,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
-    /// A policy that asks for names denies an announcement, which other clients may make.
+    /// A policy that asks for names denies an announcement that it permits to other clients.
     DeniedByName,
-    /// A new policy that asks for names takes a retained route from a client that has some.
+    /// A new policy that asks for names denies a retained route of a client that has names.
     RetainedDeniedByName,
 }
 
-/// How often each situation was reached.
+/// Number of times that each situation was reached.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Reached(BTreeMap<Situation, u32>);
 

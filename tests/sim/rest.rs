@@ -1,5 +1,5 @@
-//! The comparison at rest: once nothing is in flight and every grace is over, what each process has equals what its
-//! neighbours want it to have.
+//! The comparison at rest: once no bytes are in flight and every restart time is over, the state of each process equals
+//! what its neighbours want it to have.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use super::seat::Seat;
 use super::world::{Conn, World};
 
 impl World {
-    /// Runs on until every timer for something lost has run out: silence, stale time with and without a session, grace, warming.
+    /// Runs until every timer for something lost has expired: hold time, stale time with and without a session, restart
+    /// time, convergence time.
     pub(crate) fn come_to_rest(&mut self) {
         for path in self.paths.values_mut() {
             path.window = 1 << 20;
@@ -25,9 +26,9 @@ impl World {
             if let Life::Node(seat) = &mut host.life {
                 seat.deaf = false;
                 seat.clock.catch_up(self.now);
-                // A turn, so that the changes kept back are taken.
+                // An iteration, so that the application reads the remaining changes.
                 seat.inbox.push_back(Input::Tick);
-                // Whatever was refused shows now.
+                // Routes that were refused show now.
                 seat.inbox.push_back(Input::Command(Command::SetPolicy(None)));
             }
         }
@@ -46,12 +47,12 @@ impl World {
         self.check_sessions();
     }
 
-    /// The same of open sessions only, which holds whenever nothing is under way.
+    /// Compares open sessions only, which holds whenever nothing is in flight.
     pub(crate) fn check_sessions(&self) {
         self.conns.iter().filter(|c| c.is_connected()).for_each(|c| self.check_session(c));
     }
 
-    /// What a server has been told is what the client wants it to know.
+    /// Compares what a server was sent with what the client wants it to know.
     fn check_session(&self, conn: &Conn) {
         let Some(server) = self.seat(conn.hosts[1]) else { return };
         let who = conn.ids[1].unwrap();
@@ -73,16 +74,16 @@ impl World {
         assert_eq!(model.announced(Who::Live(who)), *announces, "A(p) at the server (left), at the client (right)");
         let subscribed = model.subscribed(Who::Live(who));
         if conn.is_reference {
-            // It may stay subscribed to what it does not want any more, and filter.
+            // The session may stay subscribed to a VNI without a subscription of the application, and filter it.
             assert!(subscribed.is_superset(wants), "S(p) at the server: {subscribed:?}, at the client: {wants:?}");
         } else {
             assert_eq!(subscribed, *wants, "S(p) at the server (left), at the client (right)");
         }
-        assert_eq!(accepted.told, model.view(Who::Live(who)), "told (left), View(s) (right)");
+        assert_eq!(accepted.sent, model.view(Who::Live(who)), "sent to the client (left), View(s) (right)");
         if let Life::Raw(raw) = &client.life {
             let mut view = model.view(Who::Live(who));
             view.retain(|r| raw.is_sure_of(r.vni));
-            assert_eq!(raw.held(), view, "held by a client without the capability (left), View(s) (right)");
+            assert_eq!(raw.held(), view, "the table of a client without the capability (left), View(s) (right)");
         }
     }
 
@@ -94,14 +95,15 @@ impl World {
         let mut vnis = BTreeSet::new();
         for vni in ops::vnis() {
             let table: Routes = seat.node.routes(vni).collect();
-            // What a client learned is in its table, too; its watcher has compared that.
+            // The routes that a client learned are in its table as well; its watcher has compared them.
             let mut expected = seat.watch.model.table(vni);
             let wanted = seat.watch.wants.contains(&vni);
             let servers = || seat.watch.dialled.values();
             let learned = servers().flat_map(|d| &d.live);
             expected.extend(learned.filter(|r| r.vni == vni && wanted));
-            // A client that announces in a VNI stays subscribed to it at a server without the capability, whose answer to an UNSUBSCRIBE
-            // would be to withdraw what the client announces. What such a server advertises then stays in the table, not wanted.
+            // A client that announces in a VNI stays subscribed to it at a server without the capability, because such
+            // a server answers an UNSUBSCRIBE by withdrawing the client's announcements. The routes that it advertises
+            // stay in the table, without a subscription.
             if !wanted {
                 let kept = servers().filter(|d| !d.is_ordered()).flat_map(|d| &d.live);
                 expected.extend(kept.filter(|r| table.contains(*r) && r.vni == vni));
@@ -115,14 +117,14 @@ impl World {
         assert_eq!(seat.node.vnis().collect::<BTreeSet<_>>(), vnis);
     }
 
-    /// Every server that can be reached is connected, and synced.
+    /// Checks that every reachable server is connected and synced.
     fn check_servers(&self, i: usize, host: &Host, seat: &Seat) {
         for (server, id) in &host.peers {
             let info = seat.node.peers().find(|p| p.id == *id).expect("a configured peer");
             assert_eq!(seat.node.peer_state(*id), Some(info.state));
             let reachable = self.seat(*server).is_some() && self.paths[&(i, *server)].silent == [false; 2];
             assert_eq!(info.state == SessionState::Established, reachable, "{info:?}");
-            // One without our capabilities cannot say that it has sent all.
+            // A server without the capabilities cannot say that it has sent everything.
             let is_reference = self.conns.iter().any(|c| c.hosts == [i, *server] && c.is_connected() && c.is_reference);
             assert_eq!(info.synced, reachable && !is_reference, "{info:?}");
             assert_eq!(info.stale, 0, "{info:?}");
@@ -146,12 +148,12 @@ impl World {
             expected.extend(seat.watch.model.of_others(*vni));
         }
         expected.retain(|r| !host.announces.contains(r));
-        assert_eq!(learned, expected, "learned by host {i} (left), shown to it (right)");
-        assert_eq!(seat.watch.installed, expected, "the embedder of host {i} (left), shown to it (right)");
+        assert_eq!(learned, expected, "learned by host {i} (left), its view (right)");
+        assert_eq!(seat.watch.installed, expected, "the application of host {i} (left), its view (right)");
     }
 }
 
-/// The node remembers what its embedder asked for.
+/// Checks that the node has stored what its application asked for.
 fn check_wants(host: &Host, seat: &Seat) {
     assert_eq!(seat.node.subscribed_vnis().collect::<BTreeSet<Vni>>(), host.wants);
     assert_eq!(seat.node.announcements().collect::<Routes>(), host.announces);

@@ -1,5 +1,5 @@
-//! One node on the bench, its peers played by the test, message by message or byte by byte. Time passes when the test
-//! says so; what the node sends is written at once, except to peers that stall.
+//! One node under test. The test plays its peers, message by message or byte by byte. Time passes when the test says
+//! so. Bytes that the node sends are written at once, except to peers that stall.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -30,15 +30,15 @@ pub(crate) struct Rig {
     events_seen: usize,
 }
 
-/// What a client of ours says first.
+/// The HELLO of a client with the capability.
 pub(crate) const OURS: Hello = Hello { keepalive: 5, is_server: false, capabilities: ORDERED, restart_time: 10 };
 /// The same without a restart time.
-pub(crate) const NO_GRACE: Hello = Hello { restart_time: 0, ..OURS };
-/// What a client of the reference says first.
+pub(crate) const NO_RESTART_TIME: Hello = Hello { restart_time: 0, ..OURS };
+/// The HELLO of a client of the reference.
 pub(crate) const LEGACY: Hello = Hello { keepalive: 5, is_server: false, capabilities: 0, restart_time: 0 };
-/// What a server of ours says first.
+/// The HELLO of a server with the capability.
 pub(crate) const OUR_SERVER: Hello = Hello { keepalive: 5, is_server: true, capabilities: ORDERED, restart_time: 0 };
-/// What a server of the reference says first.
+/// The HELLO of a server of the reference.
 pub(crate) const LEGACY_SERVER: Hello = Hello { capabilities: 0, ..OUR_SERVER };
 
 impl Rig {
@@ -60,7 +60,7 @@ impl Rig {
         }
     }
 
-    /// A listening node, past the time of `warming`.
+    /// Returns a listening node, after its convergence time.
     pub(crate) fn server() -> Self {
         Self::server_with(Config { pacing: None, ..Config::default() })
     }
@@ -72,14 +72,14 @@ impl Rig {
         rig
     }
 
-    /// A server whose peers may send garbage.
+    /// Returns a server whose peers may send garbage.
     pub(crate) fn unwatched() -> Self {
         let mut rig = Self::server();
         rig.seat.is_watched = false;
         rig
     }
 
-    /// A client that dials one server, which is `Rig::connect`ed next.
+    /// Returns a client that dials one server. The test calls `Rig::connect` next.
     pub(crate) fn client(config: Config) -> Self {
         let mut rig = Self::new(config);
         rig.add_peer("s0");
@@ -114,7 +114,7 @@ impl Rig {
         self.command(Command::Withdraw(route)).unwrap();
     }
 
-    /// A connection comes in; nothing is said yet.
+    /// Accepts a connection. The peer has sent nothing yet.
     pub(crate) fn accept(&mut self) -> ConnId {
         self.accept_from("2001:db8::9".parse().unwrap())
     }
@@ -129,7 +129,7 @@ impl Rig {
         conn
     }
 
-    /// A client comes in and opens its session.
+    /// Accepts a client, which opens its session.
     pub(crate) fn join(&mut self, hello: Hello) -> ConnId {
         self.join_from("2001:db8::9".parse().unwrap(), hello)
     }
@@ -140,7 +140,8 @@ impl Rig {
         conn
     }
 
-    /// A client comes in from this address and port, shows a certificate with these names, if any, and opens its session.
+    /// Accepts a client from this address and port, which shows a certificate with these names, if any, and opens its
+    /// session.
     pub(crate) fn join_named(&mut self, remote: &str, names: Option<&[&str]>, hello: Hello) -> ConnId {
         let conn = self.accept_at(remote.parse().unwrap());
         if let Some(names) = names {
@@ -151,7 +152,7 @@ impl Rig {
         conn
     }
 
-    /// A client opens its session.
+    /// Opens a client's session.
     pub(crate) fn open(&mut self, conn: ConnId, hello: Hello) {
         self.say(conn, &[Msg::Hello(hello)]);
         self.say(conn, &[Msg::Keepalive]);
@@ -159,21 +160,22 @@ impl Rig {
         assert!(matches!(heard[..], [Msg::Hello(_), Msg::Keepalive]), "{heard:?}");
     }
 
-    /// Time passes until a dial is under way.
+    /// Lets time pass until a dial is in progress.
     pub(crate) fn await_dial(&mut self) {
         while self.dials.is_empty() {
             self.advance(Duration::from_millis(10));
         }
     }
 
-    /// The oldest dial succeeds.
+    /// Lets the oldest dial succeed.
     pub(crate) fn connect(&mut self) -> ConnId {
         let conn = self.dials.pop_front().expect("a dial");
         self.feed(Input::Connected { conn, remote: "[2001:db8::5]:4711".parse().unwrap() });
         conn
     }
 
-    /// The oldest dial reaches a server, which opens the session. Returns what it heard in the session so far.
+    /// Lets the oldest dial reach a server, which opens the session. Returns what the server received in the session so
+    /// far.
     pub(crate) fn reach(&mut self, hello: Hello) -> (ConnId, Vec<Msg>) {
         let conn = self.connect();
         assert!(matches!(self.heard(conn)[..], [Msg::Hello(_)]));
@@ -184,7 +186,7 @@ impl Rig {
         (conn, heard)
     }
 
-    /// The peer says these in one write.
+    /// Sends messages of the peer in one write.
     pub(crate) fn say(&mut self, conn: ConnId, msgs: &[Msg]) {
         self.say_bytes(conn, &encode_all(msgs));
     }
@@ -193,7 +195,7 @@ impl Rig {
         self.feed(Input::Received { conn, bytes: Bytes::copy_from_slice(bytes) });
     }
 
-    /// Takes what the peer was sent since last asked.
+    /// Takes the bytes that the peer was sent since the last call.
     pub(crate) fn heard_bytes(&mut self, conn: ConnId) -> Vec<u8> {
         self.out.remove(&conn).unwrap_or_default().concat()
     }
@@ -202,14 +204,14 @@ impl Rig {
         decode_all(&self.heard_bytes(conn))
     }
 
-    /// The same without KEEPALIVEs.
+    /// Takes the messages that the peer was sent since the last call, without KEEPALIVEs.
     pub(crate) fn heard_routes(&mut self, conn: ConnId) -> Vec<Msg> {
         let mut msgs = self.heard(conn);
         msgs.retain(|m| *m != Msg::Keepalive);
         msgs
     }
 
-    /// The peer takes nothing more off the network.
+    /// Lets the peer stop reading.
     pub(crate) fn stall(&mut self, conn: ConnId) {
         self.stalled.insert(conn);
     }
@@ -238,7 +240,7 @@ impl Rig {
         self.now = until;
     }
 
-    /// Time passes while every one of these peers shows signs of life, and answers as a server would.
+    /// Lets time pass while each of these peers shows signs of life, and answers as a server would.
     pub(crate) fn live(&mut self, secs: u64, conns: &[ConnId]) {
         for _ in 0..secs {
             self.advance_secs(1);
@@ -248,7 +250,7 @@ impl Rig {
         }
     }
 
-    /// Answers every KEEPALIVE that a server has got; returns the rest of what it has got.
+    /// Answers every KEEPALIVE that a server has received. Returns the other messages that it has received.
     pub(crate) fn answer(&mut self, conn: ConnId) -> Vec<Msg> {
         let mut others = Vec::new();
         loop {
@@ -265,7 +267,7 @@ impl Rig {
         }
     }
 
-    /// Time passes while these servers answer every KEEPALIVE.
+    /// Lets time pass while these servers answer every KEEPALIVE.
     pub(crate) fn serve(&mut self, secs: u64, conns: &[ConnId]) {
         for _ in 0..secs {
             self.advance_secs(1);
@@ -276,7 +278,7 @@ impl Rig {
         }
     }
 
-    /// Takes the changes of the node's own routes since last asked: added ones are `true`.
+    /// Takes the changes of learned routes since the last call: added ones are `true`.
     pub(crate) fn changes(&mut self) -> Vec<(bool, Route)> {
         let mut out = Vec::new();
         let events = &self.seat.recording.events;
@@ -304,12 +306,12 @@ impl Rig {
         self.seat.node.sessions().any(|s| s.conn == conn && s.state == SessionState::Established)
     }
 
-    /// Why the connection ended.
+    /// Returns why the connection ended.
     pub(crate) fn reason(&self, conn: ConnId) -> Option<CloseReason> {
         self.transitions.iter().rev().find(|t| t.conn == conn).and_then(|t| t.reason.clone())
     }
 
-    /// One turn for each input; ticks that are due follow at once.
+    /// Feeds an input in an iteration of its own; ticks that are due follow at once.
     pub(crate) fn feed(&mut self, input: Input) {
         let mut queue = VecDeque::from([input]);
         for _ in 0..1_000_000 {
@@ -334,7 +336,7 @@ impl Rig {
         panic!("the node does not come to rest");
     }
 
-    /// Feeds an input within a turn: nothing is polled yet.
+    /// Feeds an input within an iteration: nothing is polled yet.
     pub(crate) fn feed_within_turn(&mut self, input: Input) {
         let actions = self.seat.feed(self.now, input);
         actions.into_iter().for_each(|a| self.act(a));
@@ -357,7 +359,7 @@ impl Rig {
     }
 }
 
-/// A route for scenarios: `10.0.0.n/32` in VNI 23 behind the hypervisor with this number.
+/// Returns a route for scenarios: `10.0.0.n/32` in VNI 23 via the hypervisor with this number.
 pub(crate) fn route(n: u8, hypervisor: u16) -> Route {
     route_in(23, n, hypervisor)
 }

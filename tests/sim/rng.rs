@@ -1,6 +1,6 @@
-//! The simulator's only source of chance.
+//! The simulator's only source of random numbers.
 
-// The core's own: one implementation, and no public item for it.
+// The core's own generator: one implementation, and no public item for it.
 #[path = "../../src/splitmix.rs"]
 mod splitmix;
 

@@ -1,4 +1,4 @@
-//! Breaks a node on purpose, between it and everybody else: a checker that does not notice checks nothing.
+//! Breaks a node on purpose, between it and its peers: a checker that notices nothing checks nothing.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use super::wire::{Msg, decode_all, encode};
 pub(crate) enum Sabotage {
     /// An UPDATE is lost.
     Drop,
-    /// An UPDATE is said twice.
+    /// An UPDATE is sent twice.
     Repeat,
-    /// An UPDATE comes behind all that is sent together with it.
+    /// An UPDATE is sent after all messages that are sent together with it.
     Delay,
     /// An ADD becomes a REMOVE.
     Invert,
-    /// It isn't told that bytes were written.
+    /// The node is not notified that bytes were written.
     Stall,
-    /// It hears something whenever it looks whether somebody is silent.
+    /// The node receives something whenever it checks whether a peer is silent.
     Trust,
-    /// It lets everybody do everything.
+    /// The node permits everything to all peers.
     Lax,
-    /// It gives up too soon who doesn't open a session.
+    /// The node gives up too soon a peer that does not open a session.
     Hurry,
 }
 
-/// Spoils every nth UPDATE, or what else it is about.
+/// Breaks every nth UPDATE, or other event that the fault is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Saboteur {
     how: Sabotage,
@@ -40,7 +40,7 @@ impl Saboteur {
         Self { how, every, seen: 0 }
     }
 
-    /// The settings that it runs with, other than all think.
+    /// Returns the settings that the node runs with, which differ from those it is checked against.
     pub(crate) fn config(&self, config: Config) -> Config {
         match self.how {
             Sabotage::Hurry => Config { handshake_timeout: Duration::from_secs(4), ..config },
@@ -48,14 +48,14 @@ impl Saboteur {
         }
     }
 
-    /// Whether the node never learns of this.
+    /// Returns true if the node never receives this input.
     pub(crate) fn keeps_back(&mut self, input: &Input) -> bool {
         let is_about_it = self.how == Sabotage::Stall && matches!(input, Input::Sent { .. });
         self.seen += u32::from(is_about_it);
         is_about_it && self.seen.is_multiple_of(self.every)
     }
 
-    /// What it takes this for.
+    /// Returns the input that the node receives instead of this one.
     pub(crate) fn mishears(&self, input: Input) -> Input {
         match input {
             Input::Command(Command::SetPolicy(Some(_))) if self.how == Sabotage::Lax => {

@@ -1,4 +1,4 @@
-//! One node with its watcher: feeds it, drains it as a driver does, and records all of it.
+//! One node with its watcher: feeds it, drains it as a driver does, and records everything.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Debug;
@@ -16,7 +16,7 @@ use super::wire::decode_all;
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Event {
     Input(Instant, Input, Box<Actions>),
-    /// The end of a turn: everything was polled, changes only if there was room.
+    /// The end of an iteration: everything was polled, changes only if the application reads them.
     Turn {
         transmits: Vec<Transmit>,
         deaf: bool,
@@ -25,7 +25,7 @@ pub(crate) enum Event {
     },
 }
 
-/// All that went into a node and came out.
+/// All inputs and outputs of a node.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Recording {
     pub(crate) config: Config,
@@ -37,18 +37,18 @@ pub(crate) struct Seat {
     pub(crate) node: Node,
     pub(crate) watch: Watch,
     pub(crate) clock: Clock,
-    /// Off where a peer sends garbage on purpose.
+    /// False if a peer sends garbage on purpose.
     pub(crate) is_watched: bool,
     pub(crate) inbox: VecDeque<Input>,
     pub(crate) recording: Recording,
-    /// The embedder takes no changes.
+    /// The application reads no changes.
     pub(crate) deaf: bool,
-    /// Connections with a transmit under way.
+    /// Connections with a transmit in flight.
     busy: BTreeSet<ConnId>,
     accepted: u64,
     spins: (Instant, u32),
     saboteur: Option<Saboteur>,
-    /// Prints all that happens (METALBOND_SIM_TRACE): for a single case, to see why.
+    /// True if METALBOND_SIM_TRACE is set: prints everything that happens, to debug a single case.
     traces: bool,
 }
 
@@ -73,7 +73,7 @@ impl Seat {
         }
     }
 
-    /// A name for the next connection that is accepted.
+    /// Returns an id for the next connection that is accepted.
     pub(crate) fn next_conn(&mut self) -> ConnId {
         self.accepted += 1;
         ConnId::accepted(self.accepted)
@@ -81,7 +81,7 @@ impl Seat {
 
     pub(crate) fn feed(&mut self, now: Duration, input: Input) -> Actions {
         let said = self.clock.read(now);
-        // What the node makes of a clock that runs back.
+        // The time that the node uses if its clock runs back.
         let now = self.clock.latest();
         match &input {
             Input::Sent { conn } => {
@@ -109,7 +109,7 @@ impl Seat {
                 assert_eq!(
                     state(&self.node),
                     before,
-                    "what a refused command left (left) is not what was there (right)"
+                    "the state after a refused command (left) is not the state before (right)"
                 );
                 self.watch.refused();
             }
@@ -138,14 +138,14 @@ impl Seat {
         actions
     }
 
-    /// Invariant *progress*: no more than so many Ticks in a row while time stands still.
+    /// Checks the invariant *progress*: the number of consecutive Ticks while time stands still is limited.
     fn count_spins(&mut self, now: Instant) {
         let (at, n) = self.spins;
         self.spins = if at == now { (now, n + 1) } else { (now, 0) };
         assert!(self.spins.1 < 200, "the timer spins");
     }
 
-    /// The end of a turn.
+    /// Ends the iteration.
     pub(crate) fn drain(&mut self) -> Vec<Transmit> {
         let now = self.clock.latest();
         let mut transmits = Vec::new();
@@ -180,13 +180,13 @@ impl Seat {
         transmits
     }
 
-    /// When the node wants to be called, in the world's time.
+    /// Returns when the node wants to be called, in the world's time.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.node.poll_timeout().map(|at| self.clock.when(at))
     }
 }
 
-/// What can be seen of a node that a command may change.
+/// Returns the visible state of a node that a command may change.
 fn state(node: &Node) -> impl PartialEq + Debug + use<> {
     let tables: Vec<_> = node.tables(0).map(|(_, info)| info).collect();
     let (sessions, peers): (Vec<_>, Vec<_>) = (node.sessions().collect(), node.peers().collect());

@@ -1,4 +1,4 @@
-//! Random worlds by the thousand, on every core: a number of rounds, or as many as there is time for.
+//! Thousands of random worlds, on every core: a number of rounds, or as many as there is time for.
 
 use std::num::NonZero;
 use std::sync::mpsc::{Sender, channel};
@@ -12,14 +12,15 @@ use super::ops::{self, Op};
 use super::plots;
 use super::world::Setup;
 
-/// Worlds of one setup and one length.
+/// Number of worlds of one setup and one length.
 const ROUND: u32 = 25;
 const LENGTHS: [usize; 4] = [40, 80, 160, 320];
 
-/// What has been run: worlds, and operations in them. Or what failed.
+/// The number of worlds that were run, and of operations in them; or the failure.
 type Outcome = Result<(u32, usize), String>;
 
-/// Runs so many rounds of each setup in each length, and of its plots; for METALBOND_SIM_MINUTES instead, if that is set.
+/// Runs this many rounds of each setup in each length, and of its plots; for METALBOND_SIM_MINUTES instead, if that is
+/// set.
 pub(crate) fn soak(setups: &'static [Setup], rounds: usize) {
     let begin = Instant::now();
     let until = number("METALBOND_SIM_MINUTES").map(|m| begin + Duration::from_secs_f64(m * 60.0));
@@ -55,14 +56,15 @@ fn work(setups: &[Setup], rounds: impl Iterator<Item = usize>, until: Option<Ins
         };
         let outcome = outcome.map(|operations| (ROUND, operations));
         let is_last = outcome.is_err();
-        // Nobody listens any more if another worker's case failed.
+        // The receiver is gone if another worker's case failed.
         if outcomes.send(outcome).is_err() || is_last {
             return;
         }
     }
 }
 
-/// So many at most, more of them faults than elsewhere. Each server has a delay of its own from the start.
+/// Generates at most this many operations, with more faults than elsewhere. Each server has its own delay from the
+/// start.
 pub(crate) fn operations(length: usize) -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![4 => ops::all(), 1 => ops::fault()];
     (any::<u8>(), proptest::collection::vec(op, 0..length)).prop_map(|(delays, mut ops)| {

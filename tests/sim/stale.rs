@@ -1,5 +1,6 @@
-//! Stale routes: what a node has to keep of the sessions with its servers that were lost, and until when. By protocol.md, 'When stale
-//! and adopted routes go', and never too much: where the node may know better, nothing is asked of it.
+//! Stale routes: which routes of lost sessions with its servers a node has to keep, and until when. Follows
+//! protocol.md, 'When stale and adopted routes go'. Never asks for too much: where the node may know better, it does
+//! not have to keep anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +13,11 @@ use super::model::Routes;
 struct Stale {
     /// Since when there is no session with the server. `None`: there is one.
     away_since: Option<Instant>,
-    /// What was left of the stale time without a session at that time.
+    /// The remaining stale time without a session at that time.
     left: Duration,
-    /// When the first session since the loss was opened.
+    /// When the first session since the loss opened.
     opened: Option<Instant>,
-    /// Whether it was counted that it stays with a session that has sent all.
+    /// True if it was counted that the route stays with a session that has sent everything.
     is_counted: bool,
 }
 
@@ -30,12 +31,12 @@ pub(crate) struct StaleRoutes {
 
 impl StaleRoutes {
     pub(crate) fn new(config: &Config) -> Self {
-        // Without an end only as long as no server has a session: not asked of it here.
+        // Without a stale time, routes stay only while no server has a session; this is not checked here.
         let away = config.stale_time.unwrap_or(Duration::ZERO);
         Self { away, in_session: config.session_stale_time, kept: BTreeMap::new() }
     }
 
-    /// A session with a server was lost, which certainly gave these routes.
+    /// Handles the loss of a session with a server that certainly gave these routes.
     pub(crate) fn lost(&mut self, now: Instant, server: PeerId, routes: Routes) {
         self.expire(now);
         for ((of, _), stale) in &mut self.kept {
@@ -49,7 +50,7 @@ impl StaleRoutes {
         }
     }
 
-    /// A new session with a server is open.
+    /// Handles the opening of a session with a server.
     pub(crate) fn opened(&mut self, now: Instant, server: PeerId) {
         self.expire(now);
         for ((of, _), stale) in &mut self.kept {
@@ -62,7 +63,7 @@ impl StaleRoutes {
         }
     }
 
-    /// A server withdrew the route, or it is the node's own now.
+    /// Removes a route that a server withdrew or that the node now announces itself.
     pub(crate) fn forget(&mut self, route: &Route) {
         self.kept.retain(|(_, other), _| other != route);
     }
@@ -71,12 +72,12 @@ impl StaleRoutes {
         self.kept.retain(|(_, route), _| route.vni != vni);
     }
 
-    /// A server was removed.
+    /// Removes the routes of a server that was removed.
     pub(crate) fn forget_server(&mut self, server: PeerId) {
         self.kept.retain(|(of, _), _| *of != server);
     }
 
-    /// A server whose table is complete has sent all.
+    /// Removes all routes: a server whose table is complete has sent all of it.
     pub(crate) fn forget_all(&mut self) {
         self.kept.clear();
     }
@@ -95,7 +96,7 @@ impl StaleRoutes {
         self.kept.keys().map(|(_, route)| *route).collect()
     }
 
-    /// Returns how many routes of a server stay now, although its new session has sent all, which were not counted before.
+    /// Counts the routes of a server that stay although its new session has sent everything. Counts each route once.
     pub(crate) fn count_fresh(&mut self, server: PeerId) -> usize {
         let of_server = self.kept.iter_mut().filter(|((of, _), _)| *of == server);
         let fresh = of_server.filter(|(_, stale)| stale.away_since.is_none() && !stale.is_counted);

@@ -1,5 +1,5 @@
-//! Frames and protobuf by hand, apart from the core's: the simulator watches every direction with it and plays raw
-//! peers. Strict: it understands what a peer may send, and `encode` gives the only bytes that a node may send for it.
+//! Frames and protobuf, implemented apart from the core's: the simulator watches every direction with it and plays raw
+//! peers. Strict: it understands what a peer may send, and `encode` returns the only bytes that a node may send for it.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
 /// Capability bit 0 of HELLO.
 pub(crate) const ORDERED: u32 = 1;
 /// Capability bit 1 of HELLO.
-pub(crate) const WARMING: u32 = 2;
+pub(crate) const CONVERGING: u32 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Hello {
@@ -24,8 +24,8 @@ impl Hello {
         self.capabilities & ORDERED != 0
     }
 
-    pub(crate) fn warming(&self) -> bool {
-        self.capabilities & WARMING != 0
+    pub(crate) fn converging(&self) -> bool {
+        self.capabilities & CONVERGING != 0
     }
 }
 
@@ -37,12 +37,12 @@ pub(crate) enum Msg {
     Unsubscribe(Vni),
     Add(Route),
     Remove(Route),
-    /// A type that the protocol doesn't have.
+    /// A type that the protocol does not have.
     Unknown(u8),
 }
 
-/// Whether no packet can be sent to a route's next hop: no node passes such a route on. By the prefixes in the RFCs, apart from
-/// the core's own judgement.
+/// Returns true if no packet can be sent to a route's next hop, so that no node passes such a route on. Uses the
+/// prefixes in the RFCs, independently of the core.
 pub(crate) fn is_martian(route: &Route) -> bool {
     const MARTIANS: [&str; 9] = [
         "0.0.0.0/32",
@@ -59,7 +59,7 @@ pub(crate) fn is_martian(route: &Route) -> bool {
     MARTIANS.iter().any(|text| text.parse::<Prefix>().unwrap().contains(addr))
 }
 
-/// The canonical bytes of a message.
+/// Returns the canonical bytes of a message.
 pub(crate) fn encode(msg: &Msg) -> Vec<u8> {
     let mut p = Vec::new();
     let kind = match *msg {
@@ -105,14 +105,14 @@ pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Bytes from hexadecimal digits; blanks are for the reader.
+/// Converts hexadecimal digits to bytes. Blanks are ignored.
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
     assert!(digits.len().is_multiple_of(2), "half a byte in {text}");
     digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
-/// Takes a stream of bytes apart, wherever it was cut.
+/// Splits a stream of bytes into messages, in whatever pieces it arrives.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Frames {
     // A queue: taking a frame off its front costs no more than the frame.
@@ -124,7 +124,7 @@ impl Frames {
         self.buf.extend(bytes);
     }
 
-    /// The next whole message, with its bytes.
+    /// Returns the next whole message, with its bytes.
     pub(crate) fn next(&mut self) -> Option<(Msg, Vec<u8>)> {
         let header: Vec<u8> = self.buf.iter().take(4).copied().collect();
         let len = frame_len(&header)?;
@@ -139,13 +139,13 @@ impl Frames {
         std::iter::from_fn(|| self.next().map(|(msg, _)| msg)).collect()
     }
 
-    /// Whether no half frame is left.
+    /// Returns true if no part of a frame is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.buf.is_empty()
     }
 }
 
-/// The messages in bytes that must be whole frames.
+/// Decodes bytes that must be whole frames.
 pub(crate) fn decode_all(bytes: &[u8]) -> Vec<Msg> {
     let mut frames = Frames::default();
     frames.push(bytes);
@@ -154,7 +154,7 @@ pub(crate) fn decode_all(bytes: &[u8]) -> Vec<Msg> {
     all
 }
 
-/// How long the frame is that starts here, once its header is there.
+/// Returns the length of the frame that starts here, once its header is there.
 pub(crate) fn frame_len(buf: &[u8]) -> Option<usize> {
     let &[version, hi, lo, _, ..] = buf else { return None };
     assert_eq!(version, 1, "a frame of another version");
@@ -275,7 +275,7 @@ fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-/// A number, which proto3 omits if it is zero.
+/// Appends a number, which proto3 omits if it is zero.
 pub(crate) fn put_uint(out: &mut Vec<u8>, field: u64, n: u64) {
     if n != 0 {
         put_varint(out, field << 3);

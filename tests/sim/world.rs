@@ -1,4 +1,4 @@
-//! The system: hosts and the connections between them in virtual time. `settle` does all that can be done now,
+//! The system: hosts and the connections between them in virtual time. `settle` does everything that can be done now,
 //! `advance` jumps from deadline to deadline.
 
 use std::collections::BTreeMap;
@@ -21,9 +21,10 @@ use super::wire::{Msg, decode_all, encode_all};
 pub(crate) struct Setup {
     pub(crate) servers: usize,
     pub(crate) clients: [Kind; 4],
-    /// Whether servers pace what they send to legacy clients.
+    /// True if servers pace what they send to legacy clients.
     pub(crate) pacing: bool,
-    /// The perfect network: every peer is drained after each frame, so no exception for slow ones holds.
+    /// The perfect network: every peer is drained after each frame, so that the exception for slow peers does not
+    /// apply.
     pub(crate) prompt: bool,
     pub(crate) seed: u64,
 }
@@ -32,23 +33,23 @@ pub(crate) struct Setup {
 pub(crate) struct Conn {
     pub(crate) hosts: [usize; 2],
     pub(crate) ids: [Option<ConnId>; 2],
-    /// The handshake of TCP is done at this time; later `None`.
+    /// When the TCP handshake is done; `None` afterwards.
     dialled_at: Option<Duration>,
-    /// Whether the end's process still cares.
+    /// True for each end whose process still has the connection.
     pub(crate) open: [bool; 2],
     sending: [bool; 2],
     linger: [Option<Duration>; 2],
     pub(crate) pipes: [Pipe; 2],
-    /// A host of it has lost power: nothing will ever pass again.
+    /// One of its hosts has lost power: nothing will ever pass again.
     pub(crate) dead: bool,
-    /// The server is one without our capabilities: HELLOs arrive without them.
+    /// The server is one without the capabilities: HELLOs arrive without them.
     pub(crate) is_reference: bool,
-    /// Whether the end's HELLO was sent.
+    /// True for each end whose HELLO was sent.
     greeted: [bool; 2],
 }
 
 impl Conn {
-    /// Whether both ends' processes have it.
+    /// Returns true if the processes of both ends have the connection.
     pub(crate) fn is_connected(&self) -> bool {
         self.open == [true; 2] && self.dialled_at.is_none() && !self.dead
     }
@@ -56,7 +57,7 @@ impl Conn {
 
 pub(crate) struct World {
     pub(crate) setup: Setup,
-    /// What is lost is kept for a tenth of the usual times, and there are few KEEPALIVEs: so the world is soon at rest.
+    /// True if lost routes stay for a tenth of the usual times, and KEEPALIVEs are rare: the world is soon at rest.
     pub(crate) is_hasty: bool,
     pub(crate) now: Duration,
     pub(crate) rng: Rng,
@@ -64,7 +65,7 @@ pub(crate) struct World {
     pub(crate) paths: BTreeMap<(usize, usize), Path>,
     pub(crate) conns: Vec<Conn>,
     pub(crate) recordings: Vec<Recording>,
-    /// By the processes that have ended.
+    /// The situations reached by processes that have ended.
     pub(crate) reached: Reached,
     pub(crate) saboteur: Option<Saboteur>,
 }
@@ -74,12 +75,12 @@ impl World {
         Self::sabotaged(setup, None)
     }
 
-    /// A world whose servers are broken.
+    /// Returns a world whose servers are broken.
     pub(crate) fn sabotaged(setup: Setup, saboteur: Option<Saboteur>) -> Self {
         Self::of(setup, &setup.clients, saboteur, false)
     }
 
-    /// A world with these clients instead of the setup's.
+    /// Returns a world with these clients instead of the setup's.
     pub(crate) fn of(setup: Setup, clients: &[Kind], saboteur: Option<Saboteur>, is_hasty: bool) -> Self {
         let chunking = if setup.prompt { Chunking::Frames } else { Chunking::Merged };
         let kinds = (0..setup.servers).map(|_| Kind::Server).chain(clients.iter().copied());
@@ -112,7 +113,7 @@ impl World {
         self.now = until;
     }
 
-    /// Does all that can be done now.
+    /// Does everything that can be done now.
     pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
             let moved = self.move_bytes();
@@ -139,7 +140,7 @@ impl World {
             let departures = [UP, DOWN].map(|d| c.pipes[d].next_departure());
             arrivals.into_iter().chain(departures).chain(c.linger).chain([dialled]).flatten()
         });
-        // What is due but could not be done (a paused host's) is no event.
+        // What is due but could not be done (on a paused host) is no event.
         hosts.chain(conns).filter(|t| *t > self.now).min()
     }
 
@@ -147,7 +148,7 @@ impl World {
         matches!(self.hosts[host].life, Life::Off { power: false })
     }
 
-    /// Whether anybody takes bytes out of this direction.
+    /// Returns true if a process or system reads bytes in this direction.
     fn reads(&self, conn: &Conn, direction: usize) -> bool {
         let end = 1 - direction;
         let host = &self.hosts[conn.hosts[end]];
@@ -284,7 +285,7 @@ impl World {
         true
     }
 
-    /// Lets every process do what it has to. Timeouts only once everything else is done.
+    /// Runs an iteration of every process. Timeouts are handled only once everything else is done.
     fn take_turns(&mut self, timeouts: bool) -> bool {
         let mut busy = false;
         for host in 0..self.hosts.len() {
@@ -323,11 +324,11 @@ impl World {
             }
         }
         let due = self.seat(host).and_then(Seat::timeout).is_some_and(|t| t <= self.now);
-        // In a perfect network work that is left is done before anything else happens.
+        // In a perfect network the remaining work is done before anything else happens.
         !(due && self.setup.prompt) || self.node_turn(host, true)
     }
 
-    /// Whether this is the turn that the process doesn't live to the end of.
+    /// Returns true if the process dies in this iteration.
     fn is_doomed(&mut self, host: usize) -> bool {
         let doom = &mut self.hosts[host].doom;
         *doom = doom.and_then(|n| n.checked_sub(1));
@@ -361,7 +362,7 @@ impl World {
                         reason,
                         CloseReason::Decode(_) | CloseReason::Misbehaved(_) | CloseReason::Limit { .. }
                     );
-                    assert!(!is_fault, "host {host} holds a peer to be at fault: {reason}");
+                    assert!(!is_fault, "host {host} closes a peer for a fault: {reason}");
                 }
                 Action::Refused(_) | Action::Reply(_) | Action::State(_) => {}
                 Action::Terminated => self.terminated(host),
@@ -374,7 +375,7 @@ impl World {
             assert_eq!(seat.node.sessions().count(), 0, "terminated with a session");
             assert!(seat.watch.accepted.is_empty() && seat.watch.dialled.is_empty(), "terminated with a connection");
         }
-        // Connections that it was not told of yet.
+        // Connections of which the node was not notified yet.
         self.stop(host, true);
     }
 
@@ -383,7 +384,7 @@ impl World {
         let reads = self.hosts[host].reads;
         let Life::Raw(raw) = &mut self.hosts[host].life else { return false };
         if !reads {
-            // It doesn't notice that it hears nothing either.
+            // This host does not notice either that it receives nothing.
             raw.is_content(now);
         }
         let (dials, gives_up, out) = (raw.dials(now), raw.tick(now), raw.take_out());
@@ -431,7 +432,7 @@ impl World {
         let Some((i, end)) = self.find(host, transmit.conn) else { return };
         let conn = &mut self.conns[i];
         conn.sending[end] = true;
-        // The first one has the HELLO.
+        // The first transmit contains the HELLO.
         if conn.is_reference && !conn.greeted[end] {
             conn.pipes[end].write(transmit.chunks.iter().map(|chunk| without_capabilities(chunk)));
         } else {
@@ -487,7 +488,7 @@ impl World {
     }
 }
 
-/// These messages, as one says them who has no capabilities.
+/// Removes the capabilities from the HELLO in these messages.
 fn without_capabilities(bytes: &[u8]) -> Bytes {
     let mut msgs = decode_all(bytes);
     for msg in &mut msgs {

@@ -49,12 +49,12 @@ fn take_apart(mut stream: &[u8], mut cut: impl FnMut() -> usize) -> Seen {
             let before = chunk.len();
             match deframer.next(&mut chunk) {
                 Ok(Some(frame)) => {
-                    assert!(chunk.len() < before, "a frame out of nothing");
+                    assert!(chunk.len() < before, "a frame was returned without reading a byte");
                     assert!(frame.payload.len() <= MAX_PAYLOAD);
                     seen.frames.push((frame.kind, frame.payload.to_vec()));
                 }
                 Ok(None) => {
-                    assert!(chunk.is_empty(), "bytes left over");
+                    assert!(chunk.is_empty(), "bytes are left over");
                     break;
                 }
                 Err(error) => {
@@ -147,7 +147,7 @@ fn encode(message: Message) {
     assert_eq!(wire::encode_all(&msgs), out);
     let same = match (msgs[0], message) {
         (Msg::Hello(a), Message::Hello(b)) => {
-            (a.keepalive, a.is_server, a.ordered(), a.warming(), a.restart_time)
+            (a.keepalive, a.is_server, a.ordered(), a.converging(), a.restart_time)
                 == (b.keepalive, b.is_server, b.ordered, b.converging, b.restart_time)
         }
         (Msg::Keepalive, Message::Keepalive) => true,

@@ -1,9 +1,9 @@
-//! What the standard library would bring for the linker: an end for panics, and names that the compiled `core` and
-//! `alloc` mention for unwinding, which never happens here.
+//! What the standard library would provide for the linker: a panic handler, and symbols that the compiled `core` and
+//! `alloc` name for unwinding, which never happens here.
 
 use core::panic::PanicInfo;
 
-// The C library, which otherwise the standard library would link.
+// The C library, which the standard library would link otherwise.
 #[link(name = "c")]
 unsafe extern "C" {
     safe fn abort() -> !;
@@ -15,7 +15,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 }
 
 /// Named by the unwinding tables of `core` and `alloc`.
-// SAFETY: the one symbol of this name. With `panic = "abort"` nobody calls it.
+// SAFETY: the only symbol of this name. With `panic = "abort"` no code calls it.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() -> ! {
     abort()

@@ -1,11 +1,11 @@
-//! The memory: a block of fixed size, handed out piece by piece, of which only the last piece can be taken back.
+//! The memory: a block of fixed size, handed out piece by piece. Only the last piece can be taken back.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes; several times what the program needs.
+/// Size in bytes, several times what the program needs.
 const SIZE: usize = 128 * 1024;
 
 #[global_allocator]
@@ -13,15 +13,15 @@ static HEAP: Heap = Heap { memory: UnsafeCell::new([0; SIZE]), used: AtomicUsize
 
 struct Heap {
     memory: UnsafeCell<[u8; SIZE]>,
-    /// How many bytes from the start are handed out.
+    /// Number of bytes from the start that are handed out.
     used: AtomicUsize,
 }
 
-// SAFETY: `used` is atomic, and of `memory` only the address is taken here; each byte of it is handed out to one owner.
+// SAFETY: `used` is atomic, and only the address of `memory` is taken here; each byte of it is handed out to one owner.
 unsafe impl Sync for Heap {}
 
-// SAFETY: what is handed out lies within `memory`, is aligned, and overlaps nothing that is in use: `used` moves on past
-// it in one atomic step, and back only when its end is the end of all that is in use.
+// SAFETY: a block that is handed out lies within `memory`, is aligned, and overlaps no block in use: `used` moves past
+// it in one atomic step, and moves back only if the end of the block is the end of all blocks in use.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = self.memory.get().cast::<u8>();
@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         let start = at.addr() - self.memory.get().addr();
-        // If something else was handed out behind it, it is not the last, and stays.
+        // If another block was handed out after this one, this one is not the last and stays.
         let _ = self.used.compare_exchange(start + layout.size(), start, Relaxed, Relaxed);
     }
 }

@@ -1,6 +1,6 @@
-//! The core without the standard library: two nodes exchange routes, with an allocator over 128 KiB and a panic
-//! handler of this program's own. Exit code 0: each has learned the other's route. If a dependency brought the standard
-//! library in, its panic handler would be a second one, which is an error.
+//! The core without the standard library: two nodes exchange routes, with an allocator over 128 KiB and this program's
+//! own panic handler. Exits with code 0 if each node has learned the other's route. If a dependency linked the standard
+//! library, its panic handler would be a second one, which is an error.
 #![no_std]
 #![no_main]
 
@@ -18,8 +18,8 @@ use metalbond::{Action, Command, Config, ConfigError, ConnId, Input, Instant, Ne
 const SERVER: usize = 0;
 const CLIENT: usize = 1;
 
-/// The C library's start code calls it.
-// SAFETY: the one symbol of this name, with the signature that C gives it.
+/// Called by the start code of the C library.
+// SAFETY: the only symbol of this name, with the signature that C defines.
 #[unsafe(no_mangle)]
 extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     match exchange() {
@@ -29,7 +29,7 @@ extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     }
 }
 
-/// Each node announces a route. Whether each has learned the other's.
+/// Runs two nodes that announce one route each. Returns true if each has learned the other's.
 fn exchange() -> Result<bool, ConfigError> {
     let now = Instant::EPOCH;
     let mut nodes = [Node::new(Config::default(), now)?, Node::new(Config::default(), now)?];
@@ -69,7 +69,7 @@ fn exchange() -> Result<bool, ConfigError> {
     Ok(nodes[SERVER].learned(vni).eq([routes[CLIENT]]) && nodes[CLIENT].learned(vni).eq([routes[SERVER]]))
 }
 
-/// The address of a host.
+/// Returns the address of a host.
 fn host_prefix(host: u8) -> Prefix {
     Prefix::new(IpAddr::from([10, 0, 23, host]), 32).expect("32 bits are not too many for IPv4")
 }

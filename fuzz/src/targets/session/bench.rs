@@ -30,7 +30,7 @@ pub(super) struct Bench {
     pub(super) fars: Vec<Far>,
     pub(super) model: Model,
     /// The departed clients, with the end of their restart times.
-    pub(super) graces: Vec<(ConnId, Instant)>,
+    pub(super) restart_times: Vec<(ConnId, Instant)>,
     pub(super) holds: Holds,
     /// All VNIs that occurred in a message or command.
     pub(super) vnis: BTreeSet<Vni>,
@@ -60,7 +60,7 @@ impl Bench {
             config,
             fars: Vec::new(),
             model: Model::under(0),
-            graces: Vec::new(),
+            restart_times: Vec::new(),
             holds,
             vnis: ops::vnis().collect(),
             own: Routes::new(),
@@ -138,12 +138,12 @@ impl Bench {
 
     fn hear(&mut self, mut transmit: Transmit) {
         let far = self.fars.iter_mut().find(|far| far.conn == transmit.conn && far.state != State::Over);
-        let far = far.expect("bytes for a connection that is there");
+        let far = far.expect("bytes for an existing connection");
         if let Some(saboteur) = &mut self.saboteur {
             saboteur.spoil(&mut transmit);
         }
         if self.saboteur.is_none() || !transmit.is_empty() {
-            self.seen.told += far.hear(&transmit, &self.model, &self.rig.seat.node, &self.own);
+            self.seen.sent += far.hear(&transmit, &self.model, &self.rig.seat.node, &self.own);
         }
     }
 
@@ -155,7 +155,7 @@ impl Bench {
     }
 
     fn transition(&mut self, t: &Transition) {
-        assert_ne!(t.old, t.new, "a transition that is none");
+        assert_ne!(t.old, t.new, "a transition to the same state");
         if t.new == SessionState::Established {
             *(if t.conn.is_dialled() { &mut self.seen.dialled } else { &mut self.seen.accepted }) += 1;
         }
@@ -184,10 +184,10 @@ impl Bench {
             reason,
             CloseReason::Transport(TransportEnd::Eof | TransportEnd::Reset) | CloseReason::ResetRequested
         );
-        let grace = far.restart_time.min(self.config.restart_time_max.as_secs() as u32);
-        if host_stands && grace > 0 && !conn.is_dialled() {
+        let restart_time = far.restart_time.min(self.config.restart_time_max.as_secs() as u32);
+        if host_stands && restart_time > 0 && !conn.is_dialled() {
             self.model.depart(conn);
-            self.graces.push((conn, self.rig.seat.node.now() + Duration::from_secs(grace.into())));
+            self.restart_times.push((conn, self.rig.seat.node.now() + Duration::from_secs(restart_time.into())));
         } else {
             self.model.end(Who::Live(conn));
         }
@@ -198,7 +198,7 @@ impl Bench {
         let node = &self.rig.seat.node;
         let now = node.now();
         let model = &mut self.model;
-        self.graces.retain(|(conn, until)| {
+        self.restart_times.retain(|(conn, until)| {
             if *until <= now {
                 model.end(Who::Departed(*conn));
             }
@@ -238,9 +238,9 @@ impl Bench {
         self.check();
         let node = &self.rig.seat.node;
         if !self.closing {
-            assert_eq!(node.route_count(), node.announcements().count(), "routes of nobody");
+            assert_eq!(node.route_count(), node.announcements().count(), "routes without an announcer");
         }
-        assert_eq!((node.sessions().count(), node.poll_timeout()), (0, None), "what is left to do");
+        assert_eq!((node.sessions().count(), node.poll_timeout()), (0, None), "sessions and deadlines that are left");
         (self.seen, self.rig.seat.recording)
     }
 

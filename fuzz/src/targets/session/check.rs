@@ -15,7 +15,7 @@ impl Bench {
         if !self.closing {
             self.check_taken();
             self.check_held();
-            self.check_told();
+            self.check_sent();
             self.check_learned();
         }
     }
@@ -69,9 +69,9 @@ impl Bench {
             let taken: Routes = node.announced_by(Announcer::Peer(peer.id)).collect();
             let stays = |r: &Route| node.is_subscribed(r.vni) && far.is_taken(r, &self.own);
             let missing = far.live.iter().find(|r| stays(r) && !taken.contains(r));
-            assert_eq!(missing, None, "not taken from {}", far.conn);
+            assert_eq!(missing, None, "a route of {} is missing", far.conn);
             let extra = taken.iter().find(|r| peer.stale == 0 && !far.live.contains(r));
-            assert_eq!(extra, None, "not announced by {}", far.conn);
+            assert_eq!(extra, None, "a route that {} does not announce", far.conn);
         }
     }
 
@@ -83,13 +83,13 @@ impl Bench {
     }
 
     /// Checks that the table contains the peers' announcements, and that each subscriber was sent its view.
-    fn check_told(&mut self) {
+    fn check_sent(&mut self) {
         let node = &self.rig.seat.node;
         let mut of_servers = Routes::new();
         node.peers().for_each(|peer| of_servers.extend(node.announced_by(Announcer::Peer(peer.id))));
         // If the limit of all routes is exceeded, retained routes of departed clients are removed early.
         let go_early = self.config.limits.routes < Limits::default().routes;
-        for (conn, _) in self.graces.iter().filter(|_| go_early) {
+        for (conn, _) in self.restart_times.iter().filter(|_| go_early) {
             let who = Who::Departed(*conn);
             for route in &self.model.announced(who) {
                 if !node.announcers(route).any(|a| a == Announcer::Departed) {
@@ -107,7 +107,7 @@ impl Bench {
             let who = Who::Live(far.conn);
             if far.conn.is_dialled() || !far.is_open() {
                 if far.is_open() && far.is_ordered && !far.is_stalled {
-                    same("told to a server (left), announced (right)", &far.told, &node.announcements().collect());
+                    same("sent to a server (left), announced (right)", &far.sent, &node.announcements().collect());
                 }
                 continue;
             }
@@ -121,7 +121,7 @@ impl Bench {
             if !far.is_server {
                 view.extend(of_servers.iter().filter(|r| far.subscribed.contains(&r.vni)));
             }
-            same(format_args!("what {} was told (left), View(s) (right)", far.conn), &far.told, &view);
+            same(format_args!("sent to {} (left), View(s) (right)", far.conn), &far.sent, &view);
         }
         for far in self.fars.iter().filter(|far| !far.is_stalled) {
             far.drained();
@@ -135,11 +135,11 @@ impl Bench {
         for vni in node.subscribed_vnis() {
             let here: Routes = node.learned(vni).collect();
             let others = node.routes(vni).filter(|r| !node.is_announced(r)).collect();
-            same("learned (left), of others (right)", &here, &others);
+            same("learned (left), announced by others (right)", &here, &others);
             learned.extend(here);
         }
         if !self.rig.seat.deaf {
-            same("what the changes make (left), learned (right)", &self.installed, &learned);
+            same("the application's table (left), learned (right)", &self.installed, &learned);
         }
     }
 }

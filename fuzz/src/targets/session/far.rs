@@ -38,7 +38,7 @@ pub(super) struct Far {
     /// Number of KEEPALIVEs that it received.
     answers: u32,
     /// The routes that it was sent and that were not removed.
-    pub(super) told: Routes,
+    pub(super) sent: Routes,
     pub(super) subscribed: BTreeSet<Vni>,
     /// SUBSCRIBEs whose End-of-RIB has not been sent yet: the VNI, the number of KEEPALIVEs before, and the routes at
     /// that time.
@@ -66,7 +66,7 @@ impl Far {
             is_stalled: false,
             hellos: 0,
             answers: 0,
-            told: Routes::new(),
+            sent: Routes::new(),
             subscribed: BTreeSet::new(),
             syncs: Vec::new(),
             live: Routes::new(),
@@ -158,7 +158,7 @@ impl Far {
                     announced.iter().filter(|r| r.vni == vni).for_each(|r| model.withdraw(who, r));
                 }
                 self.subscribed.remove(&vni);
-                self.told.retain(|r| r.vni != vni);
+                self.sent.retain(|r| r.vni != vni);
                 self.syncs.retain(|(v, ..)| *v != vni);
             }
             (_, Decoded::Message(Message::Update(update))) if is_client => {
@@ -189,15 +189,15 @@ impl Far {
     pub(super) fn hear(&mut self, transmit: &Transmit, model: &Model, node: &Node, own: &Routes) -> usize {
         assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
         let is_legacy = self.hellos > 0 && self.state != State::Connected && !self.is_ordered;
-        assert!(!is_legacy || transmit.mode == TransmitMode::Segments, "a stream to one that needs segments");
-        let mut told = 0;
+        assert!(!is_legacy || transmit.mode == TransmitMode::Segments, "a stream to a peer that needs segments");
+        let mut sent = 0;
         let (mut added, mut removed) = (BTreeSet::new(), BTreeSet::new());
         for chunk in &transmit.chunks {
             let msgs = decode_all(chunk);
             assert_eq!(encode_all(&msgs), chunk[..], "bytes that are not the canonical ones of {msgs:?}");
             assert!(transmit.mode == TransmitMode::Stream || chunk.len() <= 1208, "a segment of {}", chunk.len());
             for msg in &msgs {
-                told += usize::from(matches!(msg, Msg::Add(_) | Msg::Remove(_)));
+                sent += usize::from(matches!(msg, Msg::Add(_) | Msg::Remove(_)));
                 match msg {
                     Msg::Add(r) => {
                         assert!(!self.is_ordered || !removed.contains(&(r.vni, r.prefix)), "a removal before {msg:?}");
@@ -212,11 +212,11 @@ impl Far {
                 if self.conn.is_dialled() { self.hear_client(msg, node, own) } else { self.hear_server(msg, model) }
             }
         }
-        told
+        sent
     }
 
     fn hear_hello(&mut self, hello: &Hello) {
-        assert!(self.conn.is_dialled() || hello.is_server, "a server says so");
+        assert!(self.conn.is_dialled() || hello.is_server, "a server's HELLO has is_server");
         assert!(hello.ordered() && hello.keepalive > 0);
         self.hellos += 1;
         assert_eq!(self.hellos, 1, "a second HELLO");
@@ -229,7 +229,7 @@ impl Far {
             Msg::Hello(hello) => self.hear_hello(hello),
             Msg::Keepalive => {
                 self.answers += 1;
-                assert!(self.answers <= self.keepalives, "a KEEPALIVE unasked");
+                assert!(self.answers <= self.keepalives, "a KEEPALIVE that answers none");
                 if self.is_ordered {
                     self.end_syncs(model);
                 }
@@ -238,11 +238,11 @@ impl Far {
                 assert!(self.answers > 0, "{msg:?} before the session is open");
                 assert!(self.subscribed.contains(&route.vni), "{msg:?} in a VNI that was not asked for");
                 match msg {
-                    Msg::Add(route) => drop(self.told.insert(*route)),
-                    _ => drop(self.told.remove(route)),
+                    Msg::Add(route) => drop(self.sent.insert(*route)),
+                    _ => drop(self.sent.remove(route)),
                 }
             }
-            other => panic!("{other:?} to a client"),
+            other => panic!("{other:?} sent to a client"),
         }
     }
 
@@ -255,8 +255,8 @@ impl Far {
         }
         let view = model.view(Who::Live(self.conn));
         for (vni, _, there) in ended {
-            let missing = there.iter().find(|r| view.contains(r) && !self.told.contains(r));
-            assert_eq!(missing, None, "not told before End-of-RIB of {vni} to {}", self.conn);
+            let missing = there.iter().find(|r| view.contains(r) && !self.sent.contains(r));
+            assert_eq!(missing, None, "not sent before End-of-RIB of {vni} to {}", self.conn);
         }
     }
 
@@ -268,12 +268,12 @@ impl Far {
             Msg::Keepalive => self.answers += 1,
             Msg::Add(route) => {
                 assert!(own.contains(route), "ADD to a server of {route}, which is not its own");
-                self.told.insert(*route);
+                self.sent.insert(*route);
             }
-            Msg::Remove(route) => drop(self.told.remove(route)),
+            Msg::Remove(route) => drop(self.sent.remove(route)),
             Msg::Subscribe(vni) => {
-                assert!(node.is_subscribed(*vni), "SUBSCRIBE to {vni}, which nobody wants");
-                assert!(self.subscribed.insert(*vni), "SUBSCRIBE to {vni} twice");
+                assert!(node.is_subscribed(*vni), "SUBSCRIBE to {vni} without a subscription of the application");
+                assert!(self.subscribed.insert(*vni), "a second SUBSCRIBE to {vni}");
                 self.uncertain.remove(vni);
             }
             Msg::Unsubscribe(vni) => {

@@ -167,13 +167,13 @@ impl Holds {
                 }
                 // The table of a converging server may be incomplete, so stale routes stay for the remaining time.
                 if peer.synced && !was_synced && !far.is_converging {
-                    self.told_all(far);
+                    self.sent_all(far);
                 }
             }
         }
     }
 
-    fn told_all(&mut self, far: &Far) {
+    fn sent_all(&mut self, far: &Far) {
         if let Some(hold) = far.peer.and_then(|peer| self.peers.get_mut(&peer)) {
             hold.gone_by = Some(Clock { is_over: true, ..Clock::default() });
         }
@@ -194,11 +194,11 @@ impl Holds {
             let Some(hold) = self.peers.get(&peer.id) else { continue };
             let there: Routes = node.announced_by(Announcer::Peer(peer.id)).collect();
             for (route, _) in hold.kept.iter().filter(|(_, clock)| !is_over(hold, clock)) {
-                assert!(there.contains(route), "not kept for its time: {route} of {}, {hold:?}", peer.endpoint);
+                assert!(there.contains(route), "removed before its time: {route} of {}, {hold:?}", peer.endpoint);
                 staying += 1;
             }
             let has_to_be_gone = hold.gone_by.is_some_and(|clock| is_over(hold, &clock));
-            assert!(!has_to_be_gone || peer.stale == 0, "kept beyond its time: {peer:?}, {hold:?}");
+            assert!(!has_to_be_gone || peer.stale == 0, "stale routes kept after their time: {peer:?}, {hold:?}");
         }
         staying
     }

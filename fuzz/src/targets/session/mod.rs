@@ -36,7 +36,7 @@ pub(crate) struct Seen {
     /// Number of connections that the node refused or closed because of a limit.
     pub(crate) limited: usize,
     /// Number of UPDATEs that the node sent.
-    pub(crate) told: usize,
+    pub(crate) sent: usize,
     /// Number of changes that its application read.
     pub(crate) changes: usize,
     /// Number of stale routes that had to stay, added up over all checks.

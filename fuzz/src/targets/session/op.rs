@@ -4,8 +4,8 @@
 use metalbond::{NextHop, NextHopKind, Prefix, Route, Vni};
 
 use crate::sim::ops;
-use crate::sim::rig::{LEGACY, LEGACY_SERVER, NO_GRACE, OUR_SERVER, OURS};
-use crate::sim::wire::{Hello, Msg, WARMING};
+use crate::sim::rig::{LEGACY, LEGACY_SERVER, NO_RESTART_TIME, OUR_SERVER, OURS};
+use crate::sim::wire::{CONVERGING, Hello, Msg};
 use crate::targets::source::Source;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,10 +100,10 @@ pub(super) fn hello(n: u8) -> Hello {
     match n % 8 {
         0 => OURS,
         1 => LEGACY,
-        2 => NO_GRACE,
+        2 => NO_RESTART_TIME,
         3 => OUR_SERVER,
         4 => LEGACY_SERVER,
-        5 => Hello { capabilities: OUR_SERVER.capabilities | WARMING, ..OUR_SERVER },
+        5 => Hello { capabilities: OUR_SERVER.capabilities | CONVERGING, ..OUR_SERVER },
         6 => Hello { keepalive: 1, ..OURS },
         _ => Hello { keepalive: u32::MAX, restart_time: u32::MAX, capabilities: u32::MAX, is_server: false },
     }

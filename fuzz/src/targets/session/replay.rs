@@ -12,8 +12,8 @@ pub(super) fn replay(recording: &Recording) {
                 assert_eq!(node.handle_input(*now, input.clone()), **actions, "event {n}: {input:?}");
             }
             Event::Turn { transmits, deaf, changes, timeout } => {
-                let told: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
-                assert_eq!(told, *transmits, "event {n}");
+                let sent: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
+                assert_eq!(sent, *transmits, "event {n}");
                 let changed: Vec<_> = std::iter::from_fn(|| if *deaf { None } else { node.poll_change() }).collect();
                 assert_eq!(changed, *changes, "event {n}");
                 assert_eq!(node.poll_timeout(), *timeout, "event {n}");

@@ -1,4 +1,4 @@
-//! What an embedder can want, what it is told, and what it can look up.
+//! What an application can ask of its node, what the node reports to it, and what it can look up.
 
 use crate::sim::rig::{OUR_SERVER, OURS, Rig, route, route_in};
 use crate::sim::seat::Event;
@@ -8,7 +8,7 @@ use metalbond::{
     Vni,
 };
 
-/// Destinations come in any order.
+/// Sorts changes, because destinations are reported in any order.
 fn sorted(mut changes: Vec<(bool, Route)>) -> Vec<(bool, Route)> {
     changes.sort();
     changes
@@ -32,7 +32,7 @@ fn a_change_has_the_complete_set_of_next_hops() {
 }
 
 #[test]
-fn what_comes_and_goes_between_two_looks_is_not_told() {
+fn a_route_that_comes_and_goes_between_two_polls_is_not_reported() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -52,7 +52,7 @@ fn what_comes_and_goes_between_two_looks_is_not_told() {
 }
 
 #[test]
-fn a_resync_tells_all_of_a_vni_again_and_nothing_of_others() {
+fn a_resync_reports_all_routes_of_its_vni_again_and_none_of_others() {
     let mut rig = Rig::client(Config::default());
     rig.subscribe(23);
     rig.subscribe(0);
@@ -67,7 +67,7 @@ fn a_resync_tells_all_of_a_vni_again_and_nothing_of_others() {
 }
 
 #[test]
-fn one_who_unsubscribes_and_subscribes_unseen_is_told_the_difference_only() {
+fn an_application_that_unsubscribes_and_subscribes_between_two_polls_gets_only_the_difference() {
     let mut rig = Rig::server();
     let conn = rig.join(OURS);
     rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
@@ -85,7 +85,7 @@ fn one_who_unsubscribes_and_subscribes_unseen_is_told_the_difference_only() {
 }
 
 #[test]
-fn quiet_destinations_are_told_though_others_change_all_the_time() {
+fn quiet_destinations_are_reported_although_others_change_all_the_time() {
     let mut rig = Rig::server();
     let conn = rig.join(OURS);
     let quiet: Vec<_> = (10..110).map(|n| Msg::Add(route(n, 1))).collect();
@@ -93,20 +93,20 @@ fn quiet_destinations_are_told_though_others_change_all_the_time() {
     rig.seat.is_watched = false;
     rig.seat.deaf = true;
     rig.subscribe(23);
-    let mut told = std::collections::BTreeSet::new();
+    let mut reported = std::collections::BTreeSet::new();
     for n in 0..400u16 {
         // Two destinations change for each change that is taken.
         let [now, before] = [n % 2 + 1, (n + 1) % 2 + 1];
         for dest in [1, 2] {
             rig.say(conn, &[Msg::Add(route(dest, now)), Msg::Remove(route(dest, before))]);
         }
-        told.extend(rig.seat.node.poll_change().map(|change| change.prefix));
+        reported.extend(rig.seat.node.poll_change().map(|change| change.prefix));
     }
-    assert_eq!(told.len(), 102);
+    assert_eq!(reported.len(), 102);
 }
 
 #[test]
-fn a_resync_is_not_forgotten_by_who_unsubscribes_and_subscribes_before_it_is_done() {
+fn a_resync_is_not_lost_if_the_application_unsubscribes_and_subscribes_before_its_end() {
     let mut rig = Rig::server();
     let conn = rig.join(OURS);
     rig.subscribe(23);
@@ -122,7 +122,7 @@ fn a_resync_is_not_forgotten_by_who_unsubscribes_and_subscribes_before_it_is_don
 }
 
 #[test]
-fn a_node_that_leaves_for_good_tells_nothing_of_what_falls_apart_meanwhile() {
+fn a_node_that_shuts_down_reports_no_changes_meanwhile() {
     let mut rig = Rig::server();
     rig.subscribe(23);
     let alice = rig.join(OURS);
@@ -134,20 +134,20 @@ fn a_node_that_leaves_for_good_tells_nothing_of_what_falls_apart_meanwhile() {
 
     rig.command(Command::Shutdown { cleanup: true }).unwrap();
     rig.advance(std::time::Duration::from_millis(100));
-    assert!(!rig.terminated, "the server has not said that it has read the farewell");
+    assert!(!rig.terminated, "the server has not confirmed the withdrawals");
     assert_eq!(rig.changes(), []);
 
-    // A second time, without patience.
+    // The second command does not wait for the server.
     rig.command(Command::Shutdown { cleanup: false }).unwrap();
     assert!(rig.terminated);
     assert!(rig.closed.contains_key(&server));
 }
 
 #[test]
-fn wishes_have_limits_and_room_that_is_given_back_is_room() {
+fn an_applications_requests_have_limits_and_removals_make_room() {
     let config = Config { peers_max: 1, subscriptions_max: 2, announcements_max: 2, ..Config::default() };
     let mut rig = Rig::client(config);
-    // The watcher knows of no limits.
+    // The watcher does not know limits.
     rig.seat.is_watched = false;
     let mut ask = |command| rig.command(command);
     let limit = |limit| Err(CommandError::Limit(limit));
@@ -173,7 +173,7 @@ fn wishes_have_limits_and_room_that_is_given_back_is_room() {
 }
 
 #[test]
-fn routes_can_be_looked_up_by_destination_and_by_who_announces_them() {
+fn routes_can_be_looked_up_by_destination_and_by_announcer() {
     let mut rig = Rig::server();
     let [alice, bob] = [rig.join(OURS), rig.join(OURS)];
     rig.say(alice, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
@@ -212,7 +212,7 @@ fn a_server_is_an_announcer_over_all_its_sessions_and_a_client_that_left_is_depa
     assert!(rig.seat.node.announcers(&route(1, 1)).eq([Announcer::Departed]));
 }
 
-/// All changes so far.
+/// Takes all changes so far.
 fn changes(rig: &Rig) -> Vec<RouteChange> {
     let turns = rig.seat.recording.events.iter().filter_map(|event| match event {
         Event::Turn { changes, .. } => Some(changes.clone()),

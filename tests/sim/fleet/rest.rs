@@ -1,16 +1,16 @@
-//! The comparison at rest: every server is up, every client has a session with each server that it uses, and every table is
-//! what the clients announce.
+//! The comparison at rest: every server runs, every client has a session with each server that it uses, and every table
+//! equals the clients' announcements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use metalbond::{Announcer, Node, SessionState, Vni};
 
-use super::{Crowd, Host, Process, is_raw};
+use super::{Fleet, Host, Process, is_raw};
 use crate::sim::model::Routes;
 
 type Tables = BTreeMap<Vni, Routes>;
 
-impl Crowd {
+impl Fleet {
     pub(crate) fn check_at_rest(&self) {
         let tables: Vec<Tables> = (0..self.servers).map(|server| self.announced_to(server)).collect();
         for (server, table) in tables.iter().enumerate() {
@@ -25,7 +25,7 @@ impl Crowd {
                     assert_eq!(
                         raw.held(),
                         wanted(host, &tables[client % self.servers]),
-                        "held by client {client} (left)"
+                        "the table of client {client} (left)"
                     );
                 }
                 Process::Off => panic!("client {client} is off"),
@@ -65,15 +65,12 @@ impl Crowd {
             assert_eq!(session.state, SessionState::Established);
             assert_eq!(session.subscriptions, self.hosts[client].wants.len());
             let announced: Routes = node.announced_by(Announcer::Conn(session.conn)).collect();
-            assert_eq!(
-                announced, self.hosts[client].announces,
-                "by client {client}, as server {server} sees it (left)"
-            );
+            assert_eq!(announced, self.hosts[client].announces, "routes of client {client} at server {server} (left)");
         }
     }
 }
 
-/// What a client is to be told out of these tables.
+/// Returns the routes of these tables that a client should receive.
 fn wanted<'a>(host: &Host, tables: impl IntoIterator<Item = (&'a Vni, &'a Routes)>) -> Routes {
     let tables = tables.into_iter().filter(|(vni, _)| host.wants.contains(vni));
     tables.flat_map(|(_, routes)| routes).filter(|route| !host.announces.contains(route)).copied().collect()
@@ -88,5 +85,5 @@ fn check_node(client: usize, host: &Host, node: &Node, tables: &[Tables]) {
     let expected = wanted(host, tables.iter().flatten());
     let learned: Routes = host.wants.iter().flat_map(|vni| node.learned(*vni)).collect();
     assert_eq!(learned, expected, "learned by client {client} (left), announced by others (right)");
-    assert_eq!(host.installed, expected, "the embedder of client {client} (left), announced by others (right)");
+    assert_eq!(host.installed, expected, "the application of client {client} (left), announced by others (right)");
 }

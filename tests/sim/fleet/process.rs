@@ -1,17 +1,17 @@
-//! The processes of a crowd: how they come and go, and what they do in their turns.
+//! The processes of a fleet: how they start and stop, and what they do in an iteration.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use metalbond::{Action, Command, Config, ConnId, Input, Instant, Node, Route, TransportEnd, Vni};
 
-use super::{Conn, Crowd, Event, Host, Process, SHARED, VNIS, is_raw};
+use super::{Conn, Event, Fleet, Host, Process, SHARED, VNIS, is_raw};
 use crate::sim::model::Routes;
 use crate::sim::raw::RawClient;
 use crate::sim::rig::route_in;
 
-impl Crowd {
-    /// A new process, which wants what the last one wanted.
+impl Fleet {
+    /// Starts a new process, with the same subscriptions and announcements as the last one.
     pub(crate) fn start(&mut self, host: usize) {
         let (now, servers) = (self.now, self.servers);
         let h = &mut self.hosts[host];
@@ -33,7 +33,7 @@ impl Crowd {
         (0..servers).for_each(|s| say(Command::AddPeer { endpoint: s.to_string().into() }));
     }
 
-    /// The process dies; its system resets its connections.
+    /// Kills the process. Its system resets its connections.
     pub(crate) fn kill(&mut self, host: usize) {
         let h = &mut self.hosts[host];
         h.process = Process::Off;
@@ -60,7 +60,7 @@ impl Crowd {
             let Host { process: Process::Node(node), inbox, installed, changes, .. } = &mut self.hosts[host] else {
                 return;
             };
-            // Polled at the end of the turn, when all that has come is handled.
+            // Polled at the end of the iteration, after all inputs are handled.
             if !inbox.is_empty() {
                 continue;
             }
@@ -140,13 +140,13 @@ impl Crowd {
     }
 }
 
-/// The nth host, without a process.
+/// Returns the nth host, without a process.
 pub(super) fn host(n: usize, servers: usize) -> Host {
     let (mut wants, mut announces) = (BTreeSet::new(), Routes::new());
     if let Some(client) = n.checked_sub(servers) {
         let [vni, next] = [client, client + 1].map(|c| Vni((c % VNIS) as u32));
         wants = BTreeSet::from([vni, next, SHARED]);
-        // Two addresses of its own, and one that the others in its VNI have, too.
+        // Two addresses of its own, and one that the other clients in its VNI also announce.
         let (own, hypervisor) = ((client / VNIS) as u8, client as u16);
         announces.extend([own, own + 100, 255].map(|n| route_in(vni.0, n, hypervisor)));
         announces.extend((client < 20).then(|| route_in(SHARED.0, own, hypervisor)));

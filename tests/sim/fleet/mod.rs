@@ -1,5 +1,5 @@
-//! A crowd: servers, and a thousand clients that all dial them. A queue of events drives it in virtual time; there is no
-//! watcher, which would take too long for so many: the comparison comes when all is quiet.
+//! A fleet: servers, and a thousand clients that all dial them. A queue of events drives it in virtual time. It has no
+//! watcher, which would take too long for so many hosts: the comparison is made at rest.
 
 mod process;
 mod rest;
@@ -14,10 +14,10 @@ use metalbond::{ConnId, Input, Node, TransportEnd, Vni};
 use super::model::Routes;
 use super::raw::RawClient;
 
-/// Each client is in two of these VNIs, and in one that all share.
+/// Each client subscribes to two of these VNIs, and to one that all share.
 const VNIS: usize = 50;
 const SHARED: Vni = Vni(999);
-/// What cut-off hosts sent comes through within this time after the end of the cut.
+/// Data that was sent from or to cut-off hosts arrives within this time after the end of the cut.
 const RETRANSMITS_MS: u64 = 1000;
 
 enum Process {
@@ -30,7 +30,7 @@ struct Host {
     process: Process,
     inbox: VecDeque<Input>,
     wake: Option<Duration>,
-    /// One way, to each server.
+    /// One-way latency to each server.
     latency: Duration,
     conns: BTreeMap<ConnId, usize>,
     raw_conn: Option<usize>,
@@ -38,12 +38,12 @@ struct Host {
     dials: u32,
     wants: BTreeSet<Vni>,
     announces: Routes,
-    /// What its embedder has made of the changes, and how many there were.
+    /// The table that its application computes from the changes, and the number of changes.
     installed: Routes,
     changes: usize,
 }
 
-/// Index 0 is the client's end.
+/// A connection. Index 0 is the client's end.
 struct Conn {
     hosts: [usize; 2],
     ids: [ConnId; 2],
@@ -61,24 +61,24 @@ enum Event {
     End(usize, usize, TransportEnd),
 }
 
-pub(crate) struct Crowd {
+pub(crate) struct Fleet {
     pub(crate) now: Duration,
     servers: usize,
     hosts: Vec<Host>,
     conns: Vec<Conn>,
-    /// In the order of their time, and at one time in the order in which they were added.
+    /// Ordered by time; events at the same time are in the order in which they were added.
     events: BTreeMap<(Duration, u64), Event>,
     added: u64,
-    /// Servers that nothing reaches or leaves.
+    /// Servers to and from which nothing passes.
     cut_off: BTreeSet<usize>,
     kept_back: Vec<Event>,
     active: BTreeSet<usize>,
 }
 
-impl Crowd {
-    /// All of them, just started.
+impl Fleet {
+    /// Creates all hosts and starts their processes.
     pub(crate) fn new(servers: usize, clients: usize) -> Self {
-        let mut crowd = Self {
+        let mut fleet = Self {
             now: Duration::from_secs(1000),
             servers,
             hosts: (0..servers + clients).map(|n| process::host(n, servers)).collect(),
@@ -89,11 +89,11 @@ impl Crowd {
             kept_back: Vec::new(),
             active: BTreeSet::new(),
         };
-        (0..servers + clients).for_each(|host| crowd.start(host));
-        crowd
+        (0..servers + clients).for_each(|host| fleet.start(host));
+        fleet
     }
 
-    /// Something on the way resets every connection of the server.
+    /// Resets every connection of the server, as a device in the network might do.
     pub(crate) fn reset_all(&mut self, server: usize) {
         for conn in 0..self.conns.len() {
             if self.conns[conn].hosts[1] == server {
@@ -104,7 +104,7 @@ impl Crowd {
         }
     }
 
-    /// Nothing reaches the server any more, and nobody is told.
+    /// Cuts the server off: nothing passes to or from it any more, and no end of a connection sees that.
     pub(crate) fn cut_off(&mut self, server: usize) {
         self.cut_off.insert(server);
     }
@@ -112,7 +112,7 @@ impl Crowd {
     pub(crate) fn reconnect(&mut self, server: usize) {
         self.cut_off.remove(&server);
         for event in std::mem::take(&mut self.kept_back) {
-            let conn = conn_of(&event).expect("something that was sent");
+            let conn = conn_of(&event).expect("an event on a connection");
             let spread = Duration::from_millis(self.conns[conn].hosts[0] as u64 * 7919 % RETRANSMITS_MS);
             self.add(self.latency(conn) + spread, event);
         }
@@ -165,7 +165,7 @@ impl Crowd {
                 }
                 self.active.insert(host);
             }
-            // The system of one that knows nothing of it.
+            // Sent by the system of a host that does not know the connection.
             Event::Bytes(conn, end, _) => self.add(self.latency(conn), Event::End(conn, 1 - end, TransportEnd::Reset)),
             Event::End(conn, end, how) => self.on_end(conn, end, how),
         }
@@ -190,7 +190,7 @@ impl Crowd {
     fn on_dialled(&mut self, conn: usize, succeeded: bool) {
         let Conn { hosts: [client, server], ids: [id, _], open: [is_open, _] } = self.conns[conn];
         if !is_open {
-            // It has given up meanwhile.
+            // The client has given the connection up.
             return self.add(self.latency(conn), Event::End(conn, 1, TransportEnd::Reset));
         }
         let now = self.now;
@@ -220,7 +220,7 @@ impl Crowd {
         self.active.insert(host);
     }
 
-    /// One end's process is done with it. False: it was already.
+    /// Removes a connection from the process at one end. Returns false if it was removed already.
     fn forget(&mut self, conn: usize, end: usize) -> bool {
         let host = self.conns[conn].hosts[end];
         self.hosts[host].conns.remove(&self.conns[conn].ids[end]);
@@ -228,7 +228,7 @@ impl Crowd {
         std::mem::take(&mut self.conns[conn].open[end])
     }
 
-    /// One end closes it, which the other learns in a while.
+    /// Closes a connection at one end. The other end sees it after the latency.
     fn end(&mut self, conn: usize, end: usize, how: TransportEnd) {
         if self.forget(conn, end) {
             self.add(self.latency(conn), Event::End(conn, 1 - end, how));
@@ -239,7 +239,7 @@ impl Crowd {
         self.servers..self.hosts.len()
     }
 
-    /// Clients with our capability.
+    /// Returns the clients with the capability.
     pub(crate) fn nodes(&self) -> Vec<usize> {
         self.clients().filter(|client| !is_raw(*client, self.servers)).collect()
     }
@@ -249,23 +249,23 @@ impl Crowd {
         self.hosts.iter_mut().for_each(|h| (h.dials, h.changes) = (0, 0));
     }
 
-    /// The most that one of these has dialled since.
+    /// Returns the largest number of dials of one of these clients since then.
     pub(crate) fn most_dials(&self, clients: &[usize]) -> u32 {
         clients.iter().map(|c| self.hosts[*c].dials).max().unwrap()
     }
 
-    /// How often the embedders of these were told something.
+    /// Returns the number of changes that the applications of these clients read.
     pub(crate) fn changes(&self, clients: &[usize]) -> usize {
         clients.iter().map(|c| self.hosts[*c].changes).sum()
     }
 }
 
-/// One client in ten is without our capability.
+/// Returns true for clients without the capability: one client in ten.
 fn is_raw(host: usize, servers: usize) -> bool {
     host >= servers && (host / 7).is_multiple_of(10)
 }
 
-/// The connection that it is about, if it passes the network.
+/// Returns the event's connection, if the event passes through the network.
 fn conn_of(event: &Event) -> Option<usize> {
     match event {
         Event::Wake(_) => None,

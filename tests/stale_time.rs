@@ -1,16 +1,16 @@
-//! What a client keeps of a server that it lost, and for how long.
+//! Which routes a client keeps of a server that it lost, and for how long.
 
 use std::time::Duration;
 
 use crate::sim::model::Routes;
 use crate::sim::rig::{LEGACY_SERVER, OUR_SERVER, Rig, route, route_in};
-use crate::sim::wire::{Hello, Msg, ORDERED, WARMING};
+use crate::sim::wire::{CONVERGING, Hello, Msg, ORDERED};
 use metalbond::{Command, Config, TransportEnd};
 
-const WARMING_SERVER: Hello = Hello { capabilities: ORDERED | WARMING, ..OUR_SERVER };
+const CONVERGING_SERVER: Hello = Hello { capabilities: ORDERED | CONVERGING, ..OUR_SERVER };
 
 #[test]
-fn a_lost_servers_routes_stay_for_the_hold_time() {
+fn a_lost_servers_routes_stay_for_the_stale_time() {
     for end in [TransportEnd::Eof, TransportEnd::Reset, TransportEnd::TimedOut] {
         let mut rig = client_with_two_routes();
         rig.end(conn(&rig), end);
@@ -34,7 +34,7 @@ fn a_server_that_falls_silent_leaves_its_routes_too() {
 }
 
 #[test]
-fn without_a_hold_time_they_go_at_once() {
+fn with_a_stale_time_of_zero_they_go_at_once() {
     let mut rig = client(Duration::ZERO, 1);
     let (conn, _) = rig.reach(OUR_SERVER);
     rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
@@ -43,7 +43,7 @@ fn without_a_hold_time_they_go_at_once() {
 }
 
 #[test]
-fn a_server_restart_changes_nothing_but_what_it_does_not_know_any_more() {
+fn a_server_restart_removes_only_routes_that_it_does_not_announce_any_more() {
     let mut rig = client_with_two_routes();
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(1);
@@ -57,7 +57,7 @@ fn a_server_restart_changes_nothing_but_what_it_does_not_know_any_more() {
 }
 
 #[test]
-fn the_hold_time_waits_for_a_sync_that_is_under_way() {
+fn the_stale_time_waits_for_a_sync_in_progress() {
     let mut rig = client_with_two_routes();
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(50);
@@ -78,7 +78,7 @@ fn the_end_of_rib_of_a_converging_server_removes_nothing_and_stale_routes_stay_1
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(50);
     rig.await_dial();
-    let (again, _) = rig.reach(WARMING_SERVER);
+    let (again, _) = rig.reach(CONVERGING_SERVER);
     rig.say(again, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
     rig.serve(119, &[again]);
     assert_eq!(rig.changes(), []);
@@ -91,13 +91,13 @@ fn a_second_session_with_a_converging_server_that_has_announced_nothing_new_does
     let mut rig = client_with_two_routes();
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(1);
-    let (first, _) = rig.reach(WARMING_SERVER);
+    let (first, _) = rig.reach(CONVERGING_SERVER);
     let opened = rig.now;
     rig.say(first, &[Msg::Keepalive]);
     rig.serve(60, &[first]);
     rig.end(first, TransportEnd::Eof);
     rig.await_dial();
-    let (second, _) = rig.reach(WARMING_SERVER);
+    let (second, _) = rig.reach(CONVERGING_SERVER);
     rig.say(second, &[Msg::Keepalive]);
     while rig.now + Duration::from_secs(1) < opened + Duration::from_secs(120) {
         rig.serve(1, &[second]);
@@ -112,7 +112,7 @@ fn a_sync_with_a_converging_server_that_takes_longer_than_120_s_extends_the_time
     let mut rig = client_with_two_routes();
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(1);
-    let (again, _) = rig.reach(WARMING_SERVER);
+    let (again, _) = rig.reach(CONVERGING_SERVER);
     for _ in 0..30 {
         rig.advance_secs(5);
         rig.say(again, &[Msg::Add(route(3, 1))]);
@@ -127,7 +127,7 @@ fn a_new_subscription_extends_the_time_too() {
     let mut rig = client_with_two_routes();
     rig.end(conn(&rig), TransportEnd::Eof);
     rig.advance_secs(1);
-    let (again, _) = rig.reach(WARMING_SERVER);
+    let (again, _) = rig.reach(CONVERGING_SERVER);
     rig.say(again, &[Msg::Keepalive]);
     rig.serve(110, &[again]);
     rig.subscribe(0);
@@ -149,9 +149,9 @@ fn without_a_session_nothing_expires_if_there_is_no_stale_time() {
     rig.changes();
     rig.advance_secs(7 * 24 * 3600);
     assert_eq!(rig.changes(), []);
-    // From the opening of the first new session on.
+    // The time starts when the first new session opens.
     rig.await_dial();
-    let (again, _) = rig.reach(WARMING_SERVER);
+    let (again, _) = rig.reach(CONVERGING_SERVER);
     rig.say(again, &[Msg::Keepalive]);
     rig.serve(119, &[again]);
     assert_eq!(rig.changes(), []);
@@ -160,7 +160,7 @@ fn without_a_session_nothing_expires_if_there_is_no_stale_time() {
 }
 
 #[test]
-fn a_server_that_has_told_all_ends_what_has_no_stale_time_at_once() {
+fn without_a_stale_time_a_synced_server_ends_stale_routes_at_once() {
     let mut rig = client_with(None, 1);
     let (first, _) = rig.reach(OUR_SERVER);
     rig.say(first, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
@@ -197,7 +197,7 @@ fn the_120_s_with_another_server_begin_with_its_first_session_if_both_were_away(
     rig.end(one, TransportEnd::Reset);
     rig.end(two, TransportEnd::Reset);
     rig.changes();
-    // Which of the two is dialled first is left to chance; neither takes the place of the other here.
+    // It is random which server is dialled first; neither one takes the place of the other here.
     rig.advance_secs(600);
     rig.await_dial();
     let (back, _) = rig.reach(LEGACY_SERVER);
@@ -208,7 +208,7 @@ fn the_120_s_with_another_server_begin_with_its_first_session_if_both_were_away(
 }
 
 #[test]
-fn of_a_server_without_the_capability_no_sync_end_is_known() {
+fn the_end_of_a_sync_is_unknown_with_a_server_without_the_capability() {
     let mut rig = client(Duration::from_secs(60), 1);
     let (conn, _) = rig.reach(LEGACY_SERVER);
     rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
@@ -225,12 +225,12 @@ fn of_a_server_without_the_capability_no_sync_end_is_known() {
 
 #[test]
 fn one_of_two_servers_dying_changes_nothing() {
-    for hold in [0, 60] {
-        let (mut rig, [one, two]) = client_of_two(Duration::from_secs(hold));
+    for stale_time in [0, 60] {
+        let (mut rig, [one, two]) = client_of_two(Duration::from_secs(stale_time));
         for conn in [one, two] {
             rig.say(conn, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
         }
-        assert_eq!(rig.changes(), [(true, route(1, 1))], "installed once");
+        assert_eq!(rig.changes(), [(true, route(1, 1))], "the route is installed once");
         rig.end(one, TransportEnd::Reset);
         rig.serve(100, &[two]);
         assert_eq!(rig.changes(), []);
@@ -275,10 +275,10 @@ fn the_end_of_a_live_servers_sync_ends_stale_copies_that_it_does_not_have() {
 }
 
 #[test]
-fn the_end_of_a_warming_servers_sync_ends_no_stale_copies() {
+fn the_end_of_a_converging_servers_sync_ends_no_stale_copies() {
     let mut rig = client(Duration::from_secs(60), 2);
     let (one, _) = rig.reach(OUR_SERVER);
-    let (two, _) = rig.reach(WARMING_SERVER);
+    let (two, _) = rig.reach(CONVERGING_SERVER);
     rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
     rig.end(one, TransportEnd::Reset);
     rig.changes();
@@ -287,7 +287,7 @@ fn the_end_of_a_warming_servers_sync_ends_no_stale_copies() {
 }
 
 #[test]
-fn stale_copies_that_no_live_server_contradicts_stay_for_the_hold_time() {
+fn stale_copies_that_no_live_server_contradicts_stay_for_the_stale_time() {
     let (mut rig, [one, two]) = client_of_two(Duration::from_secs(60));
     rig.say(two, &[Msg::Keepalive]);
     rig.say(one, &[Msg::Add(route(1, 1)), Msg::Keepalive]);
@@ -349,12 +349,12 @@ fn a_route_that_this_node_announces_itself_is_not_learned() {
     assert_eq!(rig.changes(), [(true, route(1, 1))]);
 }
 
-fn client(hold: Duration, servers: u32) -> Rig {
-    client_with(Some(hold), servers)
+fn client(stale_time: Duration, servers: u32) -> Rig {
+    client_with(Some(stale_time), servers)
 }
 
-fn client_with(hold: Option<Duration>, servers: u32) -> Rig {
-    let mut rig = Rig::new(Config { stale_time: hold, ..Config::default() });
+fn client_with(stale_time: Option<Duration>, servers: u32) -> Rig {
+    let mut rig = Rig::new(Config { stale_time, ..Config::default() });
     for n in 0..servers {
         rig.add_peer(&format!("s{n}"));
     }
@@ -362,7 +362,7 @@ fn client_with(hold: Option<Duration>, servers: u32) -> Rig {
     rig
 }
 
-/// Synced with its server, hold time 60 s.
+/// Returns a client that is synced with its server, with a stale time of 60 s.
 fn client_with_two_routes() -> Rig {
     let mut rig = client(Duration::from_secs(60), 1);
     let (conn, _) = rig.reach(OUR_SERVER);
@@ -371,9 +371,9 @@ fn client_with_two_routes() -> Rig {
     rig
 }
 
-/// Connected to both; neither sync has ended.
-fn client_of_two(hold: Duration) -> (Rig, [metalbond::ConnId; 2]) {
-    let mut rig = client(hold, 2);
+/// Returns a client that is connected to two servers. Neither sync has ended.
+fn client_of_two(stale_time: Duration) -> (Rig, [metalbond::ConnId; 2]) {
+    let mut rig = client(stale_time, 2);
     let (one, _) = rig.reach(OUR_SERVER);
     let (two, _) = rig.reach(OUR_SERVER);
     (rig, [one, two])
