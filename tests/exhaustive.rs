@@ -6,14 +6,14 @@
 //! let time pass. All links are connected at first. Two kinds of sequences are not run:
 //!
 //! - Continuations of an operation without effect, for example of a second announcement of the same route. The test
-//! tries each of these operations at the end of each sequence that is shorter than the longest ones. It must leave
-//! every node in the same state, so its continuations equal other sequences. The state of a node is what its `Debug`
-//! prints, without the positions of the last lookups (`recent`), which only make the next lookup faster. A tick before
-//! the operation sets the node's time. This assumes that `Debug` prints everything that a node's behaviour depends on.
+//!   tries each of these operations at the end of each sequence that is shorter than the longest ones. It must leave
+//!   every node in the same state, so its continuations equal other sequences. The state of a node is what its `Debug`
+//!   prints, without the positions of the last lookups (`recent`), which only make the next lookup faster. A tick before
+//!   the operation sets the node's time. This assumes that `Debug` prints everything that a node's behaviour depends on.
 //! - Images of other sequences, in which two servers, two clients of one kind, or the two next hops change places. Of
-//! up to 8 sequences that differ in this alone, only the first one in order is run. This assumes that the names of
-//! hosts and next hops do not matter. Hosts do differ in their addresses, the seeds of their back-off, and their place
-//! in the order in which the simulator runs them.
+//!   up to 8 sequences that differ in this alone, only the first one in order is run. This assumes that the names of
+//!   hosts and next hops do not matter. Hosts do differ in their addresses, the seeds of their back-off, and their place
+//!   in the order in which the simulator runs them.
 //!
 //! Nothing else is left out. With two servers, 16 operations have an effect at any point, so there are 69,905 sequences
 //! of up to four operations, and 1,118,481 of up to five. The test runs 13,242 and 189,154 of them
