@@ -47,18 +47,24 @@ pub(crate) fn may_stand_alone(arg: &Arg) -> bool {
     !arg.get_action().takes_values() || arg.get_num_args().is_some_and(|count| count.min_values() == 0)
 }
 
-/// Drops empty values of flags that take a list or a text, and the comma at the end of a list. Returns the other
-/// arguments, and a warning for each dropped flag.
-pub(crate) fn without_empty(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
-    let (mut kept, mut warnings) = (Vec::with_capacity(args.len()), Vec::new());
-    let mut args = args.into_iter();
-    for arg in args.by_ref() {
-        let is_command = !kept.is_empty() && COMMANDS.iter().any(|command| arg == **command);
-        kept.push(arg);
+/// Takes the arguments up to `server` or `client`, or all of them if the command is another one.
+pub(crate) fn take_command(args: &mut impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut taken = Vec::new();
+    for arg in args {
+        let is_command = !taken.is_empty() && COMMANDS.iter().any(|command| arg == **command);
+        taken.push(arg);
         if is_command {
             break;
         }
     }
+    taken
+}
+
+/// Drops empty values of flags that take a list or a text, and the comma at the end of a list. Returns the other
+/// arguments, and a warning for each dropped flag.
+pub(crate) fn without_empty(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
+    let mut args = args.into_iter();
+    let (mut kept, mut warnings) = (take_command(&mut args), Vec::new());
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
         if arg == "--" {

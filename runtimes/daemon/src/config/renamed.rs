@@ -5,6 +5,8 @@ use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
+use crate::go_flags::take_command;
+
 /// A renamed flag. The names of its variables are derived from both names.
 struct Renamed {
     old: &'static str,
@@ -18,9 +20,6 @@ const RENAMED: [Renamed; 4] = [
     Renamed { old: "keep-out", new: "ban-time-max", old_variable: "METALBOND_KEEP_OUT" },
     Renamed { old: "send-hold", new: "send-hold-time", old_variable: "METALBOND_SEND_HOLD" },
 ];
-
-/// The subcommands that have renamed flags.
-const COMMANDS: [&str; 2] = ["server", "client"];
 
 /// Returns the current name of a setting, if `name` is an old one.
 pub(super) fn new_name(name: &str) -> Option<&'static str> {
@@ -39,15 +38,8 @@ pub(super) fn warning(old: &str, new: &str) -> String {
 
 /// Replaces old names of flags after `server` or `client`. Returns the arguments, and a warning for each old name.
 pub(super) fn replace(args: Vec<OsString>) -> (Vec<OsString>, Vec<String>) {
-    let (mut replaced, mut warnings) = (Vec::with_capacity(args.len()), Vec::new());
     let mut args = args.into_iter();
-    for arg in args.by_ref() {
-        let is_command = !replaced.is_empty() && COMMANDS.iter().any(|command| arg == **command);
-        replaced.push(arg);
-        if is_command {
-            break;
-        }
-    }
+    let (mut replaced, mut warnings) = (take_command(&mut args), Vec::new());
     for arg in args.by_ref() {
         if arg == "--" {
             replaced.push(arg);
@@ -130,8 +122,9 @@ mod tests {
     fn each_new_name_is_a_flag_and_no_old_name_is() {
         let command = crate::config::command();
         for flag in &RENAMED {
-            let commands = COMMANDS.iter().map(|name| command.find_subcommand(name).unwrap());
-            let args: Vec<_> = commands.flat_map(|command| command.get_arguments().filter_map(Arg::get_long)).collect();
+            let commands = ["server", "client"].map(|name| command.find_subcommand(name).unwrap());
+            let args: Vec<_> =
+                commands.into_iter().flat_map(|command| command.get_arguments().filter_map(Arg::get_long)).collect();
             assert!(args.contains(&flag.new) && !args.contains(&flag.old), "--{}, once --{}", flag.new, flag.old);
         }
     }
