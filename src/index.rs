@@ -26,7 +26,7 @@ pub(crate) struct Index {
     first: Shard,
     others: Vec<Shard>,
     /// The shard for each value of the `depth` lowest shard bits: 0 is the first one, 1 the first of the others. Empty while there is one
-    /// shard only. It has four bytes for some 500 values.
+    /// shard only. It has four bytes for some 1,000 values.
     directory: Vec<u32>,
     /// Shards whose numbers agree in as many bits as the directory uses.
     deepest: u32,
@@ -43,8 +43,8 @@ struct Shard {
     prefix: u32,
 }
 
-/// Numbers in a shard, at most, unless their hashes agree: what a table of 2,048 buckets has room for. To split one takes some 0.3 ms, if
-/// the values lie far apart in memory.
+/// Numbers in a shard, at most, unless their hashes agree: what a table of 2,048 buckets has room for. To split one reads as many values,
+/// which may lie far apart in memory.
 #[inline(always)]
 fn shard_max() -> usize {
     pieces::either(1792, 3)

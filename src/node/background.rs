@@ -111,6 +111,13 @@ impl Jobs {
         }
     }
 
+    /// Drops a set of VNIs, unless a job still needs it.
+    pub(super) fn discard_shared(&mut self, vnis: Arc<BTreeSet<Vni>>) {
+        if let Some(vnis) = Arc::into_inner(vnis) {
+            self.discard(Discarded::Vnis(vnis));
+        }
+    }
+
     fn finish(&mut self, job: &Job) {
         match job {
             Job::Drop { vni, .. } => {
@@ -168,9 +175,7 @@ pub(super) fn run(common: &mut Common, server: &mut Server, client: &mut Client)
             Job::Filter(filter) => server.filtered(common, &filter),
             Job::Leave => client.mark_all_ready(common),
             Job::Contradict { vnis, .. } => {
-                if let Some(vnis) = Arc::into_inner(vnis) {
-                    common.jobs.discard(Discarded::Vnis(vnis));
-                }
+                common.jobs.discard_shared(vnis);
             }
             _ => {}
         }

@@ -76,7 +76,8 @@ const STEPS_PER_WALK: usize = 8;
 ///   It is bounded by the size of the input ([`Input::Received`], a new policy's rules), by what one peer may hold
 ///   ([`Limits::vnis_per_peer`](crate::Limits::vnis_per_peer)), and by constants. Longer work is a background job, of which each tick does a
 ///   slice. A few calls visit each configured server ([`Config::peers_max`]). Exception: [`Command::Shutdown`] and its timeout end all
-///   sessions in one call. [`poll_transmit`](Self::poll_transmit) also returns `None` when its budget is spent; `poll_timeout` then returns the present.
+///   sessions in one call. [`poll_transmit`](Self::poll_transmit) also returns `None` when its budget is spent; `poll_timeout` then returns
+///   the present.
 #[derive(Debug)]
 pub struct Node {
     common: Common,

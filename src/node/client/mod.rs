@@ -264,9 +264,7 @@ impl Client {
                 common.jobs.push(Job::Contradict { peer, by, vnis: vnis.clone(), from });
             }
         }
-        if let Some(vnis) = Arc::into_inner(vnis) {
-            common.jobs.discard(Discarded::Vnis(vnis));
-        }
+        common.jobs.discard_shared(vnis);
     }
 
     /// Notes that a connection's transmit was written.
