@@ -320,34 +320,3 @@ fn parse_ids(text: &str) -> Result<Ids, String> {
     }
     Ok(Ids(first..=last))
 }
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-
-    use clap::Parser as _;
-    use metalbond::Config;
-
-    use super::*;
-    use crate::cli::{Cli, Command};
-
-    fn stale_time(args: &[&str]) -> Option<Duration> {
-        let args = [&["metalbond", "client", "--server", "h:1", "--subscribe", "23"], args].concat();
-        match Cli::try_parse_from(args.iter().map(OsStr::new)).unwrap().command {
-            Command::Client(args) => Config::from(&*args).stale_time,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn routes_in_a_kernel_have_no_stale_time_unless_it_is_given() {
-        let install = ["--install-routes", "23#1000", "--tun", "t0"];
-        assert_eq!(stale_time(&[]), Some(Duration::from_secs(60)));
-        assert_eq!(stale_time(&install), None);
-        for secs in ["0", "60"] {
-            let given = Some(Duration::from_secs(secs.parse().unwrap()));
-            assert_eq!(stale_time(&["--stale-time", secs]), given);
-            assert_eq!(stale_time(&[&install[..], &["--stale-time", secs]].concat()), given);
-        }
-    }
-}

@@ -5,11 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::{Man, roff::Roff, roff::roman};
-
-use crate::cli::Cli;
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
@@ -45,17 +43,15 @@ const SECTIONS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Prints a completion script for a shell.
-pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+/// Prints a script that completes this command line in a shell.
+pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "metalbond", &mut script);
+    clap_complete::generate(args.shell, &mut command, "metalbond", &mut script);
     Ok(io::stdout().write_all(&script)?)
 }
 
-/// Writes the manual pages.
-pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
-    // Values of this process's environment must not appear in the pages.
-    let mut command = Cli::command();
+/// Writes the manual pages of this command line, which must not contain values of this process's environment.
+pub(crate) fn man(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
     command.build();
     let Some(dir) = &args.dir else {
         return Ok(io::stdout().write_all(&page(&command, "metalbond")?)?);

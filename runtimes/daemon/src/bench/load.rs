@@ -11,9 +11,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::BenchArgs;
 use super::churn::{Churn, Moves};
 use super::clients::Clients;
+use super::phase::{Measured, Phase, cpu_time};
 use super::plan::{Digest, Plan};
 use super::progress::Bar;
-use super::report::{Phase, cpu_time};
 use super::subscriber::Seen;
 use crate::inspect::tell;
 use crate::output::Action;
@@ -28,15 +28,6 @@ pub(super) struct Load<'a> {
     /// The time from which next hops count nanoseconds.
     start: Instant,
     pub(super) clients: Clients,
-}
-
-/// The measurements of the phases. The delays of moved routes are known only at the end of the run.
-pub(super) struct Measured {
-    pub(super) connect: Phase,
-    pub(super) announce: Phase,
-    /// The churn phase and its number of moves.
-    pub(super) moves: Option<(Phase, u64)>,
-    pub(super) withdraw: Phase,
 }
 
 impl<'a> Load<'a> {

@@ -4,6 +4,7 @@
 mod churn;
 mod clients;
 mod load;
+mod phase;
 mod plan;
 mod progress;
 mod report;
@@ -23,7 +24,8 @@ use crate::reading::Reading;
 use crate::signals::Stop;
 use crate::tls::{Files, Holder, TlsArgs};
 use crate::{inspect, limits, spec};
-use load::{Load, Measured};
+use load::Load;
+use phase::Measured;
 use report::Report;
 
 /// Maximum number of routes that one node may announce.

@@ -1,43 +1,13 @@
 //! The report of a run, as a table or as JSON.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::BenchArgs;
-use super::load::Measured;
+use super::phase::{Measured, Phase};
 use crate::inspect::table::table;
-
-/// The duration of a phase.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Phase {
-    took: Duration,
-    /// Processor time that this process used during the phase.
-    cpu: Duration,
-}
-
-impl Phase {
-    /// Returns the phase between two times. `cpu` is the processor time that this process had used at the beginning.
-    pub(super) fn between(began: Instant, end: Instant, cpu: Duration) -> Self {
-        Self { took: end.saturating_duration_since(began), cpu: cpu_time().saturating_sub(cpu) }
-    }
-
-    fn per_second(&self, count: u64) -> f64 {
-        count as f64 / self.took.as_secs_f64().max(1e-9)
-    }
-
-    fn as_json(&self) -> Value {
-        json!({ "seconds": self.took.as_secs_f64(), "own_cpu_seconds": self.cpu.as_secs_f64() })
-    }
-}
-
-/// Returns the processor time that this process has used.
-pub(super) fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
-}
 
 /// The report of a run.
 pub(super) struct Report<'a> {
@@ -141,15 +111,20 @@ fn three_digits(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::Parser;
+    use serde_json::Value;
 
     use super::super::subscriber;
     use super::*;
-    use crate::cli::{Cli, Command};
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
 
     fn report_of(args: &[&str], check: impl FnOnce(Report<'_>)) {
-        let cli = Cli::parse_from([&["metalbond", "bench", "--server", "192.0.2.1:4711"], args].concat());
-        let Command::Bench(args) = &cli.command else { panic!("it was said so") };
+        let args = &CommandLine::parse_from([&["bench", "--server", "192.0.2.1:4711"], args].concat()).args;
         let phase = |ms, cpu| Phase { took: Duration::from_millis(ms), cpu: Duration::from_millis(cpu) };
         let mut delays = subscriber::delays();
         for ms in 1..=99 {

@@ -21,9 +21,10 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::App;
 use super::refusal::Result;
-use super::{App, server};
 use crate::api::PeerEvent;
+use crate::flag;
 use crate::look::{self, PIECE};
 
 /// Maximum number of events that wait for a reader.
@@ -98,14 +99,14 @@ pub(super) async fn stream(
     let stream = unfold((events, closed, Some(is_told)), move |(mut events, closed, is_told)| async move {
         if let Some(is_told) = is_told {
             tokio::select! {
-                () = server::until(closed.clone()) => return None,
-                () = server::until(is_told) => {}
+                () = flag::set(closed.clone()) => return None,
+                () = flag::set(is_told) => {}
             }
             return Some((Ok(event_of("following", &json!({}))), (events, closed, None)));
         }
         loop {
             let event = tokio::select! {
-                () = server::until(closed.clone()) => return None,
+                () = flag::set(closed.clone()) => return None,
                 event = events.recv() => event,
             };
             let shown = match event {
@@ -386,7 +387,7 @@ mod tests {
     /// Follows the events and waits until changes are reported.
     async fn follow(events: &Events) -> broadcast::Receiver<Event> {
         let followed = events.sender.subscribe();
-        server::until(events.is_told.subscribe()).await;
+        flag::set(events.is_told.subscribe()).await;
         followed
     }
 

@@ -31,7 +31,7 @@ pub(crate) use events::{Events, watch_all, watch_peers};
 pub(crate) use host::HostPattern;
 pub(crate) use server::Http;
 
-use crate::cli::Listen;
+use crate::args::Listen;
 use crate::tls::together;
 
 #[derive(Args, Clone, Debug, Default)]
@@ -40,7 +40,7 @@ pub(crate) struct HttpArgs {
     /// Where to listen for HTTP: a page at /, metrics at /metrics, /healthz, /readyz, and an API described by
     /// /api/v1/openapi.json. Whoever reaches it can read all routes, unless there is a token. A socket named http that a service manager hands over
     /// takes its place
-    #[arg(long, value_name = "HOST:PORT", value_parser = crate::cli::parse_listen, env = "METALBOND_HTTP")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = crate::args::parse_listen, env = "METALBOND_HTTP")]
     pub(crate) http: Option<Listen>,
     /// The certificate of HTTP over TLS, in PEM; behind it those that lead to its CA
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TLS_CERT")]

@@ -22,8 +22,8 @@ use ratatui::crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 use super::{Daemon, Failure, HttpPlace};
 use crate::signals::Stop;
 use crate::spec;
-use look::Look;
-use screen::{Screen, View};
+use look::{Look, View};
+use screen::Screen;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {

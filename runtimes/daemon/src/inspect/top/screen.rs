@@ -5,17 +5,10 @@ use std::time::Instant;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::Failure;
-use super::look::{Look, Rates};
+use super::look::{Look, Rates, View};
 use super::peers::PeerRow;
 use super::sheet::{Row, Sheet};
 use crate::api::{Status, Vni};
-
-/// The table that is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum View {
-    Peers,
-    Vnis,
-}
 
 /// The contents of the screen.
 pub(super) struct Screen {
