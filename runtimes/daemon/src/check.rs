@@ -23,25 +23,25 @@ const ERRORS_MAX: usize = 20;
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The file, as for --config. Files with announcements, and the policy, that it names are checked as well
+    /// The settings file, as for --config. Announcement files and the policy that it names are checked, too
     #[arg(value_name = "FILE", required_unless_present = "policy")]
     file: Option<PathBuf>,
-    /// A file with a policy, as for the server's --policy
+    /// A policy file, as for the server's --policy
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// A name in a peer's certificate, dns:NAME, uri:URI or ip:ADDRESS: say what it may do by --policy; may be given several
-    /// times for one with several names
+    /// A name in a peer's certificate, dns:NAME, uri:URI or ip:ADDRESS: show what --policy permits this peer; may be given
+    /// several times for a peer with several names
     #[arg(long, value_name = "NAME", value_parser = parse_peer, requires = "policy", conflicts_with = "file")]
     peer: Vec<PeerName>,
-    /// The address that the peer comes from
+    /// The peer's address
     #[arg(long, value_name = "ADDRESS", requires = "policy", conflicts_with = "file")]
     from: Option<IpAddr>,
-    /// A route, as for the client's --announce: say whether the peer may announce it. Exit code 1: not all that was asked for
-    /// is allowed
+    /// A route, as for the client's --announce: show whether the peer may announce it. Exit code 1: not everything that was
+    /// asked for is permitted
     #[arg(long, value_name = "SPEC", value_parser = spec::parse, allow_hyphen_values = true, requires = "policy")]
     #[arg(conflicts_with = "file")]
     route: Vec<Route>,
-    /// A virtual network: say whether the peer may subscribe to it
+    /// A VNI: show whether the peer may subscribe to it
     #[arg(long, value_name = "VNI", value_parser = spec::parse_any_vni, allow_negative_numbers = true, requires = "policy")]
     #[arg(conflicts_with = "file")]
     vni: Vec<Vni>,
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &CheckArgs, command: &Command) -> Result<ExitCode, Vec<S
         let is_asked = !args.peer.is_empty() || args.from.is_some();
         let has_questions = !args.route.is_empty() || !args.vni.is_empty();
         if has_questions && !is_asked {
-            return Err(vec!["--route and --vni: of whom? --peer or --from is missing".to_owned()]);
+            return Err(vec!["--route and --vni need a peer: give --peer or --from".to_owned()]);
         }
         if is_asked {
             let question = Question { names: &args.peer, from: args.from, routes: &args.route, vnis: &args.vni };

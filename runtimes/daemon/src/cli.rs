@@ -18,13 +18,13 @@ use crate::server::ServerArgs;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Log each try to connect and each handshake, too (-vv: also what libraries have to say). Otherwise as RUST_LOG
-    /// says, or info
+    /// Also log the details of connections and handshakes; -vv: messages of libraries, too. Without it, RUST_LOG is the level,
+    /// or else info
     #[arg(short, long, global = true, action = ArgAction::Append, value_name = "LEVEL", value_parser = parse_verbosity)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     #[arg(env = "METALBOND_VERBOSE", display_order = 100)]
     pub(crate) verbose: Vec<u8>,
-    /// How log lines look, on standard error
+    /// Format of log lines, on standard error
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     #[arg(env = "METALBOND_LOG_FORMAT", display_order = 101)]
     pub(crate) log_format: LogFormat,
@@ -32,29 +32,29 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Receive routes from clients and pass them on to the others that subscribed to their network
+    /// Receive routes from clients, and advertise them to the clients that subscribed to their VNI
     Server(Box<ServerArgs>),
-    /// Announce routes to servers, and print those of others as they come and go
+    /// Announce routes to servers, and print the routes of other clients, or install them in the kernel
     Client(Box<ClientArgs>),
-    /// Run again what was recorded with --record, and compare what comes out with what came out then
+    /// Replay a recording of --record, and compare the outputs with the recorded ones
     Replay(ReplayArgs),
-    /// Show what a running daemon holds, over HTTP
+    /// Show the routes, peers and VNIs of a running daemon, over HTTP
     Show(ShowArgs),
     /// Follow changes of a running daemon's routes and peers
     Watch(WatchArgs),
-    /// Watch a running daemon's peers and networks on the terminal, live
+    /// Show a running daemon's peers and VNIs on the terminal, continuously
     Top(TopArgs),
-    /// Compare the tables of running daemons. Exit code 0: they hold the same routes; 1: they differ; 2: it can't be said
+    /// Compare the tables of running daemons. Exit code 0: they hold the same routes; 1: they differ; 2: the comparison failed
     Diff(DiffArgs),
-    /// Load a server, and say how long it takes to tell its clients
+    /// Put a load on a server, and measure how long routes take to reach its clients
     Bench(BenchArgs),
-    /// Check a file with settings, as for --config, or with a policy; say what a peer may do by it
+    /// Check a file with settings, as for --config, or a policy; show what a policy permits a peer
     Check(CheckArgs),
-    /// Print a script that completes this program's arguments in a shell
+    /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write manual pages
     Man(ManArgs),
-    /// Watch a server and three clients exchange routes over loopback; takes a moment and ends by itself
+    /// Run a server and three clients over loopback, and show the routes that they exchange; ends by itself
     Demo,
 }
 

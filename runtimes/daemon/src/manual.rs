@@ -11,15 +11,15 @@ use clap_mangen::{Man, roff::Roff, roff::roman};
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
-    /// The shell that is to complete
+    /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     shell: Shell,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {
-    /// Write a page for the program and for each subcommand into this directory, which is made. Without it, the program's page
-    /// goes to standard output
+    /// Write a page for the program and for each subcommand to this directory, which is created if it is missing. Without it,
+    /// the program's page is written to standard output
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -28,18 +28,18 @@ pub(crate) struct ManArgs {
 const SECTIONS: [(&str, &str); 3] = [
     (
         "EXIT STATUS",
-        "0: an end that was asked for. 1: an error of the system. 2: a bad argument, setting or file. `metalbond diff` and \
-         `metalbond replay` say in their help what 1 means to them.",
+        "0: a requested end. 1: an error of the system. 2: an invalid argument, setting or file. The help of `metalbond diff`, \
+         `metalbond check` and `metalbond replay` says what 1 means there.",
     ),
     (
         "SIGNALS",
-        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). SIGHUP has settings \
-         read again: servers, subscriptions and announcements are changed without touching sessions that stay.",
+        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). On SIGHUP settings \
+         are read again: servers, subscriptions and announcements are changed; other sessions stay open.",
     ),
     (
         "SETTINGS",
-        "What is given on the command line counts first, then the environment (a variable that is empty is none), then the file \
-         of --config, then what is built in.",
+        "The command line has precedence, then the environment (an empty variable counts as not set), then the file of \
+         --config, then the default.",
     ),
 ];
 

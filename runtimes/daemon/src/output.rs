@@ -14,9 +14,9 @@ use crate::http::Events;
 /// How a change of routes is printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// `+ 23 10.0.23.0/24 via 2001:db8::1`; `-` for a route that is gone
+    /// `+ 23 10.0.23.0/24 via 2001:db8::1`; `-` for a removed route
     Text,
-    /// One object a line
+    /// One JSON object on each line
     Json,
 }
 

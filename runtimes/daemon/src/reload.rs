@@ -130,12 +130,12 @@ impl Reload {
                 Some(args)
             }
             Err(problem @ Problem::ReadOnce(_)) => {
-                warn!("settings stay as they were: {problem}");
+                warn!("the settings stay unchanged: {problem}");
                 round.is_partial = true;
                 None
             }
             Err(problem) => {
-                round.fail(format_args!("settings stay as they were: {problem}"));
+                round.fail(format_args!("the settings stay unchanged: {problem}"));
                 None
             }
         }
@@ -167,7 +167,7 @@ impl Reload {
         names.dedup();
         names.retain(|name| !AT_ONCE.contains(name) && value(&self.at_start, name) != value(now, name));
         if !names.is_empty() {
-            warn!("changed settings that wait for a restart: {}", names.join(", "));
+            warn!("changed settings that need a restart: {}", names.join(", "));
         }
     }
 }

@@ -15,7 +15,7 @@ use super::phase::{Measured, Phase, cpu_time};
 use super::plan::{Digest, Plan};
 use super::progress::Bar;
 use super::subscriber::Seen;
-use crate::inspect::tell;
+use crate::inspect::to_stderr;
 use crate::output::Action;
 
 /// Interval at which due moves are made.
@@ -38,7 +38,7 @@ impl<'a> Load<'a> {
     /// Runs all phases.
     pub(super) async fn run(&mut self) -> anyhow::Result<Measured> {
         let BenchArgs { server, routes, announcers, subscribers, vni, .. } = self.args;
-        tell(format_args!(
+        to_stderr(format_args!(
             "loading {server} with {routes} routes in network {vni}; \
              announcers: {announcers}, subscribers: {subscribers}"
         ));
@@ -93,8 +93,8 @@ impl<'a> Load<'a> {
         let bar = Bar::new("announce", self.deliveries());
         let (began, cpu) = (Instant::now(), cpu_time());
         let announced = self.each(Action::Add, routes);
-        let told = self.clients.until(expected, &bar, |seen| seen.iter().map(|seen| seen.routes).sum());
-        let ((), end) = tokio::try_join!(announced, told)?;
+        let delivered = self.clients.until(expected, &bar, |seen| seen.iter().map(|seen| seen.routes).sum());
+        let ((), end) = tokio::try_join!(announced, delivered)?;
         Ok(Phase::between(began, end, cpu))
     }
 
@@ -135,8 +135,8 @@ impl<'a> Load<'a> {
         let (began, cpu) = (Instant::now(), cpu_time());
         let withdrawn = self.each(Action::Remove, routes);
         let left = |seen: &[Seen]| seen.iter().map(|seen| seen.routes).sum();
-        let told = self.clients.until(Digest::default(), &bar, |seen| all.saturating_sub(left(seen)));
-        let ((), end) = tokio::try_join!(withdrawn, told)?;
+        let delivered = self.clients.until(Digest::default(), &bar, |seen| all.saturating_sub(left(seen)));
+        let ((), end) = tokio::try_join!(withdrawn, delivered)?;
         Ok(Phase::between(began, end, cpu))
     }
 }

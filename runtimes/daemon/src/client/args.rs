@@ -28,7 +28,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_server, value_delimiter = ',')]
     #[arg(env = "METALBOND_SERVER")]
     pub(crate) server: Vec<Endpoint>,
-    /// Virtual networks whose routes to receive; may be given several times
+    /// A VNI whose routes to receive; may be given several times
     #[arg(long, value_name = "VNI", value_parser = spec::parse_any_vni, value_delimiter = ',')]
     #[arg(allow_negative_numbers = true, env = "METALBOND_SUBSCRIBE")]
     pub(crate) subscribe: Vec<Vni>,
@@ -36,32 +36,34 @@ pub(crate) struct ClientArgs {
     #[arg(long, value_name = "SPEC", value_parser = spec::parse_spec, value_delimiter = ',')]
     #[arg(allow_hyphen_values = true, env = "METALBOND_ANNOUNCE")]
     pub(crate) announce: Vec<Spec>,
-    /// A file with one SPEC a line; `-` reads standard input as it comes, where a leading `-` withdraws
+    /// A file with one SPEC on each line; may be given several times. `-` reads standard input line by line as it arrives;
+    /// there, a line with a leading `-` withdraws
     #[arg(long, value_name = "FILE", env = "METALBOND_ANNOUNCE_FILE")]
     pub(crate) announce_file: Vec<PathBuf>,
-    /// The interval of keepalives; the lower of the two ends' holds. A server silent for 2.5 intervals is gone. 0 is the
-    /// default
+    /// Interval of keepalives; the lower one of both ends is used. A session without received bytes for 2.5 intervals (the
+    /// hold time) is closed. 0: the default
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
-    /// How long to keep the routes of a server while it has no session. Not given: 60, and with --install-routes for as long as
-    /// no server has a session
+    /// How long to keep the routes of a server while this server has no session. Default: 60; with --install-routes: as long
+    /// as no server has a session
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(env = "METALBOND_STALE_TIME")]
     pub(crate) stale_time: Option<u32>,
-    /// How long to keep such routes with a session to a server that cannot say which of them are gone: it has just started
-    /// itself, or is of the reference implementation
+    /// How long to keep routes of an earlier session after a new session with a server that cannot say which of them are
+    /// gone, because it is converging or is a server of the reference implementation
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "120", env = "METALBOND_SESSION_STALE_TIME")]
     pub(crate) session_stale_time: u32,
-    /// How long servers shall keep this client's routes when its process goes away, so that it can come back
+    /// How long servers are asked to retain this client's routes after its process has gone away, so that a restart changes
+    /// nothing
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "10", env = "METALBOND_RESTART_TIME")]
     pub(crate) restart_time: u32,
-    /// Leave for good at the end: withdraw all announcements first, and remove the kernel routes
+    /// At the end, withdraw all announcements and remove the kernel routes
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_CLEANUP")]
     pub(crate) cleanup: bool,
-    /// How changes of routes look, on standard output; nothing is printed if they are installed
+    /// Format of route changes on standard output; with --install-routes, none are printed
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = OutputFormat::Text, env = "METALBOND_OUTPUT")]
     pub(crate) output: OutputFormat,
     #[command(flatten)]
@@ -137,7 +139,7 @@ impl From<&ClientArgs> for Config {
 }
 
 fn at_most(argument: &str, count: usize, most: usize) -> Result<(), String> {
-    if count > most { Err(format!("{argument}: given {count} times, {most} is the most")) } else { Ok(()) }
+    if count > most { Err(format!("{argument}: given {count} times, the maximum is {most}")) } else { Ok(()) }
 }
 
 fn is_stdin(path: &Path) -> bool {

@@ -62,7 +62,7 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sock
     let client = Client { node, kernel, secrets, events: Events::new() };
     if !sockets.listen.is_empty() {
         let unused = sockets.listen.len();
-        warn!("{unused} sockets that were handed over are of no use: a client listens for HTTP only");
+        warn!("{unused} sockets from the service manager are not used: a client listens only for HTTP");
     }
     let http = client.start_http(&args.http, sockets.http, reloads).await?;
     privileges::settle(args.install.is_wanted());
@@ -159,7 +159,7 @@ impl Client {
                             batch.set(next_batch(Some(lines)));
                         }
                         None => {
-                            info!("standard input has ended; what was announced stands");
+                            info!("standard input has ended; the announced routes stay announced");
                             batch.set(next_batch(None));
                         }
                     }
@@ -179,10 +179,10 @@ impl Client {
             match wanted.change(asked).await {
                 Ok(()) => inputs.pipes.retain(|pipe| files.contains(&pipe.path)),
                 Err(error) if error.is::<OverLimit>() => {
-                    round.fail(format_args!("settings stay as they were: {error}"));
+                    round.fail(format_args!("the settings stay unchanged: {error}"));
                 }
                 Err(error) if matches!(error.downcast_ref(), Some(CommandError::Limit(_))) => {
-                    round.fail(format_args!("settings are carried out in part: {error:#}"));
+                    round.fail(format_args!("the settings are applied in part: {error:#}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -256,7 +256,7 @@ impl Inputs {
                 Some(FreshAsked { asked: Asked::of(&mut args, &read), pipes, files })
             }
             Err(why) => {
-                round.fail(format_args!("settings stay as they were: {why}"));
+                round.fail(format_args!("the settings stay unchanged: {why}"));
                 None
             }
         }

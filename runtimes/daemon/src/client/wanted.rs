@@ -142,7 +142,7 @@ impl Wanted {
             for vni in come.filter(|vni| asked.installable.contains(vni) && !self.installable.contains(vni)) {
                 warn!(
                     "--subscribe '{vni}': VNI {vni} had no table at the start, so its routes are not installed; \
-                     its --install-routes waits for a restart"
+                     its --install-routes needs a restart"
                 );
             }
         }
@@ -156,7 +156,7 @@ impl Wanted {
     fn check(&self, asked: &Asked) -> Result<(), OverLimit> {
         let Most { peers, subscriptions, announcements } = self.most;
         let over = |what: &str, count: usize, most: usize| {
-            if count > most { Err(OverLimit(format!("{what}: {count} of them, {most} is the most"))) } else { Ok(()) }
+            if count > most { Err(OverLimit(format!("{what}: {count}, the maximum is {most}"))) } else { Ok(()) }
         };
         over("--server", asked.servers.len(), peers)?;
         over("--subscribe", asked.subscriptions.len(), subscriptions)?;
@@ -260,7 +260,7 @@ impl Wanted {
                 }
                 if refused > 0 {
                     let most = self.most.announcements;
-                    error!("standard input: {refused} routes are not announced: {most} announcements are the most");
+                    error!("standard input: {refused} routes are not announced: the maximum is {most} announcements");
                 }
                 self.announce(come).await
             }
@@ -382,12 +382,9 @@ mod tests {
         world.change(asked(&[1], &[1], &[1])).await.unwrap();
         let before = world.all().await;
         for (too_much, why) in [
-            (asked(&[2, 3, 4], &[2], &[2]), "--server: 3 of them, 2 is the most"),
-            (asked(&[2], &[2, 3, 4], &[2]), "--subscribe: 3 of them, 2 is the most"),
-            (
-                asked(&[2], &[2], &[2, 3, 4, 5]),
-                "--announce and --announce-file, a.routes with 4: 4 of them, 3 is the most",
-            ),
+            (asked(&[2, 3, 4], &[2], &[2]), "--server: 3, the maximum is 2"),
+            (asked(&[2], &[2, 3, 4], &[2]), "--subscribe: 3, the maximum is 2"),
+            (asked(&[2], &[2], &[2, 3, 4, 5]), "--announce and --announce-file, a.routes with 4: 4, the maximum is 3"),
         ] {
             assert_eq!(world.change(too_much).await, Err(OverLimit(why.to_owned())));
             assert_eq!(world.all().await, before);
@@ -403,7 +400,7 @@ mod tests {
     async fn routes_of_standard_input_over_the_limit_are_not_announced() {
         let mut world = World::new();
         world.add(&[1, 2]).await;
-        let why = "--announce and --announce-file, a.routes with 2, standard input with 2: 4 of them, 3 is the most";
+        let why = "--announce and --announce-file, a.routes with 2, standard input with 2: 4, the maximum is 3";
         assert_eq!(world.change(asked(&[1], &[], &[3, 4])).await, Err(OverLimit(why.to_owned())));
         assert_eq!(world.all().await, (0, vec![], routes(&[1, 2])));
         // A route from both sources counts once.

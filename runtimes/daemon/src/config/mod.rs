@@ -24,9 +24,9 @@ pub(crate) use renamed::renamed;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigArgs {
-    /// A TOML file with settings: in its tables [server] and [client] each has the name of a flag. What is also given on the
-    /// command line or in the environment is taken from there. SIGHUP, or a change of the file, has it read again: servers,
-    /// subscriptions and announcements are changed then, the rest when the program is started again
+    /// A TOML file with settings, which have the names of flags, in tables [server] and [client]. The command line and the
+    /// environment have precedence. The file is read again on SIGHUP and when it changes: servers, subscriptions and
+    /// announcements are changed at once, other settings need a restart
     #[arg(long, value_name = "FILE", env = "METALBOND_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Arguments(error) => f.write_str(&usage::one_line(error)),
             Self::Text(lines) => f.write_str(&lines.join("; ")),
-            Self::ReadOnce(path) => write!(f, "{}: no regular file, so it is read once", path.display()),
+            Self::ReadOnce(path) => write!(f, "{}: not a regular file, so it is read only once", path.display()),
         }
     }
 }

@@ -103,8 +103,8 @@ async fn bind(place: &Listen) -> anyhow::Result<std::net::TcpListener> {
 fn warn_of(is_tls: bool, has_token: bool) {
     match (is_tls, has_token) {
         (true, true) => {}
-        (_, false) => warn!("HTTP: whoever reaches it can read all routes: see --http-token"),
-        (false, true) => warn!("HTTP: the token and all routes go over the network in the clear: see --http-tls-cert"),
+        (_, false) => warn!("HTTP: everybody who can connect can read all routes: see --http-token"),
+        (false, true) => warn!("HTTP: the token and all routes are sent without encryption: see --http-tls-cert"),
     }
 }
 

@@ -16,31 +16,32 @@ use crate::tls::{Files, TlsArgs};
 
 #[derive(Args, Debug)]
 pub(crate) struct ServerArgs {
-    /// Where to listen; may be given several times. Port 0 takes a free one. Sockets that a service manager hands over
-    /// (LISTEN_FDS) take the default's place
+    /// Address to listen on; may be given several times. Port 0: any free port. Sockets from a service manager (LISTEN_FDS)
+    /// replace the default, and are used in addition to addresses that are given
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
     #[arg(default_value = "[::]:4711", env = "METALBOND_LISTEN")]
     pub(crate) listen: Vec<Listen>,
-    /// Where to listen for clients that don't speak TLS, while others do at --listen; may be given several times
+    /// Address to listen on for clients without TLS, if --listen is for clients with TLS; may be given several times
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_listen, value_delimiter = ',')]
     #[arg(env = "METALBOND_LISTEN_PLAIN")]
     pub(crate) listen_plain: Vec<Listen>,
-    /// The interval of keepalives; the lower of the two ends' holds. A peer silent for 2.5 intervals is gone. 0 is the default
+    /// Interval of keepalives; the lower one of both ends is used. A session without received bytes for 2.5 intervals (the
+    /// hold time) is closed. 0: the default
     #[arg(long, value_name = "SECONDS", value_parser = parse_keepalive, allow_negative_numbers = true)]
     #[arg(default_value = "5", env = "METALBOND_KEEPALIVE")]
     pub(crate) keepalive: u32,
-    /// How long the server says that it is converging, which means that its table may be incomplete: after its start, and after
-    /// the loss of a client
+    /// How long the server says that it is converging, which means that its table may be incomplete: after its start, and
+    /// after the connection to a client with routes has timed out or failed
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_CONVERGENCE_TIME")]
     pub(crate) convergence_time: u32,
-    /// The longest time for which the routes of a client are retained when its process goes away, whatever it asks for with
-    /// --restart-time; 0: not at all
+    /// Upper bound of the time for which the routes of a client are retained after its process has gone away; the client
+    /// asks for a time with --restart-time. 0: not at all
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_RESTART_TIME_MAX")]
     pub(crate) restart_time_max: u32,
-    /// How fast routes are sent to clients of the reference implementation, which die of more than they can work off;
-    /// 0: as fast as they take them
+    /// Rate at which routes are sent to clients of the reference implementation, which close the session if more arrives than
+    /// they can process; 0: no limit
     #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
     #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
     pub(crate) pace: u32,
@@ -50,7 +51,7 @@ pub(crate) struct ServerArgs {
     pub(crate) record: RecordArgs,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
-    /// Let clients in that show no certificate; one that is shown must be good
+    /// Accept clients without a certificate. A certificate that is presented must still be valid
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_TLS_ANONYMOUS")]
     #[arg(help_heading = "TLS")]
     pub(crate) tls_anonymous: bool,
@@ -88,9 +89,9 @@ impl Arguments for ServerArgs {
         }
         match (self.listen_plain.first(), self.tls_anonymous) {
             (Some(place), _) => {
-                Err(format!("--listen-plain '{place}': without --tls-cert all is plain, and --listen is it"))
+                Err(format!("--listen-plain '{place}': without --tls-cert, --listen has no TLS either"))
             }
-            (None, true) => Err("--tls-anonymous: --tls-cert is missing, without which it is of no use".to_owned()),
+            (None, true) => Err("--tls-anonymous: --tls-cert is missing, and it has no effect without it".to_owned()),
             (None, false) => Ok(()),
         }
     }

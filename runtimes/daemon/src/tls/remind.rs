@@ -39,7 +39,7 @@ fn say(held: &Held, is_new: bool) {
     for (_, expiry) in held.certificates() {
         let (path, date) = (expiry.path.display(), expiry.date());
         match expiry.left(now) {
-            Left::Enough if is_new => info!("certificate {path}: good until {date}"),
+            Left::Enough if is_new => info!("certificate {path}: valid until {date}"),
             Left::Enough => {}
             Left::Days(days) => warn!("certificate {path}: expires in {days} days, at {date}"),
             Left::Nothing => error!("certificate {path}: has expired, at {date}"),
@@ -49,6 +49,6 @@ fn say(held: &Held, is_new: bool) {
         && list.left(now) == Left::Nothing
     {
         let (path, date) = (list.path.display(), list.date());
-        warn!("revocation list {path}: out of date since {date}; what it says is still held to");
+        warn!("revocation list {path}: out of date since {date}; it is still used");
     }
 }

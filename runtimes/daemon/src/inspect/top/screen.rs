@@ -191,7 +191,7 @@ pub(super) mod tests {
             lag: 0,
             keepalive_seconds: Some(5),
             restart_time_seconds: Some(10),
-            heard_seconds: Some(1.25),
+            last_received_seconds: Some(1.25),
             dials: is_server.then_some(3),
             last_close: is_server.then(|| "closed by the peer".into()),
             bytes_in: 1_000,
