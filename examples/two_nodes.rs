@@ -93,7 +93,7 @@ impl World {
                 Action::Dial { conn, .. } => self.dial(conn),
                 Action::Close { conn, .. } => self.close(node, conn),
                 Action::State(transition) => self.say(&format!("{}: {transition}", NAMES[node])),
-                Action::Refused(refusal) => self.say(&format!("{}: refused {refusal}", NAMES[node])),
+                Action::Denied(refusal) => self.say(&format!("{}: refused {refusal}", NAMES[node])),
                 Action::Reply(reply) => assert!(reply.is_ok(), "{reply:?}"),
                 Action::Terminated => {}
             }

@@ -55,7 +55,7 @@ pub enum CloseReason {
     /// The peer reads so slowly that it holds back over 65,536 tombstones more than its VNIs have routes, now or when it was caught up last.
     TooSlow,
     /// The send hold time expired: the peer did not read everything that was written this long ago
-    /// ([`Config::send_hold`](crate::Config::send_hold), RFC 9687).
+    /// ([`Config::send_hold_time`](crate::Config::send_hold_time), RFC 9687).
     NotReading(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
     /// The peer went over one of the [`Limits`](crate::Limits), or has the largest part of one that all peers share.
     Limit {
@@ -68,7 +68,8 @@ pub enum CloseReason {
     #[cfg_attr(feature = "serde", serde(alias = "kept_out"))]
     Banned(#[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))] Duration),
     /// The [`Policy`](crate::Policy) has no rule for the peer, or one that permits nothing.
-    NotAllowed,
+    #[cfg_attr(feature = "serde", serde(alias = "not_allowed"))]
+    NotPermitted,
     /// The policy was replaced. It permits something that it denied to the peer before, or denies a VNI that the peer is subscribed
     /// to. In a new session the peer announces and subscribes again.
     PolicyChanged,
@@ -96,7 +97,7 @@ impl fmt::Display for CloseReason {
             Self::NotReading(d) => write!(f, "the peer has not read what was sent {d:?} ago"),
             Self::Limit { limit, max } => write!(f, "more than {max} {limit}"),
             Self::Banned(d) => write!(f, "this address went over a limit and is banned for {d:?} more"),
-            Self::NotAllowed => f.write_str("the policy allows this peer nothing"),
+            Self::NotPermitted => f.write_str("the policy permits this peer nothing"),
             Self::PolicyChanged => f.write_str("the policy changed what this peer may do"),
             Self::Removed => f.write_str("the peer was removed"),
             Self::ResetRequested => f.write_str("a reset was asked for"),
@@ -117,7 +118,7 @@ impl CloseReason {
                 | Self::NotReading(_)
                 | Self::Limit { .. }
                 | Self::Banned(_)
-                | Self::NotAllowed
+                | Self::NotPermitted
         )
     }
 
@@ -134,7 +135,7 @@ impl CloseReason {
             Self::NotReading(_) => CloseKind::NotReading,
             Self::Limit { limit, .. } => CloseKind::Limit(*limit),
             Self::Banned(_) => CloseKind::Banned,
-            Self::NotAllowed => CloseKind::NotAllowed,
+            Self::NotPermitted => CloseKind::NotPermitted,
             Self::PolicyChanged => CloseKind::PolicyChanged,
             Self::Removed => CloseKind::Removed,
             Self::ResetRequested => CloseKind::ResetRequested,
@@ -172,8 +173,9 @@ pub enum CloseKind {
     /// [`CloseReason::Banned`].
     #[cfg_attr(feature = "serde", serde(alias = "kept_out"))]
     Banned,
-    /// [`CloseReason::NotAllowed`].
-    NotAllowed,
+    /// [`CloseReason::NotPermitted`].
+    #[cfg_attr(feature = "serde", serde(alias = "not_allowed"))]
+    NotPermitted,
     /// [`CloseReason::PolicyChanged`].
     PolicyChanged,
     /// [`CloseReason::Removed`].
@@ -200,7 +202,7 @@ impl CloseKind {
             Self::NotReading => "not_reading",
             Self::Limit(limit) => limit.name(),
             Self::Banned => "banned",
-            Self::NotAllowed => "not_allowed",
+            Self::NotPermitted => "not_permitted",
             Self::PolicyChanged => "policy_changed",
             Self::Removed => "removed",
             Self::ResetRequested => "reset_requested",

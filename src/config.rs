@@ -30,8 +30,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The send hold time (RFC 9687): how long a [`Transmit`](crate::Transmit) may stay unwritten. Then the connection is closed: its peer
     /// does not read, although it may still send. At least 1 s. Default 60 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
-    pub send_hold: Duration,
+    #[cfg_attr(feature = "serde", serde(alias = "send_hold", with = "crate::serde::seconds"))]
+    pub send_hold_time: Duration,
     /// The shortest wait before a server is dialled again. It doubles at each failure; a random part of it, less than half, is left out.
     /// Over zero, at most [`backoff_max`](Self::backoff_max). Default 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
@@ -102,7 +102,7 @@ impl Default for Config {
         Self {
             keepalive: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
-            send_hold: Duration::from_secs(60),
+            send_hold_time: Duration::from_secs(60),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             backoff_reset: Duration::from_secs(5),
@@ -165,8 +165,8 @@ pub enum ConfigError {
     WholeSeconds(&'static str),
     /// [`Config::handshake_timeout`] is zero.
     HandshakeTimeout,
-    /// [`Config::send_hold`] is under 1 s.
-    SendHold,
+    /// [`Config::send_hold_time`] is under 1 s.
+    SendHoldTime,
     /// [`Config::backoff_min`] is zero or over [`Config::backoff_max`].
     Backoff,
     /// [`Pacing::rate`] or [`Pacing::burst`] is under [`Pacing::MIN`].
@@ -186,7 +186,7 @@ impl fmt::Display for ConfigError {
             }
             Self::Keepalive => "the keepalive interval must be at least 1 second",
             Self::HandshakeTimeout => "the handshake timeout must be over 0: no session would ever open",
-            Self::SendHold => "the send hold time must be at least 1 second",
+            Self::SendHoldTime => "the send hold time must be at least 1 second",
             Self::Backoff => "the shortest back-off must be over 0 and not over the longest",
             Self::Pacing => "rate and burst of the pacing must be at least 1,208 bytes",
             Self::Unproven => "the window towards a server must be at least 4 KiB",
@@ -231,8 +231,8 @@ impl Config {
         if self.handshake_timeout.is_zero() {
             return Err(ConfigError::HandshakeTimeout);
         }
-        if self.send_hold < Duration::from_secs(1) {
-            return Err(ConfigError::SendHold);
+        if self.send_hold_time < Duration::from_secs(1) {
+            return Err(ConfigError::SendHoldTime);
         }
         if self.backoff_min.is_zero() || self.backoff_min > self.backoff_max {
             return Err(ConfigError::Backoff);

@@ -188,8 +188,8 @@ pub use host::HostAddr;
 pub use kind_set::{KindSet, ParseKindSetError};
 pub use limits::{Limits, PeerLimit};
 pub use node::{
-    Action, Actions, ActionsIntoIter, Bookmark, Chunks, ChunksIntoIter, Close, Command, Counters, Destination, Entry,
-    Input, MessageCounts, Moved, Node, ParseBookmarkError, Peer, PeerInfo, Refusal, Refused, Reply, SessionInfo,
+    Action, Actions, ActionsIntoIter, Bookmark, Chunks, ChunksIntoIter, Close, Command, Counters, Denial, DeniedItem,
+    Destination, Entry, Input, MessageCounts, Moved, Node, ParseBookmarkError, Peer, PeerInfo, Reply, SessionInfo,
     ShortRestartTime, TableInfo, Transition, Transmit, TransmitMode,
 };
 pub use policy::{

@@ -125,7 +125,7 @@ fn an_impossible_update_is_dropped_and_counted_and_never_passed_on() {
         ("a port over 65535", update(0, &v4, 32, &v4, &[(3, 1), (4, 1), (5, 65_536)])),
         ("another port over 65535", update(0, &v4, 32, &v4, &[(3, 1), (4, 4_294_967_295), (5, 7)])),
         ("an unknown action", update(2, &v4, 32, &v4, &[])),
-        ("a removal of the impossible", update(1, &v4, 33, &v4, &[])),
+        ("an invalid removal", update(1, &v4, 33, &v4, &[])),
     ];
     for (what, bytes) in cases {
         let mut rig = Rig::unwatched();
@@ -133,7 +133,7 @@ fn an_impossible_update_is_dropped_and_counted_and_never_passed_on() {
         rig.say(subscriber, &[Msg::Subscribe(route(1, 1).vni)]);
         rig.say_bytes(announcer, &bytes);
         assert!(rig.is_open(announcer), "{what}");
-        assert_eq!(counters(&rig, announcer).impossible, 1, "{what}");
+        assert_eq!(counters(&rig, announcer).invalid_updates, 1, "{what}");
         assert_eq!(rig.heard(subscriber), [], "{what}");
         assert_eq!(rig.table(23).len(), 0, "{what}");
         // The session stays open.
@@ -191,8 +191,8 @@ fn a_martian_next_hop_is_dropped_and_counted_and_never_passed_on() {
             rig.say_bytes(announcer, bytes);
         }
         assert!(rig.is_open(announcer), "{text}");
-        let Counters { impossible, messages_in, .. } = counters(&rig, announcer);
-        assert_eq!((impossible, messages_in.update), (cases.len() as u64, cases.len() as u64), "{text}");
+        let Counters { invalid_updates, messages_in, .. } = counters(&rig, announcer);
+        assert_eq!((invalid_updates, messages_in.update), (cases.len() as u64, cases.len() as u64), "{text}");
         assert_eq!((rig.heard(subscriber), rig.table(23).len()), (vec![], 0), "{text}");
         // The session stays open.
         rig.say(announcer, &[Msg::Add(route(1, 1))]);
@@ -210,7 +210,7 @@ fn a_client_accepts_no_martian_next_hop_from_its_server() {
     let martian = update(0, &[10, 0, 0, 1], 32, &[127, 0, 0, 1], &[]);
     rig.say_bytes(conn, &[martian, encode(&Msg::Add(route(1, 1)))].concat());
     assert_eq!(rig.seat.node.learned(route(1, 1).vni).collect::<Vec<_>>(), [route(1, 1)]);
-    assert_eq!((counters(&rig, conn).impossible, rig.is_open(conn)), (1, true));
+    assert_eq!((counters(&rig, conn).invalid_updates, rig.is_open(conn)), (1, true));
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn ports_of_a_next_hop_that_is_not_nat_do_not_matter() {
     rig.say_bytes(announcer, &update(0, &[10, 0, 0, 1], 32, &[192, 0, 2, 1], &[(4, 99_999), (5, 7)]));
     rig.say_bytes(announcer, &update(0, &[10, 0, 0, 1], 32, &[192, 0, 2, 1], &[]));
     assert_eq!(rig.heard_bytes(subscriber), update(0, &[10, 0, 0, 1], 32, &[192, 0, 2, 1], &[]));
-    assert_eq!(counters(&rig, announcer).impossible, 0);
+    assert_eq!(counters(&rig, announcer).invalid_updates, 0);
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn updates_of_a_vni_that_was_not_asked_for_are_dropped_and_counted() {
     assert_eq!(rig.learned(7), Routes::new());
     assert_eq!(rig.table(7), Routes::new());
     let session = rig.seat.node.sessions().find(|s| s.conn == conn).unwrap();
-    assert_eq!(session.counters.unasked, 1);
+    assert_eq!(session.counters.unsubscribed_updates, 1);
 }
 
 #[test]

@@ -336,7 +336,7 @@ fn a_server_that_sends_too_many_routes_is_closed_and_dialled_again_later_each_ti
 
 #[test]
 fn a_server_that_does_not_read_is_closed_after_the_send_hold_time() {
-    let config = Config { send_hold: Duration::from_secs(7), ..Config::default() };
+    let config = Config { send_hold_time: Duration::from_secs(7), ..Config::default() };
     let mut rig = Rig::client(config);
     let (conn, _) = rig.reach(OUR_SERVER);
     rig.stall(conn);

@@ -4,7 +4,7 @@
 mod adopted_routes;
 mod application;
 mod bad_input;
-mod between_turns;
+mod between_iterations;
 mod broken_nodes_are_noticed;
 mod end_of_rib;
 mod exhaustive;

@@ -9,7 +9,7 @@ use crate::sim::policies::{self, Credentials};
 use crate::sim::rig::{LEGACY, NO_RESTART_TIME, OURS, Rig, route, route_in};
 use crate::sim::wire::{Hello, Msg};
 use metalbond::{
-    AnnounceRule, Close, CloseReason, Command, ConnId, Denied, Input, PeerLimit, Policy, Refused, Route, Rule,
+    AnnounceRule, Close, CloseReason, Command, ConnId, Denied, DeniedItem, Input, PeerLimit, Policy, Route, Rule,
     SessionInfo, SessionState, TransportEnd, Vni,
 };
 use proptest::prelude::*;
@@ -28,10 +28,10 @@ fn a_refused_route_is_dropped_counted_and_reported_and_the_session_stays() {
     rig.say(peer, &[Msg::Add(route(1, 1)), Msg::Add(route(2, 7)), Msg::Add(route(3, 8)), Msg::Keepalive]);
     assert_eq!(rig.heard_routes(third), [Msg::Add(route(1, 1))]);
     assert_eq!(rig.heard(peer), [Msg::Keepalive]);
-    assert_eq!(session(&rig, peer).counters.refused_routes, 2);
+    assert_eq!(session(&rig, peer).counters.denied_routes, 2);
     let refusal = &rig.refusals[0];
     assert_eq!((refusal.conn, &*refusal.rule, refusal.count), (Some(peer), "own", 2));
-    assert_eq!((refusal.what, refusal.why), (Refused::Announcement(route(2, 7)), Denied::NextHop(host(7))));
+    assert_eq!((refusal.what, refusal.why), (DeniedItem::Announcement(route(2, 7)), Denied::NextHop(host(7))));
     let said = "announcement of 23 10.0.0.2/32 via 2001:db8::7: rule 'own' permits no next hop 2001:db8::7; and 1 more";
     assert_eq!((refusal.to_string().as_str(), rig.refusals.len()), (said, 1));
 }
@@ -56,8 +56,8 @@ fn a_refused_subscription_is_answered_like_an_empty_one() {
     rig.say(peer, &[Msg::Subscribe(Vni(77)), Msg::Subscribe(Vni(23)), Msg::Keepalive]);
     assert_eq!(rig.heard(peer), [Msg::Add(route_in(23, 1, 1)), Msg::Keepalive], "the routes and the End-of-RIB");
     let SessionInfo { subscriptions, counters, rule, .. } = session(&rig, peer);
-    assert_eq!((subscriptions, counters.refused_subscriptions, rule.as_deref()), (1, 1, Some("narrow")));
-    assert_eq!(rig.refusals[0].what, Refused::Subscription(Vni(77)));
+    assert_eq!((subscriptions, counters.denied_subscriptions, rule.as_deref()), (1, 1, Some("narrow")));
+    assert_eq!(rig.refusals[0].what, DeniedItem::Subscription(Vni(77)));
 }
 
 #[test]
@@ -65,9 +65,9 @@ fn a_client_without_a_rule_is_closed_at_its_hello_and_sent_nothing() {
     let mut rig = server(ONLY_EVENS);
     let conn = rig.accept_from(host(1));
     rig.say(conn, &[Msg::Hello(OURS), Msg::Keepalive, Msg::Subscribe(Vni(23)), Msg::Add(route(1, 1))]);
-    assert_eq!(rig.reason(conn), Some(CloseReason::NotAllowed));
+    assert_eq!(rig.reason(conn), Some(CloseReason::NotPermitted));
     assert_eq!((rig.heard(conn), rig.table(23)), (vec![], Routes::new()));
-    assert!(rig.seat.node.closed().any(|(kind, count)| (kind.name(), count) == ("not_allowed", 1)));
+    assert!(rig.seat.node.closed().any(|(kind, count)| (kind.name(), count) == ("not_permitted", 1)));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_peer_is_identified_by_its_certificate_from_any_address() {
     for conn in [stranger, conn] {
         rig.say(conn, &[Msg::Hello(OURS), Msg::Keepalive, Msg::Add(route(1, 1)), Msg::Add(route(2, 9))]);
     }
-    assert_eq!(rig.reason(stranger), Some(CloseReason::NotAllowed));
+    assert_eq!(rig.reason(stranger), Some(CloseReason::NotPermitted));
     assert_eq!(rig.table(23), Routes::from([route(1, 1)]));
 }
 
@@ -99,9 +99,9 @@ fn a_new_policy_withdraws_denied_routes_and_the_session_stays() {
     heard.sort_by_key(|msg| format!("{msg:?}"));
     assert_eq!(heard, [Msg::Remove(route(2, 7)), Msg::Remove(route(3, 7))]);
     assert!(rig.is_open(peer));
-    assert_eq!(session(&rig, peer).counters.refused_routes, 2);
+    assert_eq!(session(&rig, peer).counters.denied_routes, 2);
     let [refusal] = &rig.refusals[..] else { panic!("{:?}", rig.refusals) };
-    assert!(matches!(refusal.what, Refused::Standing(_)) && refusal.count == 2, "{refusal}");
+    assert!(matches!(refusal.what, DeniedItem::Standing(_)) && refusal.count == 2, "{refusal}");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_client_that_a_new_policy_permits_nothing_is_closed_at_once_with_all_its_rou
     let (third, peer) = (subscriber(&mut rig), join(&mut rig, 1, OURS));
     rig.say(peer, &[Msg::Add(route(1, 1))]);
     set(&mut rig, ONLY_EVENS);
-    assert_eq!((rig.reason(peer), rig.closed.get(&peer)), (Some(CloseReason::NotAllowed), Some(&Close::Now)));
+    assert_eq!((rig.reason(peer), rig.closed.get(&peer)), (Some(CloseReason::NotPermitted), Some(&Close::Now)));
     assert_eq!(rig.heard_routes(third), [Msg::Add(route(1, 1)), Msg::Remove(route(1, 1))]);
 }
 

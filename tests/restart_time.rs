@@ -292,7 +292,7 @@ fn a_client_that_leaves_for_good_withdraws_waits_for_the_answer_and_drains() {
     assert!(rig.closed.is_empty() && !rig.terminated);
     rig.advance(Duration::from_millis(100));
     rig.say(conn, &[Msg::Keepalive]);
-    assert_eq!(rig.closed.get(&conn), Some(&Close::Drain));
+    assert_eq!(rig.closed.get(&conn), Some(&Close::Linger));
     assert!(rig.terminated);
 }
 

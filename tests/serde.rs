@@ -94,7 +94,7 @@ fn a_close_reason_is_a_word_or_an_object_with_one_field() {
 #[test]
 fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
-        "keepalive": 5, "handshake_timeout": 10, "send_hold": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "stale_time": 60,
+        "keepalive": 5, "handshake_timeout": 10, "send_hold_time": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "stale_time": 60,
         "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "convergence_time": 60, "pacing": { "rate": 180000, "burst": 9000 },
         "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
         "announcements_max": 16777216,
@@ -195,8 +195,8 @@ fn what_a_node_reports_about_itself_is_objects() {
         "hello": 0, "keepalive": 0, "subscribe": 0, "unsubscribe": 0, "update": 0, "unknown": 0
     });
     let counters = json!({
-        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "impossible": 0, "unasked": 0,
-        "refused_routes": 0, "refused_subscriptions": 0
+        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "invalid": 0, "unsubscribed": 0,
+        "denied_routes": 0, "denied_subscriptions": 0
     });
     let peer: PeerInfo = node.peers().next().unwrap();
     looks_like(

@@ -80,7 +80,7 @@ fn the_largest_settings_are_accepted_and_no_sum_with_them_overflows() {
     let config = Config {
         keepalive: wire_max,
         handshake_timeout: max,
-        send_hold: max,
+        send_hold_time: max,
         backoff_min: max,
         backoff_max: max,
         backoff_reset: max,

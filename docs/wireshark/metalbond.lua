@@ -54,14 +54,14 @@ metalbond.fields = f
 
 local malformed =
     ProtoExpert.new("metalbond.malformed", "Ends the session", expert.group.MALFORMED, expert.severity.ERROR)
-local impossible =
-    ProtoExpert.new("metalbond.impossible", "Is dropped", expert.group.PROTOCOL, expert.severity.WARN)
+local invalid =
+    ProtoExpert.new("metalbond.invalid", "Is dropped", expert.group.PROTOCOL, expert.severity.WARN)
 local odd = ProtoExpert.new("metalbond.odd", "Is not as it should be", expert.group.PROTOCOL, expert.severity.NOTE)
 local unknown_type =
     ProtoExpert.new("metalbond.unknown_type", "Is skipped", expert.group.UNDECODED, expert.severity.WARN)
 local incomplete =
     ProtoExpert.new("metalbond.incomplete", "Can't be shown", expert.group.UNDECODED, expert.severity.WARN)
-metalbond.experts = { malformed, impossible, odd, unknown_type, incomplete }
+metalbond.experts = { malformed, invalid, odd, unknown_type, incomplete }
 
 -- The protobuf messages: their fields, in the order of their numbers. For `address`, `field` is the one for 4 bytes.
 local destination = {
@@ -401,8 +401,8 @@ local function judge_update(values, tree)
 
     local function drop(field, format, ...)
         local text = format:format(...)
-        field.item:add_proto_expert_info(impossible, "Impossible: " .. text)
-        first = first or "impossible UPDATE: " .. text
+        field.item:add_proto_expert_info(invalid, "Invalid: " .. text)
+        first = first or "invalid UPDATE: " .. text
     end
     local dest, hop = values.destination.value, values.next_hop.value
     local len = #dest.prefix.value

@@ -203,7 +203,7 @@ impl Owner {
                     }
                 }
                 Action::State(transition) => eprintln!("{transition}"),
-                Action::Refused(refusal) => eprintln!("refused {refusal}"),
+                Action::Denied(refusal) => eprintln!("refused {refusal}"),
                 Action::Reply(reply) => answer = Some(reply),
                 Action::Terminated => self.has_ended = true,
             }

@@ -35,6 +35,6 @@ impl Clock {
 
     /// Returns the timers of a connection that begins now.
     pub(super) fn session_timers(&self, config: &Config) -> SessionTimers {
-        SessionTimers::new(self.now, self.uptime, config.handshake_timeout, config.send_hold)
+        SessionTimers::new(self.now, self.uptime, config.handshake_timeout, config.send_hold_time)
     }
 }

@@ -154,9 +154,9 @@ impl Conn {
                     self.recent.messages_in.update += 1;
                     update(&mut self.recent, &received);
                 }
-                Step::Impossible => {
+                Step::InvalidUpdate => {
                     self.recent.messages_in.update += 1;
-                    self.recent.impossible += 1;
+                    self.recent.invalid_updates += 1;
                 }
                 Step::Unknown => self.recent.messages_in.unknown += 1,
                 step => {
@@ -176,7 +176,7 @@ impl Conn {
             Step::Subscribe(_) => subscribe,
             Step::Unsubscribe(_) => unsubscribe,
             // Counted where they are read.
-            Step::Update(_) | Step::Impossible | Step::Unknown => return,
+            Step::Update(_) | Step::InvalidUpdate | Step::Unknown => return,
         };
         *count += 1;
     }

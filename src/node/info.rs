@@ -131,14 +131,14 @@ pub struct Counters {
     pub messages_in: MessageCounts,
     /// Messages handed out to be written.
     pub messages_out: MessageCounts,
-    /// UPDATEs received that were dropped because their route is not valid: see [`wire::Impossible`](crate::wire::Impossible).
-    pub impossible: u64,
+    /// UPDATEs received that were dropped because their route is not valid: see [`wire::InvalidUpdate`](crate::wire::InvalidUpdate).
+    pub invalid_updates: u64,
     /// UPDATEs received from a server that were dropped because this node is not subscribed to their VNI.
-    pub unasked: u64,
+    pub unsubscribed_updates: u64,
     /// UPDATEs received that were dropped because the policy denies them, and routes that were withdrawn because a new policy denies them.
-    pub refused_routes: u64,
+    pub denied_routes: u64,
     /// SUBSCRIBEs received that were dropped because the policy denies them.
-    pub refused_subscriptions: u64,
+    pub denied_subscriptions: u64,
 }
 
 impl Counters {
@@ -147,10 +147,10 @@ impl Counters {
         self.bytes_out += other.bytes_out;
         self.messages_in.add(&other.messages_in);
         self.messages_out.add(&other.messages_out);
-        self.impossible += other.impossible;
-        self.unasked += other.unasked;
-        self.refused_routes += other.refused_routes;
-        self.refused_subscriptions += other.refused_subscriptions;
+        self.invalid_updates += other.invalid_updates;
+        self.unsubscribed_updates += other.unsubscribed_updates;
+        self.denied_routes += other.denied_routes;
+        self.denied_subscriptions += other.denied_subscriptions;
     }
 }
 

@@ -28,7 +28,7 @@ mod transmit;
 pub use info::{Counters, MessageCounts, PeerInfo, SessionInfo};
 pub use input::{Command, Input};
 pub use output::{
-    Action, Actions, ActionsIntoIter, Chunks, ChunksIntoIter, Close, Peer, Refusal, Refused, Reply, ShortRestartTime,
+    Action, Actions, ActionsIntoIter, Chunks, ChunksIntoIter, Close, Denial, DeniedItem, Peer, Reply, ShortRestartTime,
     Transition, Transmit, TransmitMode,
 };
 pub use snapshot::Entry;

@@ -55,7 +55,7 @@ pub enum Action {
     State(Transition),
     /// The policy denied something to a peer: messages, which had no effect, or routes, which were withdrawn. For the log. Limit its rate
     /// there: a peer can cause one with each [`Input::Received`](crate::Input::Received).
-    Refused(Box<Refusal>),
+    Denied(Box<Denial>),
     /// The answer to a command.
     Reply(Result<Reply, CommandError>),
     /// The shutdown is complete: every connection is closed. Nothing follows.
@@ -65,7 +65,7 @@ pub enum Action {
 /// A report of what the policy denied to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct Denial {
     /// The connection. `None` for a departed client, whose routes are retained.
     pub conn: Option<ConnId>,
     /// The peer's address. `None` for a client that is gone.
@@ -75,14 +75,14 @@ pub struct Refusal {
     /// The name of the policy's rule for the peer.
     pub rule: Arc<str>,
     /// The first thing that was denied.
-    pub what: Refused,
+    pub what: DeniedItem,
     /// Why it was denied.
     pub why: Denied,
     /// How many things were denied, the first one included.
     pub count: u64,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, what, why, count, .. } = self;
         write!(f, "{what}: rule '{rule}' {why}")?;
@@ -93,7 +93,7 @@ impl fmt::Display for Refusal {
 /// Something that a policy can deny.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum DeniedItem {
     /// A SUBSCRIBE.
     Subscription(Vni),
     /// An UPDATE that adds this route.
@@ -102,7 +102,7 @@ pub enum Refused {
     Standing(Route),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for DeniedItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Subscription(vni) => write!(f, "subscription to {vni}"),
@@ -119,7 +119,7 @@ pub enum Close {
     Now,
     /// Write the bytes that were handed out, and shut down the sending side. Then read and drop bytes until the peer closes its side, or
     /// a second has passed. A close with unread bytes would send RST, which destroys bytes that are on the way to the peer.
-    Drain,
+    Linger,
 }
 
 /// The result of a command that was carried out.

@@ -22,7 +22,7 @@ impl Statistics {
 
     /// Counts routes of departed clients that the policy refuses.
     pub(super) fn refused_retained(&mut self, routes: u64) {
-        self.total.refused_routes += routes;
+        self.total.denied_routes += routes;
     }
 
     /// Counts a connection that ended or was refused, or a restart time that ended early.

@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Unsubscribe(Vni),
     Update(Update),
     /// An UPDATE whose route is not valid has come.
-    Impossible,
+    InvalidUpdate,
     /// A message of an unknown type has come.
     Unknown,
 }
@@ -98,7 +98,7 @@ impl Session {
                 }
                 Decoded::Message(Message::Hello(_)) => Err(PeerMisbehaved::SecondHello),
                 Decoded::Message(other) => Err(PeerMisbehaved::BeforeKeepalive(other.kind())),
-                Decoded::Impossible(_) => Err(PeerMisbehaved::BeforeKeepalive(MessageType::Update)),
+                Decoded::InvalidUpdate(_) => Err(PeerMisbehaved::BeforeKeepalive(MessageType::Update)),
                 Decoded::Unknown(_) => Ok(Step::Unknown),
             },
             SessionState::Established => match message {
@@ -107,7 +107,7 @@ impl Session {
                 Decoded::Message(Message::Subscribe(vni)) => Ok(Step::Subscribe(vni)),
                 Decoded::Message(Message::Unsubscribe(vni)) => Ok(Step::Unsubscribe(vni)),
                 Decoded::Message(Message::Update(update)) => Ok(Step::Update(update)),
-                Decoded::Impossible(_) => Ok(Step::Impossible),
+                Decoded::InvalidUpdate(_) => Ok(Step::InvalidUpdate),
                 Decoded::Unknown(_) => Ok(Step::Unknown),
             },
             // A session without a connection receives nothing.
@@ -120,7 +120,7 @@ impl Session {
 fn number(message: &Decoded) -> u8 {
     match message {
         Decoded::Message(message) => message.kind() as u8,
-        Decoded::Impossible(_) => MessageType::Update as u8,
+        Decoded::InvalidUpdate(_) => MessageType::Update as u8,
         Decoded::Unknown(kind) => *kind,
     }
 }
@@ -128,7 +128,7 @@ fn number(message: &Decoded) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Impossible, UpdateAction};
+    use crate::wire::{InvalidUpdate, UpdateAction};
     use crate::{NextHop, Prefix, Route};
     use SessionState::{Connecting, Established, HelloReceived, HelloSent};
     use core::net::{IpAddr, Ipv4Addr};
@@ -149,7 +149,7 @@ mod tests {
             Decoded::Message(Message::Subscribe(Vni(1))),
             Decoded::Message(Message::Unsubscribe(Vni(1))),
             Decoded::Message(Message::Update(update())),
-            Decoded::Impossible(Impossible::Port(65536)),
+            Decoded::InvalidUpdate(InvalidUpdate::Port(65536)),
             Decoded::Unknown(9),
         ]
     }
@@ -177,7 +177,7 @@ mod tests {
             (Ok(Step::Subscribe(Vni(1))), Established),
             (Ok(Step::Unsubscribe(Vni(1))), Established),
             (Ok(Step::Update(update())), Established),
-            (Ok(Step::Impossible), Established),
+            (Ok(Step::InvalidUpdate), Established),
             (Ok(Step::Unknown), Established),
         ];
         for role in [Role::Acceptor, Role::Dialler] {

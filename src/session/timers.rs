@@ -55,14 +55,14 @@ pub(crate) struct SessionTimers {
     /// By the uptime: when the transmit in flight began.
     writing_since: Option<Instant>,
     /// The time that a transmit may take.
-    send_hold: Duration,
+    send_hold_time: Duration,
 }
 
 impl SessionTimers {
     /// Returns the deadlines of a connection that begins now.
-    pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration, send_hold: Duration) -> Self {
+    pub(crate) fn new(now: Instant, uptime: Uptime, handshake: Duration, send_hold_time: Duration) -> Self {
         let (since, interval) = (uptime.at(now), Duration::ZERO);
-        Self { since, limit: handshake, interval, next_keepalive: None, writing_since: None, send_hold }
+        Self { since, limit: handshake, interval, next_keepalive: None, writing_since: None, send_hold_time }
     }
 
     /// Notes that the session's state has changed. `keepalive` is the negotiated interval, in seconds.
@@ -114,12 +114,12 @@ impl SessionTimers {
             });
         }
         let unread = uptime.saturating_since(self.writing_since?);
-        (unread >= self.send_hold).then_some(CloseReason::NotReading(unread))
+        (unread >= self.send_hold_time).then_some(CloseReason::NotReading(unread))
     }
 
     /// Returns the earliest deadline.
     pub(crate) fn next(&self, uptime: Uptime) -> Instant {
-        let unread = self.writing_since.map(|since| since + self.send_hold);
+        let unread = self.writing_since.map(|since| since + self.send_hold_time);
         let limit = unread.into_iter().fold(self.since + self.limit, Instant::min);
         let limit = uptime.real(limit);
         self.next_keepalive.map_or(limit, |keepalive| keepalive.min(limit))

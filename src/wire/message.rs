@@ -51,13 +51,13 @@ pub enum Decoded {
     /// A frame of an unknown type, which is skipped.
     Unknown(u8),
     /// An UPDATE whose protobuf is valid but whose route is not. It is dropped, and never advertised.
-    Impossible(Impossible),
+    InvalidUpdate(InvalidUpdate),
 }
 
 /// Why the route of an UPDATE is not valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Impossible {
+pub enum InvalidUpdate {
     /// An action that is neither ADD nor REMOVE.
     Action(i32),
     /// A destination of neither 4 nor 16 bytes.
@@ -74,7 +74,7 @@ pub enum Impossible {
     Martian(IpAddr, Martian),
 }
 
-impl fmt::Display for Impossible {
+impl fmt::Display for InvalidUpdate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Action(n) => write!(f, "action {n}"),

@@ -14,7 +14,7 @@ mod update;
 
 pub use encode::{MAX_SUBSCRIPTION, MAX_UPDATE, encode_subscription, encode_update, keepalive};
 pub use frame::{Deframer, Frame};
-pub use message::{Decoded, Hello, Impossible, Message};
+pub use message::{Decoded, Hello, InvalidUpdate, Message};
 pub use update::{Update, UpdateAction};
 
 /// The protocol version of every frame.

@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use prost::Message as _;
 
-use super::{Decoded, Impossible, Message, proto};
+use super::{Decoded, InvalidUpdate, Message, proto};
 use crate::{DecodeError, MessageType, NextHop, NextHopKind, Prefix, Route, Vni};
 
 /// The action of an UPDATE.
@@ -129,31 +129,31 @@ fn with_prost(payload: &[u8]) -> Result<Decoded, DecodeError> {
     let next_hop = update.next_hop.as_ref().ok_or(DecodeError::NoNextHop)?;
     Ok(match validate(&update, destination, next_hop) {
         Ok(update) => Decoded::Message(Message::Update(update)),
-        Err(why) => Decoded::Impossible(why),
+        Err(why) => Decoded::InvalidUpdate(why),
     })
 }
 
 /// Checks an UPDATE by the rules of docs/wire.md: the number of bytes decides the address family, ports count for NAT only, and a
 /// next hop is an address to which packets can be sent.
-fn validate(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, Impossible> {
+fn validate(update: &proto::Update, dest: &proto::Destination, hop: &proto::NextHop) -> Result<Update, InvalidUpdate> {
     let action = match update.action {
         0 => UpdateAction::Add,
         1 => UpdateAction::Remove,
-        n => return Err(Impossible::Action(n)),
+        n => return Err(InvalidUpdate::Action(n)),
     };
-    let addr = of_any_family(&dest.prefix).ok_or(Impossible::PrefixBytes(dest.prefix.len()))?;
-    let prefix = Prefix::new(addr, dest.prefix_length).map_err(|e| Impossible::PrefixLength(e.length))?;
-    let addr = of_any_family(&hop.target_address).ok_or(Impossible::AddressBytes(hop.target_address.len()))?;
-    let port = |n| u16::try_from(n).map_err(|_| Impossible::Port(n));
+    let addr = of_any_family(&dest.prefix).ok_or(InvalidUpdate::PrefixBytes(dest.prefix.len()))?;
+    let prefix = Prefix::new(addr, dest.prefix_length).map_err(|e| InvalidUpdate::PrefixLength(e.length))?;
+    let addr = of_any_family(&hop.target_address).ok_or(InvalidUpdate::AddressBytes(hop.target_address.len()))?;
+    let port = |n| u16::try_from(n).map_err(|_| InvalidUpdate::Port(n));
     let kind = match hop.kind {
         0 => NextHopKind::Standard,
         1 => NextHopKind::Nat { from: port(hop.nat_port_range_from)?, to: port(hop.nat_port_range_to)? },
         2 => NextHopKind::LoadBalancer,
-        n => return Err(Impossible::Kind(n)),
+        n => return Err(InvalidUpdate::Kind(n)),
     };
     let next_hop = NextHop { addr, target_vni: Vni(hop.target_vni), kind };
     if let Some(why) = next_hop.martian() {
-        return Err(Impossible::Martian(addr, why));
+        return Err(InvalidUpdate::Martian(addr, why));
     }
     Ok(Update { action, route: Route { vni: Vni(update.vni), prefix, next_hop } })
 }

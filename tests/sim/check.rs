@@ -168,7 +168,7 @@ impl Watch {
                     self.end(*conn);
                 }
                 Action::State(t) => assert_ne!(t.old, t.new, "a transition to the same state"),
-                Action::Refused(_) | Action::Reply(_) | Action::Terminated => {}
+                Action::Denied(_) | Action::Reply(_) | Action::Terminated => {}
             }
         }
         self.follow_syncs();
@@ -454,7 +454,7 @@ impl Watch {
     /// Checks bytes that the node sends.
     pub(crate) fn transmit(&mut self, transmit: &Transmit) {
         assert!((1..65_536).contains(&transmit.len()), "a transmit of {} bytes", transmit.len());
-        self.silence.wait(transmit.conn, For::Room, self.config.send_hold);
+        self.silence.wait(transmit.conn, For::Room, self.config.send_hold_time);
         let mut msgs = Vec::new();
         for chunk in &transmit.chunks {
             let segment = transmit.mode == TransmitMode::Segments;

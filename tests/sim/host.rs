@@ -101,7 +101,8 @@ fn config(kind: Kind, convergence_time: Duration, is_hasty: bool) -> Config {
         _ => (60, 10),
     };
     let (hold, restart_time) = (Some(Duration::from_secs(hold)), Duration::from_secs(restart_time));
-    let config = Config { stale_time: hold, restart_time, convergence_time, send_hold: SEND_HOLD, ..Config::default() };
+    let config =
+        Config { stale_time: hold, restart_time, convergence_time, send_hold_time: SEND_HOLD, ..Config::default() };
     if !is_hasty {
         return config;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metalbond::{
-    Action, Close, CloseReason, Command, CommandError, Config, ConnId, Input, PeerId, Refusal, Reply, Route,
+    Action, Close, CloseReason, Command, CommandError, Config, ConnId, Denial, Input, PeerId, Reply, Route,
     SessionState, Transition, TransmitMode, TransportEnd, Vni,
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct Rig {
     pub(crate) dials: VecDeque<ConnId>,
     pub(crate) closed: BTreeMap<ConnId, Close>,
     pub(crate) transitions: Vec<Transition>,
-    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) refusals: Vec<Denial>,
     pub(crate) terminated: bool,
     out: BTreeMap<ConnId, Vec<Bytes>>,
     stalled: BTreeSet<ConnId>,
@@ -352,7 +352,7 @@ impl Rig {
                 assert!(again.is_none(), "{conn} is closed twice");
             }
             Action::State(transition) => self.transitions.push(transition),
-            Action::Refused(refusal) => self.refusals.push(*refusal),
+            Action::Denied(refusal) => self.refusals.push(*refusal),
             Action::Reply(reply) => self.replies.push_back(reply),
             Action::Terminated => self.terminated = true,
         }

@@ -364,7 +364,7 @@ impl World {
                     );
                     assert!(!is_fault, "host {host} closes a peer for a fault: {reason}");
                 }
-                Action::Refused(_) | Action::Reply(_) | Action::State(_) => {}
+                Action::Denied(_) | Action::Reply(_) | Action::State(_) => {}
                 Action::Terminated => self.terminated(host),
             }
         }
@@ -453,7 +453,7 @@ impl World {
         conn.open[end] = false;
         let latency = self.paths[&(conn.hosts[0], conn.hosts[1])].latency;
         match how {
-            Close::Drain => {
+            Close::Linger => {
                 conn.pipes[end].close(true);
                 conn.linger[end] = Some(now + Duration::from_secs(1));
             }

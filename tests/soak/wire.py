@@ -174,7 +174,7 @@ def _decode_body(body: bytes) -> Route:
             len(address) in (4, 16) and len(prefix) in (4, 16) and length <= 8 * len(prefix) and max(ports) < 1 << 16
         )
         if not possible:
-            raise NotCanonical(f"impossible UPDATE {body.hex()}")
+            raise NotCanonical(f"invalid UPDATE {body.hex()}")
         return _intern(fields.get(2, 0), prefix, length, address, hop.get(2, 0), hop.get(3, 0), ports)
     except (KeyError, IndexError, TypeError) as error:
         raise NotCanonical(f"UPDATE {body.hex()}: {error!r}") from error

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use metalbond::wire::{
-    Decoded, Deframer, Frame, Impossible, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message,
+    Decoded, Deframer, Frame, InvalidUpdate, MAX_FRAME, MAX_PAYLOAD, MAX_SUBSCRIPTION, MAX_UPDATE, Message,
     encode_subscription, encode_update, keepalive,
 };
 use metalbond::{DecodeError, MessageType, NextHop, Prefix, Route, Vni};
@@ -81,10 +81,10 @@ fn decode(frame: Frame<'_>) {
             encode(message);
         }
         Decoded::Unknown(kind) => assert!(kind == frame.kind && !(1..=5).contains(&kind)),
-        Decoded::Impossible(why) => {
+        Decoded::InvalidUpdate(why) => {
             assert_eq!(frame.kind, MessageType::Update as u8);
             assert!(!why.to_string().is_empty());
-            if let Impossible::Martian(addr, _) = why {
+            if let InvalidUpdate::Martian(addr, _) = why {
                 let next_hop = NextHop::standard(addr);
                 let prefix = Prefix::from(addr);
                 assert!(wire::is_martian(&Route { vni: Vni(0), prefix, next_hop }), "{addr} can be a next hop");

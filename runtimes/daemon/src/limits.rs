@@ -92,7 +92,7 @@ impl PatienceArgs {
         let seconds = |n: u32| Duration::from_secs(n.into());
         Config {
             handshake_timeout: seconds(self.handshake_timeout),
-            send_hold: seconds(self.send_hold_time),
+            send_hold_time: seconds(self.send_hold_time),
             limits: Limits { ban_time_max: seconds(self.ban_time_max), ..config.limits },
             ..config
         }

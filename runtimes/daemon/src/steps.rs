@@ -108,14 +108,14 @@ fn action_text(action: &Action) -> String {
     match action {
         Action::Dial { conn, peer, endpoint } => format!("dial {endpoint} for {peer} as {conn}"),
         Action::Close { conn, how: Close::Now } => format!("close {conn}"),
-        Action::Close { conn, how: Close::Drain } => format!("close {conn} when it is drained"),
+        Action::Close { conn, how: Close::Linger } => format!("close {conn} when it is drained"),
         Action::State(transition) => format!("{} is {transition}", transition.conn),
         Action::Reply(Ok(Reply::Done | Reply::Changed(true))) => "reply: done".to_owned(),
         Action::Reply(Ok(Reply::Changed(false))) => "reply: no change".to_owned(),
         Action::Reply(Ok(Reply::Peer(peer))) => format!("reply: {peer}"),
         Action::Reply(Ok(reply)) => format!("reply: {reply:?}"),
         Action::Reply(Err(error)) => format!("reply: {error}"),
-        Action::Refused(refusal) => format!("refused {refusal}"),
+        Action::Denied(refusal) => format!("refused {refusal}"),
         Action::Terminated => "terminated".to_owned(),
     }
 }
@@ -134,7 +134,7 @@ fn message(deframer: &mut Deframer, bytes: &mut &[u8]) -> Result<Option<String>,
             UpdateAction::Remove => format!("REMOVE {}", update.route),
         },
         Decoded::Unknown(kind) => format!("message of the unknown type {kind}"),
-        Decoded::Impossible(why) => format!("impossible UPDATE: {why}"),
+        Decoded::InvalidUpdate(why) => format!("invalid UPDATE: {why}"),
     }))
 }
 

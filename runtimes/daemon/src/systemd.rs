@@ -110,7 +110,7 @@ async fn status(node: &MetalBond) -> Result<String, Closed> {
         (node.peer_count(SessionState::Established), peers, node.route_count(), node.vni_count())
     };
     let (established, peers, routes, vnis) = node.inspect(count).await?;
-    Ok(format!("{established} of {peers} peers established, {routes} routes in {vnis} networks"))
+    Ok(format!("{established} of {peers} peers established, {routes} routes in {vnis} VNIs"))
 }
 
 fn say(status: &str, lives: bool) -> io::Result<()> {

@@ -266,7 +266,7 @@ impl<R: Runtime> Actor<R> {
                     self.waiters.transition(&transition);
                     self.log.transition(self.now, &transition);
                 }
-                Action::Refused(refusal) => self.log.refused(self.now, &refusal),
+                Action::Denied(denial) => self.log.denied(self.now, &denial),
                 Action::Reply(reply) => answer = Some(reply),
                 Action::Terminated => self.terminated = true,
             }

@@ -64,6 +64,7 @@ mod budget;
 mod changes;
 mod clock;
 mod connection;
+mod denial_log;
 mod dial;
 pub mod embedding;
 mod endpoint;
@@ -79,7 +80,6 @@ mod peer;
 #[cfg(feature = "record")]
 mod record;
 mod recorded;
-mod refusal_log;
 mod runtime;
 mod seed;
 #[cfg(feature = "serde")]

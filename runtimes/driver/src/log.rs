@@ -6,11 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metalbond::{CloseReason, Instant, PeerId, RateLimit, Refusal, SessionState, ShortRestartTime, Transition};
+use metalbond::{CloseReason, Denial, Instant, PeerId, RateLimit, SessionState, ShortRestartTime, Transition};
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
-use crate::refusal_log::{RefusalLog, names_of};
+use crate::denial_log::{DenialLog, names_of};
 
 /// A server without a session is logged at info level once in this many tries: every five minutes with the default of the longest back-off.
 const RARELY: u32 = 60;
@@ -31,13 +31,13 @@ pub(crate) struct SessionLog {
     short_restart_times: HashMap<PeerId, ShortRestartTime>,
     /// The rate limit of log lines about accepted connections that ended without a session.
     strangers: RateLimit,
-    refusals: RefusalLog,
+    denials: DenialLog,
 }
 
 impl Default for SessionLog {
     fn default() -> Self {
         let strangers = RateLimit::new(STRANGERS, WINDOW);
-        Self { failed: HashMap::new(), short_restart_times: HashMap::new(), strangers, refusals: RefusalLog::default() }
+        Self { failed: HashMap::new(), short_restart_times: HashMap::new(), strangers, denials: DenialLog::default() }
     }
 }
 
@@ -67,7 +67,7 @@ impl SessionLog {
         }
         self.tick(now);
         if t.new == SessionState::Closed {
-            self.refusals.ended(t.conn);
+            self.denials.ended(t.conn);
         }
         match self.loudness(now, t) {
             Loudness::Debug => say!(debug),
@@ -109,8 +109,8 @@ impl SessionLog {
     }
 
     /// Logs the announcements that the policy denied to a peer, at warn level: the first at once, later ones at most every ten seconds.
-    pub(crate) fn refused(&mut self, now: Instant, refusal: &Refusal) {
-        self.refusals.refused(now, refusal);
+    pub(crate) fn denied(&mut self, now: Instant, denial: &Denial) {
+        self.denials.denied(now, denial);
     }
 
     /// Returns the time at which [`tick`](Self::tick) has something to log.

@@ -65,7 +65,7 @@ impl Dialled {
             if let Some(upstream) = upstream
                 && upstream.update(rib, update) == Taken::Unasked
             {
-                counters.unasked += 1;
+                counters.unsubscribed_updates += 1;
             }
         })
     }

@@ -193,7 +193,7 @@ impl Client {
             // A node sends nothing that it has learned to the servers that it dials.
             Step::Subscribe(_) | Step::Unsubscribe(_) => {}
             // Handled where they are read.
-            Step::Update(_) | Step::Impossible | Step::Unknown => {}
+            Step::Update(_) | Step::InvalidUpdate | Step::Unknown => {}
         }
     }
 
@@ -221,7 +221,7 @@ impl Client {
         let Some(dialled) = self.conns.get_mut(&id) else { return };
         let (Some(upstream), conn) = dialled.upstream_mut() else { return };
         if upstream.answer() {
-            return self.close(common, id, CloseReason::Shutdown, Some(Close::Drain));
+            return self.close(common, id, CloseReason::Shutdown, Some(Close::Linger));
         }
         conn.mark_ready(&mut common.ready);
         self.check_synced(common, id);

@@ -106,7 +106,7 @@ fn carry_out_by_rule(
     let Some(origin) = origin else { return };
     // A withdrawal is always permitted.
     if update.action == UpdateAction::Add && !permission.announce(&update.route) {
-        counters.refused_routes += 1;
+        counters.denied_routes += 1;
         return;
     }
     carry_out(rib, origin, update);

@@ -152,14 +152,14 @@ impl Server {
             Step::Subscribe(vni) => self.subscribe(common, id, vni),
             Step::Unsubscribe(vni) => self.unsubscribe(common, id, vni),
             // Handled where they are read.
-            Step::Update(_) | Step::Impossible | Step::Unknown => {}
+            Step::Update(_) | Step::InvalidUpdate | Step::Unknown => {}
         }
     }
 
     fn greeted(&mut self, common: &mut Common, id: ConnId, old: SessionState) {
         let Some(accepted) = self.conns.get_mut(&id) else { return };
         if accepted.renew_permit(self.policies, common.config.policy.as_ref()).is_err() {
-            return self.close(common, id, CloseReason::NotAllowed, Some(Close::Now));
+            return self.close(common, id, CloseReason::NotPermitted, Some(Close::Now));
         }
         let conn = accepted.conn_mut();
         conn.greeted(common);
@@ -207,7 +207,7 @@ impl Server {
             common.rib.subscribe(subscriber, vni);
             conn.mark_ready(&mut common.ready);
         } else {
-            conn.recent().refused_subscriptions += 1;
+            conn.recent().denied_subscriptions += 1;
         }
     }
 
@@ -441,14 +441,14 @@ impl Server {
             return;
         }
         let Ok(old) = accepted.renew_permit(self.policies, common.config.policy.as_ref()) else {
-            return self.close(common, id, CloseReason::NotAllowed, Some(Close::Now));
+            return self.close(common, id, CloseReason::NotPermitted, Some(Close::Now));
         };
         let permission = accepted.permission();
         let subscriber = accepted.outbound().map(Outbound::subscriber);
         let is_denied = permission.permit().zip(subscriber).is_some_and(|(permit, subscriber)| {
             common.rib.subscribed(subscriber).any(|vni| permit.subscribe(vni).is_err())
         });
-        // A client does not repeat by itself what was refused, and does not remove by itself what it was sent.
+        // A client does not repeat by itself what was denied, and does not remove by itself what it was sent.
         let begins_anew = is_denied || permission.may_have_missed(old.as_ref());
         if let (Some(permit), Some(origin)) = (permission.permit(), accepted.origin()) {
             common.jobs.push(Job::Filter(Filter::new(origin, permit.clone(), self.policies)));
@@ -475,7 +475,7 @@ impl Server {
             let (permission, conn) = accepted.permission_mut();
             if withdrawn > 0 {
                 permission.withdrawn();
-                conn.recent().refused_routes += withdrawn;
+                conn.recent().denied_routes += withdrawn;
                 conn.count_up(&mut common.statistics);
             }
             (remote, names) = (conn.remote(), conn.names().cloned());
@@ -485,17 +485,17 @@ impl Server {
                 (remote, names) = (departed.remote(), departed.names().cloned());
             }
         }
-        common.actions.extend(filter.refusal(id, remote, names).map(Action::Refused));
+        common.actions.extend(filter.denial(id, remote, names).map(Action::Denied));
         if let Some(id) = id {
             self.check_limits(common, id);
         }
     }
 
-    /// Reports what was refused of that which a client has just said.
+    /// Reports what was denied of a client's last messages.
     fn report_refused(&mut self, common: &mut Common, id: ConnId) {
         if let Some(accepted) = self.conns.get_mut(&id) {
             let (permission, conn) = accepted.permission_mut();
-            common.actions.extend(permission.take_refused(conn).map(Action::Refused));
+            common.actions.extend(permission.take_denial(conn).map(Action::Denied));
         }
     }
 

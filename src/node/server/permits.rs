@@ -7,10 +7,10 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 
-use super::super::Refused;
+use super::super::DeniedItem;
 use super::super::conn::Conn;
 use crate::rib::{OriginId, Rib};
-use crate::{ConnId, Denied, PeerName, Permit, Policy, Refusal, Route, Vni};
+use crate::{ConnId, Denial, Denied, PeerName, Permit, Policy, Route, Vni};
 
 /// The policy permits nothing to this peer.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub(super) fn permit_of(
     remote.and_then(|remote| policy.permit(names, remote.ip())).map(Some).ok_or(NotPermitted)
 }
 
-/// What was refused of one thing that a client said: the first, why, and how many were.
-type Refusals = (Refused, Denied, u64);
+/// What was denied of the messages of one read: the first item, why, and how many.
+type Denials = (DeniedItem, Denied, u64);
 
 /// What one accepted connection may do.
 #[derive(Debug, Default)]
@@ -39,12 +39,12 @@ pub(super) struct Permission {
     permit: Option<Permit>,
     /// The number of the policy that the permit is by.
     policy: u32,
-    /// Something that the client said was refused, or withdrawn: under another policy, it would have to say that again.
+    /// An announcement was denied or withdrawn: under another policy, the client would have to send it again.
     was_refused: bool,
     /// VNIs to which a client without `ordered` is not subscribed and does not know it: its UNSUBSCRIBE withdraws what it announces there.
-    refused_vnis: BTreeSet<Vni>,
-    /// What was refused of the bytes that are being read.
-    refused: Option<Refusals>,
+    denied_vnis: BTreeSet<Vni>,
+    /// What was denied of the bytes that are being read.
+    denied: Option<Denials>,
 }
 
 impl Permission {
@@ -73,7 +73,7 @@ impl Permission {
         self.policy == policy
     }
 
-    /// Returns whether something was refused that the client would have to say again if it had another permit than `old`.
+    /// Returns whether something was denied that the client would have to send again if it had another permit than `old`.
     pub(super) fn may_have_missed(&self, old: Option<&Permit>) -> bool {
         self.was_refused && self.permit.as_ref() != old
     }
@@ -82,33 +82,33 @@ impl Permission {
     pub(super) fn announce(&mut self, route: &Route) -> bool {
         match self.permit.as_ref().map(|permit| permit.announce(route)) {
             Some(Err(why)) => {
-                self.refuse(Refused::Announcement(*route), why);
+                self.deny(DeniedItem::Announcement(*route), why);
                 false
             }
             _ => true,
         }
     }
 
-    /// Judges a subscription. Returns whether it is permitted. `remember_max`: how many refused VNIs are remembered for
+    /// Judges a subscription. Returns whether it is permitted. `remember_max`: how many denied VNIs are remembered for
     /// [`forget_refused_vni`](Self::forget_refused_vni).
     pub(super) fn subscribe(&mut self, vni: Vni, remember_max: usize) -> bool {
         let Some(Err(why)) = self.permit.as_ref().map(|permit| permit.subscribe(vni)) else { return true };
-        if self.refused_vnis.len() < remember_max {
-            self.refused_vnis.insert(vni);
+        if self.denied_vnis.len() < remember_max {
+            self.denied_vnis.insert(vni);
         }
-        self.refuse(Refused::Subscription(vni), why);
+        self.deny(DeniedItem::Subscription(vni), why);
         false
     }
 
-    /// Forgets a VNI of which the subscription was refused. Returns whether there was such a one.
+    /// Forgets a VNI whose subscription was denied. Returns whether there was one.
     pub(super) fn forget_refused_vni(&mut self, vni: Vni) -> bool {
-        self.refused_vnis.remove(&vni)
+        self.denied_vnis.remove(&vni)
     }
 
     #[cold]
-    fn refuse(&mut self, what: Refused, why: Denied) {
+    fn deny(&mut self, what: DeniedItem, why: Denied) {
         self.was_refused = true;
-        self.refused.get_or_insert((what, why, 0)).2 += 1;
+        self.denied.get_or_insert((what, why, 0)).2 += 1;
     }
 
     /// Notes that routes were withdrawn because the policy refuses them.
@@ -116,12 +116,12 @@ impl Permission {
         self.was_refused = true;
     }
 
-    /// Returns what was refused since the last call, for the application.
-    pub(super) fn take_refused(&mut self, conn: &Conn) -> Option<Box<Refusal>> {
-        let (what, why, count) = self.refused.take()?;
+    /// Returns what was denied since the last call, for the application.
+    pub(super) fn take_denial(&mut self, conn: &Conn) -> Option<Box<Denial>> {
+        let (what, why, count) = self.denied.take()?;
         let rule = self.permit.as_ref()?.rule().name.clone();
         let (remote, names) = (conn.remote(), conn.names().cloned());
-        Some(Box::new(Refusal { conn: Some(conn.id()), remote, names, rule, what, why, count }))
+        Some(Box::new(Denial { conn: Some(conn.id()), remote, names, rule, what, why, count }))
     }
 }
 
@@ -167,15 +167,15 @@ impl Filter {
     }
 
     /// Returns what was withdrawn, for the application. `None`: nothing was.
-    pub(super) fn refusal(
+    pub(super) fn denial(
         &self,
         conn: Option<ConnId>,
         remote: Option<SocketAddr>,
         names: Option<alloc::sync::Arc<[PeerName]>>,
-    ) -> Option<Box<Refusal>> {
+    ) -> Option<Box<Denial>> {
         let (route, why, count) = self.withdrawn?;
-        let (rule, what) = (self.permit.rule().name.clone(), Refused::Standing(route));
-        Some(Box::new(Refusal { conn, remote, names, rule, what, why, count }))
+        let (rule, what) = (self.permit.rule().name.clone(), DeniedItem::Standing(route));
+        Some(Box::new(Denial { conn, remote, names, rule, what, why, count }))
     }
 }
 

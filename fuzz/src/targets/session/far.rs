@@ -135,7 +135,7 @@ impl Far {
                 model.established(self.conn);
             }
             (State::Greeted, Decoded::Message(message)) => return Err(PeerMisbehaved::BeforeKeepalive(message.kind())),
-            (State::Greeted, Decoded::Impossible(_)) => {
+            (State::Greeted, Decoded::InvalidUpdate(_)) => {
                 return Err(PeerMisbehaved::BeforeKeepalive(MessageType::Update));
             }
             (_, Decoded::Message(Message::Keepalive)) => {
@@ -179,7 +179,7 @@ impl Far {
                     }
                 }
             }
-            (_, Decoded::Message(_) | Decoded::Impossible(_)) => {}
+            (_, Decoded::Message(_) | Decoded::InvalidUpdate(_)) => {}
         }
         Ok(())
     }

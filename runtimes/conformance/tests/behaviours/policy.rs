@@ -113,6 +113,6 @@ pub(crate) async fn refused(server: &MetalBond) -> (u64, u64) {
     let peers = server.peers().await.unwrap();
     let sessions = peers.iter().filter_map(|peer| peer.session());
     sessions.map(|SessionInfo { counters, .. }| counters).fold((0, 0), |(routes, subscriptions), counters| {
-        (routes + counters.refused_routes, subscriptions + counters.refused_subscriptions)
+        (routes + counters.denied_routes, subscriptions + counters.denied_subscriptions)
     })
 }

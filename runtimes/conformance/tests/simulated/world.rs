@@ -67,7 +67,7 @@ fn config(setup: Setup, number: usize, starts: u64) -> Config {
     Config {
         keepalive: if setup.is_patient() { 60 * second } else { second * (1 + chance % 2) as u32 },
         handshake_timeout: second,
-        send_hold: 3 * second,
+        send_hold_time: 3 * second,
         backoff_min: Duration::from_millis(20),
         backoff_max: Duration::from_millis(300),
         stale_time: Some(second),

@@ -77,9 +77,9 @@ pub(crate) struct Messages {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dropped {
     /// Invalid UPDATEs: a prefix of a wrong length, a port over 65535.
-    pub(crate) impossible: u64,
+    pub(crate) invalid: u64,
     /// UPDATEs for a VNI without a subscription.
-    pub(crate) unasked: u64,
+    pub(crate) unsubscribed: u64,
     /// UPDATEs that the policy denies.
     pub(crate) policy: u64,
     /// SUBSCRIBEs that the policy denies.

@@ -143,15 +143,15 @@ mod tests {
     fn a_report_is_a_table() {
         let expected = "\
 PHASE        TIME  ROUTES/S  DELIVERED/S  OWN CPU TIME
-connect   3.00 ms         -       -       1.00 ms
-announce  50.0 ms    2.00 M  20.0 M       90.0 ms
-withdraw   1.50 s    66.7 k   667 k       0.00 ms
+connect   3.00 ms         -            -       1.00 ms
+announce  50.0 ms    2.00 M       20.0 M       90.0 ms
+withdraw   1.50 s    66.7 k        667 k       0.00 ms
 ";
         report_of(&[], |report| assert_eq!(report.as_text(), expected));
         report_of(&["--rate", "2"], |report| assert!(report.as_text().ends_with("the next; 20 were wanted\n")));
         report_of(&["--rate", "1"], |report| {
             let text = report.as_text();
-            assert_eq!(text.lines().nth(3).unwrap(), "move       10.0 s      1.00    9.90        2.00 s");
+            assert_eq!(text.lines().nth(3).unwrap(), "move       10.0 s      1.00         9.90        2.00 s");
             let delays = text.lines().last().unwrap();
             let within = "p50 50.0 ms, p99 99.0 ms, max 99.0 ms; 1 were overtaken by the next";
             assert_eq!(delays, format!("10 moves came to a subscriber within: {within}"));

@@ -269,7 +269,7 @@ impl Watch {
     /// Logs and reports that the node refused a subscription, once until all succeed again.
     fn refused(&mut self, why: &CommandError) {
         if !std::mem::replace(&mut self.is_incomplete, true) {
-            let why = format!("changes of some networks are not reported: {why}");
+            let why = format!("changes of some VNIs are not reported: {why}");
             warn!("events: {why}; tried again until it succeeds");
             self.events.send(Event::Incomplete(why));
         }
@@ -277,7 +277,7 @@ impl Watch {
 
     fn complete(&mut self) {
         if std::mem::take(&mut self.is_incomplete) {
-            info!("events: changes of all networks are reported again");
+            info!("events: changes of all VNIs are reported again");
         }
     }
 }
@@ -424,7 +424,7 @@ mod tests {
                 break why;
             }
         };
-        assert!(why.starts_with("changes of some networks are not reported: "), "{why}");
+        assert!(why.starts_with("changes of some VNIs are not reported: "), "{why}");
         // The other VNIs are still reported.
         client.announce_route(route(1, 2)).await.unwrap();
         assert_eq!(next_vni(&mut followed).await, 1);

@@ -66,7 +66,7 @@ mod paths {
     #[utoipa::path(get, path = "/api/v1/events",
         description = "What happens from now on, as server-sent events: `following` ({}) when it begins, `route` (RouteEvent), `peer` (PeerEvent, as seen four \
             times a second), `missed` ({\"missed\": number}) for a reader that is too slow, and `incomplete` ({\"why\": text}) when changes of \
-            some networks cannot be reported.",
+            some VNIs cannot be reported.",
         params(("vni" = Option<u32>, Query, description = "routes of this VNI only")),
         responses((status = 200, content_type = "text/event-stream"), (status = 400, body = Refusal)))]
     fn events() {}

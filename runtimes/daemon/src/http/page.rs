@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("page.html");
 /// The page loads nothing from elsewhere, sends nothing elsewhere, and runs only its own script, identified by its
 /// SHA-256.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-    script-src 'sha256-XyXs2n0FqXVdD8xS+oSFSm1gWgkKd6k8SWOdbFChtJc='; connect-src 'self'; img-src data:; \
+    script-src 'sha256-L8+z77J3A+tNZj3EXpwz14Mol5zoZj6iEPVYLh/O4Rw='; connect-src 'self'; img-src data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn page() -> impl IntoResponse {

@@ -99,10 +99,10 @@ fn shown(node: &Node, snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer 
         messages_in: counters.messages_in.into(),
         messages_out: counters.messages_out.into(),
         dropped: Dropped {
-            impossible: counters.impossible,
-            unasked: counters.unasked,
-            policy: counters.refused_routes,
-            subscriptions: counters.refused_subscriptions,
+            invalid: counters.invalid_updates,
+            unsubscribed: counters.unsubscribed_updates,
+            policy: counters.denied_routes,
+            subscriptions: counters.denied_subscriptions,
         },
     }
 }

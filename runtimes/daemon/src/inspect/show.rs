@@ -122,8 +122,8 @@ fn of_status(status: &Status) -> String {
     }
     let peers: Vec<_> = status.peers.iter().map(|(state, count)| format!("{count} {state}")).collect();
     line("peers", if peers.is_empty() { "none".into() } else { peers.join(", ") });
-    line("routes", format!("{} in {} networks", status.routes, status.vnis));
-    line("own", format!("{} routes announced, {} networks subscribed to", status.announced, status.subscriptions));
+    line("routes", format!("{} in {} VNIs", status.routes, status.vnis));
+    line("own", format!("{} routes announced, {} VNIs subscribed to", status.announced, status.subscriptions));
     if let Some(kernel) = &status.kernel {
         let (wanted, installed) = (kernel.wanted, kernel.installed);
         let (conflicts, failed) = (kernel.conflicts, kernel.failed);

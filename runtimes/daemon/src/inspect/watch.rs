@@ -197,8 +197,8 @@ mod tests {
         assert_eq!(as_text("peer", &peer("null")).unwrap(), "~ peer a7 [::1]:1 gone\n");
         let missed = as_text("missed", r#"{"missed":7}"#).unwrap();
         assert_eq!(missed, "! 7 changes were not reported, because this reader is too slow\n");
-        let incomplete = as_text("incomplete", r#"{"why":"some networks are missing"}"#).unwrap();
-        assert_eq!(incomplete, "! some networks are missing\n");
+        let incomplete = as_text("incomplete", r#"{"why":"some VNIs are missing"}"#).unwrap();
+        assert_eq!(incomplete, "! some VNIs are missing\n");
         assert_eq!(as_text("something new", "{}").unwrap(), "");
         assert!(as_text("route", "{").is_err());
     }

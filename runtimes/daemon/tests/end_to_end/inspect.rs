@@ -58,7 +58,7 @@ fn a_daemons_state_is_shown_as_tables() {
     let status = show(&web, &["status"]);
     assert!(status.stdout[0].starts_with("metalbond 0.") && status.stdout[0].contains(", server, up for "));
     assert!(status.stdout.contains(&"peers          1 ESTABLISHED".to_owned()), "{:?}", status.stdout);
-    assert!(status.stdout.contains(&"routes         3 in 2 networks".to_owned()), "{:?}", status.stdout);
+    assert!(status.stdout.contains(&"routes         3 in 2 VNIs".to_owned()), "{:?}", status.stdout);
 }
 
 #[test]

@@ -77,7 +77,7 @@ const NOT_MESSAGES: &[&str] = &[
     "subscriptions +... -..., ",
     "announcements +... -...",
     // The status that systemd shows.
-    "... of ... peers established, ... routes in ... networks",
+    "... of ... peers established, ... routes in ... VNIs",
     // Errors of the library's calls, which a server or client does not make.
     "there can be no more ...",
     "configured peers",

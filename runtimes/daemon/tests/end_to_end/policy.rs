@@ -44,7 +44,7 @@ fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
         "--announce=23#10.0.0.4/32#192.0.2.1",
     ];
     let mut client = Process::client(hypervisor, &forbidden);
-    let said = server.process.log("refused: announcement of ");
+    let said = server.process.log("denied: announcement of ");
     assert!(
         said.contains("WARN") && said.contains("peer=\"127.0.0.1:") && said.contains("rule 'hypervisors'"),
         "{said}"
@@ -54,7 +54,7 @@ fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
 
     // A client that may only subscribe. A later route shows that this one was not accepted.
     let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
-    let said = server.process.log("refused: announcement of ");
+    let said = server.process.log("denied: announcement of ");
     assert!(said.contains("announcement of 23 10.0.0.9/32 via 192.0.2.1: rule 'readers' permits no VNI 23"), "{said}");
     let _other = Process::client(hypervisor, &["--announce", "23#10.0.0.5/32#192.0.2.1"]);
     reader.until(&["23 10.0.0.4/32 via 192.0.2.1", "23 10.0.0.5/32 via 192.0.2.1"]);
@@ -92,7 +92,7 @@ fn a_changed_policy_applies_to_open_sessions() {
     // A client that may do nothing any more is disconnected.
     dir.put("policy.toml", &POLICY.replace("127.0.0.0/8", "192.0.2.0/24"));
     server.process.signal(Signal::HUP);
-    let said = server.process.log("the policy allows this peer nothing");
+    let said = server.process.log("the policy permits this peer nothing");
     assert!(said.contains("peer=\"127.0.0.1:"), "{said}");
     reader.until::<&str>(&[]);
 }

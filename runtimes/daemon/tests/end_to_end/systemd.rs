@@ -61,7 +61,7 @@ fn a_server_notifies_readiness_status_and_its_end() {
     manager.notified("READY=1");
     let _client = Process::client(&[addr], &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     let start = Instant::now();
-    while !manager.notified("STATUS=").contains("STATUS=1 of 1 peers established, 1 routes in 1 networks") {
+    while !manager.notified("STATUS=").contains("STATUS=1 of 1 peers established, 1 routes in 1 VNIs") {
         assert!(start.elapsed() < DEADLINE);
     }
     manager.notified("WATCHDOG=1");

@@ -85,7 +85,7 @@ impl<R: Runtime> Links<R> {
             return;
         };
         match how {
-            Close::Drain => self.drain(conn, connection, clock, tasks),
+            Close::Linger => self.drain(conn, connection, clock, tasks),
             Close::Now => connection.close(),
         }
     }

@@ -1,10 +1,14 @@
 //! A checksum of a node's outputs, the same on every machine. It lists the fields that it covers, so that a field that is added to an
 //! output does not change the checksum of old recordings.
 
+use std::collections::BTreeMap;
+
 use metalbond::{
-    Action, Close, Command, CommandError, ConnId, Input, Refusal, Reply, RouteChange, Transmit, TransmitMode,
+    Action, Close, CloseReason, Command, CommandError, ConnId, Denial, Input, Reply, RouteChange, Transmit,
+    TransmitMode,
 };
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 
 use super::line::Crc;
@@ -40,12 +44,28 @@ impl From<&Transmit> for Sent {
     }
 }
 
-/// Returns a refusal with the words of version 0.1, in which a rule `allows`, so that the checksums of old recordings stay valid.
-fn refusal_in_old_words(refusal: &Refusal) -> String {
-    let Refusal { rule, what, why, count, .. } = refusal;
+/// Returns a denial with the words of version 0.1, in which a rule `allows`, so that the checksums of old recordings stay valid.
+fn denial_in_old_words(denial: &Denial) -> String {
+    let Denial { rule, what, why, count, .. } = denial;
     let why = why.to_string().replacen("permits", "allows", 1);
     let more = if *count > 1 { format!("; and {} more", count - 1) } else { String::new() };
     format!("{what}: rule '{rule}' {why}{more}")
+}
+
+/// A reason with the words of version 0.1, so that the checksums of old recordings stay valid.
+struct ReasonInOldWords<'a>(&'a CloseReason);
+
+impl Serialize for ReasonInOldWords<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (name, old_name) = match self.0 {
+            CloseReason::HoldTime(_) => ("hold_time", "silence"),
+            CloseReason::Banned(_) => ("banned", "kept_out"),
+            CloseReason::NotPermitted => return serializer.serialize_str("not_allowed"),
+            reason => return reason.serialize(serializer),
+        };
+        let mut reason = serde_json::to_value(self.0).map_err(S::Error::custom)?;
+        BTreeMap::from([(old_name, reason[name].take())]).serialize(serializer)
+    }
 }
 
 /// The words for the reply to an input. They are those of version 0.1 of the recorder, so that the checksums of old recordings stay valid.
@@ -79,12 +99,13 @@ impl Digest {
         match action {
             Action::Dial { conn, peer, endpoint } => self.json(&("dial", conn, peer, &**endpoint)),
             Action::Close { conn, how: Close::Now } => self.json(&("close", conn, "now")),
-            Action::Close { conn, how: Close::Drain } => self.json(&("close", conn, "drain")),
+            Action::Close { conn, how: Close::Linger } => self.json(&("close", conn, "drain")),
             Action::State(t) => {
                 let peer = t.peer.as_ref().map(|peer| (peer.id, &*peer.endpoint));
-                self.json(&("state", t.conn, peer, t.remote, t.old, t.new, &t.reason));
+                let reason = t.reason.as_ref().map(ReasonInOldWords);
+                self.json(&("state", t.conn, peer, t.remote, t.old, t.new, reason));
             }
-            Action::Refused(refusal) => self.json(&("refused", refusal.conn, refusal_in_old_words(refusal))),
+            Action::Denied(denial) => self.json(&("refused", denial.conn, denial_in_old_words(denial))),
             Action::Reply(Ok(Reply::Done)) => self.json(&("reply", "done")),
             Action::Reply(Ok(Reply::Peer(id))) => self.json(&("reply", "peer", id)),
             Action::Reply(Ok(Reply::Changed(true))) => self.json(&("reply", "done")),
@@ -110,5 +131,22 @@ impl Digest {
         self.text.clear();
         serde_json::to_writer(&mut self.text, output).expect("numbers and text have a form, and memory takes it");
         self.crc.update(&self.text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn renamed_reasons_have_their_old_names_in_the_checksum() {
+        let text = |reason| serde_json::to_string(&ReasonInOldWords(&reason)).unwrap();
+        let time = Duration::from_millis(2500);
+        assert_eq!(text(CloseReason::HoldTime(time)), r#"{"silence":"2.500000000"}"#);
+        assert_eq!(text(CloseReason::Banned(time)), r#"{"kept_out":"2.500000000"}"#);
+        assert_eq!(text(CloseReason::NotPermitted), r#""not_allowed""#);
+        assert_eq!(text(CloseReason::Shutdown), serde_json::to_string(&CloseReason::Shutdown).unwrap());
     }
 }

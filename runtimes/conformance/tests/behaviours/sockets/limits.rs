@@ -39,7 +39,7 @@ fn connections_over_the_limit_are_closed_and_the_open_ones_go_on() {
 #[test]
 fn a_peer_that_does_not_read_is_closed_after_the_send_hold_time() {
     run(async {
-        let (server, addr) = server_with(Config { send_hold: Duration::from_secs(1), ..config() }).await;
+        let (server, addr) = server_with(Config { send_hold_time: Duration::from_secs(1), ..config() }).await;
         let announcer = Client::of(addr).await;
         let mut quick = Client::subscribed(addr).await;
         let mut deaf = established(addr).await;

@@ -52,8 +52,16 @@ impl Process {
     }
 
     pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
-        let Counters { bytes_in, bytes_out, messages_in, messages_out, impossible, unasked, refused_routes, .. } =
-            self.counters;
+        let Counters {
+            bytes_in,
+            bytes_out,
+            messages_in,
+            messages_out,
+            invalid_updates,
+            unsubscribed_updates,
+            denied_routes,
+            ..
+        } = self.counters;
         let role = if self.role == Role::Server { "server" } else { "client" };
         let build = [("version", env!("CARGO_PKG_VERSION")), ("role", role)];
         out.gauges(("build", "The version of the program; always 1"), None, [(build, 1.0)])?;
@@ -75,11 +83,11 @@ impl Process {
         out.counter(("sent", "Bytes sent to peers"), bytes, bytes_out)?;
         out.counters(("messages_received", "Messages from peers by type"), None, messages(&messages_in))?;
         out.counters(("messages_sent", "Messages to peers by type"), None, messages(&messages_out))?;
-        let dropped = [("impossible", impossible), ("unasked", unasked), ("policy", refused_routes)];
+        let dropped = [("invalid", invalid_updates), ("unsubscribed", unsubscribed_updates), ("policy", denied_routes)];
         let dropped = dropped.map(|(reason, count)| ([("reason", reason)], count));
         out.counters(("updates_dropped", "UPDATEs received and dropped"), None, dropped)?;
         let help = "Subscriptions that the policy denied";
-        out.counter(("subscriptions_denied", help), None, self.counters.refused_subscriptions)?;
+        out.counter(("subscriptions_denied", help), None, self.counters.denied_subscriptions)?;
         let closed = self.closed.iter().map(|(kind, count)| ([("reason", kind.name())], *count));
         out.counters(("connections_closed", "Connections that were closed or refused, by reason"), None, closed)?;
         let help =

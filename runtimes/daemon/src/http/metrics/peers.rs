@@ -150,12 +150,12 @@ impl Peers {
             let sum = move |peer: &Peer| peer.counters.iter().map(value).sum();
             self.0.iter().map(move |(name, peer)| ([("peer", &**name), ("reason", reason)], sum(peer)))
         };
-        let dropped = dropped("impossible", |c| c.impossible)
-            .chain(dropped("unasked", |c| c.unasked))
-            .chain(dropped("policy", |c| c.refused_routes));
+        let dropped = dropped("invalid", |c| c.invalid_updates)
+            .chain(dropped("unsubscribed", |c| c.unsubscribed_updates))
+            .chain(dropped("policy", |c| c.denied_routes));
         out.counters(("peer_updates_dropped", "UPDATEs from the peer that were dropped"), None, dropped)?;
         let help = "Subscriptions of the peer that the policy denied";
-        out.counters(("peer_subscriptions_denied", help), None, sums(|c| c.refused_subscriptions))?;
+        out.counters(("peer_subscriptions_denied", help), None, sums(|c| c.denied_subscriptions))?;
         let configured = |value: fn((u64, u64)) -> u64| {
             self.0.iter().filter_map(move |(name, peer)| Some(([("peer", &**name)], value(peer.dials?))))
         };

@@ -24,7 +24,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen) {
         }
         View::Vnis => {
             screen.columns = sheet(frame, body, &mut screen.vnis);
-            about(&screen.vnis, "networks")
+            about(&screen.vnis, "VNIs")
         }
     };
     frame.render_widget(Line::from(said), details);
@@ -45,7 +45,7 @@ fn summary(screen: &Screen) -> Vec<Line<'static>> {
     }
     let peers: Vec<_> = status.peers.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let peers = if peers.is_empty() { "none".to_owned() } else { peers.join(", ") };
-    let mut second = format!("peers {peers}; routes {} in {} networks", status.routes, status.vnis);
+    let mut second = format!("peers {peers}; routes {} in {} VNIs", status.routes, status.vnis);
     if let Some(kernel) = &status.kernel {
         second += &format!("; kernel {} of {}", kernel.installed, kernel.wanted);
     }
@@ -104,7 +104,7 @@ fn last_line(screen: &Screen) -> Line<'static> {
         return Line::from(format!("/{}_   Enter: keep it, Esc: all", screen.filter)).bold();
     }
     let filter = if screen.filter.is_empty() { String::new() } else { format!("   /{}", screen.filter) };
-    Line::from(format!("q quit  p peers  v networks  s sort  r reverse  / filter  arrows, j, k move{filter}")).dim()
+    Line::from(format!("q quit  p peers  v VNIs  s sort  r reverse  / filter  arrows, j, k move{filter}")).dim()
 }
 
 #[cfg(test)]
@@ -131,14 +131,14 @@ mod tests {
         let mut screen = Screen::new("127.0.0.1:4712".into(), look(vec![peer("a7"), peer("p0")]));
         let expected = [
             "metalbond 1.2.3 server at http://127.0.0.1:4712/, up 1 min 30 s",
-            "peers 2 ESTABLISHED; routes 12 in 2 networks",
+            "peers 2 ESTABLISHED; routes 12 in 2 VNIs",
             "in 0 updates/s, 0 B/s; out 0 updates/s, 0 B/s",
             "",
             "NAME▲   ADDRESS                STATE             ROUTES      LAG  UPD IN/S",
             "p0      server.example:4711    ESTABLISHED            5        0         0",
             "a7      192.0.2.1:50000        ESTABLISHED            5        0         0",
             "peers: 2; p0 dialled, keepalive 5 s, restart time 10 s, server, synced, 1.0 kB i",
-            "q quit  p peers  v networks  s sort  r reverse  / filter  arrows, j, k move",
+            "q quit  p peers  v VNIs  s sort  r reverse  / filter  arrows, j, k move",
         ];
         assert_eq!(drawn(&mut screen, 80, 9), expected);
         let wide = drawn(&mut screen, 140, 9);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_drawn_and_sorted() {
+    fn vnis_are_drawn_and_sorted() {
         let mut screen = Screen::new("there".into(), look(Vec::new()));
         let vni = |vni, routes| Vni { vni, destinations: 1, routes, subscribers: 0, digest: "00ff".into() };
         let mut with_vnis = look(Vec::new());
@@ -166,7 +166,7 @@ mod tests {
                 "VNI          ROUTES▼  DESTINATIONS  SUBSCRIBERS DIGEST",
                 "23                 7             1            0 00ff",
                 "9                  5             1            0 00ff",
-                "networks: 2",
+                "VNIs: 2",
             ]
         );
     }
@@ -177,7 +177,7 @@ mod tests {
         screen.looked(Err(Failure::Moved("there:1".parse().unwrap())));
         press(&mut screen, "/p0");
         let lines = drawn(&mut screen, 80, 9);
-        assert!(lines[3].contains(" ago: the table of http://there:1/ was rearranged"), "{}", lines[3]);
+        assert!(lines[3].contains(" ago: the table of http://there:1/ changed"), "{}", lines[3]);
         assert_eq!((&*lines[7], &*lines[8]), ("peers: 0 of 1", "/p0_   Enter: keep it, Esc: all"));
     }
 }

@@ -81,7 +81,8 @@ impl Row for PeerRow {
         parts.extend((peer.stale > 0).then(|| format!("{} routes stale", peer.stale)));
         parts.extend(peer.names.iter().flatten().cloned());
         parts.extend(peer.rule.as_ref().map(|rule| format!("rule {rule}")));
-        let dropped = peer.dropped.impossible + peer.dropped.unasked + peer.dropped.policy + peer.dropped.subscriptions;
+        let dropped =
+            peer.dropped.invalid + peer.dropped.unsubscribed + peer.dropped.policy + peer.dropped.subscriptions;
         parts.extend((dropped > 0).then(|| format!("{dropped} messages dropped")));
         parts.push(format!("{} in, {} out", bytes(peer.bytes_in), bytes(peer.bytes_out)));
         parts.extend(peer.dials.map(|dials| format!("dialled {dials}x")));

@@ -128,7 +128,7 @@ fn peers_and_status_show_the_present_state() {
     let expected = json!({
         "name": "a0", "direction": "accepted", "state": "ESTABLISHED", "endpoint": null, "ordered": true,
         "is_server": false, "synced": null, "routes": 5, "stale": 0, "subscriptions": 1, "lag": 0,
-        "keepalive_seconds": 5, "restart_time_seconds": 10, "dials": null, "last_close": null, "dropped": { "impossible": 0, "unasked": 0, "policy": 0, "subscriptions": 0 }, "names": null, "rule": null
+        "keepalive_seconds": 5, "restart_time_seconds": 10, "dials": null, "last_close": null, "dropped": { "invalid": 0, "unsubscribed": 0, "policy": 0, "subscriptions": 0 }, "names": null, "rule": null
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&peer[key], value, "{key}");

@@ -35,7 +35,7 @@ fn what_happened_is_counted() {
         (r#"metalbond_messages_received_total{type="update"}"#, 2.0),
         (r#"metalbond_messages_sent_total{type="update"}"#, 2.0),
         (r#"metalbond_messages_received_total{type="subscribe"}"#, 1.0),
-        (r#"metalbond_updates_dropped_total{reason="impossible"}"#, 0.0),
+        (r#"metalbond_updates_dropped_total{reason="invalid"}"#, 0.0),
         (r#"metalbond_peer_sessions_established{peer="127.0.0.1"}"#, 2.0),
         (r#"metalbond_peer_routes{peer="127.0.0.1"}"#, 2.0),
         (r#"metalbond_peer_lag_changes{peer="127.0.0.1"}"#, 0.0),
