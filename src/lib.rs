@@ -29,6 +29,9 @@
 //! - *Departed client*, *retained route*: a client whose process went away, and a route of it, which the server keeps for the
 //!   [restart time](Config::restart_time).
 //! - *Tombstone*: a withdrawn route that stays in the table until all subscribers have been sent the withdrawal.
+//! - *Refused*: a connection that is not accepted. *Banned*: an address whose connections are refused for a time, because a peer at it went
+//!   over a limit. *Denied*: what a policy does not permit. *Dropped*: a received message without effect, because it is not valid, denied, or
+//!   was not asked for.
 //! - *Iteration*: one pass of the driver's loop.
 //!
 //! # The run loop
