@@ -5,13 +5,21 @@
 //! advertises them to the clients that subscribed to that network.
 //!
 //! This crate is the protocol, the route table and its fan-out, without any I/O: a [`Node`] takes events ([`Input`]) and returns actions
-//! ([`Action`]), bytes ([`Transmit`]) and route changes ([`RouteChange`]). It uses no clock, socket, thread or file (`no_std`, with
-//! `alloc`); a driver provides them. `metalbond-tokio` and `metalbond-smol` are drivers, and a test or a simulator can be one. Most
-//! applications use one of these two packages. The module [`fib`] decides which routes are installed in a kernel.
+//! ([`Action`]), bytes ([`Transmit`]) and route changes ([`RouteChange`]). It uses no clock, socket, thread or file, and logs nothing
+//! (`no_std`, with `alloc`); a *driver* provides all that. The package `metalbond-driver` is a driver for asynchronous runtimes, and a test
+//! or a simulator can be one. `metalbond-tokio` and `metalbond-smol` are the adapters of `metalbond-driver` to a runtime: most applications
+//! use one of these two packages. The module [`fib`] decides which routes are installed in a kernel.
 //!
 //! # Terms
 //!
+//! - *Destination*: a prefix in a virtual network. *Next hop*: where packets for a destination are sent. *Route* ([`Route`]): a VNI, a
+//!   prefix and one next hop; a destination with two next hops has two routes.
+//! - *Node*: a server, a client or both. *Peer*: the far end of a session, or a configured server. *Session*: the protocol's state over a
+//!   connection, which opens with the HELLOs.
 //! - *Client*, *server*: the end of a connection that dials, and the end that listens. A *configured peer* is a server that the node dials.
+//! - *Announcer*, *origin*: a peer, or the node itself, that announces routes. *Subscriber*: a peer that is sent the routes of a VNI.
+//! - *Journal*, *cursor*: a table's changes in order, and a subscriber's position in them.
+//! - *Hold time*: how long a session lives without a received byte, 2.5 keepalive intervals.
 //! - *Reference*: the implementation in Go, <https://github.com/ironcore-dev/metalbond>.
 //! - *`ordered`*: a capability in HELLO, which nodes of this crate have and the reference has not: see [`wire::Hello::ordered`].
 //! - *Initial sync*: the sending of all routes of a new subscription. A server with `ordered` marks its end: it answers the KEEPALIVE after
@@ -21,6 +29,10 @@
 //! - *Departed client*, *retained route*: a client whose process went away, and a route of it, which the server keeps for the
 //!   [restart time](Config::restart_time).
 //! - *Tombstone*: a withdrawn route that stays in the table until all subscribers have been sent the withdrawal.
+//! - *Refused*: a connection that is not accepted. *Banned*: an address whose connections are refused for a time, because a peer at it went
+//!   over a limit. *Denied*: what a policy does not permit. *Dropped*: a received message without effect, because it is not valid, denied, or
+//!   was not asked for.
+//! - *Iteration*: one pass of the driver's loop.
 //!
 //! # The run loop
 //!
@@ -29,9 +41,14 @@
 //! 3. If the time of `poll_timeout` has come, pass [`Input::Tick`].
 //! 4. Write each [`Transmit`] that [`Node::poll_transmit`] returns, until it returns `None`; pass [`Input::Sent`] when a transmit is written.
 //! 5. Take what [`Node::poll_change`] returns, as long as the application has room for it.
-//! 6. Ask [`Node::poll_timeout`] for the latest time to wake, and start over.
+//! 6. Ask [`Node::poll_timeout`] again, because the time to wake may have changed, and start over.
 //!
-//! A server and two clients in one thread, with neither sockets nor a clock:
+//! Times are durations since an epoch of the driver's choice: with a `std::time::Instant` of its start, the time now is
+//! [`Instant::from_epoch`]`(start.elapsed())`. The driver makes the ids of accepted connections ([`ConnId::accepted`]), the node those of
+//! connections to dial ([`Action::Dial`]).
+//!
+//! A server and two clients in one thread, with neither sockets nor a clock. Time stands still, and no work is long, so the example leaves
+//! out the steps 3 and 6:
 //!
 //! ```
 //! use metalbond::{Action, Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
@@ -102,7 +119,7 @@
 //! - *wakeup*: bytes that are to be sent are in flight, or [`Node::poll_transmit`] returns them. Nothing waits for an unrelated
 //!   event.
 //! - *bound*: the memory for a peer that does not read is bounded by the routes of its VNIs, however many updates pass. The memory
-//!   for an application that does not fetch its changes is bounded by what was reported to it.
+//!   for an application that does not fetch its changes is bounded by what was reported to it before; the rest is in the table anyway.
 //! - *convergence*: when nothing is left to do, each subscriber has been sent exactly the routes that others announce in its VNIs: other
 //!   peers and the node itself. Exception: a server is not sent the routes of another server.
 //! - *no gap*: while a destination has at least one next hop for a subscriber with `ordered`, this subscriber is never sent a state in which
@@ -114,12 +131,12 @@
 //! # Features
 //!
 //! `serde`, off by default: `Serialize` and `Deserialize` for the types that an application stores, sends or shows, and for [`Input`], so
-//! that a recording has one value in each line. It needs no standard library. Human-readable formats (JSON, TOML) have the shapes below,
-//! binary formats the same values in a shorter form:
+//! that inputs can be recorded. It needs no standard library. Human-readable formats (JSON, TOML) have the shapes below, binary formats the
+//! same values in a shorter form:
 //!
 //! | | for example |
 //! |---|---|
-//! | [`Vni`], [`PeerId`] | `23` |
+//! | [`Vni`], [`PeerId`] | `23` (in texts, `Display` writes the `PeerId` as `p23`) |
 //! | [`Prefix`], [`ConnId`] | `"10.0.23.0/24"`, `"a7"`: as `Display` writes them |
 //! | [`Route`] | `{"vni":23,"prefix":"10.0.23.0/24","next_hop":{"addr":"2001:db8::1","target_vni":0,"kind":"STD"}}` |
 //! | [`NextHopKind`] | `"STD"`, `"LB"`, `{"NAT":{"from":1024,"to":2047}}` |

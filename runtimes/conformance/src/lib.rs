@@ -1,5 +1,6 @@
-//! Support for the tests of a node's behaviours: peers that a test drives by bytes, lines that can be stalled, routes by number,
-//! certificates, and waiting for a condition. It runs under any executor.
+//! Support for the tests of a node's behaviours: peers that a test drives by bytes, relayed connections that can be stalled or cut
+//! ([`Line`]), generated routes ([`route`]), certificates, and waiting for a condition. It runs under any executor. [`simulated`] is a
+//! runtime with virtual time and sockets in memory.
 //!
 //! The behaviours themselves are in `tests/behaviours`. Their source calls `crate::driver::start`, runs a future with `crate::run`, starts
 //! tasks with `crate::spawn`, and takes the time from `crate::now` and `crate::sleep`. It is compiled once for each runtime, in

@@ -32,26 +32,38 @@
 //!          ^                 ^             | RouteChange
 //!          | Written         | Drained     | if there is room
 //!   +------+------+   +------+------+      v
-//!   |   writer,   |   | drain: for  |  (application)
-//!   | while the   |   | 1 s after   |
-//!   | connection  |   | a close     |
-//!   | is full     |   | with care   |
+//!   |   writer,   |   |   linger,   |  (application)
+//!   | while the   |   |   after a   |
+//!   | connection  |   |   graceful  |
+//!   | is full     |   |   close     |
 //!   +-------------+   +-------------+
 //! ```
+//!
+//! After a graceful close, a task writes the rest, shuts down the sending side, and reads until the peer's end, for at most a second: a
+//! close with unread input would reset the connection, and destroy bytes on their way to the peer.
 //!
 //! The actor itself writes to a connection. If the connection does not take all bytes at once, a writer task writes the rest; until it has
 //! sent `Written`, the node hands out nothing more for the connection. An idle connection has one task, its reader, which holds no buffer
 //! while it waits.
 //!
-//! With TLS, the actor also owns the TLS state of each connection. Bytes that are received during a handshake wait in the actor. No step of
-//! a handshake begins after handshakes have taken a millisecond of an iteration, and they come after messages and writes, so that they
-//! hardly delay open sessions.
+//! With TLS, the actor also owns the TLS state of each connection. Bytes that are received during a handshake wait in the actor. An
+//! iteration does at most four steps of handshakes, and begins none after a millisecond of them. They come after messages and writes, so
+//! that they hardly delay open sessions.
 //!
 //! # Channels
 //!
 //! The mailboxes are channels of `async-channel`: bounded whatever the number of senders, safe to cancel at both ends, and tied to no
 //! runtime. A request has one answer, by the oneshot channel of `futures-channel`. The stream of changes is its `mpsc` channel, whose
 //! single sender can wait for room without a message in hand, so that changes stay in the node, and merge, until they are read.
+//!
+//! # Features
+//!
+//! All are off by default.
+//!
+//! - `serde`: `Serialize` for the snapshots of peers, `Serialize` and `Deserialize` for the types of [`metalbond`].
+//! - `tls`: `StartOptions::tls`, `MetalBond::listen_tls`, `set_tls`. The application chooses the provider of the cryptography. The
+//!   configurations are those of rustls 0.23, which is exported as `rustls`.
+//! - `record`: `StartOptions::record`, and `replay`. Includes `serde`.
 
 #![forbid(unsafe_code)]
 

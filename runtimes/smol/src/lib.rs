@@ -1,4 +1,4 @@
-//! Runs a [`metalbond`](https://docs.rs/metalbond) node on smol.
+//! Runs a `metalbond` node on smol.
 //!
 //! [`start`] returns a handle, cheap to clone, and the stream of route changes:
 //!
@@ -26,6 +26,15 @@
 //!
 //! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything except the
 //! start is the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
+//!
+//! # Where it runs
+//!
+//! Tasks run on smol's global executor, on threads that it starts itself: one, or as many as the environment variable `SMOL_THREADS` says.
+//! So [`start`] may be called anywhere.
+//!
+//! # Features
+//!
+//! `serde`, `tls` and `record`, all off by default, are those of [`metalbond_driver`].
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Runs a [`metalbond`](https://docs.rs/metalbond) node on tokio.
+//! Runs a `metalbond` node on tokio.
 //!
 //! [`start`] returns a handle, cheap to clone, and the stream of route changes:
 //!
@@ -26,6 +26,14 @@
 //!
 //! Begin with [`MetalBond`], the handle, and [`Changes`], the stream. The guide for applications is [`embedding`]. Everything except the
 //! start is the same under every runtime, and comes from [`metalbond_driver`], whose documentation shows the tasks of a node.
+//!
+//! # Where it runs
+//!
+//! Call [`start`] inside of a tokio runtime with I/O and time enabled; it panics outside of one. A runtime of one thread is enough.
+//!
+//! # Features
+//!
+//! `serde`, `tls` and `record`, all off by default, are those of [`metalbond_driver`].
 
 #![forbid(unsafe_code)]
 
