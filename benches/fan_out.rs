@@ -54,6 +54,6 @@ fn main() {
 fn delivering(mut server: Server, bytes: usize, work: impl FnOnce(&mut Server)) -> Duration {
     server.take_delivered();
     let took = time(|| work(&mut server));
-    assert_eq!(server.take_delivered(), bytes, "not what is to be told");
+    assert_eq!(server.take_delivered(), bytes, "not the expected bytes");
     took
 }

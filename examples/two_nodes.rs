@@ -72,7 +72,7 @@ impl World {
         let end = Instant::from_epoch(Duration::from_secs(seconds));
         loop {
             while let Some((node, input)) = self.events.pop_front() {
-                self.turn(node, input);
+                self.step(node, input);
             }
             // No event is pending: time jumps to the earlier deadline of the two nodes.
             let deadlines = [SERVER, CLIENT].map(|n| self.nodes[n].poll_timeout().map(|at| (at, n)));
@@ -87,7 +87,7 @@ impl World {
         self.now = end;
     }
 
-    fn turn(&mut self, node: usize, input: Input) {
+    fn step(&mut self, node: usize, input: Input) {
         for action in self.nodes[node].handle_input(self.now, input) {
             match action {
                 Action::Dial { conn, .. } => self.dial(conn),

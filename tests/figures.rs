@@ -90,9 +90,9 @@ fn a_session_has_its_start_and_the_time_of_its_last_byte() {
     let established = rig.seat.node.now();
     rig.advance_secs(3);
     rig.say(conn, &[Msg::Keepalive]);
-    let SessionInfo { state, since, heard, keepalive, .. } = session(&rig, conn);
+    let SessionInfo { state, since, last_received, keepalive, .. } = session(&rig, conn);
     assert_eq!((state, since, keepalive), (SessionState::Established, established, Some(Duration::from_secs(5))));
-    assert_eq!(heard, established + Duration::from_secs(3));
+    assert_eq!(last_received, established + Duration::from_secs(3));
 }
 
 #[test]

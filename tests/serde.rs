@@ -214,7 +214,7 @@ fn what_a_node_reports_about_itself_is_objects() {
         json!({
             "conn": "a5", "peer": null, "remote": "[2001:db8::1]:4000", "names": null, "rule": null, "state": "CONNECTING", "ordered": false,
             "is_server": false, "converging": false, "routes": 0, "subscriptions": 0,
-            "since": "0.000000000", "heard": "0.000000000", "keepalive": null, "restart_time": null, "counters": counters
+            "since": "0.000000000", "last_received": "0.000000000", "keepalive": null, "restart_time": null, "counters": counters
         }),
     );
 }

@@ -476,7 +476,7 @@ local TLS = {
     [0x16] = "TLS, where plain MetalBond is spoken",
 }
 
--- How many bytes the frame at `at` has, if its header is there to tell; and what is wrong with what is there of the header.
+-- How many bytes the frame at `at` has, if its header is complete; and what is wrong with the available part of the header.
 local function frame_len(bytes, at, left)
     local version, high, low = bytes:byte(at + 1, at + 3)
     if version ~= VERSION then

@@ -1,4 +1,4 @@
-//! The FIB: compares what is wanted with what is installed, and turns the kernel's answers into what follows from them.
+//! The FIB: compares what is wanted with what is installed, and processes the kernel's answers.
 //!
 //! Invariant: an operation is decided only while the kernel's state is known. As long as a dump is needed, nothing is begun,
 //! because an operation on a guess could hit a route of another protocol.

@@ -481,7 +481,7 @@ impl Targets {
         self.insert(nexthops, object, State::Present);
     }
 
-    /// Ends the part of a dump that finds objects: now groups can be told apart, and objects that were not found are absent.
+    /// Ends the part of a dump that finds objects: now groups can be distinguished, and objects that were not found are absent.
     pub(super) fn end_objects(&mut self) {
         let Some(groups) = self.found_groups.take() else { return };
         for (object, members) in groups {

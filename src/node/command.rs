@@ -30,7 +30,7 @@ impl Node {
             Command::ResetConn(conn) => self.close(conn, CloseReason::ResetRequested, Some(Close::Now)),
             Command::Subscribe(vni) => return self.subscribe(vni).map(Reply::Changed),
             Command::Unsubscribe(vni) => return Ok(Reply::Changed(self.unsubscribe(vni))),
-            Command::Resync(vni) => common.rib.tell_again(vni).then_some(()).ok_or(ApiMisuse::NotSubscribed)?,
+            Command::Resync(vni) => common.rib.report_again(vni).then_some(()).ok_or(ApiMisuse::NotSubscribed)?,
             Command::Announce(route) => return self.announce(&route).map(Reply::Changed),
             Command::Withdraw(route) => {
                 let is_announced = common.own.withdraw(OriginId::LOCAL, &route);

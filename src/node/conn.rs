@@ -36,7 +36,7 @@ pub(super) struct Conn {
     /// When the session's state changed last.
     since: Instant,
     /// When bytes were received last; at first, when the connection began.
-    heard: Instant,
+    last_received: Instant,
     counters: Counters,
     /// What was counted since `counters` and the node's sum were brought up to date.
     recent: Counters,
@@ -59,7 +59,7 @@ impl Conn {
             keepalives_due: 0,
             progress: Progress::default(),
             since: now,
-            heard: now,
+            last_received: now,
             counters: Counters::default(),
             recent: Counters::default(),
         };
@@ -101,8 +101,8 @@ impl Conn {
         self.since
     }
 
-    pub(super) fn heard(&self) -> Instant {
-        self.heard
+    pub(super) fn last_received(&self) -> Instant {
+        self.last_received
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -132,8 +132,8 @@ impl Conn {
     /// Notes that bytes were received, before they are read.
     pub(super) fn hear(&mut self, bytes: usize, common: &Common) {
         self.recent.bytes_in += bytes as u64;
-        self.heard = common.clock.now();
-        self.timers.heard(self.heard, common.clock.uptime(), self.session.state());
+        self.last_received = common.clock.now();
+        self.timers.received(self.last_received, common.clock.uptime(), self.session.state());
     }
 
     /// Reads messages from `input` and passes UPDATEs to `update`, up to the first message that is something else. Returns what follows from

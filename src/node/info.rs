@@ -42,7 +42,7 @@ pub struct SessionInfo {
     pub since: Instant,
     /// When bytes were received last. Before the first ones: when the connection began.
     #[cfg_attr(feature = "serde", serde(default))]
-    pub heard: Instant,
+    pub last_received: Instant,
     /// The agreed KEEPALIVE interval, in whole seconds. `None` before the peer's HELLO.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serde::optional_whole_seconds"))]
     pub keepalive: Option<Duration>,
@@ -71,7 +71,7 @@ impl SessionInfo {
             routes: 0,
             subscriptions: 0,
             since: conn.since(),
-            heard: conn.heard(),
+            last_received: conn.last_received(),
             keepalive: conn.keepalive_interval(config.keepalive_secs()).map(seconds),
             restart_time: None,
             counters: *conn.counters(),

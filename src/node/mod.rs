@@ -219,7 +219,7 @@ impl Node {
     }
 
     /// Returns the next change of the routes that this node subscribed to: a destination with all of its next hops. `None`: there is no
-    /// change, or the budget of the call is spent; [`has_changes`](Self::has_changes) tells the two apart. After an unsubscription, the
+    /// change, or the budget of the call is spent; [`has_changes`](Self::has_changes) distinguishes the two. After an unsubscription, the
     /// VNI's destinations are reported as removed. Routes that this node announces itself are not reported.
     ///
     /// A change has the state at the time of the call. Changes that were not fetched merge: a slow application gets fewer changes, and none

@@ -185,7 +185,7 @@ fn a_client_whose_routes_a_policy_was_withdrawing_begins_anew_when_the_next_one_
     }
     assert!(node.route_count() > 0, "the filter is under way");
     node.handle_input(NOW, Input::Command(Command::SetPolicy(None)));
-    // The client is heard before the next tick.
+    // Bytes of the client arrive before the next tick.
     let actions = node.handle_input(NOW, Input::Received { conn, bytes: wire::keepalive() });
     let later = ticks(&mut node).iter().sum::<usize>();
     assert_eq!(closed(&actions) + later, 1);

@@ -1,4 +1,4 @@
-//! Patterns that tell which peers a rule matches.
+//! Patterns for the peers that a rule matches.
 //!
 //! Invariant: different spellings of one name or address match the same peers.
 
@@ -126,10 +126,10 @@ fn is_uri(pattern: &str, uri: &str) -> bool {
 /// Returns a URI, or its beginning, with scheme and authority in lower case (RFC 3986, section 6.2.2.1), and the rest unchanged.
 fn canonical_uri(uri: &str) -> String {
     let scheme = uri.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c))).unwrap_or(uri.len());
-    let (_, behind) = uri.split_at(scheme);
-    let len = match behind.strip_prefix("://") {
+    let (_, rest) = uri.split_at(scheme);
+    let len = match rest.strip_prefix("://") {
         Some(rest) => uri.len() - rest.len() + rest.find(['/', '?', '#']).unwrap_or(rest.len()),
-        None if behind.is_empty() || behind.starts_with(':') => scheme,
+        None if rest.is_empty() || rest.starts_with(':') => scheme,
         // It has no scheme.
         None => 0,
     };

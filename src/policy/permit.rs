@@ -80,7 +80,7 @@ impl Permit {
         if !announce.types.contains(kind) {
             return Err(Denied::Kind(kind));
         }
-        // An IPv4-mapped address begins with a zero byte, and few others do: one comparison tells most addresses from them.
+        // An IPv4-mapped address begins with a zero byte, and few others do: one comparison rules most addresses out.
         let is_named = match addr {
             IpAddr::V6(v6) if v6.octets()[0] == 0 => self.names_canonical(announce, addr),
             _ => self.names(announce, addr),

@@ -55,7 +55,7 @@ pub(crate) struct Position {
     born: u64,
     /// The walks of this lap, in order.
     stretches: SmallVec<[Stretch; 1]>,
-    /// Hops whose change was sent before its turn, with others of their destination, and whether as an addition.
+    /// Hops whose change was sent out of order, together with others of their destination, and whether as an addition.
     ahead: BTreeMap<HopKey, bool>,
 }
 
@@ -138,7 +138,7 @@ impl Position {
         }
     }
 
-    /// Notes that a hop's change was sent before its turn.
+    /// Notes that a hop's change was sent out of order.
     pub(super) fn send_ahead(&mut self, hop: &Hop, is_added: bool) {
         self.ahead.insert(HopKey::of(hop), is_added);
     }

@@ -31,7 +31,7 @@ pub(super) struct Local {
     rest: Option<u32>,
     /// While all are looked at, those that were reported are reported once more.
     is_again: bool,
-    /// Whose turn it is, so that neither the changed ones nor the rest wait for the end of the other.
+    /// Which of the two is next, so that neither the changed ones nor the rest wait for the end of the other.
     is_turn_of_rest: bool,
     /// The table is among those with something to look at.
     is_listed: bool,
@@ -149,7 +149,7 @@ impl Rib {
     }
 
     /// Has all routes of a VNI reported to the application once more. False: it is not subscribed.
-    pub(crate) fn tell_again(&mut self, vni: Vni) -> bool {
+    pub(crate) fn report_again(&mut self, vni: Vni) -> bool {
         let Some(&id) = self.wanted.get(&vni) else { return false };
         self.look_at_all(id, true);
         true

@@ -286,7 +286,7 @@ impl Rib {
         self.tables[pending.table.0].cursors().get(pending.cursor).position()
     }
 
-    /// Whether nobody else subscribes to the table.
+    /// Whether no other peer subscribes to the table.
     pub(crate) fn is_alone(&self, table: TableId) -> bool {
         self.tables[table.0].cursors().len() == 1
     }

@@ -191,7 +191,7 @@ impl World {
                 self.rib.unwant(Vni(v.into()));
             }
             Op::TellAgain(v) => {
-                if self.rib.tell_again(Vni(v.into())) {
+                if self.rib.report_again(Vni(v.into())) {
                     self.again.insert(Vni(v.into()));
                 }
             }

@@ -68,7 +68,7 @@ impl Rib {
         self.find(route).is_some_and(|(table, hop)| self.tables[table.0].place(hop, origin).is_some())
     }
 
-    /// Whether anybody announces a route in a VNI.
+    /// Whether a peer or this node announces a route in a VNI.
     pub(crate) fn has_routes(&self, vni: Vni) -> bool {
         self.find_table(vni).is_some_and(|id| self.tables[id.0].live() > 0)
     }

@@ -188,7 +188,7 @@ impl<S: Sink> Walk<'_, S> {
             return true;
         }
         if self.difference(first).is_none() {
-            // It was sent with an earlier one, most likely. The later ones have their own turn.
+            // It was sent with an earlier one, most likely. The later ones come in their own order.
             return true;
         }
         let additions_first = self.order == Order::AdditionsFirst;

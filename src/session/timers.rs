@@ -78,7 +78,7 @@ impl SessionTimers {
     }
 
     /// Notes that bytes were received.
-    pub(crate) fn heard(&mut self, now: Instant, uptime: Uptime, state: SessionState) {
+    pub(crate) fn received(&mut self, now: Instant, uptime: Uptime, state: SessionState) {
         if state == SessionState::Established {
             self.since = uptime.at(now);
         }

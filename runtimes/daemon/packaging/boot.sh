@@ -85,7 +85,7 @@ until_true 'the server is another user without a right' \
 until_true 'the client is another user with one right' \
   'p=/proc/$(systemctl show -p MainPID --value metalbond-client)
    [ "$(stat --format %U $p)" = metalbond ] && grep -q "^CapBnd:.0000000000001000" $p/status'
-until_true 'systemd is told how they stand' 'systemctl show -p StatusText metalbond-client | grep -q "1 of 1 peers established"'
+until_true 'systemd shows the status' 'systemctl show -p StatusText metalbond-client | grep -q "1 of 1 peers established"'
 
 inside 'metalbond client --server localhost:4711 --announce "23#10.0.23.1/32#2001:db8::1" --restart-time 60 >/dev/null 2>&1 &'
 route='ip route show table 1023 | grep -q "^10.0.23.1 .*dst 2001:db8::1 .*dev overlay-tun proto metalbond"'

@@ -34,35 +34,36 @@ const IDS: &str = "2000000000-2099999999";
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Kernel routes")]
 pub(crate) struct InstallArgs {
-    /// Install the routes of a virtual network in a routing table of the kernel, as tunnels over IPv6; may be given several
-    /// times. Table 0 is the main table. Of a destination that several networks of a table have, that of the lowest VNI is
-    /// installed. Routes that are there stay while servers are away or this program is restarted. Needs CAP_NET_ADMIN
+    /// Install the routes of a VNI in a routing table of the kernel, as IP-in-IPv6 tunnels; may be given several times. Table
+    /// 0 is the main table. If several VNIs with the same table have a destination, that of the lowest VNI is installed.
+    /// Installed routes stay while servers are away and while this program restarts. Needs CAP_NET_ADMIN
     #[arg(long, value_name = "VNI#TABLE", value_parser = parse_mapping, value_delimiter = ',')]
     #[arg(requires = "tun", env = "METALBOND_INSTALL_ROUTES")]
     pub(crate) install_routes: Vec<Mapping>,
-    /// The tunnel device that kernel routes lead through
+    /// The tunnel device of the kernel routes
     #[arg(long, value_name = "DEVICE", env = "METALBOND_TUN")]
     pub(crate) tun: Option<String>,
     /// Install IPv4 destinations only
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_IPV4_ONLY")]
     pub(crate) ipv4_only: bool,
-    /// The protocol number by which our kernel routes are known, and adopted after a restart
+    /// Protocol number that marks kernel routes as installed by this program, so that it adopts them after a restart
     #[arg(long, value_name = "NUMBER", value_parser = parse_protocol, allow_negative_numbers = true)]
     #[arg(default_value_t = PROTOCOL, env = "METALBOND_RT_PROTO")]
     pub(crate) rt_proto: u8,
-    /// Don't install next hops of a type; may be given several times
+    /// Do not install next hops of this type; may be given several times
     #[arg(long, value_name = "TYPE", value_enum, value_delimiter = ',', ignore_case = true)]
     #[arg(alias = "exclude-route-type", env = "METALBOND_EXCLUDE_TYPE")]
     pub(crate) exclude_type: Vec<Kind>,
-    /// Give next hops in a network 99 times the weight of a destination's others; may be given several times
+    /// Give next hops in this underlay network 99 times the weight of the destination's other next hops; may be given several
+    /// times
     #[arg(long, value_name = "CIDR", value_parser = parse_network, value_delimiter = ',')]
     #[arg(env = "METALBOND_PREFER_NETWORK")]
     pub(crate) prefer_network: Vec<Prefix>,
-    /// Ids for the kernel's nexthop objects; each hypervisor and each set of them needs one
+    /// Range of ids for nexthop objects in the kernel; each next hop and each group of next hops needs one
     #[arg(long, value_name = "FIRST-LAST", value_parser = parse_ids)]
     #[arg(default_value = IDS, env = "METALBOND_NEXTHOP_IDS")]
     pub(crate) nexthop_ids: Ids,
-    /// Do without nexthop objects, as on kernels before 5.3: of several next hops, IPv6 routes lead to one only
+    /// Do not use nexthop objects, as on kernels before 5.3. An IPv6 route with several next hops then uses only one
     #[arg(long, value_parser = BoolishValueParser::new())]
     #[arg(env = "METALBOND_NO_NEXTHOP_OBJECTS")]
     pub(crate) no_nexthop_objects: bool,
@@ -177,7 +178,7 @@ impl InstallArgs {
         };
         let kernel = Kernel::open(settings).context("cannot install routes")?;
         if !kernel.has_nexthop_objects() {
-            warn!("no nexthop objects: IPv6 routes lead to one next hop only, and changes of many routes take longer");
+            warn!("no nexthop objects: IPv6 routes use only one next hop, and changes of many routes take longer");
         } else if is_nexthop_compat_mode() {
             info!("hint: with the sysctl net.ipv4.nexthop_compat_mode=0 the kernel installs routes faster");
         }
@@ -223,7 +224,7 @@ pub(crate) async fn install(
                     pass_on(batch, routes, events).await?;
                     batch = waiting(changes, Vec::new()).await;
                 }
-                info!("{why}: kernel routes that nobody announces are removed");
+                info!("{why}: adopted kernel routes that no server announces are removed");
                 is_adopting = false;
                 routes.release_adopted().await?;
             }
@@ -307,7 +308,7 @@ fn parse_network(text: &str) -> Result<Prefix, String> {
     match text.parse::<Prefix>() {
         // An IPv4-mapped next hop is an IPv4 next hop, and those are not installed.
         Ok(prefix) if prefix.is_ipv6() && prefix.addr().to_canonical().is_ipv6() => Ok(prefix),
-        Ok(_) => Err("not an IPv6 network, as next hops are in".to_owned()),
+        Ok(_) => Err("not an IPv6 network, and next hops are IPv6 addresses".to_owned()),
         Err(why) => Err(why.to_string()),
     }
 }
@@ -319,35 +320,4 @@ fn parse_ids(text: &str) -> Result<Ids, String> {
         return Err(format!("the range from {first} to {last} is empty"));
     }
     Ok(Ids(first..=last))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-
-    use clap::Parser as _;
-    use metalbond::Config;
-
-    use super::*;
-    use crate::cli::{Cli, Command};
-
-    fn stale_time(args: &[&str]) -> Option<Duration> {
-        let args = [&["metalbond", "client", "--server", "h:1", "--subscribe", "23"], args].concat();
-        match Cli::try_parse_from(args.iter().map(OsStr::new)).unwrap().command {
-            Command::Client(args) => Config::from(&*args).stale_time,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn routes_in_a_kernel_have_no_stale_time_unless_it_is_given() {
-        let install = ["--install-routes", "23#1000", "--tun", "t0"];
-        assert_eq!(stale_time(&[]), Some(Duration::from_secs(60)));
-        assert_eq!(stale_time(&install), None);
-        for secs in ["0", "60"] {
-            let given = Some(Duration::from_secs(secs.parse().unwrap()));
-            assert_eq!(stale_time(&["--stale-time", secs]), given);
-            assert_eq!(stale_time(&[&install[..], &["--stale-time", secs]].concat()), given);
-        }
-    }
 }

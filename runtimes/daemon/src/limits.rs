@@ -10,19 +10,20 @@ use tracing::info;
 
 use crate::spec;
 
-/// How long peers are waited for.
+/// How long this node waits for peers.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct PatienceArgs {
-    /// How long each step of the handshake may take: the dial, HELLO, the first KEEPALIVE
+    /// Timeout of each step of the handshake: the dial, HELLO, the first KEEPALIVE
     #[arg(long, value_name = "SECONDS", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value = "10", env = "METALBOND_HANDSHAKE_TIMEOUT")]
     handshake_timeout: u32,
-    /// How long a peer may read nothing of what is sent to it
+    /// How long a peer may read nothing of what is sent to it before its session is closed
     #[arg(long, value_name = "SECONDS", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_SEND_HOLD_TIME")]
     send_hold_time: u32,
-    /// The longest ban of a peer that went over a limit: 1 s at first, doubled each time; 0: no bans
+    /// Longest ban of an address whose session was closed at a limit. The first ban is 1 s, each further one twice as long;
+    /// 0: no bans
     #[arg(long, value_name = "SECONDS", value_parser = parse_or_zero, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_BAN_TIME_MAX")]
     ban_time_max: u32,
@@ -34,7 +35,7 @@ pub(crate) struct PatienceArgs {
 pub(crate) struct ClientLimitArgs {
     #[command(flatten)]
     patience: PatienceArgs,
-    /// Most routes of one server; one that announces more is left, and tried again later
+    /// Maximum number of routes of one server; the session with a server that sends more is closed, and tried again later
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().routes as u32, env = "METALBOND_MAX_ROUTES")]
     max_routes: u32,
@@ -46,41 +47,41 @@ pub(crate) struct ClientLimitArgs {
 pub(crate) struct ServerLimitArgs {
     #[command(flatten)]
     patience: PatienceArgs,
-    /// Most connections; more are refused
+    /// Maximum number of connections; further ones are refused
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().connections as u32, env = "METALBOND_MAX_CONNECTIONS")]
     max_connections: u32,
-    /// Most connections from one address; more are refused
+    /// Maximum number of connections from one address; further ones are refused
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().connections_per_address as u32)]
     #[arg(env = "METALBOND_MAX_CONNECTIONS_PER_ADDRESS")]
     max_connections_per_address: u32,
-    /// Most new connections in a second; more are refused
+    /// Maximum number of new connections per second; further ones are refused
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().connections_per_second)]
     #[arg(env = "METALBOND_MAX_CONNECTIONS_PER_SECOND")]
     max_connections_per_second: u32,
-    /// Most routes of one peer; who announces more is closed
+    /// Maximum number of routes of one peer; a peer over it is disconnected
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().routes_per_peer as u32, env = "METALBOND_MAX_ROUTES_PER_PEER")]
     max_routes_per_peer: u32,
-    /// Most routes of all peers together; over it, the address that has the most of them is closed
+    /// Maximum number of routes of all peers together; over it, sessions of the address with the most routes are closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().routes as u32, env = "METALBOND_MAX_ROUTES")]
     max_routes: u32,
-    /// Most next hops of one destination; over it, the address that has the most of them is closed
+    /// Maximum number of next hops of one destination; over it, sessions of the address with the most of them are closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().next_hops as u32, env = "METALBOND_MAX_NEXT_HOPS")]
     max_next_hops: u32,
-    /// Most networks that one peer subscribes to, and as many that it announces in; who does to more is closed
+    /// Maximum number of VNIs to which one peer subscribes, and of VNIs in which it announces; a peer over it is disconnected
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().vnis_per_peer as u32, env = "METALBOND_MAX_VNIS_PER_PEER")]
     max_vnis_per_peer: u32,
-    /// Most networks that all peers together announce in; over it, the address with the most is closed
+    /// Maximum number of VNIs in which all peers together announce; over it, sessions of the address with the most are closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().vnis as u32, env = "METALBOND_MAX_VNIS")]
     max_vnis: u32,
-    /// Most subscriptions of all peers together; over it, the address that has the most of them is closed
+    /// Maximum number of subscriptions of all peers together; over it, sessions of the address with the most are closed
     #[arg(long, value_name = "NUMBER", value_parser = parse, allow_negative_numbers = true)]
     #[arg(default_value_t = Limits::default().subscriptions as u32, env = "METALBOND_MAX_SUBSCRIPTIONS")]
     max_subscriptions: u32,

@@ -26,7 +26,7 @@ const LAST_LINES_UNREAD: Duration = Duration::from_millis(50);
 pub(crate) enum LogFormat {
     /// For people, in colour on a terminal.
     Text,
-    /// One object a line.
+    /// One JSON object on each line.
     Json,
 }
 

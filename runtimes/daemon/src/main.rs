@@ -4,12 +4,14 @@
 
 mod announce_file;
 mod api;
+mod args;
 mod bench;
 mod check;
 mod cli;
 mod client;
 mod config;
 mod demo;
+mod flag;
 mod go_flags;
 mod http;
 mod inspect;
@@ -43,27 +45,27 @@ mod systemd;
 mod tls;
 mod token;
 mod usage;
-mod wanted;
 
 use std::io;
 use std::process::ExitCode;
 
 use announce_file::FileError;
-use cli::Command;
+use clap::CommandFactory as _;
+use cli::{Cli, Command};
+use client::OverLimit;
 use config::{Problem, Settings, Source};
 use policy::BadPolicy;
 use reading::Reading;
 use reload::Origin;
 use systemd::Sockets;
 use tracing::Level;
-use wanted::OverLimit;
 
 fn main() -> ExitCode {
     // Must be first, because it changes the environment.
     let sockets = Sockets::take();
-    let mut source = Source::of_process();
+    let mut source = Source::of_process(Cli::command());
     let mut reading = Reading::default();
-    let Settings { cli, from_file, warnings } = match source.read(&mut reading) {
+    let Settings::<Cli> { args: cli, from_file, warnings } = match source.read(&mut reading) {
         Ok(settings) => settings,
         Err(Problem::Arguments(error)) => return usage::from_clap(&error),
         Err(Problem::Text(lines)) => return usage::complain_all(2, lines),
@@ -106,10 +108,10 @@ fn run(command: Command, origin: Origin, sockets: Sockets) -> anyhow::Result<Exi
         Command::Diff(args) => return Ok(inspect::diff(&args)),
         Command::Top(args) => inspect::top(&args)?,
         Command::Bench(args) => bench::run(&args)?,
-        Command::Completions(args) => unless_unread(manual::completions(&args))?,
-        Command::Man(args) => unless_unread(manual::man(&args))?,
+        Command::Completions(args) => unless_unread(manual::completions(&args, Cli::command()))?,
+        Command::Man(args) => unless_unread(manual::man(&args, Cli::command()))?,
         Command::Check(args) => {
-            return Ok(check::run(&args).unwrap_or_else(|lines| usage::complain_all(2, lines)));
+            return Ok(check::run(&args, &Cli::command()).unwrap_or_else(|lines| usage::complain_all(2, lines)));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -5,23 +5,21 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::{Man, roff::Roff, roff::roman};
 
-use crate::cli::Cli;
-
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
-    /// The shell that is to complete
+    /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     shell: Shell,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {
-    /// Write a page for the program and for each subcommand into this directory, which is made. Without it, the program's page
-    /// goes to standard output
+    /// Write a page for the program and for each subcommand to this directory, which is created if it is missing. Without it,
+    /// the program's page is written to standard output
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -30,32 +28,30 @@ pub(crate) struct ManArgs {
 const SECTIONS: [(&str, &str); 3] = [
     (
         "EXIT STATUS",
-        "0: an end that was asked for. 1: an error of the system. 2: a bad argument, setting or file. `metalbond diff` and \
-         `metalbond replay` say in their help what 1 means to them.",
+        "0: a requested end. 1: an error of the system. 2: an invalid argument, setting or file. The help of `metalbond diff`, \
+         `metalbond check` and `metalbond replay` says what 1 means there.",
     ),
     (
         "SIGNALS",
-        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). SIGHUP has settings \
-         read again: servers, subscriptions and announcements are changed without touching sessions that stay.",
+        "SIGTERM and SIGINT end the program: sessions are closed, kernel routes stay (but see --cleanup). On SIGHUP settings \
+         are read again: servers, subscriptions and announcements are changed; other sessions stay open.",
     ),
     (
         "SETTINGS",
-        "What is given on the command line counts first, then the environment (a variable that is empty is none), then the file \
-         of --config, then what is built in.",
+        "The command line has precedence, then the environment (an empty variable counts as not set), then the file of \
+         --config, then the default.",
     ),
 ];
 
-/// Prints a completion script for a shell.
-pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+/// Prints a script that completes this command line in a shell.
+pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "metalbond", &mut script);
+    clap_complete::generate(args.shell, &mut command, "metalbond", &mut script);
     Ok(io::stdout().write_all(&script)?)
 }
 
-/// Writes the manual pages.
-pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
-    // Values of this process's environment must not appear in the pages.
-    let mut command = Cli::command();
+/// Writes the manual pages of this command line, which must not contain values of this process's environment.
+pub(crate) fn man(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
     command.build();
     let Some(dir) = &args.dir else {
         return Ok(io::stdout().write_all(&page(&command, "metalbond")?)?);

@@ -2,14 +2,23 @@
 
 use std::io::{self, Write as _};
 
+use clap::ValueEnum;
 use metalbond::{NextHopKind, Route, RouteChange, Vni};
 use metalbond_tokio::Changes;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use crate::cli::OutputFormat;
 use crate::http::Events;
+
+/// How a change of routes is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// `+ 23 10.0.23.0/24 via 2001:db8::1`; `-` for a removed route
+    Text,
+    /// One JSON object on each line
+    Json,
+}
 
 /// Approximate number of bytes that are written together when there are many changes.
 const BATCH_BYTES: usize = 64 * 1024;

@@ -29,9 +29,9 @@ pub(crate) fn settle(has_kernel_routes: bool) {
     let left = capabilities(None).map_or(CapabilitySet::empty(), |now| now.permitted) - kept;
     // A unit may forbid changes of capabilities; such a unit grants no other than this one.
     if (left - CapabilitySet::NET_ADMIN).is_empty() {
-        debug!("capabilities stay as they were given: {error}");
+        debug!("capabilities stay unchanged: {error}");
     } else {
-        warn!("capabilities that are not needed can't be dropped: {error}");
+        warn!("capabilities that are not needed cannot be dropped: {error}");
     }
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn drop_all_of_this_thread() {
 /// Excludes secrets from core dumps, and prevents other processes of the same user from reading them.
 pub(crate) fn hide_memory() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        warn!("a core dump of this process would hold its keys: {error}");
+        warn!("a core dump of this process would contain its keys: {error}");
     }
 }
 

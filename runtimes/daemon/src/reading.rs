@@ -408,6 +408,6 @@ mod tests {
         again(&mut watched, false);
         assert!(finds_a_change(&mut watched));
         again(&mut watched, true);
-        assert!(!finds_a_change(&mut watched), "nobody names it any more");
+        assert!(!finds_a_change(&mut watched), "no setting names it any more");
     }
 }

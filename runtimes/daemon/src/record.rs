@@ -15,8 +15,9 @@ use tracing::info;
 
 #[derive(Args, Debug)]
 pub(crate) struct RecordArgs {
-    /// Record all that is received, with its time, for `metalbond replay`. A file that exists is not overwritten: nothing
-    /// starts then; in a directory, each start gets a new file. It holds routes and the hash seed: only its owner may read it
+    /// Record everything that is received, with its time, for `metalbond replay`. If the file exists, the program does not
+    /// start; in a directory, each start makes a new file. The recording contains routes and the hash seed; only its owner can
+    /// read it
     #[arg(long, value_name = "FILE|DIR", env = "METALBOND_RECORD")]
     record: Option<PathBuf>,
 }

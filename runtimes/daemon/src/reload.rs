@@ -11,8 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use crate::cli::Cli;
-use crate::config::{Problem, Setting, Settings, Source};
+use crate::config::{Arguments, Problem, Setting, Settings, Source};
 use crate::reading::{Reading, Watched};
 
 /// Interval at which files are checked. Checking works for every way of replacing a file and on every file system,
@@ -121,22 +120,22 @@ impl Reload {
     }
 
     /// Reads the settings again. Returns `None` if they are invalid.
-    pub(crate) async fn read(&mut self, round: &mut Round) -> Option<Cli> {
+    pub(crate) async fn read<A: Arguments + Send + 'static>(&mut self, round: &mut Round) -> Option<A> {
         // On another thread than the one of the sessions: a file may be long or on a slow file system.
         let source = self.source.clone();
         match round.reading.on_a_thread(move |reading| source.read_again(reading)).await {
-            Ok(Settings { cli, from_file, warnings }) => {
+            Ok(Settings { args, from_file, warnings }) => {
                 self.source.warn(warnings);
-                self.tell_what_waits(&from_file);
-                Some(cli)
+                self.warn_of_restart_settings(&from_file);
+                Some(args)
             }
             Err(problem @ Problem::ReadOnce(_)) => {
-                warn!("settings stay as they were: {problem}");
+                warn!("the settings stay unchanged: {problem}");
                 round.is_partial = true;
                 None
             }
             Err(problem) => {
-                round.fail(format_args!("settings stay as they were: {problem}"));
+                round.fail(format_args!("the settings stay unchanged: {problem}"));
                 None
             }
         }
@@ -158,7 +157,7 @@ impl Reload {
     }
 
     /// Logs which settings have changed but need a restart.
-    fn tell_what_waits(&self, now: &[Setting]) {
+    fn warn_of_restart_settings(&self, now: &[Setting]) {
         const AT_ONCE: [&str; 4] = ["server", "subscribe", "announce", "announce-file"];
         let value = |all: &[Setting], name: &str| {
             all.iter().find(|setting| setting.name == name).map(|setting| setting.args.clone())
@@ -168,7 +167,7 @@ impl Reload {
         names.dedup();
         names.retain(|name| !AT_ONCE.contains(name) && value(&self.at_start, name) != value(now, name));
         if !names.is_empty() {
-            warn!("changed settings that wait for a restart: {}", names.join(", "));
+            warn!("changed settings that need a restart: {}", names.join(", "));
         }
     }
 }

@@ -16,10 +16,11 @@ const NAMED: usize = 5;
 
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
-    /// The recording; `-` reads standard input. Differing outputs end with exit code 1 and the line of the recording
+    /// The recording; `-` reads standard input. If an output differs, the exit code is 1, and the line of the recording is
+    /// printed
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Print all that goes in and all that comes out, one line each: `->` from a peer, `<-` to it
+    /// Print every input and every output on a line of its own: `->` from a peer, `<-` to a peer
     #[arg(long)]
     print: bool,
 }
@@ -91,11 +92,11 @@ struct Equal<'a>(&'a Summary);
 
 impl fmt::Display for Equal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { version, inputs, turns, transmits, bytes, changes, duration, is_cut, .. } = self.0;
+        let Summary { version, inputs, iterations, transmits, bytes, changes, duration, is_cut, .. } = self.0;
         let secs = duration.as_secs_f64();
         write!(
             f,
-            "equal: {inputs} inputs in {turns} turns over {secs:.3} s; {transmits} transmits of {bytes} bytes, "
+            "equal: {inputs} inputs in {iterations} iterations over {secs:.3} s; {transmits} transmits of {bytes} bytes, "
         )?;
         write!(f, "{changes} changes of routes; recorded by version {version}")?;
         if *is_cut { f.write_str("\nThe last line was cut off, and is left out.") } else { Ok(()) }

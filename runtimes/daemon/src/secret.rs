@@ -67,7 +67,7 @@ fn read_if(
     let file = reading.open(path, File::options().read(true).custom_flags(flags)).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
     if !meta.is_file() {
-        return Err(bad("no regular file, so it can't be read again".to_owned()));
+        return Err(bad("not a regular file, so it cannot be read again".to_owned()));
     }
     check(&meta).map_err(bad)?;
     let bytes = file.bytes(SIZE_MAX + 1).map_err(io)?;

@@ -28,8 +28,8 @@ impl Steps {
                 self.streams.remove(conn);
                 outputs(step, usize::MAX)
             }
-            Step::Turn(Some(at)) => vec![format!("iteration ends; next at {}", seconds(*at))],
-            Step::Turn(None) => vec!["iteration ends".to_owned()],
+            Step::Iteration(Some(at)) => vec![format!("iteration ends; next at {}", seconds(*at))],
+            Step::Iteration(None) => vec!["iteration ends".to_owned()],
             _ => outputs(step, usize::MAX),
         };
         let now = seconds(self.now);

@@ -44,11 +44,11 @@ impl Sockets {
         for place in 0..all.len() {
             let name = names.next().unwrap_or_default();
             let taken = take_listener(&mut all, place);
-            let taken =
-                taken.with_context(|| format!("socket {place} '{name}' that was handed over is no TCP listener"))?;
+            let taken = taken
+                .with_context(|| format!("socket {place} '{name}' from the service manager is not a TCP listener"))?;
             match taken {
                 Some(_) if name == "http" && sockets.http.is_some() => {
-                    bail!("socket {place} 'http' that was handed over is the second of this name")
+                    bail!("socket {place} 'http' from the service manager is the second with this name")
                 }
                 Some(listener) if name == "http" => sockets.http = Some(listener),
                 Some(listener) => sockets.listen.push(listener),
@@ -69,17 +69,17 @@ fn take_listener(all: &mut ListenFd, place: usize) -> anyhow::Result<Option<TcpL
 /// Notifies the service manager that the daemon is ready: a server listens; a client has applied its settings, but does
 /// not need a session, which may take any time.
 pub(crate) async fn ready() {
-    tell(|| notify(&[NotifyState::Ready])).await;
+    send(|| notify(&[NotifyState::Ready])).await;
 }
 
 /// Notifies that settings are being reloaded. `ready` notifies the end of that.
 pub(crate) async fn reloading() {
-    tell(|| notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])).await;
+    send(|| notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?])).await;
 }
 
 /// Notifies that the daemon is about to end.
 pub(crate) async fn stopping() {
-    tell(|| notify(&[NotifyState::Stopping])).await;
+    send(|| notify(&[NotifyState::Stopping])).await;
 }
 
 /// Sends the status at an interval, and a watchdog notification if the node answers. Returns when the node has ended.
@@ -119,9 +119,9 @@ fn say(status: &str, lives: bool) -> io::Result<()> {
 }
 
 /// Sends a notification if there is a service manager. Gives up after a timeout.
-async fn tell(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
+async fn send(say: impl FnOnce() -> io::Result<()> + Send + 'static) {
     if std::env::var_os("NOTIFY_SOCKET").is_some() && timeout(PATIENCE, on_a_thread(say, &mut false)).await.is_err() {
-        warn!("the service manager doesn't listen");
+        warn!("the service manager does not read notifications");
     }
 }
 
@@ -134,7 +134,7 @@ async fn on_a_thread(say: impl FnOnce() -> io::Result<()> + Send + 'static, is_b
         if let Err(error) = said
             && !was_broken
         {
-            warn!("the service manager can't be told: {error}");
+            warn!("cannot notify the service manager: {error}");
         }
     }
 }

@@ -35,9 +35,9 @@ impl Token {
         match str::from_utf8(token) {
             Ok(text) if token.iter().all(u8::is_ascii_graphic) => match text.len() {
                 LEN_MIN..=LEN_MAX => Ok(Self(text.into())),
-                len => Err(format!("a token of {len} characters, where {LEN_MIN} to {LEN_MAX} are to be")),
+                len => Err(format!("a token of {len} characters; it must have {LEN_MIN} to {LEN_MAX}")),
             },
-            _ => Err("no token: it is one word of visible ASCII characters".to_owned()),
+            _ => Err("not a token: it must be one word of visible ASCII characters".to_owned()),
         }
     }
 

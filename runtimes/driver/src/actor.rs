@@ -148,7 +148,7 @@ impl<R: Runtime> Actor<R> {
         let has_transmits = self.send();
         let has_handshakes = self.shake();
         let has_changes = self.changes.fill(|| self.node.poll_change());
-        self.node.end_turn();
+        self.node.end_iteration();
         self.iterations.observe(self.clock.now().saturating_since(start));
         // Messages that arrived during the iteration count: if the actor took them without a pause, no other task of its thread would run.
         has_transmits || has_handshakes || has_changes || !self.inbox.is_empty() || self.is_due()

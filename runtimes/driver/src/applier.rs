@@ -86,7 +86,7 @@ impl<H: RouteHandler> Applier<H> {
     pub(crate) fn finish(self) -> Applied<H> {
         let undone: Vec<_> = self.failed.into_iter().map(|(route, retry)| (retry.operation, route)).collect();
         if !undone.is_empty() {
-            warn!(routes = undone.len(), "the node is gone, and some of its last changes could not be carried out");
+            warn!(routes = undone.len(), "the node has ended, and some of its last changes could not be applied");
         }
         Applied { handler: self.handler, undone }
     }
@@ -121,7 +121,7 @@ impl<H: RouteHandler> Applier<H> {
 
     fn succeeded(&mut self) {
         if self.failed.is_empty() && self.log.take().is_some() {
-            info!("all route changes are carried out again");
+            info!("all route changes are applied again");
         }
     }
 
@@ -138,7 +138,7 @@ impl<H: RouteHandler> Applier<H> {
     fn log(&mut self, now: Instant, operation: Operation, route: &Route, error: &dyn Display) {
         if self.log.get_or_insert(RateLimit::new(1, LOG)).admit(now) {
             let routes = self.failed.len();
-            warn!(%operation, %route, %error, routes, "a route change cannot be carried out; trying again");
+            warn!(%operation, %route, %error, routes, "a route change cannot be applied; trying again");
         }
     }
 }

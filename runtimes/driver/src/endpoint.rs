@@ -15,7 +15,7 @@ pub struct Endpoint(Box<str>);
 #[non_exhaustive]
 pub enum EndpointError {
     /// The text has no `:`.
-    #[error("no ':port' behind the host")]
+    #[error("no ':port' after the host")]
     NoPort,
     /// The text after the last `:` is not a port from 1 to 65,535.
     #[error("the port is not a number from 1 to 65535")]

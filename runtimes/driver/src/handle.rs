@@ -371,7 +371,7 @@ impl MetalBond {
     }
 
     /// Returns the time of the node's clock, to compare with the instants that the node returns
-    /// ([`SessionInfo::heard`](crate::SessionInfo::heard) for example). [`Node::now`] is the time of its last input.
+    /// ([`SessionInfo::last_received`](crate::SessionInfo::last_received) for example). [`Node::now`] is the time of its last input.
     pub fn now(&self) -> Instant {
         self.timer.now()
     }

@@ -82,10 +82,10 @@ impl Recorded {
     }
 
     /// Ends an iteration: to be called after its last call. Never waits.
-    pub(crate) fn end_turn(&mut self) {
+    pub(crate) fn end_iteration(&mut self) {
         #[cfg(feature = "record")]
         if let Some(recorder) = &mut self.recorder
-            && recorder.end_turn(self.node.poll_timeout()).is_break()
+            && recorder.end_iteration(self.node.poll_timeout()).is_break()
         {
             self.recorder = None;
         }

@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(serde_json::to_value(&endpoint).unwrap(), json!("[::1]:4711"));
         assert_eq!(serde_json::from_value::<Endpoint>(json!("[::1]:4711")).unwrap(), endpoint);
         let error = serde_json::from_value::<Endpoint>(json!("localhost")).unwrap_err().to_string();
-        assert_eq!(error, r#""localhost" is not 'host:port': no ':port' behind the host"#);
+        assert_eq!(error, r#""localhost" is not 'host:port': no ':port' after the host"#);
     }
 
     #[test]

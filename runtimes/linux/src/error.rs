@@ -47,7 +47,7 @@ pub enum DumpError {
     #[error("the kernel's state kept changing while it was read")]
     Interrupted,
     /// The kernel refused the request.
-    #[error("the kernel does not tell")]
+    #[error("the kernel gives no reason")]
     Refused(#[source] io::Error),
     /// The kernel's answers were lost.
     #[error(transparent)]

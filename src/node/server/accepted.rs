@@ -87,7 +87,7 @@ impl Accepted {
     /// If a message is not valid, or may not come now. The connection is to be closed.
     pub(super) fn receive(&mut self, rib: &mut Rib, input: &mut &[u8]) -> Result<Option<Step>, CloseReason> {
         let Self { conn, permission, origin, free_origin, .. } = self;
-        // The same test tells whether there is a policy and whether there is an origin, which has to be known anyway.
+        // The same test shows whether there is a policy and whether there is an origin, which has to be known anyway.
         conn.receive(input, |counters, update| match *free_origin {
             Some(origin) => carry_out(rib, origin, update),
             None => carry_out_by_rule(rib, *origin, permission, counters, update),

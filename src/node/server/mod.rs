@@ -372,8 +372,8 @@ impl Server {
         self.end_restart_time(common, origin);
     }
 
-    /// Replaces the policy. It is applied to departed clients first, then to connections, in slices. A filter by an earlier policy ends when its
-    /// turn comes.
+    /// Replaces the policy. It is applied to departed clients first, then to connections, in slices. A filter by an earlier policy ends at its next
+    /// slice.
     pub(super) fn set_policy(&mut self, common: &mut Common, policy: Option<Policy>) {
         // What the filter under way has withdrawn so far is to be known when the new policy is applied to its client.
         if let Some(filter) = common.jobs.take_filter() {
@@ -434,7 +434,7 @@ impl Server {
         }
     }
 
-    /// Applies the latest policy to a connection, unless that is done: before the client is heard again, or when the walk comes to it.
+    /// Applies the latest policy to a connection, unless that is done: before the client's next bytes are processed, or when the walk comes to it.
     fn apply_policy_to(&mut self, common: &mut Common, id: ConnId) {
         let Some(accepted) = self.conns.get_mut(&id) else { return };
         if accepted.permission().is_by(self.policies) || accepted.conn().session().hello().is_none() {

@@ -1,7 +1,7 @@
 //! The policy at work: what each client may do, and the walk that applies a new policy to those that are there.
 //!
 //! Invariant: a permission carries the number of the policy that it is by. What a client says is judged by the latest policy only: its
-//! permission is brought up to date before it is heard, or when the walk comes to it.
+//! permission is brought up to date before its bytes are processed, or when the walk comes to it.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// SUBSCRIBE and UNSUBSCRIBE of a network that nobody else uses make a table and drop it, and peers may do that for years.
+/// SUBSCRIBE and UNSUBSCRIBE of a VNI that no other peer uses make a table and drop it, and peers may do that for years.
 #[test]
 fn tables_that_come_and_go_use_up_one_number_each() {
     const TABLES: u64 = 1000;

@@ -57,7 +57,7 @@ fn a_client_without_a_rule_cannot_connect() {
         let peer = client.node.peers().await.unwrap()[0].configured().unwrap().clone();
         assert_eq!(peer.sessions, 0);
         assert!(matches!(peer.last_close, Some(CloseReason::Transport(_))), "{:?}", peer.last_close);
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
 
@@ -79,7 +79,7 @@ fn a_new_policy_applies_to_connected_peers() {
         server.set_policy(None).await.unwrap();
         subscriber.table.becomes(&(1..=3).map(of).collect()).await;
         server.set_policy(Some(Policy::default())).await.unwrap();
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
         until("an empty table", || async { server.route_table().routes(VNI).await.unwrap().is_empty() }).await;
     });
 }

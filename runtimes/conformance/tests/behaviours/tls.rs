@@ -51,8 +51,8 @@ fn a_client_of_another_authority_is_refused_and_both_ends_report_why() {
         let (authority, other) = (Authority::new(), Authority::new());
         let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
         let client = Dialler::to(addr, other.client_of(&authority, &other.issue(&["h7"]))).await;
-        client.fails("the server refused this node's certificate: it is signed by nobody who is trusted there").await;
-        logged("TLS: the client's certificate is signed by nobody whom this node trusts").await;
+        client.fails("the server refused this node's certificate: it is signed by no CA that the peer trusts").await;
+        logged("TLS: the client's certificate is signed by no CA that this node trusts").await;
     });
 }
 
@@ -73,8 +73,8 @@ fn a_server_of_another_authority_is_refused_and_both_ends_report_why() {
         let (authority, other) = (Authority::new(), Authority::new());
         let (_server, addr) = secure_server(&other, &["127.0.0.1"]).await;
         let client = Dialler::to(addr, authority.client(&authority.issue(&["h7"]))).await;
-        client.fails("TLS: the server's certificate is signed by nobody whom this node trusts").await;
-        logged("TLS: the client refused this node's certificate: it is signed by nobody who is trusted there").await;
+        client.fails("TLS: the server's certificate is signed by no CA that this node trusts").await;
+        logged("TLS: the client refused this node's certificate: it is signed by no CA that the peer trusts").await;
     });
 }
 
@@ -133,7 +133,7 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_of_a_departed_client(
         let [h7, h8, third] = ["h7.example.org", "h8.example.org", "third"].map(|name| authority.issue(&[name]));
         let (third, changes) = Dialler::with(config(), addr, authority.client(&third)).await;
         third.node.subscribe(route(1, 1).vni).await.unwrap();
-        let mut told = Table::new(changes);
+        let mut table = Table::new(changes);
         let announces = |restart_time, identity| {
             let restart_time = Duration::from_secs(restart_time);
             let client = Dialler::with(Config { restart_time, ..config() }, addr, authority.client(identity));
@@ -144,7 +144,7 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_of_a_departed_client(
             }
         };
         let client = announces(30, &h7).await;
-        told.becomes(&[route(1, 1)].into()).await;
+        table.becomes(&[route(1, 1)].into()).await;
         client.node.shutdown().await;
         is_announced_by(&server, |all| all == [Announcer::Departed]).await;
 
@@ -152,14 +152,14 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_of_a_departed_client(
         is_announced_by(&server, |all| all.iter().any(|announcer| *announcer != Announcer::Departed)).await;
         other.node.withdraw_route(route(1, 1)).await.unwrap();
         other.node.announce_route(route(2, 1)).await.unwrap();
-        told.becomes(&[route(1, 1), route(2, 1)].into()).await;
+        table.becomes(&[route(1, 1), route(2, 1)].into()).await;
         is_announced_by(&server, |all| all == [Announcer::Departed]).await;
 
         let again = announces(1, &h7).await;
         is_announced_by(&server, |all| matches!(all, [Announcer::Conn(_)])).await;
         again.node.announce_route(route(3, 1)).await.unwrap();
-        told.becomes(&[route(1, 1), route(2, 1), route(3, 1)].into()).await;
-        assert_eq!((told.additions, told.removals), (3, 0), "of the takeover, nobody is told");
+        table.becomes(&[route(1, 1), route(2, 1), route(3, 1)].into()).await;
+        assert_eq!((table.additions, table.removals), (3, 0), "a takeover is no change");
 
         let before = Instant::now();
         again.node.shutdown().await;
@@ -167,7 +167,7 @@ fn only_a_client_with_the_same_names_takes_over_the_routes_of_a_departed_client(
         other.node.announce_route(route(1, 1)).await.unwrap();
         is_announced_by(&server, |all| all.len() == 2).await;
         other.node.withdraw_route(route(1, 1)).await.unwrap();
-        told.becomes(&[route(2, 1)].into()).await;
+        table.becomes(&[route(2, 1)].into()).await;
         assert!(before.elapsed() >= Duration::from_secs(1), "{:?}", before.elapsed());
     });
 }
@@ -213,7 +213,7 @@ fn a_connection_that_is_neither_tls_nor_metalbond_is_closed() {
         // The server sent an alert.
         assert_eq!(other.end().await, 7);
         logged("TLS: something else than TLS came, where TLS is spoken").await;
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
 
@@ -230,7 +230,7 @@ fn a_client_that_does_not_complete_a_handshake_is_disconnected_in_time() {
         silent.end().await;
         halting.end().await;
         logged("handshake timed out in CONNECTING").await;
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
 
@@ -247,7 +247,7 @@ fn a_client_that_sends_too_much_before_the_end_of_the_handshake_is_disconnected(
             let _ = peer.stream.write_all(&more).await;
         }
         peer.end().await;
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
 
@@ -339,7 +339,7 @@ fn a_peer_that_closes_its_tls_stream_is_disconnected_with_a_close_alert() {
         // The peer keeps its connection open.
         peer.stream.flush().await.unwrap();
         assert_eq!(peer.stream.read(&mut [0; 100]).await.unwrap(), 0, "the server's own close_notify");
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
 
@@ -350,7 +350,7 @@ fn a_tls_stream_that_ends_without_a_close_alert_is_closed_by_the_peer() {
         let peer = established(addr).await;
         until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
         drop(peer);
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
         logged("reason=closed by the peer").await;
     });
 }

@@ -136,7 +136,7 @@ impl Record {
 
     /// Checks that a call may be answered with "closed".
     pub(crate) fn closed(&self) {
-        assert!(self.may_end || self.ending.is_some(), "closed, and nobody has told the node to end");
+        assert!(self.may_end || self.ending.is_some(), "closed, and the node was not asked to end");
     }
 
     /// Compares the settings with those that the node reports.

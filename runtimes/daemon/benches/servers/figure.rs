@@ -80,7 +80,7 @@ pub(crate) fn print_head(columns: &[String]) {
 /// Prints a line for each figure with the value in each column. The second column is our server's; `(!)` marks a value
 /// that misses the goal.
 pub(crate) fn print_lines(columns: &[Option<Vec<Figure>>]) {
-    let ours = columns.iter().flatten().last().expect("somebody was measured");
+    let ours = columns.iter().flatten().last().expect("a server was measured");
     let ours = columns.get(1).and_then(Option::as_ref).unwrap_or(ours);
     for figure in ours {
         let of =

@@ -20,15 +20,15 @@ use utoipa::ToSchema;
 /// The default HTTP address of a daemon, which the commands also use by default.
 pub(crate) const HTTP: &str = "127.0.0.1:4712";
 
-/// Some of a list's items, and how to go on.
+/// A page of a list.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
-    /// Given as `after`, the next page; null at the end.
+    /// The value of `after` for the next page; null at the end.
     pub(crate) next: Option<String>,
 }
 
-/// Why a request was refused, with a status from 400 on.
+/// The reason why a request was refused, with a status of at least 400.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Refusal {
     pub(crate) error: String,

@@ -7,57 +7,57 @@ use metalbond_tokio::Direction;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// An item of `GET /api/v1/peers`. Figures are of the present connection.
+/// An item of `GET /api/v1/peers`. Figures are of the current connection.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Peer {
-    /// As routes name their announcers: `p0`, `a7`.
+    /// The name of the peer among the announcers of routes: `p0` for a configured server, `a7` for a client.
     pub(crate) name: String,
     #[schema(value_type = String, example = "accepted")]
     pub(crate) direction: Direction,
     #[schema(value_type = String, example = "ESTABLISHED")]
     pub(crate) state: SessionState,
-    /// How long it has been in this state; null between two tries to connect.
+    /// How long the session has been in this state; null between two dials.
     pub(crate) state_seconds: Option<f64>,
-    /// `host:port` as it was configured; null for a client that connected.
+    /// `host:port` of a configured server; null for a client.
     pub(crate) endpoint: Option<String>,
     #[schema(value_type = Option<String>)]
     pub(crate) remote: Option<SocketAddr>,
-    /// The names that its certificate proves; null without one.
+    /// The names in the peer's certificate; null without one.
     pub(crate) names: Option<Vec<String>>,
-    /// The rule of the policy that is for it.
+    /// The rule of the policy that applies to the peer.
     pub(crate) rule: Option<String>,
-    /// Whether it has the capability `ordered`.
+    /// Whether the peer has the capability `ordered`.
     pub(crate) ordered: bool,
-    /// Whether it says that it listens.
+    /// Whether the peer says that it is a server.
     pub(crate) is_server: bool,
-    /// Whether it says that its table may still be incomplete.
+    /// Whether the peer says that its table may be incomplete.
     pub(crate) converging: bool,
-    /// Of a configured server, whether all that was subscribed to has been received in full.
+    /// For a configured server: whether all routes of all subscribed VNIs have been received.
     pub(crate) synced: Option<bool>,
-    /// Routes that it announces.
+    /// Number of routes that the peer announces.
     pub(crate) routes: usize,
-    /// How many of them are left from a lost session.
+    /// Number of these routes that are stale: of a lost session.
     pub(crate) stale: usize,
-    /// VNIs that it subscribed to.
+    /// Number of VNIs that the peer subscribed to.
     pub(crate) subscriptions: usize,
-    /// Changes that it is still to be told, at most.
+    /// Upper bound of the changes that are still to be sent to the peer.
     pub(crate) lag: u64,
-    /// The interval of keepalives that was agreed on.
+    /// The negotiated interval of keepalives.
     pub(crate) keepalive_seconds: Option<u64>,
-    /// How long the server retains the client's routes when the client's process goes away: as long as the client asked for, or
-    /// as the server grants at most. Null before HELLO, and where a server does not say.
+    /// How long the server retains the client's routes after the client's process has gone away: the time that the client
+    /// asked for, but at most the server's maximum. Null before HELLO, and if a server does not say.
     pub(crate) restart_time_seconds: Option<u64>,
-    /// How long ago something was received.
-    pub(crate) heard_seconds: Option<f64>,
-    /// How often a configured server was dialled.
+    /// Time since the last received byte.
+    pub(crate) last_received_seconds: Option<f64>,
+    /// Number of dials of a configured server.
     pub(crate) dials: Option<u64>,
-    /// Why the last connection to a configured server, or the last dial, ended.
+    /// Why the last connection to a configured server was closed, or why the last dial failed.
     pub(crate) last_close: Option<String>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) messages_in: Messages,
     pub(crate) messages_out: Messages,
-    /// What was received and dropped.
+    /// Received messages that were dropped.
     pub(crate) dropped: Dropped,
 }
 
@@ -69,16 +69,16 @@ pub(crate) struct Messages {
     pub(crate) subscribe: u64,
     pub(crate) unsubscribe: u64,
     pub(crate) update: u64,
-    /// Of an unknown type; skipped.
+    /// Messages of an unknown type, which are skipped.
     pub(crate) unknown: u64,
 }
 
-/// Messages that were dropped, by why.
+/// Dropped messages, by reason.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Dropped {
-    /// UPDATEs that can't be: a prefix of a wrong length, a port over 65535.
+    /// Invalid UPDATEs: a prefix of a wrong length, a port over 65535.
     pub(crate) impossible: u64,
-    /// UPDATEs for a VNI that was not asked for.
+    /// UPDATEs for a VNI without a subscription.
     pub(crate) unasked: u64,
     /// UPDATEs that the policy denies.
     pub(crate) policy: u64,

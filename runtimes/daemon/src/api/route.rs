@@ -12,21 +12,21 @@ pub(crate) struct Destination {
     pub(crate) vni: u32,
     #[schema(value_type = String, example = "10.0.23.0/24")]
     pub(crate) prefix: Prefix,
-    /// At least one.
+    /// The next hops of the destination, at least one.
     pub(crate) next_hops: Vec<NextHop>,
 }
 
-/// Where a destination is, and who says so.
+/// A next hop of a destination, with its announcers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct NextHop {
     #[schema(value_type = String, example = "2001:db8::1")]
     pub(crate) addr: IpAddr,
-    /// The virtual network on the far side; 0 if it is the route's own.
+    /// The VNI at the next hop; 0 for the route's own VNI.
     #[schema(value_type = u32)]
     pub(crate) target_vni: Vni,
     /// `"STD"`, `"LB"` or `{"NAT":{"from":1024,"to":2047}}`.
     #[schema(value_type = Object)]
     pub(crate) kind: NextHopKind,
-    /// Names of peers, `local` for this daemon, `departed` for a client that is gone and may be back.
+    /// Names of peers; `local` for this daemon, `departed` for a client whose process has gone away and whose routes are retained.
     pub(crate) announcers: Vec<String>,
 }

@@ -7,7 +7,7 @@ use metalbond::fib::FibStats;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Which of the two a daemon is.
+/// The role of a daemon.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
@@ -23,23 +23,23 @@ pub(crate) struct Status {
     /// When the process started, RFC 3339.
     pub(crate) started: String,
     pub(crate) uptime_seconds: f64,
-    /// As `/readyz` says it.
+    /// Whether the daemon is ready, as in `/readyz`.
     pub(crate) ready: bool,
-    /// What it still waits for.
+    /// What the daemon waits for before it is ready.
     pub(crate) waiting_for: Vec<String>,
     #[schema(value_type = Vec<String>)]
     pub(crate) listening: Vec<SocketAddr>,
-    /// Whether it tells its clients that its table may still be incomplete.
+    /// Whether the daemon says in its HELLO that its table may be incomplete.
     pub(crate) converging: bool,
-    /// How many peers are in which state; states without one are left out.
+    /// Number of peers by state; states without a peer are omitted.
     pub(crate) peers: BTreeMap<String, usize>,
-    /// VNIs that have a route.
+    /// Number of VNIs that have a route.
     pub(crate) vnis: usize,
-    /// Routes that somebody announces: a destination counts once for each of its next hops.
+    /// Number of announced routes: a destination counts once for each of its next hops.
     pub(crate) routes: usize,
-    /// Routes that this daemon itself announces.
+    /// Number of routes that this daemon announces.
     pub(crate) announced: usize,
-    /// VNIs that this daemon itself subscribed to.
+    /// Number of VNIs that this daemon subscribed to.
     pub(crate) subscriptions: usize,
     /// The routes in the kernel, if they are installed.
     pub(crate) kernel: Option<Kernel>,
@@ -55,17 +55,17 @@ impl From<FibStats> for Kernel {
 /// Routes in the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Kernel {
-    /// Routes that should be there.
+    /// Number of destinations that should have a route in the kernel.
     pub(crate) wanted: usize,
-    /// Routes of ours that are there.
+    /// Number of routes of this daemon in the kernel.
     pub(crate) installed: usize,
-    /// Nexthop objects and groups.
+    /// Number of nexthop objects, including groups.
     pub(crate) objects: usize,
-    /// Destinations that are not installed because a route of another protocol, or one of a lower VNI in the same table, is there.
+    /// Number of destinations that are not installed because a route of another protocol, or of a lower VNI in the same table, exists.
     pub(crate) conflicts: usize,
-    /// Those of them for which it is a lower VNI's.
+    /// Number of these destinations where the other route is of a lower VNI.
     #[serde(default)]
     pub(crate) vni_conflicts: usize,
-    /// Operations that the kernel refused, since the start. Each is tried again.
+    /// Number of operations that the kernel refused since the start. Each is tried again.
     pub(crate) failed: u64,
 }

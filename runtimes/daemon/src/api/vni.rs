@@ -10,9 +10,9 @@ pub(crate) struct Vni {
     pub(crate) destinations: usize,
     /// A destination counts once for each of its next hops.
     pub(crate) routes: usize,
-    /// Peers that are told of its routes.
+    /// Number of peers that are subscribed to the VNI.
     pub(crate) subscribers: usize,
-    /// 16 hexadecimal digits: equal on two servers if, and but for an accident of 1 in 2⁶⁴ only if, they hold the same
-    /// routes.
+    /// The digest of the routes, 16 hexadecimal digits. Servers with the same routes have the same digest; servers with
+    /// different routes have the same one by accident with a probability of 2⁻⁶⁴.
     pub(crate) digest: String,
 }

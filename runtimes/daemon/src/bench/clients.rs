@@ -69,9 +69,9 @@ impl Clients {
         for _ in 0..args.subscribers {
             let (node, changes) = self.start().await?;
             node.subscribe(args.vni).await?;
-            let (subscriber, told, seen) = Subscriber::new(plan, since);
+            let (subscriber, delivered, seen) = Subscriber::new(plan, since);
             self.seen.push(seen);
-            self.following.push(tokio::spawn(subscriber.follow(changes, told)));
+            self.following.push(tokio::spawn(subscriber.follow(changes, delivered)));
         }
         let mut open = 0;
         let mut news = Instant::now();

@@ -11,11 +11,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::BenchArgs;
 use super::churn::{Churn, Moves};
 use super::clients::Clients;
+use super::phase::{Measured, Phase, cpu_time};
 use super::plan::{Digest, Plan};
 use super::progress::Bar;
-use super::report::{Phase, cpu_time};
 use super::subscriber::Seen;
-use crate::inspect::tell;
+use crate::inspect::to_stderr;
 use crate::output::Action;
 
 /// Interval at which due moves are made.
@@ -30,15 +30,6 @@ pub(super) struct Load<'a> {
     pub(super) clients: Clients,
 }
 
-/// The measurements of the phases. The delays of moved routes are known only at the end of the run.
-pub(super) struct Measured {
-    pub(super) connect: Phase,
-    pub(super) announce: Phase,
-    /// The churn phase and its number of moves.
-    pub(super) moves: Option<(Phase, u64)>,
-    pub(super) withdraw: Phase,
-}
-
 impl<'a> Load<'a> {
     pub(super) fn new(args: &'a BenchArgs, tls: Option<TlsConfig>) -> Self {
         Self { args, plan: Plan::new(args.vni), start: Instant::now(), clients: Clients::new(args, tls) }
@@ -47,7 +38,7 @@ impl<'a> Load<'a> {
     /// Runs all phases.
     pub(super) async fn run(&mut self) -> anyhow::Result<Measured> {
         let BenchArgs { server, routes, announcers, subscribers, vni, .. } = self.args;
-        tell(format_args!(
+        to_stderr(format_args!(
             "loading {server} with {routes} routes in network {vni}; \
              announcers: {announcers}, subscribers: {subscribers}"
         ));
@@ -102,8 +93,8 @@ impl<'a> Load<'a> {
         let bar = Bar::new("announce", self.deliveries());
         let (began, cpu) = (Instant::now(), cpu_time());
         let announced = self.each(Action::Add, routes);
-        let told = self.clients.until(expected, &bar, |seen| seen.iter().map(|seen| seen.routes).sum());
-        let ((), end) = tokio::try_join!(announced, told)?;
+        let delivered = self.clients.until(expected, &bar, |seen| seen.iter().map(|seen| seen.routes).sum());
+        let ((), end) = tokio::try_join!(announced, delivered)?;
         Ok(Phase::between(began, end, cpu))
     }
 
@@ -144,8 +135,8 @@ impl<'a> Load<'a> {
         let (began, cpu) = (Instant::now(), cpu_time());
         let withdrawn = self.each(Action::Remove, routes);
         let left = |seen: &[Seen]| seen.iter().map(|seen| seen.routes).sum();
-        let told = self.clients.until(Digest::default(), &bar, |seen| all.saturating_sub(left(seen)));
-        let ((), end) = tokio::try_join!(withdrawn, told)?;
+        let delivered = self.clients.until(Digest::default(), &bar, |seen| all.saturating_sub(left(seen)));
+        let ((), end) = tokio::try_join!(withdrawn, delivered)?;
         Ok(Phase::between(began, end, cpu))
     }
 }

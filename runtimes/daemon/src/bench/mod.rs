@@ -4,6 +4,7 @@
 mod churn;
 mod clients;
 mod load;
+mod phase;
 mod plan;
 mod progress;
 mod report;
@@ -23,7 +24,8 @@ use crate::reading::Reading;
 use crate::signals::Stop;
 use crate::tls::{Files, Holder, TlsArgs};
 use crate::{inspect, limits, spec};
-use load::{Load, Measured};
+use load::Load;
+use phase::Measured;
 use report::Report;
 
 /// Maximum number of routes that one node may announce.
@@ -44,32 +46,32 @@ pub(crate) struct BenchArgs {
     // Has no environment variable, unlike the client's servers: a benchmark must not hit a server by accident.
     #[arg(long, value_name = "HOST:PORT")]
     server: Endpoint,
-    /// How many routes are announced, by all announcers together
+    /// Number of routes of all announcers together
     #[arg(long, value_name = "NUMBER", value_parser = parse_routes, allow_negative_numbers = true)]
     #[arg(default_value = "100000")]
     routes: u32,
-    /// How many clients announce
+    /// Number of clients that announce
     #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true)]
     #[arg(default_value = "1")]
     announcers: u32,
-    /// How many clients subscribe
+    /// Number of clients that subscribe
     #[arg(long, value_name = "NUMBER", value_parser = parse_clients, allow_negative_numbers = true)]
     #[arg(default_value = "10")]
     subscribers: u32,
-    /// The network to use
+    /// The VNI to use
     #[arg(long, value_name = "VNI", value_parser = spec::parse_vni, allow_negative_numbers = true)]
     #[arg(default_value = "16777215")]
     vni: Vni,
-    /// How many routes a second move to another next hop, between announcing and withdrawing; without it, none do. Each
-    /// moves once in a millisecond at most
+    /// Routes that move to another next hop per second, between the announcement and the withdrawal; each route moves at most
+    /// once per millisecond. Default: none
     #[arg(long, value_name = "NUMBER", value_parser = parse_rate, allow_negative_numbers = true)]
     rate: Option<u32>,
-    /// For how long
+    /// How long routes move
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "10")]
     #[arg(requires = "rate")]
     duration: u32,
-    /// How long it may be that nothing goes on
+    /// Time without any progress after which the run fails
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "30")]
     timeout: u32,

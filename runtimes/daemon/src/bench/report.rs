@@ -1,43 +1,13 @@
 //! The report of a run, as a table or as JSON.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::BenchArgs;
-use super::load::Measured;
+use super::phase::{Measured, Phase};
 use crate::inspect::table::table;
-
-/// The duration of a phase.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Phase {
-    took: Duration,
-    /// Processor time that this process used during the phase.
-    cpu: Duration,
-}
-
-impl Phase {
-    /// Returns the phase between two times. `cpu` is the processor time that this process had used at the beginning.
-    pub(super) fn between(began: Instant, end: Instant, cpu: Duration) -> Self {
-        Self { took: end.saturating_duration_since(began), cpu: cpu_time().saturating_sub(cpu) }
-    }
-
-    fn per_second(&self, count: u64) -> f64 {
-        count as f64 / self.took.as_secs_f64().max(1e-9)
-    }
-
-    fn as_json(&self) -> Value {
-        json!({ "seconds": self.took.as_secs_f64(), "own_cpu_seconds": self.cpu.as_secs_f64() })
-    }
-}
-
-/// Returns the processor time that this process has used.
-pub(super) fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
-}
 
 /// The report of a run.
 pub(super) struct Report<'a> {
@@ -67,15 +37,15 @@ impl Report<'_> {
         let Measured { connect, announce, moves, withdraw } = &self.measured;
         let row = |name: &str, phase: &Phase, counts: Option<[u64; 2]>| {
             let rates = counts.map(|counts| counts.map(|count| rate(phase.per_second(count))));
-            let [routes, told] = rates.unwrap_or_else(|| ["-".to_owned(), "-".to_owned()]);
-            [name.to_owned(), time(phase.took), routes, told, time(phase.cpu)]
+            let [routes, delivered] = rates.unwrap_or_else(|| ["-".to_owned(), "-".to_owned()]);
+            [name.to_owned(), time(phase.took), routes, delivered, time(phase.cpu)]
         };
         let mut rows = vec![row("connect", connect, None), row("announce", announce, Some(self.counts()))];
         if let Some((phase, moved)) = moves {
             rows.push(row("move", phase, Some([*moved, self.delays.len()])));
         }
         rows.push(row("withdraw", withdraw, Some(self.counts())));
-        let mut text = table(["PHASE", ">TIME", ">ROUTES/S", ">TOLD/S", ">OWN CPU TIME"], rows);
+        let mut text = table(["PHASE", ">TIME", ">ROUTES/S", ">DELIVERED/S", ">OWN CPU TIME"], rows);
         if let Some((_, moved)) = moves {
             let [half, most, all] = [0.5, 0.99, 1.0].map(|part| time(self.delay(part)));
             text += &format!("\n{moved} moves came to a subscriber within: p50 {half}, p99 {most}, max {all}");
@@ -99,7 +69,7 @@ impl Report<'_> {
             let [p50, p99, max] = [0.5, 0.99, 1.0].map(|part| self.delay(part).as_secs_f64());
             let mut moves = phase.as_json();
             moves["routes"] = (*moved).into();
-            moves["told"] = self.delays.len().into();
+            moves["delivered"] = self.delays.len().into();
             moves["overtaken"] = self.overtaken(*moved).into();
             moves["delay_seconds"] = json!({ "p50": p50, "p99": p99, "max": max });
             moves
@@ -141,15 +111,20 @@ fn three_digits(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::Parser;
+    use serde_json::Value;
 
     use super::super::subscriber;
     use super::*;
-    use crate::cli::{Cli, Command};
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
 
     fn report_of(args: &[&str], check: impl FnOnce(Report<'_>)) {
-        let cli = Cli::parse_from([&["metalbond", "bench", "--server", "192.0.2.1:4711"], args].concat());
-        let Command::Bench(args) = &cli.command else { panic!("it was said so") };
+        let args = &CommandLine::parse_from([&["bench", "--server", "192.0.2.1:4711"], args].concat()).args;
         let phase = |ms, cpu| Phase { took: Duration::from_millis(ms), cpu: Duration::from_millis(cpu) };
         let mut delays = subscriber::delays();
         for ms in 1..=99 {
@@ -167,7 +142,7 @@ mod tests {
     #[test]
     fn a_report_is_a_table() {
         let expected = "\
-PHASE        TIME  ROUTES/S  TOLD/S  OWN CPU TIME
+PHASE        TIME  ROUTES/S  DELIVERED/S  OWN CPU TIME
 connect   3.00 ms         -       -       1.00 ms
 announce  50.0 ms    2.00 M  20.0 M       90.0 ms
 withdraw   1.50 s    66.7 k   667 k       0.00 ms
@@ -189,7 +164,7 @@ withdraw   1.50 s    66.7 k   667 k       0.00 ms
             let json: Value = serde_json::from_str(&report.as_json()).unwrap();
             assert_eq!((&json["routes"], &json["vni"]), (&7.into(), &16_777_215.into()));
             assert_eq!(json["announce"], json!({ "seconds": 0.05, "own_cpu_seconds": 0.09 }));
-            assert_eq!((&json["move"]["told"], &json["move"]["overtaken"]), (&99.into(), &1.into()));
+            assert_eq!((&json["move"]["delivered"], &json["move"]["overtaken"]), (&99.into(), &1.into()));
         });
         report_of(&[], |report| assert!(report.as_json().contains("\"move\": null")));
     }

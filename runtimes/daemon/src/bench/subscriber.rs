@@ -43,7 +43,7 @@ impl Subscriber {
     }
 
     /// Follows the changes. Returns the delays of moved routes, in nanoseconds.
-    pub(super) async fn follow(mut self, mut changes: Changes, told: watch::Sender<Seen>) -> Histogram<u64> {
+    pub(super) async fn follow(mut self, mut changes: Changes, delivered: watch::Sender<Seen>) -> Histogram<u64> {
         while let Some(change) = changes.next().await {
             self.take(&change);
             for _ in 1..BATCH {
@@ -51,7 +51,7 @@ impl Subscriber {
                 self.take(&change);
             }
             self.seen.at = Instant::now();
-            told.send_replace(self.seen);
+            delivered.send_replace(self.seen);
         }
         self.delays
     }

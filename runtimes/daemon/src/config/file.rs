@@ -130,7 +130,7 @@ impl Reader<'_> {
                         }
                     }
                 }
-                (Some(_), _) => self.complain(&key.span(), format!("'{name}' is to be a table: [{name}]")),
+                (Some(_), _) => self.complain(&key.span(), format!("'{name}' must be a table: [{name}]")),
                 (None, DeValue::Table(_)) => {
                     self.complain(&key.span(), format!("there is no table [{name}]; there are [server] and [client]"));
                 }
@@ -191,7 +191,7 @@ impl Reader<'_> {
                 Ok(vec![format!("{flag}={is_on}").into()])
             }
             (_, other) if go_flags::is_switch(arg) => {
-                Err((value.span(), format!("{name}: {} where true or false is to be", other.type_str())))
+                Err((value.span(), format!("{name}: {}, expected true or false", other.type_str())))
             }
             (ArgAction::Append, DeValue::Array(values))
                 if values.is_empty() && !arg.get_default_values().is_empty() =>
@@ -223,7 +223,7 @@ impl Reader<'_> {
                 Ok(number) => number.to_string(),
                 Err(_) => number.to_string(),
             },
-            other => return Err(bad(format!("{name}: {} where a text or a number is to be", other.type_str()))),
+            other => return Err(bad(format!("{name}: {}, expected a string or a number", other.type_str()))),
         };
         // Uses the same parser as the command line.
         if let Err(error) = check.try_get_matches_from_mut([format!("--alone={text}")]) {

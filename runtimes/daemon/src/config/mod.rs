@@ -8,26 +8,57 @@ mod renamed;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use tracing::warn;
 
-use crate::cli::{self, Cli, Command};
 use crate::reading::Reading;
 use crate::{go_flags, usage};
 pub(crate) use file::{File, Setting};
+#[cfg(test)]
+pub(crate) use renamed::renamed;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigArgs {
-    /// A TOML file with settings: in its tables [server] and [client] each has the name of a flag. What is also given on the
-    /// command line or in the environment is taken from there. SIGHUP, or a change of the file, has it read again: servers,
-    /// subscriptions and announcements are changed then, the rest when the program is started again
+    /// A TOML file with settings, which have the names of flags, in tables [server] and [client]. The command line and the
+    /// environment have precedence. The file is read again on SIGHUP and when it changes: servers, subscriptions and
+    /// announcements are changed at once, other settings need a restart
     #[arg(long, value_name = "FILE", env = "METALBOND_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// Arguments that can be read from all sources: those of the program, or those of one subcommand.
+pub(crate) trait Arguments: Sized {
+    /// Takes the arguments from the matches of the whole command line.
+    ///
+    /// # Errors
+    ///
+    /// If the matches are of another subcommand.
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error>;
+
+    /// Checks the combination of arguments, as far as that needs no file and no system call.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with the name of a flag in front.
+    fn check(&self) -> Result<(), String>;
+
+    /// Returns the warnings about arguments that are accepted and have no effect, one line each.
+    fn warnings(&self) -> Vec<String>;
+}
+
+/// Returns the arguments of a subcommand from the matches of the whole command line.
+///
+/// # Errors
+///
+/// If the matches are of another subcommand.
+pub(crate) fn of_subcommand<A: FromArgMatches>(matches: &ArgMatches) -> Result<A, clap::Error> {
+    let (_, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+    A::from_arg_matches(matches)
 }
 
 /// The reason why there are no settings.
@@ -46,7 +77,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Arguments(error) => f.write_str(&usage::one_line(error)),
             Self::Text(lines) => f.write_str(&lines.join("; ")),
-            Self::ReadOnce(path) => write!(f, "{}: no regular file, so it is read once", path.display()),
+            Self::ReadOnce(path) => write!(f, "{}: not a regular file, so it is read only once", path.display()),
         }
     }
 }
@@ -60,6 +91,8 @@ impl From<clap::Error> for Problem {
 /// The arguments of a process, which are read at its start and on each reload.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
+    /// The definition of the command line. An empty variable of the environment counts as not set.
+    command: Command,
     args: Vec<OsString>,
     /// Warnings about arguments that have no effect.
     warnings: Vec<String>,
@@ -69,8 +102,8 @@ pub(crate) struct Source {
 
 /// The result of reading the settings.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) cli: Cli,
+pub(crate) struct Settings<A> {
+    pub(crate) args: A,
     /// The settings of a file that are not overridden.
     pub(crate) from_file: Vec<Setting>,
     /// Warnings about settings that have no effect, one line each.
@@ -78,18 +111,18 @@ pub(crate) struct Settings {
 }
 
 impl Source {
-    /// Returns the arguments of this process.
-    pub(crate) fn of_process() -> Self {
+    /// Returns the arguments of this process, for a definition of the command line.
+    pub(crate) fn of_process(command: Command) -> Self {
         let (args, mut warnings) = renamed::replace(std::env::args_os().collect());
         let (args, more) = go_flags::without_empty(args);
         warnings.extend(more);
-        Self { args, warnings, warned: BTreeSet::new() }
+        Self { command: with_variables(command), args, warnings, warned: BTreeSet::new() }
     }
 
     /// Returns arguments as if the program were started with only a settings file.
-    pub(crate) fn of_file(role: &str, path: &std::path::Path) -> Self {
+    pub(crate) fn of_file(command: Command, role: &str, path: &Path) -> Self {
         let args = vec!["metalbond".into(), role.into(), "--config".into(), path.into()];
-        Self { args, warnings: Vec::new(), warned: BTreeSet::new() }
+        Self { command: with_variables(command), args, warnings: Vec::new(), warned: BTreeSet::new() }
     }
 
     /// Logs each warning once.
@@ -103,57 +136,51 @@ impl Source {
     }
 
     /// Reads the command line, the environment and the file that they name.
-    pub(crate) fn read(&self, reading: &mut Reading) -> Result<Settings, Problem> {
-        let command = command();
+    pub(crate) fn read<A: Arguments>(&self, reading: &mut Reading) -> Result<Settings<A>, Problem> {
         // An error that exists without the file is reported first, because the file did not cause it. A missing
         // argument does not count: the file may give it.
-        if let Err(error) = command.clone().try_get_matches_from(&self.args)
+        if let Err(error) = self.command.clone().try_get_matches_from(&self.args)
             && error.kind() != ErrorKind::MissingRequiredArgument
         {
             return Err(error.into());
         }
-        let seen = self.seen(&command);
+        let seen = self.seen();
         let role = seen.as_ref().and_then(ArgMatches::subcommand);
-        let old = role.and_then(|(role, _)| command.find_subcommand(role)).map(renamed::variable_warnings);
+        let old = role.and_then(|(role, _)| self.command.find_subcommand(role)).map(renamed::variable_warnings);
         let given_warnings = self.warnings.iter().cloned().chain(old.into_iter().flatten());
         let path = role.and_then(|(_, given)| config_of(given));
         let (Some((role, given)), Some(path)) = (role, path) else {
-            let cli = Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)?;
-            check(&cli).map_err(|why| Problem::Text(vec![why]))?;
-            let warnings = given_warnings.chain(warnings(&cli)).collect();
-            return Ok(Settings { cli, from_file: Vec::new(), warnings });
+            let args = self.parse::<A>(&self.args)?;
+            let warnings = given_warnings.chain(args.warnings()).collect();
+            return Ok(Settings { args, from_file: Vec::new(), warnings });
         };
-        let file = File::read(path, reading, &command, Some(role)).map_err(Problem::Text)?;
+        let file = File::read(path, reading, &self.command, Some(role)).map_err(Problem::Text)?;
         let is_given = |setting: &Setting| {
             let source = given.value_source(&setting.id);
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         };
         let file_warnings = file.warnings.clone();
         let from_file: Vec<_> = file.of(role).filter(|setting| !is_given(setting)).cloned().collect();
-        let cli = self.with(&from_file, command, role).and_then(|cli| {
-            check(&cli).map_err(|why| Problem::Text(vec![why]))?;
-            Ok(cli)
-        });
         // An error about a combination of settings names a flag. If the file sets that flag, the error gets the
         // position in the file.
         let with_place = |text: &str| {
             let named = from_file.iter().filter_map(|setting| Some((setting.named_at(text)?, setting)));
             named.min_by_key(|(at, _)| *at).map(|(_, setting)| format!("{}: {text}", setting.place))
         };
-        let cli = cli.map_err(|problem| match &problem {
+        let args = self.parse::<A>(&self.with(&from_file, role)).map_err(|problem| match &problem {
             Problem::Arguments(error) if !error.use_stderr() => problem,
             _ => match with_place(&problem.to_string()) {
                 Some(text) => Problem::Text(vec![text]),
                 None => problem,
             },
         })?;
-        let warnings = warnings(&cli).into_iter().map(|warning| with_place(&warning).unwrap_or(warning));
+        let warnings = args.warnings().into_iter().map(|warning| with_place(&warning).unwrap_or(warning));
         let warnings = given_warnings.chain(file_warnings).chain(warnings).collect();
-        Ok(Settings { cli, from_file, warnings })
+        Ok(Settings { args, from_file, warnings })
     }
 
     /// Reads the settings again. Fails if the file can be read only once.
-    pub(crate) fn read_again(&self, reading: &mut Reading) -> Result<Settings, Problem> {
+    pub(crate) fn read_again<A: Arguments>(&self, reading: &mut Reading) -> Result<Settings<A>, Problem> {
         if let Some(path) = self.file()
             && std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file())
         {
@@ -164,20 +191,28 @@ impl Source {
 
     /// Returns the settings file that the arguments name.
     fn file(&self) -> Option<PathBuf> {
-        config_of(self.seen(&command())?.subcommand()?.1).cloned()
+        config_of(self.seen()?.subcommand()?.1).cloned()
     }
 
     /// Parses the arguments and the environment, ignoring missing arguments.
-    fn seen(&self, command: &clap::Command) -> Option<ArgMatches> {
-        command.clone().ignore_errors(true).try_get_matches_from(&self.args).ok()
+    fn seen(&self) -> Option<ArgMatches> {
+        self.command.clone().ignore_errors(true).try_get_matches_from(&self.args).ok()
     }
 
-    fn with(&self, from_file: &[Setting], command: clap::Command, role: &str) -> Result<Cli, Problem> {
+    /// Parses and checks arguments.
+    fn parse<A: Arguments>(&self, args: &[OsString]) -> Result<A, Problem> {
+        let args = A::of(&self.command.clone().try_get_matches_from(args)?)?;
+        args.check().map_err(|why| Problem::Text(vec![why]))?;
+        Ok(args)
+    }
+
+    /// Returns the arguments with the settings of a file inserted.
+    fn with(&self, from_file: &[Setting], role: &str) -> Vec<OsString> {
         let mut args = self.args.clone();
         // After the subcommand's name, where the program's own flags are accepted as well.
         let place = args.iter().skip(1).position(|arg| arg == role).map_or(args.len(), |place| place + 2);
         args.splice(place..place, from_file.iter().flat_map(|setting| setting.args.iter().cloned()));
-        Ok(Cli::from_arg_matches(&command.try_get_matches_from(args)?)?)
+        args
     }
 }
 
@@ -185,8 +220,9 @@ fn config_of(given: &ArgMatches) -> Option<&PathBuf> {
     given.try_get_one("config").ok().flatten()
 }
 
-/// Returns the command line definition. An empty environment variable counts as not set.
-pub(crate) fn command() -> clap::Command {
+/// Prepares a definition of the command line for this process: accepts Go's way to write flags, and the old names of
+/// variables. An empty environment variable counts as not set.
+fn with_variables(command: Command) -> Command {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_empty =
         |arg: &clap::Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
@@ -194,82 +230,6 @@ pub(crate) fn command() -> clap::Command {
         let arg = renamed::read_old_variable(arg, is_set);
         if is_empty(&arg) { arg.env(None::<&str>) } else { arg }
     };
-    let command = Cli::command().mut_args(unset).mut_subcommands(move |command| command.mut_args(unset));
+    let command = command.mut_args(unset).mut_subcommands(move |command| command.mut_args(unset));
     go_flags::accept(command)
-}
-
-/// Returns the warnings about arguments that have no effect.
-fn warnings(cli: &Cli) -> Vec<String> {
-    match &cli.command {
-        Command::Client(args) => cli::client_warnings(args),
-        _ => Vec::new(),
-    }
-}
-
-/// Checks the combination of arguments.
-fn check(cli: &Cli) -> Result<(), String> {
-    match &cli.command {
-        Command::Server(args) => cli::check_server(args),
-        Command::Client(args) => cli::check_client(args),
-        Command::Bench(args) => args.check(),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-    use std::path::Path;
-
-    use super::*;
-
-    /// Returns the reference table: a row per flag with its name, which is also the setting's name, its variable and
-    /// its default.
-    fn reference(command: &clap::Command) -> String {
-        let mut table = String::from("| flag, and setting | variable | built in | |\n|---|---|---|---|\n");
-        for arg in flags(command) {
-            let (long, env) = (arg.get_long().unwrap(), arg.get_env().unwrap_or_default().to_string_lossy());
-            let built_in: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-            // Switches have no default worth listing.
-            let takes_value = !go_flags::may_stand_alone(arg);
-            let built_in = if takes_value { built_in.join(" ") } else { String::new() };
-            let quoted = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-            let names = arg.get_value_names().filter(|_| takes_value);
-            let value = names.map_or(String::new(), |names| format!(" {}", names[0]));
-            let help =
-                arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|").replace('\n', " ");
-            let (value, env) = (value.replace('|', "\\|"), quoted(&env));
-            let _ = writeln!(table, "| `--{long}{value}` | {env} | {} | {help} |", quoted(&built_in));
-        }
-        table
-    }
-
-    #[test]
-    fn the_reference_lists_every_flag() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-        let text = std::fs::read_to_string(path).unwrap();
-        for command in of_both_and_each() {
-            let (table, name) = (reference(&command), command.get_name());
-            assert!(text.contains(&table), "docs/configuration.md should have, for {name}:\n{table}");
-        }
-    }
-
-    #[test]
-    fn every_flag_has_a_variable() {
-        for command in of_both_and_each() {
-            for arg in flags(&command) {
-                assert!(arg.get_env().is_some(), "--{} of {}", arg.get_long().unwrap(), command.get_name());
-            }
-        }
-    }
-
-    fn of_both_and_each() -> Vec<clap::Command> {
-        let command = Cli::command();
-        let of = |role| command.find_subcommand(role).unwrap().clone();
-        vec![of("server"), of("client"), command]
-    }
-
-    fn flags(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
-        command.get_arguments().filter(|arg| arg.get_id() != "help" && arg.get_id() != "version")
-    }
 }

@@ -194,9 +194,9 @@ mod tests {
         open.pop();
         let mut near = connections.accept().await;
         near.write_all(b"at last").await.unwrap();
-        let mut heard = [0; 7];
-        far.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"at last");
+        let mut received = [0; 7];
+        far.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"at last");
     }
 
     #[tokio::test]
@@ -239,9 +239,9 @@ mod tests {
         let mut near = connections.accept().await;
         near.write_all(b"at last").await.unwrap();
         near.flush().await.unwrap();
-        let mut heard = [0; 7];
-        good.await.unwrap().read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"at last");
+        let mut received = [0; 7];
+        good.await.unwrap().read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"at last");
         drop(silent);
         std::fs::remove_dir_all(dir).unwrap();
     }

@@ -21,9 +21,10 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::App;
 use super::refusal::Result;
-use super::{App, server};
 use crate::api::PeerEvent;
+use crate::flag;
 use crate::look::{self, PIECE};
 
 /// Maximum number of events that wait for a reader.
@@ -55,12 +56,12 @@ pub(crate) enum Event {
 pub(crate) struct Events {
     sender: broadcast::Sender<Event>,
     /// True while events are reported. False until the first follower's initial state is complete.
-    is_told: watch::Sender<bool>,
+    is_reported: watch::Sender<bool>,
 }
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(WAITING), is_told: watch::Sender::new(false) }
+        Self { sender: broadcast::Sender::new(WAITING), is_reported: watch::Sender::new(false) }
     }
 
     pub(crate) fn has_followers(&self) -> bool {
@@ -70,11 +71,11 @@ impl Events {
     /// Reports a change of a route, if there is a follower.
     pub(crate) fn route(&self, change: &RouteChange) {
         if self.has_followers() {
-            self.tell(Event::Route(change.clone()));
+            self.send(Event::Route(change.clone()));
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn send(&self, event: Event) {
         // Fails if the last follower has just left.
         let _ = self.sender.send(event);
     }
@@ -93,19 +94,19 @@ pub(super) async fn stream(
 ) -> Result<Sse<impl Stream<Item = std::result::Result<sse::Event, Infallible>>>> {
     let Query(Asked { vni }) = asked?;
     let vni = vni.map(Vni);
-    let Events { sender, is_told } = &app.events;
-    let (events, is_told) = (sender.subscribe(), is_told.subscribe());
-    let stream = unfold((events, closed, Some(is_told)), move |(mut events, closed, is_told)| async move {
-        if let Some(is_told) = is_told {
+    let Events { sender, is_reported } = &app.events;
+    let (events, is_reported) = (sender.subscribe(), is_reported.subscribe());
+    let stream = unfold((events, closed, Some(is_reported)), move |(mut events, closed, is_reported)| async move {
+        if let Some(is_reported) = is_reported {
             tokio::select! {
-                () = server::until(closed.clone()) => return None,
-                () = server::until(is_told) => {}
+                () = flag::set(closed.clone()) => return None,
+                () = flag::set(is_reported) => {}
             }
             return Some((Ok(event_of("following", &json!({}))), (events, closed, None)));
         }
         loop {
             let event = tokio::select! {
-                () = server::until(closed.clone()) => return None,
+                () = flag::set(closed.clone()) => return None,
                 event = events.recv() => event,
             };
             let shown = match event {
@@ -206,10 +207,10 @@ impl Watch {
         if subscribed != Err(CommandError::Closed) {
             let now = states(&self.node).await?;
             if let Some(before) = self.peers.replace(now.clone()) {
-                differences(&before, &now).for_each(|event| self.events.tell(Event::Peer(event)));
+                differences(&before, &now).for_each(|event| self.events.send(Event::Peer(event)));
             }
             if self.changes.is_none() || self.phase == Phase::Following {
-                self.events.is_told.send_replace(true);
+                self.events.is_reported.send_replace(true);
             }
         }
         subscribed
@@ -221,7 +222,7 @@ impl Watch {
             self.node.unsubscribe(vni).await?;
         }
         (self.phase, self.peers) = (Phase::Idle, None);
-        self.events.is_told.send_replace(false);
+        self.events.is_reported.send_replace(false);
         Ok(())
     }
 
@@ -270,7 +271,7 @@ impl Watch {
         if !std::mem::replace(&mut self.is_incomplete, true) {
             let why = format!("changes of some networks are not reported: {why}");
             warn!("events: {why}; tried again until it succeeds");
-            self.events.tell(Event::Incomplete(why));
+            self.events.send(Event::Incomplete(why));
         }
     }
 
@@ -386,7 +387,7 @@ mod tests {
     /// Follows the events and waits until changes are reported.
     async fn follow(events: &Events) -> broadcast::Receiver<Event> {
         let followed = events.sender.subscribe();
-        server::until(events.is_told.subscribe()).await;
+        flag::set(events.is_reported.subscribe()).await;
         followed
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::host::{Host, HostPattern, Site};
 use super::refusal::Fault;
-use crate::cli::Listen;
+use crate::args::Listen;
 use crate::tls::Held;
 
 /// Paths that need no token: health probes, and the page, which asks for the token.
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn guard(place: &str, allowed: &[&str]) -> Guard {
-        let place = crate::cli::parse_listen(place).unwrap();
+        let place = crate::args::parse_listen(place).unwrap();
         let allowed: Vec<_> = allowed.iter().map(|name| name.parse().unwrap()).collect();
         let names = names(Some(&place), &allowed, "server-a.corp.example");
         Guard { held: watch::channel(Held::default()).1, names }

@@ -31,36 +31,36 @@ pub(crate) use events::{Events, watch_all, watch_peers};
 pub(crate) use host::HostPattern;
 pub(crate) use server::Http;
 
-use crate::cli::Listen;
+use crate::args::Listen;
 use crate::tls::together;
 
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
-    /// Where to listen for HTTP: a page at /, metrics at /metrics, /healthz, /readyz, and an API described by
-    /// /api/v1/openapi.json. Whoever reaches it can read all routes, unless there is a token. A socket named http that a service manager hands over
-    /// takes its place
-    #[arg(long, value_name = "HOST:PORT", value_parser = crate::cli::parse_listen, env = "METALBOND_HTTP")]
+    /// Address to listen on for HTTP: a page at /, metrics at /metrics, probes at /healthz and /readyz, and an API that
+    /// /api/v1/openapi.json describes. Without --http-token, everybody who can connect can read all routes. A socket named
+    /// `http` from a service manager replaces it
+    #[arg(long, value_name = "HOST:PORT", value_parser = crate::args::parse_listen, env = "METALBOND_HTTP")]
     pub(crate) http: Option<Listen>,
-    /// The certificate of HTTP over TLS, in PEM; behind it those that lead to its CA
+    /// A PEM file with the certificate of HTTP over TLS, followed by the intermediate certificates
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TLS_CERT")]
     pub(crate) http_tls_cert: Option<PathBuf>,
-    /// Its private key, in PEM, in a file that nobody else may read
+    /// A PEM file with the private key of --http-tls-cert, readable by its owner only
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TLS_KEY")]
     pub(crate) http_tls_key: Option<PathBuf>,
-    /// A file that nobody else may read, with a token of at least 16 characters: all but /healthz and /readyz is only for
-    /// who shows it (Authorization: Bearer TOKEN)
+    /// A file with a token of at least 16 characters, readable by its owner only. Requests for all but /healthz and /readyz
+    /// must have it (Authorization: Bearer TOKEN)
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TOKEN")]
     pub(crate) http_token: Option<PathBuf>,
-    /// A name by which HTTP may be asked, besides addresses, localhost, this machine's name and the one in --http; with '.' or '*.' before it, all
-    /// names below it; or several, separated by commas. Requests for other names are refused, so that no website can read with a visitor's
-    /// browser; those with the token are not, nor /healthz and /readyz. Can be repeated
+    /// A name that the Host header of requests may have, besides addresses, localhost, the host's own name and the one of
+    /// --http; '.NAME' or '*.NAME': all names below NAME. May be given several times. Requests with other names are refused
+    /// against DNS rebinding, except those with the token and those for /healthz and /readyz
     #[arg(long, value_name = "NAME", value_delimiter = ',', env = "METALBOND_HTTP_HOST")]
     pub(crate) http_host: Vec<HostPattern>,
-    /// Leave out what /metrics says of each peer: some twenty lines
+    /// Leave the metrics of each peer (about 20 lines for each) out of /metrics
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_PEER_METRICS")]
     pub(crate) no_peer_metrics: bool,
-    /// Leave out what /metrics says of each virtual network: three lines
+    /// Leave the metrics of each VNI (3 lines for each) out of /metrics
     #[arg(long, value_parser = BoolishValueParser::new(), env = "METALBOND_NO_VNI_METRICS")]
     pub(crate) no_vni_metrics: bool,
 }

@@ -9,7 +9,7 @@ use crate::api;
 #[openapi(
     info(
         title = "metalbond",
-        description = "What a metalbond daemon tells of itself. Read-only. Durations are seconds. A daemon with --http-token answers \
+        description = "The state of a metalbond daemon. Read-only. Durations are seconds. A daemon with --http-token answers \
             only who shows it (Authorization: Bearer TOKEN), and others with 401."
     ),
     paths(paths::status, paths::peers, paths::vnis, paths::routes, paths::events),

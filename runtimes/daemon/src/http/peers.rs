@@ -91,7 +91,7 @@ fn shown(node: &Node, snapshot: &PeerSnapshot, now: metalbond::Instant) -> Peer 
         lag: session.map_or(0, |session| node.lag(session.conn)),
         keepalive_seconds: session.and_then(|session| session.keepalive).map(|time| time.as_secs()),
         restart_time_seconds: session.and_then(|session| session.restart_time).map(|time| time.as_secs()),
-        heard_seconds: session.map(|session| ago(session.heard)).as_ref().map(Duration::as_secs_f64),
+        last_received_seconds: session.map(|session| ago(session.last_received)).as_ref().map(Duration::as_secs_f64),
         dials: configured.map(|peer| peer.dials),
         last_close: configured.and_then(|peer| peer.last_close.as_ref()).map(ToString::to_string),
         bytes_in: counters.bytes_in,

@@ -104,7 +104,7 @@ async fn answer(app: Arc<App>, format: Format) -> Result<Response> {
             None if writer.is_done => return None,
             None => writer.next().await,
         };
-        let piece = piece.map(Bytes::from).inspect_err(|why| warn!("the list of routes was cut off: {why}"));
+        let piece = piece.map(Bytes::from).inspect_err(|why| warn!("/routes: the list ended early: {why}"));
         Some((piece, (writer, None)))
     });
     Ok(([(CONTENT_TYPE, content_type)], Body::from_stream(stream)).into_response())

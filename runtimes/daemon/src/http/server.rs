@@ -21,7 +21,8 @@ use tracing::{error, info, warn};
 use super::connections::{Connection, Connections};
 use super::guard::{Guard, guard};
 use super::{App, HttpArgs, events, health, metrics, openapi, page, peers, reference, refusal, routes, status, tables};
-use crate::cli::Listen;
+use crate::args::Listen;
+use crate::flag;
 use crate::privileges;
 
 /// Maximum time for unfinished answers when the server stops.
@@ -102,8 +103,8 @@ async fn bind(place: &Listen) -> anyhow::Result<std::net::TcpListener> {
 fn warn_of(is_tls: bool, has_token: bool) {
     match (is_tls, has_token) {
         (true, true) => {}
-        (_, false) => warn!("HTTP: whoever reaches it can read all routes: see --http-token"),
-        (false, true) => warn!("HTTP: the token and all routes go over the network in the clear: see --http-tls-cert"),
+        (_, false) => warn!("HTTP: everybody who can connect can read all routes: see --http-token"),
+        (false, true) => warn!("HTTP: the token and all routes are sent without encryption: see --http-tls-cert"),
     }
 }
 
@@ -116,7 +117,7 @@ async fn serve(mut connections: Connections, router: Router, closed: watch::Rece
                 open.spawn(speak(connection, router.clone(), closed.clone()));
             }
             Some(_) = open.join_next() => {}
-            () = until(closed.clone()) => break,
+            () = flag::set(closed.clone()) => break,
         }
     }
     drop(connections);
@@ -131,15 +132,9 @@ async fn speak(connection: Connection, router: Router, closed: watch::Receiver<b
     tokio::select! {
         // An error of the connection is the reader's problem.
         _ = served.as_mut() => return,
-        () = until(closed) => served.as_mut().graceful_shutdown(),
+        () = flag::set(closed) => served.as_mut().graceful_shutdown(),
     }
     let _ = served.await;
-}
-
-/// Waits until the server is stopped.
-pub(super) async fn until(mut closed: watch::Receiver<bool>) {
-    // If the sender is dropped, the server is being stopped as well.
-    let _ = closed.wait_for(|closed| *closed).await;
 }
 
 fn router(app: Arc<App>, closed: watch::Receiver<bool>) -> Router {

@@ -55,10 +55,10 @@ impl FromStr for Place {
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct AccessArgs {
-    /// A file that nobody else may read, with the daemon's token (its --http-token)
+    /// A file with the daemon's token (its --http-token), readable by its owner only
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_TOKEN")]
     token: Option<PathBuf>,
-    /// The certificates of CAs, in PEM: one of them must have signed that of the daemon (its --http-tls-cert)
+    /// A PEM file with CA certificates. One of the CAs must have signed the daemon's certificate (its --http-tls-cert)
     #[arg(long, value_name = "FILE", env = "METALBOND_HTTP_CA")]
     ca: Option<PathBuf>,
 }
@@ -67,7 +67,7 @@ impl AccessArgs {
     /// Returns the daemon at an address, with the token and the CAs in these files.
     pub(super) fn of(&self, place: &Place) -> anyhow::Result<Daemon> {
         if place.is_tls && self.ca.is_none() {
-            bail!("{place}/: --ca is missing, the certificates of those who may have signed that of the daemon");
+            bail!("{place}/: --ca is missing, the file with the CA certificates for the daemon's certificate");
         }
         let token = self
             .token

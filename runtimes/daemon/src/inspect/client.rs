@@ -44,9 +44,9 @@ pub(crate) enum Failure {
     #[error("{0}/ says: {1}")]
     Refused(Place, String),
     /// The table was rearranged while its pages were read.
-    #[error("the table of {0}/ was rearranged again and again")]
+    #[error("the table of {0}/ changed again and again while it was read")]
     Moved(Place),
-    #[error("{0}/ gives no answer of a metalbond: {1}")]
+    #[error("{0}/ does not answer like a metalbond daemon: {1}")]
     Strange(Place, String),
 }
 

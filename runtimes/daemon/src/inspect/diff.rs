@@ -22,12 +22,12 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 pub(crate) struct DiffArgs {
-    /// Where the daemons speak HTTP (their --http): two or more
+    /// The HTTP addresses of the daemons (their --http): two or more
     #[arg(value_name = "HOST:PORT", num_args = 2.., required = true)]
     daemons: Vec<Place>,
     #[command(flatten)]
     access: AccessArgs,
-    /// How many routes of a network to list for each daemon
+    /// Maximum number of routes of a VNI that are listed for each daemon
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     max_lines: usize,
     /// Print one JSON document

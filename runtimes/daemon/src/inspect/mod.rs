@@ -23,7 +23,7 @@ use crate::api;
 /// Where a daemon is asked.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct HttpPlace {
-    /// Where the daemon speaks HTTP (its --http); https://HOST:PORT if that is over TLS
+    /// The HTTP address of the daemon (its --http); https://HOST:PORT for HTTP over TLS
     #[arg(long, value_name = "HOST:PORT", default_value = api::HTTP, env = "METALBOND_HTTP")]
     http: Place,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 }
 
 /// Writes a message to standard error, ignoring errors.
-pub(crate) fn tell(what: impl Display) {
+pub(crate) fn to_stderr(what: impl Display) {
     let _ = writeln!(io::stderr(), "metalbond: {what}");
 }
 

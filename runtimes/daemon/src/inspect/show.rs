@@ -22,48 +22,48 @@ pub(crate) struct ShowArgs {
 struct How {
     #[command(flatten)]
     place: HttpPlace,
-    /// Print what the daemon says as one JSON document
+    /// Print the daemon's answer as one JSON document
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// The daemon as a whole
+    /// The state of the daemon
     Status(How),
-    /// Configured servers, and clients that connected
+    /// Peers: configured servers and connected clients
     Peers {
         #[command(flatten)]
         how: How,
-        /// Only the one of this name
+        /// Only the peer with this name
         #[arg(long, value_name = "NAME")]
         peer: Option<String>,
     },
-    /// Virtual networks: what they hold, and who is told of it
+    /// VNIs: their routes, subscribers and announcers
     Vnis {
         #[command(flatten)]
         how: How,
-        /// Only this one
+        /// Only this VNI
         #[arg(long, value_parser = spec::parse_any_vni, allow_negative_numbers = true)]
         vni: Option<metalbond::Vni>,
     },
-    /// Routes, and who announces them
+    /// Routes and their announcers
     Routes {
         #[command(flatten)]
         how: How,
-        /// Of this virtual network
+        /// Only routes of this VNI
         #[arg(long, value_parser = spec::parse_any_vni, allow_negative_numbers = true)]
         vni: Option<metalbond::Vni>,
-        /// This destination, and those that lie in it
+        /// Only destinations that are equal to this prefix or inside it
         #[arg(long, value_name = "CIDR")]
         prefix: Option<Prefix>,
-        /// Destinations in which this address lies
+        /// Only destinations that contain this address
         #[arg(long, value_name = "ADDRESS")]
         addr: Option<IpAddr>,
-        /// Destinations with a next hop of this address
+        /// Only destinations with this next hop
         #[arg(long, value_name = "ADDRESS")]
         next_hop: Option<IpAddr>,
-        /// Destinations that the peer of this name announces
+        /// Only destinations that the peer with this name announces
         #[arg(long, value_name = "NAME")]
         peer: Option<String>,
     },
@@ -164,7 +164,7 @@ fn of_peers(peers: &[Peer]) -> String {
             peer.stale.to_string(),
             peer.subscriptions.to_string(),
             peer.lag.to_string(),
-            time(peer.heard_seconds),
+            time(peer.last_received_seconds),
             bytes(peer.bytes_in),
             bytes(peer.bytes_out),
             peer.names.as_ref().and_then(|names| names.first().cloned()).unwrap_or_default(),

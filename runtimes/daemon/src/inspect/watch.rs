@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::{Daemon, Failure, HttpPlace, tell};
+use super::{Daemon, Failure, HttpPlace, to_stderr};
 use crate::api::{PeerEvent, RouteEvent};
 use crate::output;
 use crate::signals::Stop;
@@ -29,10 +29,10 @@ const BATCH: usize = 1024;
 pub(crate) struct WatchArgs {
     #[command(flatten)]
     place: HttpPlace,
-    /// Routes of this virtual network only
+    /// Only routes of this VNI
     #[arg(long, value_parser = spec::parse_any_vni, allow_negative_numbers = true)]
     vni: Option<metalbond::Vni>,
-    /// Print one JSON object a line: {"event":"route","data":{...}}
+    /// Print one JSON object on each line: {"event":"route","data":{...}}
     #[arg(long)]
     json: bool,
 }
@@ -56,10 +56,10 @@ async fn follow_on(args: &WatchArgs) -> anyhow::Result<()> {
             Lost::Output(error) => return Err(error.into()),
             // A failure at the first attempt is most likely a mistake in the arguments.
             Lost::Daemon(failure) if !was_there => return Err(failure.into()),
-            Lost::Daemon(failure) => tell(format_args!("{failure}; trying again")),
+            Lost::Daemon(failure) => to_stderr(format_args!("{failure}; trying again")),
             Lost::Stream(how) => {
                 backoff.reset();
-                tell(format_args!("{}/ {how}; trying again", daemon.place()));
+                to_stderr(format_args!("{}/ {how}; trying again", daemon.place()));
             }
         }
         sleep(backoff.fail(WAIT)).await;
@@ -77,7 +77,7 @@ enum Lost {
 }
 
 /// What the reading thread reports.
-enum Told {
+enum Received {
     Event(String, String),
     Heartbeat,
     Failed(Failure),
@@ -90,7 +90,7 @@ async fn follow(args: &WatchArgs, daemon: &Daemon, was_there: &mut bool) -> Lost
     // The thread ends with the stream, or when it has an event and the receiver is gone.
     thread::spawn(move || match asked.lines("/api/v1/events", &query) {
         Ok(lines) => read(lines, &sender),
-        Err(failure) => drop(sender.blocking_send(Told::Failed(failure))),
+        Err(failure) => drop(sender.blocking_send(Received::Failed(failure))),
     });
     let mut batch = Vec::new();
     loop {
@@ -98,23 +98,23 @@ async fn follow(args: &WatchArgs, daemon: &Daemon, was_there: &mut bool) -> Lost
         match timeout(SILENCE, events.recv_many(&mut batch, BATCH)).await {
             Ok(1..) => {}
             Ok(0) => return Lost::Stream("has ended its events"),
-            Err(_) => return Lost::Stream("can't be heard any more"),
+            Err(_) => return Lost::Stream("cannot be read any more"),
         }
         let mut text = String::new();
-        for told in batch.drain(..) {
-            match told {
-                Told::Event(name, _) if name == "following" => {
+        for received in batch.drain(..) {
+            match received {
+                Received::Event(name, _) if name == "following" => {
                     *was_there = true;
-                    tell(format_args!("following {}/", daemon.place()));
+                    to_stderr(format_args!("following {}/", daemon.place()));
                 }
-                Told::Event(name, data) => {
+                Received::Event(name, data) => {
                     match if args.json { as_json(&name, &data) } else { as_text(&name, &data) } {
                         Ok(line) => text += &line,
                         Err(error) => return Lost::Daemon(Failure::Strange(daemon.place().clone(), error.to_string())),
                     }
                 }
-                Told::Heartbeat => {}
-                Told::Failed(failure) => return Lost::Daemon(failure),
+                Received::Heartbeat => {}
+                Received::Failed(failure) => return Lost::Daemon(failure),
             }
         }
         // Written on another thread, so that a signal ends the program even if standard output blocks.
@@ -128,19 +128,19 @@ async fn follow(args: &WatchArgs, daemon: &Daemon, was_there: &mut bool) -> Lost
 }
 
 /// Reads a stream of events to its end.
-fn read(lines: impl io::BufRead, events: &mpsc::Sender<Told>) {
+fn read(lines: impl io::BufRead, events: &mpsc::Sender<Received>) {
     let mut event = String::new();
     for line in lines.lines().map_while(Result::ok) {
-        let told = match line.split_once(": ") {
+        let received = match line.split_once(": ") {
             Some(("event", name)) => {
                 name.clone_into(&mut event);
                 continue;
             }
-            Some(("data", data)) => Told::Event(event.clone(), data.to_owned()),
-            _ if line.starts_with(':') => Told::Heartbeat,
+            Some(("data", data)) => Received::Event(event.clone(), data.to_owned()),
+            _ if line.starts_with(':') => Received::Heartbeat,
             _ => continue,
         };
-        if events.blocking_send(told).is_err() {
+        if events.blocking_send(received).is_err() {
             return;
         }
     }
@@ -168,7 +168,7 @@ fn as_text(event: &str, data: &str) -> serde_json::Result<String> {
         }
         "missed" => {
             let missed: Value = serde_json::from_str(data)?;
-            Ok(format!("! {} changes were not told: they are read too slowly\n", missed["missed"]))
+            Ok(format!("! {} changes were not reported, because this reader is too slow\n", missed["missed"]))
         }
         "incomplete" => {
             let incomplete: Value = serde_json::from_str(data)?;
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(as_text("peer", &peer(r#""RETRY""#)).unwrap(), "~ peer a7 [::1]:1 RETRY\n");
         assert_eq!(as_text("peer", &peer("null")).unwrap(), "~ peer a7 [::1]:1 gone\n");
         let missed = as_text("missed", r#"{"missed":7}"#).unwrap();
-        assert_eq!(missed, "! 7 changes were not told: they are read too slowly\n");
+        assert_eq!(missed, "! 7 changes were not reported, because this reader is too slow\n");
         let incomplete = as_text("incomplete", r#"{"why":"some networks are missing"}"#).unwrap();
         assert_eq!(incomplete, "! some networks are missing\n");
         assert_eq!(as_text("something new", "{}").unwrap(), "");

@@ -24,8 +24,8 @@ pub(crate) struct BadPolicy(String);
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PolicyArgs {
-    /// A TOML file that says what peers may do; whom none of its rules allows anything is not let in. Without it, everybody may do
-    /// everything. SIGHUP, or a change of the file, has it read again
+    /// A TOML file with rules on what peers may do. A peer that no rule permits anything is refused. Without a policy, every
+    /// peer may do everything. The file is read again on SIGHUP and when it changes
     #[arg(long, value_name = "FILE", env = "METALBOND_POLICY", help_heading = "Policy")]
     pub(crate) policy: Option<PathBuf>,
 }
@@ -62,7 +62,7 @@ pub(crate) async fn read_again(path: PathBuf, round: &mut Round) -> Option<Polic
     match read_first(path, &mut round.reading).await {
         Ok(policy) => Some(policy),
         Err(why) => {
-            round.fail(format_args!("the policy stays as it was: {why}"));
+            round.fail(format_args!("the policy stays unchanged: {why}"));
             None
         }
     }
@@ -72,7 +72,7 @@ pub(crate) async fn read_again(path: PathBuf, round: &mut Round) -> Option<Polic
 fn check(policy: &Policy) -> Result<(), String> {
     for (at, rule) in policy.rules().iter().enumerate() {
         if rule.who.is_empty() {
-            return Err(format!("rule '{}': 'who' is empty, so it is for nobody", rule.name));
+            return Err(format!("rule '{}': 'who' is empty, so the rule matches no peer", rule.name));
         }
         if policy.rules()[..at].iter().any(|other| other.name == rule.name) {
             return Err(format!("rule '{}': another one has this name", rule.name));

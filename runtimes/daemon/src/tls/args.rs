@@ -7,18 +7,18 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct TlsArgs {
-    /// The certificate to show to the other side, in PEM; behind it those that lead to its CA. A server that has one
-    /// speaks TLS, and nothing else but at --listen-plain. Files are read again when they change
+    /// A PEM file with the certificate to present to peers, followed by the intermediate certificates. A server that has one
+    /// accepts only TLS, except at --listen-plain. All TLS files are read again when they change
     #[arg(long, value_name = "FILE", env = "METALBOND_TLS_CERT")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// Its private key, in PEM, in a file that nobody else may read
+    /// A PEM file with the certificate's private key, readable by its owner only
     #[arg(long, value_name = "FILE", env = "METALBOND_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// The certificates of CAs, in PEM: whom they have signed is believed. A client that has them speaks TLS with all its
-    /// servers, whose certificates must be for the HOST that was given
+    /// A PEM file with CA certificates. Peers must have a certificate that one of these CAs has signed. A client that has
+    /// this file uses TLS with all its servers, whose certificates must be for the HOST that was given
     #[arg(long, value_name = "FILE", env = "METALBOND_TLS_CA")]
     pub(crate) tls_ca: Option<PathBuf>,
-    /// Certificates that these CAs have revoked: a list of each, in PEM
+    /// A PEM file with the certificate revocation list of each of these CAs
     #[arg(long, value_name = "FILE", env = "METALBOND_TLS_CRL")]
     pub(crate) tls_crl: Option<PathBuf>,
 }
@@ -53,7 +53,7 @@ pub(crate) fn together(one: Given<'_>, other: Given<'_>) -> Result<(), String> {
 
 fn needs((name, given): Given<'_>, (other, needed): Given<'_>) -> Result<(), String> {
     match (given, needed) {
-        (Some(_), None) => Err(format!("{name}: {other} is missing, without which it is of no use")),
+        (Some(_), None) => Err(format!("{name}: {other} is missing, and it has no effect without it")),
         _ => Ok(()),
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn an_incomplete_set_of_files_names_the_missing_one() {
         let missing = |what: &str, other: &str| {
-            Err(format!("--tls-{what}: --tls-{other} is missing, without which it is of no use"))
+            Err(format!("--tls-{what}: --tls-{other} is missing, and it has no effect without it"))
         };
         for (given, of_client, of_server) in [
             ("", Ok(()), Ok(())),

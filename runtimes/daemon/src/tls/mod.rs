@@ -7,6 +7,7 @@ mod expiry;
 mod held;
 mod own;
 mod pem;
+mod remind;
 mod trust;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 
 pub(crate) use args::{TlsArgs, together};
-pub(crate) use expiry::remind;
 pub(crate) use held::{Files, Held, Holder};
+pub(crate) use remind::remind;
 pub(crate) use trust::cas;
 
 /// Returns the provider of cryptography.

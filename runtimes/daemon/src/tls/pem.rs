@@ -24,7 +24,7 @@ pub(super) fn key(path: &Path, reading: &mut Reading) -> Result<PrivateKeyDer<'s
     let is_encrypted = || bytes.windows(9).any(|window| window == b"ENCRYPTED");
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
         Error::NoItemsFound if is_encrypted() => {
-            BadFile::new(path, "its private key is encrypted, and there is nobody to ask for the password")
+            BadFile::new(path, "its private key is encrypted, which is not supported")
         }
         Error::NoItemsFound => BadFile::new(path, "there is no private key in it, in PEM"),
         error => bad(path, error),

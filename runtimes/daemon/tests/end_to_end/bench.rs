@@ -19,8 +19,8 @@ fn a_server_is_loaded_and_has_no_routes_of_the_run_at_the_end() {
     let report: Value = serde_json::from_str(&ended.stdout.join("\n")).unwrap();
     assert_eq!((&report["routes"], &report["vni"]), (&1000.into(), &9.into()));
     let moves = &report["move"];
-    let [told, overtaken, routes] = ["told", "overtaken", "routes"].map(|name| moves[name].as_u64().unwrap());
-    assert_eq!(told + overtaken, 2 * routes);
+    let [delivered, overtaken, routes] = ["delivered", "overtaken", "routes"].map(|name| moves[name].as_u64().unwrap());
+    assert_eq!(delivered + overtaken, 2 * routes);
     let delay = |name: &str| moves["delay_seconds"][name].as_f64().unwrap();
     assert!(0.0 < delay("p50") && delay("p50") <= delay("p99") && delay("p99") <= delay("max"), "{moves}");
     web.until_routes(1);

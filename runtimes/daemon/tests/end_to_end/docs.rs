@@ -137,7 +137,7 @@ fn the_commands_of_the_api_for_a_certificate_and_a_token_lead_to_an_answer() {
     let mut server = Process::spawn(shell(&server.replace("[::]:4712", "127.0.0.1:0")), Stdio::piped(), Stdio::piped());
     let line = server.log("HTTP on https://");
     let port = line.trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
-    // The name of the example is nobody's: the certificate has another one, for trying it out.
+    // No host has the example's name: the certificate has another one, for trying it out.
     let show = show.replace("metalbond show", &format!("{program} show"));
     let shown = shell(&show.replace("server-a.example:4712", &format!("localhost:{port}"))).output().unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));

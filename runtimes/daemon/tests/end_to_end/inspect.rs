@@ -110,15 +110,15 @@ fn changes_are_followed_as_they_happen() {
     of_one.log("following http://");
     let _more = web.client(&["--announce", "8#10.8.0.0/16#2001:db8::8"]);
     let _other = web.client(&["--announce", "9#10.9.0.0/16#2001:db8::9"]);
-    let mut told = [String::new(), String::new()];
-    for told in &mut told {
-        while !told.starts_with('+') {
-            *told = watch.line();
+    let mut lines = [String::new(), String::new()];
+    for line in &mut lines {
+        while !line.starts_with('+') {
+            *line = watch.line();
         }
-        if told.starts_with("+ 8") {
-            assert_eq!(told, "+ 8 10.8.0.0/16 via 2001:db8::8");
+        if line.starts_with("+ 8") {
+            assert_eq!(line, "+ 8 10.8.0.0/16 via 2001:db8::8");
         } else {
-            assert_eq!(told, "+ 9 10.9.0.0/16 via 2001:db8::9");
+            assert_eq!(line, "+ 9 10.9.0.0/16 via 2001:db8::9");
         }
     }
     let mut line = of_one.line();

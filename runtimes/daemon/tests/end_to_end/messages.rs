@@ -17,7 +17,7 @@ const MADE_IN: &[&str] = &[
     "runtimes/linux/src/error.rs",
     "runtimes/linux/src/worker.rs",
     "runtimes/daemon/src/announce_file.rs",
-    "runtimes/daemon/src/client.rs",
+    "runtimes/daemon/src/client/mod.rs",
     "runtimes/daemon/src/config/file.rs",
     "runtimes/daemon/src/config/renamed.rs",
     "runtimes/daemon/src/go_flags.rs",
@@ -29,7 +29,7 @@ const MADE_IN: &[&str] = &[
     "runtimes/daemon/src/record.rs",
     "runtimes/daemon/src/reload.rs",
     "runtimes/daemon/src/secret.rs",
-    "runtimes/daemon/src/server.rs",
+    "runtimes/daemon/src/server/mod.rs",
     "runtimes/daemon/src/spec.rs",
     "runtimes/daemon/src/systemd.rs",
     "runtimes/daemon/src/tls/args.rs",
@@ -39,7 +39,7 @@ const MADE_IN: &[&str] = &[
     "runtimes/daemon/src/tls/pem.rs",
     "runtimes/daemon/src/tls/trust.rs",
     "runtimes/daemon/src/token.rs",
-    "runtimes/daemon/src/wanted.rs",
+    "runtimes/daemon/src/client/wanted.rs",
 ];
 
 /// What a text stands behind in these files. White space may follow.

@@ -82,7 +82,7 @@ fn settings_that_need_a_restart_are_logged() {
     dir.put("m.toml", "[server]\nlisten = '127.0.0.1:0'\nkeepalive = 7\n");
     server.signal(Signal::HUP);
     let said = server.log("wait for a restart");
-    assert!(said.ends_with("changed settings that wait for a restart: keepalive"), "{said}");
+    assert!(said.ends_with("changed settings that need a restart: keepalive"), "{said}");
     assert!(!server.has_ended());
 }
 
@@ -139,7 +139,7 @@ fn settings_from_a_pipe_stay_after_a_reload() {
     client.log("ESTABLISHED");
     client.signal(Signal::HUP);
     let said = client.log("settings stay as they were");
-    assert!(said.ends_with("/dev/stdin: no regular file, so it is read once"), "{said}");
+    assert!(said.ends_with("/dev/stdin: not a regular file, so it is read only once"), "{said}");
     let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
     drop(announcer);
@@ -156,7 +156,7 @@ fn too_many_servers_change_nothing() {
     let more: String = (0..1024).map(|n| format!(", '127.0.0.2:{}'", n + 1)).collect();
     dir.put("m.toml", &text(&more));
     let said = client.log("settings stay as they were");
-    assert!(said.ends_with("m.toml:2:1: --server: given 1025 times, 1024 is the most"), "{said}");
+    assert!(said.ends_with("m.toml:2:1: --server: given 1025 times, the maximum is 1024"), "{said}");
     let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
     drop(announcer);

@@ -110,6 +110,6 @@ fn a_server_that_closes_at_once_is_logged_once_and_not_at_each_dial() {
     }
     client.signal(Signal::TERM);
     let stderr = client.end().0.stderr;
-    let told = |state: &str| stderr.iter().filter(|line| line.contains(state)).count();
-    assert_eq!((told("new=RETRY"), told("new=CONNECTING")), (1, 1), "{stderr:#?}");
+    let logged = |state: &str| stderr.iter().filter(|line| line.contains(state)).count();
+    assert_eq!((logged("new=RETRY"), logged("new=CONNECTING")), (1, 1), "{stderr:#?}");
 }

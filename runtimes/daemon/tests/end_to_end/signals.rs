@@ -39,9 +39,9 @@ fn a_client_with_a_session_ends_on_either_signal() {
 
 #[test]
 fn a_client_without_a_server_ends() {
-    let nobody = [crate::ports::fixed(4)];
+    let closed = [crate::ports::fixed(4)];
     for args in [&[][..], &["--cleanup", "--announce", "23#10.0.0.1/32#2001:db8::1"], &["--announce-file", "-"]] {
-        let mut client = Process::client(&nobody, args);
+        let mut client = Process::client(&closed, args);
         client.log("RETRY");
         ends_soon(client, Signal::TERM);
     }

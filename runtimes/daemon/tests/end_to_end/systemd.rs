@@ -31,7 +31,7 @@ impl Manager {
     }
 
     /// Waits for a notification with a line that starts with `what`.
-    fn told(&self, what: &str) -> String {
+    fn notified(&self, what: &str) -> String {
         let start = Instant::now();
         let mut others = Vec::new();
         while start.elapsed() < DEADLINE {
@@ -43,7 +43,7 @@ impl Manager {
             }
             others.push(text);
         }
-        panic!("{what} was not told, but {others:#?}");
+        panic!("{what} was not notified, but {others:#?}");
     }
 }
 
@@ -58,19 +58,19 @@ fn a_server_notifies_readiness_status_and_its_end() {
     let manager = Manager::new("server");
     let mut server = manager.start(&["server", "--listen", "127.0.0.1:0"], "100000");
     let addr = bound(&server.log("listening on "));
-    manager.told("READY=1");
+    manager.notified("READY=1");
     let _client = Process::client(&[addr], &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     let start = Instant::now();
-    while !manager.told("STATUS=").contains("STATUS=1 of 1 peers established, 1 routes in 1 networks") {
+    while !manager.notified("STATUS=").contains("STATUS=1 of 1 peers established, 1 routes in 1 networks") {
         assert!(start.elapsed() < DEADLINE);
     }
-    manager.told("WATCHDOG=1");
-    manager.told("WATCHDOG=1");
+    manager.notified("WATCHDOG=1");
+    manager.notified("WATCHDOG=1");
     server.signal(Signal::HUP);
-    assert!(manager.told("RELOADING=1").contains("\nMONOTONIC_USEC="));
-    manager.told("READY=1");
+    assert!(manager.notified("RELOADING=1").contains("\nMONOTONIC_USEC="));
+    manager.notified("READY=1");
     server.signal(Signal::TERM);
-    manager.told("STOPPING=1");
+    manager.notified("STOPPING=1");
     assert_eq!(server.end().0.code, Some(0));
 }
 
@@ -78,10 +78,10 @@ fn a_server_notifies_readiness_status_and_its_end() {
 fn a_client_is_ready_without_a_server() {
     let manager = Manager::new("client");
     let client = manager.start(&["client", "--server", "127.0.0.1:1"], "10000000");
-    manager.told("READY=1");
-    assert!(manager.told("STATUS=").contains("0 of 1 peers established"));
+    manager.notified("READY=1");
+    assert!(manager.notified("STATUS=").contains("0 of 1 peers established"));
     client.signal(Signal::TERM);
-    manager.told("STOPPING=1");
+    manager.notified("STOPPING=1");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_service_manager_that_does_not_read_delays_nothing() {
     while teller.send_to(b"X=1", &manager.path).is_ok() {}
     let mut server = manager.start(&["server", "--listen", "127.0.0.1:0"], "100000");
     let addr = bound(&server.log("listening on "));
-    server.log("the service manager doesn't listen");
+    server.log("the service manager does not read notifications");
     Process::client(&[addr], &[]).log("ESTABLISHED");
     server.signal(Signal::TERM);
     assert_eq!(server.end().0.code, Some(0));
@@ -114,7 +114,7 @@ fn a_socket_that_is_no_tcp_listener_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (local, _) = UnixStream::pair().unwrap();
-    let is_none = "that was handed over is no TCP listener: ";
+    let is_none = "from the service manager is not a TCP listener: ";
     let cases: [(OwnedFd, &str, String); 5] = [
         (
             UdpSocket::bind("127.0.0.1:0").unwrap().into(),
@@ -124,7 +124,11 @@ fn a_socket_that_is_no_tcp_listener_is_refused() {
         (local.into(), "one", format!("socket 0 'one' {is_none}fd 3 is not a valid tcp socket")),
         (File::open("/dev/null").unwrap().into(), "http", format!("socket 0 'http' {is_none}fd 3 is not a socket")),
         (connected.into(), "http", format!("socket 0 'http' {is_none}Invalid argument (os error 22)")),
-        (listener.into(), "http:http", "socket 1 'http' that was handed over is the second of this name".to_owned()),
+        (
+            listener.into(),
+            "http:http",
+            "socket 1 'http' from the service manager is the second with this name".to_owned(),
+        ),
     ];
     for (socket, names, why) in cases {
         let ended = hand_over(socket, names, &["server"]).end().0;

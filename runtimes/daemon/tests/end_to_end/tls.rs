@@ -70,8 +70,8 @@ fn only_a_client_with_a_valid_certificate_is_accepted() {
         ),
         (
             world.client_as("other.example", &of_other, addr, &[]),
-            "TLS: the client's certificate is signed by nobody whom this node trusts",
-            "TLS: the server refused this node's certificate: it is signed by nobody who is trusted there",
+            "TLS: the client's certificate is signed by no CA that this node trusts",
+            "TLS: the server refused this node's certificate: it is signed by no CA that the peer trusts",
         ),
         (
             world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]),
@@ -107,7 +107,7 @@ fn a_server_needs_a_certificate_for_the_name_that_was_dialled() {
     let of_other = World::new("name-of-other");
     let server = of_other.server(&[]);
     let mut client = world.client("a.example", server.addrs[0], &[]);
-    client.log("TLS: the server's certificate is signed by nobody whom this node trusts");
+    client.log("TLS: the server's certificate is signed by no CA that this node trusts");
 
     let server = world.server_as(&world.ca.issue("127.0.0.1", -1), &[]);
     let mut client = world.client("a.example", server.addrs[0], &[]);
@@ -202,7 +202,7 @@ fn a_renewed_certificate_is_used_and_no_session_is_closed() {
     // signal.
     world.args("server", &world.ca.issue("127.0.0.1", 90));
     until_metric(http, NAME, is_in(90));
-    process.log("server.crt: good until ");
+    process.log("server.crt: valid until ");
     let mut next = world.client("b.example", addr, &["--announce", ROUTE]);
     next.log("ESTABLISHED");
     assert_eq!(subscriber.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
@@ -210,7 +210,7 @@ fn a_renewed_certificate_is_used_and_no_session_is_closed() {
     // A client's certificate is renewed as well: its session stays, and was opened with the old one.
     world.args("b.example", &world.ca.issue("b.example", 50));
     next.signal(Signal::HUP);
-    next.log("b.example.crt: good until ");
+    next.log("b.example.crt: valid until ");
     until_metric(http, "metalbond_peers{state=\"ESTABLISHED\"}", |count| count == 2.0);
     until_metric(http, "metalbond_messages_received_total{type=\"hello\"}", |count| count == 2.0);
 }
@@ -251,10 +251,10 @@ fn a_revocation_during_a_reload_is_found() {
     server.process.signal(Signal::HUP);
     server.process.log("SIGHUP");
     // The certificate and the list have been read again.
-    server.process.log("server.crt: good until ");
+    server.process.log("server.crt: valid until ");
     world.dir.put("crl.pem", &world.ca.revoke(&[&identity]));
     server.process.log("a file has changed");
-    server.process.log("server.crt: good until ");
+    server.process.log("server.crt: valid until ");
     let mut client = world.client_as("a.example", &identity, server.addrs[0], &[]);
     client.log("TLS: the server refused this node's certificate: it has been revoked");
 }
@@ -272,7 +272,7 @@ fn a_broken_file_changes_nothing_and_the_next_valid_one_is_used() {
     world.dir.put("server.crt", &renewed.cert);
     server.process.log("server.key: its private key is not that of the certificate in ");
     world.dir.put_secret("server.key", &renewed.key);
-    server.process.log("server.crt: good until ");
+    server.process.log("server.crt: valid until ");
 }
 
 #[test]
@@ -295,12 +295,7 @@ fn an_error_in_a_file_is_reported_with_its_name() {
         (&cert, &cert, &ca, format!("{cert}: it holds a secret, and others may read it (mode 0644): chmod 600")),
         (&cert, &open, &ca, format!("{open}: it holds a secret, and others may read it (mode 0644): chmod 600")),
         (&cert, &of_other, &ca, format!("{of_other}: its private key is not that of the certificate in {cert}")),
-        (
-            &cert,
-            &encrypted,
-            &ca,
-            format!("{encrypted}: its private key is encrypted, and there is nobody to ask for the password"),
-        ),
+        (&cert, &encrypted, &ca, format!("{encrypted}: its private key is encrypted, which is not supported")),
         (&cert, &torn, &ca, format!("{torn}: no good PEM: a section has no end")),
         (&cert, &key, &key, format!("{key}: there is no certificate in it, in PEM")),
         (&cert, &key, &strange, format!("{strange}: its certificate 1 is no good X.509")),
@@ -351,14 +346,14 @@ fn sec1(pkcs8: &str) -> String {
 #[test]
 fn an_incomplete_set_of_files_is_reported_before_anything_starts() {
     let dir = Dir::new("tls-incomplete");
-    let missing = |what: &str, other: &str| format!("{what}: {other} is missing, without which it is of no use");
+    let missing = |what: &str, other: &str| format!("{what}: {other} is missing, and it has no effect without it");
     for (args, why) in [
         (&["server", "--tls-cert", "x"][..], missing("--tls-cert", "--tls-key")),
         (&["server", "--tls-ca", "x"], missing("--tls-ca", "--tls-cert")),
         (&["server", "--tls-anonymous"], missing("--tls-anonymous", "--tls-cert")),
         (
             &["server", "--listen-plain", ":0"],
-            "--listen-plain '[::]:0': without --tls-cert all is plain, and --listen is it".to_owned(),
+            "--listen-plain '[::]:0': without --tls-cert, --listen has no TLS either".to_owned(),
         ),
         (&["server", "--http-tls-key", "x"], missing("--http-tls-key", "--http-tls-cert")),
         (&["client", "--server", "[::1]:1", "--tls-crl", "x"], missing("--tls-crl", "--tls-ca")),

@@ -50,11 +50,11 @@ fn what_the_documentation_says_to_look_inside_runs_as_it_is_written() {
     let script = script.replacen("sleep 1", is_up, 1).replacen("sleep 1", has_route, 1);
     let script = script.replace("timeout 2 ", "timeout 0.5 ");
     let script = script.replace("metalbond bench ", "metalbond bench --routes 100 ");
-    let told = |line: &str| match line.ends_with('&') {
+    let ending = |line: &str| match line.ends_with('&') {
         true => line.to_owned(),
         false => format!("{line} >/dev/null; echo \"$? {line}\""),
     };
-    let lines: Vec<String> = script.lines().map(told).collect();
+    let lines: Vec<String> = script.lines().map(ending).collect();
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     namespace::run(|_| {
         let output =

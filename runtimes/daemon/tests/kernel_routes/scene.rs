@@ -19,10 +19,10 @@ pub(crate) const BOTH: [&str; 2] = ["10.1.0.0/24", "fd10:1::/64"];
 
 /// The log line of a client that removes adopted routes because of an End-of-RIB.
 pub(crate) const HAS_SENT_ALL: &str =
-    "a server has sent all its routes: kernel routes that nobody announces are removed";
+    "a server has sent all its routes: adopted kernel routes that no server announces are removed";
 /// The log line of a client that removes them because their stale time is over.
 pub(crate) const NOT_IN_TIME: &str =
-    "no server has announced them in time: kernel routes that nobody announces are removed";
+    "no server has announced them in time: adopted kernel routes that no server announces are removed";
 
 /// The server's address. Its port is free, because each test has its own namespace.
 pub(crate) const SERVER: &str = "127.0.0.1:4711";

@@ -4,7 +4,7 @@
 //! 1. The *loop* (`Own::run`) alternates between the executor and the reactor.
 //! 2. The *executor* polls each task that a waker has made runnable.
 //! 3. The *reactor* waits in poll(2) until a socket is ready or the earliest timer is due, and wakes the futures that wait for it.
-//! 4. The *traits* turn sockets, timers and name lookups into such futures.
+//! 4. The *traits* make such futures of sockets, timers and name lookups.
 //!
 //! This file uses the runtime like any other:
 //!

@@ -30,7 +30,7 @@ pub(crate) enum Note {
     Transmit(Option<Sent>),
     Change(Option<RouteChange>),
     /// The end of an iteration, and the result of `poll_timeout`.
-    Turn(Option<Instant>),
+    Iteration(Option<Instant>),
 }
 
 /// A message to the writer.
@@ -97,8 +97,8 @@ impl Recorder {
     }
 
     /// Sends the notes of the iteration to the writer. Returns `Break` if the recording has ended.
-    pub(crate) fn end_turn(&mut self, timeout: Option<Instant>) -> ControlFlow<()> {
-        self.note(Note::Turn(timeout), 0);
+    pub(crate) fn end_iteration(&mut self, timeout: Option<Instant>) -> ControlFlow<()> {
+        self.note(Note::Iteration(timeout), 0);
         self.hand_over();
         if self.is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -25,7 +25,7 @@ pub enum Step<'a> {
     /// A route change that the node returned.
     Change(&'a RouteChange),
     /// The end of an iteration, and the result of [`Node::poll_timeout`].
-    Turn(Option<Instant>),
+    Iteration(Option<Instant>),
 }
 
 /// The result of a replay that had the same outputs as the recording: its counts.
@@ -37,7 +37,7 @@ pub struct Summary {
     /// Inputs, also [`Input::Tick`].
     pub inputs: u64,
     /// Iterations.
-    pub turns: u64,
+    pub iterations: u64,
     /// Transmits.
     pub transmits: u64,
     /// Bytes in the transmits.
@@ -58,7 +58,7 @@ pub enum ReplayError {
     #[error("cannot read the recording: {0}")]
     Io(#[from] io::Error),
     /// `show` returned this error.
-    #[error("cannot show what is replayed: {0}")]
+    #[error("cannot write the replayed outputs: {0}")]
     Show(io::Error),
     /// A line is not a line of a recording.
     #[error("line {line}: {why}")]
@@ -132,8 +132,8 @@ pub fn replay(
         }
         lines.compare("crc", then, digest.crc())?;
         if let Some(then) = line.poll_timeout {
-            sum.turns += 1;
-            show(Step::Turn(node.poll_timeout()))?;
+            sum.iterations += 1;
+            show(Step::Iteration(node.poll_timeout()))?;
             lines.compare("poll_timeout", Timeout(then), Timeout(node.poll_timeout()))?;
         }
     }

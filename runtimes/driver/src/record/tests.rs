@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 fn a_replay_has_the_same_outputs_and_counts_them() {
     let summary = replayed(&recording()).unwrap();
     assert_eq!(summary.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!((summary.inputs, summary.turns, summary.transmits, summary.changes), (13, 8, 4, 1));
+    assert_eq!((summary.inputs, summary.iterations, summary.transmits, summary.changes), (13, 8, 4, 1));
     assert_eq!((summary.duration, summary.is_cut), (Duration::from_secs(8), false));
     assert!(summary.bytes > 0);
 }
@@ -109,7 +109,7 @@ fn calls_are_written_within_a_second_without_further_calls() {
     let mut node = node(tape);
     exchange(&mut node, 0);
     let mut recording = Vec::new();
-    while replayed(&recording).ok().is_none_or(|summary| summary.turns < 8) {
+    while replayed(&recording).ok().is_none_or(|summary| summary.iterations < 8) {
         recording.extend(written.recv_timeout(DEADLINE).unwrap());
     }
 }
@@ -133,7 +133,7 @@ fn a_disk_that_hangs_ends_the_recording_at_a_whole_line_and_not_the_node() {
     let recording: Vec<u8> = written.iter().flatten().collect();
     let summary = replayed(&recording).unwrap();
     assert!(!summary.is_cut);
-    assert!((120..150).contains(&summary.turns), "{summary:?}");
+    assert!((120..150).contains(&summary.iterations), "{summary:?}");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn the_token_is_dropped_when_everything_is_written() {
     drop(gate);
     assert_eq!(ended.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
     let recording: Vec<u8> = written.try_iter().flatten().collect();
-    assert_eq!(replayed(&recording).unwrap().turns, 8);
+    assert_eq!(replayed(&recording).unwrap().iterations, 8);
 }
 
 #[test]
@@ -274,6 +274,6 @@ fn iterate(node: &mut Recorded, now: Instant, inputs: Vec<Input>) {
         node.handle_input(now, Input::Sent { conn: transmit.conn });
     }
     while node.poll_change().is_some() {}
-    node.end_turn();
+    node.end_iteration();
     let _: &Node = node;
 }

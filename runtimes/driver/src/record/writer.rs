@@ -104,7 +104,7 @@ impl<W: Write> Writer<W> {
                 self.line.poll_change += 1;
                 change.iter().for_each(|change| self.digest.change(change));
             }
-            Note::Turn(timeout) => {
+            Note::Iteration(timeout) => {
                 self.line.poll_timeout = Some(timeout);
                 self.end_line()?;
             }

@@ -47,7 +47,7 @@ pub struct TlsConfig {
 #[non_exhaustive]
 pub enum SetTlsError {
     /// The configuration for a server or for a client would be added or removed. Only the start can set or omit each of them.
-    #[error("TLS can be replaced, but neither added nor removed: it belongs to the node's start")]
+    #[error("TLS can be replaced, but neither added nor removed while the node runs")]
     FixedAtStart,
     /// The node is shut down, or about to be.
     #[error("the node is shut down")]
@@ -64,8 +64,8 @@ impl TlsConfig {
     /// Replaces the configuration that the node was started with.
     ///
     /// # Errors
-    /// [`SetTlsError::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would turn
-    /// dials from plain to TLS unnoticed, and one that is removed would turn them back. Nothing is changed then.
+    /// [`SetTlsError::FixedAtStart`] if one half of the configuration would be added or removed: a half that is added later would change
+    /// dials from plain to TLS unnoticed, and one that is removed would change them back. Nothing is changed then.
     pub(crate) fn replace(&mut self, new: Self) -> Result<(), SetTlsError> {
         if (self.server.is_some(), self.client.is_some()) != (new.server.is_some(), new.client.is_some()) {
             return Err(SetTlsError::FixedAtStart);

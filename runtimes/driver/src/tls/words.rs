@@ -48,7 +48,7 @@ fn certificate(error: &CertificateError, side: Side) -> String {
             "is not valid yet: is this host's clock right?".into()
         }
         CertificateError::Revoked => "has been revoked".into(),
-        CertificateError::UnknownIssuer => "is signed by nobody whom this node trusts".into(),
+        CertificateError::UnknownIssuer => "is signed by no CA that this node trusts".into(),
         // The authority was made again, with the same name and another key.
         CertificateError::BadSignature => "is signed with another key than that of the authority of this name".into(),
         CertificateError::NotValidForNameContext { expected, presented } => {
@@ -73,7 +73,7 @@ fn certificate(error: &CertificateError, side: Side) -> String {
 fn refused(alert: Alert, side: Side) -> String {
     let far = far(side);
     let problem = match alert {
-        Alert::UnknownCA => "it is signed by nobody who is trusted there",
+        Alert::UnknownCA => "it is signed by no CA that the peer trusts",
         Alert::DecryptError => "its signature is wrong; the authority that is trusted there may have another key",
         Alert::CertificateExpired => "it has expired, or the clock there is wrong",
         Alert::CertificateRevoked => "it has been revoked",
@@ -98,7 +98,7 @@ mod tests {
         let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
         assert_eq!(
             &*words(&unknown, Side::Client),
-            "TLS: the server's certificate is signed by nobody whom this node trusts"
+            "TLS: the server's certificate is signed by no CA that this node trusts"
         );
         let revoked = Error::AlertReceived(Alert::CertificateRevoked);
         assert_eq!(

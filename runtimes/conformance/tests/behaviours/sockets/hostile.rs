@@ -106,6 +106,6 @@ fn a_peer_that_sends_nothing_is_disconnected() {
         peer.send(KEEPALIVE).await;
         until("a session", || async { server.peers().await.unwrap().len() == 1 }).await;
         peer.end().await;
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }

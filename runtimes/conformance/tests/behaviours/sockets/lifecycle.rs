@@ -38,7 +38,7 @@ fn a_peer_that_closes_its_sending_direction_is_disconnected() {
         raw.send(KEEPALIVE).await;
         raw.stream.close().await.unwrap();
         raw.end().await;
-        until("nobody", || async { server.peers().await.unwrap().is_empty() }).await;
+        until("no peer is left", || async { server.peers().await.unwrap().is_empty() }).await;
     });
 }
 

@@ -43,7 +43,7 @@ fn recordings_of_a_server_and_a_client_are_replayed_the_same() {
         assert!(server.inputs > 20 && server.bytes > 5_000 * 20, "{server:?}");
         assert_eq!((routes_out, server.is_cut), (0, false));
         let (client, routes_out) = replayed(of_client).await;
-        assert_eq!(routes_out, table.additions + table.removals, "as the stream of changes has told");
+        assert_eq!(routes_out, table.additions + table.removals, "as many as the stream of changes had");
         assert_eq!((client.changes > 0, client.is_cut), (true, false));
     });
 }

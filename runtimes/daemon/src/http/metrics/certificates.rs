@@ -21,7 +21,7 @@ impl Certificates {
             return Ok(());
         }
         let ends = self.0.iter().map(|(what_for, not_after)| ([("use", *what_for)], *not_after as f64));
-        let help = "When the daemon's own certificate expires, or the first of its chain, since 1970";
+        let help = "Expiry of the first certificate of the daemon's chain to expire, in seconds since 1970";
         out.gauges(("tls_certificate_not_after", help), Some(&Unit::Seconds), ends)
     }
 }

@@ -18,16 +18,16 @@ impl Kernel {
     pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let Self(stats) = self;
         out.gauge(("kernel_routes_wanted", "Destinations that should have a kernel route"), stats.wanted)?;
-        out.gauge(("kernel_routes_installed", "Kernel routes of ours"), stats.installed)?;
-        out.gauge(("kernel_nexthop_objects", "Nexthop objects of ours, groups among them"), stats.objects)?;
-        let help = "Destinations not installed because a route of another protocol, or one of a lower VNI in the same table, is there";
+        out.gauge(("kernel_routes_installed", "Kernel routes of this daemon"), stats.installed)?;
+        out.gauge(("kernel_nexthop_objects", "Nexthop objects of this daemon, including groups"), stats.objects)?;
+        let help = "Destinations that are not installed because a route of another protocol, or of a lower VNI in the same table, exists";
         out.gauge(("kernel_route_conflicts", help), stats.conflicts)?;
-        let help = "Destinations not installed because one of a lower VNI in the same table is there; also in kernel_route_conflicts";
+        let help = "Destinations that are not installed because a route of a lower VNI in the same table exists; also counted in kernel_route_conflicts";
         out.gauge(("kernel_route_vni_conflicts", help), stats.vni_conflicts)?;
         let operations = [([("result", "done")], stats.done), ([("result", "failed")], stats.failed)];
         out.counters(("kernel_operations", "Changes that the kernel made or refused"), None, operations)?;
-        let help = "Kernel routes of ours that another program removed";
+        let help = "Kernel routes of this daemon that another program removed";
         out.counter(("kernel_routes_removed_by_others", help), None, stats.removed)?;
-        out.counter(("kernel_dumps", "How often the kernel's state was read"), None, stats.dumps)
+        out.counter(("kernel_dumps", "Number of reads of the kernel's state"), None, stats.dumps)
     }
 }

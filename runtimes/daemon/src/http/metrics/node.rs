@@ -23,13 +23,13 @@ pub(super) struct Process {
     counters: Counters,
     closed: Vec<(CloseKind, u64)>,
     convergence: Histogram,
-    turns: Histogram,
+    iterations: Histogram,
 }
 
 impl Process {
     pub(super) async fn of(app: &App) -> Result<Self> {
         let is_ready = app.waiting_for().await?.is_empty();
-        let turns = app.within(app.node.iteration_times()).await?;
+        let iterations = app.within(app.node.iteration_times()).await?;
         let (role, started) = (app.role, app.started.as_millisecond() as f64 / 1e3);
         app.look(move |node| {
             let peers = SessionState::ALL.map(|state| (state, node.peer_count(state)));
@@ -45,7 +45,7 @@ impl Process {
                 counters: node.counters(),
                 closed: node.closed().collect(),
                 convergence: *node.convergence(),
-                turns,
+                iterations,
             }
         })
         .await
@@ -56,23 +56,23 @@ impl Process {
             self.counters;
         let role = if self.role == Role::Server { "server" } else { "client" };
         let build = [("version", env!("CARGO_PKG_VERSION")), ("role", role)];
-        out.gauges(("build", "The program. Always 1"), None, [(build, 1.0)])?;
+        out.gauges(("build", "The version of the program; always 1"), None, [(build, 1.0)])?;
         let started = [([], self.started)];
-        out.gauges(("start_time", "When the process started, since 1970"), Some(&Unit::Seconds), started)?;
-        out.gauge(("ready", "1 as /readyz says it"), self.is_ready.into())?;
+        out.gauges(("start_time", "Start of the process, in seconds since 1970"), Some(&Unit::Seconds), started)?;
+        out.gauge(("ready", "1 if /readyz answers that the daemon is ready, otherwise 0"), self.is_ready.into())?;
         out.gauge(
-            ("converging", "1 while the table may be incomplete, and clients are told so"),
+            ("converging", "1 while the daemon says in its HELLO that its table may be incomplete, otherwise 0"),
             self.is_converging.into(),
         )?;
         let peers = self.peers.iter().map(|(state, count)| ([("state", state.name())], *count as f64));
         out.gauges(("peers", "Peers by state"), None, peers)?;
-        out.gauge(("vnis", "Virtual networks with a route"), self.vnis)?;
-        out.gauge(("routes", "Routes that somebody announces: one for each next hop of a destination"), self.routes)?;
+        out.gauge(("vnis", "VNIs that have a route"), self.vnis)?;
+        out.gauge(("routes", "Announced routes: one for each next hop of a destination"), self.routes)?;
         out.gauge(("announced_routes", "Routes that this daemon itself announces"), self.announced)?;
         let bytes = Some(&Unit::Bytes);
         let messages = |counts| by_type(counts).map(|(name, count)| ([("type", name)], count));
-        out.counter(("received", "Received from peers"), bytes, bytes_in)?;
-        out.counter(("sent", "Written to peers"), bytes, bytes_out)?;
+        out.counter(("received", "Bytes received from peers"), bytes, bytes_in)?;
+        out.counter(("sent", "Bytes sent to peers"), bytes, bytes_out)?;
         out.counters(("messages_received", "Messages from peers by type"), None, messages(&messages_in))?;
         out.counters(("messages_sent", "Messages to peers by type"), None, messages(&messages_out))?;
         let dropped = [("impossible", impossible), ("unasked", unasked), ("policy", refused_routes)];
@@ -81,10 +81,14 @@ impl Process {
         let help = "Subscriptions that the policy denied";
         out.counter(("subscriptions_denied", help), None, self.counters.refused_subscriptions)?;
         let closed = self.closed.iter().map(|(kind, count)| ([("reason", kind.name())], *count));
-        out.counters(("connections_closed", "Connections that ended or were refused, by why"), None, closed)?;
-        let help = "From a change of a network's routes until a peer that was up to date is up to date again";
+        out.counters(("connections_closed", "Connections that were closed or refused, by reason"), None, closed)?;
+        let help =
+            "Time from a change of a VNI's routes until a peer that had received all earlier changes has received it";
         out.histogram(("convergence", help), &self.convergence)?;
-        out.histogram(("iteration", "One iteration of the actor: input, timers, output"), &self.turns)
+        out.histogram(
+            ("iteration", "Duration of one iteration of the actor's loop: inputs, timers, outputs"),
+            &self.iterations,
+        )
     }
 }
 

@@ -30,7 +30,7 @@ struct Peer {
     /// Counters of the peer's connections, including ended ones.
     counters: Vec<Counters>,
     /// Time since the last received byte.
-    heard: Option<Duration>,
+    last_received: Option<Duration>,
     /// Set for configured servers only.
     dials: Option<(u64, u64)>,
 }
@@ -44,8 +44,8 @@ impl Peer {
     /// Adds the figures of a session.
     fn add(&mut self, session: &SessionInfo, now: Instant) {
         self.subscriptions += session.subscriptions;
-        let heard = now.saturating_since(session.heard);
-        self.heard = Some(self.heard.map_or(heard, |other| other.min(heard)));
+        let last_received = now.saturating_since(session.last_received);
+        self.last_received = Some(self.last_received.map_or(last_received, |other| other.min(last_received)));
     }
 }
 
@@ -103,23 +103,38 @@ impl Peers {
         let bytes = Some(&Unit::Bytes);
         let gauges =
             |value: fn(&Peer) -> f64| self.0.iter().map(move |(name, peer)| ([("peer", &**name)], value(peer)));
-        out.gauges(("peer_sessions_established", "Sessions in ESTABLISHED"), None, gauges(|p| p.established as f64))?;
-        out.gauges(("peer_routes", "Routes that it announces"), None, gauges(|p| p.routes as f64))?;
-        out.gauges(("peer_stale_routes", "Routes left from a lost session"), None, gauges(|p| p.stale as f64))?;
-        out.gauges(("peer_subscriptions", "Networks it subscribed to"), None, gauges(|p| p.subscriptions as f64))?;
-        let help = "Changes that it is still to be told of, at most";
+        out.gauges(
+            ("peer_sessions_established", "Sessions in the state ESTABLISHED"),
+            None,
+            gauges(|p| p.established as f64),
+        )?;
+        out.gauges(("peer_routes", "Routes that the peer announces"), None, gauges(|p| p.routes as f64))?;
+        out.gauges(("peer_stale_routes", "Stale routes: routes of a lost session"), None, gauges(|p| p.stale as f64))?;
+        out.gauges(
+            ("peer_subscriptions", "VNIs that the peer subscribed to"),
+            None,
+            gauges(|p| p.subscriptions as f64),
+        )?;
+        let help = "Upper bound of the changes that are still to be sent to the peer";
         out.gauges(("peer_lag_changes", help), None, gauges(|p| p.lag as f64))?;
         let now = Timestamp::now().as_millisecond() as f64 / 1e3;
-        let heard = self
-            .0
-            .iter()
-            .filter_map(|(name, peer)| peer.heard.map(|heard| ([("peer", &**name)], now - heard.as_secs_f64())));
-        out.gauges(("peer_last_received_time", "When it was heard last, since 1970"), Some(&Unit::Seconds), heard)?;
+        let last_received = self.0.iter().filter_map(|(name, peer)| {
+            peer.last_received.map(|last_received| ([("peer", &**name)], now - last_received.as_secs_f64()))
+        });
+        out.gauges(
+            ("peer_last_received_time", "Time of the last received byte, in seconds since 1970"),
+            Some(&Unit::Seconds),
+            last_received,
+        )?;
         let sums = |value: fn(&Counters) -> u64| {
             self.0.iter().map(move |(name, peer)| ([("peer", &**name)], peer.counters.iter().map(value).sum()))
         };
-        out.counters(("peer_received", "Received from it, by all its connections"), bytes, sums(|c| c.bytes_in))?;
-        out.counters(("peer_sent", "Written to it, on all its connections"), bytes, sums(|c| c.bytes_out))?;
+        out.counters(
+            ("peer_received", "Bytes received from the peer, on all its connections"),
+            bytes,
+            sums(|c| c.bytes_in),
+        )?;
+        out.counters(("peer_sent", "Bytes sent to the peer, on all its connections"), bytes, sums(|c| c.bytes_out))?;
         let messages = |which: fn(&Counters) -> &MessageCounts| {
             self.0.iter().flat_map(move |(name, peer)| {
                 let mut sums = by_type(&MessageCounts::default());
@@ -129,8 +144,8 @@ impl Peers {
                 sums.map(|(kind, count)| ([("peer", &**name), ("type", kind)], count))
             })
         };
-        out.counters(("peer_messages_received", "Messages from it by type"), None, messages(|c| &c.messages_in))?;
-        out.counters(("peer_messages_sent", "Messages to it by type"), None, messages(|c| &c.messages_out))?;
+        out.counters(("peer_messages_received", "Messages from the peer by type"), None, messages(|c| &c.messages_in))?;
+        out.counters(("peer_messages_sent", "Messages to the peer by type"), None, messages(|c| &c.messages_out))?;
         let dropped = |reason, value: fn(&Counters) -> u64| {
             let sum = move |peer: &Peer| peer.counters.iter().map(value).sum();
             self.0.iter().map(move |(name, peer)| ([("peer", &**name), ("reason", reason)], sum(peer)))
@@ -138,14 +153,14 @@ impl Peers {
         let dropped = dropped("impossible", |c| c.impossible)
             .chain(dropped("unasked", |c| c.unasked))
             .chain(dropped("policy", |c| c.refused_routes));
-        out.counters(("peer_updates_dropped", "UPDATEs from it that were dropped"), None, dropped)?;
-        let help = "Its subscriptions that the policy denied";
+        out.counters(("peer_updates_dropped", "UPDATEs from the peer that were dropped"), None, dropped)?;
+        let help = "Subscriptions of the peer that the policy denied";
         out.counters(("peer_subscriptions_denied", help), None, sums(|c| c.refused_subscriptions))?;
         let configured = |value: fn((u64, u64)) -> u64| {
             self.0.iter().filter_map(move |(name, peer)| Some(([("peer", &**name)], value(peer.dials?))))
         };
-        out.counters(("peer_dials", "How often it was dialled"), None, configured(|(dials, _)| dials))?;
-        let help = "How often a session with it was ESTABLISHED";
+        out.counters(("peer_dials", "Dials of the configured server"), None, configured(|(dials, _)| dials))?;
+        let help = "Sessions with the configured server that were ESTABLISHED";
         out.counters(("peer_sessions", help), None, configured(|(_, sessions)| sessions))
     }
 }

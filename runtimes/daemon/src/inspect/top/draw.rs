@@ -8,7 +8,8 @@ use ratatui::widgets::{self, Cell, TableState};
 
 use super::super::table::{bytes, count, duration};
 use super::column::{Column, fitting};
-use super::screen::{Screen, View};
+use super::look::View;
+use super::screen::Screen;
 use super::sheet::{Row, Sheet};
 
 pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen) {

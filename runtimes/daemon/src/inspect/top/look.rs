@@ -4,8 +4,14 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::super::{Daemon, Failure};
-use super::screen::View;
 use crate::api::{Peer, Status, Vni};
+
+/// The table that is shown, and queried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum View {
+    Peers,
+    Vnis,
+}
 
 /// A snapshot of a daemon.
 #[derive(Clone, Debug)]

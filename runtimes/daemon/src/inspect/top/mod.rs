@@ -22,14 +22,14 @@ use ratatui::crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 use super::{Daemon, Failure, HttpPlace};
 use crate::signals::Stop;
 use crate::spec;
-use look::Look;
-use screen::{Screen, View};
+use look::{Look, View};
+use screen::Screen;
 
 #[derive(Args, Debug)]
 pub(crate) struct TopArgs {
     #[command(flatten)]
     place: HttpPlace,
-    /// How often the daemon is asked
+    /// Interval at which the daemon is queried
     #[arg(long, value_name = "SECONDS", value_parser = parse_interval, allow_negative_numbers = true)]
     #[arg(default_value = "1")]
     interval: u32,
@@ -52,7 +52,7 @@ enum Event {
 /// Shows a daemon until a key or a signal ends the program.
 pub(crate) fn run(args: &TopArgs) -> anyhow::Result<()> {
     if !io::stdout().is_terminal() {
-        bail!("top: standard output is not a terminal (`metalbond show` prints the same to anything)");
+        bail!("top: standard output is not a terminal (`metalbond show` prints to anything)");
     }
     let daemon = args.place.daemon()?;
     // If no daemon answers, the terminal is left unchanged.
@@ -61,11 +61,11 @@ pub(crate) fn run(args: &TopArgs) -> anyhow::Result<()> {
     let (ask, asked) = channel();
     signals(sender.clone())?;
     ask_again(daemon.clone(), Duration::from_secs(args.interval.into()), asked, sender.clone());
-    let mut terminal = ratatui::try_init().context("cannot take the terminal")?;
+    let mut terminal = ratatui::try_init().context("cannot set up the terminal")?;
     // Started only now: keys that are typed before belong to the shell.
     keys(sender);
     let shown = show(&mut terminal, Screen::new(daemon.to_string(), first), &events, &ask);
-    ratatui::try_restore().context("cannot give the terminal back")?;
+    ratatui::try_restore().context("cannot restore the terminal")?;
     shown
 }
 

@@ -54,8 +54,8 @@ impl Row for PeerRow {
         Column::number(
             "HEARD",
             11,
-            |row| time(row.peer.heard_seconds),
-            |a, b| seconds(a.peer.heard_seconds).total_cmp(&seconds(b.peer.heard_seconds)),
+            |row| time(row.peer.last_received_seconds),
+            |a, b| seconds(a.peer.last_received_seconds).total_cmp(&seconds(b.peer.last_received_seconds)),
         ),
         Column::number(
             "SINCE",

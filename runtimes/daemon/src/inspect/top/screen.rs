@@ -5,17 +5,10 @@ use std::time::Instant;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::Failure;
-use super::look::{Look, Rates};
+use super::look::{Look, Rates, View};
 use super::peers::PeerRow;
 use super::sheet::{Row, Sheet};
 use crate::api::{Status, Vni};
-
-/// The table that is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum View {
-    Peers,
-    Vnis,
-}
 
 /// The contents of the screen.
 pub(super) struct Screen {
@@ -198,7 +191,7 @@ pub(super) mod tests {
             lag: 0,
             keepalive_seconds: Some(5),
             restart_time_seconds: Some(10),
-            heard_seconds: Some(1.25),
+            last_received_seconds: Some(1.25),
             dials: is_server.then_some(3),
             last_close: is_server.then(|| "closed by the peer".into()),
             bytes_in: 1_000,

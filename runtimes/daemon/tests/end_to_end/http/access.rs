@@ -226,7 +226,7 @@ fn a_token_that_is_short_or_readable_by_others_is_refused() {
     let short = dir.put_secret("short", "secret");
     for (path, why) in [
         (&open, "it holds a secret, and others may read it (mode 0644): chmod 600"),
-        (&short, "a token of 6 characters, where 16 to 1024 are to be"),
+        (&short, "a token of 6 characters; it must have 16 to 1024"),
     ] {
         let ended = run(&["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--http-token", path]);
         assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {path}: {why}")]));
@@ -276,9 +276,9 @@ fn unprotected_access_over_the_network_is_a_warning() {
         let own = ["server", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"];
         Process::start(&[&own[..], more].concat())
     };
-    start(&[]).log("HTTP: whoever reaches it can read all routes: see --http-token");
+    start(&[]).log("HTTP: everybody who can connect can read all routes: see --http-token");
     start(&["--http-token", &token])
-        .log("HTTP: the token and all routes go over the network in the clear: see --http-tls-cert");
+        .log("HTTP: the token and all routes are sent without encryption: see --http-tls-cert");
     let [cert, key] = dir.put_identity("web", &Authority::new("of the tests").issue("127.0.0.1", 90));
     let mut both = start(&["--http-token", &token, "--http-tls-cert", &cert, "--http-tls-key", &key]);
     both.log("listening on ");

@@ -136,7 +136,7 @@ fn peers_and_status_show_the_present_state() {
     assert!(peer["remote"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert_eq!(peer["messages_in"]["update"], 5);
     assert!(peer["bytes_in"].as_u64().unwrap() > 5 * 36);
-    assert!(peer["state_seconds"].as_f64().unwrap() >= peer["heard_seconds"].as_f64().unwrap());
+    assert!(peer["state_seconds"].as_f64().unwrap() >= peer["last_received_seconds"].as_f64().unwrap());
 }
 
 #[test]

@@ -53,14 +53,14 @@ fn peers_are_reported_as_they_come_and_go() {
     let web = Web::start(&[]);
     let mut followed = Followed::at(web.http, "/api/v1/events");
     let client = web.client(&[]);
-    let mut told = followed.next_of("peer");
-    while told["state"] != "ESTABLISHED" {
-        told = followed.next_of("peer");
+    let mut event = followed.next_of("peer");
+    while event["state"] != "ESTABLISHED" {
+        event = followed.next_of("peer");
     }
-    assert!(told["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert!(event["address"].as_str().unwrap().starts_with("127.0.0.1:"));
     client.kill();
     let gone = followed.next_of("peer");
-    assert_eq!((&gone["name"], &gone["address"], &gone["state"]), (&told["name"], &told["address"], &json!(null)));
+    assert_eq!((&gone["name"], &gone["address"], &gone["state"]), (&event["name"], &event["address"], &json!(null)));
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl RefusalLog {
     pub(crate) fn ended(&mut self, conn: ConnId) {
         let Some(mut limit) = self.by_conn.remove(&conn) else { return };
         let held @ 1.. = limit.take_suppressed() else { return };
-        warn!(%conn, held, "more was refused");
+        warn!(%conn, held, "more routes and subscriptions were denied");
     }
 }
 

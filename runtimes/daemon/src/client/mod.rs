@@ -1,5 +1,8 @@
 //! `metalbond client`: announces routes and prints the routes of other clients until it is stopped.
 
+mod args;
+mod wanted;
+
 use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -7,15 +10,14 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::Context as _;
-use metalbond::{CommandError, Config, PeerId, Route};
-use metalbond_tokio::{Changes, Endpoint, MetalBond, TlsConfig};
+use metalbond::{CommandError, Config};
+use metalbond_tokio::{Changes, MetalBond, TlsConfig};
 use tokio::io::Stdin;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::announce_file::{self, Announcements, Batch, Lines};
 use crate::api::Role;
-use crate::cli::{Cli, ClientArgs, Command};
 use crate::http::{self, App, Events, Http, HttpArgs, Seen};
 use crate::install::{self, KernelRoutes};
 use crate::output;
@@ -24,7 +26,9 @@ use crate::reload::{Origin, Outcomes, Reload, Round};
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
 use crate::tls::{self, Holder};
-use crate::wanted::{Asked, OverLimit, Wanted};
+pub(crate) use args::ClientArgs;
+pub(crate) use wanted::OverLimit;
+use wanted::{Asked, Wanted};
 
 /// Runs a client until SIGTERM, SIGINT, or a write to a standard output whose reader has closed it.
 pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sockets) -> anyhow::Result<()> {
@@ -58,7 +62,7 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sock
     let client = Client { node, kernel, secrets, events: Events::new() };
     if !sockets.listen.is_empty() {
         let unused = sockets.listen.len();
-        warn!("{unused} sockets that were handed over are of no use: a client listens for HTTP only");
+        warn!("{unused} sockets from the service manager are not used: a client listens only for HTTP");
     }
     let http = client.start_http(&args.http, sockets.http, reloads).await?;
     privileges::settle(args.install.is_wanted());
@@ -77,10 +81,11 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sock
     result
 }
 
-pub(crate) struct Client {
-    pub(crate) node: MetalBond,
+/// A running client.
+struct Client {
+    node: MetalBond,
     /// The kernel routes, if routes are installed.
-    pub(crate) kernel: Option<KernelRoutes>,
+    kernel: Option<KernelRoutes>,
     /// The contents of the files with certificates.
     secrets: Holder,
     /// Sends events to the readers of the HTTP side.
@@ -115,8 +120,8 @@ impl Client {
     ) -> anyhow::Result<()> {
         let Self { node, kernel, events, .. } = self;
         let config = Config::from(args);
-        let mut wanted = Wanted::none(&config);
-        wanted.start(self, asked).await?;
+        let mut wanted = Wanted::none(&config, node.clone(), kernel.clone());
+        wanted.start(asked).await?;
         tokio::spawn(systemd::report(node.clone()));
         systemd::ready().await;
         let want = self.want(wanted, inputs, args.reads_stdin().then(Lines::of_stdin));
@@ -150,11 +155,11 @@ impl Client {
                 (lines, next) = &mut batch => {
                     match next.context("cannot read standard input")? {
                         Some(next) => {
-                            wanted.feed(self, next).await?;
+                            wanted.feed(next).await?;
                             batch.set(next_batch(Some(lines)));
                         }
                         None => {
-                            info!("standard input has ended; what was announced stands");
+                            info!("standard input has ended; the announced routes stay announced");
                             batch.set(next_batch(None));
                         }
                     }
@@ -171,13 +176,13 @@ impl Client {
         }
         if let Some(FreshAsked { asked, pipes, files }) = asked {
             inputs.pipes.extend(pipes);
-            match wanted.change(self, asked).await {
+            match wanted.change(asked).await {
                 Ok(()) => inputs.pipes.retain(|pipe| files.contains(&pipe.path)),
                 Err(error) if error.is::<OverLimit>() => {
-                    round.fail(format_args!("settings stay as they were: {error}"));
+                    round.fail(format_args!("the settings stay unchanged: {error}"));
                 }
                 Err(error) if matches!(error.downcast_ref(), Some(CommandError::Limit(_))) => {
-                    round.fail(format_args!("settings are carried out in part: {error:#}"));
+                    round.fail(format_args!("the settings are applied in part: {error:#}"));
                 }
                 Err(error) => return Err(error),
             }
@@ -185,27 +190,6 @@ impl Client {
         inputs.reload.end(round);
         systemd::ready().await;
         Ok(inputs)
-    }
-
-    pub(crate) async fn add_server(&self, server: &Endpoint) -> anyhow::Result<PeerId> {
-        info!("connecting to {server}");
-        self.node.add_peer(server.clone()).await.with_context(|| format!("cannot add server {server}"))
-    }
-
-    pub(crate) async fn announce(&self, routes: Vec<Route>) -> anyhow::Result<()> {
-        if let Some(kernel) = self.kernel.as_ref().filter(|_| !routes.is_empty()) {
-            kernel.announced(routes.clone()).await?;
-        }
-        self.node.announce_routes(routes).await.context("cannot announce")?;
-        Ok(())
-    }
-
-    pub(crate) async fn withdraw(&self, routes: Vec<Route>) -> anyhow::Result<()> {
-        if let Some(kernel) = self.kernel.as_ref().filter(|_| !routes.is_empty()) {
-            kernel.withdrawn(routes.clone()).await?;
-        }
-        self.node.withdraw_routes(routes).await.context("cannot withdraw")?;
-        Ok(())
     }
 
     /// Closes the sessions. With `cleanup` removes the kernel routes, otherwise leaves them in the kernel.
@@ -252,14 +236,14 @@ impl Inputs {
         let mut round = Round::default();
         let tls = secrets.read_again(&mut round).await;
         let asked = match self.reload.read(&mut round).await {
-            Some(Cli { command: Command::Client(args), .. }) => self.asked(args, &mut round).await,
-            _ => None,
+            Some(args) => self.asked(args, &mut round).await,
+            None => None,
         };
         (self, Fresh { round, tls, asked })
     }
 
     /// Reads the files that the settings name.
-    async fn asked(&self, mut args: Box<ClientArgs>, round: &mut Round) -> Option<FreshAsked> {
+    async fn asked(&self, mut args: ClientArgs, round: &mut Round) -> Option<FreshAsked> {
         let files = args.files();
         // Announcements from a pipe stay for as long as the settings name the pipe.
         let (kept, unread): (Vec<_>, Vec<_>) =
@@ -272,7 +256,7 @@ impl Inputs {
                 Some(FreshAsked { asked: Asked::of(&mut args, &read), pipes, files })
             }
             Err(why) => {
-                round.fail(format_args!("settings stay as they were: {why}"));
+                round.fail(format_args!("the settings stay unchanged: {why}"));
                 None
             }
         }
@@ -287,15 +271,4 @@ async fn next_batch(lines: Option<Lines<Stdin>>) -> (Lines<Stdin>, io::Result<Op
         warn!("standard input:{number}: {warning}");
     }
     (lines, next)
-}
-
-#[cfg(test)]
-impl Client {
-    /// Returns a client that installs nothing and has no files.
-    pub(crate) async fn of_a_test(node: MetalBond) -> Self {
-        let (tls, http) = (crate::tls::TlsArgs::default(), HttpArgs::default());
-        let files = crate::tls::Files { role: Role::Client, tls, is_anonymous: false, http };
-        let secrets = Holder::read(files, &mut crate::reading::Reading::default()).await.unwrap();
-        Self { node, kernel: None, secrets, events: Events::new() }
-    }
 }

@@ -7,13 +7,14 @@ use std::fmt::{self, Write as _};
 use std::hash::Hash;
 use std::mem;
 
+use anyhow::Context as _;
 use metalbond::{Config, PeerId, Route, Vni};
-use metalbond_tokio::Endpoint;
+use metalbond_tokio::{Endpoint, MetalBond};
 use tracing::{error, info, warn};
 
+use super::ClientArgs;
 use crate::announce_file::{Announcements, Batch};
-use crate::cli::ClientArgs;
-use crate::client::Client;
+use crate::install::KernelRoutes;
 
 /// The desired state according to the settings.
 #[derive(Debug)]
@@ -73,9 +74,11 @@ struct Owners {
     input: bool,
 }
 
-/// The desired state that has been applied to the node.
-#[derive(Debug)]
+/// The desired state, which has been applied to the node and the kernel.
 pub(crate) struct Wanted {
+    node: MetalBond,
+    /// The kernel routes, if routes are installed.
+    kernel: Option<KernelRoutes>,
     most: Most,
     /// The servers, in the order of the settings. Each has an id once it has been added to the node.
     servers: Vec<(Endpoint, Option<PeerId>)>,
@@ -103,8 +106,10 @@ impl fmt::Display for Difference {
 
 impl Wanted {
     /// Returns an empty state, with the limits of a node with this configuration.
-    pub(crate) fn none(config: &Config) -> Self {
+    pub(crate) fn none(config: &Config, node: MetalBond, kernel: Option<KernelRoutes>) -> Self {
         Self {
+            node,
+            kernel,
             most: config.into(),
             servers: Vec::new(),
             subscriptions: BTreeSet::new(),
@@ -118,10 +123,10 @@ impl Wanted {
     /// # Errors
     ///
     /// If a limit is exceeded or the node has ended.
-    pub(crate) async fn start(&mut self, client: &Client, asked: Asked) -> anyhow::Result<()> {
+    pub(crate) async fn start(&mut self, asked: Asked) -> anyhow::Result<()> {
         self.check(&asked)?;
         self.installable = asked.installable.clone();
-        self.apply(client, asked).await.map(|_| ())
+        self.apply(asked).await.map(|_| ())
     }
 
     /// Applies new settings and logs the difference. Items in both the old and the new settings are not touched.
@@ -129,20 +134,20 @@ impl Wanted {
     /// # Errors
     ///
     /// [`OverLimit`] if a limit is exceeded; nothing has been changed then. Other errors mean that the node has ended.
-    pub(crate) async fn change(&mut self, client: &Client, asked: Asked) -> anyhow::Result<()> {
-        if client.kernel.is_some() {
+    pub(crate) async fn change(&mut self, asked: Asked) -> anyhow::Result<()> {
+        if self.kernel.is_some() {
             // The tables of VNIs are fixed at the start. (A VNI without a table in the new settings as well gets
             // another warning.)
             let come = asked.subscriptions.difference(&self.subscriptions);
             for vni in come.filter(|vni| asked.installable.contains(vni) && !self.installable.contains(vni)) {
                 warn!(
                     "--subscribe '{vni}': VNI {vni} had no table at the start, so its routes are not installed; \
-                     its --install-routes waits for a restart"
+                     its --install-routes needs a restart"
                 );
             }
         }
         self.check(&asked)?;
-        let difference = self.apply(client, asked).await?;
+        let difference = self.apply(asked).await?;
         info!("settings are read: {difference}");
         Ok(())
     }
@@ -151,7 +156,7 @@ impl Wanted {
     fn check(&self, asked: &Asked) -> Result<(), OverLimit> {
         let Most { peers, subscriptions, announcements } = self.most;
         let over = |what: &str, count: usize, most: usize| {
-            if count > most { Err(OverLimit(format!("{what}: {count} of them, {most} is the most"))) } else { Ok(()) }
+            if count > most { Err(OverLimit(format!("{what}: {count}, the maximum is {most}"))) } else { Ok(()) }
         };
         over("--server", asked.servers.len(), peers)?;
         over("--subscribe", asked.subscriptions.len(), subscriptions)?;
@@ -168,21 +173,21 @@ impl Wanted {
     }
 
     /// Applies the difference between the old and the new state.
-    async fn apply(&mut self, client: &Client, asked: Asked) -> anyhow::Result<Difference> {
+    async fn apply(&mut self, asked: Asked) -> anyhow::Result<Difference> {
         let Asked { servers, subscriptions, announcements, .. } = asked;
         let mut made = Difference::default();
 
         let (gone, come) = difference(&self.subscriptions, &subscriptions);
         made.subscriptions = (come.len(), gone.len());
         for vni in gone {
-            client.node.unsubscribe(vni).await?;
+            self.node.unsubscribe(vni).await?;
         }
         for vni in come {
-            client.node.subscribe(vni).await?;
+            self.node.subscribe(vni).await?;
         }
         self.subscriptions = subscriptions;
 
-        made.announcements = self.announce_what_settings_say(client, &announcements).await?;
+        made.announcements = self.announce_what_settings_say(&announcements).await?;
 
         let mut ids: BTreeMap<String, PeerId> = BTreeMap::new();
         for (server, id) in mem::take(&mut self.servers) {
@@ -191,7 +196,7 @@ impl Wanted {
                 ids.insert(server.as_str().to_owned(), id);
             } else {
                 made.servers.1 += 1;
-                client.node.remove_peer(id).await?;
+                self.node.remove_peer(id).await?;
             }
         }
         // Servers are added last, so that all announcements and subscriptions exist when the first session opens.
@@ -203,17 +208,15 @@ impl Wanted {
         self.servers = known.collect();
         for (server, id) in self.servers.iter_mut().filter(|(_, id)| id.is_none()) {
             made.servers.0 += 1;
-            *id = Some(client.add_server(server).await?);
+            info!("connecting to {server}");
+            let added = self.node.add_peer(server.clone()).await;
+            *id = Some(added.with_context(|| format!("cannot add server {server}"))?);
         }
         Ok(made)
     }
 
     /// Announces and withdraws routes according to the settings. Returns the number of new and of removed routes.
-    async fn announce_what_settings_say(
-        &mut self,
-        client: &Client,
-        new: &BTreeSet<Route>,
-    ) -> anyhow::Result<(usize, usize)> {
+    async fn announce_what_settings_say(&mut self, new: &BTreeSet<Route>) -> anyhow::Result<(usize, usize)> {
         let come: Vec<_> = new.iter().filter(|route| !self.announcements.contains_key(*route)).copied().collect();
         let mut gone = Vec::new();
         self.announcements.retain(|route, owners| {
@@ -230,9 +233,9 @@ impl Wanted {
         let all = self.announcements.len() + gone.len() + come.len();
         let rest = gone.split_off(all.saturating_sub(self.most.announcements).min(gone.len()));
         self.announcements.extend(come.iter().map(|route| (*route, Owners { settings: true, input: false })));
-        client.withdraw(gone).await?;
-        client.announce(come).await?;
-        client.withdraw(rest).await?;
+        self.withdraw(gone).await?;
+        self.announce(come).await?;
+        self.withdraw(rest).await?;
         Ok(counts)
     }
 
@@ -241,7 +244,7 @@ impl Wanted {
     /// # Errors
     ///
     /// If the node has ended.
-    pub(crate) async fn feed(&mut self, client: &Client, batch: Batch) -> anyhow::Result<()> {
+    pub(crate) async fn feed(&mut self, batch: Batch) -> anyhow::Result<()> {
         match batch {
             Batch::Add(routes) => {
                 let (mut come, mut refused) = (Vec::new(), 0);
@@ -257,9 +260,9 @@ impl Wanted {
                 }
                 if refused > 0 {
                     let most = self.most.announcements;
-                    error!("standard input: {refused} routes are not announced: {most} announcements are the most");
+                    error!("standard input: {refused} routes are not announced: the maximum is {most} announcements");
                 }
-                client.announce(come).await
+                self.announce(come).await
             }
             Batch::Withdraw(routes) => {
                 let (count, mut gone, mut kept) = (routes.len(), Vec::new(), 0);
@@ -282,9 +285,25 @@ impl Wanted {
                 if gone.len() + kept < count {
                     warn!("{} of {count} routes to withdraw were not announced", count - gone.len() - kept);
                 }
-                client.withdraw(gone).await
+                self.withdraw(gone).await
             }
         }
+    }
+
+    async fn announce(&self, routes: Vec<Route>) -> anyhow::Result<()> {
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| !routes.is_empty()) {
+            kernel.announced(routes.clone()).await?;
+        }
+        self.node.announce_routes(routes).await.context("cannot announce")?;
+        Ok(())
+    }
+
+    async fn withdraw(&self, routes: Vec<Route>) -> anyhow::Result<()> {
+        if let Some(kernel) = self.kernel.as_ref().filter(|_| !routes.is_empty()) {
+            kernel.withdrawn(routes.clone()).await?;
+        }
+        self.node.withdraw_routes(routes).await.context("cannot withdraw")?;
+        Ok(())
     }
 }
 
@@ -300,42 +319,42 @@ mod tests {
     use super::*;
     use crate::spec;
 
-    /// A client of a node with small limits, and its desired state.
+    /// A node with small limits, and its desired state.
     struct World {
-        client: Client,
+        node: MetalBond,
         wanted: Wanted,
         _changes: Changes,
     }
 
     impl World {
-        async fn new() -> Self {
+        fn new() -> Self {
             let config = Config { peers_max: 2, subscriptions_max: 2, announcements_max: 3, ..Config::default() };
             let (node, changes) = start(config.clone()).unwrap();
-            Self { client: Client::of_a_test(node).await, wanted: Wanted::none(&config), _changes: changes }
+            Self { node: node.clone(), wanted: Wanted::none(&config, node, None), _changes: changes }
         }
 
         async fn change(&mut self, asked: Asked) -> Result<(), OverLimit> {
-            self.wanted.change(&self.client, asked).await.map_err(|error| error.downcast().expect("the client goes on"))
+            self.wanted.change(asked).await.map_err(|error| error.downcast().expect("the node has not ended"))
         }
 
         async fn add(&mut self, numbers: &[u8]) {
             let batch = Batch::Add(numbers.iter().copied().map(route).collect());
-            self.wanted.feed(&self.client, batch).await.unwrap();
+            self.wanted.feed(batch).await.unwrap();
         }
 
         async fn withdraw(&mut self, numbers: &[u8]) {
             let batch = Batch::Withdraw(numbers.iter().copied().map(route).collect());
-            self.wanted.feed(&self.client, batch).await.unwrap();
+            self.wanted.feed(batch).await.unwrap();
         }
 
         /// Returns what the node announces.
         async fn announced(&self) -> BTreeSet<Route> {
-            self.client.node.announced_routes().await.unwrap().into_iter().collect()
+            self.node.announced_routes().await.unwrap().into_iter().collect()
         }
 
         async fn all(&self) -> (usize, Vec<Vni>, BTreeSet<Route>) {
-            let node = &self.client.node;
-            (node.peers().await.unwrap().len(), node.subscribed_vnis().await.unwrap(), self.announced().await)
+            let (peers, vnis) = (self.node.peers().await.unwrap(), self.node.subscribed_vnis().await.unwrap());
+            (peers.len(), vnis, self.announced().await)
         }
     }
 
@@ -359,16 +378,13 @@ mod tests {
 
     #[tokio::test]
     async fn settings_over_a_limit_change_nothing_and_the_next_valid_ones_are_applied() {
-        let mut world = World::new().await;
+        let mut world = World::new();
         world.change(asked(&[1], &[1], &[1])).await.unwrap();
         let before = world.all().await;
         for (too_much, why) in [
-            (asked(&[2, 3, 4], &[2], &[2]), "--server: 3 of them, 2 is the most"),
-            (asked(&[2], &[2, 3, 4], &[2]), "--subscribe: 3 of them, 2 is the most"),
-            (
-                asked(&[2], &[2], &[2, 3, 4, 5]),
-                "--announce and --announce-file, a.routes with 4: 4 of them, 3 is the most",
-            ),
+            (asked(&[2, 3, 4], &[2], &[2]), "--server: 3, the maximum is 2"),
+            (asked(&[2], &[2, 3, 4], &[2]), "--subscribe: 3, the maximum is 2"),
+            (asked(&[2], &[2], &[2, 3, 4, 5]), "--announce and --announce-file, a.routes with 4: 4, the maximum is 3"),
         ] {
             assert_eq!(world.change(too_much).await, Err(OverLimit(why.to_owned())));
             assert_eq!(world.all().await, before);
@@ -382,9 +398,9 @@ mod tests {
 
     #[tokio::test]
     async fn routes_of_standard_input_over_the_limit_are_not_announced() {
-        let mut world = World::new().await;
+        let mut world = World::new();
         world.add(&[1, 2]).await;
-        let why = "--announce and --announce-file, a.routes with 2, standard input with 2: 4 of them, 3 is the most";
+        let why = "--announce and --announce-file, a.routes with 2, standard input with 2: 4, the maximum is 3";
         assert_eq!(world.change(asked(&[1], &[], &[3, 4])).await, Err(OverLimit(why.to_owned())));
         assert_eq!(world.all().await, (0, vec![], routes(&[1, 2])));
         // A route from both sources counts once.
@@ -399,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_route_of_standard_input_stays_when_the_settings_remove_it() {
-        let mut world = World::new().await;
+        let mut world = World::new();
         world.change(asked(&[], &[], &[1, 2])).await.unwrap();
         world.add(&[1, 3]).await;
         world.change(asked(&[], &[], &[])).await.unwrap();
@@ -410,7 +426,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_route_of_the_settings_stays_when_standard_input_withdraws_it() {
-        let mut world = World::new().await;
+        let mut world = World::new();
         world.add(&[1]).await;
         world.change(asked(&[], &[], &[1, 2])).await.unwrap();
         world.withdraw(&[1, 2]).await;

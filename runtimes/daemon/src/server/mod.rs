@@ -1,5 +1,7 @@
 //! `metalbond server`: listens, and passes routes on until it is stopped.
 
+mod args;
+
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::Context as _;
@@ -9,7 +11,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::api::Role;
-use crate::cli::{Listen, ServerArgs};
+use crate::args::Listen;
 use crate::http::{self, App, Events, Http, Seen};
 use crate::limits;
 use crate::policy;
@@ -19,6 +21,7 @@ use crate::reload::{Origin, Reload, Round};
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
 use crate::tls::{self, Files, Holder};
+pub(crate) use args::ServerArgs;
 
 /// Runs a server until SIGTERM or SIGINT.
 pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets) -> anyhow::Result<()> {
@@ -73,7 +76,7 @@ pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets)
                         let _ = node.set_policy(Some(policy)).await;
                     }
                     // Only reports errors and warnings: a server has no other settings that can change while it runs.
-                    reload.read(&mut round).await;
+                    reload.read::<ServerArgs>(&mut round).await;
                     reload.end(round);
                     systemd::ready().await;
                 }
