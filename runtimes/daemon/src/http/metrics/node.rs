@@ -64,7 +64,7 @@ impl Process {
         } = self.counters;
         let role = if self.role == Role::Server { "server" } else { "client" };
         let build = [("version", env!("CARGO_PKG_VERSION")), ("role", role)];
-        out.gauges(("build", "The version of the program; always 1"), None, [(build, 1.0)])?;
+        out.gauges(("build_info", "The version of the program; always 1"), None, [(build, 1.0)])?;
         let started = [([], self.started)];
         out.gauges(("start_time", "Start of the process, in seconds since 1970"), Some(&Unit::Seconds), started)?;
         out.gauge(("ready", "1 if /readyz answers that the daemon is ready, otherwise 0"), self.is_ready.into())?;
