@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_does_not_tell_hosts_apart_and_the_link_of_a_link_local_address_does() {
+    fn hosts_differ_by_the_link_of_a_link_local_address_but_not_by_the_port() {
         assert_eq!(host("[2001:db8::1]:1"), host("[2001:db8::1]:2"));
         assert_ne!(host("[2001:db8::1]:1"), host("[2001:db8::2]:1"));
         assert_eq!(host("[fe80::1%2]:1"), host("[fe80::1%2]:2"));

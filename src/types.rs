@@ -430,7 +430,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn each_kind_of_martian_is_told_at_its_first_and_last_address_and_not_beside_them() {
+    fn each_kind_of_martian_is_found_at_its_first_and_last_address_and_not_beside_them() {
         use Martian::{Broadcast, LinkLocal, Loopback, Multicast, Unspecified};
         let v4 = [
             ("0.0.0.0", Some(Unspecified)),

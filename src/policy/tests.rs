@@ -85,7 +85,7 @@ fn the_first_rule_that_is_for_a_peer_is_the_only_one() {
 }
 
 #[test]
-fn a_rule_that_permits_nothing_keeps_out_whom_a_later_one_would_let_in() {
+fn a_peer_is_refused_by_the_first_rule_that_matches_even_if_a_later_one_permits_something() {
     let names = names(&["dns:h9.hyp.example.org", "ip:2001:db8::9"]);
     assert_eq!(policy().permit(Some(&names), H7), None);
     let policy = Policy::new(policy().rules()[1..].iter().map(|rule| Rule::clone(rule)));
@@ -174,7 +174,7 @@ fn an_ipv4_mapped_next_hop_is_its_ipv4_address_to_a_rule() {
 }
 
 #[test]
-fn of_several_reasons_the_one_that_is_closest_to_yes_is_told() {
+fn of_several_reasons_the_one_closest_to_a_permit_is_reported() {
     let permit = policy().permit(Some(&names(&["dns:h7.hyp.example.org"])), H7).unwrap();
     let said: Vec<String> = [route(1, "10.0.0.1/32", H7), route(500, "10.0.0.1/32", H7), route(100, "10.0.0.1/32", H8)]
         .iter()

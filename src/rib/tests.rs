@@ -408,7 +408,7 @@ fn what_once_went_wrong_goes_right() {
 }
 
 #[test]
-fn a_newcomer_is_told_nothing_of_what_is_gone_however_long_ago_it_came() {
+fn a_newcomer_receives_no_withdrawn_route() {
     use Op::{Announce, Pull, Subscribe, Withdraw};
     AGE_MAX.set(1);
     let mut world = World::new(false);

@@ -18,7 +18,7 @@ fn a_route_travels_from_one_process_to_another() {
     let server = Example::start(NAME, &["server", "127.0.0.1:0"]);
     let addr = server.line_after("listening on ");
     let hears = Example::start(NAME, &["client", &addr, "23"]);
-    let _tells = Example::start(NAME, &["client", &addr, "23", "10.0.23.1/32", "2001:db8::1"]);
+    let _client = Example::start(NAME, &["client", &addr, "23", "10.0.23.1/32", "2001:db8::1"]);
     assert_eq!(hears.line_after("client: "), "23 10.0.23.1/32 via [2001:db8::1]");
 }
 

@@ -98,7 +98,7 @@ async def _fresh(world: World) -> None:
     kinds = [(server, ordered) for server in world.servers.values() for ordered in (True, False)]
     for problem in await asyncio.gather(*(_newcomer(world, server, ordered) for server, ordered in kinds)):
         if problem:
-            world.journal.violation("a newcomer is told something else than the model", problem=problem)
+            world.journal.violation("a newcomer receives something else than the model", problem=problem)
 
 
 async def _newcomer(world: World, server: Server, ordered: bool) -> str | None:

@@ -217,7 +217,7 @@ class Subscriber(Session):
             self.table.add(route)
         else:
             self.table.remove(route)
-        self.told(is_add, route)
+        self.received(is_add, route)
 
-    def told(self, is_add: bool, route: Route) -> None:
+    def received(self, is_add: bool, route: Route) -> None:
         """Called for each UPDATE."""

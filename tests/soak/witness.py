@@ -67,15 +67,15 @@ class Witness:
         time: subscribers with an uninterrupted session with one of them must not have been sent removals of its
         routes."""
         self.journal.counts["restarts that nobody should notice"] += 1
-        told = {
+        changed = {
             (receiver.name, route.text)
             for at, receiver, route in self._removals
             if at >= killed and route in who.wanted and receiver is not who
             if any(receiver.stands(server.name, killed - SYNCED) for server in servers)
         }
-        if told:
-            some = sorted(told)[:5]
-            self.journal.violation("a quick restart is noticed", who=who.name, count=len(told), some=some)
+        if changed:
+            some = sorted(changed)[:5]
+            self.journal.violation("a quick restart is noticed", who=who.name, count=len(changed), some=some)
 
     def lost(self, who: str, server: Server, is_own_fault: bool, reason: str) -> None:
         """Handles the loss of a session, which must be explained by a fault of this script."""

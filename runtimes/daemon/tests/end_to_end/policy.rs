@@ -121,10 +121,10 @@ fn denied_messages_are_counted_per_peer_and_in_total() {
 #[test]
 fn a_bad_policy_is_reported_with_its_position_and_nothing_starts() {
     let dir = Dir::new("policy-bad");
-    let policy = dir.put("policy.toml", &POLICY.replace("who =", "whom ="));
+    let policy = dir.put("policy.toml", &POLICY.replace("who =", "peer ="));
     for args in [&["server", "--listen", "127.0.0.1:0", "--policy", &policy][..], &["check", "--policy", &policy]] {
         let ended = run(args);
-        let expected = format!("metalbond: --policy {policy}:4:1: unknown field `whom`, expected one of");
+        let expected = format!("metalbond: --policy {policy}:4:1: unknown field `peer`, expected one of");
         assert_eq!(ended.code, Some(2), "{args:?}");
         assert!(ended.stderr.last().unwrap().starts_with(&expected), "{:?}", ended.stderr);
     }
