@@ -145,7 +145,7 @@ impl CloseReason {
     }
 }
 
-/// The kind of a [`CloseReason`].
+/// A [`CloseReason`] without its details, as a label for counters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

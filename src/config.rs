@@ -130,7 +130,7 @@ impl Default for Config {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Pacing {
-    /// The rate, in bytes per second. At least [`Pacing::MIN`].
+    /// The rate at which routes are sent to each client without `ordered`, in bytes per second. At least [`Pacing::MIN`].
     pub rate: u32,
     /// The most bytes at once. At least [`Pacing::MIN`].
     pub burst: u32,
@@ -154,7 +154,7 @@ impl Default for Pacing {
     }
 }
 
-/// A setting out of its range.
+/// The error of [`Config::validate`]: a setting that is out of its range.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -23,26 +23,26 @@ use core::time::Duration;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Limits {
-    /// Accepted connections that are open. Default 65,536.
+    /// Maximum number of accepted connections that are open. Default 65,536.
     pub connections: usize,
-    /// Accepted connections that are open, from one source address. Default 4,096.
+    /// Maximum number of accepted connections that are open, from one source address. Default 4,096.
     pub connections_per_address: usize,
-    /// New connections per second; as many may come at once. Default 10,000.
+    /// Maximum number of new connections per second; as many may come at once. Default 10,000.
     pub connections_per_second: u32,
-    /// Routes that all accepted peers announce together; a route of two peers counts twice. Also the routes of one server that the
+    /// Maximum number of routes that all accepted peers announce together; a route of two peers counts twice. Also the routes of one server that the
     /// node dials. Default 16,777,216.
     pub routes: usize,
-    /// Routes of one accepted peer. Default 2,097,152.
+    /// Maximum number of routes of one accepted peer. Default 2,097,152.
     pub routes_per_peer: usize,
-    /// Next hops of one destination, of all peers together. Default 16,384. The node advertises the next hops of a destination together, so
+    /// Maximum number of next hops of one destination, of all peers together. Default 16,384. The node advertises the next hops of a destination together, so
     /// the time of one call grows with their number.
     pub next_hops: usize,
-    /// Subscriptions of all accepted peers together; a VNI with two subscribers counts twice. Default 4,194,304.
+    /// Maximum number of subscriptions of all accepted peers together; a VNI with two subscribers counts twice. Default 4,194,304.
     pub subscriptions: usize,
-    /// VNIs with routes of accepted peers; a VNI with routes of two peers counts twice. Default 4,194,304. A VNI with a single
+    /// Maximum number of VNIs with routes of accepted peers; a VNI with routes of two peers counts twice. Default 4,194,304. A VNI with a single
     /// route takes 1 kB.
     pub vnis: usize,
-    /// VNIs with routes of one accepted peer. The same number limits the VNIs that it is subscribed to. Default 16,384.
+    /// Maximum number of VNIs with routes of one accepted peer. The same number limits the VNIs that it is subscribed to. Default 16,384.
     pub vnis_per_peer: usize,
     /// The longest ban. An address whose client was closed for too many routes, VNIs, next hops or subscriptions is refused for 1 s, then for
     /// twice as long each time, up to this; ten minutes without a ban reset it to 1 s. A server that announced too many routes is not
@@ -85,7 +85,7 @@ impl Limits {
     }
 }
 
-/// One of the [`Limits`].
+/// A limit on peers: one of the [`Limits`], as the reason why a session was closed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -29,7 +29,7 @@ macro_rules! list {
                 &self.0
             }
 
-            /// Returns the items as a slice that can be changed.
+            /// Returns the items as a mutable slice, to change or sort them in place.
             pub fn as_mut_slice(&mut self) -> &mut [$item] {
                 &mut self.0
             }

@@ -52,7 +52,7 @@ impl FromIterator<Nexthop> for Nexthops {
     }
 }
 
-/// Where a kernel route leads.
+/// The target of a kernel route: a nexthop object, or next hops in the route itself.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RouteTarget {
     /// To a nexthop object or a nexthop group, by its id.
@@ -192,7 +192,7 @@ pub enum Found {
     },
 }
 
-/// What a nexthop object is.
+/// A nexthop object that a dump found in the kernel: a single next hop or a group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FoundObject {
     /// An object of the FIB's protocol: an encapsulation towards this hypervisor through the tunnel device.

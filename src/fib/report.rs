@@ -13,7 +13,7 @@ const REPORTS_MAX: usize = 64;
 /// The IPv4 next hops that are remembered as reported, at most.
 const IPV4_MAX: usize = 1024;
 
-/// An event for the log.
+/// An event about kernel routes that an application should log, for example a conflict.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FibReport {
@@ -111,31 +111,32 @@ impl fmt::Display for FibReport {
     }
 }
 
-/// Figures of a [`Fib`](super::Fib).
+/// Counters and current numbers of a [`Fib`](super::Fib), the state of the kernel routes of an application: how many routes are wanted and
+/// installed, and how many operations the kernel has carried out or refused since the start. See [`Fib::stats`](super::Fib::stats).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct FibStats {
-    /// Destinations that should have a kernel route. A destination of two VNIs in one table counts twice.
+    /// Number of destinations that should have a kernel route. A destination of two VNIs in one table counts twice.
     pub wanted: usize,
-    /// Kernel routes that are installed.
+    /// Number of kernel routes that are installed.
     pub installed: usize,
-    /// Nexthop objects and groups in the kernel.
+    /// Number of nexthop objects and groups in the kernel.
     pub objects: usize,
-    /// Destinations that are not installed because another protocol, or a lower VNI in the same table, has a route there.
+    /// Number of destinations that are not installed because another protocol, or a lower VNI in the same table, has a route there.
     pub conflicts: usize,
     /// The [`conflicts`](Self::conflicts) that are due to a lower VNI.
     pub vni_conflicts: usize,
-    /// Operations that the kernel has carried out.
+    /// Number of operations that the kernel has carried out.
     pub done: u64,
-    /// Operations that failed.
+    /// Number of operations that failed.
     pub failed: u64,
-    /// Routes that another program has removed.
+    /// Number of routes that another program has removed.
     pub removed: u64,
-    /// Dumps of the kernel's routes and objects that have ended.
+    /// Number of dumps of the kernel's routes and objects that have ended.
     pub dumps: u64,
-    /// IPv4 next hops in changes, which are not installed. Each change counts.
+    /// Number of IPv4 next hops in changes, which are not installed. Each change counts.
     pub ipv4_next_hops: u64,
-    /// Reports that were dropped, because 64 already waited for [`Fib::poll_report`](super::Fib::poll_report).
+    /// Number of reports that were dropped, because 64 already waited for [`Fib::poll_report`](super::Fib::poll_report).
     pub unreported: u64,
 }
 

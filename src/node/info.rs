@@ -7,7 +7,7 @@ use core::time::Duration;
 use super::conn::Conn;
 use crate::{CloseReason, Config, ConnId, Instant, PeerId, PeerName, SessionState};
 
-/// A connection, as it is now.
+/// The state and the counters of a connection and its session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -33,9 +33,9 @@ pub struct SessionInfo {
     /// Whether the far end was converging when it sent its HELLO: its table might be incomplete.
     #[cfg_attr(feature = "serde", serde(default, alias = "warming"))]
     pub converging: bool,
-    /// Routes that the far end announces; for a server that this node dials, with its stale routes. 0 before ESTABLISHED.
+    /// Number of routes that the far end announces; for a server that this node dials, with its stale routes. 0 before ESTABLISHED.
     pub routes: usize,
-    /// VNIs that the far end is subscribed to. 0 for a server that this node dials.
+    /// Number of VNIs that the far end is subscribed to. 0 for a server that this node dials.
     pub subscriptions: usize,
     /// When the session's state changed last.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -100,13 +100,13 @@ pub struct PeerInfo {
     /// Whether the initial sync of each subscription has ended since the session opened. A new subscription makes it false until its
     /// End-of-RIB. Always false for a server without the capability `ordered`.
     pub synced: bool,
-    /// Routes that the server announces, stale ones included.
+    /// Number of routes that the server announces, stale ones included.
     pub routes: usize,
     /// The stale ones among [`routes`](Self::routes): from a lost session, and not announced again since.
     pub stale: usize,
-    /// Dials since the server was added. See [`counters`](Self::counters).
+    /// Number of dials since the server was added. See [`counters`](Self::counters).
     pub dials: u64,
-    /// Sessions that became ESTABLISHED since the server was added. See [`counters`](Self::counters).
+    /// Number of sessions that became ESTABLISHED since the server was added. See [`counters`](Self::counters).
     #[cfg_attr(feature = "serde", serde(default))]
     pub sessions: u64,
     /// Why the last session or the last dial ended. `None`: none has ended.
@@ -123,21 +123,21 @@ pub struct PeerInfo {
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct Counters {
-    /// Bytes received.
+    /// Number of bytes received.
     pub bytes_in: u64,
-    /// Bytes handed out to be written ([`Transmit`](crate::Transmit)).
+    /// Number of bytes handed out to be written ([`Transmit`](crate::Transmit)).
     pub bytes_out: u64,
     /// Messages received.
     pub messages_in: MessageCounts,
     /// Messages handed out to be written.
     pub messages_out: MessageCounts,
-    /// UPDATEs received that were dropped because their route is not valid: see [`wire::InvalidUpdate`](crate::wire::InvalidUpdate).
+    /// Number of UPDATEs received that were dropped because their route is not valid: see [`wire::InvalidUpdate`](crate::wire::InvalidUpdate).
     pub invalid_updates: u64,
-    /// UPDATEs received from a server that were dropped because this node is not subscribed to their VNI.
+    /// Number of UPDATEs received from a server that were dropped because this node is not subscribed to their VNI.
     pub unsubscribed_updates: u64,
-    /// UPDATEs received that were dropped because the policy denies them, and routes that were withdrawn because a new policy denies them.
+    /// Number of UPDATEs received that were dropped because the policy denies them, and routes that were withdrawn because a new policy denies them.
     pub denied_routes: u64,
-    /// SUBSCRIBEs received that were dropped because the policy denies them.
+    /// Number of SUBSCRIBEs received that were dropped because the policy denies them.
     pub denied_subscriptions: u64,
 }
 
@@ -160,17 +160,17 @@ impl Counters {
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct MessageCounts {
-    /// HELLO.
+    /// Number of HELLOs.
     pub hello: u64,
-    /// KEEPALIVE.
+    /// Number of KEEPALIVEs.
     pub keepalive: u64,
-    /// SUBSCRIBE.
+    /// Number of SUBSCRIBEs.
     pub subscribe: u64,
-    /// UNSUBSCRIBE.
+    /// Number of UNSUBSCRIBEs.
     pub unsubscribe: u64,
-    /// UPDATE, also with a route that is not valid.
+    /// Number of UPDATEs, including those with a route that is not valid.
     pub update: u64,
-    /// Messages of an unknown type. They are skipped when received, and never sent.
+    /// Number of messages of an unknown type. They are skipped when received, and never sent.
     pub unknown: u64,
 }
 

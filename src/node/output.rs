@@ -90,7 +90,7 @@ impl fmt::Display for Denial {
     }
 }
 
-/// Something that a policy can deny.
+/// The item that a policy denied: a subscription or a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DeniedItem {
@@ -134,7 +134,7 @@ pub enum Reply {
     Peer(PeerId),
 }
 
-/// A session's change of state.
+/// A change of a session's state, for the log: the old and the new state, and the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -46,7 +46,8 @@ impl Node {
         self.common.listening.is_on()
     }
 
-    /// Returns whether this node is converging, and says so in its HELLO: its table may be incomplete ([`Config::convergence_time`]).
+    /// Returns whether this node is converging: its table may be incomplete, and its HELLOs say so. It is, for
+    /// [`Config::convergence_time`], after it began to listen and after the loss of a client with routes.
     pub fn is_converging(&self) -> bool {
         self.common.is_converging()
     }

@@ -26,11 +26,11 @@ pub struct Destination {
 pub struct TableInfo {
     /// The virtual network.
     pub vni: Vni,
-    /// Routes that a peer or this node announces. A route of two announcers counts once.
+    /// Number of routes that a peer or this node announces. A route of two announcers counts once.
     pub routes: usize,
-    /// Destinations of these routes, and destinations whose removal some subscriber has yet to be sent.
+    /// Number of destinations of these routes, and destinations whose removal some subscriber has yet to be sent.
     pub destinations: usize,
-    /// Peers that are subscribed to the VNI.
+    /// Number of peers that are subscribed to the VNI.
     pub subscribers: usize,
     /// The digest: an order-independent checksum of the routes, 0 without routes. Nodes with the same routes have the same digest, whatever
     /// their versions. Nodes with different routes have the same digest with a probability of 1 in 2⁶⁴, or if a peer has chosen routes to

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{HEADER_LEN, MAX_PAYLOAD, VERSION};
 use crate::DecodeError;
 
-/// A frame without its header.
+/// A frame of the protocol without its header: the type of the message, and the payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame<'a> {
     /// The message type's number.

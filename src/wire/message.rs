@@ -11,7 +11,7 @@ use super::update::{self, Update};
 use super::{Frame, HEADER_LEN, VERSION, proto};
 use crate::{DecodeError, Martian, MessageType, Vni};
 
-/// A message of the protocol.
+/// A message of the MetalBond protocol: docs/wire.md has their fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Message {
     /// Opens a session.
@@ -43,7 +43,7 @@ pub struct Hello {
     pub restart_time: u32,
 }
 
-/// A decoded frame.
+/// The result of decoding a frame: a message, or why the frame is skipped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decoded {
     /// A message.

@@ -10,7 +10,7 @@ use prost::Message as _;
 use super::{Decoded, InvalidUpdate, Message, proto};
 use crate::{DecodeError, MessageType, NextHop, NextHopKind, Prefix, Route, Vni};
 
-/// The action of an UPDATE.
+/// The action of an UPDATE: whether its route is added or removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum UpdateAction {

@@ -7,7 +7,7 @@ use metalbond::{Announcer, Node, PeerInfo, SessionInfo, SessionState};
 
 use crate::{MetalBond, Notice};
 
-/// The end that opened a connection.
+/// The direction of a connection: which end opened it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -135,7 +135,7 @@ impl std::fmt::Debug for StartOptions {
     }
 }
 
-/// Why a node cannot start.
+/// The error of [`start`](crate::start()) and [`start_with`](crate::start_with): why a node cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

@@ -7,8 +7,8 @@ use crate::budget::PIECE;
 
 /// A read-only view of a node's routes: VNIs, destinations, next hops, and their announcers.
 ///
-/// Each result, except that of [`vnis`](Self::vnis), is a snapshot of one moment, in no particular order. The node does nothing else while
-/// it makes it: a VNI with 1,000,000 routes takes some tens of milliseconds. [`MetalBond::inspect`] with [`Node::walk`] visits a large VNI
+/// Each result is in no particular order, and a snapshot of one moment; only [`vnis`](Self::vnis) is collected in several calls. The node does
+/// nothing else while it makes a snapshot: a VNI with 1,000,000 routes takes some tens of milliseconds. [`MetalBond::inspect`] with [`Node::walk`] visits a large VNI
 /// in several calls.
 ///
 /// ```no_run

@@ -65,7 +65,7 @@ fn listener(listener: TcpListener) -> io::Result<(Async<TcpListener>, SocketAddr
     Ok((Async::new_nonblocking(listener)?, local))
 }
 
-/// A TCP connection on [`Smol`].
+/// A TCP connection of a node that runs on [`Smol`].
 #[derive(Debug)]
 pub struct SmolStream(Async<TcpStream>);
 
@@ -95,7 +95,7 @@ impl Stream for SmolStream {
     }
 }
 
-/// A task on [`Smol`].
+/// A task of a node that runs on [`Smol`].
 #[derive(Debug)]
 pub struct SmolTask(smol::Task<()>);
 

@@ -11,7 +11,8 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// A tokio runtime, which must have I/O and time enabled. It may have one thread or several.
+/// A handle to the tokio runtime on which a node's tasks run. [`start`](crate::start()) takes the current one. I/O and time must be enabled in
+/// it; it may have one thread or several.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: Handle,
@@ -117,7 +118,7 @@ impl Stream for TokioStream {
     }
 }
 
-/// A task on a [`Tokio`] runtime.
+/// A task of a node that runs on a [`Tokio`] runtime.
 #[derive(Debug)]
 pub struct TokioTask(Option<JoinHandle<()>>);
 

@@ -34,15 +34,15 @@ pub enum Step<'a> {
 pub struct Summary {
     /// The version of `metalbond-driver` that made the recording.
     pub version: String,
-    /// Inputs, also [`Input::Tick`].
+    /// Number of inputs, including [`Input::Tick`].
     pub inputs: u64,
-    /// Iterations.
+    /// Number of iterations of the actor's loop.
     pub iterations: u64,
-    /// Transmits.
+    /// Number of transmits that the node returned.
     pub transmits: u64,
-    /// Bytes in the transmits.
+    /// Number of bytes in the transmits.
     pub bytes: u64,
-    /// Route changes that were reported to the application.
+    /// Number of route changes that were reported to the application.
     pub changes: u64,
     /// The time from the node's start to the last input.
     pub duration: Duration,
