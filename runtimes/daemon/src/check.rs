@@ -57,7 +57,7 @@ pub(crate) fn run(args: &CheckArgs, command: &Command) -> Result<ExitCode, Vec<S
     if let Some(path) = &args.file {
         text += &settings(path, command)?;
     }
-    let mut is_allowed = true;
+    let mut is_permitted = true;
     if let Some(path) = &args.policy {
         let policy = read_policy(path).map_err(|why| vec![why.to_string()])?;
         let is_asked = !args.peer.is_empty() || args.from.is_some();
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &CheckArgs, command: &Command) -> Result<ExitCode, Vec<S
         }
         if is_asked {
             let question = Question { names: &args.peer, from: args.from, routes: &args.route, vnis: &args.vni };
-            let (answer, allowed) = explain(&policy, &question);
-            is_allowed = allowed;
+            let (answer, permitted) = explain(&policy, &question);
+            is_permitted = permitted;
             text += &answer;
         } else {
             text += &format!("{}: ok (policy: {} rules)\n", path.display(), policy.rules().len());
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &CheckArgs, command: &Command) -> Result<ExitCode, Vec<S
     }
     // A closed pipe is not an error.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_permitted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Reads a policy, and warns about parts that have no effect.

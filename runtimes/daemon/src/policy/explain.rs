@@ -25,22 +25,22 @@ pub(crate) fn explain(policy: &Policy, question: &Question<'_>) -> (String, bool
     who.extend(question.from.map(|addr| format!("from {addr}")));
     let who = who.join(" ");
     let Some(permit) = policy.permit(names, from) else {
-        return (format!("{who}: no rule allows it anything, so it is not let in\n"), false);
+        return (format!("{who}: no rule permits it anything, so it is refused\n"), false);
     };
     let mut text = rule(&who, policy, &permit);
-    let mut is_allowed = true;
+    let mut is_permitted = true;
     let asked = question.vnis.iter().map(|vni| (format!("subscription to {vni}"), permit.subscribe(*vni)));
     let asked = asked.chain(question.routes.iter().map(|route| (route.to_string(), permit.announce(route))));
     for (what, answer) in asked {
-        is_allowed &= answer.is_ok();
+        is_permitted &= answer.is_ok();
         let answer = match answer {
-            Ok(()) => "allowed".to_owned(),
-            Err(why) => format!("refused: rule '{}' {why}", permit.rule().name),
+            Ok(()) => "permitted".to_owned(),
+            Err(why) => format!("denied: rule '{}' {why}", permit.rule().name),
         };
         // Writing to a String can't fail.
         let _ = writeln!(text, "{what}: {answer}");
     }
-    (text, is_allowed)
+    (text, is_permitted)
 }
 
 fn rule(who: &str, policy: &Policy, permit: &Permit) -> String {

@@ -151,18 +151,18 @@ fn check_explains_what_a_peer_may_do() {
     assert_eq!(check(&["--from", "127.0.0.1"]), (Some(0), all.map(str::to_owned).into()));
     let (code, said) = check(&["--from", "127.0.0.1", "--route", "23#10.0.0.1/32#192.0.2.1", "--vni", "42"]);
     let asked =
-        ["subscription to 42: refused: rule 'hypervisors' permits no VNI 42", "23 10.0.0.1/32 via 192.0.2.1: allowed"];
+        ["subscription to 42: denied: rule 'hypervisors' permits no VNI 42", "23 10.0.0.1/32 via 192.0.2.1: permitted"];
     assert_eq!((code, &said[3..]), (Some(1), &asked.map(str::to_owned)[..]));
     // An IPv4-mapped address is the same as its IPv4 address everywhere.
     let (code, said) = check(&["--from", "::ffff:127.0.0.1", "--route", "23#10.0.0.1/32#::ffff:192.0.2.1"]);
     assert_eq!(
         (code, &said[1..3], said[3].as_str()),
-        (Some(0), &all.map(str::to_owned)[1..], "23 10.0.0.1/32 via ::ffff:192.0.2.1: allowed")
+        (Some(0), &all.map(str::to_owned)[1..], "23 10.0.0.1/32 via ::ffff:192.0.2.1: permitted")
     );
     let ended = run(&["check", "--policy", &policy, "--from", "127.0.0.1", "--route", "23#10.0.0.1/32#127.0.0.1"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr[0].contains("'127.0.0.1' is a loopback address"), "{:?}", ended.stderr);
-    let stranger = "dns:h1.example.org from 192.0.2.1: no rule allows it anything, so it is not let in";
+    let stranger = "dns:h1.example.org from 192.0.2.1: no rule permits it anything, so it is refused";
     let asked = ["--peer", "dns:h1.example.org", "--from", "192.0.2.1"];
     assert_eq!(check(&asked), (Some(1), vec![stranger.to_owned()]));
 }
@@ -185,11 +185,11 @@ fn check_reads_names_of_peers_as_a_policy_does() {
     ] {
         let ended = check(&stolen);
         assert_eq!(ended.code, Some(1), "{stolen:?}: {:?}", ended.stdout);
-        assert!(ended.stdout[0].contains("no rule allows it anything"), "{stolen:?}: {:?}", ended.stdout);
+        assert!(ended.stdout[0].contains("no rule permits it anything"), "{stolen:?}: {:?}", ended.stdout);
     }
     let ended =
         check(&["--peer", "dns:h8.example.org", "--peer", "ip:::ffff:192.0.2.8", "--route", "7#::/0#192.0.2.8"]);
-    assert_eq!((ended.code, ended.stdout.last().unwrap().as_str()), (Some(0), "7 ::/0 via 192.0.2.8: allowed"));
+    assert_eq!((ended.code, ended.stdout.last().unwrap().as_str()), (Some(0), "7 ::/0 via 192.0.2.8: permitted"));
     for name in ["dns:h9.example.org ", "dns:h9..org", "uri:a b", "h9.example.org", "ip:fe80::1%2"] {
         let ended = check(&["--peer", name]);
         assert_eq!(ended.code, Some(2), "{name}");
@@ -261,7 +261,7 @@ fn the_ten_commands_of_the_documentation_lead_to_a_session() {
     };
     let prepared = shell(&prepare.join("\n")).output().unwrap();
     assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
-    assert!(String::from_utf8_lossy(&prepared.stdout).ends_with("2001:db8::1: allowed\n"));
+    assert!(String::from_utf8_lossy(&prepared.stdout).ends_with("2001:db8::1: permitted\n"));
 
     let start = |command: &str| {
         let command = command.trim_end_matches(" &").replacen("metalbond", program, 1);
