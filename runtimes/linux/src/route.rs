@@ -128,8 +128,8 @@ pub(crate) struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, and for a
-    /// route by source address.
+    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, for a route
+    /// by source address, and for one without a destination that is not a default route.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         let [family, len, source_len, tos, table, protocol, _scope, kind] = array_at(body, 0)?;
         if u32_at(body, 8)? & RTM_F_CLONED != 0 || source_len != 0 {
@@ -151,8 +151,8 @@ impl<'a> Route<'a> {
         let addr: IpAddr = match (family, dst) {
             (AF_INET, Some(dst)) => <[u8; 4]>::try_from(dst).ok()?.into(),
             (AF_INET6, Some(dst)) => <[u8; 16]>::try_from(dst).ok()?.into(),
-            (AF_INET, None) => [0; 4].into(),
-            (AF_INET6, None) => [0; 16].into(),
+            (AF_INET, None) if len == 0 => [0; 4].into(),
+            (AF_INET6, None) if len == 0 => [0; 16].into(),
             _ => return None,
         };
         let prefix = Prefix::new(addr, len.into()).ok()?;
@@ -357,6 +357,17 @@ mod tests {
         assert_eq!(route(RTN_UNICAST, RTA_VIA), None);
         assert_eq!(route(RTN_UNICAST, RTA_PREFSRC), None);
         assert_eq!(route(RTN_UNICAST, RTA_METRICS), None);
+    }
+
+    #[test]
+    fn without_a_destination_only_a_default_route_is_a_route() {
+        let prefix = |family: u8, len: u8| {
+            let route = [family, len, 0, 0, 254, 254, 0, RTN_UNICAST, 0, 0, 0, 0];
+            Route::parse(&route).map(|route| route.prefix.to_string())
+        };
+        assert_eq!(prefix(AF_INET, 0).as_deref(), Some("0.0.0.0/0"));
+        assert_eq!(prefix(AF_INET6, 0).as_deref(), Some("::/0"));
+        assert_eq!([prefix(AF_INET, 24), prefix(AF_INET6, 64)], [None, None]);
     }
 
     proptest! {
