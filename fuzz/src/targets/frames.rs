@@ -83,12 +83,20 @@ fn decode(frame: Frame<'_>) {
         Decoded::Unknown(kind) => assert!(kind == frame.kind && !(1..=5).contains(&kind)),
         Decoded::Impossible(why) => {
             assert_eq!(frame.kind, MessageType::Update as u8);
-            assert!(!why.to_string().is_empty());
-            if let Impossible::Martian(addr, _) = why {
-                let next_hop = NextHop::standard(addr);
-                let prefix = Prefix::from(addr);
-                assert!(wire::is_martian(&Route { vni: Vni(0), prefix, next_hop }), "{addr} can be a next hop");
-            }
+            // What is wrong is out of its range, and the text names it.
+            let (what, is_wrong) = match why {
+                Impossible::Action(n) => (n.to_string(), !(0..=1).contains(&n)),
+                Impossible::PrefixBytes(n) | Impossible::AddressBytes(n) => (n.to_string(), n != 4 && n != 16),
+                Impossible::PrefixLength(n) => (n.to_string(), n > 32),
+                Impossible::Kind(n) => (n.to_string(), !(0..=2).contains(&n)),
+                Impossible::Port(n) => (n.to_string(), n > 65_535),
+                Impossible::Martian(addr, _) => {
+                    let (prefix, next_hop) = (Prefix::from(addr), NextHop::standard(addr));
+                    (addr.to_string(), wire::is_martian(&Route { vni: Vni(0), prefix, next_hop }))
+                }
+                _ => panic!("{why}: this target does not know how to check it"),
+            };
+            assert!(is_wrong && why.to_string().contains(&what), "{why}");
         }
     }
     // With an unknown field, prost decodes the message instead of the hand-written decoder. Both must give the same
