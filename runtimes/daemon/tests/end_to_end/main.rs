@@ -19,10 +19,10 @@ mod manual;
 mod messages;
 #[cfg(target_os = "linux")]
 #[path = "../../../linux/tests/netns/namespace.rs"]
-#[allow(dead_code, reason = "others use the rest")]
 mod namespace;
 #[cfg(target_os = "linux")]
 mod own_addresses;
+mod page;
 mod policy;
 mod ports;
 mod privileges;

@@ -50,7 +50,7 @@ fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
         "{said}"
     );
     reader.until(&["23 10.0.0.4/32 via 192.0.2.1"]);
-    assert!(!client.has_ended());
+    assert!(client.child.try_wait().unwrap().is_none());
 
     // A client that may only subscribe. A later route shows that this one was not accepted.
     let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
@@ -87,7 +87,7 @@ fn a_changed_policy_applies_to_open_sessions() {
     server.process.signal(Signal::HUP);
     let said = server.process.log("the policy stays as it was");
     assert!(said.contains("policy.toml:8:12: \"10.1.0.0/33\" is not prefixes"), "{said}");
-    assert!(!client.has_ended());
+    assert!(client.child.try_wait().unwrap().is_none());
 
     // A client that may do nothing any more is disconnected.
     dir.put("policy.toml", &POLICY.replace("127.0.0.0/8", "192.0.2.0/24"));
