@@ -1,7 +1,7 @@
 //! Nodes with short back-offs, and tables that are built from the stream of changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -97,15 +97,6 @@ pub(crate) async fn unused_address() -> SocketAddr {
     let (server, addr) = server().await;
     server.shutdown().await;
     addr
-}
-
-/// Returns true if this machine has an IPv6 loopback. Prints a message if not, because the test is then skipped.
-pub(crate) fn has_ipv6() -> bool {
-    let found = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    if !found {
-        eprintln!("skipped: this machine has no ::1");
-    }
-    found
 }
 
 /// A client of one server, with the table that its stream of changes reports.

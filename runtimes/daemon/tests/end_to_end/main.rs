@@ -5,7 +5,6 @@
 //! a later event that would arrive after the unexpected one.
 
 mod arguments;
-mod authority;
 mod bench;
 mod config;
 mod demo;
@@ -13,6 +12,7 @@ mod departures;
 mod docs;
 mod exchange;
 mod http;
+mod identity;
 mod inspect;
 mod limits;
 mod manual;

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use metalbond_conformance::has_program;
+
 use crate::config::Dir;
 use crate::http::Web;
 use crate::process::{Process, Server, Signal, run};
@@ -243,8 +245,7 @@ fn the_example_of_the_documentation_is_explained_as_it_says() {
 /// Runs the documented commands that set up an authority for a cluster.
 #[test]
 fn the_ten_commands_of_the_documentation_lead_to_a_session() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("skipped: there is no openssl");
+    if !has_program("openssl") {
         return;
     }
     let text = include_str!("../../../../docs/security.md");
