@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes};
 use smol::io::AsyncReadExt as _;
 
-use crate::behaviours::support::{self, ANY, Client, Table, config, established, options, server, server_with};
+use crate::behaviours::sockets::established;
+use crate::behaviours::support::{self, ANY, Client, Table, config, options, server, server_with};
 use crate::behaviours::wait::{until, within};
 use crate::driver::rustls::ClientConfig;
 use crate::driver::{
