@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-mod common;
+mod common {
+    pub(crate) mod frames;
+    pub(crate) mod rounds;
+    pub(crate) mod server;
+    mod updates;
+}
 use common::frames::{ADD, REMOVE, adds, decode};
 use common::rounds::{median, time};
 use common::server::{ANNOUNCER, Server};

@@ -5,7 +5,13 @@
 
 use std::time::Duration;
 
-mod common;
+mod common {
+    pub(crate) mod case;
+    mod frames;
+    pub(crate) mod rounds;
+    mod server;
+    mod updates;
+}
 use common::case::{CASES, Case};
 use common::rounds::{median, time};
 

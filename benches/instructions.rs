@@ -15,7 +15,14 @@
 
 use std::process::ExitCode;
 
-mod common;
+#[path = "common"]
+mod common {
+    pub(crate) mod calls;
+    pub(crate) mod case;
+    mod frames;
+    mod server;
+    mod updates;
+}
 use common::calls::SITUATIONS;
 use common::case::CASES;
 

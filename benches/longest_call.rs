@@ -6,7 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-mod common;
+mod common {
+    pub(crate) mod calls;
+    mod updates;
+}
 use common::calls::{SITUATIONS, Unwatched, Watch};
 
 /// Remembers the longest call.

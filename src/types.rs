@@ -535,9 +535,43 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_of_routes_panic(text in "[0-9a-f/:. viantNATLBSD-]{0,60}") {
+        fn a_text_is_refused_or_its_route_is_read_as_it_is_printed(text in "[0-9a-f/:. viantNATLBSD-]{0,60}") {
             if let Ok(route) = text.parse::<Route>() {
                 prop_assert_eq!(route.to_string().parse(), Ok(route));
+            }
+        }
+
+        #[test]
+        fn a_changed_character_changes_one_part_of_a_route_or_is_refused_there(
+            vni: u32, addr: IpAddr, len in 0..33u32, next_hop: IpAddr, target_vni: u32, ports: (u16, u16),
+            at: prop::sample::Index, new in "[0-9a-fz:./-]",
+        ) {
+            let kind = NextHopKind::Nat { from: ports.0, to: ports.1 };
+            let next_hop = NextHop { addr: next_hop, target_vni: Vni(target_vni), kind };
+            let route = Route { vni: Vni(vni), prefix: Prefix::new(addr, len).unwrap(), next_hop };
+            let text = route.to_string();
+            let at = at.index(text.len());
+            if text.as_bytes()[at] == b' ' {
+                return Ok(());
+            }
+            let mut changed = text.clone();
+            changed.replace_range(at..=at, &new);
+            use ParseRouteError as Error;
+            match (text[..at].matches(' ').count(), changed.parse::<Route>()) {
+                (_, Ok(again)) if changed == text => prop_assert_eq!(again, route),
+                (0, Ok(other)) => prop_assert_eq!(Route { vni: route.vni, ..other }, route),
+                (1, Ok(other)) => prop_assert_eq!(Route { prefix: route.prefix, ..other }, route),
+                (3, Ok(other)) => {
+                    prop_assert_eq!(Route { next_hop: NextHop { addr: route.next_hop.addr, ..other.next_hop }, ..other }, route);
+                }
+                (4.., Ok(other)) => {
+                    prop_assert_eq!(Route { next_hop: NextHop { addr: other.next_hop.addr, ..route.next_hop }, ..other }, route);
+                }
+                (0, Err(error)) => prop_assert_eq!(error, Error::Vni),
+                (1, Err(error)) => prop_assert!(matches!(error, Error::Prefix(_)), "{:?}", error),
+                (2, error) => prop_assert_eq!(error, Err(Error::Form)),
+                (3, Err(error)) => prop_assert_eq!(error, Error::Addr),
+                (_, Err(error)) => prop_assert!(matches!(error, Error::TargetVni | Error::Kind | Error::Ports), "{:?}", error),
             }
         }
     }

@@ -12,7 +12,7 @@ use metalbond::{
     TransportEnd, Vni, VniSet,
 };
 
-use super::frames::{VNI, update};
+use super::updates::{VNI, update};
 
 /// Observes each call into a node.
 pub(crate) trait Watch {
@@ -72,6 +72,7 @@ pub(crate) const SITUATIONS: [Situation; 8] = [
 impl Situation {
     /// Sets up the situation in a new node. Calls that only prepare it go to `prepare`.
     pub(crate) fn run(self, size: usize, prepare: &mut impl Watch, watch: &mut impl Watch) {
+        assert!(size <= self.full, "{size} is more than a node handles: {}", self.name);
         match self.kind {
             Kind::Table => table(size, prepare, watch),
             Kind::Withheld => withheld(size, prepare, watch),

@@ -4,11 +4,12 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 
 use bytes::{Bytes, BytesMut};
-use metalbond::wire::{Update, UpdateAction, encode_update};
+use metalbond::wire::{Deframer, Update, UpdateAction, encode_update, keepalive};
 use metalbond::{AnnounceRule, Command, ConnId, Input, Instant, PeerPattern, Policy, Prefix, PrefixSet, Rule, VniSet};
 
-use super::frames::{ADD, REMOVE, VNI, adds, decode, reads, removes, update, with_unknown_field};
+use super::frames::{ADD, REMOVE, adds, cut, decode, reads};
 use super::server::{ANNOUNCER, Server};
+use super::updates::{VNI, update};
 
 /// The work to measure, to be called once. Returns its amount: messages, routes or bytes.
 pub(crate) type Work = Box<dyn FnMut() -> usize>;
@@ -96,6 +97,35 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "the announcer vanishes, one subscriber", times: 1, prepare: vanishing, expect: |n| n * REMOVE },
 ];
 
+impl Server {
+    /// Returns the number of routes of all announcers.
+    fn announced(&self) -> usize {
+        self.node.sessions().map(|session| session.routes).sum()
+    }
+
+    /// Sets a policy and works until it is applied to all existing routes.
+    fn set_policy(&mut self, policy: Policy) {
+        self.node.handle_input(Instant::EPOCH, Input::Command(Command::SetPolicy(Some(policy))));
+        self.settle();
+    }
+
+    /// Makes a subscriber stop reading: the answer to its KEEPALIVE remains unwritten.
+    fn stall(&mut self, n: u64) {
+        let conn = ConnId::accepted(n);
+        self.stalled = Some(conn);
+        self.feed_and_drain(conn, &[keepalive()]);
+    }
+
+    /// Makes the stalled subscriber read everything.
+    fn resume(&mut self) {
+        if let Some(conn) = self.stalled.take() {
+            self.node.handle_input(Instant::EPOCH, Input::Sent { conn });
+            self.drain();
+            self.settle();
+        }
+    }
+}
+
 fn decoding(reads: Vec<Bytes>) -> Work {
     Box::new(move || decode(&reads))
 }
@@ -128,6 +158,25 @@ fn announced(subscribers: u64, routes: usize) -> Server {
     server.feed_and_drain(ANNOUNCER, &adds(routes));
     server.take_delivered();
     server
+}
+
+/// Returns the withdrawals of the same routes.
+fn removes(routes: usize) -> Vec<Bytes> {
+    reads((0..routes).map(|n| update(UpdateAction::Remove, n, 1)))
+}
+
+/// Returns the same frames, each with an additional unknown field, which no known implementation writes.
+fn with_unknown_field(reads: &[Bytes]) -> Vec<Bytes> {
+    let (mut out, mut deframer) = (BytesMut::new(), Deframer::default());
+    for read in reads {
+        let mut input = &read[..];
+        while let Some(frame) = deframer.next(&mut input).unwrap() {
+            out.extend_from_slice(&[1, 0, frame.payload.len() as u8 + 2, frame.kind]);
+            out.extend_from_slice(frame.payload);
+            out.extend_from_slice(&[0x28, 1]);
+        }
+    }
+    cut(out)
 }
 
 /// Returns UPDATEs that remove all routes and add all of them, several times.

@@ -2,9 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use metalbond::wire::{Hello, encode_subscription, keepalive};
-use metalbond::{Command, Config, ConnId, Input, Instant, Node, Policy, TransportEnd};
+use metalbond::{Command, Config, ConnId, Input, Instant, Node, TransportEnd};
 
-use super::frames::VNI;
+use super::updates::VNI;
 
 pub(crate) const ANNOUNCER: ConnId = ConnId::accepted(0);
 
@@ -13,7 +13,7 @@ pub(crate) struct Server {
     /// Number of bytes written to subscribers.
     delivered: usize,
     /// A subscriber that reads nothing.
-    stalled: Option<ConnId>,
+    pub(super) stalled: Option<ConnId>,
 }
 
 impl Server {
@@ -30,11 +30,6 @@ impl Server {
     /// Returns the number of bytes written since the last call.
     pub(crate) fn take_delivered(&mut self) -> usize {
         std::mem::take(&mut self.delivered)
-    }
-
-    /// Returns the number of routes of all announcers.
-    pub(crate) fn announced(&self) -> usize {
-        self.node.sessions().map(|session| session.routes).sum()
     }
 
     pub(crate) fn join(&mut self, n: u64) {
@@ -69,28 +64,6 @@ impl Server {
     pub(crate) fn lose_announcer(&mut self) {
         self.node.handle_input(Instant::EPOCH, Input::Closed { conn: ANNOUNCER, end: TransportEnd::Eof });
         self.settle();
-    }
-
-    /// Sets a policy and works until it is applied to all existing routes.
-    pub(crate) fn set_policy(&mut self, policy: Policy) {
-        self.node.handle_input(Instant::EPOCH, Input::Command(Command::SetPolicy(Some(policy))));
-        self.settle();
-    }
-
-    /// Makes a subscriber stop reading: the answer to its KEEPALIVE remains unwritten.
-    pub(crate) fn stall(&mut self, n: u64) {
-        let conn = ConnId::accepted(n);
-        self.stalled = Some(conn);
-        self.feed_and_drain(conn, &[keepalive()]);
-    }
-
-    /// Makes the stalled subscriber read everything.
-    pub(crate) fn resume(&mut self) {
-        if let Some(conn) = self.stalled.take() {
-            self.node.handle_input(Instant::EPOCH, Input::Sent { conn });
-            self.drain();
-            self.settle();
-        }
     }
 
     /// Does the background jobs until none is left.

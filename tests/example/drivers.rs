@@ -96,7 +96,7 @@ fn server() -> (Example, String) {
 
 /// Ends the example as Ctrl-C does. Returns its exit code.
 fn interrupt(example: Example) -> Option<i32> {
-    kill_process(Pid::from_child(example.child()), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&example.child), Signal::INT).unwrap();
     example.end().1
 }
 

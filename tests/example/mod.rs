@@ -12,7 +12,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A running example. Killed when dropped.
 pub(crate) struct Example {
     name: String,
-    child: Child,
+    /// The process, also to send a signal to it.
+    pub(crate) child: Child,
     stdout: Receiver<String>,
 }
 
@@ -63,12 +64,6 @@ impl Example {
             assert!(start.elapsed() < DEADLINE, "{} does not end", self.name);
             thread::yield_now();
         }
-    }
-
-    /// Returns the process, to send a signal to it.
-    #[allow(dead_code, reason = "not every package's examples are ended by one")]
-    pub(crate) fn child(&self) -> &Child {
-        &self.child
     }
 }
 

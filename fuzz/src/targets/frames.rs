@@ -83,12 +83,20 @@ fn decode(frame: Frame<'_>) {
         Decoded::Unknown(kind) => assert!(kind == frame.kind && !(1..=5).contains(&kind)),
         Decoded::InvalidUpdate(why) => {
             assert_eq!(frame.kind, MessageType::Update as u8);
-            assert!(!why.to_string().is_empty());
-            if let InvalidUpdate::Martian(addr, _) = why {
-                let next_hop = NextHop::standard(addr);
-                let prefix = Prefix::from(addr);
-                assert!(wire::is_martian(&Route { vni: Vni(0), prefix, next_hop }), "{addr} can be a next hop");
-            }
+            // What is wrong is out of its range, and the text names it.
+            let (what, is_wrong) = match why {
+                InvalidUpdate::Action(n) => (n.to_string(), !(0..=1).contains(&n)),
+                InvalidUpdate::PrefixBytes(n) | InvalidUpdate::AddressBytes(n) => (n.to_string(), n != 4 && n != 16),
+                InvalidUpdate::PrefixLength(n) => (n.to_string(), n > 32),
+                InvalidUpdate::Kind(n) => (n.to_string(), !(0..=2).contains(&n)),
+                InvalidUpdate::Port(n) => (n.to_string(), n > 65_535),
+                InvalidUpdate::Martian(addr, _) => {
+                    let (prefix, next_hop) = (Prefix::from(addr), NextHop::standard(addr));
+                    (addr.to_string(), wire::is_martian(&Route { vni: Vni(0), prefix, next_hop }))
+                }
+                _ => panic!("{why}: this target does not know how to check it"),
+            };
+            assert!(is_wrong && why.to_string().contains(&what), "{why}");
         }
     }
     // With an unknown field, prost decodes the message instead of the hand-written decoder. Both must give the same

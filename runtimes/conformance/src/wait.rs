@@ -1,11 +1,12 @@
 //! Waiting for a condition, with a deadline far longer than it should ever take, so that no result depends on the deadline.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use smol::Timer;
+pub use smol::block_on;
 use smol::future::or;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +25,14 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 /// If that takes too long.
 pub async fn until<F: Future<Output = bool>>(what: &str, is_so: impl FnMut() -> F) {
     until_by(sleep, what, is_so).await;
+}
+
+/// Does the same as [`until`] for a program that has no executor.
+///
+/// # Panics
+/// If that takes too long.
+pub fn block_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    block_on(until(what, || ready(is_so())));
 }
 
 async fn sleep(duration: Duration) {

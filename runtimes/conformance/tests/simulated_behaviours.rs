@@ -43,7 +43,6 @@ mod behaviours {
     mod servers;
     mod shutdown;
     mod slow;
-    #[allow(dead_code, reason = "peers that speak by hand need sockets")]
     pub(crate) mod support;
     pub(crate) mod wait;
 }

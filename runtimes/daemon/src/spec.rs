@@ -227,10 +227,79 @@ mod tests {
         assert_eq!(parse_spec("23#10.0.0.0/8#2001:db8::1#NAT#1#2").unwrap().warning, None);
     }
 
+    /// Writes a route as a SPEC.
+    fn written(route: &Route) -> String {
+        let NextHop { addr, target_vni, kind } = route.next_hop;
+        let kind = match kind {
+            NextHopKind::Standard => target_vni.to_string(),
+            NextHopKind::LoadBalancer => "LB".to_owned(),
+            NextHopKind::Nat { from, to } => format!("NAT#{from}#{to}"),
+        };
+        format!("{}#{}#{addr}#{kind}", route.vni, route.prefix)
+    }
+
+    /// Generates routes that a SPEC can say.
+    fn any_route() -> impl Strategy<Value = Route> {
+        let kind = prop_oneof![
+            (0..=VNI_MAX).prop_map(|vni| (Vni(vni), NextHopKind::Standard)),
+            Just((Vni(0), NextHopKind::LoadBalancer)),
+            any::<(u16, u16)>().prop_map(|(a, b)| (Vni(0), NextHopKind::Nat { from: a.min(b), to: a.max(b) })),
+        ];
+        let addr = any::<IpAddr>().prop_filter("no packet can be sent there", |addr| Martian::of(*addr).is_none());
+        (0..=VNI_MAX, any::<IpAddr>(), 0..33u32, addr, kind).prop_map(|(vni, prefix, len, addr, (target_vni, kind))| {
+            let next_hop = NextHop { addr, target_vni, kind };
+            Route { vni: Vni(vni), prefix: Prefix::new(prefix, len).unwrap(), next_hop }
+        })
+    }
+
     proptest! {
         #[test]
-        fn no_text_makes_the_parser_panic(text in "[0-9a-fA-F#/:.%+ a-zé-]{0,60}") {
-            let _ = parse(&text);
+        fn a_text_is_refused_or_its_route_is_read_as_it_is_written(text in "[0-9a-fA-F#/:.%+ a-zé-]{0,60}") {
+            if let Ok(route) = parse(&text) {
+                prop_assert_eq!(parse(&written(&route)), Ok(route));
+                prop_assert_eq!(route.to_string().parse(), Ok(route));
+            }
+        }
+
+        #[test]
+        fn a_route_is_read_as_it_is_written(route in any_route()) {
+            prop_assert_eq!(parse(&written(&route)), Ok(route));
+        }
+
+        #[test]
+        fn a_changed_character_changes_one_part_of_a_spec_or_is_refused_with_that_part(
+            route in any_route(), at: prop::sample::Index, new in "[0-9a-zA-Z:./-]",
+        ) {
+            let mut text = written(&route);
+            let at = at.index(text.len());
+            if text.as_bytes()[at] == b'#' {
+                return Ok(());
+            }
+            let n = text[..at].matches('#').count();
+            text.replace_range(at..=at, &new);
+            let part = text.split('#').nth(n).unwrap();
+            match parse(&text) {
+                Ok(other) => {
+                    let next_hop = NextHop { addr: other.next_hop.addr, ..route.next_hop };
+                    let same_but_one = match n {
+                        0 => Route { vni: other.vni, ..route },
+                        1 => Route { prefix: other.prefix, ..route },
+                        2 => Route { next_hop, ..route },
+                        _ => Route { next_hop: NextHop { addr: route.next_hop.addr, ..other.next_hop }, ..route },
+                    };
+                    prop_assert_eq!(other, same_but_one, "{}", text);
+                }
+                // A number of its own in the error, or the whole range.
+                Err(why) if n == 1 && why.starts_with("prefix length ") => {
+                    let len = part.rsplit('/').next().unwrap().parse::<u32>().unwrap();
+                    prop_assert!(why.starts_with(&format!("prefix length {len} is over ")), "{}: {}", text, why);
+                }
+                Err(why) if n > 3 && why.ends_with(" is empty") => {
+                    let ports = text.split('#').skip(4).map(|port| port.parse().unwrap()).collect::<Vec<u16>>();
+                    prop_assert_eq!(why, format!("the range of ports from {} to {} is empty", ports[0], ports[1]));
+                }
+                Err(why) => prop_assert!(why.contains(&format!("'{part}'")), "{}: {}", text, why),
+            }
         }
 
         #[test]

@@ -80,8 +80,27 @@ pub(crate) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Generates attributes of small kinds. Some have a length that does not fit, and after them come a few bytes that are no attribute.
+    pub(crate) fn almost() -> impl Strategy<Value = Vec<u8>> {
+        let wrong_len = prop::option::weighted(0.2, 0..40u16);
+        let one = (prop_oneof![4 => 0..32u16, 1 => any::<u16>()], prop::collection::vec(any::<u8>(), 0..24), wrong_len);
+        (prop::collection::vec(one, 0..6), prop::collection::vec(any::<u8>(), 0..6)).prop_map(|(all, rest)| {
+            let mut out = Vec::new();
+            for (kind, value, wrong_len) in all {
+                let start = out.len();
+                put(&mut out, kind, &value);
+                if let Some(len) = wrong_len {
+                    out[start..start + 2].copy_from_slice(&len.to_ne_bytes());
+                }
+            }
+            [out, rest].concat()
+        })
+    }
 
     #[test]
     fn attributes_are_padded_and_read_back() {
@@ -108,6 +127,41 @@ mod tests {
         for len in 0..4u8 {
             out[..2].copy_from_slice(&u16::from(len).to_ne_bytes());
             assert_eq!(Attributes::new(&out).next(), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn attributes_are_read_as_they_were_written_up_to_the_first_that_is_cut(
+            written in prop::collection::vec((any::<u16>(), prop::collection::vec(any::<u8>(), 0..24)), 0..6),
+            cut: prop::sample::Index,
+        ) {
+            let (mut out, mut ends) = (Vec::new(), Vec::new());
+            for (kind, value) in &written {
+                ends.push(out.len() + 4 + value.len());
+                put(&mut out, *kind, value);
+            }
+            let cut = cut.index(out.len() + 1);
+            let whole = written.iter().zip(ends).take_while(|(_, end)| *end <= cut);
+            let whole: Vec<_> = whole.map(|((kind, value), _)| (kind % (1 << 14), &value[..])).collect();
+            prop_assert_eq!(Attributes::new(&out[..cut]).collect::<Vec<_>>(), whole);
+        }
+
+        #[test]
+        fn attributes_lie_in_their_bytes_one_after_the_other_until_nothing_whole_is_left(
+            bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..100), almost()],
+        ) {
+            let mut at = 0;
+            for (kind, value) in Attributes::new(&bytes) {
+                let len = 4 + value.len();
+                prop_assert_eq!(usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]])), len);
+                prop_assert_eq!(u16::from_ne_bytes([bytes[at + 2], bytes[at + 3]]) % (1 << 14), kind);
+                prop_assert_eq!(value.as_ptr_range(), bytes[at + 4..at + len].as_ptr_range());
+                at += len.next_multiple_of(4);
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            let is_whole = |len: usize| (4..=rest.len()).contains(&len);
+            prop_assert!(rest.len() < 4 || !is_whole(u16::from_ne_bytes([rest[0], rest[1]]).into()), "{:?}", rest);
         }
     }
 }

@@ -59,6 +59,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::attribute;
     use crate::message::Messages;
 
     #[test]
@@ -94,13 +95,72 @@ mod tests {
         assert_eq!(Link::parse(&link(7, 0x11043)), None);
     }
 
+    /// Generates attributes of other kinds than the name.
+    fn others() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec((IFLA_IFNAME + 1..60, prop::collection::vec(any::<u8>(), 0..12)), 0..3).prop_map(|all| {
+            let mut out = Vec::new();
+            all.iter().for_each(|(kind, value)| put(&mut out, *kind, value));
+            out
+        })
+    }
+
+    fn is_up(flags: u32) -> bool {
+        flags & 0x1_0001 == 0x1_0001
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..100), zero: bool) {
-            if let (Some(family), true) = (bytes.first_mut(), zero) {
+        fn a_link_that_is_cut_or_changed_is_whole_or_refused(
+            index: u32, flags in prop_oneof![any::<u32>(), any::<u32>().prop_map(|flags| flags | 0x1_0001)],
+            name in "[a-z0-9.]{1,15}", before in others(), after in others(), at: prop::sample::Index, change in 1..=255u8,
+        ) {
+            let mut body = vec![0; 4];
+            body.extend([index, flags, 0].map(u32::to_ne_bytes).as_flattened());
+            body.extend(&before);
+            let name_at = body.len() + 4;
+            put(&mut body, IFLA_IFNAME, format!("{name}\0").as_bytes());
+            let name_end = name_at + name.len() + 1;
+            body.extend(&after);
+
+            let link = Link { index, name: name.as_bytes(), up: is_up(flags) };
+            for cut in 0..=body.len() {
+                prop_assert_eq!(Link::parse(&body[..cut]), (cut >= name_end).then_some(link), "cut at {}", cut);
+            }
+
+            let at = at.index(body.len());
+            body[at] ^= change;
+            let number = |at: usize| u32::from_ne_bytes(body[at..at + 4].try_into().unwrap());
+            let changed = Link::parse(&body);
+            match at {
+                0 => prop_assert_eq!(changed, None),
+                1..4 | 12..16 => prop_assert_eq!(changed, Some(link)),
+                4..8 => prop_assert_eq!(changed, Some(Link { index: number(4), ..link })),
+                8..12 => prop_assert_eq!(changed, Some(Link { up: is_up(number(8)), ..link })),
+                at if (name_at..name_end).contains(&at) => {
+                    let name = body[name_at..name_end].split(|&byte| byte == 0).next().unwrap();
+                    prop_assert_eq!(changed, Some(Link { name, ..link }));
+                }
+                // Another attribute, or the length or the kind of one: the name may be another one, or there may be none.
+                _ => prop_assert!(changed.is_none_or(|changed| (changed.index, changed.up) == (link.index, link.up))),
+            }
+        }
+
+        #[test]
+        fn what_a_link_says_stands_in_its_message(
+            bytes in prop::collection::vec(any::<u8>(), 0..20), attributes in attribute::tests::almost(), is_link: bool,
+        ) {
+            let mut body = [bytes, attributes].concat();
+            if let (Some(family), true) = (body.first_mut(), is_link) {
                 *family = 0;
             }
-            Link::parse(&bytes);
+            if let Some(link) = Link::parse(&body) {
+                prop_assert_eq!(body[0], 0);
+                prop_assert!(body[4..8] == link.index.to_ne_bytes());
+                prop_assert_eq!(link.up, is_up(u32::from_ne_bytes(body[8..12].try_into().unwrap())));
+                let begin = link.name.as_ptr_range().start as usize - body.as_ptr_range().start as usize;
+                prop_assert!(begin >= HEADER + 4 && begin + link.name.len() <= body.len());
+                prop_assert!(!link.name.contains(&0));
+            }
         }
     }
 }

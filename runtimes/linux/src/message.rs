@@ -162,17 +162,101 @@ mod tests {
         assert_eq!(messages, [(REQUEST, 8), (REQUEST | ACK, 4)]);
     }
 
+    /// Generates messages. Some have a length that does not fit, and after them come a few bytes that are no message.
+    fn almost() -> impl Strategy<Value = Vec<u8>> {
+        let wrong_len = prop::option::weighted(0.2, 0..80u32);
+        let one = (any::<(u16, u16, u32)>(), prop::collection::vec(any::<[u8; 4]>(), 0..8), wrong_len);
+        (prop::collection::vec(one, 0..4), prop::collection::vec(any::<u8>(), 0..20)).prop_map(|(all, rest)| {
+            let mut out = Vec::new();
+            for ((kind, flags, sequence), body, wrong_len) in all {
+                let start = out.len();
+                put(&mut out, kind, flags, sequence, |out| out.extend_from_slice(body.as_flattened()));
+                if let Some(len) = wrong_len {
+                    out[start..start + 4].copy_from_slice(&len.to_ne_bytes());
+                }
+            }
+            [out, rest].concat()
+        })
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), flags: u16, len in 0u32..200) {
-            let mut framed = request(0);
-            framed[..4].copy_from_slice(&len.to_ne_bytes());
-            framed[6..8].copy_from_slice(&flags.to_ne_bytes());
-            framed.extend(&bytes);
-            for bytes in [&bytes, &framed] {
-                for message in Messages::new(bytes) {
-                    let _ = (Answer::parse(&message), errno(&message));
-                }
+        fn messages_are_read_as_they_were_written_up_to_the_first_that_is_cut(
+            written in prop::collection::vec((any::<(u16, u16, u32)>(), prop::collection::vec(any::<u8>(), 0..30)), 0..5),
+            cut: prop::sample::Index,
+        ) {
+            let (mut out, mut ends) = (Vec::new(), Vec::new());
+            for ((kind, flags, sequence), body) in &written {
+                put(&mut out, *kind, *flags, *sequence, |out| out.extend_from_slice(body));
+                ends.push(out.len());
+                // As the kernel does. The attributes of this package's own messages are padded.
+                out.resize(out.len().next_multiple_of(4), 0);
+            }
+            let cut = cut.index(out.len() + 1);
+            let whole = written.iter().zip(ends).take_while(|(_, end)| *end <= cut);
+            let whole = whole.map(|(((kind, flags, sequence), body), _)| (*kind, flags | REQUEST, *sequence, &body[..]));
+            let read = Messages::new(&out[..cut]).map(|message| (message.kind, message.flags, message.sequence, message.body));
+            prop_assert_eq!(read.collect::<Vec<_>>(), whole.collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn messages_lie_in_their_bytes_one_after_the_other_until_nothing_whole_is_left(
+            bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), almost()],
+        ) {
+            let mut at = 0;
+            for message in Messages::new(&bytes) {
+                let header: [u8; 16] = bytes[at..at + 16].try_into().unwrap();
+                let len = 16 + message.body.len();
+                prop_assert!(header[..4] == (len as u32).to_ne_bytes());
+                prop_assert!(header[4..6] == message.kind.to_ne_bytes());
+                prop_assert!(header[6..8] == message.flags.to_ne_bytes());
+                prop_assert!(header[8..12] == message.sequence.to_ne_bytes());
+                prop_assert_eq!(message.body.as_ptr_range(), bytes[at + 16..at + len].as_ptr_range());
+                at += len.next_multiple_of(4);
+            }
+            let rest = bytes.get(at..).unwrap_or_default();
+            let is_whole = |len: u32| (16..=rest.len()).contains(&(len as usize));
+            prop_assert!(rest.len() < 16 || !is_whole(u32::from_ne_bytes(*rest.first_chunk().unwrap())), "{:?}", rest);
+        }
+
+        #[test]
+        fn an_answer_that_is_cut_has_its_whole_text_or_none(
+            number in 0..i32::MAX, request_len in 0..12usize, is_capped: bool, has_more: bool, words in "[ -~]{0,40}",
+        ) {
+            let (flags, request) = if is_capped { (CAPPED, request(0)) } else { (0, request(4 * request_len)) };
+            let mut body = (-number).to_ne_bytes().to_vec();
+            body.extend(&request);
+            if has_more {
+                attribute::put(&mut body, ACK_TEXT + 1, &[1; 4]);
+            }
+            let end_of_text = body.len() + 4 + words.len() + 1;
+            attribute::put(&mut body, ACK_TEXT, format!("{words}\0").as_bytes());
+            for cut in 0..=body.len() {
+                let answer = |flags| Answer::parse(&Message { kind: ERROR, flags, sequence: 9, body: &body[..cut] });
+                // The length of a request that is not capped stands in the request.
+                let is_answer = cut >= if is_capped { 4 } else { 8 };
+                let text = (cut >= end_of_text).then(|| words.clone());
+                prop_assert_eq!(answer(flags | ACK_ATTRIBUTES), is_answer.then_some(Answer { errno: number, text }), "cut at {}", cut);
+                prop_assert_eq!(answer(flags), (cut >= 4).then_some(Answer { errno: number, text: None }), "cut at {}", cut);
+            }
+        }
+
+        #[test]
+        fn what_an_answer_says_stands_in_its_message(
+            number: i32, request_len in 0..48u32, rest in attribute::tests::almost(), flags: u16, cut: prop::sample::Index,
+        ) {
+            let mut body = [number.to_ne_bytes(), request_len.to_ne_bytes()].concat();
+            body.extend(&rest);
+            body.truncate(cut.index(body.len() * 2));
+            let message = Message { kind: ERROR, flags, sequence: 9, body: &body };
+            let expected = (body.len() >= 4).then(|| number.checked_neg().unwrap_or(i32::MAX));
+            prop_assert_eq!(errno(&message), expected);
+            let Some(Answer { errno, text }) = Answer::parse(&message) else { return Ok(()) };
+            prop_assert_eq!(Some(errno), expected);
+            if let Some(text) = text {
+                prop_assert!(flags & ACK_ATTRIBUTES != 0);
+                let is_there = text.is_empty() || body.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+                prop_assert!(is_there || text.contains(char::REPLACEMENT_CHARACTER), "{:?}", text);
             }
         }
     }

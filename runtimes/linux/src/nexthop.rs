@@ -123,6 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::attribute;
     use crate::message::Messages;
 
     const ADDR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x17);
@@ -214,15 +215,121 @@ mod tests {
         assert_eq!(object(NHA_BLACKHOLE, &[]), strange);
     }
 
+    fn body(out: &[u8]) -> Vec<u8> {
+        Messages::new(out).next().unwrap().body.to_vec()
+    }
+
+    fn number(bytes: &[u8], at: usize) -> u32 {
+        u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap())
+    }
+
     proptest! {
+        /// The header ends at 8, the id at 16, the device at 24, the kind of encapsulation at 32; the address begins at 40.
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0u16..16) {
-            parse(&bytes, Some(3), 254);
-            let mut body = vec![AF_INET6, 0, 254, 0, 0, 0, 0, 0];
-            put(&mut body, kind, &bytes);
-            parse(&body, Some(3), 254);
-            body.extend(&bytes);
-            parse(&body, Some(3), 254);
+        fn an_object_that_is_cut_or_changed_is_whole_or_unknown(
+            id: u32, addr: u128, device: u32, protocol: u8, at in 0..56usize, change in 1..=255u8,
+        ) {
+            let mut out = Vec::new();
+            put_object(&mut out, 7, id, addr.into(), device, protocol);
+            let mut body = body(&out);
+            let parse = |body: &[u8]| parse(body, Some(device), protocol);
+            let (nexthop, unknown) = (FoundObject::Nexthop(addr.into()), FoundObject::Unknown);
+            for cut in 0..body.len() {
+                prop_assert_eq!(parse(&body[..cut]), (cut >= 16).then(|| (id, unknown.clone())), "cut at {}", cut);
+            }
+            prop_assert_eq!(parse(&body), Some((id, nexthop.clone())));
+
+            body[at] ^= change;
+            let changed = parse(&body);
+            match at {
+                0 | 20..24 | 28..30 => prop_assert_eq!(changed, Some((id, unknown))),
+                1 | 3..8 | 30..32 => prop_assert_eq!(changed, Some((id, nexthop))),
+                2 => prop_assert_eq!(changed, Some((id, FoundObject::Foreign))),
+                12..16 => prop_assert_eq!(changed, Some((number(&body, 12), nexthop))),
+                40..56 => {
+                    let addr: [u8; 16] = body[40..].try_into().unwrap();
+                    prop_assert_eq!(changed, Some((id, FoundObject::Nexthop(addr.into()))));
+                }
+                // The length or the kind of an attribute.
+                _ => prop_assert!(changed.is_none_or(|(_, what)| what == nexthop || what == unknown)),
+            }
+        }
+
+        /// The header ends at 8, the id at 16; the members begin at 20, with eight bytes each.
+        #[test]
+        fn a_group_that_is_cut_or_changed_is_whole_or_unknown(
+            id: u32, members in prop::collection::vec((any::<u32>(), 1..=255u8), 1..9), protocol: u8,
+            at: prop::sample::Index, change in 1..=255u8,
+        ) {
+            let mut out = Vec::new();
+            put_group(&mut out, 7, id, &members, protocol);
+            let mut body = body(&out);
+            let parse = |body: &[u8]| parse(body, None, protocol);
+            let (group, unknown) = (FoundObject::Group(members.clone()), FoundObject::Unknown);
+            for cut in 0..body.len() {
+                prop_assert_eq!(parse(&body[..cut]), (cut >= 16).then(|| (id, unknown.clone())), "cut at {}", cut);
+            }
+            prop_assert_eq!(parse(&body), Some((id, group.clone())));
+
+            let at = at.index(body.len());
+            body[at] ^= change;
+            let changed = parse(&body);
+            match at {
+                0..2 | 3..8 => prop_assert_eq!(changed, Some((id, group))),
+                2 => prop_assert_eq!(changed, Some((id, FoundObject::Foreign))),
+                12..16 => prop_assert_eq!(changed, Some((number(&body, 12), group))),
+                20.. => {
+                    let (n, place) = ((at - 20) / 8, (at - 20) % 8);
+                    let mut members = members;
+                    match place {
+                        0..4 => members[n].0 = number(&body, at - place),
+                        4 => members[n].1 = body[at].wrapping_add(1),
+                        _ => {}
+                    }
+                    // 256 is too much for a weight. The next byte is the high one of a weight; the last two are zeros that nobody reads.
+                    let is_known = members[n].1 != 0 && place != 5;
+                    prop_assert_eq!(changed, Some((id, if is_known { FoundObject::Group(members) } else { unknown })));
+                }
+                // The length or the kind of an attribute. A shorter list of members ends earlier.
+                _ => {
+                    let is_less = |what: FoundObject| match what {
+                        FoundObject::Group(some) => members.starts_with(&some),
+                        what => what == unknown,
+                    };
+                    prop_assert!(changed.is_none_or(|(_, what)| is_less(what)));
+                }
+            }
+        }
+
+        #[test]
+        fn what_an_object_says_stands_in_its_message(
+            header in prop::collection::vec(any::<u8>(), 0..8), attributes in attribute::tests::almost(), is_own: bool,
+        ) {
+            let mut body = header;
+            if is_own {
+                body = vec![AF_INET6, 0, 254, 0, 0, 0, 0, 0];
+            }
+            body.extend(attributes);
+            let Some((id, what)) = parse(&body, Some(3), 254) else { return Ok(()) };
+            let has = |kind: u16, start: &[u8]| {
+                Attributes::new(&body[HEADER..]).any(|(other, value)| other == kind && value.starts_with(start))
+            };
+            prop_assert!(has(NHA_ID, &id.to_ne_bytes()));
+            prop_assert_eq!(what == FoundObject::Foreign, body[2] != 254);
+            match what {
+                FoundObject::Nexthop(addr) => {
+                    prop_assert!(has(NHA_OIF, &3u32.to_ne_bytes()) && has(NHA_ENCAP_TYPE, &4u16.to_ne_bytes()));
+                    prop_assert!(body.windows(16).any(|bytes| bytes == addr.octets()));
+                }
+                FoundObject::Group(members) => {
+                    let mut groups = Attributes::new(&body[HEADER..]).filter(|(kind, _)| *kind == NHA_GROUP);
+                    let member = |entry: &[u8]| (number(entry, 0), entry[4].wrapping_add(1));
+                    let is_whole = |entries: &[u8]| entries.len() == 8 * members.len();
+                    let is_same = |entries: &[u8]| entries.chunks(8).map(member).eq(members.iter().copied());
+                    prop_assert!(groups.any(|(_, entries)| is_whole(entries) && is_same(entries)));
+                }
+                FoundObject::Foreign | FoundObject::Unknown => {}
+            }
         }
     }
 }

@@ -87,9 +87,11 @@ fn says_device_away(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use metalbond::fib::Nexthops;
+    use metalbond::fib::{FoundObject, Nexthops};
 
     use super::*;
+    use crate::message::Messages;
+    use crate::route::Route;
 
     fn prefix() -> metalbond::Prefix {
         "10.0.0.0/24".parse().unwrap()
@@ -119,7 +121,16 @@ mod tests {
             [Op::AddGroup { id: 1, members }, route(RouteTarget::Nexthops(std::iter::repeat_n(nexthop, 256).collect()))]
         {
             assert_eq!(check(&op, Some(3)), Ok(()));
-            put(&mut Vec::new(), 1, &op, 254, Some(3));
+            let mut out = Vec::new();
+            put(&mut out, 1, &op, 254, Some(3));
+            let body = Messages::new(&out).next().unwrap().body;
+            match op {
+                Op::AddGroup { id, members } => {
+                    assert_eq!(nexthop::parse(body, Some(3), 254), Some((id, FoundObject::Group(members))));
+                }
+                Op::AddRoute { target, .. } => assert_eq!(Route::parse(body).unwrap().target(Some(3)), Some(target)),
+                _ => panic!("{op:?}"),
+            }
         }
     }
 

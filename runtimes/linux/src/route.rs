@@ -128,8 +128,8 @@ pub(crate) struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, and for a
-    /// route by source address.
+    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, for a route
+    /// by source address, and for one without a destination that is not a default route.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         let [family, len, source_len, tos, table, protocol, _scope, kind] = array_at(body, 0)?;
         if u32_at(body, 8)? & RTM_F_CLONED != 0 || source_len != 0 {
@@ -151,8 +151,8 @@ impl<'a> Route<'a> {
         let addr: IpAddr = match (family, dst) {
             (AF_INET, Some(dst)) => <[u8; 4]>::try_from(dst).ok()?.into(),
             (AF_INET6, Some(dst)) => <[u8; 16]>::try_from(dst).ok()?.into(),
-            (AF_INET, None) => [0; 4].into(),
-            (AF_INET6, None) => [0; 16].into(),
+            (AF_INET, None) if len == 0 => [0; 4].into(),
+            (AF_INET6, None) if len == 0 => [0; 16].into(),
             _ => return None,
         };
         let prefix = Prefix::new(addr, len.into()).ok()?;
@@ -208,6 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::attribute;
     use crate::message::{CREATE, EXCLUSIVE, Messages, REPLACE};
 
     const ADDR: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x17);
@@ -359,17 +360,174 @@ mod tests {
         assert_eq!(route(RTN_UNICAST, RTA_METRICS), None);
     }
 
+    #[test]
+    fn without_a_destination_only_a_default_route_is_a_route() {
+        let prefix = |family: u8, len: u8| {
+            let route = [family, len, 0, 0, 254, 254, 0, RTN_UNICAST, 0, 0, 0, 0];
+            Route::parse(&route).map(|route| route.prefix.to_string())
+        };
+        assert_eq!(prefix(AF_INET, 0).as_deref(), Some("0.0.0.0/0"));
+        assert_eq!(prefix(AF_INET6, 0).as_deref(), Some("::/0"));
+        assert_eq!([prefix(AF_INET, 24), prefix(AF_INET6, 64)], [None, None]);
+    }
+
+    /// What a message says: table, protocol, destination, whether metric and type of service are this program's, and the target.
+    type Said = (u32, u8, Prefix, bool, Option<RouteTarget>);
+
+    fn read(body: &[u8]) -> Option<Said> {
+        let route = Route::parse(body)?;
+        Some((route.table, route.protocol, route.prefix, route.is_in_our_place, route.target(Some(3))))
+    }
+
+    fn any_prefix() -> impl Strategy<Value = Prefix> {
+        (any::<IpAddr>(), 0..=128u32)
+            .prop_map(|(addr, len)| Prefix::new(addr, if addr.is_ipv4() { len.min(32) } else { len }).unwrap())
+    }
+
+    fn any_target() -> impl Strategy<Value = RouteTarget> {
+        let nexthop = (any::<Ipv6Addr>(), 1..=255u8).prop_map(|(addr, weight)| Nexthop { addr, weight });
+        let one = any::<Ipv6Addr>().prop_map(|addr| RouteTarget::Nexthops(Nexthop { addr, weight: 1 }.into()));
+        let several =
+            prop::collection::vec(nexthop, 2..6).prop_map(|all| RouteTarget::Nexthops(all.into_iter().collect()));
+        prop_oneof![any::<u32>().prop_map(RouteTarget::Object), one, several]
+    }
+
+    fn number(body: &[u8], at: usize) -> u32 {
+        u32::from_ne_bytes(body[at..at + 4].try_into().unwrap())
+    }
+
+    /// Returns the target after its byte at `at` has changed: a place after the first attribute's header, of which `body` begins with the
+    /// value. `Err` for the length or the kind of an attribute.
+    fn changed_target(target: RouteTarget, body: &[u8], at: usize) -> Result<Option<RouteTarget>, ()> {
+        // In an encapsulation: its kind is after a header, and padded; the address is after two.
+        let encap = |nexthop: Nexthop, body: &[u8], at: usize| match at {
+            4..6 => Ok(None),
+            6..8 => Ok(Some(nexthop)),
+            16..32 => Ok(Some(Nexthop { addr: <[u8; 16]>::try_from(&body[16..32]).unwrap().into(), ..nexthop })),
+            _ => Err(()),
+        };
+        match target {
+            RouteTarget::Object(_) => Ok(Some(RouteTarget::Object(number(body, 0)))),
+            RouteTarget::Nexthops(nexthops) => match nexthops.as_slice() {
+                // The device, which is another one now, or the encapsulation.
+                [_] if at < 4 => Ok(None),
+                [nexthop] => {
+                    let nexthop = encap(*nexthop, &body[4..], at - 4)?;
+                    Ok(nexthop.map(|nexthop| RouteTarget::Nexthops(nexthop.into())))
+                }
+                all => {
+                    let (n, at) = (at / 40, at % 40);
+                    let entry = &body[n * 40..][..40];
+                    let changed = match at {
+                        0..2 => return Err(()),
+                        2 => Some(all[n]),
+                        3 => entry[3].checked_add(1).map(|weight| Nexthop { weight, ..all[n] }),
+                        4..8 => None,
+                        _ => encap(all[n], &entry[8..], at - 8)?,
+                    };
+                    let Some(changed) = changed else { return Ok(None) };
+                    let mut all = all.to_vec();
+                    all[n] = changed;
+                    Ok(Some(RouteTarget::Nexthops(all.into_iter().collect())))
+                }
+            },
+        }
+    }
+
+    /// Checks what the length or the kind of an attribute cannot change: it may hide that attribute and those after it.
+    fn has_protocol(changed: Option<Said>, protocol: u8) -> Result<(), TestCaseError> {
+        prop_assert!(changed.is_none_or(|route| route.1 == protocol));
+        Ok(())
+    }
+
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic(
-            bytes in prop::collection::vec(any::<u8>(), 0..100), is_ipv6: bool, len in 0u8..130, kind in 0u16..32,
+        fn a_route_that_is_cut_leads_nowhere_and_to_no_other_destination(
+            table: u32, protocol: u8, prefix in any_prefix(), target in any_target(),
         ) {
-            Route::parse(&bytes).map(|route| route.target(Some(3)));
-            let mut body = vec![if is_ipv6 { AF_INET6 } else { AF_INET }, len, 0, 0, 254, 254, 0, 1, 0, 0, 0, 0];
-            put(&mut body, kind, &bytes);
-            Route::parse(&body).map(|route| route.target(Some(3)));
-            body.extend(&bytes);
-            Route::parse(&body).map(|route| route.target(Some(3)));
+            let mut out = Vec::new();
+            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, protocol, target: &target, device: 3 });
+            let body = Messages::new(&out).next().unwrap().body;
+            prop_assert_eq!(read(body), Some((table, protocol, prefix, true, Some(target))));
+            for cut in 0..body.len() {
+                let Some((read_table, read_protocol, read_prefix, _, target)) = read(&body[..cut]) else { continue };
+                // In the header, the table is 0.
+                prop_assert!(read_table == if cut >= 20 { table } else { 0 }, "cut at {}", cut);
+                prop_assert!(read_prefix.network() == prefix.network(), "cut at {}: {}", cut, read_prefix);
+                prop_assert_eq!((read_protocol, target), (protocol, None), "cut at {}", cut);
+            }
+        }
+
+        /// The header ends at 12, the table at 20; the destination begins at 24. A metric after it, and the first attribute of the target,
+        /// have a header of 4 bytes each.
+        #[test]
+        fn a_changed_byte_changes_in_a_route_what_it_stands_for(
+            table: u32, protocol: u8, prefix in any_prefix(), target in any_target(), at: prop::sample::Index, change in 1..=255u8,
+        ) {
+            let mut out = Vec::new();
+            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, protocol, target: &target, device: 3 });
+            let mut body = Messages::new(&out).next().unwrap().body.to_vec();
+            let at = at.index(body.len());
+            body[at] ^= change;
+            let changed = read(&body);
+
+            let dst_end = if prefix.is_ipv6() { 40 } else { 28 };
+            let target_at = if prefix.is_ipv6() { dst_end + 12 } else { dst_end + 4 };
+            let some_target = Some(target.clone());
+            let expected = match at {
+                0 | 2 => None,
+                1 => Prefix::new(prefix.addr(), body[1].into()).ok().map(|prefix| (table, protocol, prefix, true, some_target)),
+                3 => Some((table, protocol, prefix, false, some_target)),
+                4 | 6 => Some((table, protocol, prefix, true, some_target)),
+                5 => Some((table, body[5], prefix, true, some_target)),
+                7 => Some((table, protocol, prefix, true, None)),
+                8..12 => (number(&body, 8) & 0x200 == 0).then_some((table, protocol, prefix, true, some_target)),
+                16..20 => Some((number(&body, 16), protocol, prefix, true, some_target)),
+                at if (24..dst_end).contains(&at) => {
+                    let addr = match prefix.addr() {
+                        IpAddr::V4(_) => <[u8; 4]>::try_from(&body[24..28]).unwrap().into(),
+                        IpAddr::V6(_) => <[u8; 16]>::try_from(&body[24..40]).unwrap().into(),
+                    };
+                    Some((table, protocol, Prefix::new(addr, prefix.prefix_len().into()).unwrap(), true, some_target))
+                }
+                at if prefix.is_ipv6() && (44..48).contains(&at) => Some((table, protocol, prefix, false, some_target)),
+                at if at >= target_at => match changed_target(target, &body[target_at..], at - target_at) {
+                    Ok(target) => Some((table, protocol, prefix, true, target)),
+                    Err(()) => return has_protocol(changed, protocol),
+                },
+                _ => return has_protocol(changed, protocol),
+            };
+            prop_assert_eq!(changed, expected, "changed at {}", at);
+        }
+
+        #[test]
+        fn what_a_route_says_stands_in_its_message(
+            header in any::<[u8; 12]>(), is_route: bool, family in prop::sample::select(vec![AF_INET, AF_INET6]), len in 0..130u8,
+            attributes in attribute::tests::almost(),
+        ) {
+            let mut body = if is_route { vec![family, len, 0, 0, 254, 254, 0, 1, 0, 0, 0, 0] } else { header.to_vec() };
+            body.extend(attributes);
+            let Some((table, protocol, prefix, _, target)) = read(&body) else { return Ok(()) };
+            let has = |kind: u16, start: &[u8]| {
+                Attributes::new(&body[HEADER..]).any(|(other, value)| other == kind && value.starts_with(start))
+            };
+            prop_assert_eq!((protocol, prefix.prefix_len(), prefix.is_ipv6()), (body[5], body[1], body[0] == AF_INET6));
+            prop_assert!(table == body[4].into() || has(RTA_TABLE, &table.to_ne_bytes()));
+            let has_destination = match prefix.addr() {
+                IpAddr::V4(addr) => has(RTA_DST, &addr.octets()),
+                IpAddr::V6(addr) => has(RTA_DST, &addr.octets()),
+            };
+            prop_assert!(has_destination || prefix.is_default() && prefix.addr().is_unspecified(), "{}", prefix);
+            match target {
+                None => {}
+                Some(RouteTarget::Object(id)) => prop_assert!(has(RTA_NH_ID, &id.to_ne_bytes())),
+                Some(RouteTarget::Nexthops(nexthops)) => {
+                    for Nexthop { addr, .. } in nexthops.as_slice() {
+                        prop_assert!(body.windows(16).any(|bytes| bytes == addr.octets()), "{}", addr);
+                    }
+                    prop_assert!(has(RTA_MULTIPATH, &[]) || has(RTA_OIF, &3u32.to_ne_bytes()));
+                }
+            }
         }
     }
 }

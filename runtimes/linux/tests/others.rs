@@ -1,12 +1,10 @@
 //! Tests of notices: changes by other programs are reported, and the package's own are not.
 
-#![cfg(target_os = "linux")]
-
-mod netns;
-
 use metalbond::fib::Notice::{self, Anything, DeviceDown, DeviceUp};
 use metalbond::fib::{Nexthops, Op, RouteTarget};
-use netns::*;
+
+use crate::look::*;
+use crate::netns::{self, *};
 
 const IPV4: &str = "10.1.2.0/24";
 const IPV6: &str = "fd10::/64";

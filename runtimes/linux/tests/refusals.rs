@@ -1,13 +1,11 @@
 //! Tests of operations that the kernel refuses, and of the errors that they return.
 
-#![cfg(target_os = "linux")]
-
-mod netns;
-
 use metalbond::fib::{Nexthops, Op, OpErrorKind, RouteTarget};
 use metalbond_linux::{Kernel, OpenError, Settings};
-use netns::*;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+use crate::look::*;
+use crate::netns::{self, *};
 
 const IPV4: &str = "10.1.2.0/24";
 const IPV6: &str = "fd10::/64";

@@ -1,14 +1,12 @@
 //! Tests of routes and objects in the kernel: `ip` and a dump have to show them.
 
-#![cfg(target_os = "linux")]
-
-mod netns;
-
 use metalbond::fib::{Found, FoundObject, Nexthop, Nexthops, Op, OpErrorKind, RouteTarget};
 use metalbond_linux::{Kernel, Settings};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use netns::*;
 use serde_json::{Value, json};
+
+use crate::look::*;
+use crate::netns::{self, *};
 
 const IPV4: &str = "10.1.2.0/24";
 const IPV6: &str = "fd10::/64";

@@ -17,6 +17,6 @@ mod routes;
 mod servers;
 mod shutdown;
 pub(crate) mod slow;
-mod sockets;
+pub(crate) mod sockets;
 pub(crate) mod support;
 pub(crate) mod wait;

@@ -1,11 +1,11 @@
 //! Nodes with short back-offs, and tables that are built from the stream of changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use metalbond_conformance::{Authority, Identity, RawPeer, VNI};
+use metalbond_conformance::{Authority, Identity, VNI};
 
 use super::wait::within;
 use crate::TLS;
@@ -49,23 +49,6 @@ pub(crate) async fn listen(node: &MetalBond, addr: SocketAddr) -> Result<SocketA
     if TLS { node.listen_tls(addr).await } else { node.listen(addr).await }
 }
 
-pub(crate) async fn listen_on(node: &MetalBond, listener: TcpListener) -> Result<SocketAddr, ListenError> {
-    if TLS { node.listen_tls_on(listener).await } else { node.listen_on(listener).await }
-}
-
-/// Connects, and sends nothing.
-pub(crate) async fn silent(server: SocketAddr) -> std::io::Result<RawPeer> {
-    let peer = RawPeer::silent(server).await?;
-    Ok(if TLS { peer.over(&AUTHORITY.client(&IDENTITY)) } else { peer })
-}
-
-/// Connects as a client, and does its part of the handshake.
-pub(crate) async fn established(server: SocketAddr) -> RawPeer {
-    let mut peer = silent(server).await.expect("the server listens");
-    peer.establish().await;
-    peer
-}
-
 pub(crate) async fn node() -> MetalBond {
     start(config()).await.0
 }
@@ -97,15 +80,6 @@ pub(crate) async fn unused_address() -> SocketAddr {
     let (server, addr) = server().await;
     server.shutdown().await;
     addr
-}
-
-/// Returns true if this machine has an IPv6 loopback. Prints a message if not, because the test is then skipped.
-pub(crate) fn has_ipv6() -> bool {
-    let found = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    if !found {
-        eprintln!("skipped: this machine has no ::1");
-    }
-    found
 }
 
 /// A client of one server, with the table that its stream of changes reports.

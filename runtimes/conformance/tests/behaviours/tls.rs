@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use metalbond_conformance::{Authority, HELLO, KEEPALIVE, RawPeer, route, routes};
 use smol::io::AsyncReadExt as _;
 
-use crate::behaviours::support::{self, ANY, Client, Table, config, established, options, server, server_with};
+use crate::behaviours::sockets::established;
+use crate::behaviours::support::{self, ANY, Client, Table, config, options, server, server_with};
 use crate::behaviours::wait::{until, within};
 use crate::driver::rustls::ClientConfig;
 use crate::driver::{
@@ -39,7 +40,7 @@ fn a_client_with_an_expired_certificate_is_refused_and_both_ends_report_why() {
     run(async {
         let authority = Authority::new();
         let (_server, addr) = secure_server(&authority, &["127.0.0.1"]).await;
-        let client = Dialler::to(addr, authority.client(&authority.issue_expired(&["h7"]))).await;
+        let client = Dialler::to(addr, authority.client(&authority.issue_for(&["h7"], -1))).await;
         client.fails("the server refused this node's certificate: it has expired").await;
         logged("TLS: the client's certificate has expired").await;
     });

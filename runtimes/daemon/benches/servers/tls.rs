@@ -1,13 +1,11 @@
 //! The same measurements with and without TLS, with the same peers: the cost of a delivery and of opening sessions.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use metalbond::wire::{Hello, encode_subscription, keepalive};
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use metalbond_conformance::Authority;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
@@ -162,15 +160,8 @@ struct Files {
 
 impl Files {
     fn new() -> Self {
-        let key = || KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::default();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(params, key()).expect("an authority");
-        let issue = || {
-            let key = key();
-            let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address");
-            (params.signed_by(&key, &ca).expect("a certificate"), key)
-        };
+        let ca = Authority::new();
+        let (server, client) = (ca.issue(&["127.0.0.1"]), ca.issue(&["127.0.0.1"]));
         let dir = std::env::temp_dir().join(format!("metalbond-bench-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory");
         let put = |name: &str, text: &str| {
@@ -180,24 +171,13 @@ impl Files {
             std::fs::set_permissions(&path, mode).expect("a file of our own");
             path.display().to_string()
         };
-        let (cert, server_key) = issue();
         let args = [
-            ("--tls-cert", put("server.pem", &cert.pem())),
-            ("--tls-key", put("server.key", &server_key.serialize_pem())),
-            ("--tls-ca", put("ca.pem", &ca.pem())),
+            ("--tls-cert", put("server.pem", &server.cert())),
+            ("--tls-key", put("server.key", &server.key())),
+            ("--tls-ca", put("ca.pem", &ca.cert())),
         ];
         let args = args.into_iter().flat_map(|(flag, path)| [flag.to_owned(), path]).collect();
-        let mut trusted = RootCertStore::empty();
-        trusted.add(ca.der().clone()).expect("an authority");
-        let (cert, client_key) = issue();
-        let client_key = client_key.serialize_der().try_into().expect("a key");
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3")
-            .with_root_certificates(trusted)
-            .with_client_auth_cert(vec![cert.der().clone()], client_key)
-            .expect("a certificate and its key");
-        Self { dir, args, connector: Arc::new(config).into() }
+        Self { dir, args, connector: ca.client(&client).into() }
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use metalbond_conformance::has_program;
+
 use crate::config::Dir;
 use crate::process::{Process, run};
 
@@ -107,8 +109,7 @@ fn the_readme_is_short() {
 /// The certificate is made by the authority of docs/security.md.
 #[test]
 fn the_commands_of_the_api_for_a_certificate_and_a_token_lead_to_an_answer() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("skipped: there is no openssl");
+    if !has_program("openssl") {
         return;
     }
     let block = |page: &str, kind: &str| {

@@ -154,7 +154,7 @@ fn a_daemon_that_goes_away_and_comes_back_is_followed_again() {
     let mut feeder = Process::client(&server.addrs, &["--announce-file", "-"]);
     // The first writes may still succeed while another test's child process, before its exec, has a copy of the pipe.
     for n in 0..65_536 {
-        if unread.has_ended() {
+        if unread.child.try_wait().unwrap().is_some() {
             break;
         }
         let prefix = format!("10.1.{}.{}/32", n >> 8, n & 255);

@@ -5,7 +5,6 @@
 //! a later event that would arrive after the unexpected one.
 
 mod arguments;
-mod authority;
 mod bench;
 mod config;
 mod demo;
@@ -13,16 +12,17 @@ mod departures;
 mod docs;
 mod exchange;
 mod http;
+mod identity;
 mod inspect;
 mod limits;
 mod manual;
 mod messages;
 #[cfg(target_os = "linux")]
 #[path = "../../../linux/tests/netns/namespace.rs"]
-#[allow(dead_code, reason = "others use the rest")]
 mod namespace;
 #[cfg(target_os = "linux")]
 mod own_addresses;
+mod page;
 mod policy;
 mod ports;
 mod privileges;

@@ -1,7 +1,8 @@
 //! Policies that permit only next hops which are the peer's own address. The clients need addresses that other hosts
 //! could send packets to, so the tests run in a network namespace.
 
-use crate::authority::{Authority, Identity};
+use metalbond_conformance::{Authority, Identity};
+
 use crate::config::Dir;
 use crate::namespace::{self, Namespace};
 use crate::process::{Process, Server};
@@ -97,14 +98,14 @@ fn an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address() {
 fn source_is_the_address_that_a_client_comes_from_whatever_its_certificate_says() {
     run(|_| {
         let dir = Dir::new("own-source");
-        let ca = Authority::new("own-source");
+        let ca = Authority::named("own-source");
         dir.put("ca.pem", &ca.cert());
         let args = |name: &str, identity: &Identity| {
             let [cert, key] = dir.put_identity(name, identity);
             ["--tls-cert", &cert, "--tls-key", &key, "--tls-ca", &dir.path("ca.pem")].map(str::to_owned)
         };
-        let servers = [args("v6", &ca.issue("2001:db8::1", 90)), args("v4", &ca.issue("192.0.2.1", 90))];
-        let client = args("client", &ca.issue(CERTIFIED, 90));
+        let servers = [args("v6", &ca.issue_for(&["2001:db8::1"], 90)), args("v4", &ca.issue_for(&["192.0.2.1"], 90))];
+        let client = args("client", &ca.issue_for(&[CERTIFIED], 90));
         let client: Vec<&str> = client.iter().map(String::as_str).collect();
         let check = |family: usize, next_hops: &str, hops: &[(&str, bool)]| {
             let policy = policy(&dir, next_hops);

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use metalbond_conformance::has_program;
+
 use crate::config::Dir;
 use crate::http::Web;
 use crate::process::{Process, Server, Signal, run};
@@ -50,7 +52,7 @@ fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
         "{said}"
     );
     reader.until(&["23 10.0.0.4/32 via 192.0.2.1"]);
-    assert!(!client.has_ended());
+    assert!(client.child.try_wait().unwrap().is_none());
 
     // A client that may only subscribe. A later route shows that this one was not accepted.
     let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
@@ -87,7 +89,7 @@ fn a_changed_policy_applies_to_open_sessions() {
     server.process.signal(Signal::HUP);
     let said = server.process.log("the policy stays as it was");
     assert!(said.contains("policy.toml:8:12: \"10.1.0.0/33\" is not prefixes"), "{said}");
-    assert!(!client.has_ended());
+    assert!(client.child.try_wait().unwrap().is_none());
 
     // A client that may do nothing any more is disconnected.
     dir.put("policy.toml", &POLICY.replace("127.0.0.0/8", "192.0.2.0/24"));
@@ -243,8 +245,7 @@ fn the_example_of_the_documentation_is_explained_as_it_says() {
 /// Runs the documented commands that set up an authority for a cluster.
 #[test]
 fn the_ten_commands_of_the_documentation_lead_to_a_session() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        eprintln!("skipped: there is no openssl");
+    if !has_program("openssl") {
         return;
     }
     let text = include_str!("../../../../docs/security.md");

@@ -1,7 +1,16 @@
-//! Fixed ports, for servers that are restarted on the same one.
+//! Free ports, and fixed ones for servers that are restarted on the same one.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process;
+
+use crate::process::Server;
+
+impl Server {
+    /// Starts a server on a free port of 127.0.0.1.
+    pub(crate) fn on_loopback(args: &[&str]) -> Self {
+        Self::start(&["127.0.0.1:0"], args)
+    }
+}
 
 /// Returns a free address of 127.0.0.1 outside the range of ephemeral ports. Otherwise a client that dials while the
 /// server is down could get the server's port.

@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::authority::Authority;
+use metalbond_conformance::{Authority, has_program, skip};
+
 use crate::config::Dir;
 use crate::process::{DEADLINE, Process, Server, Signal};
 
@@ -35,7 +36,7 @@ fn until_powerless(process: &Process) {
 fn is_root() -> bool {
     let is = rustix::process::geteuid().is_root();
     if !is {
-        println!("skipped: only root has something to drop");
+        skip("only root has something to drop");
     }
     is
 }
@@ -74,14 +75,14 @@ fn a_server_on_a_low_port_drops_that_capability() {
 #[test]
 fn the_memory_of_a_process_with_a_key_is_not_readable() {
     const NOBODY: u32 = 65534;
-    if !is_root() || Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_err() {
+    if !is_root() || !has_program("setpriv") {
         return;
     }
     // A directory that the other user can enter.
     let program = std::env::temp_dir().join(format!("metalbond-privileges-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_metalbond"), &program).unwrap();
-    let (dir, ca) = (Dir::new("key"), Authority::new("of the tests"));
-    let [cert, key] = dir.put_identity("a", &ca.issue("127.0.0.1", 90));
+    let (dir, ca) = (Dir::new("key"), Authority::named("of the tests"));
+    let [cert, key] = dir.put_identity("a", &ca.issue_for(&["127.0.0.1"], 90));
     let ca = dir.put("ca.pem", &ca.cert());
     chown(&key, Some(NOBODY), Some(NOBODY)).unwrap();
     let owner = |args: &[&str]| {

@@ -15,7 +15,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running `metalbond`. Killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     stdin: Option<ChildStdin>,
     stdout: Lines,
     stderr: Lines,
@@ -126,11 +126,6 @@ impl Process {
         self.child.id()
     }
 
-    /// Returns true if the process has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
     /// Kills the process with SIGKILL and waits for its end.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -181,11 +176,6 @@ impl Server {
         let mut process = Process::start(&all);
         let addrs = listen.iter().map(|_| bound(&process.log("listening on "))).collect();
         Self { process, addrs }
-    }
-
-    /// Starts a server on a free port of 127.0.0.1.
-    pub(crate) fn on_loopback(args: &[&str]) -> Self {
-        Self::start(&["127.0.0.1:0"], args)
     }
 }
 

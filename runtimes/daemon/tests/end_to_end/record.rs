@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+
+use metalbond_conformance::{block_until, skip};
 
 use crate::exchange::scratch;
-use crate::process::{DEADLINE, Ended, Process, Server, Signal, run};
+use crate::process::{Ended, Process, Server, Signal, run};
 use crate::table::Follower;
 
 const FIRST: &str = "23#10.0.0.1/32#2001:db8::1";
@@ -67,11 +67,7 @@ fn a_server_that_was_killed_is_replayed_as_far_as_was_written_and_a_changed_inpu
     let server = Server::on_loopback(&["--record", &file]);
     exchange(&server, &mut first(&server, &[]));
     // At most the last second of inputs is lost.
-    let start = Instant::now();
-    while !fs::read_to_string(&file).unwrap().contains(SECOND_HEX) {
-        assert!(start.elapsed() < DEADLINE);
-        thread::sleep(Duration::from_millis(10));
-    }
+    block_until("the second route in the recording", || fs::read_to_string(&file).unwrap().contains(SECOND_HEX));
     server.process.kill();
     let ended = run(&["replay", &file]);
     assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
@@ -97,7 +93,7 @@ fn a_server_that_was_killed_is_replayed_as_far_as_was_written_and_a_changed_inpu
 #[test]
 fn a_full_disk_ends_the_recording_and_not_the_server() {
     if !Path::new("/dev/full").exists() {
-        return eprintln!("skipped: this machine has no /dev/full");
+        return skip("this machine has no /dev/full");
     }
     let mut server = Server::on_loopback(&["--record", "/dev/full"]);
     let line = server.process.log("the recording ends here");

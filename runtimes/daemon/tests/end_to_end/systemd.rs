@@ -7,6 +7,8 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use metalbond_conformance::{block_until, has_program};
+
 use crate::process::{DEADLINE, Process, Signal, bound};
 
 /// The receiving end of NOTIFY_SOCKET.
@@ -60,10 +62,8 @@ fn a_server_notifies_readiness_status_and_its_end() {
     let addr = bound(&server.log("listening on "));
     manager.notified("READY=1");
     let _client = Process::client(&[addr], &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
-    let start = Instant::now();
-    while !manager.notified("STATUS=").contains("STATUS=1 of 1 peers established, 1 routes in 1 VNIs") {
-        assert!(start.elapsed() < DEADLINE);
-    }
+    let status = "STATUS=1 of 1 peers established, 1 routes in 1 VNIs";
+    block_until(status, || manager.notified("STATUS=").contains(status));
     manager.notified("WATCHDOG=1");
     manager.notified("WATCHDOG=1");
     server.signal(Signal::HUP);
@@ -164,17 +164,13 @@ fn sockets_that_are_handed_over_are_used() {
     let mut command = Command::new("systemd-socket-activate");
     command.args(["--listen", &one.to_string(), "--listen", &http.to_string(), "--fdname", "metalbond:http"]);
     command.arg(env!("CARGO_BIN_EXE_metalbond")).args(["server"]);
-    if Command::new("systemd-socket-activate").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no systemd-socket-activate");
+    if !has_program("systemd-socket-activate") {
         return;
     }
     let mut activated = Process::spawn(command, Stdio::piped(), Stdio::piped());
     activated.log("Listening on");
     // The first connection starts the server.
-    let start = Instant::now();
-    while std::net::TcpStream::connect(one).is_err() {
-        assert!(start.elapsed() < DEADLINE);
-    }
+    block_until("a connection", || std::net::TcpStream::connect(one).is_ok());
     let said = activated.log("HTTP on ");
     assert!(said.ends_with(&format!("http://{http}/")), "{said}");
     assert_eq!(bound(&activated.log("listening on ")), one);

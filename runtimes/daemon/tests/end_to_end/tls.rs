@@ -1,11 +1,12 @@
 //! Servers and clients that authenticate each other with certificates.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use metalbond_conformance::{Authority, Identity};
 
-use crate::authority::{Authority, Identity, now};
 use crate::config::Dir;
 use crate::http::{place, until_metric};
 use crate::process::{Process, Server, Signal, bound, run};
@@ -21,7 +22,7 @@ struct World {
 
 impl World {
     fn new(test: &str) -> Self {
-        let (dir, ca) = (Dir::new(&format!("tls-{test}")), Authority::new(test));
+        let (dir, ca) = (Dir::new(&format!("tls-{test}")), Authority::named(test));
         dir.put("ca.pem", &ca.cert());
         Self { dir, ca }
     }
@@ -33,7 +34,7 @@ impl World {
     }
 
     fn server(&self, more: &[&str]) -> Server {
-        self.server_as(&self.ca.issue("127.0.0.1", 90), more)
+        self.server_as(&self.ca.issue_for(&["127.0.0.1"], 90), more)
     }
 
     fn server_as(&self, identity: &Identity, more: &[&str]) -> Server {
@@ -43,7 +44,7 @@ impl World {
     }
 
     fn client(&self, name: &str, server: SocketAddr, more: &[&str]) -> Process {
-        self.client_as(name, &self.ca.issue(name, 90), server, more)
+        self.client_as(name, &self.ca.issue_for(&[name], 90), server, more)
     }
 
     fn client_as(&self, name: &str, identity: &Identity, server: SocketAddr, more: &[&str]) -> Process {
@@ -61,7 +62,7 @@ fn only_a_client_with_a_valid_certificate_is_accepted() {
     let mut good = world.client("good.example", addr, &["--subscribe", "23"]);
     good.log("ESTABLISHED");
     let ca = world.dir.path("ca.pem");
-    let of_other = Authority::new("of others").issue("other.example", 90);
+    let of_other = Authority::named("of others").issue_for(&["other.example"], 90);
     for (mut client, at_server, at_client) in [
         (
             Process::client(&[addr], &["--tls-ca", &ca]),
@@ -74,7 +75,7 @@ fn only_a_client_with_a_valid_certificate_is_accepted() {
             "TLS: the server refused this node's certificate: it is signed by no CA that the peer trusts",
         ),
         (
-            world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]),
+            world.client_as("old.example", &world.ca.issue_for(&["old.example"], -1), addr, &[]),
             "TLS: the client's certificate has expired",
             "TLS: the server refused this node's certificate: it has expired",
         ),
@@ -91,7 +92,7 @@ fn a_server_is_loaded_over_tls_too() {
     let world = World::new("bench");
     let server = world.server(&[]);
     let addr = server.addrs[0].to_string();
-    let args = world.args("bench.example", &world.ca.issue("bench.example", 90));
+    let args = world.args("bench.example", &world.ca.issue_for(&["bench.example"], 90));
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let ended = run(&[&["bench", "--server", &addr, "--routes", "10", "--subscribers", "1"], &args[..]].concat());
     assert_eq!(ended.code, Some(0), "{:?}", ended.stderr);
@@ -100,7 +101,7 @@ fn a_server_is_loaded_over_tls_too() {
 #[test]
 fn a_server_needs_a_certificate_for_the_name_that_was_dialled() {
     let world = World::new("name");
-    let server = world.server_as(&world.ca.issue("other.example", 90), &[]);
+    let server = world.server_as(&world.ca.issue_for(&["other.example"], 90), &[]);
     let mut client = world.client("a.example", server.addrs[0], &[]);
     client.log("TLS: the server's certificate is not for 127.0.0.1, but for DnsName(\"other.example\")");
 
@@ -109,12 +110,12 @@ fn a_server_needs_a_certificate_for_the_name_that_was_dialled() {
     let mut client = world.client("a.example", server.addrs[0], &[]);
     client.log("TLS: the server's certificate is signed by no CA that this node trusts");
 
-    let server = world.server_as(&world.ca.issue("127.0.0.1", -1), &[]);
+    let server = world.server_as(&world.ca.issue_for(&["127.0.0.1"], -1), &[]);
     let mut client = world.client("a.example", server.addrs[0], &[]);
     client.log("TLS: the server's certificate has expired");
 
-    let server = world.server_as(&world.ca.issue("localhost", 90), &[]);
-    let args = world.args("a.example", &world.ca.issue("a.example", 90));
+    let server = world.server_as(&world.ca.issue_for(&["localhost"], 90), &[]);
+    let args = world.args("a.example", &world.ca.issue_for(&["a.example"], 90));
     let by_name = format!("localhost:{}", server.addrs[0].port());
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let mut client = Process::start(&[&["client", "--server", &by_name], &args[..]].concat());
@@ -153,14 +154,14 @@ fn a_server_may_accept_no_certificate_but_never_an_invalid_one() {
     let addr = server.addrs[0];
     let mut without = Process::client(&[addr], &["--tls-ca", &world.dir.path("ca.pem")]);
     without.log("ESTABLISHED");
-    let _old = world.client_as("old.example", &world.ca.issue("old.example", -1), addr, &[]);
+    let _old = world.client_as("old.example", &world.ca.issue_for(&["old.example"], -1), addr, &[]);
     server.process.log("TLS: the client's certificate has expired");
 }
 
 #[test]
 fn a_socket_that_is_handed_over_uses_tls() {
     let world = World::new("socket");
-    let args = world.args("server", &world.ca.issue("127.0.0.1", 90));
+    let args = world.args("server", &world.ca.issue_for(&["127.0.0.1"], 90));
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap();
@@ -172,7 +173,7 @@ fn a_socket_that_is_handed_over_uses_tls() {
 #[test]
 fn an_expired_certificate_is_logged_as_an_error_and_the_server_starts() {
     let world = World::new("expired");
-    let args = world.args("server", &world.ca.issue("127.0.0.1", -1));
+    let args = world.args("server", &world.ca.issue_for(&["127.0.0.1"], -1));
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let mut server = Process::start(&[&["server", "--listen", "127.0.0.1:0"], &args[..]].concat());
     let line = server.log("server.crt: has expired, at ");
@@ -185,7 +186,7 @@ fn a_renewed_certificate_is_used_and_no_session_is_closed() {
     const NAME: &str = "metalbond_tls_certificate_not_after_seconds{use=\"peers\"}";
     let world = World::new("renewed");
     let mut process = {
-        let args = world.args("server", &world.ca.issue("127.0.0.1", 10));
+        let args = world.args("server", &world.ca.issue_for(&["127.0.0.1"], 10));
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let own = ["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
         Process::start(&[&own[..], &args].concat())
@@ -193,14 +194,15 @@ fn a_renewed_certificate_is_used_and_no_session_is_closed() {
     process.log("server.crt: expires in ");
     let http = place(&mut process);
     let addr = bound(&process.log("listening on "));
-    let is_in = |days: i64| move |end: f64| (end - (now() + days * 86400) as f64).abs() < 3600.0;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let is_in = |days: u32| move |end: f64| (end - (now + f64::from(days * 86400))).abs() < 3600.0;
     until_metric(http, NAME, is_in(10));
     let mut subscriber = world.client("a.example", addr, &["--subscribe", "23"]);
     subscriber.log("ESTABLISHED");
 
     // The files are replaced one after the other, as tools that renew certificates do. The change is found without a
     // signal.
-    world.args("server", &world.ca.issue("127.0.0.1", 90));
+    world.args("server", &world.ca.issue_for(&["127.0.0.1"], 90));
     until_metric(http, NAME, is_in(90));
     process.log("server.crt: valid until ");
     let mut next = world.client("b.example", addr, &["--announce", ROUTE]);
@@ -208,7 +210,7 @@ fn a_renewed_certificate_is_used_and_no_session_is_closed() {
     assert_eq!(subscriber.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
 
     // A client's certificate is renewed as well: its session stays, and was opened with the old one.
-    world.args("b.example", &world.ca.issue("b.example", 50));
+    world.args("b.example", &world.ca.issue_for(&["b.example"], 50));
     next.signal(Signal::HUP);
     next.log("b.example.crt: valid until ");
     until_metric(http, "metalbond_peers{state=\"ESTABLISHED\"}", |count| count == 2.0);
@@ -221,7 +223,7 @@ fn a_revoked_client_cannot_reconnect() {
     let crl = world.dir.put("crl.pem", &world.ca.revoke(&[]));
     let mut server = world.server(&["--tls-crl", &crl]);
     let addr = server.addrs[0];
-    let identity = world.ca.issue("a.example", 90);
+    let identity = world.ca.issue_for(&["a.example"], 90);
     let mut client = world.client_as("a.example", &identity, addr, &[]);
     client.log("ESTABLISHED");
     client.signal(Signal::TERM);
@@ -229,7 +231,7 @@ fn a_revoked_client_cannot_reconnect() {
 
     world.dir.put("crl.pem", &world.ca.revoke(&[&identity]));
     server.process.signal(Signal::HUP);
-    server.process.log("good until ");
+    server.process.log("valid until ");
     let mut client = world.client_as("a.example", &identity, addr, &[]);
     client.log("TLS: the server refused this node's certificate: it has been revoked");
     server.process.log("TLS: the client's certificate has been revoked");
@@ -247,7 +249,7 @@ fn a_revocation_during_a_reload_is_found() {
     }
     let policy = world.dir.put("policy.toml", &policy);
     let mut server = world.server(&["--tls-crl", &crl, "--policy", &policy]);
-    let identity = world.ca.issue("a.example", 90);
+    let identity = world.ca.issue_for(&["a.example"], 90);
     server.process.signal(Signal::HUP);
     server.process.log("SIGHUP");
     // The certificate and the list have been read again.
@@ -268,18 +270,18 @@ fn a_broken_file_changes_nothing_and_the_next_valid_one_is_used() {
     server.process.log(&format!("what was read before stays in use: {path}: there is no certificate in it, in PEM"));
     world.client("a.example", server.addrs[0], &[]).log("ESTABLISHED");
     // The change is found without a signal, once the certificate and the key match.
-    let renewed = world.ca.issue("127.0.0.1", 60);
-    world.dir.put("server.crt", &renewed.cert);
+    let renewed = world.ca.issue_for(&["127.0.0.1"], 60);
+    world.dir.put("server.crt", &renewed.cert());
     server.process.log("server.key: its private key is not that of the certificate in ");
-    world.dir.put_secret("server.key", &renewed.key);
+    world.dir.put_secret("server.key", &renewed.key());
     server.process.log("server.crt: valid until ");
 }
 
 #[test]
 fn an_error_in_a_file_is_reported_with_its_name() {
     let world = World::new("wrong");
-    let [cert, key] = world.dir.put_identity("good", &world.ca.issue("127.0.0.1", 90));
-    let [_, of_other] = world.dir.put_identity("other", &world.ca.issue("127.0.0.1", 90));
+    let [cert, key] = world.dir.put_identity("good", &world.ca.issue_for(&["127.0.0.1"], 90));
+    let [_, of_other] = world.dir.put_identity("other", &world.ca.issue_for(&["127.0.0.1"], 90));
     let open = world.dir.put("open.key", &std::fs::read_to_string(&key).unwrap());
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let encrypted = world.dir.put_secret("encrypted.key", encrypted);
@@ -319,7 +321,8 @@ fn an_error_in_a_file_is_reported_with_its_name() {
 #[test]
 fn keys_of_all_kinds_are_accepted() {
     let world = World::new("kinds");
-    let Identity { cert, key, .. } = world.ca.issue("127.0.0.1", 90);
+    let identity = world.ca.issue_for(&["127.0.0.1"], 90);
+    let (cert, key) = (identity.cert(), identity.key());
     let sec1 = sec1(&key);
     // This certificate is not used by any peer.
     let (rsa_cert, pkcs1) = (include_str!("keys/rsa.crt"), include_str!("keys/rsa.key"));

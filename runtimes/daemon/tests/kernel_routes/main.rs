@@ -25,8 +25,6 @@ mod start;
 mod watch;
 
 #[path = "../../../linux/tests/netns/namespace.rs"]
-#[allow(dead_code, reason = "others use the rest")]
 mod namespace;
 #[path = "../end_to_end/process.rs"]
-#[allow(dead_code, reason = "others use the rest")]
 mod process;

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use metalbond_conformance::has_program;
+
 use crate::namespace;
 use crate::process::{Ended, Process, run};
 use crate::scene::{BOTH, INSTALL, SERVER, Scene, both};
@@ -24,7 +26,7 @@ fn a_device_that_is_not_there_ends_with_code_1_and_its_name() {
 #[test]
 fn without_the_capability_it_ends_with_code_1_and_says_which() {
     namespace::run(|_| {
-        if !has_setpriv() {
+        if !has_program("setpriv") {
             return;
         }
         let mut command = Command::new("setpriv");
@@ -39,7 +41,7 @@ fn without_the_capability_it_ends_with_code_1_and_says_which() {
 #[test]
 fn another_user_installs_routes_with_this_capability_and_no_other() {
     namespace::run(|namespace| {
-        if !has_setpriv() {
+        if !has_program("setpriv") {
             return;
         }
         let mut scene = Scene::new(namespace);
@@ -91,12 +93,4 @@ fn a_client_started_by_root_keeps_this_capability_and_no_other() {
         }
         assert_eq!(http, Some(0));
     });
-}
-
-fn has_setpriv() -> bool {
-    let has = Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_ok_and(|done| done.success());
-    if !has {
-        println!("skipped: there is no setpriv, to do without a capability");
-    }
-    has
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use metalbond::{Input, Instant};
+use metalbond_conformance::has_program;
 use metalbond_tokio::Step;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -28,7 +29,7 @@ const PORT: u16 = 4711;
 
 #[test]
 fn all_messages_of_an_exchange_are_summarised_as_in_a_replay() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let names = ["tcp.stream", "tcp.srcport", "tcp.payload", "metalbond.message", "tcp.segment"];
@@ -54,7 +55,7 @@ fn all_messages_of_an_exchange_are_summarised_as_in_a_replay() {
 
 #[test]
 fn the_info_column_lists_the_messages_that_end_in_a_segment() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let info = tshark::read(EXCHANGE, &["-Y", "metalbond", "-o", r#"gui.column.format:"Info","%i""#]);
@@ -69,7 +70,7 @@ fn the_info_column_lists_the_messages_that_end_in_a_segment() {
 
 #[test]
 fn every_field_of_an_exchange_is_shown() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     // HELLO of both ends; SUBSCRIBE; routes of every kind; UNSUBSCRIBE; REMOVE.
@@ -79,7 +80,7 @@ fn every_field_of_an_exchange_is_shown() {
 
 #[test]
 fn errors_are_shown_at_their_position_and_no_message_is_lost() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let payloads = [
@@ -145,7 +146,7 @@ fn errors_are_shown_at_their_position_and_no_message_is_lost() {
 
 #[test]
 fn frames_are_reassembled_wherever_the_stream_is_split() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let stream =
@@ -167,7 +168,7 @@ fn frames_are_reassembled_wherever_the_stream_is_split() {
 
 #[test]
 fn a_message_that_cannot_be_reassembled_is_shown_as_bytes() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let mut capture = Capture::new(PORT);
@@ -192,7 +193,7 @@ fn a_message_that_cannot_be_reassembled_is_shown_as_bytes() {
 
 #[test]
 fn the_port_is_a_preference_and_decode_as_takes_any() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let mut other = Capture::new(14711);
@@ -214,7 +215,7 @@ fn the_port_is_a_preference_and_decode_as_takes_any() {
 
 #[test]
 fn the_readmes_commands_print_what_it_says_and_its_filters_are_accepted() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let readme = include_str!("../../../../docs/wireshark/README.md");
@@ -234,7 +235,7 @@ fn the_readmes_commands_print_what_it_says_and_its_filters_are_accepted() {
 // Not a `proptest!`: one run of tshark checks many streams, and each is small enough to read.
 #[test]
 fn random_messages_are_shown_as_in_a_replay() {
-    if !tshark::is_there() {
+    if !has_program("tshark") {
         return;
     }
     let mut runner = TestRunner::default();

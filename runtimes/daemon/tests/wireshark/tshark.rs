@@ -1,20 +1,10 @@
 //! Runs `tshark` with the dissector, and without its user's settings.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::thread;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-
-/// Returns true if `tshark` is installed. Prints a message if not.
-pub(crate) fn is_there() -> bool {
-    let version = Command::new("tshark").arg("--version").output();
-    if version.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        println!("skipped: there is no tshark");
-        return false;
-    }
-    true
-}
 
 /// Returns the output of `tshark` for a capture.
 pub(crate) fn read(capture: &[u8], args: &[&str]) -> String {

@@ -87,18 +87,33 @@ fn settings_that_a_recording_does_not_have_get_their_defaults() {
     assert_eq!(replayed(shorter.as_bytes()).unwrap(), replayed(text.as_bytes()).unwrap());
 }
 
-/// Any file may be passed to `replay`: no content makes it panic.
+/// Any file may be passed to `replay`. An error names the line of the change, or a later one if the change has an effect only there.
 #[test]
-fn a_recording_with_any_byte_changed_is_replayed_or_refused() {
+fn a_recording_with_any_byte_changed_is_replayed_to_the_same_counts_or_refused_with_its_line() {
     let recording = recording();
+    let counts = |summary: Summary| (summary.inputs, summary.turns, summary.transmits, summary.bytes, summary.changes);
+    let (all, end) = (counts(replayed(&recording).unwrap()), recording.len() - 1);
     let mut changed = recording.clone();
-    let mut equal = 0;
+    let (mut line, mut equal) = (1, 0);
     for at in 0..recording.len() {
         for byte in [b'0', b'9', b'"', b'\n', recording[at] ^ 1, recording[at] ^ 0x80] {
             changed[at] = byte;
-            equal += u32::from(replayed(&changed).is_ok());
+            match replayed(&changed) {
+                Ok(summary) if at == end => assert!(summary.is_cut || byte == b'\n'),
+                Ok(summary) => {
+                    assert_eq!(counts(summary), all, "byte {at}, line {line}");
+                    equal += 1;
+                }
+                Err(ReplayError::Line { line: found, .. }) => assert_eq!(found, line, "byte {at}"),
+                Err(ReplayError::Differs { line: found, .. }) => {
+                    assert!(found >= line, "byte {at}, line {line}: {found}")
+                }
+                Err(ReplayError::Format(_) | ReplayError::Config(_)) => assert_eq!(line, 1, "byte {at}"),
+                Err(error @ (ReplayError::Io(_) | ReplayError::Show(_))) => panic!("byte {at}: {error}"),
+            }
         }
         changed[at] = recording[at];
+        line += u64::from(recording[at] == b'\n');
     }
     assert!(equal > 0);
 }

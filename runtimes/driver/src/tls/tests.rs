@@ -41,16 +41,120 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_a_peer_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 1..2000), at in 0..4usize) {
+    fn a_stream_that_is_cut_delivers_its_whole_records_and_no_end(
+        sizes in prop::collection::vec(1..40_000usize, 1..4),
+        is_closed: bool,
+        at in prop::option::of(any::<prop::sample::Index>()),
+        cuts in prop::collection::vec(1..3000usize, 1..20),
+    ) {
+        let Stream { mut server, said, mut sealed, records } = stream(sizes, is_closed);
+        let at = at.map_or(sealed.len(), |at| at.index(sealed.len()));
+        let whole: usize = records.iter().filter(|record| record.end <= at).map(|record| record.plain).sum();
+        let is_whole = at == sealed.len();
+        sealed.truncate(at);
+        let end = (is_closed && is_whole).then_some(TransportEnd::Eof);
+        prop_assert_eq!(receive(&mut server, &sealed, &mut cuts.into_iter().cycle()), (said[..whole].to_vec(), end));
+    }
+
+    #[test]
+    fn a_stream_with_a_changed_byte_delivers_the_records_before_it_and_an_error(
+        sizes in prop::collection::vec(1..40_000usize, 1..4),
+        is_closed: bool,
+        at: prop::sample::Index,
+        place in prop::option::of(0..8usize),
+        change in 1..=255u8,
+        cuts in prop::collection::vec(1..3000usize, 1..20),
+    ) {
+        let Stream { mut server, said, mut sealed, records } = stream(sizes, is_closed);
+        let mut at = at.index(sealed.len());
+        let n = records.iter().position(|record| at < record.end).unwrap();
+        // Most bytes are not in the header of a record, where each means something else.
+        if let Some(place) = place {
+            at = records[n].begin + place;
+        }
+        sealed[at] ^= change;
+        let before = said[..records[..n].iter().map(|record| record.plain).sum()].to_vec();
+        let (heard, end) = receive(&mut server, &sealed, &mut cuts.into_iter().cycle());
+        match (at - records[n].begin, end) {
+            // The type of an encrypted record, and the version. RFC 8446 gives them no meaning: section 5.1, legacy_record_version, and
+            // 5.2, opaque_type. A record of each type may be refused.
+            (0..3, end @ (None | Some(TransportEnd::Eof))) => {
+                prop_assert_eq!((heard, end), (said, is_closed.then_some(TransportEnd::Eof)));
+            }
+            // A record that should be longer than the rest of the stream.
+            (3..5, None) => prop_assert_eq!(heard, before),
+            (_, end) => {
+                prop_assert_eq!(heard, before);
+                ends_for_good(&mut server, end)?;
+                prop_assert!(server.take().is_some(), "an alert");
+            }
+        }
+    }
+
+    #[test]
+    fn a_handshake_with_a_changed_byte_fails_or_the_byte_says_nothing(
+        flight in 0..3usize,
+        at: prop::sample::Index,
+        change in 1..=255u8,
+        cuts in prop::collection::vec(1..3000usize, 1..20),
+    ) {
         let (mut client, mut server) = pair();
-        for _ in 0..at {
+        let mut cuts = cuts.into_iter().cycle();
+        let mut ends = [None, None];
+        let mut says_nothing = false;
+        for n in 0..6 {
+            let (from, to) = if n % 2 == 0 { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            let mut sealed = Vec::from(from.take().unwrap_or_default());
+            if n == flight {
+                let at = at.index(sealed.len());
+                // The type of a record that is encrypted, and the version: see above.
+                says_nothing = records(&sealed).iter().any(|record| (record.begin..record.begin + 3).contains(&at));
+                sealed[at] ^= change;
+            }
+            let (heard, end) = receive(to, &sealed, &mut cuts);
+            prop_assert_eq!(heard, b"");
+            let ended = &mut ends[n % 2];
+            if ended.is_none() && end.is_some() {
+                ends_for_good(to, end.clone())?;
+                *ended = end;
+            }
+        }
+        if ends == [None, None] && !client.is_handshaking() && !server.is_handshaking() {
+            prop_assert!(says_nothing);
+            has_names(&client, &server);
+            client.seal(&transmit(&[Bytes::from_static(b"hello")], TransmitMode::Stream));
+            prop_assert_eq!(deliver(&mut client, &mut server, &mut cuts), (b"hello".to_vec(), None));
+        }
+    }
+
+    #[test]
+    fn bytes_that_nobody_encrypted_deliver_nothing_and_end_the_connection(
+        mut bytes in prop::collection::vec(any::<u8>(), 1..2000),
+        header in prop::option::of((0x14..=0x18u8, 0..5u8)),
+        passes in 0..4usize,
+    ) {
+        let (mut client, mut server) = pair();
+        for _ in 0..passes {
             pass(&mut client, &mut server);
             pass(&mut server, &mut client);
         }
+        if let (Some((kind, minor)), [first, second, third, ..]) = (header, &mut bytes[..]) {
+            (*first, *second, *third) = (kind, 3, minor);
+        }
         for end in [&mut client, &mut server] {
-            let _ = end.open(&bytes);
-            end.close();
-            let _ = end.take();
+            let opened = end.open(&bytes);
+            prop_assert_eq!(&opened.plain[..], b"");
+            match opened.end {
+                // An alert that closes may come in plain text, before the handshake is done.
+                Some(TransportEnd::Eof) => prop_assert!(bytes[0] == 0x15 && passes < 2),
+                None => {
+                    prop_assert!(bytes.len() < 5 || (0x14..=0x18).contains(&bytes[0]), "it can be the begin of a record");
+                    let opened = end.open(&[0; 40_000]);
+                    prop_assert_eq!(&opened.plain[..], b"");
+                    ends_for_good(end, opened.end)?;
+                }
+                ended => ends_for_good(end, ended)?,
+            }
         }
     }
 }
@@ -60,11 +164,7 @@ fn each_end_has_the_others_names_after_the_handshake() {
     let (mut client, mut server) = pair();
     assert_eq!((client.names(), server.names()), (None, None));
     shake(&mut client, &mut server, &mut iter::repeat(1000));
-    let dns = |name: &str| PeerName::Dns(name.into());
-    assert_eq!(*client.names().unwrap(), [dns("server.example")]);
-    let addrs = ["192.0.2.7", "2001:db8::7"].map(|addr| PeerName::Ip(addr.parse().unwrap()));
-    let uri = PeerName::Uri("spiffe://example/h/7".into());
-    assert_eq!(*server.names().unwrap(), [&[dns("h7.example")], &addrs[..], &[uri]].concat());
+    has_names(&client, &server);
 }
 
 #[test]
@@ -118,18 +218,11 @@ fn bytes_before_the_end_are_delivered_and_bytes_after_it_are_not() {
 #[test]
 fn in_segments_each_chunk_is_a_record() {
     let chunks = [Bytes::from_static(b"one"), Bytes::from_static(b"two"), Bytes::from_static(b"three")];
-    for (mode, records) in [(TransmitMode::Stream, 1), (TransmitMode::Segments, 3)] {
+    for (mode, count) in [(TransmitMode::Stream, 1), (TransmitMode::Segments, 3)] {
         let (mut client, mut server) = established();
         client.seal(&transmit(&chunks, mode));
         let sealed = client.take().unwrap();
-        let mut rest = &sealed[..];
-        let mut count = 0;
-        while !rest.is_empty() {
-            let len = usize::from(u16::from_be_bytes([rest[3], rest[4]]));
-            rest = &rest[5 + len..];
-            count += 1;
-        }
-        assert_eq!(count, records, "{mode:?}");
+        assert_eq!(records(&sealed).len(), count, "{mode:?}");
         assert_eq!(&server.open(&sealed).plain[..], b"onetwothree");
     }
 }
@@ -146,6 +239,72 @@ fn an_end_during_the_handshake_has_a_reason_about_the_peer() {
     shake(&mut client, &mut server, &mut iter::repeat(1000));
     assert_eq!(client.end(TransportEnd::Eof), TransportEnd::Eof);
     assert_eq!(server.end(TransportEnd::Reset), TransportEnd::Reset);
+}
+
+/// Checks that each end has the names in the other's certificate.
+fn has_names(client: &Tls, server: &Tls) {
+    let dns = |name: &str| PeerName::Dns(name.into());
+    assert_eq!(*client.names().unwrap(), [dns("server.example")]);
+    let addrs = ["192.0.2.7", "2001:db8::7"].map(|addr| PeerName::Ip(addr.parse().unwrap()));
+    let uri = PeerName::Uri("spiffe://example/h/7".into());
+    assert_eq!(*server.names().unwrap(), [&[dns("h7.example")], &addrs[..], &[uri]].concat());
+}
+
+/// Checks that a connection has ended with an error, and that it says the same of all bytes that come after that.
+fn ends_for_good(tls: &mut Tls, end: Option<TransportEnd>) -> Result<(), TestCaseError> {
+    prop_assert!(matches!(&end, Some(TransportEnd::Error(words)) if words.starts_with("TLS: ")), "{:?}", end);
+    let again = tls.open(&[0x17, 3, 3, 0, 20]);
+    prop_assert_eq!((&again.plain[..], again.end), (&b""[..], end));
+    Ok(())
+}
+
+/// What a client has said to a server, and the bytes in which it said it.
+struct Stream {
+    server: Tls,
+    said: Vec<u8>,
+    sealed: Vec<u8>,
+    records: Vec<Record>,
+}
+
+/// A record in a stream: its place, and how many bytes of plaintext it delivers.
+struct Record {
+    begin: usize,
+    end: usize,
+    plain: usize,
+}
+
+/// Returns a stream with texts of these sizes, which has not been received yet. If it is closed, its last record is an alert.
+fn stream(sizes: Vec<usize>, is_closed: bool) -> Stream {
+    let (mut client, server) = established();
+    let mut said = Vec::new();
+    for (n, size) in sizes.into_iter().enumerate() {
+        let bytes = Bytes::from(vec![n as u8; size]);
+        said.extend_from_slice(&bytes);
+        client.seal(&transmit(&[bytes], TransmitMode::Stream));
+    }
+    if is_closed {
+        client.close();
+    }
+    let sealed = Vec::from(client.take().unwrap());
+    let mut records = records(&sealed);
+    if is_closed {
+        records.last_mut().unwrap().plain = 0;
+    }
+    Stream { server, said, sealed, records }
+}
+
+/// Returns the records of a stream, which has to be whole: the length of each is in the last two bytes of its header (RFC 8446, section
+/// 5.2). The plaintext of an encrypted one is 17 bytes shorter: by its type, and by a tag.
+fn records(sealed: &[u8]) -> Vec<Record> {
+    let mut all = Vec::new();
+    let mut begin = 0;
+    while begin < sealed.len() {
+        let len = usize::from(u16::from_be_bytes([sealed[begin + 3], sealed[begin + 4]]));
+        let end = begin + 5 + len;
+        all.push(Record { begin, end, plain: len.saturating_sub(17) });
+        begin = end;
+    }
+    all
 }
 
 /// Returns a client and a server that trust each other, before the handshake.
@@ -169,10 +328,16 @@ fn shake(client: &mut Tls, server: &mut Tls, cuts: &mut impl Iterator<Item = usi
 
 /// Delivers the bytes that one end has to send, in pieces. Returns the plaintext at the other end, and the end if there was one.
 fn deliver(from: &mut Tls, to: &mut Tls, cuts: &mut impl Iterator<Item = usize>) -> (Vec<u8>, Option<TransportEnd>) {
-    let (mut heard, mut sealed) = (Vec::new(), from.take().unwrap_or_default());
+    receive(to, &from.take().unwrap_or_default(), cuts)
+}
+
+/// Receives bytes in pieces. Returns their plaintext, and the end if there was one.
+fn receive(to: &mut Tls, mut sealed: &[u8], cuts: &mut impl Iterator<Item = usize>) -> (Vec<u8>, Option<TransportEnd>) {
+    let mut heard = Vec::new();
     while !sealed.is_empty() {
-        let cut = cuts.next().unwrap().min(sealed.len());
-        let opened = to.open(&sealed.split_to(cut));
+        let (piece, rest) = sealed.split_at(cuts.next().unwrap().min(sealed.len()));
+        sealed = rest;
+        let opened = to.open(piece);
         heard.extend_from_slice(&opened.plain);
         if opened.end.is_some() {
             return (heard, opened.end);

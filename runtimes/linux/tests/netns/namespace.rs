@@ -2,7 +2,6 @@
 //! `runtimes/daemon/tests/kernel_routes` uses it, too.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 pub(crate) struct Namespace {
-    name: String,
+    pub(super) name: String,
 }
 
 /// Runs a test's body in a new namespace, on a thread of its own. The tunnel device is the veth end `t0`, whose other end is `t1`.
@@ -59,14 +58,6 @@ impl Namespace {
         let output = Command::new("ip").args(&all).output().unwrap();
         let printed = |bytes| String::from_utf8(bytes).unwrap();
         if output.status.success() { Ok(printed(output.stdout)) } else { Err(printed(output.stderr)) }
-    }
-
-    /// Runs many commands of `ip` in the namespace.
-    pub(crate) fn ip_batch(&self, lines: &str) {
-        let mut child =
-            Command::new("ip").args(["-n", &self.name, "-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert!(child.wait().unwrap().success());
     }
 }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use metalbond_conformance::{HELLO, KEEPALIVE, RawPeer, SUBSCRIBE, route, routes};
 
-use crate::behaviours::support::{Client, established, server, silent};
+use crate::behaviours::sockets::{established, silent};
+use crate::behaviours::support::{Client, server};
 use crate::behaviours::wait::until;
 use crate::run;
 

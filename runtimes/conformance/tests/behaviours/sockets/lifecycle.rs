@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use metalbond_conformance::{KEEPALIVE, VNI};
 
-use crate::behaviours::support::{Client, established, node, server, silent};
+use crate::behaviours::sockets::{established, silent};
+use crate::behaviours::support::{Client, node, server};
 use crate::behaviours::wait::{until, within};
 use crate::driver::CommandError;
 use crate::run;

@@ -6,7 +6,8 @@ use metalbond_conformance::{KEEPALIVE, SUBSCRIBE, route, routes};
 use socket2::SockRef;
 
 use crate::behaviours::limits::closed;
-use crate::behaviours::support::{Client, config, established, server_with, silent};
+use crate::behaviours::sockets::{established, silent};
+use crate::behaviours::support::{Client, config, server_with};
 use crate::behaviours::wait::until;
 use crate::driver::{CloseKind, Config, Limits, PeerLimit};
 use crate::run;

@@ -2,9 +2,10 @@
 
 use std::io::ErrorKind;
 
-use crate::behaviours::support::{
-    ANY, Client, config, established, has_ipv6, listen, listen_on, node, options, server, silent,
-};
+use metalbond_conformance::has_ipv6;
+
+use crate::behaviours::sockets::{established, listen_on, silent};
+use crate::behaviours::support::{ANY, Client, config, listen, node, options, server};
 use crate::behaviours::wait::until;
 use crate::driver::{ListenError, start_with};
 use crate::run;

@@ -3,7 +3,8 @@
 use metalbond_conformance::VNI;
 
 use crate::behaviours::policy::{of, policy, refused};
-use crate::behaviours::support::{Client, config, established, server_with};
+use crate::behaviours::sockets::established;
+use crate::behaviours::support::{Client, config, server_with};
 use crate::behaviours::wait::until;
 use crate::driver::Config;
 use crate::run;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use metalbond_conformance::{VNI, routes};
 use smol::channel::{Receiver, Sender, unbounded};
 
-use crate::behaviours::support::{ANY, Client, Table, config, established, listen, node, options, server};
+use crate::behaviours::sockets::established;
+use crate::behaviours::support::{ANY, Client, Table, config, listen, node, options, server};
 use crate::behaviours::wait::{until, within};
 use crate::driver::{Config, ConfigError, Policy, Rule, StartError, Step, Summary, replay, start_with};
 use crate::run;

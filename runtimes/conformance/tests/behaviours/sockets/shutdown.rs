@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use metalbond_conformance::{SUBSCRIBE, routes};
 
-use crate::behaviours::support::{Client, established, listen, node, server, silent};
+use crate::behaviours::sockets::{established, silent};
+use crate::behaviours::support::{Client, listen, node, server};
 use crate::behaviours::wait::{until, within};
 use crate::run;
 

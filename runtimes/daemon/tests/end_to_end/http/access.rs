@@ -3,8 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use metalbond_conformance::{Authority, block_until};
+
 use super::{Answer, Web};
-use crate::authority::Authority;
 use crate::config::Dir;
 use crate::process::{DEADLINE, Process, Server, run};
 
@@ -209,10 +210,9 @@ fn a_request_without_the_token_is_refused() {
     // A changed token is used at once, and no token is ever logged.
     let other = "another-token-of-which-the-daemon-hears";
     dir.put_secret("token", other);
-    let start = std::time::Instant::now();
-    while status("/metrics", &format!("authorization: Bearer {other}\r\n")) != 200 {
-        assert!(start.elapsed() < DEADLINE);
-    }
+    block_until("an answer to the new token", || {
+        status("/metrics", &format!("authorization: Bearer {other}\r\n")) == 200
+    });
     assert_eq!(status("/metrics", &format!("authorization: Bearer {TOKEN}\r\n")), 401);
     web.server.process.signal(crate::process::Signal::TERM);
     let log = web.server.process.end().0.stderr.join("\n");
@@ -237,9 +237,9 @@ fn a_token_that_is_short_or_readable_by_others_is_refused() {
 
 #[test]
 fn over_tls_a_daemon_needs_a_certificate_for_its_name() {
-    let (dir, ca) = (Dir::new("https"), Authority::new("of the tests"));
-    let [cert, key] = dir.put_identity("web", &ca.issue("127.0.0.1", 90));
-    let (own, other) = (dir.put("ca.pem", &ca.cert()), dir.put("other.pem", &Authority::new("another").cert()));
+    let (dir, ca) = (Dir::new("https"), Authority::named("of the tests"));
+    let [cert, key] = dir.put_identity("web", &ca.issue_for(&["127.0.0.1"], 90));
+    let (own, other) = (dir.put("ca.pem", &ca.cert()), dir.put("other.pem", &Authority::named("another").cert()));
     let token = dir.put_secret("token", TOKEN);
     let args = ["--http", "127.0.0.1:0", "--http-tls-cert", &cert, "--http-tls-key", &key, "--http-token", &token];
     let mut process = Process::start(&[&["server", "--listen", "127.0.0.1:0"], &args[..]].concat());
@@ -279,7 +279,7 @@ fn unprotected_access_over_the_network_is_a_warning() {
     start(&[]).log("HTTP: everybody who can connect can read all routes: see --http-token");
     start(&["--http-token", &token])
         .log("HTTP: the token and all routes are sent without encryption: see --http-tls-cert");
-    let [cert, key] = dir.put_identity("web", &Authority::new("of the tests").issue("127.0.0.1", 90));
+    let [cert, key] = dir.put_identity("web", &Authority::named("of the tests").issue_for(&["127.0.0.1"], 90));
     let mut both = start(&["--http-token", &token, "--http-tls-cert", &cert, "--http-tls-key", &key]);
     both.log("listening on ");
     both.signal(crate::process::Signal::TERM);

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use metalbond_conformance::Authority;
+
 use super::{Web, assert_no_counter_falls, get, place, until_metric};
-use crate::authority::Authority;
 use crate::config::Dir;
 use crate::process::Process;
 use crate::raw::Raw;
@@ -134,7 +135,7 @@ fn every_family_is_described() {
     web.until_routes(1);
     let of_server = web.get("/metrics").body;
     let dir = Dir::new("families");
-    let [cert, key] = dir.put_identity("a", &Authority::new("of the tests").issue("127.0.0.1", 90));
+    let [cert, key] = dir.put_identity("a", &Authority::named("of the tests").issue_for(&["127.0.0.1"], 90));
     let args = ["server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
     let of_tls = get(place(&mut Process::start(&[&args[..], &["--tls-ca", &cert]].concat())), "/metrics").body;
     assert!(of_tls.contains("metalbond_tls_certificate_not_after_seconds{use=\"peers\"} "), "{of_tls}");

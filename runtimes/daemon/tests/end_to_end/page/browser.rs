@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use metalbond_conformance::has_program;
 use serde_json::{Value, json};
 
 /// Maximum duration of any wait before a test fails, far longer than needed.
@@ -24,13 +25,14 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// Opens a window of this size. Returns `None` if there is no browser.
+    /// Opens a window of this size. Returns `None` if there is no browser (Debian's package chromium-driver).
     pub(crate) fn open(width: u32, height: u32, is_dark: bool) -> Option<Self> {
-        let mut command = Command::new("chromedriver");
-        let Ok(mut driver) = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
-            eprintln!("skipped: there is no chromedriver (Debian's package chromium-driver)");
+        if !has_program("chromedriver") {
             return None;
-        };
+        }
+        let mut command = Command::new("chromedriver");
+        let driver = command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut driver = driver.expect("it was there just now");
         let mut lines = BufReader::new(driver.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let port = lines.find_map(|line| {
             let (_, port) = line.split_once("started successfully on port ")?;

@@ -1,9 +1,6 @@
 //! The page in a real browser: what people see and do.
 
 mod browser;
-#[path = "../end_to_end/process.rs"]
-#[allow(dead_code, reason = "the other tests use all of it")]
-mod process;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,8 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
+use crate::process::{self, Process};
 use browser::Browser;
-use process::Process;
 
 /// Starts a server with HTTP. Returns it and its addresses.
 fn server() -> (Process, SocketAddr, String) {
