@@ -195,7 +195,7 @@ fn what_a_node_reports_about_itself_is_objects() {
         "hello": 0, "keepalive": 0, "subscribe": 0, "unsubscribe": 0, "update": 0, "unknown": 0
     });
     let counters = json!({
-        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "invalid": 0, "unsubscribed": 0,
+        "bytes_in": 0, "bytes_out": 0, "messages_in": messages, "messages_out": messages, "invalid_updates": 0, "unsubscribed_updates": 0,
         "denied_routes": 0, "denied_subscriptions": 0
     });
     let peer: PeerInfo = node.peers().next().unwrap();
