@@ -10,6 +10,7 @@ use crate::sim::decode::{CODES, OP_LEN, SETUP_LEN, decode, encode};
 use crate::sim::host::Kind::*;
 use crate::sim::ops;
 use crate::sim::quiet::quietly;
+use crate::sim::reached::BETWEEN_SERVERS;
 use crate::sim::sabotage::{Sabotage, Saboteur};
 use crate::sim::world::Setup;
 use crate::targets::{frames, session, world};
@@ -79,6 +80,9 @@ fn stale_routes_that_do_not_stay_with_a_session_are_noticed() {
 fn worlds_of_the_corpus_end_with_the_routes_of_the_model() {
     let seen = replay("world", world::run);
     assert!(seen.iter().any(|s| s.ops > 10 && s.changes > 10), "no world with routes");
+    for situation in BETWEEN_SERVERS {
+        assert!(seen.iter().any(|s| s.reached.times(situation) > 0), "no world with {situation:?}");
+    }
 }
 
 #[test]

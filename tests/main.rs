@@ -24,6 +24,7 @@ mod restart_time;
 mod routes_converge;
 #[cfg(feature = "serde")]
 mod serde;
+mod servers_that_dial;
 mod sessions;
 mod settings;
 mod situations;

@@ -255,6 +255,24 @@ fn a_session_older_than_the_departure_takes_nothing_over() {
     assert_eq!(rig.heard_routes(third).len(), 2);
 }
 
+/// Another session of the same client had departed when it opened. It may take that one's routes over, and no others.
+#[test]
+fn a_session_takes_nothing_over_from_a_later_departure_although_it_is_a_successor_of_an_earlier_one() {
+    let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
+    let first = rig.join(OURS);
+    rig.say(first, &[Msg::Add(route(3, 1))]);
+    rig.end(first, TransportEnd::Reset);
+    let old = rig.join(NO_RESTART_TIME);
+    rig.end(client, TransportEnd::Reset);
+    rig.heard(third);
+    take_over_and_withdraw(&mut rig, old);
+    assert_eq!(rig.heard_routes(third), []);
+    rig.say(old, &[Msg::Add(route(3, 1)), Msg::Remove(route(3, 1))]);
+    assert_eq!(rig.heard_routes(third), [Msg::Remove(route(3, 1))]);
+    rig.live(10, &[old, third]);
+    assert_eq!(rig.heard_routes(third).len(), 2);
+}
+
 #[test]
 fn one_of_two_announcers_leaving_changes_nothing_for_third_parties() {
     let (mut rig, one, third) = server_with_a_client_and_a_third_party(NO_RESTART_TIME);

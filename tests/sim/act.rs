@@ -143,11 +143,33 @@ impl World {
                 let host = host(h);
                 self.hosts[host].names = n;
             }
+            Op::Dial(a, b, on) => match self.two_servers(a, b) {
+                Some(pair) if on => self.add_peer(pair),
+                Some(pair) => self.on_peer(pair, true),
+                None => {}
+            },
+            Op::CutServers(a, b, cut) => self.two_servers(a, b).into_iter().for_each(|pair| self.cut(pair, cut)),
+            Op::LinkServers(a, b, n) if !self.setup.prompt => {
+                if let Some(pair) = self.two_servers(a, b) {
+                    let path = self.paths.get_mut(&pair).unwrap();
+                    path.latency = Duration::from_millis(ops::latency_ms(n));
+                    path.window = ops::window(n >> 2);
+                    path.chunking = ops::chunking(n >> 4);
+                }
+            }
+            Op::LinkServers(..) => {}
             Op::Rest => {
                 self.come_to_rest();
                 self.check_at_rest();
             }
         }
+    }
+
+    /// Returns a server and the nth other one, if there are two.
+    fn two_servers(&self, a: u8, n: u8) -> Option<(usize, usize)> {
+        let servers = self.setup.servers;
+        let a = usize::from(a) % servers;
+        (servers > 1).then(|| (a, (a + 1 + usize::from(n) % (servers - 1)) % servers))
     }
 
     fn subscribe(&mut self, host: usize, v: u8) {

@@ -2,7 +2,7 @@
 //! list of bytes is a case. The corpus depends on the codes: they never change, and new ones are added at the end.
 
 use super::host::Kind;
-use super::ops::{Chunking, Cut, Op, Way};
+use super::ops::{self, CHUNKINGS, CUTS, Op, Way};
 use super::world::Setup;
 
 /// Length of a setup in bytes: flags, the clients' kinds, the seed.
@@ -11,17 +11,6 @@ pub(crate) const SETUP_LEN: usize = 13;
 pub(crate) const OP_LEN: usize = 5;
 
 const KINDS: [Kind; 6] = [Kind::Client, Kind::NoHold, Kind::Quick, Kind::Listening, Kind::Legacy, Kind::Pipelining];
-const CUTS: [Cut; 8] = [
-    Cut::Fin,
-    Cut::Reset,
-    Cut::TimedOut,
-    Cut::Silence,
-    Cut::SilenceUp,
-    Cut::SilenceDown,
-    Cut::ServerKeeps,
-    Cut::ClientKeeps,
-];
-const CHUNKINGS: [Chunking; 4] = [Chunking::Merged, Chunking::Frames, Chunking::Random, Chunking::Tiny];
 const WAYS: [Way; 3] = [Way::Both, Way::In, Way::Out];
 const PACING: u8 = 1 << 6;
 const PROMPT: u8 = 1 << 7;
@@ -69,7 +58,7 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         8 => Op::CutLink(a, b, CUTS[usize::from(c) % CUTS.len()]),
         9 => Op::Heal(a, b),
         10 => Op::Latency(a, b, c),
-        11 => Op::Chunks(a, b, CHUNKINGS[usize::from(c) % CHUNKINGS.len()]),
+        11 => Op::Chunks(a, b, ops::chunking(c)),
         12 => Op::Window(a, b, c),
         13 => Op::Advance(a),
         14 => Op::AddPeer(a, b),
@@ -98,13 +87,16 @@ fn decode_op([code, a, b, c, d]: [u8; OP_LEN]) -> Op {
         37 => Op::Converge(a, b),
         38 => Op::Reference(a, on),
         39 => Op::Refuse(a, b),
+        40 => Op::Dial(a, b, on),
+        41 => Op::CutServers(a, b, CUTS[usize::from(c) % CUTS.len()]),
+        42 => Op::LinkServers(a, b, c),
         // Codes that may be assigned later.
         _ => Op::Advance(a),
     }
 }
 
 /// Number of codes in use.
-pub(crate) const CODES: u8 = 40;
+pub(crate) const CODES: u8 = 43;
 
 fn encode_op(op: Op) -> [u8; OP_LEN] {
     match op {
@@ -148,6 +140,9 @@ fn encode_op(op: Op) -> [u8; OP_LEN] {
         Op::Converge(a, b) => [37, a, b, 0, 0],
         Op::Reference(a, on) => [38, a, 0, on.into(), 0],
         Op::Refuse(a, b) => [39, a, b, 0, 0],
+        Op::Dial(a, b, on) => [40, a, b, on.into(), 0],
+        Op::CutServers(a, b, cut) => [41, a, b, place(&CUTS, cut), 0],
+        Op::LinkServers(a, b, n) => [42, a, b, n, 0],
     }
 }
 

@@ -29,17 +29,29 @@ pub(crate) struct Dialled {
     barred: BTreeMap<Vni, u32>,
     /// The number of the KEEPALIVE after each SUBSCRIBE: its answer is the End-of-RIB.
     syncs: BTreeMap<Vni, u32>,
-    /// VNIs from which the application, and the session with it, unsubscribed after they were subscribed on the wire.
-    uncertain: BTreeSet<Vni>,
+    /// VNIs from which the application has unsubscribed. Updates of such a VNI are not taken, until it is subscribed on
+    /// the wire again.
+    left: BTreeSet<Vni>,
     /// VNIs from which the application unsubscribed, but the session cannot.
     filtered: BTreeSet<Vni>,
     /// True if a SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE after it.
     owes_keepalive: bool,
+    /// VNIs of which the node has noticed the End-of-RIB.
+    noticed: BTreeSet<Vni>,
+    /// The routes that the server announces, as the node takes them.
     pub(crate) live: Routes,
     /// Routes that a server without the capability sent while the node announced them itself. The node takes such a
     /// route for its own, sent back: if another peer announces it as well, the node does not learn that in this
     /// session.
     pub(crate) echoes: Routes,
+}
+
+/// What a message means for the routes of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Told {
+    Nothing,
+    Announced(Route),
+    Withdrawn(Route),
 }
 
 impl Dialled {
@@ -56,8 +68,13 @@ impl Dialled {
         self.hello.is_some_and(|h| h.ordered())
     }
 
+    /// Returns true if updates of the VNI are taken.
+    fn takes(&self, vni: Vni) -> bool {
+        self.subscribed.contains(&vni) && !self.left.contains(&vni)
+    }
+
     /// Handles a message from the server. `own` contains the node's announcements.
-    pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) {
+    pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) -> Told {
         match msg {
             Msg::Hello(hello) => self.hello = Some(*hello),
             Msg::Keepalive => {
@@ -67,20 +84,23 @@ impl Dialled {
                 self.barred.retain(|_, before| *before >= answers);
             }
             Msg::Add(route) | Msg::Remove(route) if is_martian(route) => {}
-            Msg::Add(route) if self.subscribed.contains(&route.vni) => {
+            Msg::Add(route) if self.takes(route.vni) => {
                 if !self.is_ordered() && own.contains(route) && !self.live.contains(route) {
                     self.echoes.insert(*route);
                 } else {
                     self.echoes.remove(route);
                     self.live.insert(*route);
+                    return Told::Announced(*route);
                 }
             }
-            Msg::Remove(route) => {
+            Msg::Remove(route) if self.takes(route.vni) => {
                 self.echoes.remove(route);
                 self.live.remove(route);
+                return Told::Withdrawn(*route);
             }
             _ => {}
         }
+        Told::Nothing
     }
 
     /// Handles a change of the node's own announcements.
@@ -101,9 +121,13 @@ impl Dialled {
 
     /// Handles an UNSUBSCRIBE of the application. `own` contains the node's announcements.
     pub(crate) fn left(&mut self, vni: Vni, own: &Routes) {
-        let is_bound = || !self.is_ordered() && self.subscribed.contains(&vni) && own.iter().any(|r| r.vni == vni);
-        let vnis = if self.filtered.contains(&vni) || is_bound() { &mut self.filtered } else { &mut self.uncertain };
-        vnis.insert(vni);
+        let is_bound = || !self.is_ordered() && self.takes(vni) && own.iter().any(|r| r.vni == vni);
+        if self.filtered.contains(&vni) || is_bound() {
+            self.filtered.insert(vni);
+        } else {
+            self.left.insert(vni);
+            self.live.retain(|r| r.vni != vni);
+        }
     }
 
     /// Returns true if the session stays subscribed to the VNI until it ends, even without a subscription of the
@@ -112,12 +136,10 @@ impl Dialled {
         self.filtered.contains(&vni)
     }
 
-    /// Returns the routes that the server certainly gives to a node that subscribes to `wants`, and those that it may
-    /// give.
-    pub(crate) fn gives(&self, wants: &BTreeSet<Vni>) -> (Routes, Routes) {
-        let possible: Routes = self.live.iter().filter(|r| wants.contains(&r.vni)).copied().collect();
-        let certain = possible.iter().filter(|r| !self.uncertain.contains(&r.vni)).copied().collect();
-        (certain, possible)
+    /// Returns the VNIs of which the End-of-RIB has arrived since the last call, if that of all VNIs has.
+    pub(crate) fn take_synced(&mut self) -> BTreeSet<Vni> {
+        let synced: BTreeSet<Vni> = self.subscribed.iter().filter(|vni| !self.left.contains(vni)).copied().collect();
+        &synced - &std::mem::replace(&mut self.noticed, synced.clone())
     }
 
     /// Checks messages that the node sent together. `leaves` is true if it withdraws all its announcements.
@@ -183,7 +205,8 @@ impl Dialled {
         } else {
             assert!(!again, "a second SUBSCRIBE to {vni} in a session with a legacy server, which locks up");
         }
-        self.uncertain.remove(&vni);
+        self.left.remove(&vni);
+        self.noticed.remove(&vni);
         self.syncs.insert(vni, self.keepalives + 1);
         self.owes_keepalive = true;
     }

@@ -23,9 +23,9 @@ pub(crate) mod rig;
 pub(crate) mod rng;
 pub(crate) mod sabotage;
 pub(crate) mod seat;
+pub(crate) mod servers;
 pub(crate) mod silence;
 pub(crate) mod soak;
-pub(crate) mod stale;
 pub(crate) mod wire;
 pub(crate) mod world;
 

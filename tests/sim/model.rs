@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use metalbond::{ConnId, HostAddr, PeerName, Prefix, Route, Vni};
+use metalbond::{ConnId, HostAddr, PeerId, PeerName, Prefix, Route, Vni};
 
 use super::policies::{self, Credentials};
 use super::reached::{Reached, Situation};
@@ -19,6 +19,8 @@ pub(crate) enum Who {
     Live(ConnId),
     /// A departed peer, within its restart time.
     Departed(ConnId),
+    /// A server that the node dials, over all its sessions.
+    Server(PeerId),
 }
 
 #[derive(Clone, Default, Debug)]
@@ -94,6 +96,10 @@ impl Model {
         if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
             peer.is_server = is_server;
         }
+    }
+
+    pub(crate) fn is_server(&self, conn: ConnId) -> bool {
+        self.peers.get(&Who::Live(conn)).is_some_and(|peer| peer.is_server)
     }
 
     /// Opens the session: departures before this are older.
@@ -179,6 +185,19 @@ impl Model {
         if let Some(peer) = self.peers.get_mut(&who) {
             peer.announces.remove(route);
             peer.said.remove(route);
+        }
+    }
+
+    /// Adds a route that a dialled server announces. Returns true if the server has not announced it yet.
+    pub(crate) fn learn(&mut self, server: PeerId, route: Route) -> bool {
+        let peer = self.peers.entry(Who::Server(server)).or_insert_with(|| Peer { is_server: true, ..Peer::default() });
+        peer.announces.insert(route)
+    }
+
+    /// Removes a route of a dialled server.
+    pub(crate) fn unlearn(&mut self, server: PeerId, route: &Route) {
+        if let Some(peer) = self.peers.get_mut(&Who::Server(server)) {
+            peer.announces.remove(route);
         }
     }
 

@@ -30,6 +30,17 @@ pub(crate) enum Cut {
     ClientKeeps,
 }
 
+pub(crate) const CUTS: [Cut; 8] = [
+    Cut::Fin,
+    Cut::Reset,
+    Cut::TimedOut,
+    Cut::Silence,
+    Cut::SilenceUp,
+    Cut::SilenceDown,
+    Cut::ServerKeeps,
+    Cut::ClientKeeps,
+];
+
 /// The direction, relative to a set of hosts or a server, that an operation applies to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Way {
@@ -125,9 +136,16 @@ pub(crate) enum Op {
     Refuse(u8, u8),
     /// The host has the nth certificate from its next connection on.
     Names(u8, u8),
+    /// The first server dials the nth other one as a client does, or does so no longer.
+    Dial(u8, u8, bool),
+    /// Like `CutLink`, for the link from the first server to the nth other one.
+    CutServers(u8, u8, Cut),
+    /// Sets latency, window and chunking of such a link, each by two bits of the last number.
+    LinkServers(u8, u8, u8),
 }
 
 const VNIS: [u32; 3] = [23, 0, 0x0100_0007];
+pub(crate) const CHUNKINGS: [Chunking; 4] = [Chunking::Merged, Chunking::Frames, Chunking::Random, Chunking::Tiny];
 const LATENCIES_MS: [u64; 4] = [0, 1, 30, 900];
 const WINDOWS: [usize; 4] = [1 << 20, 2000, 100, 7];
 const STEPS_MS: [u64; 8] = [0, 1, 40, 600, 3000, 9000, 14_000, 61_000];
@@ -140,6 +158,10 @@ pub(crate) fn vni(n: u8) -> Vni {
 
 pub(crate) fn vnis() -> impl Iterator<Item = Vni> {
     VNIS.into_iter().map(Vni)
+}
+
+pub(crate) fn chunking(n: u8) -> Chunking {
+    CHUNKINGS[usize::from(n) % CHUNKINGS.len()]
 }
 
 pub(crate) fn latency_ms(n: u8) -> u64 {
@@ -233,6 +255,19 @@ pub(crate) fn circumstance() -> impl Strategy<Value = Op> {
         1 => (0..3u8, any::<bool>()).prop_map(|(s, on)| Reference(s, on)),
         1 => (h.clone(), 0..4u8).prop_map(|(h, n)| Refuse(h, n)),
         2 => (h, 0..3u8, cut).prop_map(|(h, s, cut)| CutLink(h, s, cut)),
+        4 => between_servers(),
+    ]
+}
+
+/// Generates what happens between servers: one dials another one, and the link between them.
+pub(crate) fn between_servers() -> impl Strategy<Value = Op> {
+    let (s, n) = (0..3u8, 0..2u8);
+    let on = prop_oneof![4 => Just(true), 1 => Just(false)];
+    let cut = proptest::sample::select(&CUTS);
+    prop_oneof![
+        5 => (s.clone(), n.clone(), on).prop_map(|(s, n, on)| Dial(s, n, on)),
+        2 => (s.clone(), n.clone(), cut).prop_map(|(s, n, cut)| CutServers(s, n, cut)),
+        1 => (s, n, any::<u8>()).prop_map(|(s, n, link)| LinkServers(s, n, link)),
     ]
 }
 

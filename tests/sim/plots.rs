@@ -10,7 +10,12 @@ use super::ops::{self, Cut, Op};
 /// world.
 pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
     let noise = prop_oneof![3 => Just(None), 1 => ops::all().prop_map(Some)];
-    let plots = proptest::collection::vec(plot(servers as u8), 1..4);
+    let servers = servers as u8;
+    let plot = match servers {
+        1 => plot(servers),
+        _ => prop_oneof![2 => plot(servers), 1 => plot_between_servers(servers)].boxed(),
+    };
+    let plots = proptest::collection::vec(plot, 1..4);
     (plots, proptest::collection::vec(noise, 80)).prop_map(|(plots, noise)| {
         let ops = plots.into_iter().flatten().zip(noise);
         ops.flat_map(|(op, noise)| [op].into_iter().chain(noise)).collect()
@@ -20,10 +25,14 @@ pub(crate) fn worlds(servers: usize) -> impl Strategy<Value = Vec<Op>> {
 /// A second. Everything in flight arrives, and no deadline for a lost session or route is over.
 const A_WHILE: Op = Advance(3);
 
+/// Generates two different clients.
+fn two_clients(servers: u8) -> impl Strategy<Value = (u8, u8)> + Clone {
+    (0..4u8, 1..4u8).prop_map(move |(c, d)| (servers + c, servers + (c + d) % 4))
+}
+
 fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
     // Two clients that subscribe to the same VNI and announce the same route; a certificate, and an address.
-    let clients = (0..4u8, 1..4u8).prop_map(move |(c, d)| (servers + c, servers + (c + d) % 4));
-    let all = (clients, 0..3u8, 0..3u8, 0..4u8, 1..8u8, 1..4u8);
+    let all = (two_clients(servers), 0..3u8, 0..3u8, 0..4u8, 1..8u8, 1..4u8);
     prop_oneof![
         all.clone().prop_map(|((a, b), v, p, n, names, _)| {
             let setting = [Names(a, names), Kill(a), Start(a, true), Subscribe(b, v), Announce(a, v, p, n), A_WHILE];
@@ -128,4 +137,86 @@ fn plot(servers: u8) -> BoxedStrategy<Vec<Op>> {
         }),
     ]
     .boxed()
+}
+
+/// A server dials another one, for its own application and for its clients. The other one is a server without the
+/// capabilities, or not. One of two clients dials the other server only.
+fn plot_between_servers(servers: u8) -> BoxedStrategy<Vec<Op>> {
+    let servers_of_plot = (0..servers, 0..2u8, any::<bool>(), 0..END_COUNT);
+    let all = (two_clients(servers), 0..3u8, 0..3u8, 0..4u8, servers_of_plot);
+    all.prop_map(move |((a, b), v, p, n, (s, nth, is_reference, end))| {
+        let t = other(servers, s, nth);
+        let is_reference = is_reference || end == END_FILTERED;
+        let mut ops = vec![Reference(t, is_reference), Dial(s, nth, true), Subscribe(s, v), Subscribe(a, v)];
+        ops.extend([RemovePeer(b - servers, s), Announce(t, v, p, n), Announce(b, v, p, n + 1), A_WHILE]);
+        ops.extend(end_between_servers(servers, (s, nth), (v, p, n), end));
+        ops.extend([A_WHILE, AddPeer(b - servers, s), A_WHILE]);
+        ops
+    })
+    .boxed()
+}
+
+/// Number of ends of a plot of two servers.
+const END_COUNT: u8 = 12;
+/// The one with a VNI that the first server cannot leave.
+const END_FILTERED: u8 = 10;
+
+/// Returns the server that `Dial(s, nth, _)` dials.
+fn other(servers: u8, s: u8, nth: u8) -> u8 {
+    (s + 1 + nth % (servers - 1)) % servers
+}
+
+/// Returns the end of a plot in which a server dials the nth other one, which announces a route and has a client that
+/// announces one.
+fn end_between_servers(servers: u8, (s, nth): (u8, u8), (v, p, n): (u8, u8, u8), end: u8) -> Vec<Op> {
+    let t = other(servers, s, nth);
+    let all = || 0..servers;
+    match end {
+        0 => vec![Withdraw(t, v, p, n)],
+        // The stale time passes.
+        1 => vec![Kill(t), A_WHILE, Advance(7), A_WHILE, Start(t, true)],
+        // The new process converges, and does not announce the route again.
+        2 => vec![Kill(t), A_WHILE, Withdraw(t, v, p, n), Start(t, true), Advance(5), Advance(7), Advance(7)],
+        3 => vec![Unsubscribe(s, v), A_WHILE, Announce(t, v, p, n + 2), A_WHILE, Subscribe(s, v)],
+        4 => vec![Dial(s, nth, false), A_WHILE, Announce(t, v, p, n + 2)],
+        // Each server dials each other one.
+        5 => {
+            let mut ops: Vec<Op> = all().flat_map(|s| [Dial(s, 0, true), Dial(s, 1, true), Subscribe(s, v)]).collect();
+            ops.extend([A_WHILE, Announce(s, v, p, n), A_WHILE, Announce(t, v, p + 1, n), A_WHILE, Kill(s), A_WHILE]);
+            ops.extend([Withdraw(t, v, p, n), Start(s, true), Advance(5), Withdraw(t, v, p + 1, n)]);
+            ops
+        }
+        6 => vec![Shutdown(s, true), A_WHILE, Withdraw(t, v, p, n), Start(s, true), Advance(5)],
+        7 => vec![Shutdown(t, true), A_WHILE, Start(t, true), Advance(5)],
+        8 => vec![CutServers(s, nth, Cut::Silence), Advance(6), Withdraw(t, v, p, n), Reunite, Advance(5)],
+        9 => vec![CutServers(s, nth, Cut::Reset), A_WHILE, CutServers(s, nth, Cut::ServerKeeps), Withdraw(t, v, p, n)],
+        // A VNI in which the first server announces: it stays subscribed to it at a server without the capabilities.
+        END_FILTERED => vec![
+            Announce(s, v, p, n + 2),
+            A_WHILE,
+            Unsubscribe(s, v),
+            A_WHILE,
+            Announce(t, v, p + 1, n),
+            Announce(t, v, p + 2, n + 1),
+            A_WHILE,
+            CutServers(s, nth, Cut::Fin),
+            A_WHILE,
+            Advance(7),
+            Subscribe(s, v),
+        ],
+        // A long convergence: the time of stale routes passes with an open session.
+        _ => vec![
+            Converge(t, 1),
+            Kill(t),
+            A_WHILE,
+            Withdraw(t, v, p, n),
+            Start(t, true),
+            Advance(5),
+            Kill(t),
+            Advance(5),
+            Start(t, true),
+            Advance(7),
+            Advance(7),
+        ],
+    }
 }

@@ -43,6 +43,22 @@ pub(crate) enum Situation {
     LacksEchoed,
     /// A command is refused, and nothing has changed.
     CommandRefused,
+    /// A server learns a route from a server that it dials, and passes it on to a client.
+    SeenThroughServer,
+    /// The same with a server without the capabilities.
+    SeenThroughReference,
+    /// The same in a VNI to which the application of the first server does not subscribe any more, but cannot leave.
+    FilteredSeenThroughServer,
+    /// A server learns a route from a server that it dials, and may not pass it on to a third server, or back.
+    HiddenFromServer,
+    /// A server learns a route from a server that it dials, and the route goes from its client when it is withdrawn.
+    WithdrawnThroughServer,
+    /// A server loses a server that it dials, and its client keeps a route of that server.
+    StaleSeenThroughServer,
+    /// Such a route goes from the client.
+    StaleEndsThroughServer,
+    /// A server learns a route from a server that it dials, and a server that dials it announces the route too.
+    ServerBothWays,
     /// A policy that asks for names permits an announcement.
     PermittedByName,
     /// A policy that asks for names denies an announcement that it permits to other clients.
@@ -50,6 +66,18 @@ pub(crate) enum Situation {
     /// A new policy that asks for names denies a retained route of a client that has names.
     RetainedDeniedByName,
 }
+
+/// The situations of servers that dial servers.
+pub(crate) const BETWEEN_SERVERS: [Situation; 8] = [
+    Situation::SeenThroughServer,
+    Situation::SeenThroughReference,
+    Situation::FilteredSeenThroughServer,
+    Situation::HiddenFromServer,
+    Situation::WithdrawnThroughServer,
+    Situation::StaleSeenThroughServer,
+    Situation::StaleEndsThroughServer,
+    Situation::ServerBothWays,
+];
 
 /// Number of times that each situation was reached.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use metalbond::{Command, Input, Route, SessionState, Vni};
 
-use super::host::{Host, Life};
+use super::accepted::Accepted;
+use super::dialled::Dialled;
+use super::host::{Host, Kind, Life};
 use super::model::{Routes, Who};
 use super::ops;
 use super::seat::Seat;
@@ -45,6 +47,7 @@ impl World {
             }
         }
         self.check_sessions();
+        self.check_intents();
     }
 
     /// Compares open sessions only, which holds whenever nothing is in flight.
@@ -87,6 +90,96 @@ impl World {
         }
     }
 
+    /// Compares with what follows from the applications' subscriptions and announcements and from the open sessions
+    /// alone, without anything that a node has sent. Does nothing while two ends disagree whether there is a session.
+    fn check_intents(&self) {
+        if self.conns.iter().any(|conn| !self.is_session(conn) && [0, 1].iter().any(|end| self.is_open_at(conn, *end)))
+        {
+            return;
+        }
+        for (i, host) in self.hosts.iter().enumerate() {
+            let Life::Node(seat) = &host.life else { continue };
+            let mut others: Routes = self.accepted_by(i).flat_map(|x| self.announces(x)).copied().collect();
+            others.extend(self.dialled_by(i).flat_map(|conn| self.taken(conn)));
+            let table: Routes = ops::vnis().flat_map(|vni| seat.node.routes(vni).collect::<Vec<_>>()).collect();
+            assert_eq!(
+                table,
+                &others | &host.announces,
+                "the table of host {i} (left), what is announced to it (right)"
+            );
+            others.retain(|r| host.wants.contains(&r.vni) && !host.announces.contains(r));
+            let installed = &seat.watch.installed;
+            assert_eq!(*installed, others, "the application of host {i} (left), what is announced to it (right)");
+        }
+        for conn in self.conns.iter().filter(|conn| self.is_session(conn)) {
+            let [host, server] = conn.hosts;
+            let Some(id) = conn.ids[1].filter(|_| self.seat(server).is_some()) else { continue };
+            let watch = &self.seat(server).expect("a process, as was just seen").watch;
+            let subscribed = watch.model.subscribed(Who::Live(id));
+            let mut given = self.given(server, host);
+            given.retain(|r| subscribed.contains(&r.vni));
+            let sent = &watch.accepted[&id].sent;
+            assert_eq!(*sent, given, "sent by server {server} to host {host} (left), what others announce (right)");
+        }
+    }
+
+    /// Returns true if the process at this end has the connection, with an open session.
+    fn is_open_at(&self, conn: &Conn, end: usize) -> bool {
+        let Some(id) = conn.ids[end].filter(|_| conn.open[end]) else { return false };
+        self.seat(conn.hosts[end]).is_some_and(|seat| match end {
+            0 => seat.watch.dialled.get(&id).is_some_and(Dialled::is_established),
+            _ => seat.watch.accepted.get(&id).is_some_and(Accepted::is_established),
+        })
+    }
+
+    fn is_session(&self, conn: &Conn) -> bool {
+        let is_raw = self.hosts[conn.hosts[0]].kind.is_raw();
+        conn.is_connected() && !self.is_silent(conn) && self.is_open_at(conn, 1) && (is_raw || self.is_open_at(conn, 0))
+    }
+
+    /// Returns the hosts that have a session with this one, which they dialled.
+    fn accepted_by(&self, host: usize) -> impl Iterator<Item = usize> {
+        self.conns.iter().filter(move |conn| conn.hosts[1] == host && self.is_session(conn)).map(|conn| conn.hosts[0])
+    }
+
+    /// Returns the sessions that this host dialled, with a process that sees what the host says.
+    fn dialled_by(&self, host: usize) -> impl Iterator<Item = &Conn> {
+        self.conns.iter().filter(move |conn| conn.hosts[0] == host && self.is_session(conn))
+    }
+
+    fn announces(&self, host: usize) -> &Routes {
+        match &self.hosts[host].life {
+            Life::Raw(raw) => raw.announces(),
+            _ => &self.hosts[host].announces,
+        }
+    }
+
+    /// Returns the routes that a server has to send to a host if that subscribes to all VNIs.
+    fn given(&self, server: usize, to: usize) -> Routes {
+        let listens = |host: usize| matches!(self.hosts[host].kind, Kind::Server | Kind::Listening);
+        let mut given = self.hosts[server].announces.clone();
+        for other in self.accepted_by(server).filter(|other| *other != to && !(listens(*other) && listens(to))) {
+            given.extend(self.announces(other));
+        }
+        if !listens(to) {
+            given.extend(self.dialled_by(server).flat_map(|conn| self.taken(conn)));
+        }
+        given
+    }
+
+    /// Returns the routes that a host has to take from a server that it dialled.
+    fn taken(&self, conn: &Conn) -> Routes {
+        let [host, server] = conn.hosts;
+        let mut taken = self.given(server, host);
+        let id = conn.ids[0].expect("a node's connection");
+        if let Some(dialled) = self.seat(host).and_then(|seat| seat.watch.dialled.get(&id)) {
+            let wants = &self.hosts[host].wants;
+            let takes = |r: &Route| wants.contains(&r.vni) || dialled.filters(r.vni);
+            taken.retain(|r| takes(r) && !dialled.echoes.contains(r));
+        }
+        taken
+    }
+
     fn is_silent(&self, conn: &Conn) -> bool {
         self.paths[&(conn.hosts[0], conn.hosts[1])].silent != [false; 2]
     }
@@ -95,19 +188,7 @@ impl World {
         let mut vnis = BTreeSet::new();
         for vni in ops::vnis() {
             let table: Routes = seat.node.routes(vni).collect();
-            // The routes that a client learned are in its table as well; its watcher has compared them.
-            let mut expected = seat.watch.model.table(vni);
-            let wanted = seat.watch.wants.contains(&vni);
-            let servers = || seat.watch.dialled.values();
-            let learned = servers().flat_map(|d| &d.live);
-            expected.extend(learned.filter(|r| r.vni == vni && wanted));
-            // A client that announces in a VNI stays subscribed to it at a server without the capability, because such
-            // a server answers an UNSUBSCRIBE by withdrawing the client's announcements. The routes that it advertises
-            // stay in the table, without a subscription.
-            if !wanted {
-                let kept = servers().filter(|d| !d.is_ordered()).flat_map(|d| &d.live);
-                expected.extend(kept.filter(|r| table.contains(*r) && r.vni == vni));
-            }
+            let expected = seat.watch.model.table(vni);
             assert_eq!(table, expected, "the table (left) is not what peers announce (right)");
             assert_eq!(seat.node.routes(vni).count(), table.len(), "a route twice in the table");
             if !table.is_empty() {

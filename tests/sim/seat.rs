@@ -114,7 +114,7 @@ impl Seat {
                 self.watch.refused();
             }
             self.watch.input(now, due, &input, actions.as_slice());
-            self.watch.check_synced(&self.node);
+            self.watch.follow_syncs(&self.node);
             self.watch.check_counts(&self.node);
         }
         self.recording.events.push(Event::Input(said, input, Box::new(actions.clone())));
@@ -171,7 +171,7 @@ impl Seat {
             return transmits;
         }
         transmits.iter().for_each(|t| self.watch.transmit(t));
-        self.watch.check_synced(&self.node);
+        self.watch.follow_syncs(&self.node);
         changes.iter().for_each(|c| self.watch.change(c));
         if timeout.is_none_or(|t| t > now) {
             let busy = &self.busy;

@@ -66,7 +66,7 @@ fn work(setups: &[Setup], rounds: impl Iterator<Item = usize>, until: Option<Ins
 /// Generates at most this many operations, with more faults than elsewhere. Each server has its own delay from the
 /// start.
 pub(crate) fn operations(length: usize) -> impl Strategy<Value = Vec<Op>> {
-    let op = prop_oneof![4 => ops::all(), 1 => ops::fault()];
+    let op = prop_oneof![20 => ops::all(), 5 => ops::fault(), 2 => ops::between_servers()];
     (any::<u8>(), proptest::collection::vec(op, 0..length)).prop_map(|(delays, mut ops)| {
         ops.insert(0, Op::Delays(delays));
         ops

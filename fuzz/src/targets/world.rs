@@ -10,6 +10,7 @@ use crate::sim::decode::decode;
 use crate::sim::host::Life;
 use crate::sim::ops::Op;
 use crate::sim::quiet::quietly;
+use crate::sim::reached::Reached;
 use crate::sim::seat::Event;
 use crate::sim::world::{Setup, World};
 
@@ -17,12 +18,13 @@ use crate::sim::world::{Setup, World};
 pub(crate) const MAX_OPS: usize = 64;
 
 /// What a run reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Seen {
     /// Number of operations.
     pub(crate) ops: usize,
     /// Number of changes that applications read.
     pub(crate) changes: usize,
+    pub(crate) reached: Reached,
 }
 
 /// Runs a test case. If it fails, prints it as a line for `tests/regressions.rs`.
@@ -43,7 +45,7 @@ pub(crate) fn run(data: &[u8]) -> Seen {
         Event::Turn { changes, .. } => changes.len(),
         Event::Input(..) => 0,
     });
-    Seen { ops: len, changes: changes.sum() }
+    Seen { ops: len, changes: changes.sum(), reached: world.reached() }
 }
 
 thread_local! {
