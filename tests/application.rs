@@ -214,9 +214,9 @@ fn a_server_is_an_announcer_over_all_its_sessions_and_a_client_that_left_is_depa
 
 /// Takes all changes so far.
 fn changes(rig: &Rig) -> Vec<RouteChange> {
-    let turns = rig.seat.recording.events.iter().filter_map(|event| match event {
-        Event::Turn { changes, .. } => Some(changes.clone()),
+    let iterations = rig.seat.recording.events.iter().filter_map(|event| match event {
+        Event::Iteration { changes, .. } => Some(changes.clone()),
         Event::Input(..) => None,
     });
-    turns.flatten().collect()
+    iterations.flatten().collect()
 }

@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    fn tell_notices(&mut self) {
+    fn report_notices(&mut self) {
         for notice in std::mem::take(&mut self.kernel.notices) {
             self.fib.notice(self.now, notice);
         }
@@ -162,7 +162,7 @@ impl World {
 
     /// Performs operations. Those with a bit in `fail` fail. Returns their number.
     fn work(&mut self, count: usize, fail: u8) -> usize {
-        self.tell_notices();
+        self.report_notices();
         let results = self.begin(count, fail);
         let done = results.len();
         results.into_iter().for_each(|result| self.fib.done(self.now, result));
@@ -190,7 +190,7 @@ impl World {
     }
 
     fn dump(&mut self, complete: bool) {
-        self.tell_notices();
+        self.report_notices();
         if !self.fib.needs_dump(self.now) {
             return;
         }
@@ -228,16 +228,16 @@ impl World {
             Step::Own(v, p, on) => self.own(Vni(v.into()), prefix(p), on),
             Step::Work(count, fail) => drop(self.work(count, fail)),
             Step::LoseAnswers(count) => {
-                self.tell_notices();
+                self.report_notices();
                 self.begin(count, 0);
                 self.fib.lost(self.now);
             }
             Step::Meanwhile(count, ref step) => {
-                self.tell_notices();
+                self.report_notices();
                 let mut results = self.begin(count, 0);
                 if !is_work(step) {
                     self.step(step);
-                    self.tell_notices();
+                    self.report_notices();
                 }
                 results.extend(self.begin(count, 0));
                 results.into_iter().for_each(|result| self.fib.done(self.now, result));

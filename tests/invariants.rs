@@ -89,7 +89,7 @@ fn replay(recording: &Recording, bend: impl Fn(Instant, Instant) -> Instant) {
                 assert_eq!(said, **actions, "event {n}: {input:?}");
                 latest = latest.max(*now);
             }
-            Event::Turn { transmits, deaf, changes, timeout } => {
+            Event::Iteration { transmits, deaf, changes, timeout } => {
                 let sent: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
                 assert_eq!(sent, *transmits, "event {n}");
                 let changed: Vec<_> = std::iter::from_fn(|| if *deaf { None } else { node.poll_change() }).collect();

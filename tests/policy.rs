@@ -253,7 +253,7 @@ enum Act {
     Withdraw(u8, u8, u8),
     Come(u8),
     Leave(u8),
-    EndOfTurn,
+    EndOfIteration,
 }
 
 proptest! {
@@ -268,7 +268,7 @@ proptest! {
                 2 => (0..4u8, 0..3u8, 1..4u8).prop_map(|(p, n, hop)| Act::Withdraw(p, n, hop)),
                 2 => (0..4u8).prop_map(Act::Come),
                 1 => (0..4u8).prop_map(Act::Leave),
-                2 => Just(Act::EndOfTurn),
+                2 => Just(Act::EndOfIteration),
             ],
             1..60,
         ),
@@ -307,7 +307,7 @@ proptest! {
                     }
                 }
                 Act::Come(_) => {}
-                Act::EndOfTurn => rig.feed(Input::Tick),
+                Act::EndOfIteration => rig.feed(Input::Tick),
             }
         }
         rig.feed(Input::Tick);

@@ -283,7 +283,7 @@ impl Rig {
         let mut out = Vec::new();
         let events = &self.seat.recording.events;
         for event in &events[self.events_seen..] {
-            let Event::Turn { changes, .. } = event else { continue };
+            let Event::Iteration { changes, .. } = event else { continue };
             for c in changes {
                 let route = |next_hop| Route { vni: c.vni, prefix: c.prefix, next_hop };
                 out.extend(c.added().iter().map(|h| (true, route(*h))));

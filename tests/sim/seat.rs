@@ -17,7 +17,7 @@ use super::wire::decode_all;
 pub(crate) enum Event {
     Input(Instant, Input, Box<Actions>),
     /// The end of an iteration: everything was polled, changes only if the application reads them.
-    Turn {
+    Iteration {
         transmits: Vec<Transmit>,
         deaf: bool,
         changes: Vec<RouteChange>,
@@ -157,7 +157,7 @@ impl Seat {
         let deaf = self.deaf;
         let changes: Vec<_> = std::iter::from_fn(|| if deaf { None } else { self.node.poll_change() }).collect();
         let timeout = self.node.poll_timeout();
-        let event = Event::Turn { transmits: transmits.clone(), deaf, changes: changes.clone(), timeout };
+        let event = Event::Iteration { transmits: transmits.clone(), deaf, changes: changes.clone(), timeout };
         self.recording.events.push(event);
         if let Some(saboteur) = &mut self.saboteur {
             transmits.iter_mut().for_each(|t| saboteur.spoil(t));

@@ -117,8 +117,8 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
             let moved = self.move_bytes();
-            let turned = self.take_turns(false);
-            if !moved && !turned && !self.take_turns(true) {
+            let iterated = self.run_iterations(false);
+            if !moved && !iterated && !self.run_iterations(true) {
                 return;
             }
         }
@@ -286,7 +286,7 @@ impl World {
     }
 
     /// Runs an iteration of every process. Timeouts are handled only once everything else is done.
-    fn take_turns(&mut self, timeouts: bool) -> bool {
+    fn run_iterations(&mut self, timeouts: bool) -> bool {
         let mut busy = false;
         for host in 0..self.hosts.len() {
             if self.hosts[host].paused {

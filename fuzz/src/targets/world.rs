@@ -42,7 +42,7 @@ pub(crate) fn run(data: &[u8]) -> Seen {
         _ => None,
     });
     let changes = events.flatten().map(|event| match event {
-        Event::Turn { changes, .. } => changes.len(),
+        Event::Iteration { changes, .. } => changes.len(),
         Event::Input(..) => 0,
     });
     Seen { ops: len, changes: changes.sum(), reached: world.reached() }

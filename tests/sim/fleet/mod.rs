@@ -122,7 +122,7 @@ impl Fleet {
         let until = self.now + time;
         loop {
             while let Some(host) = self.active.pop_first() {
-                self.turn(host);
+                self.iterate(host);
             }
             let Some(next) = self.events.first_entry().filter(|e| e.key().0 <= until) else { break };
             self.now = next.key().0;

@@ -44,7 +44,7 @@ impl Fleet {
         }
     }
 
-    pub(super) fn turn(&mut self, host: usize) {
+    pub(super) fn iterate(&mut self, host: usize) {
         let now = Instant::from_epoch(self.now);
         if let Process::Raw(_) = self.hosts[host].process {
             return self.raw_turn(host);

@@ -116,7 +116,7 @@ impl Bench {
                         }
                     }
                 }
-                Event::Turn { transmits, changes, .. } => {
+                Event::Iteration { transmits, changes, .. } => {
                     transmits.into_iter().for_each(|transmit| self.hear(transmit));
                     changes.iter().for_each(|change| self.install(change));
                 }
@@ -206,7 +206,7 @@ impl Bench {
         });
         // If time has run back, the node has more work than is due by the bench's clock.
         let is_done = self.rig.seat.node.poll_timeout().is_none_or(|at| at > now);
-        let is_polled = matches!(self.rig.seat.recording.events.last(), Some(Event::Turn { .. }));
+        let is_polled = matches!(self.rig.seat.recording.events.last(), Some(Event::Iteration { .. }));
         if is_done && is_polled {
             self.holds.rest();
             if self.rig.seat.node.route_count() <= SMALL {

@@ -11,7 +11,7 @@ pub(super) fn replay(recording: &Recording) {
             Event::Input(now, input, actions) => {
                 assert_eq!(node.handle_input(*now, input.clone()), **actions, "event {n}: {input:?}");
             }
-            Event::Turn { transmits, deaf, changes, timeout } => {
+            Event::Iteration { transmits, deaf, changes, timeout } => {
                 let sent: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
                 assert_eq!(sent, *transmits, "event {n}");
                 let changed: Vec<_> = std::iter::from_fn(|| if *deaf { None } else { node.poll_change() }).collect();
