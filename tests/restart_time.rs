@@ -245,6 +245,23 @@ fn a_route_that_is_taken_over_belongs_to_the_successor_alone() {
 }
 
 #[test]
+fn a_route_is_taken_over_from_every_session_that_departed_with_it() {
+    let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
+    let second = rig.join(OURS);
+    rig.say(second, &[Msg::Add(route(1, 1))]);
+    rig.end(client, TransportEnd::Reset);
+    rig.end(second, TransportEnd::Reset);
+    let again = rig.join(OURS);
+    rig.say(again, &[Msg::Subscribe(VNI)]);
+    assert_eq!(rig.heard(again), [Msg::Add(route(1, 1)), Msg::Add(route(2, 1))]);
+    rig.say(again, &[Msg::Add(route(1, 1))]);
+    assert_eq!(rig.heard(again), [Msg::Remove(route(1, 1))], "no other client has the route");
+    assert_eq!(rig.heard_routes(third), []);
+    rig.say(again, &[Msg::Remove(route(1, 1))]);
+    assert_eq!(rig.heard_routes(third), [Msg::Remove(route(1, 1))]);
+}
+
+#[test]
 fn a_session_older_than_the_departure_takes_nothing_over() {
     let (mut rig, client, third) = server_with_a_client_and_a_third_party(OURS);
     let old = rig.join(NO_RESTART_TIME);

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use crate::sim::act::run;
+use crate::sim::host::Kind;
 use crate::sim::model::Routes;
+use crate::sim::ops::Op::*;
 use crate::sim::rig::{LEGACY_SERVER, OUR_SERVER, OURS, Rig, route};
 use crate::sim::wire::{Hello, Msg};
-use metalbond::{ConnId, TransportEnd, Vni};
+use crate::sim::world::Setup;
+use metalbond::{Config, ConnId, TransportEnd, Vni};
 
 const VNI: Vni = Vni(23);
 
@@ -134,6 +138,34 @@ fn a_route_of_a_server_that_dials_this_one_too_goes_when_both_sessions_have_with
         assert_eq!(rig.learned(23), Routes::new());
         assert_eq!(rig.heard_routes(accepted), []);
     }
+}
+
+#[test]
+fn the_hello_to_a_dialled_server_says_whether_the_node_listens() {
+    for listens in [true, false] {
+        let mut rig = if listens { Rig::server() } else { Rig::new(Config::default()) };
+        rig.add_peer("s0");
+        let server = rig.connect();
+        assert!(matches!(rig.heard(server)[..], [Msg::Hello(Hello { is_server, .. })] if is_server == listens));
+    }
+}
+
+/// Each end knows what the other one does not say: which routes it has to receive follows from what all applications
+/// announce.
+#[test]
+fn three_servers_that_dial_each_other_have_the_routes_of_each_others_applications_and_clients_once() {
+    let setup = Setup {
+        servers: 3,
+        clients: [Kind::Client, Kind::Listening, Kind::Legacy, Kind::Client],
+        pacing: false,
+        prompt: false,
+        seed: 0,
+    };
+    let dials = (0..3).flat_map(|s| [Dial(s, 0, true), Dial(s, 1, true), Subscribe(s, 0)]);
+    let announcements = (0..7).flat_map(|host| [Announce(host, 0, host % 3, host), Subscribe(host, 0)]);
+    // One client is a client of one server only.
+    let rest = [RemovePeer(0, 0), RemovePeer(0, 1), Advance(5), Rest, Kill(0), Withdraw(1, 0, 1, 1), Rest];
+    run(setup, &dials.chain(announcements).chain(rest).collect::<Vec<_>>());
 }
 
 /// Returns a node that is subscribed to a VNI, with a session with a server that announces a route in it, and a client
