@@ -80,7 +80,6 @@ fn a_route_of_two_servers_stays_with_clients_while_one_of_them_has_it() {
     assert_eq!(rig.heard_routes(client), [Msg::Remove(route(1, 1))]);
 }
 
-/// The server that withdraws a route knows better than the memory of a lost one.
 #[test]
 fn a_stale_route_goes_from_clients_when_another_server_withdraws_it() {
     let (mut rig, first, client) = node_between(OUR_SERVER);
@@ -150,8 +149,8 @@ fn the_hello_to_a_dialled_server_says_whether_the_node_listens() {
     }
 }
 
-/// Each end knows what the other one does not say: which routes it has to receive follows from what all applications
-/// announce.
+/// Each node is checked against the messages that it receives. At rest, the world is also compared with what all
+/// applications announce, so a HELLO that is wrong for both ends is noticed.
 #[test]
 fn three_servers_that_dial_each_other_have_the_routes_of_each_others_applications_and_clients_once() {
     let setup = Setup {
