@@ -32,7 +32,6 @@ mod behaviours {
     mod cancel;
     mod establish;
     mod handler;
-    mod hold;
     mod lifecycle;
     mod limits;
     mod listen;
@@ -43,6 +42,7 @@ mod behaviours {
     mod servers;
     mod shutdown;
     mod slow;
+    mod stale_time;
     pub(crate) mod support;
     pub(crate) mod wait;
 }

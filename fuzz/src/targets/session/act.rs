@@ -142,7 +142,7 @@ impl Bench {
         if self.fars[n].state == State::Dialled {
             return;
         }
-        self.fars[n].say(&mut self.model, &mut self.holds, &mut self.vnis, bytes);
+        self.fars[n].say(&mut self.model, &mut self.stale, &mut self.vnis, bytes);
         self.feed(Input::Received { conn, bytes: Bytes::copy_from_slice(bytes) }, goes_on);
     }
 
@@ -175,7 +175,7 @@ impl Bench {
             _ => Command::Shutdown { cleanup: b & 1 == 0 },
         };
         if let Command::Unsubscribe(vni) = command {
-            self.holds.unsubscribe(vni);
+            self.stale.unsubscribe(vni);
             for far in &mut self.fars {
                 far.uncertain.insert(vni);
             }

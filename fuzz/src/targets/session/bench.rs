@@ -10,7 +10,7 @@ use metalbond::{
 
 use super::Seen;
 use super::far::{Far, State};
-use super::hold::Holds;
+use super::stale::StaleRoutes;
 use crate::sim::model::{Model, Routes, Who};
 use crate::sim::ops;
 use crate::sim::rig::Rig;
@@ -31,7 +31,7 @@ pub(super) struct Bench {
     pub(super) model: Model,
     /// The departed clients, with the end of their restart times.
     pub(super) restart_times: Vec<(ConnId, Instant)>,
-    pub(super) holds: Holds,
+    pub(super) stale: StaleRoutes,
     /// All VNIs that occurred in a message or command.
     pub(super) vnis: BTreeSet<Vni>,
     /// All routes that this node has ever announced.
@@ -51,7 +51,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(runs_with: Config, config: Config, saboteur: Option<Saboteur>) -> Self {
-        let holds = Holds::new(&config);
+        let stale = StaleRoutes::new(&config);
         let mut rig = Rig::new(runs_with);
         // Its peers may send invalid data.
         rig.seat.is_watched = false;
@@ -61,7 +61,7 @@ impl Bench {
             fars: Vec::new(),
             model: Model::under(0),
             restart_times: Vec::new(),
-            holds,
+            stale,
             vnis: ops::vnis().collect(),
             own: Routes::new(),
             installed: Routes::new(),
@@ -122,7 +122,7 @@ impl Bench {
                 }
             }
         }
-        self.holds.follow(&self.rig.seat.node, &self.fars);
+        self.stale.follow(&self.rig.seat.node, &self.fars);
         for transition in self.rig.transitions.split_off(0) {
             self.transition(&transition);
         }
@@ -161,8 +161,8 @@ impl Bench {
         }
         if let Some(far) = self.fars.iter().find(|far| far.conn == t.conn && far.is_open()) {
             match t.new {
-                SessionState::Established => self.holds.opened(far, &self.rig.seat.node),
-                _ if t.old == SessionState::Established => self.holds.lost(far, &self.own, &self.rig.seat.node),
+                SessionState::Established => self.stale.opened(far, &self.rig.seat.node),
+                _ if t.old == SessionState::Established => self.stale.lost(far, &self.own, &self.rig.seat.node),
                 // The peer sent everything before its session opened in one read with the message that opens it.
                 _ => {}
             }
@@ -208,7 +208,7 @@ impl Bench {
         let is_done = self.rig.seat.node.poll_timeout().is_none_or(|at| at > now);
         let is_polled = matches!(self.rig.seat.recording.events.last(), Some(Event::Iteration { .. }));
         if is_done && is_polled {
-            self.holds.rest();
+            self.stale.rest();
             if self.rig.seat.node.route_count() <= SMALL {
                 self.check();
             }
@@ -248,7 +248,7 @@ impl Bench {
     fn outlive_hold(&mut self) {
         self.check_held();
         let now = self.rig.now;
-        let Some(end) = self.config.stale_time.and_then(|hold| now.checked_add(hold)) else { return };
+        let Some(end) = self.config.stale_time.and_then(|time| now.checked_add(time)) else { return };
         for at in [end.saturating_sub(Duration::from_nanos(1)).max(now), end] {
             // In one step, because dialling at each deadline would only take time.
             self.rig.now = at;

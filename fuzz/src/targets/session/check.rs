@@ -78,7 +78,7 @@ impl Bench {
     /// Checks that routes of lost servers stay for the stale time, and no longer.
     pub(super) fn check_held(&mut self) {
         if !self.closing {
-            self.seen.held += self.holds.check(&self.rig.seat.node);
+            self.seen.held += self.stale.check(&self.rig.seat.node);
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use metalbond::wire::{Decoded, Deframer, Message, UpdateAction};
 use metalbond::{CloseReason, ConnId, MessageType, Node, PeerId, PeerMisbehaved, Route, Transmit, TransmitMode, Vni};
 
-use super::hold::Holds;
+use super::stale::StaleRoutes;
 use crate::sim::model::{Model, Routes, Who};
 use crate::sim::wire::{Hello, Msg, decode_all, encode_all};
 
@@ -87,7 +87,13 @@ impl Far {
     }
 
     /// Handles bytes that the peer sends. Adds the VNIs in them to `vnis`.
-    pub(super) fn say(&mut self, model: &mut Model, holds: &mut Holds, vnis: &mut BTreeSet<Vni>, mut bytes: &[u8]) {
+    pub(super) fn say(
+        &mut self,
+        model: &mut Model,
+        stale: &mut StaleRoutes,
+        vnis: &mut BTreeSet<Vni>,
+        mut bytes: &[u8],
+    ) {
         if self.broken.is_some() || matches!(self.state, State::Over | State::Dialled) {
             return;
         }
@@ -98,7 +104,7 @@ impl Far {
                 Err(error) => Err(error),
             };
             let step = match decoded {
-                Ok((kind, decoded)) => self.step(model, holds, vnis, kind, decoded).map_err(CloseReason::Misbehaved),
+                Ok((kind, decoded)) => self.step(model, stale, vnis, kind, decoded).map_err(CloseReason::Misbehaved),
                 Err(error) => Err(CloseReason::Decode(error)),
             };
             if let Err(reason) = step {
@@ -112,7 +118,7 @@ impl Far {
     fn step(
         &mut self,
         model: &mut Model,
-        holds: &mut Holds,
+        stale: &mut StaleRoutes,
         vnis: &mut BTreeSet<Vni>,
         kind: u8,
         decoded: Decoded,
@@ -142,7 +148,7 @@ impl Far {
                 self.keepalives += 1;
                 // This may end an initial sync.
                 if self.is_ordered && !self.is_converging {
-                    holds.contradict(self.peer, &self.live);
+                    stale.contradict(self.peer, &self.live);
                 }
             }
             (_, Decoded::Message(Message::Subscribe(vni))) if is_client => {
@@ -175,7 +181,7 @@ impl Far {
                     UpdateAction::Add => drop(self.live.insert(update.route)),
                     UpdateAction::Remove => {
                         self.live.remove(&update.route);
-                        holds.removed(&update.route);
+                        stale.removed(&update.route);
                     }
                 }
             }

@@ -7,10 +7,10 @@ mod act;
 mod bench;
 mod check;
 mod far;
-mod hold;
 mod op;
 mod replay;
 mod settings;
+mod stale;
 
 use metalbond::Config;
 

@@ -22,7 +22,7 @@ use crate::api::Role;
 use crate::http::HttpArgs;
 use crate::reading::Reading;
 use crate::signals::Stop;
-use crate::tls::{Files, Holder, TlsArgs};
+use crate::tls::{Files, SecretStore, TlsArgs};
 use crate::{inspect, limits, spec};
 use load::Load;
 use phase::Measured;
@@ -121,7 +121,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 /// Runs the benchmark. Returns the measurements, and the delays of moved routes.
 async fn load(args: &BenchArgs) -> anyhow::Result<(Measured, Histogram<u64>)> {
     let mut stop = Stop::new()?;
-    let tls = Holder::read(args.secrets(), &mut Reading::default()).await?.held().peers();
+    let tls = SecretStore::read(args.secrets(), &mut Reading::default()).await?.current().peers();
     let mut load = Load::new(args, tls);
     let measured = tokio::select! {
         signal = stop.signalled() => Err(anyhow!("{signal} before the end; all is withdrawn")),

@@ -25,7 +25,7 @@ use crate::privileges;
 use crate::reload::{Origin, Outcomes, Reload, Round};
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
-use crate::tls::{self, Holder};
+use crate::tls::{self, SecretStore};
 pub(crate) use args::ClientArgs;
 pub(crate) use wanted::OverLimit;
 use wanted::{Asked, Wanted};
@@ -38,8 +38,8 @@ pub(crate) async fn run(mut args: Box<ClientArgs>, origin: Origin, sockets: Sock
     let files = args.files();
     let start = async {
         let routes = reading.on_a_thread(move |reading| announce_file::read_all(&files, reading)).await?;
-        let secrets = Holder::read(secrets, &mut reading).await?;
-        let node = args.record.start(Config::from(&*args), secrets.held().peers()).await?;
+        let secrets = SecretStore::read(secrets, &mut reading).await?;
+        let node = args.record.start(Config::from(&*args), secrets.current().peers()).await?;
         anyhow::Ok((routes, secrets, node))
     };
     let kernel = args.install.start()?;
@@ -87,7 +87,7 @@ struct Client {
     /// The kernel routes, if routes are installed.
     kernel: Option<KernelRoutes>,
     /// The contents of the files with certificates.
-    secrets: Holder,
+    secrets: SecretStore,
     /// Sends events to the readers of the HTTP side.
     events: Events,
 }
@@ -101,7 +101,7 @@ impl Client {
     ) -> anyhow::Result<Option<Http>> {
         let Self { node, kernel, secrets, events } = self;
         let (_, nowhere) = watch::channel(Vec::new());
-        let seen = Seen { held: secrets.watch(), reloads };
+        let seen = Seen { secrets: secrets.watch(), reloads };
         let app = App::new(node.clone(), Role::Client, nowhere, kernel.clone(), events.clone(), seen, args);
         let http = Http::start(args, socket, app).await?;
         if http.is_some() {
@@ -230,7 +230,7 @@ struct FreshAsked {
 
 impl Inputs {
     /// Waits until there is a reason to reload, and reads everything.
-    async fn next(mut self, secrets: &Holder) -> (Self, Fresh) {
+    async fn next(mut self, secrets: &SecretStore) -> (Self, Fresh) {
         self.reload.wait().await;
         systemd::reloading().await;
         let mut round = Round::default();

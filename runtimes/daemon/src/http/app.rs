@@ -14,7 +14,7 @@ use super::{Events, HttpArgs};
 use crate::api::Role;
 use crate::install::KernelRoutes;
 use crate::reload::Outcomes;
-use crate::tls::Held;
+use crate::tls::Secrets;
 
 /// Maximum time that the node may take to answer a query.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The daemon's certificates and token, and the outcomes of reloads.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) held: watch::Receiver<Held>,
+    pub(crate) secrets: watch::Receiver<Secrets>,
     pub(crate) reloads: watch::Receiver<Outcomes>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct App {
     pub(super) listening: watch::Receiver<Vec<SocketAddr>>,
     pub(super) kernel: Option<KernelRoutes>,
     pub(super) events: Events,
-    pub(super) held: watch::Receiver<Held>,
+    pub(super) secrets: watch::Receiver<Secrets>,
     pub(super) reloads: watch::Receiver<Outcomes>,
     pub(super) peer_metrics: bool,
     pub(super) vni_metrics: bool,
@@ -52,7 +52,7 @@ impl App {
         listening: watch::Receiver<Vec<SocketAddr>>,
         kernel: Option<KernelRoutes>,
         events: Events,
-        Seen { held, reloads }: Seen,
+        Seen { secrets, reloads }: Seen,
         args: &HttpArgs,
     ) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl App {
             listening,
             kernel,
             events,
-            held,
+            secrets,
             reloads,
             peer_metrics: !args.no_peer_metrics,
             vni_metrics: !args.no_vni_metrics,

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::stream::Stream;
-use crate::tls::Held;
+use crate::tls::Secrets;
 
 /// Maximum number of connections. More of them wait in the system's backlog until one ends.
 const MAX: usize = 256;
@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Connections {
     listener: TcpListener,
     room: Arc<Semaphore>,
-    held: watch::Receiver<Held>,
+    secrets: watch::Receiver<Secrets>,
     /// `None` as a result means that the handshake failed.
     handshakes: JoinSet<Option<Stream>>,
     /// True if the last attempt to accept a connection failed, which has been logged.
@@ -43,9 +43,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn of(listener: TcpListener, held: watch::Receiver<Held>) -> Self {
+    pub(super) fn of(listener: TcpListener, secrets: watch::Receiver<Secrets>) -> Self {
         let (room, handshakes) = (Arc::new(Semaphore::new(MAX)), JoinSet::new());
-        Self { listener, room, held, handshakes, has_failed: false }
+        Self { listener, room, secrets, handshakes, has_failed: false }
     }
 
     /// Returns the next connection that is ready for HTTP. Can be cancelled.
@@ -61,7 +61,7 @@ impl Connections {
                 }
                 stream = take(&self.listener, &mut self.has_failed), if has_room => {
                     // The current certificate, which may have been renewed since the last connection.
-                    let Some(tls) = self.held.borrow().web() else { break Stream::Plain(stream) };
+                    let Some(tls) = self.secrets.borrow().web() else { break Stream::Plain(stream) };
                     self.handshakes.spawn(shake(TlsAcceptor::from(tls), stream));
                 }
             }
@@ -170,11 +170,11 @@ mod tests {
     use crate::api::Role;
     use crate::http::HttpArgs;
     use crate::reading::Reading;
-    use crate::tls::{Files, Holder, TlsArgs};
+    use crate::tls::{Files, SecretStore, TlsArgs};
 
     async fn listen() -> Connections {
-        let (_, held) = watch::channel(Held::default());
-        Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), held)
+        let (_, secrets) = watch::channel(Secrets::default());
+        Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), secrets)
     }
 
     async fn pair(connections: &mut Connections) -> (TcpStream, Connection) {
@@ -220,8 +220,8 @@ mod tests {
     #[tokio::test]
     async fn slow_handshakes_delay_other_connections_only_briefly() {
         let dir = std::env::temp_dir().join(format!("metalbond-connections-{}", std::process::id()));
-        let (held, client) = tls(&dir).await;
-        let mut connections = Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), held);
+        let (secrets, client) = tls(&dir).await;
+        let mut connections = Connections::of(TcpListener::bind("127.0.0.1:0").await.unwrap(), secrets);
         let addr = connections.listener.local_addr().unwrap();
         let mut silent = Vec::new();
         for _ in 0..HANDSHAKES_MAX {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     /// Returns a certificate for `localhost`, and a connector that trusts it.
-    async fn tls(dir: &std::path::Path) -> (watch::Receiver<Held>, tokio_rustls::TlsConnector) {
+    async fn tls(dir: &std::path::Path) -> (watch::Receiver<Secrets>, tokio_rustls::TlsConnector) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
         std::fs::create_dir_all(dir).unwrap();
@@ -262,7 +262,7 @@ mod tests {
         let client = rustls::ClientConfig::builder_with_provider(crate::tls::provider());
         let client = client.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
         let client = client.with_root_certificates(roots).with_no_client_auth();
-        (Holder::read(files, &mut Reading::default()).await.unwrap().watch(), Arc::new(client).into())
+        (SecretStore::read(files, &mut Reading::default()).await.unwrap().watch(), Arc::new(client).into())
     }
 
     impl Connection {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::host::{Host, HostPattern, Site};
 use super::refusal::Fault;
 use crate::args::Listen;
-use crate::tls::Held;
+use crate::tls::Secrets;
 
 /// Paths that need no token: health probes, and the page, which asks for the token.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/"];
@@ -30,7 +30,7 @@ const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-
 /// The checks of a request.
 #[derive(Debug)]
 pub(super) struct Guard {
-    held: watch::Receiver<Held>,
+    secrets: watch::Receiver<Secrets>,
     /// The names that a request may use, besides `localhost` and every address. A request with another name may come
     /// from a website that uses its visitor's browser to read from the daemon (DNS rebinding). That is possible at
     /// every listen address, because the browser may be inside the network.
@@ -40,9 +40,9 @@ pub(super) struct Guard {
 impl Guard {
     /// Returns a guard that accepts the names in `--http` and `--http-host`, and this machine's name with and without
     /// its domain.
-    pub(super) fn new(held: watch::Receiver<Held>, place: Option<&Listen>, allowed: &[HostPattern]) -> Self {
+    pub(super) fn new(secrets: watch::Receiver<Secrets>, place: Option<&Listen>, allowed: &[HostPattern]) -> Self {
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { held, names: names(place, allowed, &machine) }
+        Self { secrets, names: names(place, allowed, &machine) }
     }
 
     fn check(&self, request: &Request) -> Result<(), Fault> {
@@ -51,10 +51,10 @@ impl Guard {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return refused(StatusCode::METHOD_NOT_ALLOWED, "everything here is only read: GET or HEAD");
         }
-        let held = self.held.borrow();
+        let secrets = self.secrets.borrow();
         let shown = headers.get(AUTHORIZATION);
         let has_token =
-            held.token.as_ref().zip(shown).is_some_and(|(token, shown)| token.is_shown_by(shown.as_bytes()));
+            secrets.token.as_ref().zip(shown).is_some_and(|(token, shown)| token.is_shown_by(shown.as_bytes()));
         let site = site(request)?;
         // Another website does not have the token, so a request with the token may use any name.
         if !has_token
@@ -70,7 +70,7 @@ impl Guard {
         if !headers.get_all(ORIGIN).iter().all(is_from_here) {
             return refused(StatusCode::FORBIDDEN, "other sites have no access");
         }
-        if held.token.is_some() && !has_token && !OPEN.contains(&path) {
+        if secrets.token.is_some() && !has_token && !OPEN.contains(&path) {
             return refused(StatusCode::UNAUTHORIZED, "a token is to be shown (Authorization: Bearer)");
         }
         Ok(())
@@ -167,7 +167,7 @@ mod tests {
         let place = crate::args::parse_listen(place).unwrap();
         let allowed: Vec<_> = allowed.iter().map(|name| name.parse().unwrap()).collect();
         let names = names(Some(&place), &allowed, "server-a.corp.example");
-        Guard { held: watch::channel(Held::default()).1, names }
+        Guard { secrets: watch::channel(Secrets::default()).1, names }
     }
 
     fn status(guard: &Guard, uri: &str, headers: &[(&str, &str)]) -> u16 {

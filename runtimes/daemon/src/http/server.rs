@@ -55,15 +55,15 @@ impl Http {
         };
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let held = app.held.clone();
-        let (is_tls, has_token) = (held.borrow().web().is_some(), held.borrow().token.is_some());
-        let checks = Arc::new(Guard::new(held.clone(), place, &args.http_host));
+        let secrets = app.secrets.clone();
+        let (is_tls, has_token) = (secrets.borrow().web().is_some(), secrets.borrow().token.is_some());
+        let checks = Arc::new(Guard::new(secrets.clone(), place, &args.http_host));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (closing, closed) = watch::channel(false);
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             privileges::drop_all_of_this_thread();
             let served = runtime.block_on(async {
-                let connections = Connections::of(TcpListener::from_std(listener)?, held);
+                let connections = Connections::of(TcpListener::from_std(listener)?, secrets);
                 let router = router(Arc::new(app), closed.clone()).layer(middleware::from_fn_with_state(checks, guard));
                 serve(connections, router, closed).await;
                 std::io::Result::Ok(())
@@ -163,13 +163,13 @@ mod tests {
     use tokio::time::{Instant, advance, pause};
 
     use super::*;
-    use crate::tls::Held;
+    use crate::tls::Secrets;
 
     #[tokio::test]
     async fn a_request_that_comes_too_slowly_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut connections = Connections::of(listener, watch::channel(Held::default()).1);
+        let mut connections = Connections::of(listener, watch::channel(Secrets::default()).1);
         let near = connections.accept().await;
         let (_closing, closed) = watch::channel(false);
         let spoken = tokio::spawn(speak(near, Router::new(), closed));

@@ -20,7 +20,7 @@ use crate::reading::Reading;
 use crate::reload::{Origin, Reload, Round};
 use crate::signals::Stop;
 use crate::systemd::{self, Sockets};
-use crate::tls::{self, Files, Holder};
+use crate::tls::{self, Files, SecretStore};
 pub(crate) use args::ServerArgs;
 
 /// Runs a server until SIGTERM or SIGINT.
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Box<ServerArgs>, origin: Origin, sockets: Sockets)
     let (bound, listening) = watch::channel(Vec::new());
     let serve = async {
         let events = Events::new();
-        let seen = Seen { held: secrets.watch(), reloads: reload.outcomes() };
+        let seen = Seen { secrets: secrets.watch(), reloads: reload.outcomes() };
         let app = App::new(node.clone(), Role::Server, listening, None, events.clone(), seen, &args.http);
         let http = Http::start(&args.http, sockets.http, app).await?;
         if http.is_some() {
@@ -103,13 +103,13 @@ async fn begin(
     args: &ServerArgs,
     secrets: Files,
     reading: &mut Reading,
-) -> anyhow::Result<(Holder, (MetalBond, Changes))> {
-    let secrets = Holder::read(secrets, reading).await?;
+) -> anyhow::Result<(SecretStore, (MetalBond, Changes))> {
+    let secrets = SecretStore::read(secrets, reading).await?;
     let mut config = Config::from(args);
     if let Some(path) = args.policy.policy.clone() {
         config.policy = Some(policy::read_first(path, reading).await?);
     }
-    let node = args.record.start(config, secrets.held().peers()).await?;
+    let node = args.record.start(config, secrets.current().peers()).await?;
     Ok((secrets, node))
 }
 

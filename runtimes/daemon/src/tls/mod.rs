@@ -4,10 +4,10 @@
 mod args;
 mod config;
 mod expiry;
-mod held;
 mod own;
 mod pem;
 mod remind;
+mod secrets;
 mod trust;
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 
 pub(crate) use args::{TlsArgs, together};
-pub(crate) use held::{Files, Held, Holder};
 pub(crate) use remind::remind;
+pub(crate) use secrets::{Files, SecretStore, Secrets};
 pub(crate) use trust::cas;
 
 /// Returns the provider of cryptography.

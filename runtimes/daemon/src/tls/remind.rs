@@ -8,35 +8,35 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{error, info, warn};
 
 use super::expiry::Left;
-use super::held::Held;
+use super::secrets::Secrets;
 
 /// Interval of warnings.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Logs the expiry of the files in use: at once, after each change, and daily if little time is left. Returns when
 /// there is no sender any more.
-pub(crate) fn remind(mut held: watch::Receiver<Held>) -> impl Future<Output = ()> {
-    say(&held.borrow_and_update(), true);
+pub(crate) fn remind(mut secrets: watch::Receiver<Secrets>) -> impl Future<Output = ()> {
+    say(&secrets.borrow_and_update(), true);
     async move {
         let mut day = interval_at(Instant::now() + DAY, DAY);
         day.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_new = tokio::select! {
                 _ = day.tick() => false,
-                changed = held.changed() => match changed {
+                changed = secrets.changed() => match changed {
                     Ok(()) => true,
                     Err(_) => return,
                 },
             };
-            let now = held.borrow_and_update().clone();
+            let now = secrets.borrow_and_update().clone();
             say(&now, is_new);
         }
     }
 }
 
-fn say(held: &Held, is_new: bool) {
+fn say(secrets: &Secrets, is_new: bool) {
     let now = Timestamp::now().as_second();
-    for (_, expiry) in held.certificates() {
+    for (_, expiry) in secrets.certificates() {
         let (path, date) = (expiry.path.display(), expiry.date());
         match expiry.left(now) {
             Left::Enough if is_new => info!("certificate {path}: valid until {date}"),
@@ -45,7 +45,7 @@ fn say(held: &Held, is_new: bool) {
             Left::Nothing => error!("certificate {path}: has expired, at {date}"),
         }
     }
-    if let Some(list) = held.revocation()
+    if let Some(list) = secrets.revocation()
         && list.left(now) == Left::Nothing
     {
         let (path, date) = (list.path.display(), list.date());

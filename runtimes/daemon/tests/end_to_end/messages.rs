@@ -34,7 +34,7 @@ const MADE_IN: &[&str] = &[
     "runtimes/daemon/src/systemd.rs",
     "runtimes/daemon/src/tls/args.rs",
     "runtimes/daemon/src/tls/config.rs",
-    "runtimes/daemon/src/tls/held.rs",
+    "runtimes/daemon/src/tls/secrets.rs",
     "runtimes/daemon/src/tls/own.rs",
     "runtimes/daemon/src/tls/pem.rs",
     "runtimes/daemon/src/tls/trust.rs",

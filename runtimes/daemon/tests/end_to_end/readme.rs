@@ -45,6 +45,10 @@ fn the_walk_through_of_the_readme_prints_what_it_says() {
     second_process.signal(Signal::INT);
     assert_eq!(second_process.end().0.code, Some(0));
     follow(&mut first_process, first_loses);
+    // 'Start this client again: the first one prints its routes again.'
+    let mut second_process = run(second);
+    follow(&mut second_process, second);
+    follow(&mut first_process, first_learns);
     let _fed_process = run(fed);
     follow(&mut first_process, first_sees);
 

@@ -91,7 +91,8 @@ fn settings_that_a_recording_does_not_have_get_their_defaults() {
 #[test]
 fn a_recording_with_any_byte_changed_is_replayed_to_the_same_counts_or_refused_with_its_line() {
     let recording = recording();
-    let counts = |summary: Summary| (summary.inputs, summary.turns, summary.transmits, summary.bytes, summary.changes);
+    let counts =
+        |summary: Summary| (summary.inputs, summary.iterations, summary.transmits, summary.bytes, summary.changes);
     let (all, end) = (counts(replayed(&recording).unwrap()), recording.len() - 1);
     let mut changed = recording.clone();
     let (mut line, mut equal) = (1, 0);

@@ -1,7 +1,6 @@
 //! Behaviours with real sockets: towards peers that a test drives by bytes, through lines that are stalled or cut, and on sockets of other
 //! programs. Also those of recordings, which a thread writes.
 
-mod hold;
 mod hostile;
 mod lifecycle;
 mod limits;
@@ -11,6 +10,7 @@ mod reconnect;
 mod record;
 mod shutdown;
 mod slow;
+mod stale_time;
 
 use std::net::{SocketAddr, TcpListener};
 

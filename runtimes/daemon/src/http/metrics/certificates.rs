@@ -12,7 +12,7 @@ pub(super) struct Certificates(Vec<(&'static str, i64)>);
 
 impl Certificates {
     pub(super) fn of(app: &App) -> Self {
-        Self(app.held.borrow().certificates().map(|(what_for, expiry)| (what_for, expiry.not_after)).collect())
+        Self(app.secrets.borrow().certificates().map(|(what_for, expiry)| (what_for, expiry.not_after)).collect())
     }
 
     /// Writes the metrics. Writes nothing if there are no certificates.

@@ -11,17 +11,17 @@ use crate::run;
 #[test]
 fn routes_stay_for_the_stale_time_and_are_removed_then() {
     run(async {
-        let hold = Duration::from_millis(300);
+        let stale_time = Duration::from_millis(300);
         let (server, addr) = server().await;
         let announcer = Client::of(addr).await;
-        let mut subscriber = Client::subscribed_with(Config { stale_time: Some(hold), ..config() }, addr).await;
+        let mut subscriber = Client::subscribed_with(Config { stale_time: Some(stale_time), ..config() }, addr).await;
         announcer.node.announce_routes(routes(10, 1)).await.unwrap();
         subscriber.table.becomes(&routes(10, 1)).await;
 
         let before = crate::now();
         server.shutdown().await;
         subscriber.table.becomes(&[].into()).await;
-        assert!(crate::now() - before >= hold);
+        assert!(crate::now() - before >= stale_time);
     });
 }
 

@@ -10,12 +10,12 @@ use super::far::Far;
 use crate::sim::model::Routes;
 
 #[derive(Debug)]
-pub(super) struct Holds {
+pub(super) struct StaleRoutes {
     /// How long stale routes stay without a session.
     away: Option<Duration>,
     /// How long stale routes stay with a session that can't show which of them are gone.
     in_session: Duration,
-    peers: BTreeMap<PeerId, Hold>,
+    peers: BTreeMap<PeerId, Server>,
     /// Servers that have synced since the node was last at rest. Routes that they do not announce may still be being
     /// withdrawn.
     sweeping: BTreeSet<PeerId>,
@@ -23,7 +23,7 @@ pub(super) struct Holds {
 
 /// The state of one configured peer.
 #[derive(Debug, Default)]
-struct Hold {
+struct Server {
     /// Routes that it announced in ended sessions, without those that were withdrawn since, and how long each has to
     /// stay.
     kept: BTreeMap<Route, Clock>,
@@ -76,28 +76,28 @@ impl Clock {
     }
 }
 
-impl Hold {
+impl Server {
     fn clocks(&mut self) -> impl Iterator<Item = &mut Clock> {
         self.kept.values_mut().chain(&mut self.gone_by)
     }
 }
 
-impl Holds {
+impl StaleRoutes {
     pub(super) fn new(config: &Config) -> Self {
         let (away, in_session) = (config.stale_time, config.session_stale_time);
         Self { away, in_session, peers: BTreeMap::new(), sweeping: BTreeSet::new() }
     }
 
     fn phases(&self) -> Vec<Phase> {
-        self.peers.values().map(|hold| hold.phase).collect()
+        self.peers.values().map(|server| server.phase).collect()
     }
 
     /// Removes routes that do not have to be kept any more, in the state before the next event.
     fn expire(&mut self, now: Instant) {
         let (phases, in_session) = (self.phases(), self.in_session);
-        for hold in self.peers.values_mut() {
-            let phase = hold.phase;
-            hold.kept.retain(|_, clock| !clock.is_over(now, phase, &phases, in_session));
+        for server in self.peers.values_mut() {
+            let phase = server.phase;
+            server.kept.retain(|_, clock| !clock.is_over(now, phase, &phases, in_session));
         }
     }
 
@@ -105,11 +105,11 @@ impl Holds {
     pub(super) fn opened(&mut self, far: &Far, node: &Node) {
         let (Some(peer), now) = (far.peer, node.now()) else { return };
         self.expire(now);
-        let hold = self.peers.entry(peer).or_default();
+        let server = self.peers.entry(peer).or_default();
         let is_synced = node.peers().any(|info| info.id == peer && info.synced);
-        hold.phase = if far.is_ordered && !is_synced { Phase::Syncing } else { Phase::Settled };
-        hold.clocks().for_each(|clock| clock.opens(now));
-        for clock in self.peers.values_mut().flat_map(Hold::clocks) {
+        server.phase = if far.is_ordered && !is_synced { Phase::Syncing } else { Phase::Settled };
+        server.clocks().for_each(|clock| clock.opens(now));
+        for clock in self.peers.values_mut().flat_map(Server::clocks) {
             clock.any_opened.get_or_insert(now);
         }
     }
@@ -118,27 +118,27 @@ impl Holds {
     pub(super) fn lost(&mut self, far: &Far, own: &Routes, node: &Node) {
         let (Some(peer), now) = (far.peer, node.now()) else { return };
         self.expire(now);
-        let hold = self.peers.entry(peer).or_default();
-        hold.phase = Phase::Away;
-        hold.clocks().for_each(|clock| clock.passes_since = Some(now));
+        let server = self.peers.entry(peer).or_default();
+        server.phase = Phase::Away;
+        server.clocks().for_each(|clock| clock.passes_since = Some(now));
         let any_open = self.phases().iter().any(|phase| *phase != Phase::Away);
         let any_opened = any_open.then_some(now);
         let clock = Clock { left: self.away, passes_since: Some(now), any_opened, ..Clock::default() };
-        let hold = self.peers.entry(peer).or_default();
+        let server = self.peers.entry(peer).or_default();
         // Only new routes start a new time: a server that does not announce its old routes again does not keep them.
         if !far.live.is_empty() || !far.uncertain.is_empty() {
-            hold.gone_by = Some(clock);
+            server.gone_by = Some(clock);
         }
         if self.sweeping.iter().all(|by| *by == peer) {
             let kept = far.live.iter().filter(|r| node.is_subscribed(r.vni) && far.is_taken(r, own));
-            hold.kept.extend(kept.map(|route| (*route, clock)));
+            server.kept.extend(kept.map(|route| (*route, clock)));
         }
     }
 
     /// Handles a withdrawal by a live server.
     pub(super) fn removed(&mut self, route: &Route) {
-        for hold in self.peers.values_mut() {
-            hold.kept.remove(route);
+        for server in self.peers.values_mut() {
+            server.kept.remove(route);
         }
     }
 
@@ -146,11 +146,11 @@ impl Holds {
     pub(super) fn contradict(&mut self, by: Option<PeerId>, live: &Routes) {
         let Some(by) = by else { return };
         self.sweeping.insert(by);
-        self.peers.values_mut().for_each(|hold| hold.kept.retain(|route, _| live.contains(route)));
+        self.peers.values_mut().for_each(|server| server.kept.retain(|route, _| live.contains(route)));
     }
 
     pub(super) fn unsubscribe(&mut self, vni: Vni) {
-        self.peers.values_mut().for_each(|hold| hold.kept.retain(|route, _| route.vni != vni));
+        self.peers.values_mut().for_each(|server| server.kept.retain(|route, _| route.vni != vni));
     }
 
     /// Follows the node's list of peers and which of them are synced: by an End-of-RIB, or because there is no
@@ -159,11 +159,11 @@ impl Holds {
         self.expire(node.now());
         self.peers.retain(|id, _| node.peer_state(*id).is_some());
         for peer in node.peers() {
-            let hold = self.peers.entry(peer.id).or_default();
-            let was_synced = std::mem::replace(&mut hold.was_synced, peer.synced);
+            let server = self.peers.entry(peer.id).or_default();
+            let was_synced = std::mem::replace(&mut server.was_synced, peer.synced);
             if let Some(far) = fars.iter().find(|far| Some(far.conn) == peer.conn && far.is_ordered) {
-                if hold.phase != Phase::Away {
-                    hold.phase = if peer.synced { Phase::Settled } else { Phase::Syncing };
+                if server.phase != Phase::Away {
+                    server.phase = if peer.synced { Phase::Settled } else { Phase::Syncing };
                 }
                 // The table of a converging server may be incomplete, so stale routes stay for the remaining time.
                 if peer.synced && !was_synced && !far.is_converging {
@@ -174,8 +174,8 @@ impl Holds {
     }
 
     fn sent_all(&mut self, far: &Far) {
-        if let Some(hold) = far.peer.and_then(|peer| self.peers.get_mut(&peer)) {
-            hold.gone_by = Some(Clock { is_over: true, ..Clock::default() });
+        if let Some(server) = far.peer.and_then(|peer| self.peers.get_mut(&peer)) {
+            server.gone_by = Some(Clock { is_over: true, ..Clock::default() });
         }
         self.contradict(far.peer, &far.live);
     }
@@ -188,17 +188,17 @@ impl Holds {
     /// Compares with the node at rest. Returns the number of routes that have to stay.
     pub(super) fn check(&self, node: &Node) -> usize {
         let (now, phases) = (node.now(), self.phases());
-        let is_over = |hold: &Hold, clock: &Clock| clock.is_over(now, hold.phase, &phases, self.in_session);
+        let is_over = |server: &Server, clock: &Clock| clock.is_over(now, server.phase, &phases, self.in_session);
         let mut staying = 0;
         for peer in node.peers() {
-            let Some(hold) = self.peers.get(&peer.id) else { continue };
+            let Some(server) = self.peers.get(&peer.id) else { continue };
             let there: Routes = node.announced_by(Announcer::Peer(peer.id)).collect();
-            for (route, _) in hold.kept.iter().filter(|(_, clock)| !is_over(hold, clock)) {
-                assert!(there.contains(route), "removed before its time: {route} of {}, {hold:?}", peer.endpoint);
+            for (route, _) in server.kept.iter().filter(|(_, clock)| !is_over(server, clock)) {
+                assert!(there.contains(route), "removed before its time: {route} of {}, {server:?}", peer.endpoint);
                 staying += 1;
             }
-            let has_to_be_gone = hold.gone_by.is_some_and(|clock| is_over(hold, &clock));
-            assert!(!has_to_be_gone || peer.stale == 0, "stale routes kept after their time: {peer:?}, {hold:?}");
+            let has_to_be_gone = server.gone_by.is_some_and(|clock| is_over(server, &clock));
+            assert!(!has_to_be_gone || peer.stale == 0, "stale routes kept after their time: {peer:?}, {server:?}");
         }
         staying
     }

@@ -1,5 +1,5 @@
 //! The contents of the certificate and token files. They are read at the start and when the files change. The
-//! [`Holder`] owns them and sends updates to the other tasks. An invalid file changes nothing.
+//! [`SecretStore`] owns them and sends updates to the other tasks. An invalid file changes nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct Files {
 
 /// The contents of the files that are configured.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Secrets {
     peers: Option<Peers>,
     web: Option<Web>,
     pub(crate) token: Option<Arc<Token>>,
@@ -53,7 +53,7 @@ struct Web {
     own: Expiry,
 }
 
-impl Held {
+impl Secrets {
     /// Returns the TLS configuration of the node.
     pub(crate) fn peers(&self) -> Option<TlsConfig> {
         self.peers.as_ref().map(|peers| peers.config.clone())
@@ -114,18 +114,18 @@ impl Files {
         self.http.http_token.as_deref().map(|path: &Path| Token::read(path, reading).map(Arc::new)).transpose()
     }
 
-    fn read(&self, reading: &mut Reading) -> Result<Held, BadFile> {
-        Ok(Held { peers: self.peers(reading)?, web: self.web(reading)?, token: self.token(reading)? })
+    fn read(&self, reading: &mut Reading) -> Result<Secrets, BadFile> {
+        Ok(Secrets { peers: self.peers(reading)?, web: self.web(reading)?, token: self.token(reading)? })
     }
 
     /// Reads the files again. Returns the new contents, in which invalid files are replaced by their old contents, and
     /// the errors.
-    fn read_over(&self, mut held: Held, reading: &mut Reading) -> (Held, Vec<BadFile>) {
+    fn read_over(&self, mut secrets: Secrets, reading: &mut Reading) -> (Secrets, Vec<BadFile>) {
         let mut errors = Vec::new();
-        keep(&mut held.peers, self.peers(reading), &mut errors);
-        keep(&mut held.web, self.web(reading), &mut errors);
-        keep(&mut held.token, self.token(reading), &mut errors);
-        (held, errors)
+        keep(&mut secrets.peers, self.peers(reading), &mut errors);
+        keep(&mut secrets.web, self.web(reading), &mut errors);
+        keep(&mut secrets.token, self.token(reading), &mut errors);
+        (secrets, errors)
     }
 }
 
@@ -138,12 +138,12 @@ fn keep<T>(old: &mut T, new: Result<T, BadFile>, errors: &mut Vec<BadFile>) {
 
 /// Owns the contents of the files.
 #[derive(Debug)]
-pub(crate) struct Holder {
+pub(crate) struct SecretStore {
     files: Files,
-    held: watch::Sender<Held>,
+    secrets: watch::Sender<Secrets>,
 }
 
-impl Holder {
+impl SecretStore {
     /// Reads the files.
     ///
     /// # Errors
@@ -153,11 +153,11 @@ impl Holder {
         let read = files.clone();
         // Files are read on another thread than the one of the sessions, because a file system may be slow. Without
         // files no thread is needed.
-        let held = match files.are_there() {
+        let secrets = match files.are_there() {
             true => reading.on_a_thread(move |reading| read.read(reading)).await?,
-            false => Held::default(),
+            false => Secrets::default(),
         };
-        Ok(Self { files, held: watch::Sender::new(held) })
+        Ok(Self { files, secrets: watch::Sender::new(secrets) })
     }
 
     /// Reads the files again. Invalid files keep their old contents. Returns the node's new TLS configuration.
@@ -165,22 +165,22 @@ impl Holder {
         if !self.files.are_there() {
             return None;
         }
-        let (files, held) = (self.files.clone(), self.held.borrow().clone());
-        let (held, errors) = round.reading.on_a_thread(move |reading| files.read_over(held, reading)).await;
+        let (files, secrets) = (self.files.clone(), self.secrets.borrow().clone());
+        let (secrets, errors) = round.reading.on_a_thread(move |reading| files.read_over(secrets, reading)).await;
         for error in errors {
             round.fail(format_args!("what was read before stays in use: {error}"));
         }
-        let peers = held.peers();
-        self.held.send_replace(held);
+        let peers = secrets.peers();
+        self.secrets.send_replace(secrets);
         peers
     }
 
     /// Returns the current contents.
-    pub(crate) fn held(&self) -> Held {
-        self.held.borrow().clone()
+    pub(crate) fn current(&self) -> Secrets {
+        self.secrets.borrow().clone()
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Held> {
-        self.held.subscribe()
+    pub(crate) fn watch(&self) -> watch::Receiver<Secrets> {
+        self.secrets.subscribe()
     }
 }
