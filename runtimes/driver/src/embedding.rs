@@ -11,7 +11,7 @@
 //! [`Config::policy`]: crate::Config::policy
 //! [`Config::restart_time`]: crate::Config::restart_time
 //! [`Config::seed`]: crate::Config::seed
-//! [`Config::send_hold`]: crate::Config::send_hold
+//! [`Config::send_hold_time`]: crate::Config::send_hold_time
 //! [`Config::session_stale_time`]: crate::Config::session_stale_time
 //! [`Config::shutdown_timeout`]: crate::Config::shutdown_timeout
 //! [`Config::stale_time`]: crate::Config::stale_time
