@@ -10,7 +10,7 @@ use metalbond::{
 };
 
 use super::accepted::{Accepted, Step};
-use super::dialled::{Dialled, Told};
+use super::dialled::{Dialled, Meaning};
 use super::model::{Model, Routes, Who};
 use super::ops;
 use super::policies;
@@ -250,7 +250,7 @@ impl Watch {
         if let Some(dialled) = self.dialled.get_mut(&conn) {
             dialled.input.push(bytes);
             while let Some((msg, _)) = self.dialled.get_mut(&conn).and_then(|dialled| dialled.input.next()) {
-                self.told(conn, &msg);
+                self.receive(conn, &msg);
             }
             return;
         }
@@ -263,11 +263,11 @@ impl Watch {
     }
 
     /// Handles a message from a server.
-    fn told(&mut self, conn: ConnId, msg: &Msg) {
+    fn receive(&mut self, conn: ConnId, msg: &Msg) {
         let Some(dialled) = self.dialled.get_mut(&conn) else { return };
         let server = dialled.peer.expect("a connection that was dialled");
         let was_established = dialled.is_established();
-        let told = dialled.step(msg, &self.own);
+        let meaning = dialled.step(msg, &self.own);
         let is_ordered = dialled.is_ordered();
         if !was_established && dialled.is_established() {
             self.servers.opened(self.now, server, is_ordered);
@@ -275,16 +275,16 @@ impl Watch {
                 self.model.reached.count(Situation::OfReference);
             }
         }
-        match told {
-            Told::Nothing => {}
-            Told::Announced(route) => {
+        match meaning {
+            Meaning::Nothing => {}
+            Meaning::Announced(route) => {
                 self.servers.announced(server, &route);
                 if self.model.learn(server, route) {
                     self.touched(&Routes::from([route]));
                     self.count_passed_on(server, &route, is_ordered);
                 }
             }
-            Told::Withdrawn(route) => {
+            Meaning::Withdrawn(route) => {
                 let (saw, _) = self.seen_by(server, &route);
                 self.model.unlearn(server, &route);
                 for other in self.servers.withdrawn(&route) {

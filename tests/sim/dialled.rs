@@ -48,7 +48,7 @@ pub(crate) struct Dialled {
 
 /// What a message means for the routes of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Told {
+pub(crate) enum Meaning {
     Nothing,
     Announced(Route),
     Withdrawn(Route),
@@ -74,7 +74,7 @@ impl Dialled {
     }
 
     /// Handles a message from the server. `own` contains the node's announcements.
-    pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) -> Told {
+    pub(crate) fn step(&mut self, msg: &Msg, own: &Routes) -> Meaning {
         match msg {
             Msg::Hello(hello) => self.hello = Some(*hello),
             Msg::Keepalive => {
@@ -90,17 +90,17 @@ impl Dialled {
                 } else {
                     self.echoes.remove(route);
                     self.live.insert(*route);
-                    return Told::Announced(*route);
+                    return Meaning::Announced(*route);
                 }
             }
             Msg::Remove(route) if self.takes(route.vni) => {
                 self.echoes.remove(route);
                 self.live.remove(route);
-                return Told::Withdrawn(*route);
+                return Meaning::Withdrawn(*route);
             }
             _ => {}
         }
-        Told::Nothing
+        Meaning::Nothing
     }
 
     /// Handles a change of the node's own announcements.
