@@ -87,7 +87,7 @@ fn a_changed_policy_applies_to_open_sessions() {
     // An invalid policy changes nothing.
     dir.put("policy.toml", &with_prefixes(r#"["10.1.0.0/33"]"#));
     server.process.signal(Signal::HUP);
-    let said = server.process.log("the policy stays as it was");
+    let said = server.process.log("the policy stays unchanged");
     assert!(said.contains("policy.toml:8:12: \"10.1.0.0/33\" is not prefixes"), "{said}");
     assert!(client.child.try_wait().unwrap().is_none());
 

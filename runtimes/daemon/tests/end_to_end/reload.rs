@@ -66,7 +66,7 @@ fn a_bad_file_changes_nothing_and_the_next_valid_one_is_used() {
     follower.until(&["23 10.0.0.1/32 via 2001:db8::1"]);
     dir.put("a.routes", "23#10.0.0.1/33#2001:db8::1\n");
     client.signal(Signal::HUP);
-    let said = client.log("settings stay as they were");
+    let said = client.log("settings stay unchanged");
     assert!(said.contains("a.routes:1: prefix length 33 is over 32"), "{said}");
     dir.put("a.routes", "23#10.0.0.2/32#2001:db8::1\n");
     client.signal(Signal::HUP);
@@ -138,7 +138,7 @@ fn settings_from_a_pipe_stay_after_a_reload() {
     client.close_stdin();
     client.log("ESTABLISHED");
     client.signal(Signal::HUP);
-    let said = client.log("settings stay as they were");
+    let said = client.log("settings stay unchanged");
     assert!(said.ends_with("/dev/stdin: not a regular file, so it is read only once"), "{said}");
     let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
@@ -155,7 +155,7 @@ fn too_many_servers_change_nothing() {
     client.log("ESTABLISHED");
     let more: String = (0..1024).map(|n| format!(", '127.0.0.2:{}'", n + 1)).collect();
     dir.put("m.toml", &text(&more));
-    let said = client.log("settings stay as they were");
+    let said = client.log("settings stay unchanged");
     assert!(said.ends_with("m.toml:2:1: --server: given 1025 times, the maximum is 1024"), "{said}");
     let announcer = Process::client(&server.addrs, &["--announce", "23#10.0.0.1/32#2001:db8::1"]);
     assert_eq!(client.line(), "+ 23 10.0.0.1/32 via 2001:db8::1");
@@ -179,10 +179,10 @@ fn a_failed_reload_is_shown_until_one_succeeds_and_the_log_has_the_position() {
     }
 
     dir.put("a.routes", "23#10.0.0.2/32#2001:db8::1\nnonsense\n");
-    let said = client.log("settings stay as they were");
+    let said = client.log("settings stay unchanged");
     assert!(said.contains("ERROR") && said.contains("a.routes:2: not of the form"), "{said}");
     dir.put("policy.toml", "[[peer]]\nname = 'all'\n");
-    let said = other.log("the policy stays as it was");
+    let said = other.log("the policy stays unchanged");
     assert!(said.contains("ERROR") && said.contains("policy.toml:1:1: missing field `who`"), "{said}");
     for http in [of_client, of_server] {
         until_metric(http, "metalbond_reload_last_successful", |value| value == 0.0);

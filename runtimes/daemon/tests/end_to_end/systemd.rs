@@ -153,7 +153,7 @@ fn a_client_uses_a_socket_for_http_and_warns_about_other_sockets() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let own = listener.local_addr().unwrap();
     let mut client = hand_over(listener, "http:metalbond", &["client", "--server", "127.0.0.1:1"]);
-    client.log("1 sockets that were handed over are of no use");
+    client.log("1 sockets from the service manager are not used");
     client.log(&format!("HTTP on http://{own}/"));
 }
 

@@ -104,7 +104,7 @@ fn a_daemon_is_shown_live_until_a_key_or_a_signal_ends_the_program() {
 fn top_waits_for_a_daemon_that_goes_away() {
     let web = Web::start(&[]);
     let mut top = Terminal::start(&["top", "--http", &web.http.to_string()]);
-    top.until("networks");
+    top.until("VNIs");
     drop(web);
     top.until("cannot");
     // Control-C, as a key.

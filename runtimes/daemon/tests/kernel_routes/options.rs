@@ -11,7 +11,7 @@ fn without_nexthop_objects_ipv4_routes_have_all_next_hops_and_ipv6_routes_the_be
         scene.announce(["fd00::1", "fd00::2", "fd01::1"].map(both).concat());
         let args = ["--no-nexthop-objects", "--prefer-network", "fd01::/64"];
         let mut client = installer(&args);
-        client.log("no nexthop objects: IPv6 routes lead to one next hop only");
+        client.log("no nexthop objects: IPv6 routes use only one next hop");
         client.log(HAS_SENT_ALL);
         let all = [(BOTH[0], "fd00::1 fd00::2 fd01::1*99"), (BOTH[1], "fd01::1")];
         scene.until(all);

@@ -30,7 +30,7 @@ fn a_subscription_that_goes_and_comes_back_is_installed_again() {
         client.signal(Signal::HUP);
         assert!(client.log("--subscribe '26': VNI 26 has no table").contains(" WARN "));
         let said = client.log("--subscribe '25': VNI 25 had no table at the start, so its routes are not installed");
-        assert!(said.contains(" WARN ") && said.contains("waits for a restart"), "{said}");
+        assert!(said.contains(" WARN ") && said.contains("needs a restart"), "{said}");
         client.log("subscriptions +3 -0");
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         fs::remove_file(file).unwrap();

@@ -144,8 +144,8 @@ mod tests {
     fn renamed_reasons_have_their_old_names_in_the_checksum() {
         let text = |reason| serde_json::to_string(&ReasonInOldWords(&reason)).unwrap();
         let time = Duration::from_millis(2500);
-        assert_eq!(text(CloseReason::HoldTime(time)), r#"{"silence":"2.500000000"}"#);
-        assert_eq!(text(CloseReason::Banned(time)), r#"{"kept_out":"2.500000000"}"#);
+        assert_eq!(text(CloseReason::HoldTime(time)), r#"{"silence":2.5}"#);
+        assert_eq!(text(CloseReason::Banned(time)), r#"{"kept_out":2.5}"#);
         assert_eq!(text(CloseReason::NotPermitted), r#""not_allowed""#);
         assert_eq!(text(CloseReason::Shutdown), serde_json::to_string(&CloseReason::Shutdown).unwrap());
     }

@@ -252,7 +252,7 @@ fn over_tls_a_daemon_needs_a_certificate_for_its_name() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr[0].contains("UnknownIssuer"), "{:?}", ended.stderr);
     let ended = show(&[]);
-    let why = "--ca is missing, the certificates of those who may have signed that of the daemon";
+    let why = "--ca is missing, the file with the CA certificates for the daemon's certificate";
     assert_eq!((ended.code, ended.stderr), (Some(1), vec![format!("metalbond: {place}/: {why}")]));
     let by_name = place.replace("127.0.0.1", "localhost");
     let ended = run(&["show", "status", "--http", &by_name, "--ca", &own, "--token", &token]);
