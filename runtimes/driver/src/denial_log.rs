@@ -30,7 +30,7 @@ impl DenialLog {
         let names = denial.names.as_deref().map(names_of);
         let suppressed = (suppressed > 0).then_some(suppressed);
         let conn = denial.conn.map(display);
-        warn!(peer, names, conn, suppressed, "denied: {denial}");
+        warn!(peer, names, conn, suppressed, "denied by the policy: {denial}");
     }
 
     /// Counts a connection's denials. Returns how many earlier ones were not logged if these are to be logged, otherwise `None`.

@@ -93,7 +93,7 @@ fn the_page_of_messages_has_each_message_of_the_code_and_no_other() {
     let mut made: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut add = |text: &str, file: &Path| {
         let text = fixed(text);
-        if text.trim().contains(' ') && text.chars().filter(|c| c.is_alphabetic()).count() >= 6 {
+        if text.trim().contains(' ') && text.chars().filter(|c| c.is_alphabetic()).count() >= 7 {
             let file = file.strip_prefix(&root).unwrap().display().to_string();
             made.entry(text).or_default().insert(file);
         }

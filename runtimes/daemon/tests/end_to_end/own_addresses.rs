@@ -63,7 +63,7 @@ fn self_is_the_address_that_a_client_without_a_certificate_comes_from() {
         let hops = [("2001:db8::1", false), ("192.0.2.7", false), ("::ffff:192.0.2.7", false), (CLIENT[0], true)];
         let mut allowed = announce(&mut v6, 6, &hops);
         reader.until(&allowed);
-        let said = server.process.log("denied: announcement of ");
+        let said = server.process.log("denied by the policy: announcement of ");
         let denied = "rule 'all' permits no next hop 2001:db8::1";
         assert!(said.contains(denied) && said.contains("peer=\"[2001:db8::7]:"), "{said}");
 

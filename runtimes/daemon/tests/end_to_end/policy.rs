@@ -46,7 +46,7 @@ fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
         "--announce=23#10.0.0.4/32#192.0.2.1",
     ];
     let mut client = Process::client(hypervisor, &forbidden);
-    let said = server.process.log("denied: announcement of ");
+    let said = server.process.log("denied by the policy: announcement of ");
     assert!(
         said.contains("WARN") && said.contains("peer=\"127.0.0.1:") && said.contains("rule 'hypervisors'"),
         "{said}"
@@ -56,7 +56,7 @@ fn a_denied_route_is_not_passed_on_and_is_logged_with_peer_and_rule() {
 
     // A client that may only subscribe. A later route shows that this one was not accepted.
     let _reader = Process::client(&server.addrs[1..], &["--announce", "23#10.0.0.9/32#192.0.2.1"]);
-    let said = server.process.log("denied: announcement of ");
+    let said = server.process.log("denied by the policy: announcement of ");
     assert!(said.contains("announcement of 23 10.0.0.9/32 via 192.0.2.1: rule 'readers' permits no VNI 23"), "{said}");
     let _other = Process::client(hypervisor, &["--announce", "23#10.0.0.5/32#192.0.2.1"]);
     reader.until(&["23 10.0.0.4/32 via 192.0.2.1", "23 10.0.0.5/32 via 192.0.2.1"]);
