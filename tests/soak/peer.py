@@ -217,7 +217,7 @@ class Subscriber(Session):
             self.table.add(route)
         else:
             self.table.remove(route)
-        self.received(is_add, route)
+        self.on_update(is_add, route)
 
-    def received(self, is_add: bool, route: Route) -> None:
+    def on_update(self, is_add: bool, route: Route) -> None:
         """Called for each UPDATE."""

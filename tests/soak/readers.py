@@ -92,7 +92,7 @@ class Reader(Subscriber, Announcer):
         else:
             self.witness.lost(self.name, self.server, False, self.reason)
 
-    def received(self, is_add: bool, route: Route) -> None:
+    def on_update(self, is_add: bool, route: Route) -> None:
         self.journal.counts["updates to readers"] += 1
         if not self.is_slow:
             self.witness.judge(self, self.servers, is_add, route, time.monotonic())
