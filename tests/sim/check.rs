@@ -418,7 +418,7 @@ impl Watch {
             let stay = self.seen_by(server, route).0;
             stay.iter().for_each(|_| self.model.reached.count(Situation::StaleSeenThroughServer));
         }
-        // The session no longer protects them from an unsubscription of which the node has not removed all routes yet.
+        // The session no longer protects them from an unsubscription whose routes the node has not all removed yet.
         for vni in self.dropping.clone().into_iter().filter(|vni| dialled.filters(*vni)) {
             self.drop_routes(vni);
         }

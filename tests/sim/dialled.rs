@@ -36,7 +36,7 @@ pub(crate) struct Dialled {
     filtered: BTreeSet<Vni>,
     /// True if a SUBSCRIBE or UNSUBSCRIBE was sent, and no KEEPALIVE after it.
     owes_keepalive: bool,
-    /// VNIs of which the node has noticed the End-of-RIB.
+    /// VNIs whose End-of-RIB the node has noticed.
     noticed: BTreeSet<Vni>,
     /// The routes that the server announces, as the node takes them.
     pub(crate) live: Routes,
@@ -136,7 +136,7 @@ impl Dialled {
         self.filtered.contains(&vni)
     }
 
-    /// Returns the VNIs of which the End-of-RIB has arrived since the last call, if that of all VNIs has.
+    /// Returns the VNIs whose End-of-RIB has arrived since the last call, if it has arrived for all VNIs.
     pub(crate) fn take_synced(&mut self) -> BTreeSet<Vni> {
         let synced: BTreeSet<Vni> = self.subscribed.iter().filter(|vni| !self.left.contains(vni)).copied().collect();
         &synced - &std::mem::replace(&mut self.noticed, synced.clone())

@@ -39,10 +39,10 @@ struct Server {
     time: Option<StaleTime>,
     /// Routes that the node is removing.
     swept: Routes,
-    /// Routes of which the node may have broken off the removal, because it lost another session meanwhile. They may
+    /// Routes whose removal the node may have broken off, because it lost another session meanwhile. They may
     /// stay as long as those that became stale then.
     doubtful: Routes,
-    /// Routes of which it was counted that they stay with a session that has sent everything.
+    /// Routes that were counted as staying during a session that has sent everything.
     counted: Routes,
 }
 
@@ -130,7 +130,7 @@ impl Servers {
         self.of(server).forget(route);
     }
 
-    /// Handles a route that a server withdraws. Returns the servers of which it was a stale route.
+    /// Handles a route that a server withdraws. Returns the servers whose stale route it was.
     pub(crate) fn withdrawn(&mut self, route: &Route) -> Vec<PeerId> {
         self.all.iter_mut().filter_map(|(id, server)| server.forget(route).then_some(*id)).collect()
     }

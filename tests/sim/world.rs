@@ -375,7 +375,7 @@ impl World {
             assert_eq!(seat.node.sessions().count(), 0, "terminated with a session");
             assert!(seat.watch.accepted.is_empty() && seat.watch.dialled.is_empty(), "terminated with a connection");
         }
-        // Connections of which the node was not notified yet.
+        // Connections that the node was not notified about yet.
         self.stop(host, true);
     }
 

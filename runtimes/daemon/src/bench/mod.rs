@@ -36,10 +36,10 @@ const CLIENTS_MAX: u32 = 1 << 12;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Announcers and subscribers are clients in this process. They connect, announce routes until every \
-        subscriber has all, move some to other next hops (with --rate), and withdraw them until nobody has any: also in \
-        the end of a run that fails, or after Ctrl-C. Prefixes and next hops are of 2001:db8::/32, which is for \
-        documentation, in a network that nothing else should use. A server that has others has less time for them \
-        meanwhile. Each subscriber keeps all routes, 125 bytes each."
+        subscriber has all of them, move some to other next hops (with --rate), and withdraw them until no subscriber has \
+        any. Routes are also withdrawn at the end of a run that fails, and after Ctrl-C. Prefixes and next hops are in \
+        2001:db8::/32, the range for documentation; nothing else should use the VNI. Other clients of the server are \
+        served more slowly meanwhile. Each subscriber keeps all routes, 125 bytes each."
 )]
 pub(crate) struct BenchArgs {
     /// The server to load
