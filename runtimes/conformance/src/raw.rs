@@ -35,10 +35,10 @@ impl RawPeer {
         TcpStream::connect(server).await.map(|tcp| Self { stream: RawStream::new(tcp) })
     }
 
-    /// Adds TLS. The handshake begins at the first read or write.
+    /// Adds TLS to a connection to `server`. The handshake begins at the first read or write.
     #[must_use]
-    pub fn over(self, config: &Arc<ClientConfig>) -> Self {
-        Self { stream: self.stream.over(config) }
+    pub fn over(self, server: SocketAddr, config: &Arc<ClientConfig>) -> Self {
+        Self { stream: self.stream.over(server.ip(), config) }
     }
 
     /// Does the client's part of the handshake.

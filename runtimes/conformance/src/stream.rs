@@ -1,7 +1,7 @@
 //! A TCP connection that a test drives by bytes, with or without TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ impl RawStream {
         Self { tcp, tls: None }
     }
 
-    pub(crate) fn over(self, config: &Arc<ClientConfig>) -> Self {
-        let server = self.tcp.peer_addr().expect("it is connected").ip().into();
-        let tls = ClientConnection::new(Arc::clone(config), server).expect("the configuration is right");
+    /// Adds TLS. The caller says which server it dialled: a connection that the server has reset since then no longer knows.
+    pub(crate) fn over(self, server: IpAddr, config: &Arc<ClientConfig>) -> Self {
+        let tls = ClientConnection::new(Arc::clone(config), server.into()).expect("the configuration is right");
         Self { tls: Some(tls), ..self }
     }
 
