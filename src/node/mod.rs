@@ -48,6 +48,7 @@ use server::Server;
 use states::States;
 use statistics::Statistics;
 use timers::{TimerKey, Timers};
+use transmit::Encoder;
 
 /// Deadlines that one tick handles. The others are due at once.
 const TIMERS_PER_TICK: usize = 256;
@@ -101,6 +102,7 @@ struct Common {
     jobs: Jobs,
     listening: Listening,
     convergence: Convergence,
+    encoder: Encoder,
     statistics: Statistics,
     states: States,
     shutdown: Shutdown,
@@ -143,6 +145,7 @@ impl Node {
             jobs: Jobs::default(),
             listening: Listening::default(),
             convergence: Convergence::default(),
+            encoder: Encoder::default(),
             statistics: Statistics::default(),
             states: States::default(),
             shutdown: Shutdown::No,

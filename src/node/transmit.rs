@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::{Chunks, MessageCounts, Transmit, TransmitMode};
-use crate::rib::{Change, Order, Position, Rib, Sink, TableId, Viewer, Walked};
+use crate::rib::{Change, Order, Pending, Rib, Sink, Viewer, Walked};
 use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
 use crate::{ConnId, Route, Vni};
 
@@ -125,21 +125,6 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// Walks on in a table from `position`, and encodes the changes for `viewer`, at most `limit` bytes.
-    pub(super) fn encode(
-        rib: &Rib,
-        table: TableId,
-        position: &Position,
-        viewer: Viewer,
-        order: Order,
-        limit: usize,
-        steps: &mut usize,
-    ) -> Self {
-        let mut encoder = Encoder { out: BytesMut::new(), updates: 0, limit };
-        let walked = rib.walk(table, position, viewer, order, steps, &mut encoder);
-        Self { bytes: encoder.out.freeze(), updates: encoder.updates, walked }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -175,14 +160,39 @@ impl Chunk {
     }
 }
 
-/// Encodes the changes of a walk.
-struct Encoder {
+/// Encodes the changes of walks. The memory in which it does so is that of one chunk, and used again.
+#[derive(Debug, Default)]
+pub(super) struct Encoder {
     out: BytesMut,
+}
+
+impl Encoder {
+    /// Walks on from a subscriber's position in a table, and encodes the changes for `viewer`, at most `limit` bytes.
+    pub(super) fn encode(
+        &mut self,
+        rib: &Rib,
+        pending: Pending,
+        viewer: Viewer,
+        order: Order,
+        limit: usize,
+        steps: &mut usize,
+    ) -> Chunk {
+        self.out.clear();
+        let mut encoding = Encoding { out: &mut self.out, updates: 0, limit };
+        let walked = rib.walk(pending.table, rib.position(pending), viewer, order, steps, &mut encoding);
+        let updates = encoding.updates;
+        Chunk { bytes: Bytes::copy_from_slice(&self.out), updates, walked }
+    }
+}
+
+/// A chunk while it is encoded.
+struct Encoding<'a> {
+    out: &'a mut BytesMut,
     updates: u32,
     limit: usize,
 }
 
-impl Sink for Encoder {
+impl Sink for Encoding<'_> {
     fn has_room(&self) -> bool {
         self.out.len() + MAX_UPDATE <= self.limit
     }
@@ -195,6 +205,6 @@ impl Sink for Encoder {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
         let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
         self.updates += 1;
-        wire::encode_update(&mut self.out, &Update { action, route });
+        wire::encode_update(self.out, &Update { action, route });
     }
 }

@@ -33,7 +33,7 @@ use foldhash::fast::FixedState;
 pub use bookmark::{Bookmark, Moved, ParseBookmarkError};
 pub(crate) use cursor::Position;
 pub(crate) use origins::{ClientKey, OriginId};
-pub(crate) use subscribers::SubscriberId;
+pub(crate) use subscribers::{Pending, SubscriberId};
 pub(crate) use table::{TableId, TableVersion};
 pub(crate) use view::Entry;
 pub use view::{Destination, TableInfo};

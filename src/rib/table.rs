@@ -135,6 +135,12 @@ impl Hop {
         self.next_hop
     }
 
+    /// The hop after this one in its destination's list.
+    #[inline]
+    pub(super) fn next(&self) -> Option<u32> {
+        Some(self.next).filter(|next| *next != NIL)
+    }
+
     /// The sequence number of its last visible change.
     pub(super) fn seq(&self) -> u64 {
         self.seq
@@ -329,12 +335,6 @@ impl Table {
 
     pub(super) fn dests(&self) -> &Pool<Dest> {
         &self.dests
-    }
-
-    /// The hop after this one in its destination's list.
-    #[inline]
-    pub(super) fn next_of(&self, id: u32) -> Option<u32> {
-        Some(self.hops[id].next).filter(|next| *next != NIL)
     }
 
     /// The hops of the destination in a place, tombstones among them; none if the place is free.
@@ -541,7 +541,7 @@ impl Table {
     /// Notes that a hop changed again, or was freed.
     fn kill(&mut self) {
         let hops = &self.hops;
-        self.journal.kill(|entry| is_live(hops, entry));
+        self.journal.kill(|entry| live_hop(hops, entry).is_some());
     }
 
     /// Notes that a hop is visible to others now, if none of those who would see a difference is subscribed.
@@ -550,15 +550,15 @@ impl Table {
         self.changes += 1;
     }
 
-    /// Whether an entry is its hop's last.
+    /// Returns the entry's hop, if the entry is the hop's last.
     #[inline]
-    pub(super) fn is_live(&self, entry: &Entry) -> bool {
-        is_live(&self.hops, entry)
+    pub(super) fn live_hop(&self, entry: &Entry) -> Option<&Hop> {
+        live_hop(&self.hops, entry)
     }
 
     /// Whether the hop is still gone by that change, not announced again nor withdrawn once more, and there for subscribers.
     fn is_tombstone(&self, entry: &Entry) -> bool {
-        self.is_live(entry) && self.hops[entry.hop].now == Visibility::NONE && !self.local.is_kept(entry.hop)
+        self.live_hop(entry).is_some_and(|hop| hop.now == Visibility::NONE) && !self.local.is_kept(entry.hop)
     }
 
     /// Frees a hop that no origin announces and of which no reader has to learn. Returns its next hop's number.
@@ -803,8 +803,8 @@ impl Table {
     }
 }
 
-fn is_live(hops: &Pool<Hop>, entry: &Entry) -> bool {
-    hops.get(entry.hop).is_some_and(|hop| hop.seq == entry.seq)
+fn live_hop<'a>(hops: &'a Pool<Hop>, entry: &Entry) -> Option<&'a Hop> {
+    hops.get(entry.hop).filter(|hop| hop.seq == entry.seq)
 }
 
 /// Hashes a prefix as three words: bytewise is slower.

@@ -157,22 +157,22 @@ impl<S: Sink> Walk<'_, S> {
                 return false;
             }
             *steps -= 1;
-            let is_live = table.is_live(&entry);
-            if is_live && !self.visit(entry.hop, steps) {
+            let live = table.live_hop(&entry);
+            if let Some(hop) = live
+                && !self.visit(entry.hop, hop, steps)
+            {
                 return false;
             }
-            self.position.pass(entry.seq, is_live.then(|| table.hop(entry.hop)));
+            self.position.pass(entry.seq, live);
         }
         self.position.reach(table.journal().tail());
         true
     }
 
-    /// Sends what is to be sent of `first` and, with it, of the hops of its destination that changed later. False: there was
-    /// no room for all of it.
-    fn visit(&mut self, first: u32, steps: &mut usize) -> bool {
-        if self.table.next_of(first).is_none() {
-            let table = self.table;
-            let hop = table.hop(first);
+    /// Sends what is to be sent of `hop`, whose number is `first`, and, with it, of the hops of its destination that changed later. False:
+    /// there was no room for all of it.
+    fn visit(&mut self, first: u32, hop: &Hop, steps: &mut usize) -> bool {
+        if hop.next().is_none() {
             let sent = self.position.sent(hop);
             let difference = difference(hop, sent, self.viewer);
             if difference.is_some() && !self.sink.has_room() {
@@ -180,14 +180,14 @@ impl<S: Sink> Walk<'_, S> {
             }
             let from = self.sink.len();
             if let Some(there) = difference {
-                self.send(first, there);
+                self.send(hop, there);
             }
             if self.viewer == Viewer::ANYBODY {
                 self.note_apart(hop, sent, from);
             }
             return true;
         }
-        if self.difference(first).is_none() {
+        if self.difference(hop).is_none() {
             // It was sent with an earlier one, most likely. The later ones come in their own order.
             return true;
         }
@@ -195,14 +195,15 @@ impl<S: Sink> Walk<'_, S> {
         for there in [additions_first, !additions_first] {
             let mut next = Some(first);
             while let Some(id) = next {
-                if self.difference(id) == Some(there) {
+                let hop = self.table.hop(id);
+                if self.difference(hop) == Some(there) {
                     if !self.sink.has_room() {
                         return false;
                     }
-                    self.send(id, there);
-                    self.position.send_ahead(self.table.hop(id), there);
+                    self.send(hop, there);
+                    self.position.send_ahead(hop, there);
                 }
-                next = self.table.next_of(id);
+                next = hop.next();
                 *steps = steps.saturating_sub(1);
             }
         }
@@ -232,8 +233,7 @@ impl<S: Sink> Walk<'_, S> {
     }
 
     /// Returns whether the viewer is to be sent an addition (or a removal) of a hop, if what it is sent of others depends on that.
-    fn difference(&mut self, id: u32) -> Option<bool> {
-        let hop = self.table.hop(id);
+    fn difference(&mut self, hop: &Hop) -> Option<bool> {
         if self.viewer == Viewer::ANYBODY {
             for key in [hop.now().exception(), hop.prev().exception()].into_iter().flatten() {
                 if self.exceptions.last() != Some(&key) {
@@ -244,8 +244,7 @@ impl<S: Sink> Walk<'_, S> {
         difference(hop, self.position.sent(hop), self.viewer)
     }
 
-    fn send(&mut self, id: u32, there: bool) {
-        let hop = self.table.hop(id);
+    fn send(&mut self, hop: &Hop, there: bool) {
         self.furthest = self.furthest.max(hop.seq());
         self.sink.send(Change {
             there,

@@ -93,7 +93,7 @@ impl Message {
     ///
     /// # Errors
     /// If its type is known and its payload cannot be decoded. A node closes the session then.
-    #[inline]
+    #[inline(always)]
     pub fn decode(frame: Frame<'_>) -> Result<Decoded, DecodeError> {
         let subscription = |kind| {
             proto::Subscription::decode(frame.payload).map(|s| Vni(s.vni)).map_err(|_| DecodeError::Protobuf(kind))

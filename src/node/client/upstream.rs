@@ -163,8 +163,8 @@ impl Upstream {
             && let Some(pending) = own.next_pending(id)
         {
             *steps = steps.saturating_sub(STEPS_PER_WALK);
-            let (position, viewer) = (own.position(pending), own.viewer(id));
-            let chunk = Chunk::encode(own, pending.table, position, viewer, self.order, limit, steps);
+            let viewer = own.viewer(id);
+            let chunk = common.encoder.encode(own, pending, viewer, self.order, limit, steps);
             if let Some(stamp) = own.advance(id, pending, chunk.walked()) {
                 common.convergence.caught_up(common.clock.now(), stamp);
             }

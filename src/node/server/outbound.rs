@@ -108,13 +108,13 @@ impl Outbound {
         common: &mut Common,
     ) -> Option<Chunk> {
         let (id, order) = (self.subscriber, self.order);
-        let Common { rib, clock, convergence, .. } = common;
+        let Common { rib, clock, convergence, encoder, .. } = common;
         while *steps > 0
             && let Some(pending) = rib.next_pending(id)
         {
             *steps = steps.saturating_sub(STEPS_PER_WALK);
             let (position, viewer) = (rib.position(pending), rib.viewer(id));
-            let mut encode = |viewer| Chunk::encode(rib, pending.table, position, viewer, order, limit, steps);
+            let mut encode = |viewer| encoder.encode(rib, pending, viewer, order, limit, steps);
             let chunk = if position.is_sharable() && !rib.is_alone(pending.table) {
                 let (version, viewers) = (rib.version(pending.table), viewer.anybody());
                 let key = Key::new(version, position.clone(), viewers, order, limit);
