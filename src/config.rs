@@ -71,6 +71,8 @@ pub struct Config {
     /// How fast routes are sent to a client without the capability `ordered`. `None`: as fast as the client reads.
     /// Default: [`Pacing::default`].
     pub pacing: Option<Pacing>,
+    /// Which of its own routes a client without the capability `ordered` is sent back. Default [`Echo::None`].
+    pub echo: Echo,
     /// The most bytes that are sent to a server without the capability `ordered` before it answers a KEEPALIVE. The answer proves that the
     /// server has read them. At least 4,096 bytes. Default 48 KiB.
     pub unproven_max: usize,
@@ -112,6 +114,7 @@ impl Default for Config {
             restart_time_max: Duration::from_secs(60),
             convergence_time: Duration::from_secs(60),
             pacing: Some(Pacing::default()),
+            echo: Echo::None,
             unproven_max: 48 * 1024,
             peers_max: 1 << 10,
             subscriptions_max: 1 << 20,
@@ -152,6 +155,22 @@ impl Default for Pacing {
     fn default() -> Self {
         Self::per_second(180_000)
     }
+}
+
+/// Which routes a client without the capability `ordered` is sent although it is the only one that announces them. Versions of the
+/// reference's server send a client its own routes back, and some programs rely on that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum Echo {
+    /// None, as docs/wire.md says.
+    #[default]
+    None,
+    /// Those whose next hop is a load balancer's.
+    LoadBalancers,
+    /// All.
+    All,
 }
 
 /// The error of [`Config::validate`]: a setting that is out of its range.

@@ -198,7 +198,7 @@ pub use announcer::Announcer;
 pub use backoff::Backoff;
 pub use change::RouteChange;
 pub use close::{CloseKind, CloseReason, TransportEnd};
-pub use config::{Config, ConfigError, Pacing};
+pub use config::{Config, ConfigError, Echo, Pacing};
 pub use error::{ApiMisuse, Closed, CommandError, DecodeError, Limit, MessageType, PeerMisbehaved, SessionState};
 pub use histogram::Histogram;
 pub use host::HostAddr;

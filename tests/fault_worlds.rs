@@ -15,10 +15,10 @@ const ONE: Setup =
 const SETUPS: [Setup; 8] = [
     ONE,
     Setup { clients: [Legacy, Pipelining, Quick, Legacy], ..ONE },
-    Setup { clients: [Legacy, Pipelining, Client, Listening], pacing: true, ..ONE },
+    Setup { clients: [Legacy, Pipelining, Client, Listening], pacing: true, seed: 1 << 32, ..ONE },
     Setup { servers: 2, clients: [Client, NoHold, Quick, Listening], ..ONE },
-    Setup { servers: 2, clients: [Client, Legacy, Pipelining, Client], pacing: true, ..ONE },
-    Setup { servers: 3, clients: [Client, Quick, Legacy, NoHold], ..ONE },
+    Setup { servers: 2, clients: [Client, Legacy, Pipelining, Client], pacing: true, seed: 2 << 32, ..ONE },
+    Setup { servers: 3, clients: [Client, Quick, Legacy, NoHold], seed: 2 << 32, ..ONE },
     Setup { prompt: true, ..ONE },
     Setup { servers: 2, clients: [Client, Quick, Listening, Pipelining], prompt: true, ..ONE },
 ];

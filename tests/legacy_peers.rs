@@ -1,11 +1,12 @@
 //! How a node treats peers without the capability `ordered`: it does nothing that they cannot handle.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::sim::model::Routes;
 use crate::sim::rig::{LEGACY, LEGACY_SERVER, OURS, Rig, route};
 use crate::sim::wire::Msg;
-use metalbond::{CloseReason, Command, Config, Pacing, Route, TransportEnd, Vni};
+use metalbond::{CloseReason, Command, Config, Echo, Input, NextHopKind, Pacing, Prefix, Route, TransportEnd, Vni};
 use proptest::prelude::*;
 
 const VNI: Vni = Vni(23);
@@ -216,4 +217,136 @@ fn a_legacy_server_is_sent_nothing_when_the_peer_is_removed() {
     let (conn, _) = rig.reach(LEGACY_SERVER);
     rig.command(Command::RemovePeer(peer)).unwrap();
     assert!(rig.closed.contains_key(&conn));
+}
+
+/// The announcer withdraws a route and announces it again, in one write.
+#[test]
+fn a_route_that_is_withdrawn_and_announced_again_is_sent_again() {
+    let mut rig = Rig::server();
+    let (announcer, legacy, ours) = (rig.join(OURS), rig.join(LEGACY), rig.join(OURS));
+    let r = route(1, 1);
+    rig.say(announcer, &[Msg::Add(r)]);
+    for conn in [legacy, ours] {
+        rig.say(conn, &[Msg::Subscribe(VNI)]);
+        assert_eq!(rig.heard_routes(conn), [Msg::Add(r)]);
+    }
+    for _ in 0..20 {
+        rig.say(announcer, &[Msg::Remove(r), Msg::Add(r)]);
+        assert_eq!(rig.heard_routes(legacy), [Msg::Remove(r), Msg::Add(r)]);
+        assert_eq!(rig.heard_routes(ours), [], "nothing has changed");
+    }
+    let often: Vec<_> = [Msg::Remove(r), Msg::Add(r)].into_iter().cycle().take(400).collect();
+    rig.say(announcer, &often);
+    assert_eq!(rig.heard_routes(legacy), [Msg::Remove(r), Msg::Add(r)], "once, however often it happened");
+    // Another client announces the route: it is never gone.
+    let second = rig.join(OURS);
+    rig.say(second, &[Msg::Add(r)]);
+    rig.say(announcer, &often);
+    assert_eq!(rig.heard_routes(legacy), []);
+}
+
+#[test]
+fn all_of_many_routes_that_are_withdrawn_and_announced_again_are_sent_again() {
+    let mut rig = Rig::server();
+    let (announcer, legacy) = (rig.join(OURS), rig.join(LEGACY));
+    let routes: Vec<Route> = (0..200).map(|n| route(n, 1)).collect();
+    rig.say(announcer, &routes.iter().map(|r| Msg::Add(*r)).collect::<Vec<_>>());
+    rig.say(legacy, &[Msg::Subscribe(VNI)]);
+    assert_eq!(rig.heard_routes(legacy).len(), 200);
+    rig.say(announcer, &routes.iter().flat_map(|r| [Msg::Remove(*r), Msg::Add(*r)]).collect::<Vec<_>>());
+    let heard = rig.heard_routes(legacy);
+    for r in routes {
+        let of_it: Vec<_> = heard.iter().filter(|m| matches!(m, Msg::Add(a) | Msg::Remove(a) if *a == r)).collect();
+        assert_eq!(of_it, [&Msg::Remove(r), &Msg::Add(r)]);
+    }
+}
+
+#[test]
+fn a_route_that_is_withdrawn_and_announced_again_during_a_paced_sync_is_sent_again() {
+    let pacing = Pacing { rate: 20_000, burst: 2000 };
+    let mut rig = Rig::server_with(Config { pacing: Some(pacing), ..Config::default() });
+    rig.seat.is_watched = false;
+    let (announcer, other, legacy) = (rig.join(OURS), rig.join(OURS), rig.join(LEGACY));
+    let touched = route(0, 1);
+    rig.say(announcer, &[Msg::Add(touched)]);
+    let routes: Vec<_> = (0..5000).map(|n| Msg::Add(route((n % 250) as u8, 1 + n / 250))).collect();
+    rig.say(other, &routes[1..]);
+    rig.say(legacy, &[Msg::Subscribe(VNI)]);
+    let mut renewed = 0;
+    for n in 0..300 {
+        rig.live(1, &[announcer, other, legacy]);
+        let heard = rig.heard_routes(legacy);
+        let of_it: Vec<_> =
+            heard.iter().filter(|m| matches!(m, Msg::Add(a) | Msg::Remove(a) if *a == touched)).collect();
+        match (n, &of_it[..]) {
+            (0, [Msg::Add(_)]) => {}
+            (_, []) if n > 20 || renewed > 0 => break,
+            (1.., [Msg::Remove(_), Msg::Add(_)]) => renewed += 1,
+            (_, []) => {}
+            other => panic!("{other:?}"),
+        }
+        if n < 3 {
+            // Another subscriber keeps up, and reads between the two.
+            rig.say(announcer, &[Msg::Remove(touched)]);
+            rig.say(announcer, &[Msg::Add(touched)]);
+        }
+    }
+    assert!(renewed > 0, "sent again during the sync, or after it");
+}
+
+#[test]
+fn a_node_sends_its_own_route_to_a_legacy_server_again() {
+    let mut rig = Rig::client(Config::default());
+    rig.announce(route(1, 1));
+    let (conn, heard) = rig.reach(LEGACY_SERVER);
+    assert!(heard.contains(&Msg::Add(route(1, 1))));
+    rig.feed_within_turn(Input::Command(Command::Withdraw(route(1, 1))));
+    rig.feed(Input::Command(Command::Announce(route(1, 1))));
+    assert_eq!(rig.heard_routes(conn), [Msg::Remove(route(1, 1)), Msg::Add(route(1, 1))]);
+}
+
+#[test]
+fn the_default_route_comes_first_to_a_legacy_client() {
+    let mut rig = Rig::server();
+    let (announcer, legacy, ours) = (rig.join(OURS), rig.join(LEGACY), rig.join(OURS));
+    let hosts: Vec<_> = (0..800).map(|n| Msg::Add(route((n % 200) as u8, 1 + n / 200))).collect();
+    rig.say(announcer, &hosts);
+    let network = |len| Route { prefix: Prefix::new(Ipv4Addr::UNSPECIFIED.into(), len).unwrap(), ..route(1, 9) };
+    rig.say(announcer, &[24, 0, 8].map(|len| Msg::Add(network(len))));
+    for conn in [legacy, ours] {
+        rig.say(conn, &[Msg::Subscribe(VNI)]);
+    }
+    let heard = rig.heard_routes(legacy);
+    assert_eq!(heard.len(), 803);
+    assert_eq!(heard[..3], [0, 8, 24].map(|len| Msg::Add(network(len))));
+    assert_eq!(
+        rig.heard_routes(ours)[800..],
+        [24, 0, 8].map(|len| Msg::Add(network(len))),
+        "others in their own order"
+    );
+}
+
+#[test]
+fn legacy_clients_are_sent_their_own_routes_if_the_server_is_set_to() {
+    let plain = route(1, 1);
+    let mut target = route(2, 1);
+    target.next_hop.kind = NextHopKind::LoadBalancer;
+    for (echo, echoed) in [(Echo::None, vec![]), (Echo::LoadBalancers, vec![target]), (Echo::All, vec![plain, target])]
+    {
+        let mut rig = Rig::server_with(Config { pacing: None, echo, ..Config::default() });
+        let (legacy, ours) = (rig.join(LEGACY), rig.join(OURS));
+        let all = [plain, target];
+        let sent = |of: fn(Route) -> Msg| echoed.iter().map(|r| of(*r)).collect::<Vec<_>>();
+        // At SUBSCRIBE, and live.
+        rig.say(legacy, &[Msg::Add(plain), Msg::Add(target), Msg::Subscribe(VNI)]);
+        assert_eq!(rig.heard_routes(legacy), sent(Msg::Add), "{echo:?}");
+        rig.say(legacy, &all.map(Msg::Remove));
+        assert_eq!(rig.heard_routes(legacy), sent(Msg::Remove), "{echo:?}");
+        rig.say(legacy, &all.map(Msg::Add));
+        assert_eq!(rig.heard_routes(legacy), sent(Msg::Add), "{echo:?}");
+        rig.say(ours, &[Msg::Add(plain), Msg::Add(target), Msg::Subscribe(VNI)]);
+        assert_eq!(rig.heard_routes(ours).len(), 2, "the other client's");
+        rig.say(legacy, &all.map(Msg::Remove));
+        assert_eq!(rig.heard_routes(ours), all.map(Msg::Remove), "a capable client never");
+    }
 }

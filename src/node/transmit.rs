@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::{Chunks, MessageCounts, Transmit, TransmitMode};
-use crate::rib::{Change, Order, Pending, Rib, Sink, Viewer, Walked};
+use crate::rib::{Change, Dialect, Pending, Rib, Sink, Viewer, Walked};
 use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
 use crate::{ConnId, Route, Vni};
 
@@ -173,13 +173,13 @@ impl Encoder {
         rib: &Rib,
         pending: Pending,
         viewer: Viewer,
-        order: Order,
+        dialect: Dialect,
         limit: usize,
         steps: &mut usize,
     ) -> Chunk {
         self.out.clear();
         let mut encoding = Encoding { out: &mut self.out, updates: 0, limit };
-        let walked = rib.walk(pending.table, rib.position(pending), viewer, order, steps, &mut encoding);
+        let walked = rib.walk(pending.table, rib.position(pending), viewer, dialect, steps, &mut encoding);
         let updates = encoding.updates;
         Chunk { bytes: Bytes::copy_from_slice(&self.out), updates, walked }
     }
@@ -193,8 +193,8 @@ struct Encoding<'a> {
 }
 
 impl Sink for Encoding<'_> {
-    fn has_room(&self) -> bool {
-        self.out.len() + MAX_UPDATE <= self.limit
+    fn has_room(&self, changes: usize) -> bool {
+        self.out.len() + changes * MAX_UPDATE <= self.limit
     }
 
     fn len(&self) -> usize {

@@ -6,6 +6,7 @@ use alloc::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use super::short::Place;
 use super::table::Hop;
 use super::visibility::Visibility;
 
@@ -15,8 +16,8 @@ const MAX_STRETCHES: usize = 32;
 /// What a subscriber was sent of a next hop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sent {
-    /// An addition, last.
-    Added,
+    /// An addition, last. `may_have_been_gone`: since then, and be there again.
+    Added { may_have_been_gone: bool },
     /// Nothing, or a removal last.
     Nothing,
     /// What there was to send before the hop's last change.
@@ -51,12 +52,23 @@ pub(crate) struct Position {
     from: u64,
     /// The tail when it was there last. Before the first time: 0.
     base: u64,
+    /// In an initial sync of a peer that is sent short prefixes first: where in their order it is. `None`: all were sent.
+    short: Option<Place>,
     /// The tail when it subscribed: no tombstone up to there is of any use to it.
     born: u64,
     /// The walks of this lap, in order.
     stretches: SmallVec<[Stretch; 1]>,
-    /// Hops whose change was sent out of order, together with others of their destination, and whether as an addition.
-    ahead: BTreeMap<HopKey, bool>,
+    /// Hops whose change was sent out of order, before its entry was passed.
+    ahead: BTreeMap<HopKey, Ahead>,
+}
+
+/// A change that was sent before its entry was passed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Ahead {
+    /// Its sequence number.
+    seq: u64,
+    /// Whether it was sent as an addition.
+    is_added: bool,
 }
 
 /// Walks of one lap.
@@ -81,7 +93,8 @@ enum Passed {
 impl Position {
     /// Returns the position of a new subscriber in a journal whose end is `tail`.
     pub(super) fn new(tail: u64) -> Self {
-        Self { at: 0, from: 0, base: 0, born: tail, stretches: SmallVec::new(), ahead: BTreeMap::new() }
+        let (stretches, ahead) = (SmallVec::new(), BTreeMap::new());
+        Self { at: 0, from: 0, base: 0, short: Some(Place::FIRST), born: tail, stretches, ahead }
     }
 
     pub(super) fn at(&self) -> u64 {
@@ -98,12 +111,31 @@ impl Position {
         self.at.max(self.born)
     }
 
+    /// Returns where in the order of short prefixes it is, if these are to be sent first.
+    pub(super) fn short(&self) -> Option<Place> {
+        self.short
+    }
+
+    /// Returns the number of changes that were sent out of order.
+    pub(super) fn ahead(&self) -> usize {
+        self.ahead.len()
+    }
+
+    pub(super) fn set_short(&mut self, short: Option<Place>) {
+        self.short = short;
+    }
+
     /// Returns what the subscriber was sent of a hop whose last change it has not passed.
     pub(super) fn sent(&self, hop: &Hop) -> Sent {
         if !self.ahead.is_empty()
-            && let Some(is_added) = self.ahead.get(&HopKey::of(hop))
+            && let Some(&Ahead { seq, is_added }) = self.ahead.get(&HopKey::of(hop))
         {
-            return if *is_added { Sent::Added } else { Sent::Nothing };
+            if !is_added {
+                return Sent::Nothing;
+            }
+            // If it has changed twice since then, it may have been gone between the two.
+            let may_have_been_gone = hop.seq() != seq && (hop.is_back() || hop.prev_seq() != seq);
+            return Sent::Added { may_have_been_gone };
         }
         // The hop was gone before the subscriber came.
         if hop.seq() <= self.born && hop.now() == Visibility::NONE {
@@ -140,7 +172,7 @@ impl Position {
 
     /// Notes that a hop's change was sent out of order.
     pub(super) fn send_ahead(&mut self, hop: &Hop, is_added: bool) {
-        self.ahead.insert(HopKey::of(hop), is_added);
+        self.ahead.insert(HopKey::of(hop), Ahead { seq: hop.seq(), is_added });
     }
 
     /// Passes an entry. `live`: the hop, if the entry is the hop's last.
@@ -179,5 +211,6 @@ impl Position {
         // All that was sent ahead has been passed; what is left has another key by now.
         self.ahead.clear();
         self.stretches.clear();
+        self.short = None;
     }
 }

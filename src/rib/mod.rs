@@ -15,6 +15,7 @@ mod local;
 mod next_hops;
 mod origins;
 mod over_limit;
+mod short;
 mod subscribers;
 mod table;
 mod upkeep;
@@ -38,7 +39,7 @@ pub(crate) use table::{TableId, TableVersion};
 pub(crate) use view::Entry;
 pub use view::{Destination, TableInfo};
 pub(crate) use visibility::Viewer;
-pub(crate) use walk::{Change, Order, Sink, Walked};
+pub(crate) use walk::{Change, Dialect, Sink, Walked};
 
 use crate::Vni;
 use crate::index::Index;

@@ -4,6 +4,7 @@
 //! A tombstone's last change lies after `purged` in the journal; every cursor has passed, or began after, the changes up to there.
 //! Each method costs O(log n) and at most a piece of one of the collections, or is a slice within a budget.
 
+use core::fmt;
 use core::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
@@ -15,6 +16,7 @@ use super::journal::{Entry, Journal};
 use super::local::Local;
 use super::next_hops::NextHopId;
 use super::origins::OriginId;
+use super::short::{Place, Short};
 use super::visibility::{Viewer, Visibility};
 use crate::index::Index;
 use crate::pieces;
@@ -58,7 +60,7 @@ const WIDE: u32 = if cfg!(test) { 2 } else { 8 };
 /// The largest age that is distinguished from a larger one.
 #[cfg(not(test))]
 const fn age_max() -> u32 {
-    u32::MAX
+    u32::MAX >> 1
 }
 #[cfg(test)]
 use super::tests::age_max;
@@ -103,10 +105,33 @@ pub(super) struct Hop {
     now: Visibility,
     /// The viewers that could see it before that change.
     prev: Visibility,
-    /// How many changes of the table before the last change the one before it was. 0: there was none.
-    prev_age: u32,
+    previous: Previous,
     /// How many changes of the table before the last change the first one was.
     first_age: u32,
+}
+
+/// The change of a hop before its last one, in one word, because there are millions of them.
+#[derive(Clone, Copy, Default)]
+struct Previous(u32);
+
+impl Previous {
+    const IS_BACK: u32 = 1 << 31;
+
+    /// How many changes of the table before the hop's last change it was. 0: there was none.
+    fn age(self) -> u32 {
+        self.0 & !Self::IS_BACK
+    }
+
+    /// Whether the hop was gone after it, by a change that no subscriber has seen, and is there again.
+    fn is_back(self) -> bool {
+        self.0 & Self::IS_BACK != 0
+    }
+}
+
+impl fmt::Debug for Previous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} changes before{}", self.age(), if self.is_back() { ", gone and back" } else { "" })
+    }
 }
 
 impl Hop {
@@ -122,7 +147,7 @@ impl Hop {
             seq: 0,
             now: Visibility::NONE,
             prev: Visibility::NONE,
-            prev_age: 0,
+            previous: Previous::default(),
             first_age: 0,
         }
     }
@@ -158,7 +183,15 @@ impl Hop {
 
     /// The sequence number of the change before the last, or a later one if that was ages ago. 0: there was none.
     pub(super) fn prev_seq(&self) -> u64 {
-        if self.prev_age == 0 { 0 } else { self.seq - u64::from(self.prev_age) }
+        match self.previous.age() {
+            0 => 0,
+            age => self.seq - u64::from(age),
+        }
+    }
+
+    /// Whether the hop, since the change before the last, was gone for a while that no subscriber has seen.
+    pub(super) fn is_back(&self) -> bool {
+        self.previous.is_back()
     }
 
     /// The sequence number of its first change: a cursor that has not come so far was never sent it. `None`: that was ages ago.
@@ -171,7 +204,7 @@ impl Hop {
         if self.seq != 0 {
             let age = (seq - self.seq).min(u64::from(age_max())) as u32;
             self.first_age = self.first_age.saturating_add(age).min(age_max());
-            (self.prev, self.prev_age) = (was, age);
+            (self.prev, self.previous) = (was, Previous(age));
         }
         self.seq = seq;
     }
@@ -195,6 +228,7 @@ pub(super) struct Table {
     /// Destinations by prefix.
     by_prefix: Index,
     dests: Pool<Dest>,
+    short: Short,
     hops: Pool<Hop>,
     lists: Lists,
     /// Hops of wide destinations, by prefix and next hop.
@@ -235,6 +269,7 @@ impl Table {
             seed,
             by_prefix: Index::default(),
             dests: Pool::default(),
+            short: Short::default(),
             hops: Pool::default(),
             lists: Lists::default(),
             wide: Index::default(),
@@ -337,6 +372,16 @@ impl Table {
         &self.dests
     }
 
+    /// Returns the first destination with a short prefix that is not before `from`.
+    pub(super) fn next_short(&self, from: Place) -> Option<Place> {
+        self.short.next(from)
+    }
+
+    /// Returns the first destination with a short prefix after this one.
+    pub(super) fn short_after(&self, place: Place) -> Option<Place> {
+        self.short.after(place)
+    }
+
     /// The hops of the destination in a place, tombstones among them; none if the place is free.
     pub(super) fn hops_of(&self, dest: u32) -> impl Iterator<Item = (u32, &Hop)> {
         let first = self.dests.get(dest).map_or(NIL, |dest| dest.first);
@@ -415,6 +460,7 @@ impl Table {
         let dest = self.dests.insert(Dest { prefix: *prefix, first, hops: 1 });
         let id = self.hops.insert(Hop { before: first, ..Hop::new(dest, next_hop) });
         debug_assert_eq!(id, first);
+        self.short.insert(prefix, dest);
         let Self { dests, seed, by_prefix, .. } = self;
         by_prefix.insert(hash, dest, |id| self::hash(seed, &dests[id].prefix));
         id
@@ -514,13 +560,18 @@ impl Table {
         if now == Visibility::NONE {
             // No subscriber has to be sent what came and went since the last walk. Nor what came earlier, changed unseen, and is gone, if
             // every cursor began after that.
-            let is_unneeded = self.cursors.len() == 0 || (is_unseen && (hop.prev_age == 0 || hop.seq <= self.purged));
+            let is_unneeded =
+                self.cursors.len() == 0 || (is_unseen && (hop.previous.age() == 0 || hop.seq <= self.purged));
             if is_unneeded {
                 return self.local.give_up(id).then(|| self.free(id));
             }
         }
         // A change that no subscriber has seen is part of the next.
-        if !is_unseen {
+        if is_unseen {
+            if was == Visibility::NONE && hop.previous.age() != 0 {
+                hop.previous.0 |= Previous::IS_BACK;
+            }
+        } else {
             let old = hop.seq;
             hop.renumber(self.journal.append(id), was);
             if hop.next != NIL {
@@ -568,6 +619,7 @@ impl Table {
         if hops == 1 {
             let Self { dests, seed, by_prefix, .. } = self;
             by_prefix.remove(hash(seed, &prefix), dest, |id| hash(seed, &dests[id].prefix));
+            self.short.remove(&prefix, dest);
             self.dests[dest].first = NIL;
             self.dests.release(dest);
         } else {
@@ -763,6 +815,7 @@ impl Table {
         let Dest { prefix, first, hops } = self.dests[to];
         let hash = self.hash(&prefix);
         self.by_prefix.renumber(hash, from, to);
+        self.short.rename(&prefix, from, to);
         let mut each = first;
         while each != NIL {
             let hop = &mut self.hops[each];
@@ -800,6 +853,9 @@ impl Table {
         let of_wide = hops.iter().filter(|(_, hop)| self.dest(hop.dest).is_wide()).count();
         assert_eq!(self.wide.len(), of_wide, "the index has what it needs, and no more");
         assert_eq!(self.by_prefix.len(), self.dests.len());
+        for place in self.short.iter() {
+            assert!(self.dests.get(place.dest()).is_some_and(|dest| dest.first != NIL), "{place:?} is not there");
+        }
     }
 }
 

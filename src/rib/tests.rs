@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::{NextHop, Prefix, Route};
+use crate::{Echo, NextHop, NextHopKind, Prefix, Route};
 use sinks::{Heard, Subscriber};
 
 const PEERS: usize = 4;
@@ -75,11 +75,18 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn route(vni: u8, dest: u8, hop: u8) -> Route {
     let v4 = |a| IpAddr::V4(Ipv4Addr::new(10, 0, 0, a));
-    Route {
-        vni: Vni(vni.into()),
-        prefix: Prefix::new(v4(dest), 32).unwrap(),
-        next_hop: NextHop::standard(v4(100 + hop)),
-    }
+    let prefix = match dest {
+        0 => Prefix::new(v4(0), 24).unwrap(),
+        1 => Prefix::new(Ipv4Addr::UNSPECIFIED.into(), 0).unwrap(),
+        dest => v4(dest).into(),
+    };
+    let kind = if hop == 1 { NextHopKind::LoadBalancer } else { NextHopKind::Standard };
+    Route { vni: Vni(vni.into()), prefix, next_hop: NextHop { kind, ..NextHop::standard(v4(100 + hop)) } }
+}
+
+/// Which of the peers have the capability `ordered`.
+fn is_ordered(peer: usize) -> bool {
+    peer.is_multiple_of(2)
 }
 
 struct World {
@@ -90,6 +97,10 @@ struct World {
     /// Those of them that are to go, since their announcer left the VNI.
     taken: BTreeSet<(usize, Route)>,
     sent: Vec<BTreeSet<Route>>,
+    /// Routes that a peer without `ordered` was sent and that nobody announced at some time since: to be removed, even if they are there
+    /// again.
+    gone: Vec<BTreeSet<Route>>,
+    echo: Echo,
     own: BTreeSet<Route>,
     /// What was reported to the application, and the VNIs that are being reported again.
     application: BTreeSet<Route>,
@@ -103,14 +114,23 @@ impl World {
         let mut rib = Rib::new(7, NEXT_HOPS_MAX);
         let origins: Vec<_> = (0..PEERS).map(|p| add_origin(&mut rib, p)).collect();
         let subscribers = (0..PEERS).map(|p| rib.add_subscriber(viewer(&rib, &origins, p))).collect();
-        let sent = alloc::vec![BTreeSet::new(); PEERS];
+        let (sent, gone) = (alloc::vec![BTreeSet::new(); PEERS], alloc::vec![BTreeSet::new(); PEERS]);
+        let echo = Echo::None;
         let (announced, taken, own, application, again) = Default::default();
-        Self { rib, origins, subscribers, announced, taken, sent, own, application, again, prompt }
+        Self { rib, origins, subscribers, announced, taken, sent, gone, echo, own, application, again, prompt }
     }
 
     fn view(&self, peer: usize) -> BTreeSet<Route> {
+        let is_echoed = |route: &Route| match self.echo {
+            _ if SERVERS[peer] || is_ordered(peer) => false,
+            Echo::None => false,
+            Echo::LoadBalancers => route.next_hop.kind == NextHopKind::LoadBalancer,
+            Echo::All => true,
+        };
         let is_visible = |(p, route): &&(usize, Route)| {
-            *p != peer && !(SERVERS[*p] && SERVERS[peer]) && self.rib.is_subscribed(self.subscribers[peer], route.vni)
+            (*p != peer || is_echoed(route))
+                && !(SERVERS[*p] && SERVERS[peer])
+                && self.rib.is_subscribed(self.subscribers[peer], route.vni)
         };
         let mut view: BTreeSet<_> = self.announced.iter().filter(is_visible).map(|(_, route)| *route).collect();
         let is_wanted = |route: &&Route| self.rib.is_subscribed(self.subscribers[peer], route.vni);
@@ -147,14 +167,15 @@ impl World {
     fn pull(&mut self, peer: usize, room: usize, gapless: Option<BTreeMap<(Vni, Prefix), bool>>) {
         self.rib.wake(0, &mut usize::MAX.clone(), |_| {});
         let id = self.subscribers[peer];
-        let mut sink = Subscriber { routes: &mut self.sent[peer], room, prompt: self.prompt, gapless };
-        let order = if peer.is_multiple_of(2) { Order::AdditionsFirst } else { Order::RemovalsFirst };
+        let (routes, gone) = (&mut self.sent[peer], &mut self.gone[peer]);
+        let mut sink = Subscriber { routes, gone, room, prompt: self.prompt, gapless };
+        let dialect = if is_ordered(peer) { Dialect::Ordered } else { Dialect::Legacy(self.echo) };
         while let Some(pending) = self.rib.next_pending(id) {
             let (position, viewer) = (self.rib.position(pending), self.rib.viewer(id));
             if position.is_sharable() {
-                check_cuts(&self.rib, pending.table, position, viewer, order);
+                check_cuts(&self.rib, pending.table, position, viewer, dialect);
             }
-            let walked = self.rib.walk(pending.table, position, viewer, order, &mut 1000, &mut sink);
+            let walked = self.rib.walk(pending.table, position, viewer, dialect, &mut 1000, &mut sink);
             let stuck = !walked.at_tail;
             self.rib.advance(id, pending, &walked);
             if stuck {
@@ -182,6 +203,7 @@ impl World {
             Op::Unsubscribe(p, v) => {
                 self.rib.unsubscribe(self.subscribers[p], Vni(v.into()));
                 self.sent[p].retain(|route| route.vni != Vni(v.into()));
+                self.gone[p].retain(|route| route.vni != Vni(v.into()));
             }
             Op::Pull(p, room) => self.pull(p, room, None),
             Op::Want(v) => {
@@ -214,6 +236,7 @@ impl World {
                 self.rib.release_origin(self.origins[p]);
                 self.rib.remove_subscriber(self.subscribers[p]);
                 self.sent[p].clear();
+                self.gone[p].clear();
                 self.origins[p] = add_origin(&mut self.rib, p);
                 let viewer = viewer(&self.rib, &self.origins, p);
                 self.subscribers[p] = self.rib.add_subscriber(viewer);
@@ -221,6 +244,10 @@ impl World {
         }
         for p in 0..PEERS {
             assert_eq!(self.announced_by(p), self.rib.announced_by(self.origins[p]).collect(), "peer {p}");
+        }
+        for p in (0..PEERS).filter(|p| !is_ordered(*p)) {
+            let announced: BTreeSet<_> = self.announced.iter().map(|(_, route)| route).chain(&self.own).collect();
+            self.gone[p].extend(self.sent[p].iter().filter(|route| !announced.contains(route)));
         }
         self.check_looks();
     }
@@ -289,6 +316,11 @@ impl World {
         for peer in 0..PEERS {
             self.pull(peer, usize::MAX, None);
             assert_eq!(self.sent[peer], self.view(peer), "peer {peer}");
+            assert!(
+                self.gone[peer].is_empty(),
+                "withdrawn and announced again, and not sent again: {:?}",
+                self.gone[peer]
+            );
         }
         self.maintain();
         assert_eq!(self.rib.tombstones, 0, "everybody knows: no tombstone is needed");
@@ -320,11 +352,11 @@ impl World {
 }
 
 /// What anybody is sent, without what is cut for `viewer`, is what `viewer` is sent, unless that is an exception.
-fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, order: Order) {
+fn check_cuts(rib: &Rib, table: TableId, position: &Position, viewer: Viewer, dialect: Dialect) {
     let sent_to = |viewer| {
         let mut heard = Heard::default();
-        let walked = rib.walk(table, position, viewer, order, &mut 1000, &mut heard);
-        (heard.0, walked)
+        let walked = rib.walk(table, position, viewer, dialect, &mut 1000, &mut heard);
+        (heard.heard, walked)
     };
     let (mut anybody, walked) = sent_to(viewer.anybody());
     if !walked.is_exception(viewer) {
@@ -421,12 +453,66 @@ fn a_newcomer_receives_no_withdrawn_route() {
     let newcomer = world.subscribers[3];
     let pending = rib.next_pending(newcomer).unwrap();
     let mut heard = Heard::default();
-    rib.walk(pending.table, rib.position(pending), rib.viewer(newcomer), Order::AdditionsFirst, &mut 1000, &mut heard);
-    assert_eq!(heard.0, [(route(0, 1, 0), true)]);
+    rib.walk(pending.table, rib.position(pending), rib.viewer(newcomer), Dialect::Ordered, &mut 1000, &mut heard);
+    assert_eq!(heard.heard, [(route(0, 1, 0), true)]);
+}
+
+/// The prefixes of what a new subscriber is sent, in order. The table has routes of single addresses before those of whole networks.
+fn first_sync(dialect: Dialect, room: usize) -> Vec<u8> {
+    crate::pieces::use_real_sizes();
+    let mut rib = Rib::new(7, NEXT_HOPS_MAX);
+    let announcer = rib.add_origin(false, SmallVec::new());
+    let prefixes = [(1, 32), (2, 32), (3, 32), (0, 24), (4, 32), (0, 0), (0, 8), (5, 32)];
+    for (n, len) in prefixes {
+        let prefix = Prefix::new(Ipv4Addr::new(if len == 0 { 0 } else { 10 }, 0, 0, n).into(), len).unwrap();
+        rib.announce(announcer, &Route { prefix, ..route(0, 2, 0) });
+    }
+    let newcomer = rib.add_subscriber(Viewer::ANYBODY);
+    rib.subscribe(newcomer, Vni(0));
+    let mut sent = Vec::new();
+    while let Some(pending) = rib.next_pending(newcomer) {
+        let mut sink = Heard { room, ..Heard::default() };
+        let walked = rib.walk(pending.table, rib.position(pending), Viewer::ANYBODY, dialect, &mut 1000, &mut sink);
+        rib.advance(newcomer, pending, &walked);
+        assert!(sink.heard.iter().all(|(_, there)| *there), "nothing is removed");
+        sent.extend(sink.heard.iter().map(|(route, _)| route.prefix.prefix_len()));
+    }
+    sent
+}
+
+#[test]
+fn peers_without_ordered_are_sent_short_prefixes_first() {
+    for room in [1, 2, 3, 8] {
+        assert_eq!(first_sync(Dialect::Legacy(Echo::None), room), [0, 8, 24, 32, 32, 32, 32, 32], "{room} at a time");
+        assert_eq!(first_sync(Dialect::Ordered, room), [32, 32, 32, 24, 32, 0, 8, 32], "{room} at a time");
+    }
+}
+
+#[test]
+fn all_destinations_are_sent_if_more_are_short_than_are_kept() {
+    let mut rib = Rib::new(7, NEXT_HOPS_MAX);
+    let announcer = rib.add_origin(false, SmallVec::new());
+    // In tests, two are kept.
+    let prefixes = [16, 24, 8, 0, 12].map(|len| Prefix::new(Ipv4Addr::UNSPECIFIED.into(), len).unwrap());
+    let all = prefixes.map(|prefix| Route { prefix, ..route(0, 2, 0) });
+    all.iter().for_each(|route| assert!(rib.announce(announcer, route)));
+    let mut sent = Heard::default();
+    let newcomer = rib.add_subscriber(Viewer::ANYBODY);
+    rib.subscribe(newcomer, Vni(0));
+    let pending = rib.next_pending(newcomer).unwrap();
+    let dialect = Dialect::Legacy(Echo::None);
+    rib.walk(pending.table, rib.position(pending), Viewer::ANYBODY, dialect, &mut 1000, &mut sent);
+    let lens: Vec<u8> = sent.heard.iter().map(|(route, _)| route.prefix.prefix_len()).collect();
+    assert_eq!(lens, [0, 8, 16, 24, 12]);
+    // What was kept goes, and what was not stays.
+    for route in &all[2..4] {
+        assert!(rib.withdraw(announcer, route));
+    }
+    assert_eq!(rib.len(), 3);
 }
 
 std::thread_local! {
-    static AGE_MAX: Cell<u32> = const { Cell::new(u32::MAX) };
+    static AGE_MAX: Cell<u32> = const { Cell::new(u32::MAX >> 1) };
 }
 
 /// Worlds in which changes are soon so long ago that it is not known how long.
@@ -438,8 +524,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op(), 0..60)
 }
 
+fn echo() -> impl Strategy<Value = Echo> {
+    prop_oneof![Just(Echo::None), Just(Echo::LoadBalancers), Just(Echo::All)]
+}
+
 fn ages() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(u32::MAX), 1u32..8]
+    prop_oneof![Just(u32::MAX >> 1), 1u32..8]
 }
 
 proptest! {
@@ -447,9 +537,10 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
 
     #[test]
-    fn each_subscriber_comes_to_have_its_view(ops in ops(), ages in ages()) {
+    fn each_subscriber_comes_to_have_its_view(ops in ops(), ages in ages(), echo in echo()) {
         AGE_MAX.set(ages);
         let mut world = World::new(false);
+        world.echo = echo;
         for op in &ops {
             world.apply(op);
         }
@@ -457,8 +548,9 @@ proptest! {
     }
 
     #[test]
-    fn a_subscriber_that_keeps_up_gets_each_change_once(ops in ops()) {
+    fn a_subscriber_that_keeps_up_gets_each_change_once(ops in ops(), echo in echo()) {
         let mut world = World::new(true);
+        world.echo = echo;
         for op in &ops {
             if !matches!(op, Op::Pull(..)) {
                 world.apply(op);

@@ -11,15 +11,17 @@ use super::cursor::{Position, Sent};
 use super::next_hops::NextHops;
 use super::table::{Hop, Table, TableId};
 use super::visibility::Viewer;
-use crate::{NextHop, Prefix, Vni};
+use crate::{Echo, NextHop, NextHopKind, Prefix, Vni};
 
-/// The order in which several changes of one destination are sent.
+/// What a peer expects of the changes that it is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Order {
-    /// For peers that keep several next hops: the destination is never without one.
-    AdditionsFirst,
-    /// For peers that delete by prefix: an addition before a removal would be lost.
-    RemovalsFirst,
+pub(crate) enum Dialect {
+    /// A peer with the capability `ordered`, which keeps several next hops of a destination: additions are sent before removals, so that the
+    /// destination is never without one.
+    Ordered,
+    /// A peer without it, which deletes by prefix: removals are sent first, because an addition before a removal would be lost. A route that
+    /// was withdrawn and announced again since it was last sent is removed and added.
+    Legacy(Echo),
 }
 
 /// A change to send.
@@ -34,8 +36,8 @@ pub(crate) struct Change<'a> {
 
 /// Takes the changes that a walk finds.
 pub(crate) trait Sink {
-    /// Whether there is room for one more change.
-    fn has_room(&self) -> bool;
+    /// Whether there is room for this many more changes.
+    fn has_room(&self, changes: usize) -> bool;
     /// Returns the size of what it took, in a measure of its own.
     fn len(&self) -> usize;
     /// Takes a change.
@@ -100,13 +102,17 @@ impl Walked {
     }
 }
 
+/// Hops with short prefixes that are sent ahead of others, at most, but for those of the last destination: each takes memory until the walk
+/// comes to it.
+const SHORT_MAX: usize = 4096;
+
 struct Walk<'a, S> {
     table: &'a Table,
     next_hops: &'a NextHops,
     position: Position,
     furthest: u64,
     viewer: Viewer,
-    order: Order,
+    dialect: Dialect,
     exceptions: Vec<u64>,
     cuts: Vec<Cut>,
     sink: &'a mut S,
@@ -119,7 +125,7 @@ impl Rib {
         table: TableId,
         position: &Position,
         viewer: Viewer,
-        order: Order,
+        dialect: Dialect,
         steps: &mut usize,
         sink: &mut impl Sink,
     ) -> Walked {
@@ -129,7 +135,7 @@ impl Rib {
             position: position.clone(),
             furthest: 0,
             viewer,
-            order,
+            dialect,
             exceptions: Vec::new(),
             cuts: Vec::new(),
             sink,
@@ -152,6 +158,9 @@ impl<S: Sink> Walk<'_, S> {
     /// Returns whether the journal's end was reached.
     fn run(&mut self, steps: &mut usize) -> bool {
         let table = self.table;
+        if self.dialect != Dialect::Ordered && !self.visit_short(steps) {
+            return false;
+        }
         for entry in table.journal().after(self.position.at()) {
             if *steps == 0 {
                 return false;
@@ -169,35 +178,64 @@ impl<S: Sink> Walk<'_, S> {
         true
     }
 
+    /// Sends the additions of an initial sync that have short prefixes, before those that came earlier. False: there was no room for all.
+    fn visit_short(&mut self, steps: &mut usize) -> bool {
+        let table = self.table;
+        let mut next = self.position.short().and_then(|from| table.next_short(from));
+        while let Some(place) = next {
+            self.position.set_short(next);
+            if *steps == 0 {
+                return false;
+            }
+            if self.position.ahead() >= SHORT_MAX {
+                break;
+            }
+            for (_, hop) in table.hops_of(place.dest()) {
+                *steps = steps.saturating_sub(1);
+                if self.due_of_several(hop) == Some(Due::Addition) {
+                    if !self.sink.has_room(1) {
+                        return false;
+                    }
+                    self.send(hop, true);
+                    self.position.send_ahead(hop, true);
+                }
+            }
+            next = table.short_after(place);
+        }
+        self.position.set_short(None);
+        true
+    }
+
     /// Sends what is to be sent of `hop`, whose number is `first`, and, with it, of the hops of its destination that changed later. False:
     /// there was no room for all of it.
     fn visit(&mut self, first: u32, hop: &Hop, steps: &mut usize) -> bool {
         if hop.next().is_none() {
             let sent = self.position.sent(hop);
-            let difference = difference(hop, sent, self.viewer);
-            if difference.is_some() && !self.sink.has_room() {
+            let due = self.due(hop, sent, self.viewer);
+            if due.is_some_and(|due| !self.sink.has_room(due.changes())) {
                 return false;
             }
             let from = self.sink.len();
-            if let Some(there) = difference {
+            for there in due.into_iter().flat_map(Due::each) {
                 self.send(hop, there);
             }
-            if self.viewer == Viewer::ANYBODY {
+            if self.viewer == Viewer::ANYBODY && !self.is_echoed(hop) {
                 self.note_apart(hop, sent, from);
             }
             return true;
         }
-        if self.difference(hop).is_none() {
+        if self.due_of_several(hop).is_none() {
             // It was sent with an earlier one, most likely. The later ones come in their own order.
             return true;
         }
-        let additions_first = self.order == Order::AdditionsFirst;
+        let additions_first = self.dialect == Dialect::Ordered;
         for there in [additions_first, !additions_first] {
             let mut next = Some(first);
             while let Some(id) = next {
                 let hop = self.table.hop(id);
-                if self.difference(hop) == Some(there) {
-                    if !self.sink.has_room() {
+                // A renewal's addition is due when its removal was sent.
+                if self.due_of_several(hop).is_some_and(|due| due.first() == there) {
+                    if !self.sink.has_room(1) {
                         return false;
                     }
                     self.send(hop, there);
@@ -214,17 +252,17 @@ impl<S: Sink> Walk<'_, S> {
     /// destination's only one, or the last.
     fn note_apart(&mut self, hop: &Hop, sent: Sent, from: usize) {
         let (now, prev) = (hop.now().exception(), hop.prev().exception());
-        let anybody = difference(hop, sent, Viewer::ANYBODY);
+        let anybody = self.due(hop, sent, Viewer::ANYBODY);
         for key in now.into_iter().chain(prev.filter(|_| prev != now)) {
-            match difference(hop, sent, Viewer::Client(key)) {
+            match self.due(hop, sent, Viewer::Client(key)) {
                 same if same == anybody => {}
                 None => {
-                    let to = self.sink.len();
+                    let (to, changes) = (self.sink.len(), anybody.map_or(0, |due| due.changes() as u32));
                     match self.cuts.last_mut() {
                         Some(last) if last.key == key && last.to == from => {
-                            (last.to, last.changes) = (to, last.changes + 1);
+                            (last.to, last.changes) = (to, last.changes + changes);
                         }
-                        _ => self.cuts.push(Cut { key, from, to, changes: 1 }),
+                        _ => self.cuts.push(Cut { key, from, to, changes }),
                     }
                 }
                 Some(_) => self.exceptions.push(key),
@@ -232,16 +270,48 @@ impl<S: Sink> Walk<'_, S> {
         }
     }
 
-    /// Returns whether the viewer is to be sent an addition (or a removal) of a hop, if what it is sent of others depends on that.
-    fn difference(&mut self, hop: &Hop) -> Option<bool> {
-        if self.viewer == Viewer::ANYBODY {
+    /// Returns what of a hop is due to the viewer, if what it is sent of others depends on that.
+    fn due_of_several(&mut self, hop: &Hop) -> Option<Due> {
+        if self.viewer == Viewer::ANYBODY && !self.is_echoed(hop) {
             for key in [hop.now().exception(), hop.prev().exception()].into_iter().flatten() {
                 if self.exceptions.last() != Some(&key) {
                     self.exceptions.push(key);
                 }
             }
         }
-        difference(hop, self.position.sent(hop), self.viewer)
+        self.due(hop, self.position.sent(hop), self.viewer)
+    }
+
+    /// Whether a client is also sent the hop if it is the only one that announces it.
+    fn is_echoed(&self, hop: &Hop) -> bool {
+        match self.dialect {
+            Dialect::Ordered | Dialect::Legacy(Echo::None) => false,
+            Dialect::Legacy(Echo::LoadBalancers) => {
+                self.next_hops.get(hop.next_hop()).kind == NextHopKind::LoadBalancer
+            }
+            Dialect::Legacy(Echo::All) => true,
+        }
+    }
+
+    /// Returns what of a hop is due to a viewer that was `sent` something of it.
+    #[inline]
+    fn due(&self, hop: &Hop, sent: Sent, viewer: Viewer) -> Option<Due> {
+        let viewer = if self.is_echoed(hop) { viewer.anybody() } else { viewer };
+        let there = hop.now().is_visible_to(viewer);
+        let (known, may_have_been_gone) = match sent {
+            Sent::Added { may_have_been_gone } => (true, may_have_been_gone),
+            Sent::Nothing => (false, false),
+            Sent::AsBefore => (hop.prev().is_visible_to(viewer), hop.is_back()),
+            Sent::Unknown => (there, true),
+        };
+        match (known, there) {
+            (true, true) if may_have_been_gone && self.dialect != Dialect::Ordered => Some(Due::Renewal),
+            (true, true) if sent == Sent::Unknown => Some(Due::Addition),
+            (false, false) if sent == Sent::Unknown => Some(Due::Removal),
+            (false, true) => Some(Due::Addition),
+            (true, false) => Some(Due::Removal),
+            (true, true) | (false, false) => None,
+        }
     }
 
     fn send(&mut self, hop: &Hop, there: bool) {
@@ -255,14 +325,28 @@ impl<S: Sink> Walk<'_, S> {
     }
 }
 
-/// Returns whether a viewer that was `sent` something of a hop is to be sent an addition (or a removal).
-fn difference(hop: &Hop, sent: Sent, viewer: Viewer) -> Option<bool> {
-    let there = hop.now().is_visible_to(viewer);
-    let known = match sent {
-        Sent::Added => true,
-        Sent::Nothing => false,
-        Sent::AsBefore => hop.prev().is_visible_to(viewer),
-        Sent::Unknown => return Some(there),
-    };
-    (known != there).then_some(there)
+/// What is to be sent of a hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Due {
+    Addition,
+    Removal,
+    /// A removal, and then an addition.
+    Renewal,
+}
+
+impl Due {
+    /// Returns the number of changes.
+    const fn changes(self) -> usize {
+        if matches!(self, Self::Renewal) { 2 } else { 1 }
+    }
+
+    /// Whether the first change is an addition.
+    fn first(self) -> bool {
+        self == Self::Addition
+    }
+
+    /// The changes: true for an addition.
+    fn each(self) -> impl Iterator<Item = bool> {
+        core::iter::once(self.first()).chain((self == Self::Renewal).then_some(true))
+    }
 }

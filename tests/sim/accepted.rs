@@ -37,6 +37,17 @@ pub(crate) struct Accepted {
     /// Destinations sent to the peer for which the view contained no next hop at some time since then.
     was_empty: BTreeSet<(Vni, Prefix)>,
     syncs: Vec<Sync>,
+    /// Routes that a peer without the capability was sent and that nobody announced at some time since. They are to be
+    /// removed, even if they are announced again; if the node may not have noticed that they were gone, they may be.
+    gone: BTreeMap<Route, Gone>,
+}
+
+/// What the node knows of a route that was gone for a while.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Gone {
+    /// Perhaps the node removes it later than another peer announces it.
+    Perhaps,
+    Surely,
 }
 
 /// What a message means to the node that received it.
@@ -62,6 +73,7 @@ impl Accepted {
             fresh: BTreeSet::new(),
             was_empty: BTreeSet::new(),
             syncs: Vec::new(),
+            gone: BTreeMap::new(),
         }
     }
 
@@ -96,14 +108,23 @@ impl Accepted {
         self.sent.retain(|r| r.vni != vni);
         self.was_empty.retain(|(v, _)| *v != vni);
         self.syncs.retain(|s| s.vni != vni);
+        self.gone.retain(|r, _| r.vni != vni);
         self.changes.retain(|r, _| r.vni != vni);
         self.fresh.remove(&vni);
     }
 
-    /// Handles a change of the announcers of a route. `really` is false if they are the same as before.
-    pub(crate) fn touched(&mut self, model: &Model, route: &Route, really: bool) {
+    /// Handles a change of the announcers of a route. `really` is false if they are the same as before. `gone`: there is
+    /// none left.
+    pub(crate) fn touched(&mut self, model: &Model, route: &Route, really: bool, gone: Option<Gone>) {
         if !model.is_subscribed(self.who, route.vni) {
             return;
+        }
+        if let Some(gone) = gone
+            && !self.is_ordered()
+            && self.sent.contains(route)
+        {
+            let before = self.gone.entry(*route).or_insert(gone);
+            *before = gone.max(*before);
         }
         if really {
             *self.changes.entry(*route).or_default() += 1;
@@ -194,7 +215,9 @@ impl Accepted {
 
     fn on_remove(&mut self, model: &Model, route: &Route, strict: bool) {
         assert!(model.is_subscribed(self.who, route.vni), "REMOVE of {route} in a VNI that was not asked for");
-        assert!(!model.sees(self.who, route), "REMOVE of {route}, which is still in the view of {:?}", self.who);
+        let is_renewed = self.gone.remove(route).is_some() || (!self.is_ordered() && self.is_excused(route, strict));
+        let is_gone = is_renewed || !model.sees(self.who, route);
+        assert!(is_gone, "REMOVE of {route}, which is still in the view of {:?}", self.who);
         let was = self.sent.remove(route);
         assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which {:?} was not sent", self.who);
         let destination = (route.vni, route.prefix);
@@ -220,6 +243,9 @@ impl Accepted {
         assert_eq!(self.answers, self.keepalives, "KEEPALIVEs not answered to {:?}", self.who);
         let mut view = model.view(self.who);
         view.extend(self.sent.intersection(doubtful));
+        let missed: Vec<_> = self.gone.extract_if(.., |_, gone| *gone == Gone::Surely).collect();
+        assert!(missed.is_empty(), "gone and announced again, and not sent again to {:?}: {missed:?}", self.who);
+        self.gone.clear();
         assert_eq!(self.sent, view, "the routes sent to {:?} (left) are not its view (right)", self.who);
         self.is_up_to_date();
     }

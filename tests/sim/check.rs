@@ -9,7 +9,7 @@ use metalbond::{
     Prefix, Reply, Route, RouteChange, SessionState, Transition, Transmit, TransmitMode, TransportEnd, Vni,
 };
 
-use super::accepted::{Accepted, Step};
+use super::accepted::{Accepted, Gone, Step};
 use super::dialled::{Dialled, Meaning};
 use super::model::{Model, Routes, Who};
 use super::ops;
@@ -62,7 +62,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(config: Config, now: Instant, strict: bool) -> Self {
         let policy = policies::number(config.policy.as_ref());
-        let servers = Servers::new(&config);
+        let (servers, echo) = (Servers::new(&config), config.echo);
         Self {
             config,
             strict,
@@ -73,7 +73,7 @@ impl Watch {
             endpoints: BTreeMap::new(),
             removed: BTreeSet::new(),
             bytes_in: 0,
-            model: Model::under(policy),
+            model: Model::under(policy, echo),
             announcers: BTreeMap::new(),
             accepted: BTreeMap::new(),
             dialled: BTreeMap::new(),
@@ -337,7 +337,7 @@ impl Watch {
         match *msg {
             Msg::Hello(hello) => {
                 accepted.is_greeted_converging = self.converging[0].is_some_and(|until| self.now < until);
-                self.model.set_server(conn, hello.is_server);
+                self.model.greet(conn, hello.is_server, hello.ordered());
             }
             Msg::Subscribe(vni) => {
                 if self.model.subscribe(who, vni) {
@@ -374,8 +374,12 @@ impl Watch {
         for route in routes {
             let now = self.model.announcers(route);
             let really = self.announcers.get(route) != Some(&now);
+            let gone = now.is_empty().then_some(match self.leaving.contains(route) {
+                true => Gone::Perhaps,
+                false => Gone::Surely,
+            });
             for accepted in self.accepted.values_mut() {
-                accepted.touched(&self.model, route, really);
+                accepted.touched(&self.model, route, really, gone);
             }
             self.announcers.insert(*route, now);
         }
@@ -567,7 +571,8 @@ impl Watch {
         } else {
             self.model.withdraw(Who::Own, route);
         }
-        self.dialled.values_mut().for_each(|d| d.touched(route));
+        let is_announced = self.own.contains(route);
+        self.dialled.values_mut().for_each(|d| d.touched(route, is_announced));
         self.touched(&Routes::from([*route]));
     }
 

@@ -22,6 +22,9 @@ pub(crate) struct Dialled {
     keepalives: u32,
     pub(crate) sent: Routes,
     changes: BTreeMap<Route, u32>,
+    /// Routes that a server without the capability was sent and that were withdrawn since. They are to be removed, even
+    /// if they are announced again.
+    gone: Routes,
     /// VNIs that are subscribed on the wire.
     pub(crate) subscribed: BTreeSet<Vni>,
     ever_subscribed: BTreeSet<Vni>,
@@ -103,8 +106,11 @@ impl Dialled {
         Meaning::Nothing
     }
 
-    /// Handles a change of the node's own announcements.
-    pub(crate) fn touched(&mut self, route: &Route) {
+    /// Handles a change of the node's own announcements: the route is announced now, or not any more.
+    pub(crate) fn touched(&mut self, route: &Route, is_announced: bool) {
+        if !is_announced && !self.is_ordered() && self.sent.contains(route) {
+            self.gone.insert(*route);
+        }
         *self.changes.entry(*route).or_default() += 1;
     }
 
@@ -178,7 +184,8 @@ impl Dialled {
                     let destination = (route.vni, route.prefix);
                     assert!(self.is_ordered() || !added.contains(&destination), "an addition before {msg:?}");
                     removed.insert(destination);
-                    assert!(leaves || !own.contains(route), "REMOVE of {route}, which is still announced");
+                    let is_gone = self.gone.remove(route) || !own.contains(route);
+                    assert!(leaves || is_gone, "REMOVE of {route}, which is still announced");
                     let was = self.sent.remove(route);
                     assert!(was || self.is_excused(route, strict), "REMOVE of {route}, which the server was not sent");
                 }
@@ -235,6 +242,7 @@ impl Dialled {
             return;
         }
         assert_eq!(self.sent, *own, "the routes sent to the server (left) are not the announced ones (right)");
+        assert!(self.gone.is_empty(), "withdrawn and announced again, and not sent again: {:?}", self.gone);
         self.changes.clear();
         for vni in wants {
             let waits = self.barred.contains_key(vni);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use metalbond::{Close, Command, Config, Input, Pacing, PeerId, Vni};
+use metalbond::{Close, Command, Config, Echo, Input, Pacing, PeerId, Vni};
 
 use super::model::Routes;
 use super::ops;
@@ -123,6 +123,7 @@ impl World {
         let now = self.now;
         let is_hasty = self.is_hasty;
         let pacing = self.setup.pacing.then_some(SLOW);
+        let echo = [Echo::None, Echo::LoadBalancers, Echo::All][((self.setup.seed >> 32) % 3) as usize];
         let h = &mut self.hosts[host];
         if !matches!(h.life, Life::Off { .. }) {
             return;
@@ -142,7 +143,7 @@ impl World {
         }
         let convergence_time = Duration::from_secs(ops::convergence_secs(h.converging));
         let seed = host as u64 * 1000 + h.starts;
-        let config = Config { seed, pacing, ..config(h.kind, convergence_time, is_hasty) };
+        let config = Config { seed, pacing, echo, ..config(h.kind, convergence_time, is_hasty) };
         let saboteur = saboteur.filter(|_| h.kind == Kind::Server);
         let mut seat = Box::new(Seat::new(config, now, prompt, saboteur));
         let listens = matches!(h.kind, Kind::Server | Kind::Listening);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use metalbond::{ConnId, HostAddr, PeerId, PeerName, Prefix, Route, Vni};
+use metalbond::{ConnId, Echo, HostAddr, NextHopKind, PeerId, PeerName, Prefix, Route, Vni};
 
 use super::policies::{self, Credentials};
 use super::reached::{Reached, Situation};
@@ -31,6 +31,8 @@ struct Peer {
     said: Routes,
     asked: BTreeSet<Vni>,
     is_server: bool,
+    /// It has the capability `ordered`.
+    is_ordered: bool,
     /// What a policy identifies it by. `None`: the node itself.
     credentials: Option<Credentials>,
     /// The address it comes from, with its link. It is recognised by that or by its names.
@@ -46,6 +48,8 @@ pub(crate) struct Model {
     moment: u64,
     /// The number of the policy.
     policy: u8,
+    /// The routes of their own that clients without `ordered` are sent.
+    echo: Echo,
     pub(crate) reached: Reached,
 }
 
@@ -74,9 +78,9 @@ impl Peer {
 
 impl Model {
     /// Creates a model with the policy of this number.
-    pub(crate) fn under(policy: u8) -> Self {
+    pub(crate) fn under(policy: u8, echo: Echo) -> Self {
         let peers = BTreeMap::from([(Who::Own, Peer::default())]);
-        Self { peers, moment: 0, policy, reached: Reached::default() }
+        Self { peers, moment: 0, policy, echo, reached: Reached::default() }
     }
 
     /// Adds a connected peer with this address.
@@ -92,10 +96,26 @@ impl Model {
         }
     }
 
-    pub(crate) fn set_server(&mut self, conn: ConnId, is_server: bool) {
+    /// Sets what a peer's HELLO says.
+    pub(crate) fn greet(&mut self, conn: ConnId, is_server: bool, is_ordered: bool) {
         if let Some(peer) = self.peers.get_mut(&Who::Live(conn)) {
-            peer.is_server = is_server;
+            (peer.is_server, peer.is_ordered) = (is_server, is_ordered);
         }
+    }
+
+    /// Returns true if a client without the capability is sent such a route although it announces the route itself.
+    pub(crate) fn echoes(&self, route: &Route) -> bool {
+        match self.echo {
+            Echo::LoadBalancers => route.next_hop.kind == NextHopKind::LoadBalancer,
+            Echo::All => true,
+            _ => false,
+        }
+    }
+
+    /// Returns true if what `who` announces is for a subscriber.
+    fn is_for(&self, (s, subscriber): (Who, &Peer), (who, peer): (Who, &Peer), route: &Route) -> bool {
+        (who != s || (self.echoes(route) && !peer.is_ordered && !peer.is_server))
+            && !(peer.is_server && subscriber.is_server)
     }
 
     pub(crate) fn is_server(&self, conn: ConnId) -> bool {
@@ -280,9 +300,9 @@ impl Model {
         let Some(subscriber) = self.peers.get(&s) else { return Routes::new() };
         let mut view = Routes::new();
         for (who, peer) in &self.peers {
-            if *who != s && !(peer.is_server && subscriber.is_server) {
-                view.extend(peer.announces.iter().filter(|r| subscriber.subscribed.contains(&r.vni)));
-            }
+            let is_seen =
+                |r: &&Route| subscriber.subscribed.contains(&r.vni) && self.is_for((s, subscriber), (*who, peer), r);
+            view.extend(peer.announces.iter().filter(is_seen));
         }
         view
     }
@@ -292,9 +312,8 @@ impl Model {
         let Some(subscriber) = self.peers.get(&s) else { return false };
         subscriber.subscribed.contains(&vni)
             && self.peers.iter().any(|(who, peer)| {
-                *who != s
-                    && !(peer.is_server && subscriber.is_server)
-                    && peer.announces.iter().any(|r| r.vni == vni && accept(r))
+                let is_seen = |r: &Route| r.vni == vni && accept(r) && self.is_for((s, subscriber), (*who, peer), r);
+                peer.announces.iter().any(is_seen)
             })
     }
 

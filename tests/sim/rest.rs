@@ -116,7 +116,7 @@ impl World {
             let Some(id) = conn.ids[1].filter(|_| self.seat(server).is_some()) else { continue };
             let watch = &self.seat(server).expect("a process, as was just seen").watch;
             let subscribed = watch.model.subscribed(Who::Live(id));
-            let mut given = self.given(server, host);
+            let mut given = self.given(server, host, watch.accepted[&id].is_ordered());
             given.retain(|r| subscribed.contains(&r.vni));
             let sent = &watch.accepted[&id].sent;
             assert_eq!(*sent, given, "sent by server {server} to host {host} (left), what others announce (right)");
@@ -154,12 +154,16 @@ impl World {
         }
     }
 
-    /// Returns the routes that a server has to send to a host if that subscribes to all VNIs.
-    fn given(&self, server: usize, to: usize) -> Routes {
+    /// Returns the routes that a server has to send to a host, with or without the capability, if that subscribes to all
+    /// VNIs.
+    fn given(&self, server: usize, to: usize, is_ordered: bool) -> Routes {
         let listens = |host: usize| matches!(self.hosts[host].kind, Kind::Server | Kind::Listening);
         let mut given = self.hosts[server].announces.clone();
         for other in self.accepted_by(server).filter(|other| *other != to && !(listens(*other) && listens(to))) {
             given.extend(self.announces(other));
+        }
+        if let Some(seat) = self.seat(server).filter(|_| !is_ordered && !listens(to)) {
+            given.extend(self.announces(to).iter().filter(|route| seat.watch.model.echoes(route)));
         }
         if !listens(to) {
             given.extend(self.dialled_by(server).flat_map(|conn| self.taken(conn)));
@@ -170,7 +174,7 @@ impl World {
     /// Returns the routes that a host has to take from a server that it dialled.
     fn taken(&self, conn: &Conn) -> Routes {
         let [host, server] = conn.hosts;
-        let mut taken = self.given(server, host);
+        let mut taken = self.given(server, host, !conn.is_reference);
         let id = conn.ids[0].expect("a node's connection");
         if let Some(dialled) = self.seat(host).and_then(|seat| seat.watch.dialled.get(&id)) {
             let wants = &self.hosts[host].wants;

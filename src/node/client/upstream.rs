@@ -7,9 +7,9 @@ use super::super::transmit::{Chunk, Frames, SEGMENT};
 use super::super::{Common, STEPS_PER_WALK, Shutdown};
 use super::barriers::Barriers;
 use super::subscriptions::{Change, Subscriptions};
-use crate::Vni;
-use crate::rib::{Order, OriginId, Rib, SubscriberId};
+use crate::rib::{Dialect, OriginId, Rib, SubscriberId};
 use crate::wire::{MAX_SUBSCRIPTION, Update, UpdateAction};
+use crate::{Echo, Vni};
 
 /// VNIs with routes of this node that are subscribed to at once when a session opens. The others follow with the transmits.
 const OPEN: usize = 1024;
@@ -25,7 +25,7 @@ pub(super) struct Upstream {
     origin: OriginId,
     /// The server as a subscriber of this node's own routes.
     subscriber: SubscriberId,
-    order: Order,
+    dialect: Dialect,
     subscriptions: Subscriptions,
     barriers: Barriers,
     /// Own tables from this place on are yet to be subscribed to. `None`: none.
@@ -46,7 +46,7 @@ impl Upstream {
         let mut upstream = Self {
             origin,
             subscriber,
-            order: if is_ordered { Order::AdditionsFirst } else { Order::RemovalsFirst },
+            dialect: if is_ordered { Dialect::Ordered } else { Dialect::Legacy(Echo::None) },
             subscriptions: Subscriptions::new(is_ordered, 1),
             barriers: Barriers::new(),
             own_from: Some(0),
@@ -58,7 +58,7 @@ impl Upstream {
 
     /// Returns whether the server answers in order, so that an answer proves what it has read.
     pub(super) fn is_ordered(&self) -> bool {
-        self.order == Order::AdditionsFirst
+        self.dialect == Dialect::Ordered
     }
 
     pub(super) fn origin(&self) -> OriginId {
@@ -164,7 +164,7 @@ impl Upstream {
         {
             *steps = steps.saturating_sub(STEPS_PER_WALK);
             let viewer = own.viewer(id);
-            let chunk = common.encoder.encode(own, pending, viewer, self.order, limit, steps);
+            let chunk = common.encoder.encode(own, pending, viewer, self.dialect, limit, steps);
             if let Some(stamp) = own.advance(id, pending, chunk.walked()) {
                 common.convergence.caught_up(common.clock.now(), stamp);
             }

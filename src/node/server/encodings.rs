@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::super::transmit::Chunk;
-use crate::rib::{Order, Position, TableVersion, Viewer};
+use crate::rib::{Dialect, Position, TableVersion, Viewer};
 
 /// The most bytes of encodings.
 const CAPACITY: usize = 2 << 20;
@@ -19,13 +19,19 @@ pub(super) struct Key {
     version: TableVersion,
     position: Position,
     viewer: Viewer,
-    order: Order,
+    dialect: Dialect,
     limit: usize,
 }
 
 impl Key {
-    pub(super) fn new(version: TableVersion, position: Position, viewer: Viewer, order: Order, limit: usize) -> Self {
-        Self { version, position, viewer, order, limit }
+    pub(super) fn new(
+        version: TableVersion,
+        position: Position,
+        viewer: Viewer,
+        dialect: Dialect,
+        limit: usize,
+    ) -> Self {
+        Self { version, position, viewer, dialect, limit }
     }
 }
 

@@ -184,7 +184,7 @@ impl Server {
         } else {
             conn.owe_keepalives(1);
             common.rib.keep_by_table(origin);
-            Outbound::legacy(subscriber, common.config.pacing, now)
+            Outbound::legacy(subscriber, common.config.echo, common.config.pacing, now)
         };
         let transition = conn.transition(old, common);
         common.actions.push(Action::State(transition));

@@ -9,13 +9,13 @@ use super::super::{Common, STEPS_PER_WALK};
 use super::answers::Answers;
 use super::bucket::Bucket;
 use super::encodings::{Encodings, Key};
-use crate::rib::{Order, Rib, SubscriberId};
-use crate::{Instant, Pacing};
+use crate::rib::{Dialect, Rib, SubscriberId};
+use crate::{Echo, Instant, Pacing};
 
 #[derive(Debug)]
 pub(super) struct Outbound {
     subscriber: SubscriberId,
-    order: Order,
+    dialect: Dialect,
     answers: Answers,
     /// How fast a client without `ordered` is sent routes.
     bucket: Option<Bucket>,
@@ -26,15 +26,15 @@ pub(super) struct Outbound {
 impl Outbound {
     /// For a client with `ordered`. The answer to its first KEEPALIVE is due.
     pub(super) fn ordered(subscriber: SubscriberId) -> Self {
-        let (order, answers) = (Order::AdditionsFirst, Answers::default());
-        Self { subscriber, order, answers, bucket: None, first_answer_due: true }
+        let (dialect, answers) = (Dialect::Ordered, Answers::default());
+        Self { subscriber, dialect, answers, bucket: None, first_answer_due: true }
     }
 
-    /// For a client without `ordered`, which is sent routes no faster than `pacing` says.
-    pub(super) fn legacy(subscriber: SubscriberId, pacing: Option<Pacing>, now: Instant) -> Self {
+    /// For a client without `ordered`, which is sent routes no faster than `pacing` says, and those of its own that `echo` says.
+    pub(super) fn legacy(subscriber: SubscriberId, echo: Echo, pacing: Option<Pacing>, now: Instant) -> Self {
         let bucket = pacing.map(|pacing| Bucket::new(pacing, now));
-        let (order, answers) = (Order::RemovalsFirst, Answers::default());
-        Self { subscriber, order, answers, bucket, first_answer_due: false }
+        let (dialect, answers) = (Dialect::Legacy(echo), Answers::default());
+        Self { subscriber, dialect, answers, bucket, first_answer_due: false }
     }
 
     pub(super) fn subscriber(&self) -> SubscriberId {
@@ -42,7 +42,7 @@ impl Outbound {
     }
 
     fn is_ordered(&self) -> bool {
-        self.order == Order::AdditionsFirst
+        self.dialect == Dialect::Ordered
     }
 
     /// Adds the answer to a KEEPALIVE: to be sent at once, or with `ordered` after the sync of every subscription before it.
@@ -107,17 +107,17 @@ impl Outbound {
         steps: &mut usize,
         common: &mut Common,
     ) -> Option<Chunk> {
-        let (id, order) = (self.subscriber, self.order);
+        let (id, dialect) = (self.subscriber, self.dialect);
         let Common { rib, clock, convergence, encoder, .. } = common;
         while *steps > 0
             && let Some(pending) = rib.next_pending(id)
         {
             *steps = steps.saturating_sub(STEPS_PER_WALK);
             let (position, viewer) = (rib.position(pending), rib.viewer(id));
-            let mut encode = |viewer| encoder.encode(rib, pending, viewer, order, limit, steps);
+            let mut encode = |viewer| encoder.encode(rib, pending, viewer, dialect, limit, steps);
             let chunk = if position.is_sharable() && !rib.is_alone(pending.table) {
                 let (version, viewers) = (rib.version(pending.table), viewer.anybody());
-                let key = Key::new(version, position.clone(), viewers, order, limit);
+                let key = Key::new(version, position.clone(), viewers, dialect, limit);
                 let chunk = encodings.get_or_insert(key, || encode(viewers));
                 if chunk.walked().is_exception(viewer) { encode(viewer) } else { chunk.cut(viewer) }
             } else {

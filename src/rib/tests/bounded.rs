@@ -57,8 +57,8 @@ fn catch_up(watch: &mut Watch, rib: &mut Rib, subscriber: SubscriberId) -> usize
     while let Some(pending) = rib.next_pending(subscriber) {
         let mut heard = Heard::default();
         let (position, viewer) = (rib.position(pending), rib.viewer(subscriber));
-        let walked = rib.walk(pending.table, position, viewer, Order::AdditionsFirst, &mut 1000, &mut heard);
-        sent += heard.0.len();
+        let walked = rib.walk(pending.table, position, viewer, Dialect::Ordered, &mut 1000, &mut heard);
+        sent += heard.heard.len();
         watch.call("advance", || rib.advance(subscriber, pending, &walked));
     }
     sent

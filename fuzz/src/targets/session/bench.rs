@@ -51,7 +51,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(runs_with: Config, config: Config, saboteur: Option<Saboteur>) -> Self {
-        let stale = StaleRoutes::new(&config);
+        let (stale, echo) = (StaleRoutes::new(&config), config.echo);
         let mut rig = Rig::new(runs_with);
         // Its peers may send invalid data.
         rig.seat.is_watched = false;
@@ -59,7 +59,7 @@ impl Bench {
             rig,
             config,
             fars: Vec::new(),
-            model: Model::under(0),
+            model: Model::under(0, echo),
             restart_times: Vec::new(),
             stale,
             vnis: ops::vnis().collect(),

@@ -130,7 +130,7 @@ impl Far {
                 self.state = State::Greeted;
                 (self.is_ordered, self.is_server) = (hello.ordered, hello.is_server);
                 (self.is_converging, self.restart_time) = (hello.converging, hello.restart_time);
-                model.set_server(self.conn, hello.is_server);
+                model.greet(self.conn, hello.is_server, hello.ordered);
             }
             (State::Connected, _) => return Err(PeerMisbehaved::NotHelloFirst(kind)),
             (_, Decoded::Message(Message::Hello(_))) => return Err(PeerMisbehaved::SecondHello),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metalbond::{Config, Limits, Pacing};
+use metalbond::{Config, Echo, Limits, Pacing};
 
 /// Limits that are low enough for peers to exceed them.
 const SMALL: Limits = Limits {
@@ -45,6 +45,11 @@ pub(super) fn config([flags, limits, times, seed]: [u8; 4]) -> Config {
     if is(7) {
         config.backoff_reset = Duration::ZERO;
     }
+    config.echo = match seed % 4 {
+        1 => Echo::LoadBalancers,
+        2 => Echo::All,
+        _ => Echo::None,
+    };
     if limits & 1 != 0 {
         config.peers_max = 1;
     }

@@ -1,8 +1,8 @@
 //! The arguments of `metalbond server`.
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgMatches, Args};
-use metalbond::{Config, Pacing};
+use clap::{ArgMatches, Args, ValueEnum};
+use metalbond::{Config, Echo, Pacing};
 
 use crate::api::Role;
 use crate::args::{Listen, parse_keepalive, parse_listen, parse_seconds, seconds};
@@ -45,6 +45,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
     #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
     pub(crate) pace: u32,
+    /// Which of its own routes a client of the reference implementation is sent back, at SUBSCRIBE and live, as versions of the
+    /// reference's server do. Clients of metalbond never are
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t, env = "METALBOND_ECHO")]
+    pub(crate) echo: EchoArg,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     #[command(flatten)]
@@ -101,6 +105,28 @@ impl Arguments for ServerArgs {
     }
 }
 
+/// The value of `--echo`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum EchoArg {
+    /// None
+    #[default]
+    None,
+    /// Those of load balancer targets
+    Lb,
+    /// All
+    All,
+}
+
+impl From<EchoArg> for Echo {
+    fn from(echo: EchoArg) -> Self {
+        match echo {
+            EchoArg::None => Self::None,
+            EchoArg::Lb => Self::LoadBalancers,
+            EchoArg::All => Self::All,
+        }
+    }
+}
+
 impl From<&ServerArgs> for Config {
     fn from(args: &ServerArgs) -> Self {
         let pacing = (args.pace > 0).then(|| Pacing::per_second(args.pace));
@@ -114,6 +140,7 @@ impl From<&ServerArgs> for Config {
             convergence_time,
             restart_time_max,
             pacing,
+            echo: args.echo.into(),
             subscriptions_max,
             ..Self::default()
         })
