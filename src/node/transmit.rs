@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::{Chunks, MessageCounts, Transmit, TransmitMode};
 use crate::rib::{Change, Dialect, Pending, Rib, Sink, Viewer, Walked};
-use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, Update, UpdateAction};
-use crate::{ConnId, Route, Vni};
+use crate::wire::{self, Hello, MAX_SUBSCRIPTION, MAX_UPDATE, UpdateAction};
+use crate::{ConnId, Vni};
 
 /// The most bytes of a transmit: under 64 KiB.
 const MAX_TRANSMIT: usize = 65_535;
@@ -160,7 +160,8 @@ impl Chunk {
     }
 }
 
-/// Encodes the changes of walks. The memory in which it does so is that of one chunk, and used again.
+/// Encodes the changes of walks, in memory for one chunk. A chunk that takes less than half of it is copied, and the memory used again:
+/// chunks wait for slow peers, and together take no more than twice the memory that their bytes need.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     out: BytesMut,
@@ -178,10 +179,16 @@ impl Encoder {
         steps: &mut usize,
     ) -> Chunk {
         self.out.clear();
+        self.out.reserve(limit + wire::ENCODE_ROOM);
         let mut encoding = Encoding { out: &mut self.out, updates: 0, limit };
         let walked = rib.walk(pending.table, rib.position(pending), viewer, dialect, steps, &mut encoding);
         let updates = encoding.updates;
-        Chunk { bytes: Bytes::copy_from_slice(&self.out), updates, walked }
+        let bytes = if 2 * self.out.len() < self.out.capacity() {
+            Bytes::copy_from_slice(&self.out)
+        } else {
+            core::mem::take(&mut self.out).freeze()
+        };
+        Chunk { bytes, updates, walked }
     }
 }
 
@@ -203,8 +210,7 @@ impl Sink for Encoding<'_> {
 
     fn send(&mut self, change: Change<'_>) {
         let action = if change.there { UpdateAction::Add } else { UpdateAction::Remove };
-        let route = Route { vni: change.vni, prefix: *change.prefix, next_hop: *change.next_hop };
         self.updates += 1;
-        wire::encode_update(self.out, &Update { action, route });
+        wire::encode_route(self.out, action, change.vni, change.prefix, change.next_hop);
     }
 }

@@ -457,13 +457,12 @@ impl Rib {
     /// Removes the origin's `place`th route.
     #[inline(always)]
     fn detach(&mut self, id: OriginId, place: usize) {
-        let RouteRef { table, hop } = self.origins[id.0].routes[place];
-        self.detach_quietly(id, place);
+        let RouteRef { table, hop } = self.detach_quietly(id, place);
         self.refresh_visibility(table, hop);
     }
 
-    /// Like `detach`, as a part of a change: [`refresh_visibility`](Self::refresh_visibility) is to be called at its end.
-    fn detach_quietly(&mut self, id: OriginId, place: usize) {
+    /// Like `detach`, as a part of a change: [`refresh_visibility`](Self::refresh_visibility) is to be called at its end. Returns the route.
+    fn detach_quietly(&mut self, id: OriginId, place: usize) -> RouteRef {
         let place = self.freshen(id, place);
         let origin = &mut self.origins[id.0];
         let RouteRef { table, hop } = origin.routes.swap_remove(place);
@@ -485,6 +484,7 @@ impl Rib {
             self.tables[moved.table.0].set_announcer(moved.hop, id, place as u32);
         }
         self.tables[table.0].remove_announcer(hop, id);
+        RouteRef { table, hop }
     }
 
     /// Makes the origin's `place`th route stale no more. Returns its place from now on.

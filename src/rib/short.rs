@@ -60,7 +60,10 @@ impl Short {
     /// Notes that a destination is gone.
     #[inline]
     pub(super) fn remove(&mut self, prefix: &Prefix, dest: u32) {
-        if let Some(place) = Place::of(prefix, dest) {
+        // Mostly a table has none.
+        if !self.0.is_empty()
+            && let Some(place) = Place::of(prefix, dest)
+        {
             self.0.remove(&place);
         }
     }

@@ -211,16 +211,21 @@ impl<S: Sink> Walk<'_, S> {
     fn visit(&mut self, first: u32, hop: &Hop, steps: &mut usize) -> bool {
         if hop.next().is_none() {
             let sent = self.position.sent(hop);
-            let due = self.due(hop, sent, self.viewer);
+            let is_echoed = self.is_echoed(hop);
+            let viewer = if is_echoed { self.viewer.anybody() } else { self.viewer };
+            let due = self.due(hop, sent, viewer);
             if due.is_some_and(|due| !self.sink.has_room(due.changes())) {
                 return false;
             }
             let from = self.sink.len();
-            for there in due.into_iter().flat_map(Due::each) {
-                self.send(hop, there);
+            if let Some(due) = due {
+                if due == Due::Renewal {
+                    self.send_removal(hop);
+                }
+                self.send(hop, due != Due::Removal);
             }
-            if self.viewer == Viewer::ANYBODY && !self.is_echoed(hop) {
-                self.note_apart(hop, sent, from);
+            if self.viewer == Viewer::ANYBODY && !is_echoed {
+                self.note_apart(hop, sent, due, from);
             }
             return true;
         }
@@ -248,11 +253,10 @@ impl<S: Sink> Walk<'_, S> {
         true
     }
 
-    /// Notes for which peers it would have been something else that [`Viewer::ANYBODY`], after `sent`, was sent of a hop which is its
-    /// destination's only one, or the last.
-    fn note_apart(&mut self, hop: &Hop, sent: Sent, from: usize) {
+    /// Notes for which peers it would have been something else than `anybody`, which [`Viewer::ANYBODY`], after `sent`, was sent of a hop
+    /// which is its destination's only one, or the last.
+    fn note_apart(&mut self, hop: &Hop, sent: Sent, anybody: Option<Due>, from: usize) {
         let (now, prev) = (hop.now().exception(), hop.prev().exception());
-        let anybody = self.due(hop, sent, Viewer::ANYBODY);
         for key in now.into_iter().chain(prev.filter(|_| prev != now)) {
             match self.due(hop, sent, Viewer::Client(key)) {
                 same if same == anybody => {}
@@ -272,17 +276,20 @@ impl<S: Sink> Walk<'_, S> {
 
     /// Returns what of a hop is due to the viewer, if what it is sent of others depends on that.
     fn due_of_several(&mut self, hop: &Hop) -> Option<Due> {
-        if self.viewer == Viewer::ANYBODY && !self.is_echoed(hop) {
+        let is_echoed = self.is_echoed(hop);
+        if self.viewer == Viewer::ANYBODY && !is_echoed {
             for key in [hop.now().exception(), hop.prev().exception()].into_iter().flatten() {
                 if self.exceptions.last() != Some(&key) {
                     self.exceptions.push(key);
                 }
             }
         }
-        self.due(hop, self.position.sent(hop), self.viewer)
+        let viewer = if is_echoed { self.viewer.anybody() } else { self.viewer };
+        self.due(hop, self.position.sent(hop), viewer)
     }
 
     /// Whether a client is also sent the hop if it is the only one that announces it.
+    #[inline(always)]
     fn is_echoed(&self, hop: &Hop) -> bool {
         match self.dialect {
             Dialect::Ordered | Dialect::Legacy(Echo::None) => false,
@@ -293,27 +300,34 @@ impl<S: Sink> Walk<'_, S> {
         }
     }
 
-    /// Returns what of a hop is due to a viewer that was `sent` something of it.
-    #[inline]
+    /// Returns what of a hop is due to a viewer that was `sent` something of it. Inlined, because it is the hottest part of a walk.
+    #[inline(always)]
     fn due(&self, hop: &Hop, sent: Sent, viewer: Viewer) -> Option<Due> {
-        let viewer = if self.is_echoed(hop) { viewer.anybody() } else { viewer };
         let there = hop.now().is_visible_to(viewer);
-        let (known, may_have_been_gone) = match sent {
-            Sent::Added { may_have_been_gone } => (true, may_have_been_gone),
-            Sent::Nothing => (false, false),
-            Sent::AsBefore => (hop.prev().is_visible_to(viewer), hop.is_back()),
-            Sent::Unknown => (there, true),
+        let known = match sent {
+            Sent::Added { .. } => true,
+            Sent::Nothing => false,
+            Sent::AsBefore => hop.prev().is_visible_to(viewer),
+            // It is sent what is there, whatever it knows.
+            Sent::Unknown => !there,
         };
+        let is_renewed = || self.dialect != Dialect::Ordered && may_have_been_gone(hop, sent);
         match (known, there) {
-            (true, true) if may_have_been_gone && self.dialect != Dialect::Ordered => Some(Due::Renewal),
-            (true, true) if sent == Sent::Unknown => Some(Due::Addition),
-            (false, false) if sent == Sent::Unknown => Some(Due::Removal),
+            (false, true) if sent == Sent::Unknown && is_renewed() => Some(Due::Renewal),
             (false, true) => Some(Due::Addition),
             (true, false) => Some(Due::Removal),
+            (true, true) if is_renewed() => Some(Due::Renewal),
             (true, true) | (false, false) => None,
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn send_removal(&mut self, hop: &Hop) {
+        self.send(hop, false);
+    }
+
+    #[inline(always)]
     fn send(&mut self, hop: &Hop, there: bool) {
         self.furthest = self.furthest.max(hop.seq());
         self.sink.send(Change {
@@ -322,6 +336,16 @@ impl<S: Sink> Walk<'_, S> {
             prefix: self.table.dest(hop.dest()).prefix(),
             next_hop: self.next_hops.get(hop.next_hop()),
         });
+    }
+}
+
+/// Whether a hop that is there may have been gone since the viewer was `sent` it.
+fn may_have_been_gone(hop: &Hop, sent: Sent) -> bool {
+    match sent {
+        Sent::Added { may_have_been_gone } => may_have_been_gone,
+        Sent::AsBefore => hop.is_back(),
+        Sent::Nothing => false,
+        Sent::Unknown => true,
     }
 }
 
@@ -343,10 +367,5 @@ impl Due {
     /// Whether the first change is an addition.
     fn first(self) -> bool {
         self == Self::Addition
-    }
-
-    /// The changes: true for an addition.
-    fn each(self) -> impl Iterator<Item = bool> {
-        core::iter::once(self.first()).chain((self == Self::Renewal).then_some(true))
     }
 }

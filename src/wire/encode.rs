@@ -5,8 +5,8 @@ use core::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{HEADER_LEN, Update, VERSION};
-use crate::{MessageType, NextHopKind, Route, Vni};
+use super::{HEADER_LEN, Update, UpdateAction, VERSION};
+use crate::{MessageType, NextHop, NextHopKind, Prefix, Route, Vni};
 
 /// The length of the longest SUBSCRIBE or UNSUBSCRIBE frame, in bytes: header 4, VNI 6.
 pub const MAX_SUBSCRIPTION: usize = 10;
@@ -27,8 +27,13 @@ pub fn encode_subscription(out: &mut BytesMut, on: bool, vni: Vni) {
 /// Appends the frame of an UPDATE.
 pub fn encode_update(out: &mut BytesMut, update: &Update) {
     let Route { vni, prefix, next_hop } = &update.route;
+    encode_route(out, update.action, *vni, prefix, next_hop);
+}
+
+/// Appends the frame of an UPDATE whose route is in parts.
+pub(crate) fn encode_route(out: &mut BytesMut, action: UpdateAction, vni: Vni, prefix: &Prefix, next_hop: &NextHop) {
     append(out, MessageType::Update, |frame| {
-        frame.field(0x08, update.action as u32);
+        frame.field(0x08, action as u32);
         frame.field(0x10, vni.0);
         frame.nested(0x1a, |frame| {
             frame.field(0x08, u32::from(prefix.is_ipv6()));
@@ -53,6 +58,9 @@ pub fn encode_update(out: &mut BytesMut, update: &Update) {
         });
     });
 }
+
+/// How many bytes more than it appends [`encode_update`] needs in a buffer that is not to grow.
+pub(crate) const ENCODE_ROOM: usize = ROOM;
 
 /// The space for a frame while it is encoded: the longest frame, and 16 bytes more, because addresses are always written as 16
 /// bytes. A power of two, so that no index has to be checked.

@@ -12,6 +12,7 @@ mod message;
 mod proto;
 mod update;
 
+pub(crate) use encode::{ENCODE_ROOM, encode_route};
 pub use encode::{MAX_SUBSCRIPTION, MAX_UPDATE, encode_subscription, encode_update, keepalive};
 pub use frame::{Deframer, Frame};
 pub use message::{Decoded, Hello, InvalidUpdate, Message};
