@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use kernel::{Kernel, Key, Object, Route as Installed};
+use kernel::{Kernel, Key, METRIC, Object, Route as Installed, Surplus, rival};
 use metalbond::fib::{
-    Fib, FibReport, FibSettings, FibSettingsError, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind,
+    Fib, FibReport, FibSettings, FibSettingsError, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, RouteTarget,
 };
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
@@ -69,6 +69,15 @@ enum Step {
     Device(bool),
     ForeignRoute(u8, u8),
     ForeignGone(u8, u8),
+    /// A route of another program before one of ours, with the same metric.
+    ForeignBeside(u8, u8),
+    /// A route of another program with a lower metric.
+    Preferred(u8, u8, u8),
+    PreferredGone(u8, u8, u8),
+    /// A second route of ours, in the same place or with another metric, that leads to an object or to a hypervisor.
+    Surplus(u8, u8, bool, u8),
+    /// Another program begins or ends to use an object of ours.
+    Use(u8),
     RemoveRoute(u8, u8),
     RemoveObject(u8),
     ReplaceObject(u8, u16),
@@ -98,6 +107,11 @@ fn simple_step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Device),
         1 => key().prop_map(|(v, p)| Step::ForeignRoute(v, p)),
         1 => key().prop_map(|(v, p)| Step::ForeignGone(v, p)),
+        1 => key().prop_map(|(v, p)| Step::ForeignBeside(v, p)),
+        2 => (key(), 1..4u8).prop_map(|((v, p), metric)| Step::Preferred(v, p, metric)),
+        2 => (key(), 1..4u8).prop_map(|((v, p), metric)| Step::PreferredGone(v, p, metric)),
+        2 => (key(), any::<bool>(), any::<u8>()).prop_map(|((v, p), is_in_place, n)| Step::Surplus(v, p, is_in_place, n)),
+        1 => any::<u8>().prop_map(Step::Use),
         1 => key().prop_map(|(v, p)| Step::RemoveRoute(v, p)),
         1 => any::<u8>().prop_map(Step::RemoveObject),
         1 => (any::<u8>(), 0..3u16).prop_map(|(n, nexthop)| Step::ReplaceObject(n, nexthop)),
@@ -148,7 +162,13 @@ impl World {
     fn own(&mut self, vni: Vni, prefix: Prefix, on: bool) {
         let route = Route { vni, prefix, next_hop: NextHop::standard(addr(9).into()) };
         match on {
-            true if self.own.insert((vni, prefix)) => self.fib.announced(&route),
+            true if self.own.insert((vni, prefix)) => {
+                let table = Self::table(vni);
+                if (0..VNIS).filter(|n| Self::table(Vni((*n).into())) == table).count() == 1 {
+                    self.adopted.remove(&(table, prefix.network()));
+                }
+                self.fib.announced(&route);
+            }
             false if self.own.remove(&(vni, prefix)) => self.fib.withdrawn(&route),
             _ => {}
         }
@@ -206,8 +226,9 @@ impl World {
         self.fib = Fib::new(self.fib.settings().clone(), self.kernel.is_up).unwrap();
         self.kernel.notices.clear();
         self.is_released = false;
-        let ours = self.kernel.routes.iter().filter(|(_, route)| **route != Installed::Foreign);
-        self.adopted = ours.map(|(key, _)| *key).collect();
+        let ours = self.kernel.routes.iter().filter(|(_, route)| **route != Installed::Foreign).map(|(key, _)| *key);
+        let more = self.kernel.surplus.keys().chain(self.kernel.beside.keys()).copied();
+        self.adopted = ours.chain(more).collect();
         self.dump(true);
         for (vni, prefix) in std::mem::take(&mut self.own) {
             self.own(vni, prefix, true);
@@ -219,6 +240,22 @@ impl World {
                 self.work(2, 0);
             }
         }
+    }
+
+    /// Another program adds a route with this node's metric. It replaces this node's route, or is put before it.
+    fn put_foreign(&mut self, (table, prefix): Key, is_replacement: bool) {
+        let key = (table, prefix);
+        if is_replacement && self.kernel.routes.get(&key) == Some(&Installed::Foreign) {
+            return;
+        }
+        // For this model, a place with a foreign route has one route of this node at most.
+        if let Some(all) = self.kernel.surplus.get_mut(&key) {
+            all.retain(|surplus| !surplus.is_in_place);
+        }
+        self.kernel.surplus.retain(|_, all| !all.is_empty());
+        let is_replacement = self.kernel.routes.insert(key, Installed::Foreign).is_some() && is_replacement;
+        let rival = rival(METRIC);
+        self.kernel.notices.push(Notice::ForeignAdded { table, prefix, rival, is_replacement });
     }
 
     fn step(&mut self, step: &Step) {
@@ -257,14 +294,64 @@ impl World {
             }
             Step::ForeignRoute(v, p) => {
                 let (table, prefix) = key(v, p);
-                self.kernel.routes.insert((table, prefix), Installed::Foreign);
-                self.kernel.notices.push(Notice::RouteAdded { table, prefix });
+                self.put_foreign((table, prefix), true);
+            }
+            Step::ForeignBeside(v, p) => {
+                let key = key(v, p);
+                if let Some(Installed::Ours(target)) = self.kernel.routes.get(&key).cloned() {
+                    self.kernel.beside.insert(key, target);
+                    self.put_foreign(key, false);
+                }
+            }
+            Step::Preferred(v, p, metric) => {
+                let (table, prefix) = key(v, p);
+                self.kernel.preferred.entry((table, prefix)).or_default().push(metric.into());
+                let rival = rival(metric.into());
+                self.kernel.notices.push(Notice::ForeignAdded { table, prefix, rival, is_replacement: false });
+            }
+            Step::PreferredGone(v, p, metric) => {
+                let (table, prefix) = key(v, p);
+                let Some(all) = self.kernel.preferred.get_mut(&(table, prefix)) else { return };
+                let Some(at) = all.iter().position(|other| *other == u32::from(metric)) else { return };
+                all.remove(at);
+                if all.is_empty() {
+                    self.kernel.preferred.remove(&(table, prefix));
+                }
+                let rival = rival(metric.into());
+                self.kernel.notices.push(Notice::ForeignRemoved { table, prefix, rival });
+            }
+            Step::Surplus(v, p, is_in_place, n) => {
+                let (table, prefix) = key(v, p);
+                let objects: Vec<u32> = self.kernel.objects.keys().copied().collect();
+                let objects = objects.iter().filter(|id| self.kernel.objects[*id] != Object::Foreign);
+                let objects: Vec<u32> = objects.copied().collect();
+                let is_ours = matches!(self.kernel.routes.get(&(table, prefix)), Some(Installed::Ours(_)));
+                if objects.is_empty() || is_in_place && !is_ours || !self.kernel.is_up {
+                    return;
+                }
+                let target = RouteTarget::Object(objects[usize::from(n) % objects.len()]);
+                let all = self.kernel.surplus.entry((table, prefix)).or_default();
+                let number = all.iter().map(|surplus| surplus.number).max().unwrap_or(n / 2) + 1;
+                all.push(Surplus { number, target, is_in_place });
+                self.kernel.notices.push(Notice::Anything);
+            }
+            Step::Use(n) => {
+                let ours: Vec<u32> = self.kernel.objects.keys().copied().collect();
+                if !ours.is_empty() {
+                    let id = ours[usize::from(n) % ours.len()];
+                    if !self.kernel.in_use.remove(&id) {
+                        self.kernel.in_use.insert(id);
+                    }
+                }
             }
             Step::ForeignGone(v, p) => {
                 let (table, prefix) = key(v, p);
                 if self.kernel.routes.get(&(table, prefix)) == Some(&Installed::Foreign) {
                     self.kernel.routes.remove(&(table, prefix));
-                    self.kernel.notices.push(Notice::ForeignRemoved { table, prefix });
+                    if let Some(target) = self.kernel.beside.remove(&(table, prefix)) {
+                        self.kernel.routes.insert((table, prefix), Installed::Ours(target));
+                    }
+                    self.kernel.notices.push(Notice::ForeignRemoved { table, prefix, rival: rival(METRIC) });
                 }
             }
             Step::RemoveRoute(v, p) => {
@@ -334,6 +421,7 @@ impl World {
         }
         let keys = (0..VNIS).flat_map(|v| (0..PREFIXES.len() as u8).map(move |p| (v, p)));
         let (mut wanted, mut installed, mut conflicts, mut vni_conflicts) = (0, 0, 0, 0);
+        assert!(self.kernel.beside.is_empty() && self.kernel.surplus.is_empty(), "{:?}", self.kernel);
         let keys: BTreeSet<Key> = keys.map(|(v, p)| (Self::table(Vni(v.into())), prefix(p).network())).collect();
         for key in keys {
             let nexthops = self.nexthops(&key);
@@ -343,17 +431,18 @@ impl World {
                 continue;
             }
             assert_eq!(self.kernel.nexthops(&key).unwrap_or_default(), nexthops, "{key:?}");
-            installed += usize::from(!nexthops.is_empty());
-            wanted += usize::from(!nexthops.is_empty());
+            let is_wanted = !nexthops.is_empty();
+            let is_preferred = self.kernel.preferred.contains_key(&key);
+            conflicts += usize::from(is_wanted && is_preferred);
+            installed += usize::from(is_wanted && !is_preferred);
+            wanted += usize::from(is_wanted);
         }
-        if conflicts == 0 {
-            assert_eq!(self.kernel.left_over(), [0; 0], "objects that nothing uses");
-        }
+        assert_eq!(self.kernel.left_over(), [0; 0], "objects that nothing uses");
         let stats = self.fib.stats();
         let counted = (stats.installed, stats.conflicts, stats.vni_conflicts);
         assert_eq!(counted, (installed, conflicts + vni_conflicts, vni_conflicts), "{stats:?}");
         assert!(stats.wanted >= wanted + vni_conflicts);
-        assert_eq!(self.fib.is_settled(), conflicts == 0);
+        assert!(self.fib.is_settled() || !self.kernel.in_use.is_empty());
     }
 }
 
@@ -433,11 +522,14 @@ proptest! {
         }
         world.converge();
         let before = world.kernel.changes;
-        let has_conflicts = world.fib.stats().conflicts > 0;
+        // For two VNIs of a table, the route of the one that comes first is installed first.
+        let has_conflicts = world.fib.stats().vni_conflicts > 0;
+        // A route to a destination of this node goes until one of another kind is announced.
+        let mut own = world.own.iter().map(|(vni, prefix)| (World::table(*vni), prefix.network()));
+        let has_own = own.any(|key| !world.nexthops(&key).is_empty());
         world.restart();
         world.converge();
-        // Objects of routes that cannot be installed are added and removed.
-        prop_assert!(has_conflicts || world.kernel.changes == before, "routes that stay are not touched");
+        prop_assert!(has_conflicts || has_own || world.kernel.changes == before, "routes that stay are not touched");
     }
 
     #[test]
@@ -449,6 +541,7 @@ proptest! {
         }
         world.fib.clear();
         world.wanted.clear();
+        world.kernel.in_use.clear();
         world.converge();
         prop_assert!(world.kernel.routes.values().all(|route| *route == Installed::Foreign));
         prop_assert!(world.kernel.objects.values().all(|object| *object == Object::Foreign));
@@ -477,11 +570,59 @@ fn a_conflict_is_over_as_soon_as_the_other_route_goes() {
     let key = (100, prefix(2));
     assert_eq!((world.fib.stats().conflicts, world.kernel.routes.get(&key)), (1, Some(&Installed::Foreign)));
     assert_eq!(world.fib.poll_report(), Some(FibReport::Conflict { table: 100, prefix: prefix(2) }));
+    assert!(world.fib.is_settled(), "nothing is tried again");
     world.step(&Step::ForeignGone(0, 2));
-    assert_eq!(world.work(9, 0), 1);
+    assert_eq!(world.work(9, 0), 1, "the object");
+    assert_eq!(world.work(9, 0), 1, "the route");
     assert_eq!(world.fib.stats().conflicts, 0);
     assert_eq!(world.kernel.nexthops(&key), Some(world.nexthops(&key)));
     assert_eq!(world.fib.poll_report(), Some(FibReport::ConflictOver { table: 100, prefix: prefix(2) }));
+}
+
+#[test]
+fn a_route_that_the_kernel_does_not_prefer_is_installed_and_a_conflict_until_the_other_one_goes() {
+    let mut world = World::new(settings(true));
+    world.dump(true);
+    world.step(&Step::Preferred(0, 2, 1));
+    world.step(&Step::Change(0, 2, 1));
+    while world.work(9, 0) > 0 {}
+    let (key, prefix) = ((100, prefix(2)), prefix(2));
+    assert_eq!(world.kernel.nexthops(&key), Some(world.nexthops(&key)));
+    let counted = |world: &World| (world.fib.stats().installed, world.fib.stats().conflicts);
+    assert_eq!(counted(&world), (0, 1));
+    assert_eq!(world.fib.poll_report(), Some(FibReport::Overridden { table: 100, prefix, rival: rival(1) }));
+    world.step(&Step::PreferredGone(0, 2, 1));
+    assert_eq!((world.work(9, 0), counted(&world)), (0, (1, 0)));
+    assert_eq!(world.fib.poll_report(), Some(FibReport::ConflictOver { table: 100, prefix }));
+}
+
+#[test]
+fn an_adopted_route_to_a_destination_of_this_node_goes_at_once() {
+    for is_announced_first in [true, false] {
+        let mut world = World::new(settings(true));
+        world.kernel.objects.insert(20, Object::Nexthop(addr(7)));
+        let [own, other] = [2, 3].map(|n| (101, prefix(n)));
+        for key in [own, other] {
+            world.kernel.routes.insert(key, Installed::Ours(RouteTarget::Object(20)));
+        }
+        if is_announced_first {
+            world.step(&Step::Own(1, 2, true));
+        }
+        world.dump(true);
+        world.step(&Step::Own(1, 2, true));
+        assert_eq!(world.work(9, 0), 1);
+        assert_eq!(world.kernel.routes.keys().copied().collect::<Vec<_>>(), [other]);
+    }
+}
+
+#[test]
+fn objects_that_were_found_stay_until_the_adoption_has_ended() {
+    let mut world = World::new(settings(true));
+    world.kernel.objects.insert(20, Object::Nexthop(addr(7)));
+    world.dump(true);
+    assert_eq!(world.work(9, 0), 0);
+    world.step(&Step::Release);
+    assert_eq!((world.work(9, 0), world.kernel.objects.len()), (1, 0));
 }
 
 #[test]

@@ -13,9 +13,11 @@
 //!
 //! - *Nexthop object*, *nexthop group*: an object of the Linux kernel for the tunnel to a hypervisor, and an object for several of these.
 //! - *Adopted*: a route or an object that was in the kernel when the `Fib` began. It stays until it is known whether it is wanted
-//!   ([`Fib::release_adopted`]).
-//! - *Conflict*: a route that is wanted and not installed, because another protocol, or a lower VNI in the same table, has a route to the same
-//!   destination.
+//!   ([`Fib::release_adopted`]), or until this node announces its destination itself.
+//! - *Rival*: a route of another protocol that the kernel prefers to a route of the `Fib`, or that is in its place ([`Rival`]).
+//! - *Conflict*: a route that is wanted and not in effect, because of a rival, or because a lower VNI in the same table has the same
+//!   destination. With a rival in its place it is not installed. Otherwise it is installed, and takes over when the rival goes.
+//! - *Surplus*: a route of the `Fib`'s protocol that is one too many for its destination ([`Found::Surplus`]).
 //!
 //! # Invariants
 //!
@@ -27,10 +29,14 @@
 //! - *no gap*: a destination that is wanted before and after a change has a route all the time. Routes are replaced, and an
 //!   object exists before its first route and until after its last.
 //! - *adopts*: an adopted route that is wanted is not touched, whatever the order of the changes. Exception: a destination of several VNIs in
-//!   one table. If the change of the lowest VNI comes last, its route is installed last.
+//!   one table. If the change of the lowest VNI comes last, its route is installed last. Another exception: a destination that this node
+//!   announces itself is removed at once, and added again if other nodes announce it with another kind.
 //! - *foreign*: a route of another protocol is never replaced or removed.
+//! - *one route*: a destination gets one route of the `Fib`. Surplus ones are removed, after the one that stays is as it is wanted.
+//! - *objects last*: an object that this `Fib` has not added is removed only after the adoption has ended.
 
 mod dump;
+mod foreign;
 mod op;
 mod reconcile;
 mod report;
@@ -42,7 +48,9 @@ mod targets;
 mod vni_conflicts;
 mod wanted;
 
-pub use op::{Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, RouteTarget};
+pub use op::{
+    Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, Rival, RouteTarget, SurplusRoute,
+};
 pub use reconcile::Fib;
 pub use report::{FibReport, FibStats};
 pub use settings::{FibSettings, FibSettingsError};

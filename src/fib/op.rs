@@ -1,5 +1,6 @@
 //! The vocabulary between a [`Fib`](super::Fib) and the kernel: operations, how they fail, and what the kernel has.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -61,6 +62,37 @@ pub enum RouteTarget {
     Nexthops(Nexthops),
 }
 
+/// A route of another protocol to one of the FIB's destinations that takes packets away from the FIB's own route, or would.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rival {
+    /// Whether it is in the very place of the FIB's own route: it has the same metric, and is for packets of every type of service and
+    /// source. A replacement of one of two such routes may hit the other. Otherwise the kernel prefers it to the FIB's own route: for all
+    /// packets, because its metric is lower, or for those of a type of service (IPv4) or a source (IPv6).
+    pub is_in_place: bool,
+    /// The metric.
+    pub metric: u32,
+    /// The type of service; 0 for all packets.
+    pub tos: u8,
+    /// The prefix length of the source; 0 for all packets.
+    pub source_len: u8,
+}
+
+/// What identifies a surplus route ([`Found::Surplus`]) in the kernel. Only the program that talks to the kernel knows its meaning.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SurplusRoute(Box<[u8]>);
+
+impl SurplusRoute {
+    /// Returns a route that these bytes identify.
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// Returns the bytes that identify the route.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// An operation on the kernel's state. It either succeeds or fails as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Op {
@@ -83,7 +115,7 @@ pub enum Op {
         /// The object's id.
         id: u32,
     },
-    /// Create a route. Fails if any protocol has a route to the destination.
+    /// Create a route. Fails if any protocol has a route to the destination in the same place ([`Rival::is_in_place`]).
     AddRoute {
         /// The table.
         table: u32,
@@ -108,6 +140,15 @@ pub enum Op {
         /// The destination, without host bits.
         prefix: Prefix,
     },
+    /// Remove a surplus route to a destination ([`Found::Surplus`]), and not the FIB's own one.
+    RemoveSurplus {
+        /// The table.
+        table: u32,
+        /// The destination, without host bits.
+        prefix: Prefix,
+        /// The route.
+        route: SurplusRoute,
+    },
 }
 
 impl fmt::Display for Op {
@@ -119,6 +160,9 @@ impl fmt::Display for Op {
             Self::AddRoute { table, prefix, .. } => write!(f, "add {prefix} in table {table}"),
             Self::ReplaceRoute { table, prefix, .. } => write!(f, "replace {prefix} in table {table}"),
             Self::RemoveRoute { table, prefix } => write!(f, "remove {prefix} from table {table}"),
+            Self::RemoveSurplus { table, prefix, .. } => {
+                write!(f, "remove a second route to {prefix} from table {table}")
+            }
         }
     }
 }
@@ -141,6 +185,8 @@ pub enum OpErrorKind {
     Exists,
     /// ESRCH or ENOENT: the route or object that was to be removed or referred to does not exist.
     Missing,
+    /// No errno: the object was not removed, because a route or a group of another program uses it.
+    InUse,
     /// ENODEV, ENETDOWN, ENXIO: the tunnel device is missing or down.
     NoDevice,
     /// EPERM, EACCES: the process lacks a permission.
@@ -156,12 +202,16 @@ impl fmt::Display for OpError {
         let what = match self.kind {
             OpErrorKind::Exists => "another route or object exists",
             OpErrorKind::Missing => "the route or object does not exist",
+            OpErrorKind::InUse => "another program uses it",
             OpErrorKind::NoDevice => "the tunnel device is down or missing",
             OpErrorKind::NotPermitted => "not permitted (CAP_NET_ADMIN is needed)",
             OpErrorKind::Busy => "the kernel lacks memory or is busy",
             OpErrorKind::Refused => "refused by the kernel",
         };
-        write!(f, "{what} (errno {})", self.errno)?;
+        f.write_str(what)?;
+        if self.errno != 0 {
+            write!(f, " (errno {})", self.errno)?;
+        }
         match &self.text {
             Some(text) => write!(f, ": {text}"),
             None => Ok(()),
@@ -181,7 +231,7 @@ pub enum Found {
         /// What the object is.
         what: FoundObject,
     },
-    /// A route of the FIB's protocol in one of its tables. Routes come after all objects.
+    /// A route of the FIB's protocol in one of its tables, in the place where a FIB puts its routes. Routes come after all objects.
     Route {
         /// The table.
         table: u32,
@@ -189,6 +239,29 @@ pub enum Found {
         prefix: Prefix,
         /// Where the route leads. `None`: to something that a [`Fib`](super::Fib) does not make.
         target: Option<RouteTarget>,
+    },
+    /// A route of the FIB's protocol that is one too many: it is what a FIB makes, but has another metric, or the destination has another
+    /// route of the protocol in the same place, which comes first.
+    Surplus {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// Where the route leads, as in [`Route`](Self::Route).
+        target: Option<RouteTarget>,
+        /// Whether it has the metric of the FIB's own routes.
+        is_in_place: bool,
+        /// What identifies it.
+        route: SurplusRoute,
+    },
+    /// A route of another protocol in one of the FIB's tables, if it takes packets away from a route of the FIB.
+    Foreign {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// What it is to the FIB's own route.
+        rival: Rival,
     },
 }
 
@@ -210,26 +283,39 @@ pub enum FoundObject {
 pub enum Notice {
     /// Routes and objects may have changed in any way: notices were lost, an object was removed, or the device came back.
     Anything,
-    /// The FIB's own route to a destination was removed.
+    /// A route of the FIB's protocol, in one of the FIB's tables, was removed.
     RouteRemoved {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// A route of another protocol, in one of the FIB's tables, was removed.
-    ForeignRemoved {
-        /// The table.
-        table: u32,
-        /// The destination.
-        prefix: Prefix,
-    },
-    /// A route to a destination, in one of the FIB's tables, was added or changed.
+    /// A route of the FIB's protocol, in one of the FIB's tables, was added or changed.
     RouteAdded {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
+    },
+    /// A route of another protocol that takes packets away from a route of the FIB was added or changed, in one of the FIB's tables.
+    ForeignAdded {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// What it is to the FIB's own route.
+        rival: Rival,
+        /// Whether it replaced a route of the same metric, type of service and source.
+        is_replacement: bool,
+    },
+    /// Such a route was removed.
+    ForeignRemoved {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// What it was to the FIB's own route.
+        rival: Rival,
     },
     /// The tunnel device exists and is up.
     DeviceUp,

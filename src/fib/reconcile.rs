@@ -9,9 +9,10 @@ use core::time::Duration;
 use foldhash::fast::FixedState;
 
 use super::dump::Dump;
-use super::op::{Found, Nexthops, Notice, Op, OpError, OpErrorKind};
+use super::foreign::Foreign;
+use super::op::{Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
 use super::report::{FibReport, FibStats, Reports};
-use super::routes::{Key, Routes};
+use super::routes::{Key, Routes, Surplus};
 use super::settings::{FibSettings, FibSettingsError};
 use super::steps::{Step, Steps};
 use super::targets::{Context, TargetId, Targets};
@@ -34,6 +35,7 @@ pub struct Fib {
     routes: Routes,
     steps: Steps,
     vni_conflicts: VniConflicts,
+    foreign: Foreign,
     dump: Dump,
     is_device_up: bool,
     /// The device was down since the last dump: routes that are missing went with it.
@@ -42,6 +44,8 @@ pub struct Fib {
     is_adopting: bool,
     /// Nothing is wanted any more.
     is_clearing: bool,
+    /// A dump has to show what an operation has done, when there is nothing else to do.
+    is_to_verify: bool,
     done: u64,
     failed: u64,
     reports: Reports,
@@ -61,12 +65,14 @@ impl Fib {
             targets: Targets::new(seed.clone(), settings.ids.clone(), settings.nexthop_objects),
             routes: Routes::new(seed.clone()),
             steps: Steps::default(),
-            vni_conflicts: VniConflicts::new(seed),
+            vni_conflicts: VniConflicts::new(seed.clone()),
+            foreign: Foreign::new(seed),
             dump: Dump::new(),
             is_device_up,
             is_device_lost: false,
             is_adopting: true,
             is_clearing: false,
+            is_to_verify: false,
             done: 0,
             failed: 0,
             reports: Reports::default(),
@@ -92,7 +98,7 @@ impl Fib {
     }
 
     /// Records that this node announces a route. If its kind is `STD`, `STD` next hops of other nodes for the same destination are not
-    /// installed.
+    /// installed, and an adopted route to it does not stay, except in a table of several VNIs.
     pub fn announced(&mut self, route: &Route) {
         self.set_own(route, true);
     }
@@ -107,6 +113,9 @@ impl Fib {
             && let Some(key) = self.key(route.vni, route.prefix)
         {
             self.wanted.set_own(key, route.vni, route.prefix, route.next_hop, is_announced);
+            if self.wanted.is_own(&key) {
+                self.routes.release_adopted(&key);
+            }
             self.routes.enqueue(key);
         }
     }
@@ -136,24 +145,22 @@ impl Fib {
         self.advance(now);
         match notice {
             Notice::Anything => self.request_dump(),
-            // The new route may have replaced one of this FIB.
-            Notice::RouteAdded { table, prefix } => {
-                if self.routes.is_in_kernel(&Key::new(table, prefix)) {
+            Notice::ForeignAdded { table, prefix, rival, is_replacement } => {
+                let key = Key::new(table, prefix);
+                self.foreign.added(key, rival, is_replacement);
+                // It may have replaced a route of this FIB.
+                if rival.is_in_place && self.routes.is_in_kernel(&key) {
                     self.request_dump();
                 }
+                self.routes.enqueue(key);
             }
-            Notice::ForeignRemoved { table, prefix } => {
+            Notice::ForeignRemoved { table, prefix, rival } => {
                 let key = Key::new(table, prefix);
-                if self.routes.has_conflict(&key) {
-                    self.routes.enqueue(key);
-                }
+                self.foreign.removed(&key, rival);
+                self.routes.enqueue(key);
             }
             // The notice may be older than a later operation on the route: only a dump shows the present state.
-            Notice::RouteRemoved { table, prefix } => {
-                if self.routes.contains(&Key::new(table, prefix)) {
-                    self.request_dump();
-                }
-            }
+            Notice::RouteAdded { .. } | Notice::RouteRemoved { .. } => self.request_dump(),
             Notice::DeviceUp => self.set_device(true),
             Notice::DeviceDown => self.set_device(false),
         }
@@ -180,7 +187,11 @@ impl Fib {
 
     /// Returns whether there is no work: no operation is to be done, under way or to be tried again, and no dump is needed.
     pub fn is_settled(&self) -> bool {
-        self.routes.are_settled() && self.targets.is_settled() && self.steps.are_done() && !self.dump.is_needed()
+        self.routes.are_settled()
+            && self.targets.is_settled(self.is_adopting)
+            && self.steps.are_done()
+            && !self.dump.is_needed()
+            && !self.is_to_verify
     }
 
     /// Returns the figures.
@@ -217,11 +228,20 @@ impl Fib {
             }
             if let Some(key) = self.routes.pop() {
                 self.reconcile(key);
-            } else {
-                let unused = self.targets.poll_unused()?;
+            } else if let Some(unused) = self.poll_unused() {
                 self.steps.push(Step::RemoveObject(unused));
+            } else {
+                if core::mem::take(&mut self.is_to_verify) {
+                    self.request_dump();
+                }
+                return None;
             }
         }
+    }
+
+    /// Returns an object that nothing uses. As long as routes are adopted, it is not known what is used.
+    fn poll_unused(&mut self) -> Option<TargetId> {
+        if self.is_adopting { None } else { self.targets.poll_unused() }
     }
 
     /// Compares a route with what is wanted, and begins what the difference demands.
@@ -231,6 +251,13 @@ impl Fib {
         }
         let nexthops = self.nexthops(&key);
         if !nexthops.is_empty() {
+            if self.foreign.is_outdated(&key) {
+                // The end of the dump queues the route again.
+                return self.request_dump();
+            }
+            if self.foreign.rival(&key).is_some_and(|rival| rival.is_in_place) {
+                return self.yield_place(key);
+            }
             // While the device is down nothing can be installed: the dump after its return queues the route again.
             if self.is_device_up {
                 self.install(key, &nexthops);
@@ -240,10 +267,48 @@ impl Fib {
         self.routes.stop_waiting(&key);
         self.set_tried(&key, TargetId::NONE);
         self.routes.end_conflict(&key);
-        if self.routes.installed(&key) == TargetId::NONE {
-            self.routes.forget(&key);
-        } else if !self.routes.is_adopted(&key) {
+        if !self.routes.is_adopted(&key) {
+            self.remove(key);
+        }
+    }
+
+    /// Begins to remove a destination's route, and then the surplus ones.
+    fn remove(&mut self, key: Key) {
+        if self.routes.installed(&key) != TargetId::NONE {
             self.begin(key, TargetId::NONE);
+        } else if !self.routes.surplus(&key).is_empty() {
+            self.begin_to_remove_surplus(key);
+        } else {
+            self.routes.forget(&key);
+        }
+    }
+
+    /// Leaves a destination to a route of another protocol in the place of this FIB's own. An operation on one of the two could hit the other.
+    fn yield_place(&mut self, key: Key) {
+        self.routes.stop_waiting(&key);
+        self.set_tried(&key, TargetId::NONE);
+        self.routes.release_adopted(&key);
+        self.settle_conflict(&key);
+        self.remove(key);
+    }
+
+    /// Notes and reports whether a route of another protocol takes packets away from a route that is wanted.
+    fn settle_conflict(&mut self, key: &Key) {
+        let (table, prefix) = (key.table(), key.prefix());
+        match self.foreign.rival(key) {
+            Some(rival) => {
+                if self.routes.begin_conflict(key) {
+                    self.reports.push(match rival.is_in_place {
+                        true => FibReport::Conflict { table, prefix },
+                        false => FibReport::Overridden { table, prefix, rival },
+                    });
+                }
+            }
+            None => {
+                if self.routes.end_conflict(key) {
+                    self.reports.push(FibReport::ConflictOver { table, prefix });
+                }
+            }
         }
     }
 
@@ -274,14 +339,16 @@ impl Fib {
 
     /// Installs a route with these nexthops: at once if their object is present, otherwise when it is.
     fn install(&mut self, key: Key, nexthops: &Nexthops) {
-        let present = self.targets.nexthops(self.routes.installed(&key));
-        if present == nexthops.as_slice() {
-            self.routes.stop_waiting(&key);
-            self.routes.release_adopted(&key);
-            self.set_tried(&key, TargetId::NONE);
-            return;
-        }
-        if self.routes.is_adopted(&key) {
+        let surplus = self.routes.surplus(&key);
+        let is_installed = self.routes.installed(&key) != TargetId::NONE;
+        let has_another_in_place = is_installed && surplus.iter().any(|surplus| surplus.is_in_place);
+        let installed = match surplus.first() {
+            Some(surplus) if !is_installed && self.routes.is_adopted(&key) => surplus.target,
+            _ => self.routes.installed(&key),
+        };
+        let present = self.targets.nexthops(installed);
+        let is_present = present == nexthops.as_slice();
+        if !is_present && self.routes.is_adopted(&key) {
             // Changes for the other next hops of an adopted route may yet come. Without objects, an IPv6 route has only the best
             // of them.
             let is_part = nexthops.as_slice().iter().all(|nexthop| present.iter().any(|one| one.addr == nexthop.addr));
@@ -290,6 +357,19 @@ impl Fib {
             }
         }
         self.routes.release_adopted(&key);
+        // The kernel replaces the first route in a place, which is the installed one, but not if the next ones lead where it is to lead.
+        if has_another_in_place {
+            return self.begin_to_remove_surplus(key);
+        }
+        if is_present && is_installed {
+            self.routes.stop_waiting(&key);
+            self.set_tried(&key, TargetId::NONE);
+            self.settle_conflict(&key);
+            if !self.routes.surplus(&key).is_empty() {
+                self.begin_to_remove_surplus(key);
+            }
+            return;
+        }
         let target = self.targets.with_nexthops(nexthops);
         if self.targets.is_present(target) {
             self.targets.acquire(target);
@@ -309,11 +389,28 @@ impl Fib {
         self.steps.push(Step::SetRoute(key, to));
     }
 
+    /// Begins to remove one of a destination's surplus routes, those in the place of the installed one first.
+    fn begin_to_remove_surplus(&mut self, key: Key) {
+        self.routes.begin(&key);
+        self.steps.push(Step::RemoveSurplus(key));
+    }
+
+    /// Returns the surplus route of a destination that is to be removed next.
+    fn next_surplus(&self, key: &Key) -> Option<&Surplus> {
+        let surplus = self.routes.surplus(key);
+        surplus.iter().find(|surplus| surplus.is_in_place).or(surplus.first())
+    }
+
     /// Returns a step as an operation for the kernel.
     fn op(&self, step: Step) -> Op {
         match step {
             Step::AddObject(target) => self.targets.add_op(target),
             Step::RemoveObject(target) => self.targets.remove_op(target),
+            Step::RemoveSurplus(key) => {
+                let (table, prefix) = (key.table(), key.prefix());
+                let route = self.next_surplus(&key).map(|surplus| surplus.route.clone());
+                Op::RemoveSurplus { table, prefix, route: route.unwrap_or(SurplusRoute::new([])) }
+            }
             Step::SetRoute(key, to) => {
                 let (table, prefix) = (key.table(), key.prefix());
                 if to == TargetId::NONE {
@@ -343,6 +440,7 @@ impl Fib {
             Step::AddObject(target) => self.object_added(target, result),
             Step::RemoveObject(target) => self.object_removed(target, result),
             Step::SetRoute(key, to) => self.route_set(key, to, result),
+            Step::RemoveSurplus(key) => self.surplus_removed(key, result),
         }
     }
 
@@ -356,6 +454,7 @@ impl Fib {
                 Step::AddObject(target) => self.targets.set_absent(target),
                 Step::RemoveObject(target) => self.targets.set_present(target),
                 Step::SetRoute(key, to) => self.route_set(key, to, Err(lost.clone())),
+                Step::RemoveSurplus(key) => self.surplus_removed(key, Err(lost.clone())),
             }
         }
         self.request_dump();
@@ -371,7 +470,7 @@ impl Fib {
                 targets.add_failed(target, &mut cx);
                 self.request_dump();
             }
-            OpErrorKind::NotPermitted | OpErrorKind::Busy | OpErrorKind::Refused => {
+            OpErrorKind::NotPermitted | OpErrorKind::Busy | OpErrorKind::Refused | OpErrorKind::InUse => {
                 let retry_in = targets.add_failed(target, &mut cx);
                 self.reports.push(FibReport::Failed { op, error, retry_in });
             }
@@ -383,11 +482,36 @@ impl Fib {
         let (targets, mut cx) = self.targets();
         match result {
             Err(error) if error.kind != OpErrorKind::Missing => {
+                // That an object is in use may last, so it is reported once.
+                let is_known = error.kind == OpErrorKind::InUse && targets.has_failed(target);
                 let retry_in = targets.remove_failed(target, &mut cx);
-                self.reports.push(FibReport::Failed { op, error, retry_in });
+                if !is_known {
+                    self.reports.push(FibReport::Failed { op, error, retry_in });
+                }
             }
             _ => targets.removed(target, &mut cx),
         }
+    }
+
+    fn surplus_removed(&mut self, key: Key, result: Result<(), OpError>) {
+        let op = self.op(Step::RemoveSurplus(key));
+        self.routes.end(&key);
+        match result {
+            Err(error) if error.kind != OpErrorKind::Missing => {
+                let retry_in = self.routes.retry(&key, self.now, self.retry(), self.settings.retry_min);
+                return self.reports.push(FibReport::Failed { op, error, retry_in });
+            }
+            _ => {}
+        }
+        if let Op::RemoveSurplus { route, .. } = &op
+            && let Some(surplus) = self.routes.surplus_removed(&key, route)
+        {
+            self.targets.release(surplus.target);
+        }
+        // The kernel may have removed another one of these routes.
+        self.is_to_verify = true;
+        self.routes.succeeded(&key);
+        self.routes.enqueue(key);
     }
 
     fn route_set(&mut self, key: Key, to: TargetId, result: Result<(), OpError>) {
@@ -411,6 +535,7 @@ impl Fib {
             OpErrorKind::Exists => {
                 if self.routes.begin_conflict(&key) {
                     self.reports.push(FibReport::Conflict { table: key.table(), prefix: key.prefix() });
+                    self.request_dump();
                 }
             }
             OpErrorKind::Missing | OpErrorKind::NoDevice => self.request_dump(),
@@ -423,7 +548,12 @@ impl Fib {
         self.set_installed(&key, to);
         self.routes.succeeded(&key);
         self.set_tried(&key, TargetId::NONE);
-        if to == TargetId::NONE {
+        if to != TargetId::NONE {
+            self.settle_conflict(&key);
+        }
+        if !self.routes.surplus(&key).is_empty() {
+            self.routes.enqueue(key);
+        } else if to == TargetId::NONE {
             self.routes.forget(&key);
         }
     }
@@ -432,9 +562,6 @@ impl Fib {
     fn set_installed(&mut self, key: &Key, to: TargetId) {
         let from = self.routes.replace_installed(key, to);
         self.targets.release(from);
-        if to != TargetId::NONE && self.routes.end_conflict(key) {
-            self.reports.push(FibReport::ConflictOver { table: key.table(), prefix: key.prefix() });
-        }
     }
 
     /// Notes the target of a route's last failed operation, which is acquired for it.
@@ -453,7 +580,10 @@ impl Fib {
         self.advance(now);
         self.dump.begin(self.now);
         self.targets.begin_dump();
-        self.routes.begin_dump();
+        self.foreign.begin_dump();
+        for surplus in self.routes.begin_dump() {
+            self.targets.release(surplus.target);
+        }
     }
 
     /// Handles an object or a route of the dump. All objects come before the first route.
@@ -463,11 +593,20 @@ impl Fib {
             Found::Route { table, prefix, target } => {
                 self.targets.end_objects();
                 let (key, target) = (Key::new(table, prefix), self.targets.of_route(target));
-                if self.routes.found(key, self.is_adopting) != target {
+                if self.routes.found(key, self.is_adopting && !self.wanted.is_own(&key)) != target {
                     self.targets.acquire(target);
                     self.set_installed(&key, target);
                 }
             }
+            Found::Surplus { table, prefix, target, is_in_place, route } => {
+                self.targets.end_objects();
+                let target = self.targets.of_route(target);
+                let (key, surplus) = (Key::new(table, prefix), Surplus { target, is_in_place, route });
+                if self.routes.found_surplus(key, surplus, self.is_adopting && !self.wanted.is_own(&key)) {
+                    self.targets.acquire(target);
+                }
+            }
+            Found::Foreign { table, prefix, rival } => self.foreign.found(Key::new(table, prefix), rival),
         }
     }
 
@@ -481,6 +620,7 @@ impl Fib {
             return self.targets.abort_dump();
         }
         self.targets.end_objects();
+        self.foreign.end_dump();
         self.is_device_lost |= !self.is_device_up;
         for key in self.routes.keys() {
             if self.routes.is_lost(&key) {
@@ -498,10 +638,17 @@ impl Fib {
         targets.end_dump(&mut cx);
     }
 
-    /// Returns whether a route is installed as it is wanted, and wanted at all.
+    /// Returns whether a route is installed as it is wanted, and wanted at all, and it is known whether it is in effect.
     fn is_as_wanted(&self, key: &Key) -> bool {
         let nexthops = self.wanted.nexthops(key, self.routes.wanted(key), &self.settings);
-        !nexthops.is_empty() && self.targets.nexthops(self.routes.installed(key)) == nexthops.as_slice()
+        let is_known = match self.foreign.rival(key) {
+            Some(rival) => self.routes.has_conflict(key) && !rival.is_in_place,
+            None => !self.routes.has_conflict(key),
+        };
+        !nexthops.is_empty()
+            && self.targets.nexthops(self.routes.installed(key)) == nexthops.as_slice()
+            && is_known
+            && self.routes.surplus(key).is_empty()
     }
 
     fn request_dump(&mut self) {

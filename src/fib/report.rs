@@ -5,7 +5,7 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use super::op::{Op, OpError};
+use super::op::{Op, OpError, Rival};
 use crate::{Prefix, Vni};
 
 /// The reports that wait to be fetched, at most.
@@ -17,14 +17,23 @@ const IPV4_MAX: usize = 1024;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum FibReport {
-    /// A route was not installed, because another protocol has a route to the same destination. The other route is not touched.
+    /// A route is not installed, because a route of another protocol is in its place. The other route is not touched.
     Conflict {
         /// The table.
         table: u32,
         /// The destination.
         prefix: Prefix,
     },
-    /// The end of a [`Conflict`](Self::Conflict): the route is installed.
+    /// A route is installed, but not in effect, or not for all packets: the kernel prefers a route of another protocol.
+    Overridden {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// The other route.
+        rival: Rival,
+    },
+    /// The end of a [`Conflict`](Self::Conflict), or of [`Overridden`](Self::Overridden): the route is installed and in effect.
     ConflictOver {
         /// The table.
         table: u32,
@@ -86,7 +95,20 @@ impl fmt::Display for FibReport {
             Self::Conflict { table, prefix } => {
                 write!(f, "{prefix} in table {table} is not installed: a route of another protocol is there")
             }
-            Self::ConflictOver { table, prefix } => write!(f, "{prefix} in table {table} is installed now"),
+            Self::Overridden { table, prefix, rival: Rival { metric, tos: 0, source_len: 0, .. } } => {
+                write!(
+                    f,
+                    "{prefix} in table {table} has no effect: a route of another protocol comes first, with metric {metric}"
+                )
+            }
+            Self::Overridden { table, prefix, rival: Rival { tos, source_len, .. } } => {
+                write!(
+                    f,
+                    "{prefix} in table {table} has no effect on some packets: a route of another protocol is for type of service \
+                     {tos:#x} and a source of {source_len} bits"
+                )
+            }
+            Self::ConflictOver { table, prefix } => write!(f, "{prefix} in table {table} is in effect now"),
             Self::VniConflict { table, prefix, vni, installed } => {
                 write!(
                     f,
@@ -118,11 +140,12 @@ impl fmt::Display for FibReport {
 pub struct FibStats {
     /// Number of destinations that should have a kernel route. A destination of two VNIs in one table counts twice.
     pub wanted: usize,
-    /// Number of kernel routes that are installed.
+    /// Number of kernel routes that are installed and in effect.
     pub installed: usize,
     /// Number of nexthop objects and groups in the kernel.
     pub objects: usize,
-    /// Number of destinations that are not installed because another protocol, or a lower VNI in the same table, has a route there.
+    /// Number of destinations that are not installed, or not in effect, because another protocol, or a lower VNI in the same table, has a
+    /// route there.
     pub conflicts: usize,
     /// The [`conflicts`](Self::conflicts) that are due to a lower VNI.
     pub vni_conflicts: usize,

@@ -3,7 +3,7 @@
 //! Invariant: a route that may be other than it is wanted is in the queue, or has an operation under way, or waits for its
 //! target, for a retry, or for the device.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -11,6 +11,7 @@ use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::op::SurplusRoute;
 use super::sets::SetId;
 use super::targets::TargetId;
 use crate::{Backoff, Instant, Prefix};
@@ -51,7 +52,7 @@ struct Entry {
     is_busy: bool,
     /// The route was to be looked at while it was busy.
     is_dirty: bool,
-    /// Another protocol has a route to the destination.
+    /// A route of another protocol takes packets away from this one, or is in its place.
     has_conflict: bool,
     /// It is among the retries.
     is_retrying: bool,
@@ -82,12 +83,31 @@ impl Default for Entry {
     }
 }
 
+impl Entry {
+    /// Returns whether the kernel forwards by the route.
+    fn is_in_effect(&self) -> bool {
+        self.installed != TargetId::NONE && !self.has_conflict
+    }
+}
+
+/// A route that is one too many for its destination.
+#[derive(Debug)]
+pub(super) struct Surplus {
+    /// Where it leads; acquired for it.
+    pub(super) target: TargetId,
+    pub(super) is_in_place: bool,
+    pub(super) route: SurplusRoute,
+}
+
 #[derive(Debug)]
 pub(super) struct Routes {
     by_key: HashMap<Key, Entry, FixedState>,
     /// The routes to be compared with what is wanted.
     queue: VecDeque<Key>,
     retries: BTreeSet<(Instant, Key)>,
+    /// Of destinations that have some. Each of them has an entry, too.
+    surplus: BTreeMap<Key, Vec<Surplus>>,
+    /// The routes that are in effect.
     installed: usize,
     conflicts: usize,
 }
@@ -95,15 +115,16 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(seed: FixedState) -> Self {
         let by_key = HashMap::with_hasher(seed);
-        Self { by_key, queue: VecDeque::new(), retries: BTreeSet::new(), installed: 0, conflicts: 0 }
+        let (queue, retries, surplus) = Default::default();
+        Self { by_key, queue, retries, surplus, installed: 0, conflicts: 0 }
     }
 
-    /// Returns how many routes are installed.
-    pub(super) const fn installed_count(&self) -> usize {
-        self.installed
+    /// Returns for how many destinations a route is installed and in effect.
+    pub(super) fn installed_count(&self) -> usize {
+        self.installed + self.surplus.keys().filter(|key| self.installed(key) == TargetId::NONE).count()
     }
 
-    /// Returns how many routes are not installed because another protocol has a route to the destination.
+    /// Returns how many routes are not in effect because another protocol has a route to the destination.
     pub(super) const fn conflict_count(&self) -> usize {
         self.conflicts
     }
@@ -116,10 +137,6 @@ impl Routes {
     /// Returns when the next retry is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.retries.first().map(|(at, _)| *at)
-    }
-
-    pub(super) fn contains(&self, key: &Key) -> bool {
-        self.by_key.contains_key(key)
     }
 
     /// Returns the set of what is wanted for a destination.
@@ -174,9 +191,9 @@ impl Routes {
     /// Notes where a route leads from now on. Returns where it led before.
     pub(super) fn replace_installed(&mut self, key: &Key, to: TargetId) -> TargetId {
         let Some(entry) = self.by_key.get_mut(key) else { return TargetId::NONE };
+        self.installed -= usize::from(entry.is_in_effect());
         let from = core::mem::replace(&mut entry.installed, to);
-        self.installed -= usize::from(from != TargetId::NONE);
-        self.installed += usize::from(to != TargetId::NONE);
+        self.installed += usize::from(entry.is_in_effect());
         from
     }
 
@@ -228,18 +245,31 @@ impl Routes {
         self.by_key.get(key).is_some_and(|entry| entry.is_busy || entry.installed != TargetId::NONE)
     }
 
-    /// Notes that another protocol has a route to the destination. Returns whether that was not known.
+    /// Notes that a route of another protocol has the destination. Returns whether that was not known.
     pub(super) fn begin_conflict(&mut self, key: &Key) -> bool {
-        let is_new = self.by_key.get_mut(key).is_some_and(|entry| !core::mem::replace(&mut entry.has_conflict, true));
-        self.conflicts += usize::from(is_new);
-        is_new
+        self.set_conflict(key, true)
     }
 
-    /// Notes that no other protocol has a route to the destination. Returns whether one had.
+    /// Notes that no route of another protocol has the destination. Returns whether one had.
     pub(super) fn end_conflict(&mut self, key: &Key) -> bool {
-        let is_over = self.by_key.get_mut(key).is_some_and(|entry| core::mem::take(&mut entry.has_conflict));
-        self.conflicts -= usize::from(is_over);
-        is_over
+        self.set_conflict(key, false)
+    }
+
+    /// Returns whether this is a change.
+    fn set_conflict(&mut self, key: &Key, has_conflict: bool) -> bool {
+        let Some(entry) = self.by_key.get_mut(key) else { return false };
+        if entry.has_conflict == has_conflict {
+            return false;
+        }
+        self.installed -= usize::from(entry.is_in_effect());
+        entry.has_conflict = has_conflict;
+        self.installed += usize::from(entry.is_in_effect());
+        if has_conflict {
+            self.conflicts += 1;
+        } else {
+            self.conflicts -= 1;
+        }
+        true
     }
 
     pub(super) fn has_conflict(&self, key: &Key) -> bool {
@@ -297,10 +327,11 @@ impl Routes {
         adopted.into_iter().for_each(|key| self.enqueue(key));
     }
 
-    /// Begins a dump: all routes are to be found again.
-    pub(super) fn begin_dump(&mut self) {
+    /// Begins a dump: all routes are to be found again. Returns the surplus routes that were known.
+    pub(super) fn begin_dump(&mut self) -> impl Iterator<Item = Surplus> + use<> {
         #[expect(clippy::disallowed_methods, reason = "the order is of no consequence")]
         self.by_key.values_mut().for_each(|entry| entry.is_seen = false);
+        core::mem::take(&mut self.surplus).into_values().flatten()
     }
 
     /// Notes that a dump has found a route. One that was not known is adopted, if `is_adopting`. Returns where the route led
@@ -314,16 +345,48 @@ impl Routes {
         entry.installed
     }
 
+    /// Notes that a dump has found a surplus route. The destination is adopted if it was not known and `is_adopting`. Returns false if the
+    /// dump has found the same route before.
+    pub(super) fn found_surplus(&mut self, key: Key, surplus: Surplus, is_adopting: bool) -> bool {
+        let entry = self.by_key.entry(key).or_default();
+        if entry.installed == TargetId::NONE && entry.wanted == SetId::EMPTY {
+            entry.is_adopted = is_adopting;
+        }
+        let all = self.surplus.entry(key).or_default();
+        let is_new = all.iter().all(|other| other.route != surplus.route);
+        if is_new {
+            all.push(surplus);
+        }
+        is_new
+    }
+
+    /// Returns the surplus routes of a destination.
+    pub(super) fn surplus(&self, key: &Key) -> &[Surplus] {
+        if self.surplus.is_empty() { &[] } else { self.surplus.get(key).map_or(&[], |all| all) }
+    }
+
+    /// Forgets the first of these surplus routes, which has been removed.
+    pub(super) fn surplus_removed(&mut self, key: &Key, route: &SurplusRoute) -> Option<Surplus> {
+        let all = self.surplus.get_mut(key)?;
+        let at = all.iter().position(|surplus| surplus.route == *route)?;
+        let surplus = all.remove(at);
+        if all.is_empty() {
+            self.surplus.remove(key);
+        }
+        Some(surplus)
+    }
+
     /// Returns whether a route that was installed has not been found by a dump.
     pub(super) fn is_lost(&self, key: &Key) -> bool {
         self.by_key.get(key).is_some_and(|entry| !entry.is_seen && entry.installed != TargetId::NONE)
     }
 
-    /// Forgets a destination if nothing is wanted for it. Its route is not installed.
+    /// Forgets a destination if nothing is wanted for it, and it has no surplus routes. Its route is not installed.
     pub(super) fn forget(&mut self, key: &Key) {
-        if !self.by_key.contains_key(key) || self.wanted(key) != SetId::EMPTY {
+        if !self.by_key.contains_key(key) || self.wanted(key) != SetId::EMPTY || !self.surplus(key).is_empty() {
             return;
         }
+        self.end_conflict(key);
         self.by_key.remove(key);
         if self.by_key.capacity() > 8 * self.by_key.len() + 1024 {
             self.by_key.shrink_to(self.by_key.len() * 2);

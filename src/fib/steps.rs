@@ -12,6 +12,8 @@ pub(super) enum Step {
     RemoveObject(TargetId),
     /// [`TargetId::NONE`] removes the route.
     SetRoute(Key, TargetId),
+    /// Removes the destination's first surplus route.
+    RemoveSurplus(Key),
 }
 
 #[derive(Debug, Default)]

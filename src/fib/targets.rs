@@ -171,9 +171,9 @@ impl Targets {
         self.by_object.len()
     }
 
-    /// Returns whether no target waits for a retry, or to be removed.
-    pub(super) fn is_settled(&self) -> bool {
-        self.retries.is_empty() && self.idle.is_empty()
+    /// Returns whether no target waits for a retry, or to be removed. `is_adopting`: none is removed yet.
+    pub(super) fn is_settled(&self, is_adopting: bool) -> bool {
+        self.retries.is_empty() && (is_adopting || self.idle.is_empty())
     }
 
     /// Returns when the next retry is due.
@@ -309,6 +309,11 @@ impl Targets {
         let retry_in = self.retry(id, cx);
         self.wake(id, cx);
         retry_in
+    }
+
+    /// Returns whether the last operation on an object has failed.
+    pub(super) fn has_failed(&self, id: TargetId) -> bool {
+        self.get(id).is_some_and(|target| target.backoff.has_failed())
     }
 
     /// Notes that the kernel has an object, whatever was to be done with it.
@@ -536,6 +541,9 @@ impl Targets {
                 _ => {}
             }
         }
+        // As long as nothing is removed, each dump lists the same ones.
+        self.idle.sort_unstable();
+        self.idle.dedup();
     }
 
     fn get(&self, id: TargetId) -> Option<&Target> {

@@ -122,13 +122,17 @@ impl Wanted {
         }
     }
 
+    /// Returns whether this node announces a STANDARD route to a destination of a table of one VNI.
+    pub(super) fn is_own(&self, key: &Key) -> bool {
+        !self.own.is_empty() && self.own.contains_key(key) && !self.is_shared(key.table())
+    }
+
     /// Returns the nexthops that a kernel route should have. Empty: there should be no route.
     pub(super) fn nexthops(&self, key: &Key, set: SetId, settings: &FibSettings) -> Nexthops {
         if self.is_shared(key.table()) {
             return self.claims(key, settings).into_iter().next().map_or_else(Nexthops::default, |(_, first)| first);
         }
-        let is_own = !self.own.is_empty() && self.own.contains_key(key);
-        nexthops(key, self.sets.get(set), is_own, settings)
+        nexthops(key, self.sets.get(set), self.is_own(key), settings)
     }
 
     /// Returns the VNIs of a shared table that want a kernel route.

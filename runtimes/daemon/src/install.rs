@@ -29,6 +29,8 @@ const BATCH: usize = 256;
 const MAIN_TABLE: u32 = 254;
 /// The default protocol number.
 const PROTOCOL: u8 = 254;
+/// The default metric: higher than those that other programs use without being asked to.
+const METRIC: u32 = 2048;
 const IDS: &str = "2000000000-2099999999";
 
 #[derive(Args, Debug)]
@@ -50,6 +52,10 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "NUMBER", value_parser = parse_protocol, allow_negative_numbers = true)]
     #[arg(default_value_t = PROTOCOL, env = "METALBOND_RT_PROTO")]
     pub(crate) rt_proto: u8,
+    /// Metric of the kernel routes. To the same destination, the kernel prefers the route with the lower metric
+    #[arg(long, value_name = "NUMBER", value_parser = parse_metric, allow_negative_numbers = true)]
+    #[arg(default_value_t = METRIC, env = "METALBOND_METRIC")]
+    pub(crate) metric: u32,
     /// Do not install next hops of this type; may be given several times
     #[arg(long, value_name = "TYPE", value_enum, value_delimiter = ',', ignore_case = true)]
     #[arg(alias = "exclude-route-type", env = "METALBOND_EXCLUDE_TYPE")]
@@ -135,6 +141,9 @@ impl InstallArgs {
             if self.rt_proto != PROTOCOL {
                 unused(format!("--rt-proto '{}'", self.rt_proto));
             }
+            if self.metric != METRIC {
+                unused(format!("--metric '{}'", self.metric));
+            }
             for kind in self.exclude_type.iter().filter_map(ValueEnum::to_possible_value) {
                 unused(format!("--exclude-type '{}'", kind.get_name()));
             }
@@ -172,11 +181,13 @@ impl InstallArgs {
         let settings = Settings {
             device,
             protocol: self.rt_proto,
+            metric: self.metric,
             ids: ids.clone(),
             tables: self.tables().into_values().collect(),
             nexthop_objects: !self.no_nexthop_objects,
         };
-        let kernel = Kernel::open(settings).context("cannot install routes")?;
+        let mut kernel = Kernel::open(settings).context("cannot install routes")?;
+        kernel.claim().context("cannot install routes")?;
         if !kernel.has_nexthop_objects() {
             warn!("no nexthop objects: IPv6 routes use only one next hop, and changes of many routes take longer");
         } else if is_nexthop_compat_mode() {
@@ -302,6 +313,11 @@ fn parse_protocol(text: &str) -> Result<u8, String> {
     // The lower numbers are those of the kernel itself and of manually added routes.
     let number = spec::number(text, 5, 255)?;
     u8::try_from(number).map_err(|_| "over 255".to_owned())
+}
+
+fn parse_metric(text: &str) -> Result<u32, String> {
+    // The kernel takes 0 for none, and then uses another one for IPv6.
+    spec::number(text, 1, u32::MAX)
 }
 
 fn parse_network(text: &str) -> Result<Prefix, String> {

@@ -15,9 +15,25 @@ pub enum OpenError {
     /// The settings are not valid.
     #[error("{0}")]
     Settings(&'static str),
+    /// Another process installs routes, and takes those of these settings for its own.
+    #[error(transparent)]
+    Taken(Taken),
     /// The netlink socket failed.
     #[error(transparent)]
     Lost(#[from] Lost),
+}
+
+/// What another process uses, with the same protocol number.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "process {process} ({program}) installs routes with protocol number {protocol} and has {part}: stop it, or give one of the two \
+     another protocol number"
+)]
+pub struct Taken {
+    pub(crate) process: u32,
+    pub(crate) program: String,
+    pub(crate) protocol: u8,
+    pub(crate) part: String,
 }
 
 /// The kernel's answers were lost, so it is unknown which operations were carried out. The caller has to continue with a

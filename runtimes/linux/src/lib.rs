@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+mod claim;
 mod compat;
 mod device;
 mod encap;
@@ -29,11 +30,12 @@ mod retry;
 mod route;
 mod settings;
 mod socket;
+mod strays;
 mod watch;
 mod worker;
 
 pub use compat::is_nexthop_compat_mode;
-pub use error::{DumpError, Lost, OpenError};
+pub use error::{DumpError, Lost, OpenError, Taken};
 pub use kernel::Kernel;
 pub use settings::Settings;
 pub use worker::{Ended, KernelRoutes};

@@ -39,6 +39,13 @@ impl Log {
         }
     }
 
+    /// Logs that a route of this program's protocol is not its own. `removal`: the command that removes it.
+    pub(crate) fn stray(&mut self, now: Instant, removal: &str) {
+        if self.has_room(now) {
+            warn!("a route has our protocol number and is not ours: it stays. If nothing needs it: {removal}");
+        }
+    }
+
     /// Logs that something could not be read from the kernel, after `tries` tries. It counts as a report, because it may happen at every
     /// iteration of the thread.
     pub(crate) fn trouble(&mut self, now: Instant, what: &str, error: &dyn fmt::Display, tries: u32) {

@@ -79,6 +79,13 @@ fn put_header(out: &mut Vec<u8>, family: u8, protocol: u8) {
     out.extend_from_slice(&[family, 0, protocol, 0, 0, 0, 0, 0]);
 }
 
+/// Returns the ids of the members, if the body is that of a group.
+pub(crate) fn members(body: &[u8]) -> impl Iterator<Item = u32> {
+    let attributes = Attributes::new(body.get(HEADER..).unwrap_or_default());
+    let groups = attributes.filter(|&(kind, _)| kind == NHA_GROUP);
+    groups.flat_map(|(_, entries)| entries.chunks_exact(8).filter_map(|entry| u32_at(entry, 0)))
+}
+
 /// Reads the body of a [`RTM_NEWNEXTHOP`] or a [`RTM_DELNEXTHOP`]. Returns the id, and what the object is to a program that uses this
 /// protocol and the device with this index.
 pub(crate) fn parse(body: &[u8], device: Option<u32>, protocol: u8) -> Option<(u32, FoundObject)> {

@@ -12,11 +12,11 @@ use crate::route::{self, NewRoute};
 const PARTS_MAX: usize = 256;
 
 /// Appends the message for an operation that [`check`] has accepted.
-pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, device: Option<u32>) {
+pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, metric: u32, device: Option<u32>) {
     // `check` refuses an operation that needs the device when there is none.
     let device = device.unwrap_or(0);
     let put_route = |out: &mut Vec<u8>, flags, &table, &prefix, target| {
-        route::put_route(out, flags, sequence, &NewRoute { table, prefix, protocol, target, device });
+        route::put_route(out, flags, sequence, &NewRoute { table, prefix, metric, protocol, target, device });
     };
     match op {
         Op::AddObject { id, addr } => nexthop::put_object(out, sequence, *id, *addr, device, protocol),
@@ -24,7 +24,8 @@ pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, devic
         Op::RemoveObject { id } => nexthop::put_remove(out, sequence, *id),
         Op::AddRoute { table, prefix, target } => put_route(out, CREATE | EXCLUSIVE, table, prefix, target),
         Op::ReplaceRoute { table, prefix, target } => put_route(out, CREATE | REPLACE, table, prefix, target),
-        Op::RemoveRoute { table, prefix } => route::put_remove(out, sequence, *table, *prefix, protocol),
+        Op::RemoveRoute { table, prefix } => route::put_remove(out, sequence, *table, *prefix, metric, protocol),
+        Op::RemoveSurplus { route, .. } => route::put_remove_surplus(out, sequence, route),
     }
 }
 
@@ -122,7 +123,7 @@ mod tests {
         {
             assert_eq!(check(&op, Some(3)), Ok(()));
             let mut out = Vec::new();
-            put(&mut out, 1, &op, 254, Some(3));
+            put(&mut out, 1, &op, 254, 2048, Some(3));
             let body = Messages::new(&out).next().unwrap().body;
             match op {
                 Op::AddGroup { id, members } => {

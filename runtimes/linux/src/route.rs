@@ -1,9 +1,9 @@
 //! Messages for routes. Source: `linux/rtnetlink.h`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use metalbond::Prefix;
-use metalbond::fib::{Nexthop, Nexthops, RouteTarget};
+use metalbond::fib::{Nexthop, Nexthops, Rival, RouteTarget, SurplusRoute};
 
 use crate::attribute::{Attributes, array_at, nest, padded, put, set_u16_len, u16_at, u32_at};
 use crate::encap::{Encap, put_encap};
@@ -19,12 +19,16 @@ pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_INET6: u8 = 10;
 /// The type of an ordinary route, which is `unicast` in the commands of `ip`.
 const RTN_UNICAST: u8 = 1;
+/// The types of routes by number, as in the commands of `ip`, with a space. An ordinary one needs no word.
+const KINDS: [&str; 10] =
+    ["", "", "local ", "broadcast ", "anycast ", "multicast ", "blackhole ", "unreachable ", "prohibit ", "throw "];
 /// In the removal of an IPv4 route: any scope.
 const RT_SCOPE_NOWHERE: u8 = 255;
 /// The flag of an entry in a cache, which is no route of a table.
 const RTM_F_CLONED: u32 = 0x200;
 
 const RTA_DST: u16 = 1;
+const RTA_SRC: u16 = 2;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
@@ -41,18 +45,19 @@ const RTA_NH_ID: u16 = 30;
 /// The size of the fixed part of an entry in [`RTA_MULTIPATH`].
 const ENTRY: usize = 8;
 
-/// Returns the metric of this program's routes. IPv6 has no 0: the kernel would make it 1024.
-const fn metric(family: u8) -> u32 {
-    if family == AF_INET6 { 1024 } else { 0 }
-}
-
 /// Appends the creation of a route, or its replacement, depending on the flags. Only IPv4 routes can have several nexthops without an
 /// object.
 pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &NewRoute<'_>) {
     message::put(out, RTM_NEWROUTE, flags, sequence, |out| {
-        put_destination(out, route.table, route.prefix, route.protocol, 0, RTN_UNICAST);
+        put_destination(out, route.table, route.prefix, route.metric, route.protocol, 0, RTN_UNICAST);
         match route.target {
-            RouteTarget::Object(id) => put(out, RTA_NH_ID, &id.to_ne_bytes()),
+            RouteTarget::Object(id) => {
+                put(out, RTA_NH_ID, &id.to_ne_bytes());
+                if !route.prefix.is_ipv6() {
+                    // Without this attribute, the kernel takes over the path MTU and the like of any other route of the object.
+                    put(out, RTA_METRICS, &[]);
+                }
+            }
             RouteTarget::Nexthops(nexthops) => match nexthops.as_slice() {
                 [nexthop] => {
                     put(out, RTA_OIF, &route.device.to_ne_bytes());
@@ -70,29 +75,37 @@ pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &Ne
 pub(crate) struct NewRoute<'a> {
     pub(crate) table: u32,
     pub(crate) prefix: Prefix,
+    pub(crate) metric: u32,
     pub(crate) protocol: u8,
     pub(crate) target: &'a RouteTarget,
     /// The device of nexthops that are in the route itself.
     pub(crate) device: u32,
 }
 
-/// Appends the removal of a route of this protocol, with any nexthops.
-pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, table: u32, prefix: Prefix, protocol: u8) {
+/// Appends the removal of a route of this protocol and metric, with any nexthops. If there are several, the kernel removes the first.
+pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, table: u32, prefix: Prefix, metric: u32, protocol: u8) {
     message::put(out, RTM_DELROUTE, 0, sequence, |out| {
         let scope = if prefix.is_ipv6() { 0 } else { RT_SCOPE_NOWHERE };
-        put_destination(out, table, prefix, protocol, scope, 0);
+        put_destination(out, table, prefix, metric, protocol, scope, 0);
     });
 }
 
-/// Appends a request for the routes of this family, protocol and table. A kernel before 4.20 returns all routes of the family.
-pub(crate) fn put_dump(out: &mut Vec<u8>, sequence: u32, family: u8, protocol: u8, table: u32) {
+/// Appends the removal of a route that [`Route::as_surplus`] has returned.
+pub(crate) fn put_remove_surplus(out: &mut Vec<u8>, sequence: u32, route: &SurplusRoute) {
+    message::put(out, RTM_DELROUTE, 0, sequence, |out| out.extend_from_slice(route.as_bytes()));
+}
+
+/// Appends a request for the routes of this family in a table, or in all tables. A kernel before 4.20 returns those of all tables.
+pub(crate) fn put_dump(out: &mut Vec<u8>, sequence: u32, family: u8, table: Option<u32>) {
     message::put(out, RTM_GETROUTE, DUMP, sequence, |out| {
-        out.extend_from_slice(&[family, 0, 0, 0, 0, protocol, 0, 0, 0, 0, 0, 0]);
-        put(out, RTA_TABLE, &table.to_ne_bytes());
+        out.extend_from_slice(&[family, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        if let Some(table) = table {
+            put(out, RTA_TABLE, &table.to_ne_bytes());
+        }
     });
 }
 
-fn put_destination(out: &mut Vec<u8>, table: u32, prefix: Prefix, protocol: u8, scope: u8, kind: u8) {
+fn put_destination(out: &mut Vec<u8>, table: u32, prefix: Prefix, metric: u32, protocol: u8, scope: u8, kind: u8) {
     let family = if prefix.is_ipv6() { AF_INET6 } else { AF_INET };
     // The table is in an attribute, because this field has only one byte.
     out.extend_from_slice(&[family, prefix.prefix_len(), 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]);
@@ -101,9 +114,7 @@ fn put_destination(out: &mut Vec<u8>, table: u32, prefix: Prefix, protocol: u8, 
         IpAddr::V4(addr) => put(out, RTA_DST, &addr.octets()),
         IpAddr::V6(addr) => put(out, RTA_DST, &addr.octets()),
     }
-    if prefix.is_ipv6() {
-        put(out, RTA_PRIORITY, &metric(family).to_ne_bytes());
-    }
+    put(out, RTA_PRIORITY, &metric.to_ne_bytes());
 }
 
 fn put_nexthop(out: &mut Vec<u8>, nexthop: &Nexthop, device: u32) {
@@ -120,29 +131,33 @@ pub(crate) struct Route<'a> {
     pub(crate) table: u32,
     pub(crate) protocol: u8,
     pub(crate) prefix: Prefix,
-    /// Whether its metric and type of service are those of this program's routes.
-    pub(crate) is_in_our_place: bool,
+    /// Its metric, type of service, and the prefix length of its source.
+    metric: u32,
+    tos: u8,
+    source_len: u8,
+    kind: u8,
     /// Whether it is an ordinary route that has nothing which this program's routes do not have.
     is_plain: bool,
+    body: &'a [u8],
     attributes: Attributes<'a>,
 }
 
 impl<'a> Route<'a> {
-    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, for a route
-    /// by source address, and for one without a destination that is not a default route.
+    /// Reads the body of a [`RTM_NEWROUTE`] or a [`RTM_DELROUTE`]. Returns `None` for a cache entry, for another address family, and for one
+    /// without a destination that is not a default route.
     pub(crate) fn parse(body: &'a [u8]) -> Option<Self> {
         let [family, len, source_len, tos, table, protocol, _scope, kind] = array_at(body, 0)?;
-        if u32_at(body, 8)? & RTM_F_CLONED != 0 || source_len != 0 {
+        if u32_at(body, 8)? & RTM_F_CLONED != 0 {
             return None;
         }
         let attributes = Attributes::new(body.get(HEADER..)?);
-        let (mut table, mut dst, mut priority) = (u32::from(table), None, 0);
+        let (mut table, mut dst, mut metric) = (u32::from(table), None, 0);
         let mut is_plain = kind == RTN_UNICAST;
-        for (kind, value) in attributes.clone() {
-            match kind {
+        for (attribute, value) in attributes.clone() {
+            match attribute {
                 RTA_TABLE => table = u32_at(value, 0)?,
                 RTA_DST => dst = Some(value),
-                RTA_PRIORITY => priority = u32_at(value, 0)?,
+                RTA_PRIORITY => metric = u32_at(value, 0)?,
                 RTA_PREFSRC => is_plain = false,
                 RTA_METRICS => is_plain &= value.is_empty(),
                 _ => {}
@@ -156,8 +171,74 @@ impl<'a> Route<'a> {
             _ => return None,
         };
         let prefix = Prefix::new(addr, len.into()).ok()?;
-        let is_in_our_place = tos == 0 && priority == metric(family);
-        Some(Self { table, protocol, prefix, is_in_our_place, is_plain, attributes })
+        Some(Self { table, protocol, prefix, metric, tos, source_len, kind, is_plain, body, attributes })
+    }
+
+    /// Returns whether it is for packets of every type of service and source.
+    pub(crate) fn is_for_all(&self) -> bool {
+        (self.tos, self.source_len) == (0, 0)
+    }
+
+    /// Returns whether it is in the place of a route that this program installs with a metric.
+    pub(crate) fn is_in_place(&self, metric: u32) -> bool {
+        self.is_for_all() && self.metric == metric
+    }
+
+    /// Returns what it is to a route that this program installs with a metric; `None` if the kernel prefers that one.
+    pub(crate) fn rival(&self, metric: u32) -> Option<Rival> {
+        let rival = Rival {
+            is_in_place: self.is_in_place(metric),
+            metric: self.metric,
+            tos: self.tos,
+            source_len: self.source_len,
+        };
+        (!self.is_for_all() || self.metric <= metric).then_some(rival)
+    }
+
+    /// Returns the id of its nexthop object, if it has one.
+    pub(crate) fn object(&self) -> Option<u32> {
+        let (_, id) = self.attributes.clone().find(|&(kind, _)| kind == RTA_NH_ID)?;
+        u32_at(id, 0)
+    }
+
+    /// Returns the command that removes the route.
+    pub(crate) fn removal(&self) -> String {
+        let mut command = String::from(if self.prefix.is_ipv6() { "ip -6 route del " } else { "ip route del " });
+        if let Some(kind) = KINDS.get(usize::from(self.kind)) {
+            command += kind;
+        }
+        command += &self.prefix.to_string();
+        let source = self.attributes.clone().find(|&(kind, _)| kind == RTA_SRC);
+        if let Some(addr) = source.and_then(|(_, addr)| <[u8; 16]>::try_from(addr).ok()) {
+            command += &format!(" from {}/{}", Ipv6Addr::from(addr), self.source_len);
+        }
+        if self.tos != 0 {
+            command += &format!(" tos {:#x}", self.tos);
+        }
+        command += &format!(" table {} proto {}", self.table, self.protocol);
+        if self.metric != 0 {
+            command += &format!(" metric {}", self.metric);
+        }
+        command
+    }
+
+    /// Returns what identifies the route in a removal.
+    pub(crate) fn as_surplus(&self) -> SurplusRoute {
+        let mut out = self.body[..HEADER].to_vec();
+        // Flags, which say in what state the device is.
+        out[8..].fill(0);
+        let has_object = self.object().is_some();
+        for (kind, value) in self.attributes.clone() {
+            match kind {
+                RTA_DST | RTA_SRC | RTA_PRIORITY | RTA_TABLE | RTA_PREFSRC | RTA_NH_ID => put(&mut out, kind, value),
+                // Besides an object, the kernel accepts none of its nexthops.
+                RTA_OIF | RTA_GATEWAY | RTA_VIA | RTA_ENCAP_TYPE if !has_object => put(&mut out, kind, value),
+                RTA_MULTIPATH | RTA_ENCAP if !has_object => nest(&mut out, kind, |out| out.extend_from_slice(value)),
+                RTA_METRICS => nest(&mut out, kind, |out| out.extend_from_slice(value)),
+                _ => {}
+            }
+        }
+        SurplusRoute::new(out)
     }
 
     /// Returns the target of the route; `None` if [`put_route`] makes no such route for the device with this index.
@@ -166,8 +247,8 @@ impl<'a> Route<'a> {
             return None;
         }
         // The kernel may add the object's next hops as attributes.
-        if let Some((_, id)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_NH_ID) {
-            return Some(RouteTarget::Object(u32_at(id, 0)?));
+        if let Some(id) = self.object() {
+            return Some(RouteTarget::Object(id));
         }
         if let Some((_, entries)) = self.attributes.clone().find(|&(kind, _)| kind == RTA_MULTIPATH) {
             return Some(RouteTarget::Nexthops(parse_nexthops(entries, device)?));
@@ -203,8 +284,6 @@ fn parse_nexthop(attributes: Attributes<'_>, oif: u32, weight: u8, device: Optio
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -223,7 +302,12 @@ mod tests {
 
     fn sent(flags: u16, prefix: Prefix, target: &RouteTarget) -> Vec<u8> {
         let mut out = Vec::new();
-        put_route(&mut out, flags, 7, &NewRoute { table: 1000, prefix, protocol: 254, target, device: 3 });
+        put_route(
+            &mut out,
+            flags,
+            7,
+            &NewRoute { table: 1000, prefix, metric: 2048, protocol: 254, target, device: 3 },
+        );
         out
     }
 
@@ -232,11 +316,13 @@ mod tests {
     fn an_ipv4_route_by_object_is_sent_as_these_bytes() {
         #[rustfmt::skip]
         assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &RouteTarget::Object(0x1000)), [
-            52, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            64, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             8, 0, 1, 0, 10, 1, 2, 0,
+            8, 0, 6, 0, 0, 8, 0, 0,
             8, 0, 30, 0, 0, 16, 0, 0,
+            4, 0, 8, 0,
         ]);
     }
 
@@ -249,7 +335,7 @@ mod tests {
             10, 64, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             20, 0, 1, 0, 0xfd, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-            8, 0, 6, 0, 0, 4, 0, 0,
+            8, 0, 6, 0, 0, 8, 0, 0,
             8, 0, 30, 0, 0, 16, 0, 0,
         ]);
     }
@@ -259,10 +345,11 @@ mod tests {
     fn a_route_with_a_nexthop_of_its_own_is_sent_as_these_bytes() {
         #[rustfmt::skip]
         assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &nexthops(&[1])), [
-            84, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            92, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             8, 0, 1, 0, 10, 1, 2, 0,
+            8, 0, 6, 0, 0, 8, 0, 0,
             8, 0, 4, 0, 3, 0, 0, 0,
             6, 0, 21, 0, 4, 0, 0, 0,
             24, 0, 22, 0x80, 20, 0, 2, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x17,
@@ -274,10 +361,11 @@ mod tests {
     fn a_route_with_several_nexthops_of_its_own_is_sent_as_these_bytes() {
         #[rustfmt::skip]
         assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &nexthops(&[1, 99])), [
-            128, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+            136, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             8, 0, 1, 0, 10, 1, 2, 0,
+            8, 0, 6, 0, 0, 8, 0, 0,
             84, 0, 9, 0x80,
             40, 0, 0, 0, 3, 0, 0, 0,
             6, 0, 21, 0, 4, 0, 0, 0,
@@ -292,19 +380,20 @@ mod tests {
     #[test]
     fn removals_are_sent_as_these_bytes() {
         let mut out = Vec::new();
-        put_remove(&mut out, 8, 1000, prefix("10.1.2.0/24"), 254);
-        put_remove(&mut out, 9, 1000, prefix("::/0"), 254);
+        put_remove(&mut out, 8, 1000, prefix("10.1.2.0/24"), 2048, 254);
+        put_remove(&mut out, 9, 1000, prefix("::/0"), 2048, 254);
         #[rustfmt::skip]
         assert_eq!(out, [
-            44, 0, 0, 0, 25, 0, 0x01, 0, 8, 0, 0, 0, 0, 0, 0, 0,
+            52, 0, 0, 0, 25, 0, 0x01, 0, 8, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 255, 0, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             8, 0, 1, 0, 10, 1, 2, 0,
+            8, 0, 6, 0, 0, 8, 0, 0,
             64, 0, 0, 0, 25, 0, 0x01, 0, 9, 0, 0, 0, 0, 0, 0, 0,
             10, 0, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-            8, 0, 6, 0, 0, 4, 0, 0,
+            8, 0, 6, 0, 0, 8, 0, 0,
         ]);
     }
 
@@ -312,12 +401,15 @@ mod tests {
     #[test]
     fn a_dump_is_sent_as_these_bytes() {
         let mut out = Vec::new();
-        put_dump(&mut out, 8, AF_INET6, 254, 1000);
+        put_dump(&mut out, 8, AF_INET6, Some(1000));
+        put_dump(&mut out, 9, AF_INET, None);
         #[rustfmt::skip]
         assert_eq!(out, [
             36, 0, 0, 0, 26, 0, 0x01, 0x03, 8, 0, 0, 0, 0, 0, 0, 0,
-            10, 0, 0, 0, 0, 254, 0, 0, 0, 0, 0, 0,
+            10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
+            28, 0, 0, 0, 26, 0, 0x01, 0x03, 9, 0, 0, 0, 0, 0, 0, 0,
+            2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ]);
     }
 
@@ -333,7 +425,7 @@ mod tests {
             let out = sent(CREATE, prefix, &target);
             let route = Route::parse(Messages::new(&out).next().unwrap().body).unwrap();
             assert_eq!((route.table, route.protocol, route.prefix), (1000, 254, prefix));
-            assert!(route.is_in_our_place);
+            assert!(route.is_in_place(2048) && !route.is_in_place(2049));
             assert_eq!(route.target(Some(3)), Some(target.clone()));
             let is_by_object = matches!(target, RouteTarget::Object(_));
             assert_eq!(route.target(Some(4)), Some(target).filter(|_| is_by_object));
@@ -361,6 +453,41 @@ mod tests {
     }
 
     #[test]
+    fn a_rival_has_a_lower_metric_or_the_same_or_is_for_a_part_of_the_packets() {
+        let rival = |source_len: u8, tos: u8, metric: u32| {
+            let mut body = vec![AF_INET6, 0, source_len, tos, 254, 4, 0, RTN_UNICAST, 0, 0, 0, 0];
+            put(&mut body, RTA_PRIORITY, &metric.to_ne_bytes());
+            let rival = Route::parse(&body).unwrap().rival(2048)?;
+            assert_eq!((rival.source_len, rival.tos, rival.metric), (source_len, tos, metric));
+            Some(rival.is_in_place)
+        };
+        assert_eq!(
+            [rival(0, 0, 0), rival(0, 0, 2047), rival(0, 0, 2048), rival(0, 0, 2049)],
+            [Some(false), Some(false), Some(true), None]
+        );
+        assert_eq!([rival(64, 0, 2048), rival(0, 16, 2048), rival(64, 0, 9000)], [Some(false); 3]);
+    }
+
+    #[test]
+    fn a_surplus_route_is_removed_by_its_object_or_by_its_nexthops() {
+        let surplus = |target: &RouteTarget| {
+            let out = sent(CREATE, prefix("10.1.2.0/24"), target);
+            let mut body = Messages::new(&out).next().unwrap().body.to_vec();
+            // The state of the device, and the object's next hops, as a kernel adds them.
+            body[8] = 0x10;
+            put(&mut body, RTA_OIF, &3u32.to_ne_bytes());
+            let mut out = Vec::new();
+            put_remove_surplus(&mut out, 7, &Route::parse(&body).unwrap().as_surplus());
+            let message = Messages::new(&out).next().unwrap();
+            assert_eq!((message.kind, message.body[8]), (RTM_DELROUTE, 0));
+            Attributes::new(&message.body[HEADER..]).map(|(kind, _)| kind).collect::<Vec<_>>()
+        };
+        assert_eq!(surplus(&RouteTarget::Object(7)), [RTA_TABLE, RTA_DST, RTA_PRIORITY, RTA_NH_ID, RTA_METRICS]);
+        let all = [RTA_TABLE, RTA_DST, RTA_PRIORITY, RTA_OIF, RTA_ENCAP_TYPE, RTA_ENCAP, RTA_OIF];
+        assert_eq!(surplus(&nexthops(&[1])), all);
+    }
+
+    #[test]
     fn without_a_destination_only_a_default_route_is_a_route() {
         let prefix = |family: u8, len: u8| {
             let route = [family, len, 0, 0, 254, 254, 0, RTN_UNICAST, 0, 0, 0, 0];
@@ -371,12 +498,12 @@ mod tests {
         assert_eq!([prefix(AF_INET, 24), prefix(AF_INET6, 64)], [None, None]);
     }
 
-    /// What a message says: table, protocol, destination, whether metric and type of service are this program's, and the target.
+    /// What a message says: table, protocol, destination, whether metric, type of service and source are this program's, and the target.
     type Said = (u32, u8, Prefix, bool, Option<RouteTarget>);
 
     fn read(body: &[u8]) -> Option<Said> {
         let route = Route::parse(body)?;
-        Some((route.table, route.protocol, route.prefix, route.is_in_our_place, route.target(Some(3))))
+        Some((route.table, route.protocol, route.prefix, route.is_in_place(2048), route.target(Some(3))))
     }
 
     fn any_prefix() -> impl Strategy<Value = Prefix> {
@@ -407,7 +534,9 @@ mod tests {
             _ => Err(()),
         };
         match target {
-            RouteTarget::Object(_) => Ok(Some(RouteTarget::Object(number(body, 0)))),
+            RouteTarget::Object(_) if at < 4 => Ok(Some(RouteTarget::Object(number(body, 0)))),
+            // The attribute without a value after it.
+            RouteTarget::Object(_) => Err(()),
             RouteTarget::Nexthops(nexthops) => match nexthops.as_slice() {
                 // The device, which is another one now, or the encapsulation.
                 [_] if at < 4 => Ok(None),
@@ -446,38 +575,42 @@ mod tests {
             table: u32, protocol: u8, prefix in any_prefix(), target in any_target(),
         ) {
             let mut out = Vec::new();
-            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, protocol, target: &target, device: 3 });
+            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, metric: 2048, protocol, target: &target, device: 3 });
             let body = Messages::new(&out).next().unwrap().body;
-            prop_assert_eq!(read(body), Some((table, protocol, prefix, true, Some(target))));
+            prop_assert_eq!(read(body), Some((table, protocol, prefix, true, Some(target.clone()))));
+            let is_by_object = !prefix.is_ipv6() && matches!(target, RouteTarget::Object(_));
             for cut in 0..body.len() {
-                let Some((read_table, read_protocol, read_prefix, _, target)) = read(&body[..cut]) else { continue };
+                let Some((read_table, read_protocol, read_prefix, _, read_target)) = read(&body[..cut]) else { continue };
                 // In the header, the table is 0.
                 prop_assert!(read_table == if cut >= 20 { table } else { 0 }, "cut at {}", cut);
                 prop_assert!(read_prefix.network() == prefix.network(), "cut at {}: {}", cut, read_prefix);
-                prop_assert_eq!((read_protocol, target), (protocol, None), "cut at {}", cut);
+                prop_assert_eq!(read_protocol, protocol);
+                // After the object's id is only an attribute without a value.
+                let is_whole = is_by_object && cut + 4 >= body.len();
+                prop_assert_eq!(read_target, is_whole.then(|| target.clone()), "cut at {}", cut);
             }
         }
 
-        /// The header ends at 12, the table at 20; the destination begins at 24. A metric after it, and the first attribute of the target,
+        /// The header ends at 12, the table at 20; the destination begins at 24. The metric after it, and the first attribute of the target,
         /// have a header of 4 bytes each.
         #[test]
         fn a_changed_byte_changes_in_a_route_what_it_stands_for(
             table: u32, protocol: u8, prefix in any_prefix(), target in any_target(), at: prop::sample::Index, change in 1..=255u8,
         ) {
             let mut out = Vec::new();
-            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, protocol, target: &target, device: 3 });
+            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, metric: 2048, protocol, target: &target, device: 3 });
             let mut body = Messages::new(&out).next().unwrap().body.to_vec();
             let at = at.index(body.len());
             body[at] ^= change;
             let changed = read(&body);
 
             let dst_end = if prefix.is_ipv6() { 40 } else { 28 };
-            let target_at = if prefix.is_ipv6() { dst_end + 12 } else { dst_end + 4 };
+            let target_at = dst_end + 12;
             let some_target = Some(target.clone());
             let expected = match at {
-                0 | 2 => None,
+                0 => None,
                 1 => Prefix::new(prefix.addr(), body[1].into()).ok().map(|prefix| (table, protocol, prefix, true, some_target)),
-                3 => Some((table, protocol, prefix, false, some_target)),
+                2 | 3 => Some((table, protocol, prefix, false, some_target)),
                 4 | 6 => Some((table, protocol, prefix, true, some_target)),
                 5 => Some((table, body[5], prefix, true, some_target)),
                 7 => Some((table, protocol, prefix, true, None)),
@@ -490,7 +623,7 @@ mod tests {
                     };
                     Some((table, protocol, Prefix::new(addr, prefix.prefix_len().into()).unwrap(), true, some_target))
                 }
-                at if prefix.is_ipv6() && (44..48).contains(&at) => Some((table, protocol, prefix, false, some_target)),
+                at if (dst_end + 4..dst_end + 8).contains(&at) => Some((table, protocol, prefix, false, some_target)),
                 at if at >= target_at => match changed_target(target, &body[target_at..], at - target_at) {
                     Ok(target) => Some((table, protocol, prefix, true, target)),
                     Err(()) => return has_protocol(changed, protocol),

@@ -14,6 +14,8 @@ pub struct Settings {
     pub device: String,
     /// The protocol number of this program's routes and objects, from 1.
     pub protocol: u8,
+    /// The metric of this program's routes, from 1. The kernel prefers a route with a lower metric.
+    pub metric: u32,
     /// The ids that this program's objects may have, from 1.
     pub ids: RangeInclusive<u32>,
     /// The tables of this program's routes, from 1.
@@ -28,6 +30,8 @@ impl Settings {
             "no device can have that name"
         } else if self.protocol == 0 {
             "protocol 0 marks nothing"
+        } else if self.metric == 0 {
+            "metric 0 is none"
         } else if self.ids.is_empty() || *self.ids.start() == 0 {
             "the range of object ids is empty or contains 0"
         } else if self.tables.is_empty() || self.tables.contains(&0) {

@@ -250,6 +250,9 @@ impl Worker {
             self.log.trouble(self.now(), "cannot read the kernel's routes; they are read again soon", error, 1);
         }
         self.fib.dump_ends(self.now(), result.is_ok());
+        for removal in self.kernel.take_strays() {
+            self.log.stray(self.now(), &removal);
+        }
     }
 
     /// Carries out a batch of operations. Returns false if there were none.

@@ -2,8 +2,10 @@
 
 #![cfg(target_os = "linux")]
 
+mod foreign;
 mod look;
 mod netns;
 mod others;
+mod raw;
 mod refusals;
 mod routes;

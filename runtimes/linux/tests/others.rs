@@ -1,7 +1,7 @@
 //! Tests of notices: changes by other programs are reported, and the package's own are not.
 
 use metalbond::fib::Notice::{self, Anything, DeviceDown, DeviceUp};
-use metalbond::fib::{Nexthops, Op, RouteTarget};
+use metalbond::fib::{Nexthops, Op, Rival, RouteTarget};
 
 use crate::look::*;
 use crate::netns::{self, *};
@@ -17,8 +17,16 @@ fn removed(destination: &str) -> Notice {
     Notice::RouteRemoved { table: TABLE, prefix: prefix(destination) }
 }
 
-fn foreign_removed(destination: &str) -> Notice {
-    Notice::ForeignRemoved { table: TABLE, prefix: prefix(destination) }
+fn rival(metric: u32) -> Rival {
+    Rival { is_in_place: metric == METRIC, metric, tos: 0, source_len: 0 }
+}
+
+fn foreign_added(destination: &str, metric: u32, is_replacement: bool) -> Notice {
+    Notice::ForeignAdded { table: TABLE, prefix: prefix(destination), rival: rival(metric), is_replacement }
+}
+
+fn foreign_removed(destination: &str, metric: u32) -> Notice {
+    Notice::ForeignRemoved { table: TABLE, prefix: prefix(destination), rival: rival(metric) }
 }
 
 #[test]
@@ -32,7 +40,7 @@ fn own_changes_are_not_reported() {
         }
         execute(&mut kernel, &[Op::RemoveObject { id: id(1) }]);
         namespace.ip("route add 10.9.0.0/16 dev t1 table 1000");
-        assert_eq!(notices(&mut kernel), [added("10.9.0.0/16")]);
+        assert_eq!(notices(&mut kernel), [foreign_added("10.9.0.0/16", 0, false)]);
     });
 }
 
@@ -45,22 +53,53 @@ fn own_routes_that_others_remove_or_replace_are_reported() {
         namespace.ip(&format!("-6 route del {IPV6} table 1000"));
         assert_eq!(notices(&mut kernel), [removed(IPV4), removed(IPV6)]);
         execute(&mut kernel, &[add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
-        namespace.ip(&format!("route replace {IPV4} dev t1 table 1000"));
-        namespace.ip(&format!("-6 route replace {IPV6} dev t1 table 1000"));
-        assert_eq!(notices(&mut kernel), [added(IPV4), added(IPV6)]);
+        namespace.ip(&format!("route replace {IPV4} dev t1 table 1000 metric 2048"));
+        namespace.ip(&format!("-6 route replace {IPV6} dev t1 table 1000 metric 2048"));
+        let replaced = [foreign_added(IPV4, METRIC, true), foreign_added(IPV6, METRIC, true)];
+        assert_eq!(notices(&mut kernel), replaced);
         namespace.ip("route flush table 1000");
         namespace.ip("-6 route flush table 1000");
-        assert_eq!(notices(&mut kernel), [foreign_removed(IPV4), foreign_removed(IPV6)]);
+        assert_eq!(notices(&mut kernel), [foreign_removed(IPV4, METRIC), foreign_removed(IPV6, METRIC)]);
     });
 }
 
 #[test]
-fn routes_with_another_metric_are_not_own() {
+fn routes_of_others_are_reported_if_the_kernel_prefers_them() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto 254 metric 7"));
-        namespace.ip(&format!("-6 route del {IPV6} dev t1 table 1000 proto 254 metric 7"));
-        assert_eq!(notices(&mut kernel), [added(IPV6), foreign_removed(IPV6)]);
+        for (family, destination, metric) in [("-4", IPV4, 0), ("-6", IPV6, 1024)] {
+            let change = |what: &str, route: &str| {
+                namespace.ip(&format!("{family} route {what} {destination} table 1000 {route}"));
+            };
+            change("add", "dev t1");
+            change("add", "dev t1 metric 9000");
+            change("add", "dev t1 metric 2048");
+            change("append", "dev t0 metric 2048");
+            let expected = [metric, METRIC, METRIC].map(|metric| foreign_added(destination, metric, false));
+            assert_eq!(notices(&mut kernel), expected);
+            change("del", "dev t0 metric 2048");
+            change("del", "dev t1 metric 9000");
+            assert_eq!(notices(&mut kernel), [foreign_removed(destination, METRIC)]);
+        }
+        namespace.ip("route add 10.3.0.0/16 dev t1 table 1000 metric 9000 tos 0x10");
+        namespace.ip("-6 route add fd13::/64 from fd99::/48 dev t1 table 1000 metric 9000");
+        let special = |destination, tos, source_len| {
+            let rival = Rival { is_in_place: false, metric: 9000, tos, source_len };
+            Notice::ForeignAdded { table: TABLE, prefix: prefix(destination), rival, is_replacement: false }
+        };
+        assert_eq!(notices(&mut kernel), [special("10.3.0.0/16", 16, 0), special("fd13::/64", 0, 48)]);
+    });
+}
+
+#[test]
+fn routes_of_this_protocol_are_reported_with_any_metric() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        for metric in [7, 9000] {
+            namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto 254 metric {metric}"));
+            namespace.ip(&format!("-6 route del {IPV6} dev t1 table 1000 proto 254 metric {metric}"));
+            assert_eq!(notices(&mut kernel), [added(IPV6), removed(IPV6)]);
+        }
     });
 }
 

@@ -105,6 +105,7 @@ fn invalid_settings_are_refused() {
         Settings { device: String::new(), ..settings() },
         Settings { device: "sixteen-letters!".into(), ..settings() },
         Settings { protocol: 0, ..settings() },
+        Settings { metric: 0, ..settings() },
         Settings { ids: 0..=7, ..settings() },
         #[expect(clippy::reversed_empty_ranges, reason = "that is the point")]
         Settings { ids: 7..=1, ..settings() },

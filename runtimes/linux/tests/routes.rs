@@ -180,8 +180,8 @@ fn a_route_of_another_protocol_is_a_conflict_and_stays() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
-        namespace.ip(&format!("route add {IPV4} dev t1 table 1000 proto static"));
-        namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto static"));
+        namespace.ip(&format!("route add {IPV4} dev t1 table 1000 proto static metric 2048"));
+        namespace.ip(&format!("-6 route add {IPV6} dev t1 table 1000 proto static metric 2048"));
         let before = namespace.routes();
         for destination in [IPV4, IPV6] {
             assert_eq!(fail(&mut kernel, add(destination, to_object(1))).kind, OpErrorKind::Exists);
@@ -196,9 +196,11 @@ fn a_removal_leaves_routes_of_other_protocols_and_metrics() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
-        for (family, metric) in [("-4", 7), ("-6", 7), ("-4", 2000), ("-6", 2000)] {
+        for (family, metric) in [("-4", 7), ("-6", 7), ("-4", 9000), ("-6", 9000)] {
             let destination = if family == "-4" { IPV4 } else { IPV6 };
-            namespace.ip(&format!("{family} route add {destination} dev t1 table 1000 proto static metric {metric}"));
+            let protocol = if metric == 7 { "static" } else { "254" };
+            namespace
+                .ip(&format!("{family} route add {destination} dev t1 table 1000 proto {protocol} metric {metric}"));
         }
         assert_eq!(dumped_routes(&mut kernel).len(), 2);
         execute(&mut kernel, &[remove(IPV4), remove(IPV6)]);
@@ -213,15 +215,13 @@ fn a_removal_leaves_routes_of_other_protocols_and_metrics() {
 fn routes_that_are_not_like_own_ones_are_dumped_as_such() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        namespace.ip("route add blackhole 10.1.0.0/24 table 1000 proto 254");
-        namespace.ip("route add 10.2.0.0/24 dev t0 table 1000 proto 254");
-        namespace.ip("route add 10.3.0.0/24 dev t1 encap ip6 dst fd00::1 table 1000 proto 254");
-        namespace.ip("route add 10.4.0.0/24 dev t0 encap ip6 dst fd00::1 mtu 1400 table 1000 proto 254");
-        namespace.ip("-6 route add blackhole fd10::/64 table 1000 proto 254");
-        // Routes with another metric, and a route in another table.
-        namespace.ip("-6 route add fd11::/64 dev t0 encap ip6 dst fd00::1 table 1000 proto 254 metric 7");
-        namespace.ip("route add 10.5.0.0/24 dev t0 encap ip6 dst fd00::1 table 1000 proto 254 metric 7");
-        namespace.ip("route add 10.6.0.0/24 dev t0 encap ip6 dst fd00::1 table 1001 proto 254");
+        namespace.ip("route add blackhole 10.1.0.0/24 table 1000 proto 254 metric 2048");
+        namespace.ip("route add 10.2.0.0/24 dev t0 table 1000 proto 254 metric 2048");
+        namespace.ip("route add 10.3.0.0/24 dev t1 encap ip6 dst fd00::1 table 1000 proto 254 metric 2048");
+        namespace.ip("route add 10.4.0.0/24 dev t0 encap ip6 dst fd00::1 mtu 1400 table 1000 proto 254 metric 2048");
+        namespace.ip("-6 route add blackhole fd10::/64 table 1000 proto 254 metric 2048");
+        // A route in another table.
+        namespace.ip("route add 10.6.0.0/24 dev t0 encap ip6 dst fd00::1 table 1001 proto 254 metric 2048");
         let none = |destination| (prefix(destination), None);
         let strange = ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "10.4.0.0/24", "fd10::/64"];
         assert_eq!(dumped_routes(&mut kernel), strange.map(none));
@@ -231,6 +231,129 @@ fn routes_that_are_not_like_own_ones_are_dumped_as_such() {
         assert_eq!(dumped_routes(&mut kernel), strange.map(|destination| (prefix(destination), Some(to_object(1)))));
         execute(&mut kernel, &strange.map(remove));
         assert_eq!(dumped_routes(&mut kernel), []);
+    });
+}
+
+#[test]
+fn routes_of_this_program_with_another_metric_and_second_ones_are_dumped_as_surplus_and_can_be_removed() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), object(2), object(3)]);
+        for (family, destination) in [("-4", IPV4), ("-6", IPV6)] {
+            execute(&mut kernel, &[add(destination, to_object(1))]);
+            let old = |what: &str| namespace.ip(&format!("{family} route {what} table 1000 proto 254"));
+            old(&format!("add {destination} nhid {} metric 7", id(1)));
+            old(&format!("add {destination} dev t0 encap ip6 dst fd00::9 metric 9000"));
+            old(&format!("append {destination} nhid {} metric 2048", id(2)));
+            old(&format!("append {destination} nhid {} metric 2048", id(3)));
+            // Those that this program does not make are not its own.
+            old(&format!("add blackhole {destination} metric 8"));
+            let mut surplus = Vec::new();
+            let (mut ours, mut foreign) = (0, Vec::new());
+            kernel
+                .dump(|found| match found {
+                    Found::Surplus { table, prefix, target, is_in_place, route } => {
+                        surplus.push((target, is_in_place, Op::RemoveSurplus { table, prefix, route }));
+                    }
+                    Found::Route { target, .. } => {
+                        assert_eq!(target, Some(to_object(1)));
+                        ours += 1;
+                    }
+                    Found::Foreign { rival, .. } => foreign.push(rival.metric),
+                    Found::Object { .. } => {}
+                })
+                .unwrap();
+            let nexthops = RouteTarget::Nexthops(Nexthops::from(nexthop(9)));
+            let found: Vec<_> = surplus.iter().map(|(target, is_in_place, _)| (target.clone(), *is_in_place)).collect();
+            let [two, three] = [2, 3].map(|n| (Some(to_object(n)), true));
+            let expected = [(Some(to_object(1)), false), two, three, (Some(nexthops), false)];
+            assert_eq!((found, ours, foreign), (expected.to_vec(), 1, vec![8]));
+            for (_, _, op) in surplus {
+                execute(&mut kernel, std::slice::from_ref(&op));
+                assert_eq!(fail(&mut kernel, op).kind, OpErrorKind::Missing);
+            }
+            let metrics: Vec<Value> = namespace.routes().iter().map(|route| route["metric"].clone()).collect();
+            assert_eq!(metrics, [json!(8), json!(2048)]);
+            execute(&mut kernel, &[remove(destination)]);
+            namespace.ip(&format!("{family} route del blackhole {destination} table 1000 metric 8"));
+        }
+    });
+}
+
+#[test]
+fn routes_of_this_protocol_that_are_not_its_own_are_named_by_the_commands_that_remove_them() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
+        namespace.ip(&format!("route add {IPV4} nhid {} table 1000 proto 254 tos 0x10 metric 2048", id(1)));
+        namespace.ip(&format!("route add {IPV4} dev t1 table 1000 proto 254"));
+        namespace.ip(&format!("route add throw {IPV4} table 1000 proto 254 metric 9000"));
+        namespace.ip(&format!("route add {IPV4} nhid {} table 1000 proto 254 metric 7 mtu 1400", id(1)));
+        namespace.ip(&format!("-6 route add blackhole {IPV6} table 1000 proto 254 metric 7"));
+        namespace.ip(&format!("-6 route add {IPV6} from fd99::/48 dev t1 table 1000 proto 254"));
+        namespace.ip("-6 route add unreachable default table 1000 proto 254 metric 9000");
+        // Those of other protocols are nobody's business.
+        namespace.ip(&format!("route add {IPV4} dev t1 table 1000 proto static metric 8"));
+        dump(&mut kernel);
+        let mut removals = kernel.take_strays();
+        removals.sort();
+        assert_eq!(removals.len(), 7, "{removals:#?}");
+        dump(&mut kernel);
+        assert_eq!(kernel.take_strays(), [""; 0], "each is named once");
+        for removal in removals {
+            namespace.ip(removal.strip_prefix("ip ").unwrap());
+        }
+        let left = namespace.routes();
+        let metrics: Vec<Value> = left.iter().map(|route| route["metric"].clone()).collect();
+        assert_eq!(metrics, [json!(8), json!(2048), json!(2048)], "{left:#?}");
+    });
+}
+
+/// The kernel shares what it knows of IPv4 routes through one object, also an MTU.
+#[test]
+fn a_route_of_an_object_gets_no_mtu_of_another_one() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        execute(&mut kernel, &[object(1)]);
+        namespace.ip(&format!("route add 10.9.0.0/24 nhid {} table 1000 proto 254 metric 2048 mtu 1400", id(1)));
+        execute(&mut kernel, &[add(IPV4, to_object(1))]);
+        let to = |destination, target| (prefix(destination), target);
+        assert_eq!(dumped_routes(&mut kernel), [to(IPV4, Some(to_object(1))), to("10.9.0.0/24", None)]);
+        execute(&mut kernel, &[replace("10.9.0.0/24", to_object(1))]);
+        let all = [IPV4, "10.9.0.0/24"].map(|destination| to(destination, Some(to_object(1))));
+        assert_eq!(dumped_routes(&mut kernel), all);
+    });
+}
+
+#[test]
+fn an_object_is_not_removed_as_long_as_a_route_of_any_table_or_a_group_of_others_uses_it() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        let remove_object = |n| Op::RemoveObject { id: id(n) };
+        let is_in_use = |n, kernel: &mut Kernel| {
+            // What others have changed.
+            notices(kernel);
+            fail(kernel, remove_object(n)).kind == OpErrorKind::InUse
+        };
+        execute(&mut kernel, &(1..=5).map(object).collect::<Vec<_>>());
+        namespace.ip(&format!("route add 10.1.0.0/24 nhid {} table 7 proto 254", id(1)));
+        assert!(is_in_use(1, &mut kernel));
+        // Later ones are known by their notices.
+        namespace.ip(&format!("-6 route add fd10::/64 nhid {} table 1000 proto static", id(2)));
+        namespace.ip(&format!("nexthop add id 7 group {} proto 254", id(3)));
+        namespace.ip(&format!("route add 10.2.0.0/24 tos 0x10 nhid {} table 1000 proto 254 metric 2048", id(4)));
+        for n in [2, 3, 4] {
+            assert!(is_in_use(n, &mut kernel), "{n}");
+        }
+        // Routes of this program do not count: what decides about them knows them.
+        execute(&mut kernel, &[add(IPV4, to_object(5)), remove_object(5)]);
+        assert_eq!(dumped_routes(&mut kernel), []);
+        namespace.ip("route del 10.1.0.0/24 table 7");
+        namespace.ip("-6 route del fd10::/64 table 1000");
+        namespace.ip("nexthop del id 7");
+        notices(&mut kernel);
+        execute(&mut kernel, &[1, 2, 3].map(remove_object));
+        assert!(is_in_use(4, &mut kernel));
     });
 }
 

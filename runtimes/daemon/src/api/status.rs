@@ -57,11 +57,12 @@ impl From<FibStats> for Kernel {
 pub(crate) struct Kernel {
     /// Number of destinations that should have a route in the kernel.
     pub(crate) wanted: usize,
-    /// Number of routes of this daemon in the kernel.
+    /// Number of routes of this daemon in the kernel that are in effect.
     pub(crate) installed: usize,
     /// Number of nexthop objects, including groups.
     pub(crate) objects: usize,
-    /// Number of destinations that are not installed because a route of another protocol, or of a lower VNI in the same table, exists.
+    /// Number of destinations that are not installed, or without effect, because of a route of another protocol, or of a lower VNI in the
+    /// same table.
     pub(crate) conflicts: usize,
     /// Number of these destinations where the other route is of a lower VNI.
     #[serde(default)]

@@ -98,6 +98,8 @@ fn a_bad_argument_about_kernel_routes_is_named_too() {
         (client(&["--install-routes", "23#5"]), "--tun", "required"),
         (install(&["--rt-proto", "4"]), "--rt-proto", "from 5 to 255"),
         (install(&["--rt-proto", "256"]), "--rt-proto", "from 5 to 255"),
+        (install(&["--metric", "0"]), "--metric", "from 1"),
+        (install(&["--metric", "4294967296"]), "--metric", "to 4294967295"),
         (install(&["--exclude-type", "FOO"]), "--exclude-type", "STD, LB, NAT"),
         (install(&["--prefer-network", "fd00::"]), "--prefer-network", "no '/'"),
         (install(&["--prefer-network", "10.0.0.0/8"]), "--prefer-network", "not an IPv6 network"),

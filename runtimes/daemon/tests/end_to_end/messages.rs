@@ -70,7 +70,7 @@ const NOT_MESSAGES: &[&str] = &[
     "--prefer-network '...'",
     "--nexthop-ids '...-...'",
     // At level INFO.
-    "... in table ... is installed now",
+    "... in table ... is in effect now",
     "... in table ... is installed for VNI ... now: no lower VNI has it any more",
     "the tunnel device is up",
     "servers +... -..., ",

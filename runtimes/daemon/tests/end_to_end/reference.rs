@@ -56,8 +56,18 @@ fn an_argument_without_effect_is_named_once_and_the_client_runs() {
                 ],
             ),
             (
-                client(&["--exclude-type", "lb", "--prefer-network", "fd00::/8", "--nexthop-ids", "1-9"]),
+                client(&[
+                    "--metric",
+                    "7",
+                    "--exclude-type",
+                    "lb",
+                    "--prefer-network",
+                    "fd00::/8",
+                    "--nexthop-ids",
+                    "1-9",
+                ]),
                 vec![
+                    unused("--metric '7'"),
                     unused("--exclude-type 'LB'"),
                     unused("--prefer-network 'fd00::/8'"),
                     unused("--nexthop-ids '1-9'"),

@@ -2,15 +2,21 @@
 
 use crate::namespace;
 use crate::picture;
-use crate::scene::{BOTH, Scene, both, end};
+use crate::process::run;
+use crate::scene::{BOTH, Scene, both, end, installer};
 
 /// Routes of another protocol to both destinations, as `ip` prints them.
-const THEIRS: [&str; 2] = ["dev t1 proto static scope link", "dev t1 proto static metric 1024 pref medium"];
+const THEIRS: [&str; 2] = ["dev t1 proto static scope link metric 2048", "dev t1 proto static metric 2048 pref medium"];
 
-/// Changes routes of another protocol to both destinations: `add`, `del` or `replace`.
+/// Changes routes of another protocol to both destinations, with the metric of ours: `add`, `del`, `replace` and so on.
 fn theirs(scene: &Scene<'_>, what: &str) {
+    with_metric(scene, what, 2048);
+}
+
+fn with_metric(scene: &Scene<'_>, what: &str, metric: u32) {
     for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
-        scene.namespace.ip(&format!("{family} route {what} {destination} dev t1 table 1000 proto static"));
+        let route = format!("{destination} dev t1 table 1000 proto static metric {metric}");
+        scene.namespace.ip(&format!("{family} route {what} {route}"));
     }
 }
 
@@ -27,10 +33,8 @@ fn a_conflict_is_logged_once_and_our_route_is_installed_when_it_is_over() {
         let there = [(BOTH[0], THEIRS[0]), (BOTH[1], THEIRS[1])];
         scene.until(there.into_iter().chain([("10.2.0.0/24", "fd00::1")]));
         scene.settle();
-        // A change of the route is tried again.
         scene.announce(both("fd00::2"));
-        let events = scene.settle();
-        assert!(events.iter().all(|event| event.contains("nexthop")), "{events:?}");
+        assert_eq!(scene.settle(), [""; 0]);
         assert_eq!(scene.routes(), picture::table(there.into_iter().chain([("10.2.0.0/24", "fd00::1")])));
 
         theirs(&scene, "del");
@@ -42,7 +46,7 @@ fn a_conflict_is_logged_once_and_our_route_is_installed_when_it_is_over() {
         scene.settle();
         let log = end(client);
         assert!(!log.iter().any(|line| line.contains("not installed")), "{log:#?}");
-        assert_eq!(log.iter().filter(|line| line.contains("is installed now")).count(), 2, "{log:#?}");
+        assert_eq!(log.iter().filter(|line| line.contains("is in effect now")).count(), 2, "{log:#?}");
     });
 }
 
@@ -79,6 +83,94 @@ fn a_route_replaced_by_another_protocol_is_a_conflict_until_it_goes() {
         assert_eq!(scene.routes(), picture::table(BOTH.into_iter().zip(THEIRS)));
         theirs(&scene, "del");
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+    });
+}
+
+#[test]
+fn a_route_with_a_lower_metric_is_a_conflict_and_ours_takes_over_when_it_goes() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut client = scene.synced_client(&["--http", "127.0.0.1:4713"]);
+        let status = || run(&["show", "status", "--http", "127.0.0.1:4713"]).stdout.join("\n");
+        with_metric(&scene, "add", 100);
+        scene.announce(both("fd00::1"));
+        for destination in BOTH {
+            let said = format!(
+                "{destination} in table 1000 has no effect: a route of another protocol comes first, with metric 100"
+            );
+            assert!(client.log(&said).contains(" WARN "));
+        }
+        scene.settle();
+        assert!(status().contains(" 2 conflicts"), "{}", status());
+        // The machine's local route, as everybody adds it.
+        with_metric(&scene, "del", 100);
+        for destination in BOTH {
+            client.log(&format!("{destination} in table 1000 is in effect now"));
+        }
+        scene.watch.take();
+        for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
+            namespace.ip(&format!("{family} route add {destination} dev t1 table 1000"));
+            client.log(&format!("{destination} in table 1000 has no effect"));
+        }
+        // Ours is there all the time.
+        scene.watch.take();
+        namespace.ip("route flush table 1000 dev t1");
+        namespace.ip("-6 route flush table 1000 dev t1");
+        client.log("is in effect now");
+        client.log("is in effect now");
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        let mut events = scene.settle();
+        events.sort();
+        assert_eq!(events, [format!("- {}", BOTH[0]), format!("- {}", BOTH[1])]);
+        assert!(status().contains(" 0 conflicts"), "{}", status());
+    });
+}
+
+/// IPv4 permits several routes with one metric. A replacement would hit the first of them.
+#[test]
+fn a_route_that_is_put_before_or_after_ours_with_the_same_metric_stays_and_ours_goes() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut client = scene.synced_client(&[]);
+        scene.announce(both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        for what in ["prepend", "append"] {
+            theirs(&scene, what);
+            for _ in BOTH {
+                client.log("is not installed: a route of another protocol is there");
+            }
+            scene.announce(both("fd00::2"));
+            scene.until(BOTH.into_iter().zip(THEIRS));
+            theirs(&scene, "del");
+            scene.until(BOTH.map(|destination| (destination, "fd00::1 fd00::2")));
+            scene.withdraw(both("fd00::2"));
+            scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        }
+        scene.withdraw(both("fd00::1"));
+        scene.until::<&str, &str>([]);
+    });
+}
+
+#[test]
+fn what_others_put_on_a_route_of_ours_is_removed_and_routes_of_the_same_object_do_not_get_it() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let _client = scene.synced_client(&[]);
+        scene.announce(both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        let id = scene.objects()[0].id;
+        for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
+            let route = format!("{destination} nhid {id} proto 254 metric 2048 mtu 1300");
+            namespace.ip(&format!("{family} route replace {route} table 1000"));
+        }
+        scene.announce(["10.2.0.0/24#fd00::1"]);
+        scene.until(BOTH.into_iter().chain(["10.2.0.0/24"]).map(|destination| (destination, "fd00::1")));
+        scene.watch.until(&format!("~ {}", BOTH[0]));
+        scene.settle();
+        for family in ["-4", "-6"] {
+            let shown = namespace.ip(&format!("{family} route show table 1000"));
+            assert!(!shown.contains("mtu"), "{shown}");
+        }
     });
 }
 
@@ -140,5 +232,22 @@ fn an_object_of_another_program_in_our_range_is_left_alone() {
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         let ids: Vec<u32> = scene.objects().into_iter().map(|object| object.id).collect();
         assert_eq!(ids, [2_000_000_000, 2_000_000_001, 2_000_000_002]);
+    });
+}
+
+#[test]
+fn a_route_that_has_our_protocol_number_and_is_not_ours_stays_and_is_named_with_the_command_that_removes_it() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        namespace.ip("route add blackhole 10.7.0.0/24 table 1000 proto 254");
+        let mut client = installer(&["--cleanup"]);
+        let said = client.log("a route has our protocol number and is not ours");
+        let (_, removal) = said.split_once("If nothing needs it: ip ").unwrap();
+        scene.announce(both("fd00::1"));
+        scene.settle();
+        end(client);
+        assert_eq!(scene.routes().len(), 1);
+        namespace.ip(removal);
+        assert_eq!(scene.routes().len(), 0);
     });
 }

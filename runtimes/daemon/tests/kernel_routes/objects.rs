@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::namespace;
 use crate::picture::after;
-use crate::scene::{BOTH, Scene, both};
+use crate::scene::{BOTH, HAS_SENT_ALL, Scene, both};
 
 #[test]
 fn all_routes_to_a_hypervisor_share_one_object_which_comes_first_and_goes_last() {
@@ -80,5 +80,41 @@ fn sixty_four_next_hops_are_one_group_and_go_one_by_one_without_a_gap() {
         scene.withdraw(&specs[63]);
         scene.until_legs(&[]);
         assert_eq!(scene.routes().len(), 0);
+    });
+}
+
+#[test]
+fn objects_of_an_earlier_process_stay_until_adoption_has_ended_and_as_long_as_a_route_of_any_table_uses_them() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::with_server(namespace, &["--convergence-time", "3600"]);
+        for n in 1..=4 {
+            namespace
+                .ip(&format!("-6 nexthop add id {} dev t0 encap ip6 dst fd00::{n} protocol 254", 2_000_000_000 + n));
+        }
+        namespace.ip("nexthop add id 7 group 2000000003 protocol 4");
+        namespace.ip("route add 10.7.0.0/24 nhid 2000000001 table 1001 proto 254");
+        namespace.ip("-6 route add fd17::/64 nhid 2000000002 table 1000 proto static");
+        let client = scene.client(&[]);
+        scene.announce(both("fd00::9"));
+        scene.until(BOTH.into_iter().zip(["fd00::9"; 2]).chain([("fd17::/64", "fd00::2 proto static")]));
+        scene.settle();
+        assert_eq!(scene.legs(), ["fd00::1", "fd00::2", "fd00::3", "fd00::3", "fd00::4", "fd00::9"]);
+        client.kill();
+        scene.kill_server();
+        scene.restart_server_with(&["--convergence-time", "0"]);
+        scene.feeder.log("ESTABLISHED");
+        let mut client = scene.client(&[]);
+        client.log(HAS_SENT_ALL);
+        scene.until_legs(&["fd00::1", "fd00::2", "fd00::3", "fd00::3", "fd00::9"]);
+        let mut said =
+            [1, 2, 3].map(|_| client.log("another program uses it").split_once(" remove ").unwrap().1.to_owned());
+        said.sort();
+        for (id, said) in (1..).zip(said) {
+            assert!(said.starts_with(&format!("nexthop object 200000000{id}: another program uses it;")), "{said}");
+        }
+        // When nothing uses it any more, it goes.
+        namespace.ip("route del 10.7.0.0/24 table 1001");
+        scene.until_legs(&["fd00::2", "fd00::3", "fd00::3", "fd00::9"]);
+        assert!(namespace.ip("-6 route show table 1000").contains("fd17::/64"));
     });
 }

@@ -51,10 +51,12 @@ fn without_nexthop_objects_ipv4_routes_have_all_next_hops_and_ipv6_routes_the_be
 fn with_another_protocol_number_routes_of_254_are_those_of_others() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
-        namespace.ip("route add 10.2.0.0/24 dev t1 table 1000 proto 254");
-        namespace.ip("-6 route add fd12::/64 dev t1 table 1000 proto 254");
-        let theirs =
-            [("10.2.0.0/24", "dev t1 proto 254 scope link"), ("fd12::/64", "dev t1 proto 254 metric 1024 pref medium")];
+        namespace.ip("route add 10.2.0.0/24 dev t1 table 1000 proto 254 metric 2048");
+        namespace.ip("-6 route add fd12::/64 dev t1 table 1000 proto 254 metric 2048");
+        let theirs = [
+            ("10.2.0.0/24", "dev t1 proto 254 scope link metric 2048"),
+            ("fd12::/64", "dev t1 proto 254 metric 2048 pref medium"),
+        ];
         scene.announce(both("fd00::1").into_iter().chain(["10.2.0.0/24#fd00::1".into(), "fd12::/64#fd00::1".into()]));
         let mut client = scene.client(&["--rt-proto", "77", "--cleanup"]);
         for _ in theirs {

@@ -3,7 +3,7 @@
 use crate::namespace;
 use crate::picture::table;
 use crate::process::Signal;
-use crate::scene::{BOTH, Scene, both, feed};
+use crate::scene::{BOTH, HAS_SENT_ALL, Scene, both, feed};
 
 #[test]
 fn a_standard_route_to_our_own_destination_is_installed_when_ours_is_withdrawn() {
@@ -72,5 +72,24 @@ fn only_our_own_standard_announcement_prevents_installing() {
         scene.announce(["10.2.0.0/24#fd00::2", "10.3.0.0/24#fd00::2"]);
         scene.watch.until("+ 10.3.0.0/24");
         assert_eq!(scene.routes(), table([(BOTH[0], "fd00::2"), (BOTH[1], "fd00::2"), ("10.3.0.0/24", "fd00::2")]));
+    });
+}
+
+/// A virtual machine has moved here while the client was stopped, and a second server is away: it is not known what else is announced.
+#[test]
+fn an_adopted_route_to_our_own_destination_goes_at_the_start() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::with_server(namespace, &["--convergence-time", "3600"]);
+        scene.announce(both("fd00::2").into_iter().chain(["10.2.0.0/24#fd00::2".to_owned()]));
+        let client = scene.client(&[]);
+        scene.until(BOTH.into_iter().chain(["10.2.0.0/24"]).map(|destination| (destination, "fd00::2")));
+        scene.settle();
+        client.kill();
+        scene.kill_server();
+        let own = both("fd00::1").map(|spec| format!("23#{spec}"));
+        let client = crate::scene::installer(&["--announce", &own[0], "--announce", &own[1]]);
+        scene.until([("10.2.0.0/24", "fd00::2")]);
+        let log = crate::scene::end(client);
+        assert!(!log.iter().any(|line| line.contains(HAS_SENT_ALL)), "{log:#?}");
     });
 }

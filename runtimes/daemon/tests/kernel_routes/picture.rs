@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::namespace::Namespace;
 use crate::scene::{MARKER_DESTINATIONS, TABLE};
 
-/// Each destination with its next hops: `fd00::1 fd00::2` for a group; `fd00::1*99` for a weight other than 1. For a
+/// Each destination with its next hops (a second route to it is that of `DESTINATION again`): `fd00::1 fd00::2` for a group; `fd00::1*99` for a weight other than 1. For a
 /// route without encapsulation, the remainder of the line.
 pub(crate) type Table = BTreeMap<String, String>;
 
@@ -86,7 +86,11 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
             {
                 leads += &format!(" proto {protocol}");
             }
-            assert_eq!(all.insert(with_length(destination, family), leads), None, "{destination} is there twice");
+            let mut destination = with_length(destination, family);
+            if all.contains_key(&destination) {
+                destination += " again";
+            }
+            assert_eq!(all.insert(destination, leads), None, "more than two routes: {route}");
         }
     }
     all

@@ -195,19 +195,20 @@ fn routes_of_table_0_are_in_the_main_table_beside_those_of_others_and_only_they_
         let mut installer = start(client);
         installer.log("ESTABLISHED");
 
-        // The machine's own prefix and static routes are conflicts; all other routes are installed.
+        // The machine's own prefix and static routes come first; all other routes are in effect.
         let conflicts = ["10.77.0.0/24", "10.5.0.0/24", "fd05::/64"];
         for destination in conflicts.iter().chain(&["10.1.0.0/24", "fd10:1::/64"]) {
             announcer.write(&format!("123#{destination}#fd00::1\n"));
         }
         for _ in conflicts {
-            let said = installer.log("is not installed: a route of another protocol is there");
+            let said = installer.log("has no effect: a route of another protocol comes first");
             assert!(said.contains("in table 254"), "{said}");
         }
         watch.until("+ 10.1.0.0/24");
         watch.until("+ fd10:1::/64");
         let mut both = theirs.clone();
         both.extend(table([("10.1.0.0/24", "fd00::1"), ("fd10:1::/64", "fd00::1")]));
+        both.extend(table(conflicts.map(|destination| (format!("{destination} again"), "fd00::1"))));
         assert_eq!(main_table(namespace), both);
 
         // The next client adopts the routes, and none of them is touched. The last route shows that the others have
@@ -216,7 +217,7 @@ fn routes_of_table_0_are_in_the_main_table_beside_those_of_others_and_only_they_
         watch.take();
         let mut installer = start(&format!("{client} --cleanup=true"));
         for _ in conflicts {
-            installer.log("is not installed: a route of another protocol is there");
+            installer.log("has no effect: a route of another protocol comes first");
         }
         announcer.write("123#10.2.0.0/24#fd00::1\n");
         watch.until("+ 10.2.0.0/24");

@@ -313,3 +313,68 @@ fn a_restart_upon_sigterm_touches_nothing_either() {
         assert_eq!(scene.settle(), [""; 0]);
     });
 }
+
+#[test]
+fn routes_with_another_metric_are_replaced_and_the_new_ones_come_first() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        namespace.ip("-6 nexthop add id 2000000007 dev t0 encap ip6 dst fd00::1 protocol 254");
+        // Those of an earlier version, and those of the reference implementation.
+        let old = |destination: &str, leads: &str| {
+            let family = if destination.contains(':') { "-6" } else { "-4" };
+            namespace.ip(&format!("{family} route add {destination} {leads} proto 254 table 1000"));
+        };
+        let others = ["10.2.0.0/24", "fd10:2::/64"];
+        let unwanted = ["10.3.0.0/24", "fd10:3::/64"];
+        BOTH.iter().for_each(|destination| old(destination, "nhid 2000000007"));
+        others.iter().chain(&unwanted).for_each(|destination| old(destination, "encap ip6 dst fd00::1 dev t0"));
+        scene.watch.take();
+        let wanted = [BOTH[0], BOTH[1], others[0], others[1]];
+        scene.announce(wanted.map(|destination| format!("{destination}#fd00::1")));
+        let _client = scene.synced_client(&[]);
+        scene.until(wanted.map(|destination| (destination, "fd00::1")));
+        scene.until_legs(&["fd00::1"]);
+        for destination in wanted {
+            assert_eq!(scene.watch.seen_of(destination), [format!("+ {destination}"), format!("- {destination}")]);
+        }
+        for destination in unwanted {
+            assert_eq!(scene.watch.seen_of(destination), [format!("- {destination}")]);
+        }
+        for family in ["-4", "-6"] {
+            let shown = namespace.ip(&format!("{family} route show table 1000"));
+            let ours = shown.lines().filter(|line| line.contains("encap"));
+            assert!(ours.clone().count() > 1 && ours.clone().all(|line| line.contains("metric 2048")), "{shown}");
+        }
+    });
+}
+
+/// Another metric is the same as another version.
+#[test]
+fn with_another_metric_routes_are_replaced_and_a_second_route_in_the_same_place_is_removed() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::1"));
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        client.kill();
+        namespace.ip("-6 nexthop add id 2000000007 dev t0 encap ip6 dst fd00::7 protocol 254");
+        for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
+            let route = format!("{destination} nhid 2000000007 table 1000 proto 254 metric 2048");
+            namespace.ip(&format!("{family} route prepend {route}"));
+        }
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        scene.until_legs(&["fd00::1"]);
+        scene.settle();
+        client.kill();
+        for metric in ["9000", "7"] {
+            let client = scene.synced_client(&["--metric", metric]);
+            scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+            for destination in BOTH {
+                assert_eq!(scene.watch.seen_of(destination), [format!("+ {destination}"), format!("- {destination}")]);
+            }
+            scene.settle();
+            client.kill();
+        }
+    });
+}

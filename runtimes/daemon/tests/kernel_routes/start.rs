@@ -94,3 +94,39 @@ fn a_client_started_by_root_keeps_this_capability_and_no_other() {
         assert_eq!(http, Some(0));
     });
 }
+
+#[test]
+fn a_second_client_with_a_table_or_ids_of_the_first_ends_with_code_1_and_names_it() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        scene.announce(both("fd00::1"));
+        let client = scene.synced_client(&[]);
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        scene.settle();
+        let start = |table: &str, more: &[&str]| {
+            let mapping = format!("24#{table}");
+            let args = ["client", "--server", SERVER, "--subscribe", "24", "--install-routes", &mapping, "--tun", "t0"];
+            Process::start(&[&args[..], more].concat())
+        };
+        for (table, part, more) in [
+            ("1000", "table 1000", &["--nexthop-ids", "1-9"][..]),
+            ("1001", "nexthop ids 2000000000-2099999999", &["--nexthop-ids", "2000000007-2000000007"]),
+        ] {
+            let why = format!(
+                "process {} (metalbond) installs routes with protocol number 254 and has {part}: stop it, or give one of the two \
+                 another protocol number",
+                client.id()
+            );
+            refused(&start(table, more).end().0, &why);
+        }
+        // Clients that share nothing, or only a table.
+        let mut others =
+            [start("1001", &["--nexthop-ids", "1-9"]), start("1000", &["--rt-proto", "77", "--nexthop-ids", "11-19"])];
+        others.iter_mut().for_each(|other| drop(other.log("ESTABLISHED")));
+        assert_eq!(scene.settle(), [""; 0]);
+        // The place of a killed client is free at once.
+        client.kill();
+        let _client = scene.synced_client(&[]);
+        assert_eq!(scene.settle(), [""; 0]);
+    });
+}

@@ -12,6 +12,7 @@ use metalbond_linux::{Kernel, Settings};
 pub(crate) use namespace::{Namespace, run};
 
 pub(crate) const TABLE: u32 = 1000;
+pub(crate) const METRIC: u32 = 2048;
 
 impl Namespace {
     pub(crate) fn open(&self) -> Kernel {
@@ -31,6 +32,7 @@ pub(crate) fn settings() -> Settings {
     Settings {
         device: "t0".into(),
         protocol: 254,
+        metric: METRIC,
         ids: 1_000_000..=1_999_999,
         tables: vec![TABLE],
         nexthop_objects: true,

@@ -18,9 +18,9 @@ impl Kernel {
     pub(super) fn encode(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let Self(stats) = self;
         out.gauge(("kernel_routes_wanted", "Destinations that should have a kernel route"), stats.wanted)?;
-        out.gauge(("kernel_routes_installed", "Kernel routes of this daemon"), stats.installed)?;
+        out.gauge(("kernel_routes_installed", "Kernel routes of this daemon that are in effect"), stats.installed)?;
         out.gauge(("kernel_nexthop_objects", "Nexthop objects of this daemon, including groups"), stats.objects)?;
-        let help = "Destinations that are not installed because a route of another protocol, or of a lower VNI in the same table, exists";
+        let help = "Destinations that are not installed, or without effect, because of a route of another protocol or of a lower VNI in the same table";
         out.gauge(("kernel_route_conflicts", help), stats.conflicts)?;
         let help = "Destinations that are not installed because a route of a lower VNI in the same table exists; also counted in kernel_route_conflicts";
         out.gauge(("kernel_route_vni_conflicts", help), stats.vni_conflicts)?;
