@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use kernel::{Kernel, Key, METRIC, Object, Route as Installed, Surplus, rival};
 use metalbond::fib::{
-    Fib, FibReport, FibSettings, FibSettingsError, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, RouteTarget,
+    Fib, FibReport, FibSettings, FibSettingsError, Found, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind,
+    RouteTarget,
 };
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
@@ -612,6 +613,122 @@ fn an_adopted_route_to_a_destination_of_this_node_goes_at_once() {
         world.step(&Step::Own(1, 2, true));
         assert_eq!(world.work(9, 0), 1);
         assert_eq!(world.kernel.routes.keys().copied().collect::<Vec<_>>(), [other]);
+    }
+}
+
+/// A FIB without a kernel: its operations on routes, and its reports.
+fn operations(fib: &mut Fib) -> (Vec<String>, Vec<String>) {
+    let mut ops = Vec::new();
+    while let Some(op) = fib.poll_op(Instant::EPOCH) {
+        if matches!(op, Op::AddRoute { .. } | Op::ReplaceRoute { .. } | Op::RemoveRoute { .. }) {
+            ops.push(op.to_string());
+        }
+        fib.done(Instant::EPOCH, Ok(()));
+    }
+    ops.sort();
+    (ops, std::iter::from_fn(|| fib.poll_report()).map(|report| report.to_string()).collect())
+}
+
+fn fib_of_table(table: u32) -> Fib {
+    let settings = FibSettings { tables: [(Vni(1), table)].into(), ..FibSettings::default() };
+    let mut fib = Fib::new(settings, true).unwrap();
+    fib.dump_begins(Instant::EPOCH);
+    fib.dump_ends(Instant::EPOCH, true);
+    fib.release_adopted();
+    fib
+}
+
+fn want(fib: &mut Fib, prefix: &str, hops: &[&str]) {
+    let hops: Vec<NextHop> = hops.iter().map(|hop| NextHop::standard(hop.parse().unwrap())).collect();
+    fib.change(&RouteChange::new(Vni(1), prefix.parse().unwrap(), hops, [], []));
+}
+
+#[test]
+fn destinations_that_no_virtual_machine_can_have_are_not_installed() {
+    let mut fib = fib_of_table(7);
+    for prefix in
+        ["127.0.0.0/8", "127.1.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::1/128", "fe80::/64", "ff02::1/128"]
+    {
+        want(&mut fib, prefix, &["fd00::1"]);
+        want(&mut fib, prefix, &["fd00::1", "fd00::2"]);
+        let said = vec![format!("{prefix} is not installed: no virtual machine can have an address of it")];
+        assert_eq!(operations(&mut fib), (vec![], said));
+        want(&mut fib, prefix, &[]);
+    }
+    assert_eq!(fib.stats().wanted, 0);
+    for prefix in ["126.0.0.0/7", "0.0.0.0/0", "240.0.0.0/4", "::/0", "::/127", "fe00::/8"] {
+        want(&mut fib, prefix, &["fd00::1"]);
+        assert_eq!(operations(&mut fib), (vec![format!("add {prefix} in table 7")], vec![]));
+    }
+}
+
+#[test]
+fn a_next_hop_of_this_machine_is_left_out_until_another_machine_has_its_address() {
+    let mut fib = fib_of_table(7);
+    let local = |prefix: &str| Notice::LocalAdded { prefix: prefix.parse().unwrap() };
+    fib.notice(Instant::EPOCH, local("fd00::1/128"));
+    fib.notice(Instant::EPOCH, local("fd01::/64"));
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    want(&mut fib, "10.0.1.0/24", &["fd01::7", "fd00::2"]);
+    let (ops, said) = operations(&mut fib);
+    assert_eq!(ops, ["add 10.0.1.0/24 in table 7"]);
+    let says = |hop| format!("next hop {hop} is not installed: it is an address of this machine");
+    assert_eq!(said, [says("fd00::1"), says("fd01::7")]);
+    assert_eq!((fib.stats().wanted, fib.stats().installed), (1, 1));
+    // The next dump finds one of them, and another one.
+    let now = Instant::EPOCH + Duration::from_secs(1);
+    fib.notice(now, Notice::Anything);
+    fib.dump_begins(now);
+    fib.found(Found::Local { prefix: "fd00::2/128".parse().unwrap() });
+    fib.found(Found::Local { prefix: "fd01::/64".parse().unwrap() });
+    fib.found(Found::Route { table: 7, prefix: "10.0.1.0/24".parse().unwrap(), target: None });
+    fib.dump_ends(now, true);
+    let (ops, _) = operations(&mut fib);
+    assert_eq!(ops, ["add 10.0.0.0/24 in table 7", "remove 10.0.1.0/24 from table 7"]);
+    assert_eq!((fib.stats().wanted, fib.stats().installed), (1, 1));
+}
+
+#[test]
+fn in_the_tables_of_the_underlay_nothing_covers_everything_or_a_server_or_a_next_hop() {
+    for table in [253, 254, 255, 252] {
+        let mut fib = fib_of_table(table);
+        let is_guarded = table != 252;
+        assert_eq!(fib.needs_servers(), is_guarded);
+        fib.set_servers(["fd00:1::1".parse().unwrap(), "::ffff:192.0.2.1".parse().unwrap()]);
+        let why = [
+            ("0.0.0.0/0", "it covers everything"),
+            ("::/0", "it covers everything"),
+            ("192.0.2.0/24", "it covers the server 192.0.2.1"),
+            ("fd00:1::/64", "it covers the server fd00:1::1"),
+            ("fd00:2::/64", "it covers the next hop fd00:2::1"),
+            ("fd00:2::1/128", "it covers the next hop fd00:2::1"),
+        ];
+        for (prefix, why) in why {
+            want(&mut fib, prefix, &["fd00:2::1"]);
+            let (ops, said) = operations(&mut fib);
+            assert_eq!((ops.len(), said.len()), (usize::from(!is_guarded), usize::from(is_guarded)), "{prefix}");
+            assert!(said.iter().all(|said| said.starts_with(prefix) && said.ends_with(why)), "{said:?}");
+        }
+        if !is_guarded {
+            continue;
+        }
+        assert_eq!((fib.stats().wanted, fib.stats().installed), (0, 0));
+        let (add, remove) =
+            (|p: &str| format!("add {p} in table {table}"), |p: &str| format!("remove {p} from table {table}"));
+        want(&mut fib, "fd00:3::/64", &["fd00:2::1"]);
+        want(&mut fib, "198.51.100.0/24", &["fd00:2::1"]);
+        assert_eq!(operations(&mut fib).0, [add("198.51.100.0/24"), add("fd00:3::/64")]);
+        // Servers and next hops that come, and go.
+        want(&mut fib, "10.0.0.0/8", &["fd00:3::1"]);
+        fib.set_servers(["198.51.100.7".parse().unwrap()]);
+        let ops = operations(&mut fib).0;
+        let mut expected = ["fd00:3::/64", "198.51.100.0/24"].map(remove).to_vec();
+        expected.extend(["10.0.0.0/8", "192.0.2.0/24", "fd00:1::/64"].map(add));
+        expected.sort();
+        assert_eq!(ops, expected);
+        want(&mut fib, "10.0.0.0/8", &[]);
+        let ops = operations(&mut fib).0;
+        assert_eq!(ops, [add("fd00:3::/64"), remove("10.0.0.0/8")]);
     }
 }
 

@@ -31,6 +31,8 @@
 //! - *adopts*: an adopted route that is wanted is not touched, whatever the order of the changes. Exception: a destination of several VNIs in
 //!   one table. If the change of the lowest VNI comes last, its route is installed last. Another exception: a destination that this node
 //!   announces itself is removed at once, and added again if other nodes announce it with another kind.
+//! - *underlay*: no route leads to this machine itself. In the tables by which packets to servers and next hops are sent (253 to 255), no route
+//!   covers one of them.
 //! - *foreign*: a route of another protocol is never replaced or removed.
 //! - *one route*: a destination gets one route of the `Fib`. Surplus ones are removed, after the one that stays is as it is wanted.
 //! - *objects last*: an object that this `Fib` has not added is removed only after the adoption has ended.
@@ -45,6 +47,7 @@ mod sets;
 mod settings;
 mod steps;
 mod targets;
+mod underlay;
 mod vni_conflicts;
 mod wanted;
 
@@ -54,3 +57,4 @@ pub use op::{
 pub use reconcile::Fib;
 pub use report::{FibReport, FibStats};
 pub use settings::{FibSettings, FibSettingsError};
+pub use underlay::Covered;

@@ -254,6 +254,11 @@ pub enum Found {
         /// What identifies it.
         route: SurplusRoute,
     },
+    /// Addresses of this machine itself, whatever the FIB's tables are.
+    Local {
+        /// One address, or a network of which all are.
+        prefix: Prefix,
+    },
     /// A route of another protocol in one of the FIB's tables, if it takes packets away from a route of the FIB.
     Foreign {
         /// The table.
@@ -316,6 +321,11 @@ pub enum Notice {
         prefix: Prefix,
         /// What it was to the FIB's own route.
         rival: Rival,
+    },
+    /// Addresses have become this machine's own: see [`Found::Local`].
+    LocalAdded {
+        /// One address, or a network of which all are.
+        prefix: Prefix,
     },
     /// The tunnel device exists and is up.
     DeviceUp,

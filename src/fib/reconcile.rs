@@ -3,6 +3,7 @@
 //! Invariant: an operation is decided only while the kernel's state is known. As long as a dump is needed, nothing is begun,
 //! because an operation on a guess could hit a route of another protocol.
 
+use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
@@ -13,9 +14,11 @@ use super::foreign::Foreign;
 use super::op::{Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
 use super::report::{FibReport, FibStats, Reports};
 use super::routes::{Key, Routes, Surplus};
+use super::sets::SetId;
 use super::settings::{FibSettings, FibSettingsError};
 use super::steps::{Step, Steps};
 use super::targets::{Context, TargetId, Targets};
+use super::underlay::Underlay;
 use super::vni_conflicts::{Overruled, VniConflicts};
 use super::wanted::{self, Claims, Wanted};
 use crate::{Instant, NextHopKind, Prefix, Route, RouteChange, Vni};
@@ -36,6 +39,7 @@ pub struct Fib {
     steps: Steps,
     vni_conflicts: VniConflicts,
     foreign: Foreign,
+    underlay: Underlay,
     dump: Dump,
     is_device_up: bool,
     /// The device was down since the last dump: routes that are missing went with it.
@@ -59,14 +63,16 @@ impl Fib {
     pub fn new(settings: FibSettings, is_device_up: bool) -> Result<Self, FibSettingsError> {
         settings.check()?;
         let seed = FixedState::with_seed(settings.seed);
+        let underlay = Underlay::new(settings.tables.values().copied());
         Ok(Self {
             now: Instant::EPOCH,
-            wanted: Wanted::new(seed.clone(), &settings.tables),
+            wanted: Wanted::new(seed.clone(), &settings.tables, underlay.has_tables()),
             targets: Targets::new(seed.clone(), settings.ids.clone(), settings.nexthop_objects),
             routes: Routes::new(seed.clone()),
             steps: Steps::default(),
             vni_conflicts: VniConflicts::new(seed.clone()),
             foreign: Foreign::new(seed),
+            underlay,
             dump: Dump::new(),
             is_device_up,
             is_device_lost: false,
@@ -91,10 +97,42 @@ impl Fib {
         if self.settings.ipv4_only && key.prefix().is_ipv6() {
             return;
         }
+        if self.underlay.is_impossible(key.prefix()) {
+            if !change.next_hops().is_empty() {
+                self.reports.impossible(key.prefix());
+            }
+            return;
+        }
         let reports = &mut self.reports;
         let sources = wanted::sources(change.next_hops(), &self.settings, |addr| reports.ipv4_next_hop(addr));
         let set = self.wanted.change(&key, change.vni, change.prefix, sources, self.routes.wanted(&key));
         self.routes.set_wanted(key, set);
+        for (addr, has_come) in self.wanted.take_changed() {
+            let is_change =
+                if has_come { self.underlay.add_next_hop(addr) } else { self.underlay.remove_next_hop(addr) };
+            if is_change {
+                self.enqueue_covering(addr.into());
+            }
+        }
+    }
+
+    /// Returns whether a table is one by which packets to servers are sent, so that [`set_servers`](Self::set_servers) has an effect.
+    pub fn needs_servers(&self) -> bool {
+        self.underlay.has_tables()
+    }
+
+    /// Sets the addresses of the servers. In a table by which packets to them are sent, no route that covers one of them is installed.
+    pub fn set_servers(&mut self, servers: impl IntoIterator<Item = IpAddr>) {
+        for changed in self.underlay.set_servers(servers.into_iter().map(|addr| addr.to_canonical()).collect()) {
+            self.enqueue_covering(changed);
+        }
+    }
+
+    /// Has the routes compared with what is wanted that cover an address of the underlay.
+    fn enqueue_covering(&mut self, addr: IpAddr) {
+        for key in self.underlay.covering(addr) {
+            self.routes.enqueue(key);
+        }
     }
 
     /// Records that this node announces a route. If its kind is `STD`, `STD` next hops of other nodes for the same destination are not
@@ -161,6 +199,11 @@ impl Fib {
             }
             // The notice may be older than a later operation on the route: only a dump shows the present state.
             Notice::RouteAdded { .. } | Notice::RouteRemoved { .. } => self.request_dump(),
+            Notice::LocalAdded { prefix } => {
+                if self.underlay.add_local(prefix) {
+                    self.routes.enqueue_all();
+                }
+            }
             Notice::DeviceUp => self.set_device(true),
             Notice::DeviceDown => self.set_device(false),
         }
@@ -198,7 +241,7 @@ impl Fib {
     pub fn stats(&self) -> FibStats {
         let vni_conflicts = self.vni_conflicts.count();
         let mut stats = FibStats {
-            wanted: self.wanted.count(),
+            wanted: self.wanted.count().saturating_sub(self.routes.left_out_count()),
             installed: self.routes.installed_count(),
             objects: self.targets.object_count(),
             conflicts: self.routes.conflict_count() + vni_conflicts,
@@ -250,6 +293,7 @@ impl Fib {
             self.find_vni_conflicts(key);
         }
         let nexthops = self.nexthops(&key);
+        self.find_left_out(key, &nexthops);
         if !nexthops.is_empty() {
             if self.foreign.is_outdated(&key) {
                 // The end of the dump queues the route again.
@@ -269,6 +313,20 @@ impl Fib {
         self.routes.end_conflict(&key);
         if !self.routes.is_adopted(&key) {
             self.remove(key);
+        }
+    }
+
+    /// Notes whether what is wanted for a route is not to be installed here, and reports why.
+    fn find_left_out(&mut self, key: Key, nexthops: &Nexthops) {
+        let set = self.routes.wanted(&key);
+        let (table, prefix) = (key.table(), key.prefix());
+        let is_wanted = set != SetId::EMPTY && !self.is_clearing;
+        self.routes.set_left_out(&key, is_wanted && nexthops.is_empty() && !self.wanted.is_shared(table));
+        if is_wanted && let Some(addr) = self.wanted.local_next_hop(set, &self.underlay) {
+            self.reports.local_next_hop(addr);
+        }
+        if is_wanted && let Some(covered) = self.underlay.covered(&key) {
+            self.reports.covered(table, prefix, covered);
         }
     }
 
@@ -317,12 +375,13 @@ impl Fib {
         if self.is_clearing {
             return Nexthops::default();
         }
-        self.wanted.nexthops(key, self.routes.wanted(key), &self.settings)
+        self.wanted.nexthops(key, self.routes.wanted(key), &self.settings, &self.underlay)
     }
 
     /// Notes for which VNIs a route of a shared table is not installed, and reports what has changed in that.
     fn find_vni_conflicts(&mut self, key: Key) {
-        let claims = if self.is_clearing { Claims::new() } else { self.wanted.claims(&key, &self.settings) };
+        let claims =
+            if self.is_clearing { Claims::new() } else { self.wanted.claims(&key, &self.settings, &self.underlay) };
         let mut vnis = claims.iter().map(|(vni, _)| *vni);
         let installed = vnis.next();
         let now: Overruled = vnis.collect();
@@ -581,6 +640,7 @@ impl Fib {
         self.dump.begin(self.now);
         self.targets.begin_dump();
         self.foreign.begin_dump();
+        self.underlay.begin_dump();
         for surplus in self.routes.begin_dump() {
             self.targets.release(surplus.target);
         }
@@ -606,6 +666,7 @@ impl Fib {
                     self.targets.acquire(target);
                 }
             }
+            Found::Local { prefix } => self.underlay.found_local(prefix),
             Found::Foreign { table, prefix, rival } => self.foreign.found(Key::new(table, prefix), rival),
         }
     }
@@ -621,6 +682,7 @@ impl Fib {
         }
         self.targets.end_objects();
         self.foreign.end_dump();
+        self.underlay.end_dump();
         self.is_device_lost |= !self.is_device_up;
         for key in self.routes.keys() {
             if self.routes.is_lost(&key) {
@@ -640,7 +702,7 @@ impl Fib {
 
     /// Returns whether a route is installed as it is wanted, and wanted at all, and it is known whether it is in effect.
     fn is_as_wanted(&self, key: &Key) -> bool {
-        let nexthops = self.wanted.nexthops(key, self.routes.wanted(key), &self.settings);
+        let nexthops = self.wanted.nexthops(key, self.routes.wanted(key), &self.settings, &self.underlay);
         let is_known = match self.foreign.rival(key) {
             Some(rival) => self.routes.has_conflict(key) && !rival.is_in_place,
             None => !self.routes.has_conflict(key),

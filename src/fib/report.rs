@@ -2,16 +2,17 @@
 
 use alloc::collections::{BTreeSet, VecDeque};
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use super::op::{Op, OpError, Rival};
+use super::underlay::Covered;
 use crate::{Prefix, Vni};
 
 /// The reports that wait to be fetched, at most.
 const REPORTS_MAX: usize = 64;
-/// The IPv4 next hops that are remembered as reported, at most.
-const IPV4_MAX: usize = 1024;
+/// The next hops, and the destinations, that are remembered as reported, at most.
+const REPORTED_MAX: usize = 1024;
 
 /// An event about kernel routes that an application should log, for example a conflict.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +65,22 @@ pub enum FibReport {
     /// An IPv4 next hop was not installed, because it cannot be the far end of an IPv6 tunnel. Reported once for each address, and for 1,024
     /// addresses at most.
     Ipv4NextHop(Ipv4Addr),
+    /// A next hop was not installed, because it is an address of this machine. Reported once for each address, and for 1,024 addresses at
+    /// most.
+    LocalNextHop(Ipv6Addr),
+    /// A destination was not installed, because no virtual machine can have its addresses. Reported once for each destination, and for 1,024
+    /// at most.
+    Impossible(Prefix),
+    /// A destination was not installed, because packets of sessions and tunnels are sent by the same table and it covers their destination.
+    /// Reported once for each destination and reason, and for 1,024 at most.
+    Covered {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// What it covers.
+        covered: Covered,
+    },
     /// An operation failed, and will be tried again.
     Failed {
         /// The operation.
@@ -120,6 +137,28 @@ impl fmt::Display for FibReport {
                 write!(f, "{prefix} in table {table} is installed for VNI {vni} now: no lower VNI has it any more")
             }
             Self::Ipv4NextHop(addr) => write!(f, "next hop {addr} is not installed: a tunnel needs an IPv6 address"),
+            Self::LocalNextHop(addr) => write!(f, "next hop {addr} is not installed: it is an address of this machine"),
+            Self::Impossible(prefix) => {
+                write!(f, "{prefix} is not installed: no virtual machine can have an address of it")
+            }
+            Self::Covered { table, prefix, covered: Covered::Everything } => {
+                write!(
+                    f,
+                    "{prefix} in table {table} is not installed: sessions and tunnels need this table, and it covers everything"
+                )
+            }
+            Self::Covered { table, prefix, covered: Covered::Server(addr) } => {
+                write!(
+                    f,
+                    "{prefix} in table {table} is not installed: sessions need this table, and it covers the server {addr}"
+                )
+            }
+            Self::Covered { table, prefix, covered: Covered::NextHop(addr) } => {
+                write!(
+                    f,
+                    "{prefix} in table {table} is not installed: tunnels need this table, and it covers the next hop {addr}"
+                )
+            }
             Self::Failed { op, error, retry_in } => write!(f, "{op}: {error}; trying again in {retry_in:?}"),
             Self::Removed { table, prefix } => {
                 write!(f, "{prefix} in table {table} was removed by another program; it is installed again")
@@ -171,8 +210,12 @@ pub(super) struct Reports {
     unreported: u64,
     removed: u64,
     ipv4_next_hops: u64,
-    /// At most `IPV4_MAX` of the IPv4 next hops that were reported.
+    /// At most `REPORTED_MAX` of the IPv4 next hops that were reported.
     ipv4_reported: BTreeSet<Ipv4Addr>,
+    /// At most `REPORTED_MAX` of each.
+    local_reported: BTreeSet<Ipv6Addr>,
+    impossible_reported: BTreeSet<Prefix>,
+    covered_reported: BTreeSet<(u32, Prefix, Covered)>,
 }
 
 impl Reports {
@@ -197,8 +240,29 @@ impl Reports {
     /// Counts an IPv4 next hop. Reports it if it is a new one.
     pub(super) fn ipv4_next_hop(&mut self, addr: Ipv4Addr) {
         self.ipv4_next_hops += 1;
-        if self.ipv4_reported.len() < IPV4_MAX && self.ipv4_reported.insert(addr) {
+        if self.ipv4_reported.len() < REPORTED_MAX && self.ipv4_reported.insert(addr) {
             self.push(FibReport::Ipv4NextHop(addr));
+        }
+    }
+
+    /// Reports a next hop that is this machine, if it is a new one.
+    pub(super) fn local_next_hop(&mut self, addr: Ipv6Addr) {
+        if self.local_reported.len() < REPORTED_MAX && self.local_reported.insert(addr) {
+            self.push(FibReport::LocalNextHop(addr));
+        }
+    }
+
+    /// Reports a destination that no virtual machine can have, if it is a new one.
+    pub(super) fn impossible(&mut self, prefix: Prefix) {
+        if self.impossible_reported.len() < REPORTED_MAX && self.impossible_reported.insert(prefix) {
+            self.push(FibReport::Impossible(prefix));
+        }
+    }
+
+    /// Reports a destination that covers something of the underlay, if that is new.
+    pub(super) fn covered(&mut self, table: u32, prefix: Prefix, covered: Covered) {
+        if self.covered_reported.len() < REPORTED_MAX && self.covered_reported.insert((table, prefix, covered)) {
+            self.push(FibReport::Covered { table, prefix, covered });
         }
     }
 

@@ -54,6 +54,8 @@ struct Entry {
     is_dirty: bool,
     /// A route of another protocol takes packets away from this one, or is in its place.
     has_conflict: bool,
+    /// What is wanted for it is not to be installed here.
+    is_left_out: bool,
     /// It is among the retries.
     is_retrying: bool,
     /// It was found in the kernel at the start, and has not been wanted as it is so far.
@@ -75,6 +77,7 @@ impl Default for Entry {
             is_busy: false,
             is_dirty: false,
             has_conflict: false,
+            is_left_out: false,
             is_retrying: false,
             is_adopted: false,
             is_seen: false,
@@ -110,13 +113,14 @@ pub(super) struct Routes {
     /// The routes that are in effect.
     installed: usize,
     conflicts: usize,
+    left_out: usize,
 }
 
 impl Routes {
     pub(super) fn new(seed: FixedState) -> Self {
         let by_key = HashMap::with_hasher(seed);
         let (queue, retries, surplus) = Default::default();
-        Self { by_key, queue, retries, surplus, installed: 0, conflicts: 0 }
+        Self { by_key, queue, retries, surplus, installed: 0, conflicts: 0, left_out: 0 }
     }
 
     /// Returns for how many destinations a route is installed and in effect.
@@ -127,6 +131,20 @@ impl Routes {
     /// Returns how many routes are not in effect because another protocol has a route to the destination.
     pub(super) const fn conflict_count(&self) -> usize {
         self.conflicts
+    }
+
+    /// Returns how many of the wanted routes are not to be installed here.
+    pub(super) const fn left_out_count(&self) -> usize {
+        self.left_out
+    }
+
+    /// Notes whether something is wanted for a destination that is not to be installed here.
+    pub(super) fn set_left_out(&mut self, key: &Key, is_left_out: bool) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            self.left_out -= usize::from(entry.is_left_out);
+            self.left_out += usize::from(is_left_out);
+            entry.is_left_out = is_left_out;
+        }
     }
 
     /// Returns whether no route is queued, and none waits for a retry.
@@ -387,6 +405,7 @@ impl Routes {
             return;
         }
         self.end_conflict(key);
+        self.set_left_out(key, false);
         self.by_key.remove(key);
         if self.by_key.capacity() > 8 * self.by_key.len() + 1024 {
             self.by_key.shrink_to(self.by_key.len() * 2);

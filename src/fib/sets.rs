@@ -2,6 +2,7 @@
 //!
 //! Invariant: a set has a number as long as something refers to it.
 
+use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
 use foldhash::fast::FixedState;
@@ -58,26 +59,50 @@ impl SetId {
 
 /// The sets that something refers to.
 #[derive(Debug)]
-pub(super) struct Sets(Interner<Sources>);
+pub(super) struct Sets {
+    sets: Interner<Sources>,
+    /// Whether `changed` is kept.
+    is_noting: bool,
+    /// The hypervisors of sets that have come (true) or gone, since the last [`take_changed`](Self::take_changed).
+    changed: Vec<(Ipv6Addr, bool)>,
+}
 
 impl Sets {
-    pub(super) fn new(seed: FixedState) -> Self {
-        Self(Interner::new(seed))
+    /// Returns no sets. `is_noting`: their changes are asked for.
+    pub(super) fn new(seed: FixedState, is_noting: bool) -> Self {
+        Self { sets: Interner::new(seed), is_noting, changed: Vec::new() }
     }
 
     /// Adds a reference to a set, and returns the set's number.
     pub(super) fn take(&mut self, sources: Sources) -> SetId {
-        if sources.is_empty() { SetId::EMPTY } else { SetId(self.0.acquire(sources, |_| ())) }
+        if sources.is_empty() {
+            return SetId::EMPTY;
+        }
+        let Self { sets, is_noting, changed } = self;
+        SetId(sets.acquire(sources, |sources| {
+            if *is_noting {
+                changed.extend(sources.iter().map(|source| (source.addr, true)));
+            }
+        }))
     }
 
     /// Removes a reference to a set. Without references it is forgotten.
     pub(super) fn give_back(&mut self, id: SetId) {
-        if id != SetId::EMPTY {
-            self.0.release(id.0);
+        if id == SetId::EMPTY {
+            return;
+        }
+        let sources = if self.is_noting { self.sets.get(id.0).clone() } else { Sources::new() };
+        if self.sets.release(id.0) {
+            self.changed.extend(sources.iter().map(|source| (source.addr, false)));
         }
     }
 
     pub(super) fn get(&self, id: SetId) -> &[Source] {
-        if id == SetId::EMPTY { &[] } else { self.0.get(id.0) }
+        if id == SetId::EMPTY { &[] } else { self.sets.get(id.0) }
+    }
+
+    /// Returns the hypervisors of sets that have come (true) or gone since the last call, in order.
+    pub(super) fn take_changed(&mut self) -> Vec<(Ipv6Addr, bool)> {
+        core::mem::take(&mut self.changed)
     }
 }

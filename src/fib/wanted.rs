@@ -3,7 +3,8 @@
 //! Invariant: a route's set is the union over all destinations that belong to it, of all VNIs that share its table.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::net::{IpAddr, Ipv4Addr};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -13,6 +14,7 @@ use super::op::{Nexthop, Nexthops};
 use super::routes::Key;
 use super::sets::{self, SetId, Sets, Source, Sources};
 use super::settings::FibSettings;
+use super::underlay::Underlay;
 use crate::{NextHop, NextHopKind, Prefix, Vni};
 
 /// The weight of a preferred nexthop beside others, whose weight is 1.
@@ -42,7 +44,8 @@ type Own = SmallVec<[(Vni, Prefix, NextHop); 1]>;
 pub(super) type Claims = SmallVec<[(Vni, Nexthops); 2]>;
 
 impl Wanted {
-    pub(super) fn new(seed: FixedState, tables: &BTreeMap<Vni, u32>) -> Self {
+    /// Returns that nothing is wanted. `is_noting`: [`take_changed`](Self::take_changed) will be called.
+    pub(super) fn new(seed: FixedState, tables: &BTreeMap<Vni, u32>, is_noting: bool) -> Self {
         let (variants, own) = (HashMap::with_hasher(seed.clone()), HashMap::with_hasher(seed.clone()));
         let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
         for &table in tables.values() {
@@ -50,7 +53,7 @@ impl Wanted {
                 shared.insert(table);
             }
         }
-        Self { sets: Sets::new(seed), shared, count: 0, variants, own }
+        Self { sets: Sets::new(seed, is_noting), shared, count: 0, variants, own }
     }
 
     /// Returns how many destinations are wanted. One that two VNIs of a table have counts twice.
@@ -128,15 +131,29 @@ impl Wanted {
     }
 
     /// Returns the nexthops that a kernel route should have. Empty: there should be no route.
-    pub(super) fn nexthops(&self, key: &Key, set: SetId, settings: &FibSettings) -> Nexthops {
+    pub(super) fn nexthops(&self, key: &Key, set: SetId, settings: &FibSettings, underlay: &Underlay) -> Nexthops {
         if self.is_shared(key.table()) {
-            return self.claims(key, settings).into_iter().next().map_or_else(Nexthops::default, |(_, first)| first);
+            return self
+                .claims(key, settings, underlay)
+                .into_iter()
+                .next()
+                .map_or_else(Nexthops::default, |(_, first)| first);
         }
-        nexthops(key, self.sets.get(set), self.is_own(key), settings)
+        nexthops(key, self.sets.get(set), self.is_own(key), settings, underlay)
+    }
+
+    /// Returns a hypervisor that is wanted for a kernel route and is this machine.
+    pub(super) fn local_next_hop(&self, set: SetId, underlay: &Underlay) -> Option<Ipv6Addr> {
+        self.sets.get(set).iter().map(Source::addr).find(|addr| underlay.is_local(*addr))
+    }
+
+    /// Returns the hypervisors that have come (true) or gone since the last call, in order.
+    pub(super) fn take_changed(&mut self) -> Vec<(Ipv6Addr, bool)> {
+        self.sets.take_changed()
     }
 
     /// Returns the VNIs of a shared table that want a kernel route.
-    pub(super) fn claims(&self, key: &Key, settings: &FibSettings) -> Claims {
+    pub(super) fn claims(&self, key: &Key, settings: &FibSettings, underlay: &Underlay) -> Claims {
         let own = self.own.get(key).map_or(&[][..], |own| own);
         let mut claims = Claims::new();
         let mut variants = self.variants.get(key).into_iter().flatten().peekable();
@@ -145,7 +162,7 @@ impl Wanted {
             while let Some((_, set)) = variants.next_if(|((other, _), _)| *other == vni) {
                 self.sets.get(*set).iter().for_each(|source| sets::add(&mut union, *source));
             }
-            let nexthops = nexthops(key, &union, own.iter().any(|(other, ..)| *other == vni), settings);
+            let nexthops = nexthops(key, &union, own.iter().any(|(other, ..)| *other == vni), settings, underlay);
             if !nexthops.is_empty() {
                 claims.push((vni, nexthops));
             }
@@ -156,13 +173,15 @@ impl Wanted {
 
 /// Returns the nexthops of a kernel route to these hypervisors. `is_own`: this node announces a STANDARD route to the
 /// destination, so only routes of other kinds count.
-fn nexthops(key: &Key, sources: &[Source], is_own: bool, settings: &FibSettings) -> Nexthops {
-    if sources.is_empty() {
+fn nexthops(key: &Key, sources: &[Source], is_own: bool, settings: &FibSettings, underlay: &Underlay) -> Nexthops {
+    if sources.is_empty() || underlay.covered(key).is_some() {
         return Nexthops::default();
     }
     let is_preferred =
         |source: &Source| settings.prefer.iter().any(|network| network.contains(IpAddr::V6(source.addr())));
     let sources = sources.iter().filter(|source| !is_own || source.is_other());
+    // A tunnel to this machine would end where it begins.
+    let sources = sources.filter(|source| !underlay.is_local(source.addr()));
     let nexthop = |source: &Source| {
         let weight = if settings.prefer.is_empty() || !is_preferred(source) { 1 } else { PREFERRED };
         Nexthop { addr: source.addr(), weight }

@@ -1,6 +1,7 @@
 //! `--install-routes`: installs a client's routes in the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -219,11 +220,13 @@ pub(crate) async fn install(
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_adopting = true;
+    let mut servers = BTreeSet::new();
     loop {
         tokio::select! {
             biased;
             change = changes.next() => {
                 let Some(change) = change else { return Ok(()) };
+                pass_on_servers(node, routes, &mut servers).await?;
                 pass_on(waiting(changes, vec![change]).await, routes, events).await?;
             }
             _ = look.tick(), if is_adopting => {
@@ -241,6 +244,25 @@ pub(crate) async fn install(
             }
         }
     }
+}
+
+/// Passes the addresses of servers on, before the routes that they have sent: one of these could cover them. `known`: those that have been
+/// passed on.
+async fn pass_on_servers(node: &MetalBond, routes: &KernelRoutes, known: &mut BTreeSet<IpAddr>) -> anyhow::Result<()> {
+    if !routes.needs_servers() {
+        return Ok(());
+    }
+    let addrs = |node: &Node| {
+        let configured = node.peers().filter_map(|peer| peer.endpoint.parse::<SocketAddr>().ok());
+        let connected = node.sessions().filter(|session| session.peer.is_some()).filter_map(|session| session.remote);
+        configured.chain(connected).map(|addr| addr.ip()).collect::<Vec<_>>()
+    };
+    let before = known.len();
+    known.extend(node.inspect(addrs).await?);
+    if known.len() > before {
+        routes.servers(known.iter().copied().collect()).await?;
+    }
+    Ok(())
 }
 
 /// Passes a batch on to the kernel and to the followers of events.

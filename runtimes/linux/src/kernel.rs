@@ -204,6 +204,14 @@ impl Kernel {
                 }
             })?;
         }
+        let put = |out: &mut Vec<u8>, sequence| {
+            route::put_dump(out, sequence, route::AF_INET6, Some(route::LOCAL_TABLE));
+        };
+        dump_part(requests, put, |message| {
+            if let Some(prefix) = Route::parse(message.body).and_then(|route| route.local()) {
+                found(Found::Local { prefix });
+            }
+        })?;
         for &table in &settings.tables {
             for family in [route::AF_INET, route::AF_INET6] {
                 let put = |out: &mut Vec<u8>, sequence| route::put_dump(out, sequence, family, Some(table));
@@ -322,10 +330,14 @@ fn report(settings: &Settings, device: &mut Device, message: &Message<'_>, notic
         route::RTM_NEWROUTE | route::RTM_DELROUTE => {
             let Some(route) = Route::parse(message.body) else { return };
             let (table, prefix) = (route.table, route.prefix);
+            let is_new = message.kind == route::RTM_NEWROUTE;
+            if let Some(prefix) = route.local() {
+                // One of several devices with the address may have lost it.
+                notice(if is_new { Notice::LocalAdded { prefix } } else { Notice::Anything });
+            }
             if settings.tables.binary_search(&table).is_err() {
                 return;
             }
-            let is_new = message.kind == route::RTM_NEWROUTE;
             if route.protocol == settings.protocol && route.is_for_all() {
                 notice(if is_new {
                     Notice::RouteAdded { table, prefix }

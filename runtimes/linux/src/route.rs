@@ -17,6 +17,10 @@ const RTM_GETROUTE: u16 = 26;
 const HEADER: usize = 12;
 pub(crate) const AF_INET: u8 = 2;
 pub(crate) const AF_INET6: u8 = 10;
+/// The type of a route for packets to this machine.
+const RTN_LOCAL: u8 = 2;
+/// The table of this machine's own addresses (RT_TABLE_LOCAL).
+pub(crate) const LOCAL_TABLE: u32 = 255;
 /// The type of an ordinary route, which is `unicast` in the commands of `ip`.
 const RTN_UNICAST: u8 = 1;
 /// The types of routes by number, as in the commands of `ip`, with a space. An ordinary one needs no word.
@@ -172,6 +176,14 @@ impl<'a> Route<'a> {
         };
         let prefix = Prefix::new(addr, len.into()).ok()?;
         Some(Self { table, protocol, prefix, metric, tos, source_len, kind, is_plain, body, attributes })
+    }
+
+    /// Returns the destination if it is this machine itself, by an address that can be a next hop.
+    pub(crate) fn local(&self) -> Option<Prefix> {
+        let IpAddr::V6(addr) = self.prefix.addr() else { return None };
+        let is_next_hop = !addr.is_unicast_link_local() && !addr.is_loopback();
+        (self.table == LOCAL_TABLE && self.body[7] == RTN_LOCAL && self.source_len == 0 && is_next_hop)
+            .then_some(self.prefix)
     }
 
     /// Returns whether it is for packets of every type of service and source.

@@ -1,6 +1,7 @@
 //! The thread that keeps the kernel's routes as they are wanted: the loop with a [`Fib`] and a [`Kernel`].
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
@@ -25,6 +26,7 @@ const STUCK: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct KernelRoutes {
     messages: Sender<Message>,
+    needs_servers: bool,
     // Dropped after the sender, so that the thread wakes when the sender is gone, and sees whether it was the last.
     wake: Wake,
 }
@@ -56,6 +58,7 @@ enum Message {
     Changes(Vec<RouteChange>),
     Announced(Vec<Route>),
     Withdrawn(Vec<Route>),
+    Servers(Vec<IpAddr>),
     ReleaseAdopted,
     Stats(Sender<FibStats>),
     Stop { cleanup: bool, ended: Sender<FibStats> },
@@ -68,10 +71,11 @@ impl KernelRoutes {
     /// If the system has no free descriptor, or cannot start a thread.
     pub fn start(fib: Fib, kernel: Kernel) -> io::Result<Self> {
         let (messages, receiver) = async_channel::bounded(WAITING);
+        let needs_servers = fib.needs_servers();
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let worker = Worker::new(fib, kernel, receiver, Arc::clone(&wake));
         thread::Builder::new().name("fib".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { messages, wake: Wake(wake) })
+        Ok(Self { messages, needs_servers, wake: Wake(wake) })
     }
 
     /// Passes changes of routes to the thread. Waits if the thread has many messages to handle, but never for the kernel.
@@ -96,6 +100,19 @@ impl KernelRoutes {
     /// [`Ended`].
     pub async fn withdrawn(&self, routes: Vec<Route>) -> Result<(), Ended> {
         self.send(Message::Withdrawn(routes)).await
+    }
+
+    /// Returns whether [`servers`](Self::servers) has an effect.
+    pub fn needs_servers(&self) -> bool {
+        self.needs_servers
+    }
+
+    /// Sets the addresses of the servers: see [`Fib::set_servers`].
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub async fn servers(&self, servers: Vec<IpAddr>) -> Result<(), Ended> {
+        self.send(Message::Servers(servers)).await
     }
 
     /// Notes that all wanted routes have been passed on: see [`Fib::release_adopted`].
@@ -233,6 +250,7 @@ impl Worker {
             Message::Changes(changes) => changes.iter().for_each(|change| self.fib.change(change)),
             Message::Announced(routes) => routes.iter().for_each(|route| self.fib.announced(route)),
             Message::Withdrawn(routes) => routes.iter().for_each(|route| self.fib.withdrawn(route)),
+            Message::Servers(servers) => self.fib.set_servers(servers),
             Message::ReleaseAdopted => self.fib.release_adopted(),
             Message::Stats(answer) => drop(answer.try_send(self.fib.stats())),
             Message::Stop { ended, .. } => {

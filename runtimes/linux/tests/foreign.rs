@@ -58,6 +58,8 @@ enum Step {
     /// Another program uses one of our objects: by a group, or by a route in another table.
     Group(prop::sample::Index),
     Use(usize, prop::sample::Index),
+    /// A hypervisor's address becomes one of this machine, or is no longer.
+    Local(u8),
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +152,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => destination().prop_map(Step::OursChanged),
         1 => index().prop_map(Step::Group),
         1 => (destination(), index()).prop_map(|(destination, object)| Step::Use(destination, object)),
+        1 => (0..HOPS).prop_map(Step::Local),
     ]
 }
 
@@ -160,6 +163,8 @@ struct World<'a> {
     fib: Fib,
     now: Instant,
     wanted: BTreeMap<usize, u8>,
+    /// The hypervisors that are this machine.
+    local: u8,
     is_released: bool,
     groups: u32,
 }
@@ -181,7 +186,7 @@ impl<'a> World<'a> {
         let kernel = namespace.open();
         let fib = fib(&kernel);
         let (raw, now, wanted) = (Raw::open(), Instant::EPOCH, BTreeMap::new());
-        Self { namespace, raw, kernel, fib, now, wanted, is_released: false, groups: 0 }
+        Self { namespace, raw, kernel, fib, now, wanted, local: 0, is_released: false, groups: 0 }
     }
 
     fn want(&mut self, destination: usize, hops: u8) {
@@ -251,7 +256,7 @@ impl<'a> World<'a> {
             let rivals: Vec<&Seen> = here.iter().copied().filter(|route| !is_ours(route)).collect();
             let has_rival = rivals.iter().any(|route| takes(&route));
             let is_occupied = rivals.iter().any(|route| !route.is_special() && route.metric == METRIC);
-            let hops = self.wanted.get(&n).copied().unwrap_or(0);
+            let hops = self.wanted.get(&n).copied().unwrap_or(0) & !self.local;
             conflicts += usize::from(hops != 0 && has_rival);
             installed += usize::from(hops != 0 && !has_rival);
             if hops == 0 || is_occupied {
@@ -361,6 +366,12 @@ impl<'a> World<'a> {
                 self.groups += 1;
                 self.try_ip(0, &format!("nexthop add id {} group {id} proto 4", 100 + self.groups));
             }
+            Step::Local(n) => {
+                self.local ^= 1 << n;
+                let what = if self.local & 1 << n != 0 { "add" } else { "del" };
+                // The kernel adds such a route for an address, but some time later.
+                self.namespace.ip(&format!("-6 route {what} local {}/128 dev lo table local", hop(n)));
+            }
             Step::Use(destination, index) => {
                 let Some(id) = self.object(index) else { return };
                 let line = format!("route add {} nhid {id} table {OTHER_TABLE} proto 254", DESTINATIONS[destination]);
@@ -381,7 +392,7 @@ fn is_ours(route: &Seen) -> bool {
 
 #[test]
 fn beside_any_foreign_routes_and_objects_ours_are_as_they_are_wanted_and_theirs_are_not_touched() {
-    let cases = std::env::var("METALBOND_FOREIGN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
+    let cases = std::env::var("METALBOND_FOREIGN_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80);
     let seed = std::env::var("METALBOND_FOREIGN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let config = Config {
         cases,

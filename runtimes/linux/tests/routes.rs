@@ -260,7 +260,7 @@ fn routes_of_this_program_with_another_metric_and_second_ones_are_dumped_as_surp
                         ours += 1;
                     }
                     Found::Foreign { rival, .. } => foreign.push(rival.metric),
-                    Found::Object { .. } => {}
+                    Found::Object { .. } | Found::Local { .. } => {}
                 })
                 .unwrap();
             let nexthops = RouteTarget::Nexthops(Nexthops::from(nexthop(9)));

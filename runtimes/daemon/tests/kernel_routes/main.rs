@@ -22,6 +22,7 @@ mod scene;
 mod servers;
 mod settings;
 mod start;
+mod underlay;
 mod watch;
 
 #[path = "../../../linux/tests/netns/namespace.rs"]
