@@ -27,7 +27,7 @@ pub(crate) async fn listen_on(node: &MetalBond, listener: TcpListener) -> Result
 /// Connects, and sends nothing.
 pub(crate) async fn silent(server: SocketAddr) -> std::io::Result<RawPeer> {
     let peer = RawPeer::silent(server).await?;
-    Ok(if TLS { peer.over(addr, &tls().client.expect("it dials")) } else { peer })
+    Ok(if TLS { peer.over(server, &tls().client.expect("it dials")) } else { peer })
 }
 
 /// Connects as a client, and does its part of the handshake.
