@@ -38,6 +38,7 @@
 //!
 //! 1. Wait for an event: a connection, received bytes, a command, or the time that [`Node::poll_timeout`] returned.
 //! 2. Pass the event, and others that have arrived meanwhile, to [`Node::handle_input`]; carry out the [`Action`]s that it returns.
+//!    [`Action::MeasureWindow`] is carried out by another input, [`Input::Window`].
 //! 3. If the time of `poll_timeout` has come, pass [`Input::Tick`].
 //! 4. Write each [`Transmit`] that [`Node::poll_transmit`] returns, until it returns `None`; pass [`Input::Sent`] when a transmit is written.
 //! 5. Take what [`Node::poll_change`] returns, as long as the application has room for it.

@@ -30,6 +30,7 @@ mod settings;
 mod situations;
 mod slow_peers;
 mod stale_time;
+mod window;
 mod wire_format;
 mod words;
 

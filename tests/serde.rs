@@ -95,7 +95,7 @@ fn a_close_reason_is_a_word_or_an_object_with_one_field() {
 fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
         "keepalive": 5, "handshake_timeout": 10, "send_hold_time": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "stale_time": 60,
-        "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "convergence_time": 60, "pacing": { "rate": 180000, "burst": 9000 },
+        "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "convergence_time": 60, "pacing": { "rate": 4000000, "burst": 200000 },
         "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
         "announcements_max": 16777216,
         "limits": {

@@ -205,6 +205,8 @@ impl Owner {
                 Action::State(transition) => eprintln!("{transition}"),
                 Action::Denied(refusal) => eprintln!("refused {refusal}"),
                 Action::Reply(reply) => answer = Some(reply),
+                // Without measurements, the node sends to clients of the reference slowly.
+                Action::MeasureWindow { .. } => {}
                 Action::Terminated => self.has_ended = true,
             }
         }

@@ -237,6 +237,13 @@ impl Conn {
         timers.set_by(&mut self.timer, TimerKey::Conn(self.id), at);
     }
 
+    /// Has the connection marked ready at this time, if it is one, or earlier.
+    pub(super) fn wake_by(&mut self, at: Option<Instant>, timers: &mut Timers) {
+        if let Some(at) = at {
+            self.wake_at(at, timers);
+        }
+    }
+
     /// Removes the timer of a connection that has ended.
     pub(super) fn clear_timer(&mut self, timers: &mut Timers) {
         timers.set(&mut self.timer, TimerKey::Conn(self.id), None);

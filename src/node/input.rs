@@ -60,6 +60,15 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
+    /// The numbers that [`Action::MeasureWindow`](crate::Action::MeasureWindow) asked for.
+    Window {
+        /// The connection.
+        conn: ConnId,
+        /// The far end's receive window in bytes, as this end knows it: `tcpi_snd_wnd` of Linux's TCP_INFO (since 5.4).
+        window: u32,
+        /// How many bytes were written and are not acknowledged, whether sent or not: TIOCOUTQ.
+        unacknowledged: u32,
+    },
     /// The transport has ended. Not needed, and without effect, for a connection that an [`Action::Close`](crate::Action::Close) has closed.
     Closed {
         /// The connection.

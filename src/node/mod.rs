@@ -163,6 +163,8 @@ impl Node {
             Input::Received { conn, bytes } => server.received(common, conn, &bytes),
             Input::Sent { conn } if conn.is_dialled() => client.sent(common, conn),
             Input::Sent { conn } => server.sent(common, conn),
+            Input::Window { conn, .. } if conn.is_dialled() => {}
+            Input::Window { conn, window, unacknowledged } => server.measured(common, conn, window, unacknowledged),
             // A driver's mistake, without effect on the connection that has this id.
             Input::Accepted { conn, .. } if client.has_conn(conn) => {}
             Input::Accepted { conn, remote } => server.accepted(common, conn, remote),

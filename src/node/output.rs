@@ -51,6 +51,13 @@ pub enum Action {
         /// How to end it.
         how: Close,
     },
+    /// Measure the receive window of this connection's far end now, and pass [`Input::Window`](crate::Input::Window) in the same iteration.
+    /// `Input::Window` itself never causes this action. A driver that cannot measure does nothing: the node then sends the client's routes at
+    /// [`Pacing::SLOW`](crate::Pacing::SLOW) at most.
+    MeasureWindow {
+        /// The connection: an accepted one, of a client without `ordered`.
+        conn: ConnId,
+    },
     /// A session's state has changed. For the log and for monitoring.
     State(Transition),
     /// The policy denied something to a peer: messages, which had no effect, or routes, which were withdrawn. For the log. Limit its rate

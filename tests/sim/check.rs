@@ -134,6 +134,7 @@ impl Watch {
                 self.sign_of_life(*conn, before);
             }
             Input::Sent { conn } => self.silence.written(*conn),
+            Input::Window { .. } => {}
             Input::Closed { conn, end } => self.closed(now, *conn, end),
             Input::Command(command) => self.command(now, command, actions),
             other => panic!("the watcher does not know {other:?}"),
@@ -169,7 +170,7 @@ impl Watch {
                     self.end(*conn);
                 }
                 Action::State(t) => assert_ne!(t.old, t.new, "a transition to the same state"),
-                Action::Denied(_) | Action::Reply(_) | Action::Terminated => {}
+                Action::Denied(_) | Action::MeasureWindow { .. } | Action::Reply(_) | Action::Terminated => {}
             }
         }
     }

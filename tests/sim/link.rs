@@ -122,6 +122,16 @@ impl Pipe {
         self.leaving_since.map(|since| since + DRIBBLE * n as u32)
     }
 
+    /// Returns how many bytes are under way or unread.
+    pub(crate) fn waiting(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns how many bytes the system has not accepted yet.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.unwritten.iter().map(Bytes::len).sum()
+    }
+
     pub(crate) fn is_written(&self) -> bool {
         self.unwritten.is_empty()
     }

@@ -26,6 +26,7 @@ pub(crate) mod seat;
 pub(crate) mod servers;
 pub(crate) mod silence;
 pub(crate) mod soak;
+pub(crate) mod window;
 pub(crate) mod wire;
 pub(crate) mod world;
 

@@ -13,6 +13,7 @@ use metalbond::{
 
 use super::model::Routes;
 use super::seat::{Event, Seat};
+use super::window::Reader;
 use super::wire::{Hello, Msg, ORDERED, decode_all, encode_all};
 
 pub(crate) struct Rig {
@@ -28,6 +29,9 @@ pub(crate) struct Rig {
     unwritten: BTreeSet<ConnId>,
     replies: VecDeque<Result<Reply, CommandError>>,
     events_seen: usize,
+    /// Peers whose windows can be measured.
+    readers: BTreeMap<ConnId, Reader>,
+    measurements: VecDeque<ConnId>,
 }
 
 /// The HELLO of a client with the capability.
@@ -57,6 +61,8 @@ impl Rig {
             unwritten: BTreeSet::new(),
             replies: VecDeque::new(),
             events_seen: 0,
+            readers: BTreeMap::new(),
+            measurements: VecDeque::new(),
         }
     }
 
@@ -140,6 +146,14 @@ impl Rig {
         conn
     }
 
+    /// Accepts a client whose window can be measured, which opens its session.
+    pub(crate) fn join_reading(&mut self, hello: Hello, reader: Reader) -> ConnId {
+        let conn = self.accept_from("2001:db8::9".parse().unwrap());
+        self.readers.insert(conn, reader);
+        self.open(conn, hello);
+        conn
+    }
+
     /// Accepts a client from this address and port, which shows a certificate with these names, if any, and opens its
     /// session.
     pub(crate) fn join_named(&mut self, remote: &str, names: Option<&[&str]>, hello: Hello) -> ConnId {
@@ -209,6 +223,16 @@ impl Rig {
         let mut msgs = self.heard(conn);
         msgs.retain(|m| *m != Msg::Keepalive);
         msgs
+    }
+
+    /// Returns the model of how a peer reads.
+    pub(crate) fn reader(&mut self, conn: ConnId) -> &mut Reader {
+        self.readers.get_mut(&conn).expect("the peer has a reader")
+    }
+
+    /// Has a peer's window no longer measured.
+    pub(crate) fn forget_reader(&mut self, conn: ConnId) {
+        self.readers.remove(&conn);
     }
 
     /// Lets the peer stop reading.
@@ -319,11 +343,20 @@ impl Rig {
             let Some(input) = queue.pop_front().or(due.then_some(Input::Tick)) else { return };
             let actions = self.seat.feed(self.now, input);
             actions.into_iter().for_each(|a| self.act(a));
+            while let Some(conn) = self.measurements.pop_front() {
+                if let Some(reader) = self.readers.get_mut(&conn) {
+                    let (window, unacknowledged) = reader.measure(self.now);
+                    queue.push_front(Input::Window { conn, window, unacknowledged });
+                }
+            }
             for transmit in self.seat.drain() {
                 let (conn, len) = (transmit.conn, transmit.len());
                 assert!(len > 0 && !self.closed.contains_key(&conn));
                 if transmit.mode == TransmitMode::Segments {
                     transmit.chunks.iter().for_each(|c| drop(decode_all(c)));
+                }
+                if let Some(reader) = self.readers.get_mut(&conn) {
+                    reader.write(len as u64, self.now);
                 }
                 self.out.entry(conn).or_default().extend(transmit.chunks);
                 if self.stalled.contains(&conn) {
@@ -354,6 +387,7 @@ impl Rig {
             Action::State(transition) => self.transitions.push(transition),
             Action::Denied(refusal) => self.refusals.push(*refusal),
             Action::Reply(reply) => self.replies.push_back(reply),
+            Action::MeasureWindow { conn } => self.measurements.push_back(conn),
             Action::Terminated => self.terminated = true,
         }
     }

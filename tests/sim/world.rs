@@ -364,10 +364,21 @@ impl World {
                     );
                     assert!(!is_fault, "host {host} closes a peer for a fault: {reason}");
                 }
+                Action::MeasureWindow { conn } => self.measure(host, conn),
                 Action::Denied(_) | Action::Reply(_) | Action::State(_) => {}
                 Action::Terminated => self.terminated(host),
             }
         }
+    }
+
+    /// Answers a node that asks for a window: every other host can measure.
+    fn measure(&mut self, host: usize, id: ConnId) {
+        let Some((i, end)) = self.find(host, id).filter(|_| host % 2 == 0) else { return };
+        let unread = self.conns[i].pipes[end].waiting();
+        assert!(unread < 65_535, "{unread} bytes wait for a client of the reference");
+        let (window, unacknowledged) = (65_536 - unread as u32, self.conns[i].pipes[end].unwritten() as u32);
+        let Life::Node(seat) = &mut self.hosts[host].life else { return };
+        seat.inbox.push_front(Input::Window { conn: id, window, unacknowledged });
     }
 
     fn terminated(&mut self, host: usize) {

@@ -48,6 +48,9 @@ impl Steps {
             Input::DialFailed { conn, why } => format!("{conn} failed: {why}"),
             Input::Received { conn, bytes } => return self.received(*conn, bytes),
             Input::Sent { conn } => format!("{conn} sent"),
+            Input::Window { conn, window, unacknowledged } => {
+                format!("{conn} has a window of {window} bytes, {unacknowledged} bytes are unacknowledged")
+            }
             Input::Closed { conn, end } => {
                 self.streams.remove(conn);
                 format!("{conn} ended: {end}")
@@ -116,6 +119,7 @@ fn action_text(action: &Action) -> String {
         Action::Reply(Ok(reply)) => format!("reply: {reply:?}"),
         Action::Reply(Err(error)) => format!("reply: {error}"),
         Action::Denied(refusal) => format!("refused {refusal}"),
+        Action::MeasureWindow { conn } => format!("measure the window of {conn}"),
         Action::Terminated => "terminated".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 
-use metalbond::{Action, Command, CommandError, Histogram, Input, Instant, Reply, Transmit};
+use metalbond::{Action, Command, CommandError, ConnId, Histogram, Input, Instant, Reply, Transmit};
 
 use crate::budget::{Budget, LAST_LINES, SHUTDOWN_MARGIN, SHUTDOWN_MAX};
 use crate::changes::ChangesSender;
@@ -20,7 +20,7 @@ use crate::recorded::Recorded;
 use crate::tasks::{Tasks, Token, token};
 use crate::tls::Transport;
 use crate::waiters::Waiters;
-use crate::{ListenError, Runtime, TlsConfig, listener};
+use crate::{ListenError, Runtime, SendWindow, TlsConfig, listener};
 
 mod links;
 
@@ -267,6 +267,7 @@ impl<R: Runtime> Actor<R> {
                     self.log.transition(self.now, &transition);
                 }
                 Action::Denied(denial) => self.log.denied(self.now, &denial),
+                Action::MeasureWindow { conn } => self.measure(conn),
                 Action::Reply(reply) => answer = Some(reply),
                 Action::Terminated => self.terminated = true,
             }
@@ -291,6 +292,15 @@ impl<R: Runtime> Actor<R> {
             && connection.write(transmit, &self.tasks) == Write::Done
         {
             self.feed(Input::Sent { conn });
+        }
+    }
+
+    /// Tells the node a connection's window, if the connection has one that can be measured.
+    fn measure(&mut self, conn: ConnId) {
+        if let Some(Link::Open(connection)) = self.links.get_mut(conn)
+            && let Some(SendWindow { window, unacknowledged }) = connection.send_window()
+        {
+            self.feed(Input::Window { conn, window, unacknowledged });
         }
     }
 

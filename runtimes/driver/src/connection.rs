@@ -16,7 +16,7 @@ use crate::mailbox::{Event, Events};
 use crate::tasks::Tasks;
 use crate::tls::{Channel, Opened};
 use crate::unwritten::Unwritten;
-use crate::{Runtime, Stream, Task};
+use crate::{Runtime, SendWindow, Stream, Task};
 
 /// An open connection, owned by the actor. Dropping it ends its tasks and closes it.
 pub(crate) struct Connection<R: Runtime> {
@@ -113,6 +113,11 @@ impl<R: Runtime> Connection<R> {
 
     fn all_written(&mut self) -> Write {
         if mem::take(&mut self.is_owed) { Write::Done } else { Write::Later }
+    }
+
+    /// Measures the peer's window. `None`: it cannot be measured.
+    pub(crate) fn send_window(&self) -> Option<SendWindow> {
+        self.stream.send_window()
     }
 
     /// Continues after the writer has ended.

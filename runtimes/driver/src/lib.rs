@@ -127,7 +127,7 @@ pub use notice::{Notice, TryNotifyError};
 pub use peer::{Direction, Peer, PeerSnapshot, peer_snapshots};
 #[cfg(feature = "record")]
 pub use record::{ReplayError, Step, Summary, replay};
-pub use runtime::{Runtime, Stream, Task};
+pub use runtime::{Runtime, SendWindow, Stream, Task};
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use start::{StartError, StartOptions, start, start_with};

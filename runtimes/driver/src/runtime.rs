@@ -138,10 +138,25 @@ pub trait Stream: Send + Sync + 'static {
     /// The connection is already broken.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
+    /// Returns what the connection knows of its other end's receive window. `None`: it cannot be measured. Peers of the reference implementation
+    /// are then sent routes slowly. [`socket::send_window`](crate::socket::send_window) does it.
+    fn send_window(&self) -> Option<SendWindow> {
+        None
+    }
+
     /// Sets the connection up, once, before anything is read or written: `TCP_NODELAY`, and little unsent data in the kernel.
     /// [`socket::set_options`](crate::socket::set_options) does it. A connection that is already broken is left to
     /// [`try_read`](Self::try_read), which reports it.
     fn set_options(&self);
+}
+
+/// A measurement of a connection: how much its other end can take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SendWindow {
+    /// The other end's receive window in bytes, as it was acknowledged last: `tcpi_snd_wnd` of Linux.
+    pub window: u32,
+    /// How many bytes were written and are not acknowledged, whether sent or not.
+    pub unacknowledged: u32,
 }
 
 /// A task that was started by [`Runtime::spawn`].

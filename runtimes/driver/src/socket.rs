@@ -9,6 +9,10 @@ use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::SendWindow;
+#[cfg(target_os = "linux")]
+mod tcp_info;
+
 /// The most connections that wait in the kernel to be accepted. The system lowers this number to its own limit.
 const BACKLOG: i32 = 1024;
 
@@ -113,6 +117,17 @@ pub fn set_options<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
+/// Implements [`Stream::send_window`](crate::Stream::send_window). Only Linux has it, since 5.4.
+pub fn send_window<'s>(socket: impl Into<SockRef<'s>>) -> Option<SendWindow> {
+    #[cfg(target_os = "linux")]
+    return tcp_info::send_window(&*socket.into());
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        None
+    }
+}
+
 /// Implements [`Stream::try_read`](crate::Stream::try_read).
 ///
 /// # Errors
@@ -197,6 +212,30 @@ mod tests {
         assert!(client.nodelay().unwrap());
         #[cfg(target_os = "linux")]
         assert_eq!(SockRef::from(&client).tcp_notsent_lowat().unwrap(), UNSENT);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_window_is_measured_with_what_is_not_acknowledged() {
+        let (ours, theirs) = pair();
+        let measure = || send_window(&ours).expect("Linux measures");
+        let whole = measure();
+        assert!(whole.window > 16 * 1024 && whole.unacknowledged == 0, "{whole:?}");
+        let mut written = 0;
+        while let Ok(n) = try_write(&ours, &[IoSlice::new(&[0; 4096])], false) {
+            written += n as u64;
+        }
+        let mut unread = rustix::io::ioctl_fionread(&theirs).unwrap();
+        let full = loop {
+            let now = measure();
+            let before = std::mem::replace(&mut unread, rustix::io::ioctl_fionread(&theirs).unwrap());
+            if before == unread && unread + u64::from(now.unacknowledged) == written {
+                break now;
+            }
+            yield_now();
+        };
+        assert!(full.window < whole.window && full.unacknowledged > 0, "{full:?}");
+        assert_eq!(send_window(&TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()), None);
     }
 
     #[test]

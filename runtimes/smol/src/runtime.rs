@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use metalbond_driver::{Runtime, Stream, Task, socket};
+use metalbond_driver::{Runtime, SendWindow, Stream, Task, socket};
 use smol::future::FutureExt;
 use smol::{Async, Timer};
 
@@ -88,6 +88,10 @@ impl Stream for SmolStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         socket::shutdown(&self.0, how)
+    }
+
+    fn send_window(&self) -> Option<SendWindow> {
+        socket::send_window(&self.0)
     }
 
     fn set_options(&self) {

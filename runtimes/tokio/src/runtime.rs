@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
-use metalbond_driver::{Runtime, Stream, Task, socket};
+use metalbond_driver::{Runtime, SendWindow, Stream, Task, socket};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
@@ -111,6 +111,10 @@ impl Stream for TokioStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         socket::shutdown(&self.0, how)
+    }
+
+    fn send_window(&self) -> Option<SendWindow> {
+        socket::send_window(&self.0)
     }
 
     fn set_options(&self) {

@@ -12,6 +12,7 @@ mod outbound;
 mod permits;
 mod relief;
 mod retained;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -188,6 +189,7 @@ impl Server {
         };
         let transition = conn.transition(old, common);
         common.actions.push(Action::State(transition));
+        outbound.open_window(conn, common);
         accepted.open(origin, outbound);
     }
 
@@ -229,17 +231,31 @@ impl Server {
     /// Notes that a connection's transmit was written.
     pub(super) fn sent(&mut self, common: &mut Common, id: ConnId) {
         if let Some(accepted) = self.conns.get_mut(&id) {
-            accepted.conn_mut().sent(&mut common.ready);
+            let (outbound, conn) = accepted.outbound_mut();
+            if let Some(outbound) = outbound {
+                outbound.sent();
+            }
+            conn.sent(&mut common.ready);
         }
     }
 
     /// Handles a connection's deadline.
     pub(super) fn due(&mut self, common: &mut Common, id: ConnId) {
-        if let Some(accepted) = self.conns.get_mut(&id)
-            && let Err(reason) = accepted.conn_mut().due(common)
-        {
-            self.close(common, id, reason, Some(Close::Now));
+        let Some(accepted) = self.conns.get_mut(&id) else { return };
+        let (outbound, conn) = accepted.outbound_mut();
+        if let Err(reason) = conn.due(common) {
+            return self.close(common, id, reason, Some(Close::Now));
         }
+        if let Some(outbound) = outbound {
+            outbound.due(conn, common);
+        }
+    }
+
+    /// Takes a measurement of a client's window.
+    pub(super) fn measured(&mut self, common: &mut Common, id: ConnId, window: u32, unacknowledged: u32) {
+        let Some(accepted) = self.conns.get_mut(&id) else { return };
+        let (Some(outbound), conn) = accepted.outbound_mut() else { return };
+        outbound.measure(conn, window, unacknowledged, common);
     }
 
     /// Marks the connection of a subscriber that was woken as ready.

@@ -5,10 +5,10 @@
 
 use super::super::conn::Conn;
 use super::super::transmit::{Chunk, Frames, SEGMENT};
-use super::super::{Common, STEPS_PER_WALK};
+use super::super::{Action, Common, STEPS_PER_WALK};
 use super::answers::Answers;
-use super::bucket::Bucket;
 use super::encodings::{Encodings, Key};
+use super::window::{Next, Window};
 use crate::rib::{Dialect, Rib, SubscriberId};
 use crate::{Echo, Instant, Pacing};
 
@@ -17,8 +17,8 @@ pub(super) struct Outbound {
     subscriber: SubscriberId,
     dialect: Dialect,
     answers: Answers,
-    /// How fast a client without `ordered` is sent routes.
-    bucket: Option<Bucket>,
+    /// How much a client without `ordered` may be sent. `None`: as much as the socket takes.
+    window: Option<Window>,
     /// The answer to the first KEEPALIVE is yet to be sent: before any route, because a client takes none before it.
     first_answer_due: bool,
 }
@@ -27,14 +27,15 @@ impl Outbound {
     /// For a client with `ordered`. The answer to its first KEEPALIVE is due.
     pub(super) fn ordered(subscriber: SubscriberId) -> Self {
         let (dialect, answers) = (Dialect::Ordered, Answers::default());
-        Self { subscriber, dialect, answers, bucket: None, first_answer_due: true }
+        Self { subscriber, dialect, answers, window: None, first_answer_due: true }
     }
 
-    /// For a client without `ordered`, which is sent routes no faster than `pacing` says, and those of its own that `echo` says.
+    /// For a client without `ordered`, which is sent routes no faster than it reads and than `pacing` says, and those of its own that `echo`
+    /// says.
     pub(super) fn legacy(subscriber: SubscriberId, echo: Echo, pacing: Option<Pacing>, now: Instant) -> Self {
-        let bucket = pacing.map(|pacing| Bucket::new(pacing, now));
+        let window = pacing.map(|pacing| Window::new(pacing, now));
         let (dialect, answers) = (Dialect::Legacy(echo), Answers::default());
-        Self { subscriber, dialect, answers, bucket, first_answer_due: false }
+        Self { subscriber, dialect, answers, window, first_answer_due: false }
     }
 
     pub(super) fn subscriber(&self) -> SubscriberId {
@@ -49,6 +50,44 @@ impl Outbound {
     pub(super) fn answer(&mut self, conn: &mut Conn, rib: &Rib) {
         let last_unsynced = if self.is_ordered() { rib.last_unsynced(self.subscriber) } else { None };
         conn.owe_keepalives(self.answers.add(last_unsynced));
+    }
+
+    /// Asks the driver for the client's window if the routes to be sent depend on it.
+    pub(super) fn open_window(&self, conn: &Conn, common: &mut Common) {
+        if self.window.is_some() {
+            common.actions.push(Action::MeasureWindow { conn: conn.id() });
+        }
+    }
+
+    /// Notes that the transmit in flight was written.
+    pub(super) fn sent(&mut self) {
+        if let Some(window) = &mut self.window {
+            window.sent();
+        }
+    }
+
+    /// Handles the connection's deadline: asks the driver for the client's window if it is time.
+    pub(super) fn due(&mut self, conn: &mut Conn, common: &mut Common) {
+        let Some(window) = &mut self.window else { return };
+        if window.ask(common.clock.now()) {
+            common.actions.push(Action::MeasureWindow { conn: conn.id() });
+        }
+        conn.wake_by(window.next(), &mut common.timers);
+    }
+
+    /// Takes a measurement of the client's window.
+    pub(super) fn measure(&mut self, conn: &mut Conn, bytes: u32, unacknowledged: u32, common: &mut Common) {
+        let Some(window) = &mut self.window else { return };
+        let is_pending = common.rib.next_pending(self.subscriber).is_some();
+        match window.measure(bytes, unacknowledged, is_pending, common.clock.now()) {
+            Next::Send => conn.mark_ready(&mut common.ready),
+            Next::Probe => {
+                conn.owe_keepalives(1);
+                conn.mark_ready(&mut common.ready);
+            }
+            Next::Wait => {}
+        }
+        conn.wake_by(window.next(), &mut common.timers);
     }
 
     /// Adds answers and routes to a transmit.
@@ -81,20 +120,20 @@ impl Outbound {
         steps: &mut usize,
         common: &mut Common,
     ) {
-        let mut tokens = self.bucket.as_mut().map_or(usize::MAX, |bucket| bucket.tokens(common.clock.now()));
-        while frames.has_room_for_chunk() && tokens >= SEGMENT {
+        let now = common.clock.now();
+        let available = self.window.as_mut().map_or(usize::MAX, |window| window.available(now));
+        let mut taken = 0;
+        while frames.has_room_for_chunk() && available - taken >= SEGMENT {
             let Some(chunk) = self.next_chunk(frames.chunk(), encodings, steps, common) else { break };
-            if let Some(bucket) = &mut self.bucket {
-                bucket.take(chunk.len());
-                tokens = tokens.saturating_sub(chunk.len());
-            }
+            taken += chunk.len();
             frames.push(chunk);
         }
-        if let Some(bucket) = &self.bucket
-            && tokens < SEGMENT
-            && common.rib.next_pending(self.subscriber).is_some()
-        {
-            conn.wake_at(bucket.refilled(), &mut common.timers);
+        if let Some(window) = &mut self.window {
+            window.take(taken, now);
+            conn.wake_by(window.next(), &mut common.timers);
+            if available - taken < SEGMENT && common.rib.next_pending(self.subscriber).is_some() {
+                conn.wake_by(window.refilled(), &mut common.timers);
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Fleet {
                 }
             }
             Action::Reply(reply) => drop(reply.unwrap()),
-            Action::State(_) | Action::Denied(_) | Action::Terminated => {}
+            Action::State(_) | Action::Denied(_) | Action::MeasureWindow { .. } | Action::Terminated => {}
         }
     }
 

@@ -188,6 +188,10 @@ impl Bench {
         let Some((conn, state)) = self.far(n).map(|far| (far.conn, far.state)) else { return };
         let (stranger, remote) = (ConnId::accepted(1 << 40), "[::1]:1".parse().unwrap());
         let input = match what % 8 {
+            0 if what >= 128 => {
+                let (window, unacknowledged) = (u32::from(what) << (n % 25), u32::from(n) << (what / 8 % 25));
+                Input::Window { conn, window, unacknowledged }
+            }
             0 => Input::Sent { conn },
             1 if state != State::Over => Input::Accepted { conn, remote },
             2 if state != State::Dialled => Input::Connected { conn, remote },

@@ -40,8 +40,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     #[arg(default_value = "60", env = "METALBOND_RESTART_TIME_MAX")]
     pub(crate) restart_time_max: u32,
-    /// Rate at which routes are sent to clients of the reference implementation, which close the session if more arrives than
-    /// they can process; 0: no limit
+    /// Highest rate at which routes are sent to clients of the reference implementation; 0: no limit, also none by what such a
+    /// client has read, so that slow ones lose their sessions
     #[arg(long, value_name = "BYTES/S", value_parser = parse_pace, allow_negative_numbers = true)]
     #[arg(default_value_t = Pacing::default().rate, env = "METALBOND_PACE")]
     pub(crate) pace: u32,
