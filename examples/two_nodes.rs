@@ -95,7 +95,8 @@ impl World {
                 Action::State(transition) => self.say(&format!("{}: {transition}", NAMES[node])),
                 Action::Denied(refusal) => self.say(&format!("{}: refused {refusal}", NAMES[node])),
                 Action::Reply(reply) => assert!(reply.is_ok(), "{reply:?}"),
-                Action::Terminated => {}
+                // Only for clients without `ordered`, and optional.
+                Action::MeasureWindow { .. } | Action::Terminated => {}
             }
         }
         while let Some(transmit) = self.nodes[node].poll_transmit() {

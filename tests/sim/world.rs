@@ -373,7 +373,7 @@ impl World {
 
     /// Answers a node that asks for a window: every other host can measure.
     fn measure(&mut self, host: usize, id: ConnId) {
-        let Some((i, end)) = self.find(host, id).filter(|_| host % 2 == 0) else { return };
+        let Some((i, end)) = self.find(host, id).filter(|_| host.is_multiple_of(2)) else { return };
         let unread = self.conns[i].pipes[end].waiting();
         assert!(unread < 65_535, "{unread} bytes wait for a client of the reference");
         let (window, unacknowledged) = (65_536 - unread as u32, self.conns[i].pipes[end].unwritten() as u32);

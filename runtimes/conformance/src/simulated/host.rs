@@ -14,7 +14,7 @@ use super::network::{AttemptId, ConnectionId, End, ListenerId};
 use super::resolver::LookupId;
 use super::timeline::{Event, Place};
 use super::{HandleId, Lookups, Shared};
-use metalbond_driver::{Runtime, Stream, Task};
+use metalbond_driver::{Runtime, SendWindow, Stream, Task};
 
 /// The runtime of one node. It counts what it creates, separately from other handles. Several handles may have the same address, and so be
 /// on the same host: a node that is started again should get a new one.
@@ -303,6 +303,10 @@ impl Stream for SimulatedStream {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.shared.with(|state| state.network.shutdown(self.connection, self.end, how, &mut state.timeline))
+    }
+
+    fn send_window(&self) -> Option<SendWindow> {
+        self.shared.with(|state| state.network.send_window(self.connection, self.end))
     }
 
     fn set_options(&self) {

@@ -8,6 +8,8 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::Duration;
 
+use metalbond_driver::SendWindow;
+
 use super::HandleId;
 use super::pipe::Pipe;
 use super::timeline::{Event, Place, Timeline};
@@ -549,6 +551,11 @@ impl Network {
         self.send(id, end, timeline);
         self.wake(id, end, timeline);
         Ok(())
+    }
+
+    /// Returns what an end knows of the other end's window.
+    pub(super) fn send_window(&mut self, id: ConnectionId, end: End) -> Option<SendWindow> {
+        self.connections.get_mut(&id).map(|connection| connection.side(end).outgoing.send_window())
     }
 
     /// Notes that a connection was set up, which happens once, before anything else.

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::Duration;
 
+use metalbond_driver::SendWindow;
+
 use super::random::Random;
 
 #[derive(Debug)]
@@ -107,6 +109,13 @@ impl Pipe {
             last.ends_record = true;
         }
         n
+    }
+
+    /// Returns the window that is left, and the bytes that have not arrived.
+    pub(super) fn send_window(&self) -> SendWindow {
+        let window = self.window.saturating_sub(self.under_way_bytes + self.received_bytes);
+        // The sizes are small.
+        SendWindow { window: window as u32, unacknowledged: (self.unsent_bytes + self.under_way_bytes) as u32 }
     }
 
     /// Ends writing. The reader sees the end after the last byte.

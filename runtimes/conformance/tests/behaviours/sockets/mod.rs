@@ -11,6 +11,8 @@ mod record;
 mod shutdown;
 mod slow;
 mod stale_time;
+#[cfg(target_os = "linux")]
+mod window;
 
 use std::net::{SocketAddr, TcpListener};
 
