@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv6Addr, TcpListener};
 
 use crate::process::{Process, Server};
+use crate::raw::{Raw, UPDATE};
 use crate::table::Follower;
 
 /// One announcement of each form, and its printed line.
@@ -102,4 +103,29 @@ pub(crate) fn scratch(name: &str, text: &str) -> String {
     let path = format!("{}/{name}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     fs::write(&path, text).unwrap();
     path
+}
+
+/// As programs of the reference do it: in one write, so that the route looks unchanged when the server is done.
+#[test]
+fn a_client_without_capabilities_sees_a_renewed_route_and_with_echo_its_own() {
+    let server = Server::on_loopback(&["--echo", "lb"]);
+    let (mut announcer, mut subscriber) = (Raw::connect(server.addrs[0]), Raw::connect(server.addrs[0]));
+    // VNI 23, 10.0.0.9/32, next hop 2001:db8::1, LOADBALANCER_TARGET.
+    let mut add = vec![0x10, 23, 0x1a, 8, 0x12, 4, 10, 0, 0, 9, 0x18, 32, 0x22, 20, 0x0a, 16];
+    add.extend_from_slice(&[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x18, 2]);
+    let remove = [&[0x08, 1], &add[..]].concat();
+    let frame = |payload: &[u8]| [&[1, 0, payload.len() as u8, UPDATE], payload].concat();
+    announcer.subscribe(23);
+    subscriber.subscribe(23);
+    announcer.send(&frame(&add));
+    for peer in [&mut announcer, &mut subscriber] {
+        assert_eq!(peer.receive(), (UPDATE, add.clone()));
+    }
+    for _ in 0..20 {
+        announcer.send(&[frame(&remove), frame(&add)].concat());
+        for peer in [&mut announcer, &mut subscriber] {
+            assert_eq!(peer.receive(), (UPDATE, remove.clone()));
+            assert_eq!(peer.receive(), (UPDATE, add.clone()));
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use metalbond_conformance::block_until;
 use serde_json::Value;
 
-use crate::http::Web;
+use crate::http::{Web, place};
 use crate::ports;
 use crate::process::{Ended, Process, Server, Signal, run};
 
@@ -59,6 +60,21 @@ fn a_daemons_state_is_shown_as_tables() {
     assert!(status.stdout[0].starts_with("metalbond 0.") && status.stdout[0].contains(", server, up for "));
     assert!(status.stdout.contains(&"peers          1 ESTABLISHED".to_owned()), "{:?}", status.stdout);
     assert!(status.stdout.contains(&"routes         3 in 2 VNIs".to_owned()), "{:?}", status.stdout);
+}
+
+/// The client announces what another client announces as well.
+#[test]
+fn a_client_shows_both_announcers_of_a_route_that_is_also_its_own() {
+    const ROUTE: &str = "23#10.0.23.0/24#2001:db8::1";
+    let web = Web::start(&[]);
+    let mut client = web.client(&["--announce", ROUTE, "--subscribe", "23", "--http", "127.0.0.1:0"]);
+    let place = place(&mut client).to_string();
+    web.until_routes(1);
+    let shown = || run(&["show", "routes", "--http", &place]).stdout;
+    block_until("the own route", || shown().last().is_some_and(|line| line.ends_with(" local")));
+    let _other = web.client(&["--announce", ROUTE]);
+    block_until("both announcers", || shown().last().is_some_and(|line| line.ends_with(" local p0")));
+    assert_eq!(words(&show(&web, &["routes"]))[1][3..], ["a0", "a1"]);
 }
 
 #[test]
