@@ -96,7 +96,7 @@ fn a_config_has_seconds_and_takes_defaults_for_what_is_missing() {
     let json = json!({
         "keepalive": 5, "handshake_timeout": 10, "send_hold_time": 60, "backoff_min": 0.1, "backoff_max": 5, "backoff_reset": 5, "stale_time": 60,
         "session_stale_time": 120, "restart_time": 10, "restart_time_max": 60, "convergence_time": 60, "pacing": { "rate": 4000000, "burst": 200000 },
-        "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
+        "echo": "none", "unproven_max": 49152, "peers_max": 1024, "subscriptions_max": 1048576,
         "announcements_max": 16777216,
         "limits": {
             "connections": 65536, "connections_per_address": 4096, "connections_per_second": 10000,
