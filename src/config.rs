@@ -28,8 +28,9 @@ pub struct Config {
     /// Default 10 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde::seconds"))]
     pub handshake_timeout: Duration,
-    /// The send hold time (RFC 9687): how long a [`Transmit`](crate::Transmit) may stay unwritten. Then the connection is closed: its peer
-    /// does not read, although it may still send. At least 1 s. Default 60 s.
+    /// The send hold time (RFC 9687): how long a [`Transmit`](crate::Transmit) may stay unwritten, or routes may wait for the receive window
+    /// of a client without `ordered`. Then the connection is closed: its peer does not read, although it may still send. At least 1 s.
+    /// Default 60 s.
     #[cfg_attr(feature = "serde", serde(alias = "send_hold", with = "crate::serde::seconds"))]
     pub send_hold_time: Duration,
     /// The shortest wait before a server is dialled again. It doubles at each failure; a random part of it, less than half, is left out.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metalbond::{Config, ConnId, Input, Pacing, Vni};
+use metalbond::{CloseReason, Config, ConnId, Input, Pacing, Vni};
 use proptest::prelude::*;
 
 use crate::sim::rig::{LEGACY, OURS, Rig, route_in};
@@ -12,10 +12,16 @@ use crate::sim::wire::Msg;
 /// A client of the reference has a buffer of 65,535 bytes. The bound leaves a margin.
 const UNREAD_MAX: u64 = 56 * 1024;
 const VNI: u32 = 23;
+/// Longer than the readers of these tests stop.
+const SEND_HOLD: Duration = Duration::from_secs(300);
 
 /// A server with this many routes, and a client of the reference that is about to subscribe, reading at this rate.
 fn scene(routes: usize, reader: impl FnOnce(Duration) -> Reader) -> (Rig, ConnId, ConnId) {
-    let mut rig = Rig::server_with(Config::default());
+    scene_with(Config { send_hold_time: SEND_HOLD, ..Config::default() }, routes, reader)
+}
+
+fn scene_with(config: Config, routes: usize, reader: impl FnOnce(Duration) -> Reader) -> (Rig, ConnId, ConnId) {
+    let mut rig = Rig::server_with(config);
     rig.seat.is_watched = false;
     let announcer = rig.join(OURS);
     let msgs: Vec<_> = (0..routes).map(|n| Msg::Add(route_in(VNI, (n % 250) as u8, (n / 250 + 1) as u16))).collect();
@@ -69,6 +75,23 @@ fn a_client_of_the_reference_that_stops_is_sent_nothing_more_and_gets_the_rest_l
     rig.reader(legacy).set_rate(46_000, now);
     finish(&mut rig, [announcer, legacy], 5000, Duration::from_secs(60));
     assert!(rig.reader(legacy).unread_max <= UNREAD_MAX, "{:?}", rig.reader(legacy));
+}
+
+#[test]
+fn a_client_of_the_reference_that_reads_nothing_for_the_send_hold_time_is_closed() {
+    let (mut rig, announcer, legacy) = scene_with(Config::default(), 5000, |now| Reader::new(65_536, 16_384, now));
+    rig.say(legacy, &[Msg::Subscribe(Vni(VNI))]);
+    let send_hold = Config::default().send_hold_time;
+    let begun = rig.now;
+    while rig.is_open(legacy) {
+        rig.advance_secs(1);
+        rig.say(announcer, &[Msg::Keepalive]);
+        rig.say(legacy, &[Msg::Keepalive]);
+        assert!(rig.now - begun < send_hold * 9 / 8 + Duration::from_secs(2), "{:?}", rig.now - begun);
+    }
+    assert!(rig.now - begun >= send_hold, "{:?}", rig.now - begun);
+    assert!(matches!(rig.reason(legacy), Some(CloseReason::NotReading(_))), "{:?}", rig.reason(legacy));
+    assert!(rig.is_open(announcer));
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Uptime {
     }
 
     /// Converts a time of the driver's clock.
-    fn at(self, real: Instant) -> Instant {
+    pub(crate) fn at(self, real: Instant) -> Instant {
         real - self.skipped
     }
 

@@ -255,7 +255,9 @@ impl Server {
     pub(super) fn measured(&mut self, common: &mut Common, id: ConnId, window: u32, unacknowledged: u32) {
         let Some(accepted) = self.conns.get_mut(&id) else { return };
         let (Some(outbound), conn) = accepted.outbound_mut() else { return };
-        outbound.measure(conn, window, unacknowledged, common);
+        if let Err(reason) = outbound.measure(conn, window, unacknowledged, common) {
+            self.close(common, id, reason, Some(Close::Now));
+        }
     }
 
     /// Marks the connection of a subscriber that was woken as ready.

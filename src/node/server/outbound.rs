@@ -10,7 +10,7 @@ use super::answers::Answers;
 use super::encodings::{Encodings, Key};
 use super::window::{Next, Window};
 use crate::rib::{Dialect, Rib, SubscriberId};
-use crate::{Echo, Instant, Pacing};
+use crate::{CloseReason, Echo, Instant, Pacing};
 
 #[derive(Debug)]
 pub(super) struct Outbound {
@@ -76,8 +76,17 @@ impl Outbound {
     }
 
     /// Takes a measurement of the client's window.
-    pub(super) fn measure(&mut self, conn: &mut Conn, bytes: u32, unacknowledged: u32, common: &mut Common) {
-        let Some(window) = &mut self.window else { return };
+    ///
+    /// # Errors
+    /// If routes have waited for the send hold time, and nothing shows that the client reads. The connection is to be closed.
+    pub(super) fn measure(
+        &mut self,
+        conn: &mut Conn,
+        bytes: u32,
+        unacknowledged: u32,
+        common: &mut Common,
+    ) -> Result<(), CloseReason> {
+        let Some(window) = &mut self.window else { return Ok(()) };
         let is_pending = common.rib.next_pending(self.subscriber).is_some();
         match window.measure(bytes, unacknowledged, is_pending, common.clock.now()) {
             Next::Send => conn.mark_ready(&mut common.ready),
@@ -88,6 +97,8 @@ impl Outbound {
             Next::Wait => {}
         }
         conn.wake_by(window.next(), &mut common.timers);
+        let unread = window.unread_for(is_pending, common.clock.uptime().at(common.clock.now()));
+        if unread >= common.config.send_hold_time { Err(CloseReason::NotReading(unread)) } else { Ok(()) }
     }
 
     /// Adds answers and routes to a transmit.

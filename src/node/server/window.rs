@@ -10,8 +10,9 @@
 //! - While a window grows beyond the largest one seen, unread bytes may hide in its growth. The bytes acknowledged meanwhile count as unread,
 //!   less what a client reads at [`READ_RATE`].
 //! - A window may stay smaller for ever although everything is read, because the receiver lacks memory. If no probe opens the window, single
-//!   segments are sent as *trials*: after a trial that does not shrink the window, the largest one counts as smaller. If the trials do not
-//!   open the window either, it is not measured any more.
+//!   segments are sent as *trials*: after a trial that does not shrink the window, the largest one counts as smaller. If it stays
+//!   closed, the client counts as one that does not read: the session is closed after the send hold time, and the next one begins with
+//!   another largest window.
 //!
 //! Invariant: whatever is measured, at most [`LIMIT`] bytes are sent before the next measurement, and no more than the pacing permits. Without
 //! measurements, no more than the slow pace permits.
@@ -39,7 +40,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_millis(200);
 /// How long a window stays closed before a trial.
 const CLOSED: Duration = Duration::from_secs(1);
-/// How long a window stays closed before it is not measured any more. A client that reads nothing for so long may lose its session.
+/// How long a window stays closed before it is not measured any more, if the send hold time is longer.
 const CLOSED_MAX: Duration = Duration::from_secs(120);
 /// The most trials that shrink the window before it opens again.
 const TRIALS: u8 = 4;
@@ -76,6 +77,8 @@ struct Measured {
     wait: Duration,
     /// When the window began to be closed without opening a bit since.
     closed_at: Option<Instant>,
+    /// Since when, by the node's uptime, routes wait for the window and nothing shows that the client reads.
+    unread_since: Option<Instant>,
     probe_at: Instant,
     is_trial: bool,
     /// The last trial did not shrink the window: the next one follows at once.
@@ -152,6 +155,17 @@ impl Window {
         true
     }
 
+    /// Returns for how long, by the node's `uptime`, routes have waited for a client of which nothing shows that it reads. Called after each
+    /// measurement. `is_pending`: there are routes to be sent.
+    pub(super) fn unread_for(&mut self, is_pending: bool, uptime: Instant) -> Duration {
+        let Some(measured) = &mut self.measured else { return Duration::ZERO };
+        if measured.credit >= LOW || !is_pending {
+            measured.unread_since = None;
+            return Duration::ZERO;
+        }
+        uptime.saturating_since(*measured.unread_since.get_or_insert(uptime))
+    }
+
     /// Takes a measurement: the window, and the bytes written that are not acknowledged. `is_pending`: there are routes to be sent.
     pub(super) fn measure(&mut self, window: u32, unacknowledged: u32, is_pending: bool, now: Instant) -> Next {
         self.is_asked = false;
@@ -191,6 +205,7 @@ impl Measured {
             unhidden: Bucket::new(pacing, now),
             wait: WAIT_MIN,
             closed_at: None,
+            unread_since: None,
             probe_at: now,
             is_trial: false,
             has_passed: false,
@@ -209,6 +224,7 @@ impl Measured {
             self.is_trial = false;
             self.has_passed = window >= self.window;
             if self.has_passed {
+                self.unread_since = None;
                 self.largest = self.largest.saturating_sub(TRIAL_GAIN).max(window);
                 self.probe_at = now;
             } else {
@@ -216,7 +232,7 @@ impl Measured {
             }
         }
         if window > self.window {
-            self.closed_at = None;
+            (self.closed_at, self.unread_since) = (None, None);
         }
         (self.window, self.unacknowledged, self.sent) = (window, unacknowledged, 0);
         let unread = (self.largest - window).saturating_add(unacknowledged).saturating_add(in_flight);
