@@ -98,7 +98,7 @@ pub(super) enum Next {
 }
 
 impl Window {
-    /// A window of which nothing is known.
+    /// A window that was not measured yet.
     pub(super) fn new(pacing: Pacing, now: Instant) -> Self {
         let bucket = Bucket::new(pacing.slow(), now);
         Self { pacing, bucket, is_asked: true, next: None, in_flight: 0, measured: None }
@@ -155,7 +155,7 @@ impl Window {
         true
     }
 
-    /// Returns for how long, by the node's `uptime`, routes have waited for a client of which nothing shows that it reads. Called after each
+    /// Returns for how long, by the node's `uptime`, routes have waited for a client without a sign that it reads. Called after each
     /// measurement. `is_pending`: there are routes to be sent.
     pub(super) fn unread_for(&mut self, is_pending: bool, uptime: Instant) -> Duration {
         let Some(measured) = &mut self.measured else { return Duration::ZERO };
