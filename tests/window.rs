@@ -119,6 +119,20 @@ fn a_window_that_stays_smaller_does_not_stop_a_client_that_reads() {
     finish(&mut rig, [announcer, legacy], 5000, Duration::from_secs(130));
 }
 
+/// The pace keeps routes waiting for longer than the send hold time, with a window that is always a little smaller than the largest.
+#[test]
+fn a_client_that_reads_is_not_closed_because_its_window_stays_smaller() {
+    let config = Config { pacing: Some(Pacing::per_second(2000)), ..Config::default() };
+    assert!(5000 * 40 / 2000 > config.send_hold_time.as_secs());
+    let (mut rig, announcer, legacy) = scene_with(config, 5000, |now| Reader::new(65_536, 0, now));
+    let now = rig.now;
+    rig.reader(legacy).set_rate(1_000_000, now);
+    rig.reader(legacy).shrink(7000);
+    rig.say(legacy, &[Msg::Subscribe(Vni(VNI))]);
+    finish(&mut rig, [announcer, legacy], 5000, Duration::from_secs(200));
+    assert!(rig.is_open(legacy));
+}
+
 #[test]
 fn a_client_whose_window_is_not_measured_any_more_gets_its_routes_at_the_slow_pace() {
     let (mut rig, announcer, legacy) = scene(5000, |now| Reader::new(65_536, 0, now));

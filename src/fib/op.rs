@@ -256,7 +256,7 @@ pub enum Found {
     },
     /// Addresses of this machine itself, whatever the FIB's tables are.
     Local {
-        /// One address, or a network of which all are.
+        /// One address, or a network with only such addresses.
         prefix: Prefix,
     },
     /// A route of another protocol in one of the FIB's tables, if it takes packets away from a route of the FIB.
@@ -324,7 +324,7 @@ pub enum Notice {
     },
     /// Addresses have become this machine's own: see [`Found::Local`].
     LocalAdded {
-        /// One address, or a network of which all are.
+        /// One address, or a network with only such addresses.
         prefix: Prefix,
     },
     /// The tunnel device exists and is up.

@@ -432,7 +432,7 @@ fn used_by_others(settings: &Settings, device: &Device, route: &Route<'_>) -> Op
     (!is_ours).then_some(id)
 }
 
-/// Keeps the knowledge of which objects others use. What it costs to know for certain is paid only before an object is removed.
+/// Follows which objects others use. To know it for certain takes a dump, which is made only before an object is removed.
 fn note_use(settings: &Settings, device: &Device, message: &Message<'_>, in_use: &mut Option<BTreeSet<u32>>) {
     match message.kind {
         route::RTM_NEWROUTE | route::RTM_DELROUTE => {

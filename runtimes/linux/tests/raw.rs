@@ -65,7 +65,7 @@ impl Seen {
                 RTA_ENCAP => is_tunnel = true,
                 RTA_DST if family == 2 => addr = <[u8; 4]>::try_from(value).unwrap().into(),
                 RTA_DST => addr = <[u8; 16]>::try_from(value).unwrap().into(),
-                // Next hops, of which one begins with eight bytes.
+                // Next hops. Each begins with eight bytes.
                 9 => is_tunnel |= attributes(&value[8..]).any(|(kind, _)| kind == RTA_ENCAP),
                 _ => {}
             }

@@ -233,6 +233,9 @@ impl Measured {
         }
         if window > self.window {
             (self.closed_at, self.unread_since) = (None, None);
+        } else if window == self.window && acknowledged >= TRIAL_GAIN {
+            // As much was read as arrived, or the window would have shrunk.
+            self.unread_since = None;
         }
         (self.window, self.unacknowledged, self.sent) = (window, unacknowledged, 0);
         let unread = (self.largest - window).saturating_add(unacknowledged).saturating_add(in_flight);
