@@ -93,6 +93,24 @@ impl Process {
         panic!("no {text:?} in the log:\n{}", others.join("\n"));
     }
 
+    /// Returns a line of standard error for each of these texts, in the order of the texts. The lines may come in any order.
+    pub(crate) fn log_each(&mut self, texts: &[String]) -> Vec<String> {
+        let mut found = vec![None; texts.len()];
+        let mut lines = Vec::new();
+        while found.contains(&None) {
+            let Some(line) = self.stderr.next() else {
+                let missing: Vec<_> = texts.iter().zip(&found).filter(|(_, line)| line.is_none()).collect();
+                panic!("no {missing:?} in the log:\n{}", lines.join("\n"));
+            };
+            let place = texts.iter().zip(&mut found).find(|(text, place)| place.is_none() && line.contains(*text));
+            if let Some((_, place)) = place {
+                *place = Some(line.clone());
+            }
+            lines.push(line);
+        }
+        found.into_iter().flatten().collect()
+    }
+
     /// Returns the lines of standard error up to the first that contains a text, which is the last.
     pub(crate) fn log_until(&mut self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();

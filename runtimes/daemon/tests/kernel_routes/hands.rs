@@ -27,9 +27,9 @@ fn a_conflict_is_logged_once_and_our_route_is_installed_when_it_is_over() {
         theirs(&scene, "add");
         let mut client = scene.synced_client(&[]);
         scene.announce(both("fd00::1").into_iter().chain(["10.2.0.0/24#fd00::1".to_owned()]));
-        for destination in BOTH {
-            client.log(&format!("{destination} in table 1000 is not installed: a route of another protocol is there"));
-        }
+        client.log_each(&BOTH.map(|destination| {
+            format!("{destination} in table 1000 is not installed: a route of another protocol is there")
+        }));
         let there = [(BOTH[0], THEIRS[0]), (BOTH[1], THEIRS[1])];
         scene.until(there.into_iter().chain([("10.2.0.0/24", "fd00::1")]));
         scene.settle();
@@ -94,19 +94,17 @@ fn a_route_with_a_lower_metric_is_a_conflict_and_ours_takes_over_when_it_goes() 
         let status = || run(&["show", "status", "--http", "127.0.0.1:4713"]).stdout.join("\n");
         with_metric(&scene, "add", 100);
         scene.announce(both("fd00::1"));
-        for destination in BOTH {
-            let said = format!(
+        let texts = BOTH.map(|destination| {
+            format!(
                 "{destination} in table 1000 has no effect: a route of another protocol comes first, with metric 100"
-            );
-            assert!(client.log(&said).contains(" WARN "));
-        }
+            )
+        });
+        assert!(client.log_each(&texts).iter().all(|said| said.contains(" WARN ")));
         scene.settle();
         assert!(status().contains(" 2 conflicts"), "{}", status());
         // The machine's local route, as everybody adds it.
         with_metric(&scene, "del", 100);
-        for destination in BOTH {
-            client.log(&format!("{destination} in table 1000 is in effect now"));
-        }
+        client.log_each(&BOTH.map(|destination| format!("{destination} in table 1000 is in effect now")));
         scene.watch.take();
         for (family, destination) in ["-4", "-6"].into_iter().zip(BOTH) {
             namespace.ip(&format!("{family} route add {destination} dev t1 table 1000"));

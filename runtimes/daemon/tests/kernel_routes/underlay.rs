@@ -28,9 +28,9 @@ fn destinations_that_no_virtual_machine_can_have_are_not_installed() {
             ["126.0.0.0/8", "128.0.0.0/8", "240.0.0.0/5", "255.255.255.254/32", "::2/128", "fec0::/10", "fe00::/9"];
         scene.announce(possible.map(|destination| format!("{destination}#fd00::1")));
         scene.until(possible.map(|destination| (destination, "fd00::1")));
-        for destination in impossible {
-            client.log(&format!("{destination} is not installed: no virtual machine can have an address of it"));
-        }
+        client.log_each(&impossible.map(|destination| {
+            format!("{destination} is not installed: no virtual machine can have an address of it")
+        }));
         scene.withdraw(impossible.iter().chain(&possible).map(|destination| format!("{destination}#fd00::1")));
         scene.until::<&str, &str>([]);
     });
@@ -45,8 +45,10 @@ fn a_next_hop_that_is_an_address_of_this_machine_is_not_installed_as_long_as_it_
         let mut client = scene.synced_client(&[]);
         scene.announce(both("2001:db8::1"));
         scene.announce(["10.2.0.0/24#2001:db8::1", "10.2.0.0/24#fd00::2", "10.3.0.0/24#2001:db8:7::5"]);
-        client.log("next hop 2001:db8::1 is not installed: it is an address of this machine");
-        client.log("next hop 2001:db8:7::5 is not installed");
+        client.log_each(
+            &["2001:db8::1", "2001:db8:7::5"]
+                .map(|next_hop| format!("next hop {next_hop} is not installed: it is an address of this machine")),
+        );
         scene.until([("10.2.0.0/24", "fd00::2")]);
         scene.settle();
         assert_eq!(scene.routes(), table([("10.2.0.0/24", "fd00::2")]));
@@ -106,8 +108,9 @@ fn in_the_main_table_no_route_covers_everything_or_a_server_or_a_next_hop() {
                 ("2001:db8:2::/64", "it covers the next hop 2001:db8:2::1"),
             ];
             feed(&mut feeder, "", not_installed.map(|(destination, _)| format!("{destination}#{hop}")));
-            for (destination, why) in not_installed {
-                let said = client.log(&format!("{destination} in table {table_number} is not installed"));
+            let texts = not_installed
+                .map(|(destination, _)| format!(" {destination} in table {table_number} is not installed"));
+            for (said, (_, why)) in client.log_each(&texts).iter().zip(not_installed) {
                 assert!(said.contains(" WARN ") && said.ends_with(why), "{said}");
             }
             let installed = ["10.0.0.0/8", "2001:db8:3::/48", "2001:db8:2::2/128"];
