@@ -228,6 +228,12 @@ impl Fib {
         self.reports.pop()
     }
 
+    /// Returns whether routes that were in the kernel at the start stay though they are not wanted (yet): see
+    /// [`release_adopted`](Self::release_adopted).
+    pub const fn is_adopting(&self) -> bool {
+        self.is_adopting
+    }
+
     /// Returns whether there is no work: no operation is to be done, under way or to be tried again, and no dump is needed.
     pub fn is_settled(&self) -> bool {
         self.routes.are_settled()

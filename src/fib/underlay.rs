@@ -12,12 +12,14 @@ use crate::Prefix;
 
 /// The tables in which Linux looks for the way to servers and next hops: default, main, local.
 const TABLES: RangeInclusive<u32> = 253..=255;
-/// Destinations that no network between virtual machines can have: loopback, multicast, broadcast, link-local.
-const IMPOSSIBLE: [(IpAddr, u32); 6] = [
+/// Destinations that no network between virtual machines can have: loopback, multicast, broadcast, link-local, and the one whose packets
+/// are to be discarded (RFC 6666).
+const IMPOSSIBLE: [(IpAddr, u32); 7] = [
     (IpAddr::V4(core::net::Ipv4Addr::new(127, 0, 0, 0)), 8),
     (IpAddr::V4(core::net::Ipv4Addr::new(224, 0, 0, 0)), 4),
     (IpAddr::V4(core::net::Ipv4Addr::BROADCAST), 32),
     (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+    (IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0)), 64),
     (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
     (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
 ];
@@ -35,7 +37,7 @@ pub enum Covered {
 
 #[derive(Debug)]
 pub(super) struct Underlay {
-    impossible: [Prefix; 6],
+    impossible: [Prefix; 7],
     /// Those of the FIB's tables that lead to servers and next hops.
     tables: BTreeSet<u32>,
     servers: BTreeSet<IpAddr>,

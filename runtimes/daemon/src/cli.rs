@@ -6,6 +6,8 @@ use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::client::ClientArgs;
 use crate::config::Arguments;
+#[cfg(target_os = "linux")]
+use crate::flush::FlushArgs;
 use crate::inspect::{DiffArgs, ShowArgs, TopArgs, WatchArgs};
 use crate::logging::LogFormat;
 use crate::manual::{CompletionsArgs, ManArgs};
@@ -50,6 +52,9 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Check a file with settings, as for --config, or a policy; show what a policy permits a peer
     Check(CheckArgs),
+    /// Remove the kernel routes and nexthop objects that a client has left; ends by itself
+    #[cfg(target_os = "linux")]
+    FlushRoutes(FlushArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Write manual pages

@@ -188,7 +188,7 @@ impl InstallArgs {
             nexthop_objects: !self.no_nexthop_objects,
         };
         let mut kernel = Kernel::open(settings).context("cannot install routes")?;
-        kernel.claim().context("cannot install routes")?;
+        kernel.claim(&self.tables()).context("cannot install routes")?;
         if !kernel.has_nexthop_objects() {
             warn!("no nexthop objects: IPv6 routes use only one next hop, and changes of many routes take longer");
         } else if is_nexthop_compat_mode() {
@@ -220,14 +220,13 @@ pub(crate) async fn install(
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_adopting = true;
-    let mut servers = BTreeSet::new();
+    let mut onward = Onward { node, routes, events, servers: BTreeSet::new() };
     loop {
         tokio::select! {
             biased;
             change = changes.next() => {
                 let Some(change) = change else { return Ok(()) };
-                pass_on_servers(node, routes, &mut servers).await?;
-                pass_on(waiting(changes, vec![change]).await, routes, events).await?;
+                onward.pass_on(waiting(changes, vec![change]).await).await?;
             }
             _ = look.tick(), if is_adopting => {
                 let Some(why) = why_remove_adopted(node).await? else { continue };
@@ -235,7 +234,7 @@ pub(crate) async fn install(
                 // here.
                 let mut batch = waiting(changes, Vec::new()).await;
                 while !batch.is_empty() {
-                    pass_on(batch, routes, events).await?;
+                    onward.pass_on(batch).await?;
                     batch = waiting(changes, Vec::new()).await;
                 }
                 info!("{why}: adopted kernel routes that no server announces are removed");
@@ -246,29 +245,40 @@ pub(crate) async fn install(
     }
 }
 
-/// Passes the addresses of servers on, before the routes that they have sent: one of these could cover them. `known`: those that have been
-/// passed on.
-async fn pass_on_servers(node: &MetalBond, routes: &KernelRoutes, known: &mut BTreeSet<IpAddr>) -> anyhow::Result<()> {
-    if !routes.needs_servers() {
-        return Ok(());
-    }
-    let addrs = |node: &Node| {
-        let configured = node.peers().filter_map(|peer| peer.endpoint.parse::<SocketAddr>().ok());
-        let connected = node.sessions().filter(|session| session.peer.is_some()).filter_map(|session| session.remote);
-        configured.chain(connected).map(|addr| addr.ip()).collect::<Vec<_>>()
-    };
-    let before = known.len();
-    known.extend(node.inspect(addrs).await?);
-    if known.len() > before {
-        routes.servers(known.iter().copied().collect()).await?;
-    }
-    Ok(())
+/// The way of changes to the kernel and to the followers of events. The addresses of the servers go before the routes that these have sent:
+/// one of the routes could cover them.
+struct Onward<'a> {
+    node: &'a MetalBond,
+    routes: &'a KernelRoutes,
+    events: &'a Events,
+    /// The addresses that have been passed on.
+    servers: BTreeSet<IpAddr>,
 }
 
-/// Passes a batch on to the kernel and to the followers of events.
-async fn pass_on(batch: Vec<RouteChange>, routes: &KernelRoutes, events: &Events) -> anyhow::Result<()> {
-    batch.iter().for_each(|change| events.route(change));
-    Ok(routes.change(batch).await?)
+impl Onward<'_> {
+    /// Passes a batch on.
+    async fn pass_on(&mut self, batch: Vec<RouteChange>) -> anyhow::Result<()> {
+        if self.routes.needs_servers() {
+            self.pass_on_servers().await?;
+        }
+        batch.iter().for_each(|change| self.events.route(change));
+        Ok(self.routes.change(batch).await?)
+    }
+
+    async fn pass_on_servers(&mut self) -> anyhow::Result<()> {
+        let addrs = |node: &Node| {
+            let configured = node.peers().filter_map(|peer| peer.endpoint.parse::<SocketAddr>().ok());
+            let sessions = node.sessions().filter(|session| session.peer.is_some());
+            let connected = sessions.filter_map(|session| session.remote);
+            configured.chain(connected).map(|addr| addr.ip()).collect::<Vec<_>>()
+        };
+        let before = self.servers.len();
+        self.servers.extend(self.node.inspect(addrs).await?);
+        if self.servers.len() > before {
+            self.routes.servers(self.servers.iter().copied().collect()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Adds the changes that have already arrived, without waiting.
@@ -326,12 +336,17 @@ pub(crate) async fn stop(routes: &KernelRoutes, cleanup: bool) {
 
 fn parse_mapping(text: &str) -> Result<Mapping, String> {
     let (vni, table) = text.split_once('#').ok_or("not of the form VNI#TABLE")?;
-    let table = spec::number(table, 0, u32::MAX).map_err(|why| format!("table '{table}' is {why}"))?;
-    let table = if table == 0 { MAIN_TABLE } else { table };
+    let table = parse_table(table).map_err(|why| format!("table '{table}' is {why}"))?;
     Ok(Mapping { vni: spec::parse_vni(vni)?, table, text: text.into() })
 }
 
-fn parse_protocol(text: &str) -> Result<u8, String> {
+/// Parses the number of a table; 0 is the main table.
+pub(crate) fn parse_table(text: &str) -> Result<u32, String> {
+    let table = spec::number(text, 0, u32::MAX)?;
+    Ok(if table == 0 { MAIN_TABLE } else { table })
+}
+
+pub(crate) fn parse_protocol(text: &str) -> Result<u8, String> {
     // The lower numbers are those of the kernel itself and of manually added routes.
     let number = spec::number(text, 5, 255)?;
     u8::try_from(number).map_err(|_| "over 255".to_owned())

@@ -12,6 +12,8 @@ mod client;
 mod config;
 mod demo;
 mod flag;
+#[cfg(target_os = "linux")]
+mod flush;
 mod go_flags;
 mod http;
 mod inspect;
@@ -110,6 +112,8 @@ fn run(command: Command, origin: Origin, sockets: Sockets) -> anyhow::Result<Exi
         Command::Bench(args) => bench::run(&args)?,
         Command::Completions(args) => unless_unread(manual::completions(&args, Cli::command()))?,
         Command::Man(args) => unless_unread(manual::man(&args, Cli::command()))?,
+        #[cfg(target_os = "linux")]
+        Command::FlushRoutes(args) => unless_unread(flush::run(&args))?,
         Command::Check(args) => {
             return Ok(check::run(&args, &Cli::command()).unwrap_or_else(|lines| usage::complain_all(2, lines)));
         }

@@ -6,11 +6,14 @@
 
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use rustix::thread::CapabilitySet;
 
 use crate::error::{Lost, OpenError, Taken};
@@ -32,50 +35,90 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Claims the tables and ids of these settings. Waits a second for another process that may be about to end.
+    /// Claims what these settings use. Waits a second for another process that may be about to end. `more` returns what else this process
+    /// takes, from what other processes have at that time.
     ///
     /// # Errors
-    /// If another process uses some of them with the same protocol number, or if a socket cannot be opened.
-    pub(crate) fn take(settings: &Settings) -> Result<Self, OpenError> {
+    /// If another process uses some of them with the same protocol number, or if a socket cannot be opened, or those of `more`.
+    pub(crate) fn take(
+        own: &Part,
+        more: impl FnOnce(&[Part]) -> Result<Vec<Part>, OpenError>,
+    ) -> Result<Self, OpenError> {
         let end = Instant::now() + PATIENCE;
-        loop {
+        let (_look, others) = loop {
             let is_last = Instant::now() >= end;
-            match Self::try_take(settings, is_last)? {
-                Ok(claim) => return Ok(claim),
+            match look(own, is_last)? {
+                Ok(found) => break found,
                 Err(Some(taken)) if is_last => return Err(OpenError::Taken(taken)),
                 Err(_) => std::thread::sleep(PAUSE),
             }
-        }
-    }
-
-    /// Returns the claim, or what another process has. `None`: another process is looking. At the last try, that does not count.
-    fn try_take(settings: &Settings, is_last: bool) -> Result<Result<Self, Option<Taken>>, OpenError> {
-        // Two processes do not look at the same time, and then both refuse.
-        let look = bind(&format!("{NAME}/look"));
-        if look.is_err() && !is_last {
-            return Ok(Err(None));
-        }
-        let names = std::fs::read_to_string("/proc/thread-self/net/unix").map_err(Lost::Socket)?;
-        for name in names.lines().filter_map(|line| line.split_whitespace().nth(7)?.strip_prefix('@')) {
-            let Some(part) = Part::parse(name).and_then(|part| part.shared(settings)) else { continue };
-            if let Some((process, program)) = holder(name) {
-                return Ok(Err(Some(Taken { process, program, protocol: settings.protocol, part })));
-            }
-        }
-        let sockets = names_of(settings).iter().map(|name| bind(name)).collect::<Result<_, _>>();
-        Ok(Ok(Self { _sockets: sockets.map_err(Lost::Socket)? }))
+        };
+        let more = more(&others)?;
+        let names = std::iter::once(own).chain(&more).flat_map(names_of);
+        let sockets = names.map(|name| bind(&name)).collect::<Result<_, _>>();
+        Ok(Self { _sockets: sockets.map_err(Lost::Socket)? })
     }
 }
 
-/// What one name says.
-#[derive(Debug)]
-struct Part {
-    protocol: u8,
-    ids: RangeInclusive<u32>,
-    tables: Vec<u32>,
+/// What other live processes have, and the right to look, until the first value is dropped.
+type Look = (Option<UnixListener>, Vec<Part>);
+
+/// Returns what other processes have. Fails if one of them has a part of `own`; `None`: another process is looking. At the last try, that
+/// does not count.
+fn look(own: &Part, is_last: bool) -> Result<Result<Look, Option<Taken>>, OpenError> {
+    // Two processes do not look at the same time, and then both refuse.
+    let look = bind(&format!("{NAME}/look")).ok();
+    if look.is_none() && !is_last {
+        return Ok(Err(None));
+    }
+    let mut others = Vec::new();
+    for (part, process, program) in live()? {
+        if let Some(shared) = part.shared(own) {
+            return Ok(Err(Some(Taken { process, program, protocol: own.protocol, part: shared })));
+        }
+        others.push(part);
+    }
+    Ok(Ok((look, others)))
+}
+
+/// Returns a live process that uses a protocol number, in one of these tables or anywhere.
+pub(crate) fn holder_of(protocol: u8, tables: Option<&[u32]>) -> Result<Option<Taken>, OpenError> {
+    for (part, process, program) in live()? {
+        let table = part.tables.iter().find(|table| tables.is_none_or(|tables| tables.contains(table)));
+        if let Some(table) = table.filter(|_| part.protocol == protocol) {
+            return Ok(Some(Taken { process, program, protocol, part: format!("table {table}") }));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns what live processes have, each with its number and program.
+fn live() -> Result<Vec<(Part, u32, String)>, OpenError> {
+    let names = std::fs::read_to_string("/proc/thread-self/net/unix").map_err(Lost::Socket)?;
+    let names = names.lines().filter_map(|line| line.split_whitespace().nth(7)?.strip_prefix('@'));
+    let live = names.filter_map(|name| {
+        let part = Part::parse(name)?;
+        let (process, program) = holder(name)?;
+        Some((part, process, program))
+    });
+    Ok(live.collect())
+}
+
+/// What a process uses with one protocol number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Part {
+    pub(crate) protocol: u8,
+    pub(crate) ids: RangeInclusive<u32>,
+    pub(crate) tables: Vec<u32>,
 }
 
 impl Part {
+    /// Returns what these settings use.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { protocol: settings.protocol, ids: settings.ids.clone(), tables: settings.tables.clone() }
+    }
+
+    /// Returns the part that a name says.
     fn parse(name: &str) -> Option<Self> {
         let mut words = name.strip_prefix(NAME)?.strip_prefix('/')?.split('/');
         let protocol = words.next()?.parse().ok()?;
@@ -85,26 +128,26 @@ impl Part {
         Some(Self { protocol, ids, tables })
     }
 
-    /// Returns in words what it has in common with the settings.
-    fn shared(&self, settings: &Settings) -> Option<String> {
-        if self.protocol != settings.protocol {
+    /// Returns in words what it has in common with another one.
+    pub(crate) fn shared(&self, other: &Self) -> Option<String> {
+        if self.protocol != other.protocol {
             return None;
         }
-        if let Some(table) = self.tables.iter().find(|table| settings.tables.contains(table)) {
+        if let Some(table) = self.tables.iter().find(|table| other.tables.contains(table)) {
             return Some(format!("table {table}"));
         }
-        let (ids, ours) = (&self.ids, &settings.ids);
+        let (ids, ours) = (&self.ids, &other.ids);
         (ids.start() <= ours.end() && ours.start() <= ids.end())
             .then(|| format!("nexthop ids {}-{}", ids.start(), ids.end()))
     }
 }
 
-/// Returns the names of a claim. As many tables are in a name as there is room for.
-fn names_of(settings: &Settings) -> Vec<String> {
-    let (ids, process) = (&settings.ids, std::process::id());
-    let begin = format!("{NAME}/{}/{}-{}/", settings.protocol, ids.start(), ids.end());
+/// Returns the names of a part. As many tables are in a name as there is room for.
+fn names_of(part: &Part) -> Vec<String> {
+    let (ids, process) = (&part.ids, std::process::id());
+    let begin = format!("{NAME}/{}/{}-{}/", part.protocol, ids.start(), ids.end());
     let mut names: Vec<String> = Vec::new();
-    for table in &settings.tables {
+    for table in &part.tables {
         let end = format!("{table}/{process}");
         match names.last_mut() {
             Some(name) if begin.len() + name.len() + end.len() < NAME_MAX => *name += &format!(",{table}"),
@@ -121,8 +164,12 @@ fn bind(name: &str) -> io::Result<UnixListener> {
 /// Returns the process that has a claim, and its program. `None` if it has gone, or may not change routes: anybody can open a socket with
 /// such a name.
 fn holder(name: &str) -> Option<(u32, String)> {
-    let stream = UnixStream::connect_addr(&SocketAddr::from_abstract_name(name).ok()?).ok()?;
-    let process = socket_peercred(&stream).ok()?.pid.as_raw_pid().unsigned_abs();
+    let process = match connect(name) {
+        Ok(socket) => socket_peercred(&socket).ok()?.pid.as_raw_pid().unsigned_abs(),
+        // It exists, but many have looked at it, and nobody accepts them. The name has its process, too.
+        Err(Errno::AGAIN) => name.rsplit('/').next()?.parse().ok()?,
+        Err(_) => return None,
+    };
     let read = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).ok();
     let may = read("status").and_then(|status| {
         let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
@@ -136,19 +183,26 @@ fn holder(name: &str) -> Option<(u32, String)> {
     Some((process, program))
 }
 
+/// Connects to a socket, without waiting.
+fn connect(name: &str) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+    Ok(socket)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(protocol: u8, ids: RangeInclusive<u32>, tables: &[u32]) -> Settings {
-        let (device, metric, nexthop_objects) = ("t0".into(), 2048, true);
-        Settings { device, protocol, metric, ids, tables: tables.to_vec(), nexthop_objects }
+    fn part(protocol: u8, ids: RangeInclusive<u32>, tables: &[u32]) -> Part {
+        Part { protocol, ids, tables: tables.to_vec() }
     }
 
     #[test]
     fn names_say_what_is_claimed_and_have_room_for_many_tables() {
         let all: Vec<u32> = (0..300).map(|n| u32::MAX - n).collect();
-        let names = names_of(&settings(254, 2_000_000_000..=2_099_999_999, &all));
+        let names = names_of(&part(254, 2_000_000_000..=2_099_999_999, &all));
         let parts: Vec<Part> = names.iter().map(|name| Part::parse(name).unwrap()).collect();
         assert!(names.iter().all(|name| name.len() <= 107), "{names:#?}");
         assert!(names.len() < 150, "{}", names.len());
@@ -158,12 +212,25 @@ mod tests {
 
     #[test]
     fn claims_overlap_in_a_protocol_and_a_table_or_an_id() {
-        let ours = settings(254, 10..=20, &[5, 6]);
-        let shared = |other: Settings| Part::parse(&names_of(&other)[0]).unwrap().shared(&ours);
-        assert_eq!(shared(settings(254, 30..=40, &[4, 6])).as_deref(), Some("table 6"));
-        assert_eq!(shared(settings(254, 20..=40, &[7])).as_deref(), Some("nexthop ids 20-40"));
-        assert_eq!(shared(settings(254, 21..=40, &[7])), None);
-        assert_eq!(shared(settings(253, 10..=20, &[5])), None);
+        let ours = part(254, 10..=20, &[5, 6]);
+        let shared = |other: Part| Part::parse(&names_of(&other)[0]).unwrap().shared(&ours);
+        assert_eq!(shared(part(254, 30..=40, &[4, 6])).as_deref(), Some("table 6"));
+        assert_eq!(shared(part(254, 20..=40, &[7])).as_deref(), Some("nexthop ids 20-40"));
+        assert_eq!(shared(part(254, 21..=40, &[7])), None);
+        assert_eq!(shared(part(253, 10..=20, &[5])), None);
+    }
+
+    #[test]
+    fn a_claim_that_very_many_have_looked_at_is_still_seen_and_nobody_waits_for_it() {
+        let name = &names_of(&part(254, 77..=88, &[4_000_000_001]))[0];
+        let _claim = bind(name).unwrap();
+        // The kernel keeps those that are closed, too, up to net.core.somaxconn.
+        assert!((0..70_000).any(|_| connect(name).is_err()));
+        assert_eq!(connect(name).unwrap_err(), Errno::AGAIN);
+        let held = holder(name).map(|(process, _)| process);
+        // Without the capability, the claim would not count.
+        let may = rustix::thread::capabilities(None).unwrap().effective.contains(CapabilitySet::NET_ADMIN);
+        assert_eq!(held, may.then(std::process::id));
     }
 
     #[test]

@@ -13,6 +13,11 @@ const IP6_SRC: u16 = 3;
 const IP6_HOPLIMIT: u16 = 4;
 const IP6_TC: u16 = 5;
 
+/// Returns whether the value of an encapsulation's type is that of an IPv6 tunnel.
+pub(crate) fn is_ip6(kind: &[u8]) -> bool {
+    kind == TYPE_IP6.to_ne_bytes()
+}
+
 /// Appends the encapsulation towards `addr`. The attributes' kinds are those of routes or of nexthop objects.
 pub(crate) fn put_encap(out: &mut Vec<u8>, type_kind: u16, encap_kind: u16, addr: Ipv6Addr) {
     put(out, type_kind, &TYPE_IP6.to_ne_bytes());

@@ -18,6 +18,14 @@ pub enum OpenError {
     /// Another process installs routes, and takes those of these settings for its own.
     #[error(transparent)]
     Taken(Taken),
+    /// A process is running whose routes were to be removed.
+    #[error(
+        "process {} ({}) installs routes with protocol number {} and has {}: stop it first", .0.process, .0.program, .0.protocol, .0.part
+    )]
+    Running(Taken),
+    /// The kernel's routes could not be read.
+    #[error("the kernel's routes cannot be read")]
+    Unread(#[source] DumpError),
     /// The netlink socket failed.
     #[error(transparent)]
     Lost(#[from] Lost),

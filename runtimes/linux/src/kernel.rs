@@ -1,18 +1,22 @@
 //! The interface to the kernel's routes and nexthop objects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use metalbond::Prefix;
-use metalbond::fib::{Found, FoundObject, Notice, Op, OpError, OpErrorKind, RouteTarget};
+use metalbond::Vni;
+use metalbond::fib::{Found, Notice, Op, OpError, OpErrorKind};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use crate::claim::Claim;
+use crate::claim::{Claim, Part};
 use crate::device::Device;
 use crate::error::{DumpError, Lost, OpenError};
 use crate::link::{self, Link};
+use crate::log;
+use crate::mark::Mark;
 use crate::message::{Message, Messages, REPLACE};
+use crate::ours::Ours;
+use crate::remains;
 use crate::requests::Requests;
 use crate::route::{self, Route};
 use crate::strays::Strays;
@@ -31,7 +35,9 @@ const NOTICES_MAX: usize = 4096;
 /// returns, so no answer takes long.
 #[derive(Debug)]
 pub struct Kernel {
-    settings: Settings,
+    ours: Ours,
+    /// The marks of the settings. Empty: nothing is claimed.
+    marks: Vec<Mark>,
     requests: Requests,
     watch: Watch,
     device: Device,
@@ -64,7 +70,8 @@ impl Kernel {
             return Err(OpenError::NoDevice(settings.device));
         }
         Ok(Self {
-            settings,
+            ours: Ours::new(settings),
+            marks: Vec::new(),
             requests,
             watch,
             device,
@@ -76,18 +83,106 @@ impl Kernel {
     }
 
     /// Claims the settings' tables and ids for this process, until this value is dropped. Two processes that use the same ones with the same
-    /// protocol number would remove each other's routes and objects.
+    /// protocol number would remove each other's routes and objects. `tables`: the table of each VNI.
+    ///
+    /// Then the tables are marked as those of these VNIs, and what was left under other settings is found by its marks: routes of a VNI that
+    /// is no longer in a table of the settings are removed, before the table is used. Routes in other tables, those with another protocol
+    /// number, and objects with other ids belong to this program from now on, until none is left. The log names all of it.
     ///
     /// # Errors
     /// [`OpenError::Taken`] if another process of this network namespace has claimed some of them, and does not end within a second.
-    pub fn claim(&mut self) -> Result<(), OpenError> {
-        self.claim = Some(Claim::take(&self.settings)?);
+    pub fn claim(&mut self, tables: &BTreeMap<Vni, u32>) -> Result<(), OpenError> {
+        let Self { ours, requests, device, .. } = self;
+        let Settings { protocol, ids, .. } = ours.settings();
+        let mark = |(&vni, &table): (&Vni, &u32)| Mark { table, vni, protocol: *protocol, ids: ids.clone() };
+        let marks: Vec<Mark> = tables.iter().map(mark).collect();
+        let own = Part::of(ours.settings());
+        let mut former: Vec<Mark> = Vec::new();
+        self.claim = Some(Claim::take(&own, |others| {
+            let found = read_marks(requests)?;
+            let is_live = |mark: &Mark| {
+                let part = Part { protocol: mark.protocol, ids: mark.ids.clone(), tables: vec![mark.table] };
+                others.iter().any(|other| other.shared(&part).is_some())
+            };
+            let unmarked = marks.iter().filter(|mark| !found.iter().any(|found| found.table == mark.table));
+            let unmarked: BTreeSet<u32> = unmarked.map(|mark| mark.table).collect();
+            let survey = remains::survey(&marks, found, is_live);
+            ours.remains = survey.remains;
+            take_over(ours, requests, device.index(), &survey.other_vnis, &unmarked)?;
+            log::left_alone(&survey.left_alone);
+            former = survey.other_vnis.into_iter().filter(|mark| marks.iter().any(|own| own.is_like(mark))).collect();
+            Ok(ours.remains.parts())
+        })?);
+        self.marks = marks;
+        self.put_marks(&[])?;
+        // Their tables are empty.
+        for mark in former {
+            self.requests.add(|out, sequence| mark.put_remove(out, sequence));
+        }
+        self.requests.flush(|_, _| ())?;
+        Ok(())
+    }
+
+    /// Adds those marks of the settings that are not among the ones in the kernel.
+    fn put_marks(&mut self, present: &[Mark]) -> Result<(), Lost> {
+        let Self { marks, requests, .. } = self;
+        for mark in marks.iter().filter(|mark| !present.iter().any(|other| mark.is_in_place_of(other))) {
+            let mut refused = None;
+            requests.add(|out, sequence| mark.put(out, sequence));
+            requests.flush(|_, answer| refused = Some(answer))?;
+            match refused {
+                // One of earlier settings is in its place.
+                Some(answer) if answer.errno != Errno::EXIST.raw_os_error() => log::cannot_mark(mark.table, &answer),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether something of earlier settings is perhaps left.
+    pub(crate) fn has_remains(&self) -> bool {
+        !self.ours.remains.is_empty()
+    }
+
+    /// Looks whether something of earlier settings is left. If not, removes its marks.
+    ///
+    /// # Errors
+    /// If the kernel's state could not be read.
+    pub(crate) fn look_for_remains(&mut self) -> Result<(), DumpError> {
+        let Self { ours, requests, device, .. } = self;
+        let mut is_left = false;
+        let tables: BTreeSet<u32> = ours.remains.marks().iter().map(|mark| mark.table).collect();
+        for table in tables {
+            each_route(requests, table, |route| is_left |= ours.has_as_remains(device.index(), route))?;
+        }
+        if self.has_objects {
+            dump_part(requests, nexthop::put_dump, |message| is_left |= ours.has_object_as_remains(message.body))?;
+        }
+        if is_left {
+            return Ok(());
+        }
+        for mark in std::mem::take(&mut ours.remains).marks() {
+            match self.marks.iter().find(|own| own.is_in_place_of(mark)) {
+                Some(own) => requests.add(|out, sequence| own.put_in_place(out, sequence)),
+                None => requests.add(|out, sequence| mark.put_remove(out, sequence)),
+            };
+            requests.flush(|_, _| ())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the marks of the settings, when no route is left that they are for.
+    pub(crate) fn remove_marks(&mut self) -> Result<(), Lost> {
+        for mark in std::mem::take(&mut self.marks) {
+            self.requests.add(|out, sequence| mark.put_remove(out, sequence));
+            self.requests.flush(|_, _| ())?;
+        }
         Ok(())
     }
 
     /// Returns true if the kernel has nexthop objects and the settings permit them.
     pub fn has_nexthop_objects(&self) -> bool {
-        self.has_objects && self.settings.nexthop_objects
+        self.has_objects && self.ours.settings().nexthop_objects
     }
 
     /// Returns true if the device exists, is up, and has a carrier, at the time of the last [`notices`](Self::notices).
@@ -97,7 +192,7 @@ impl Kernel {
 
     /// Returns the settings.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        self.ours.settings()
     }
 
     /// Returns a descriptor that is readable when [`notices`](Self::notices) has something to report.
@@ -117,7 +212,8 @@ impl Kernel {
         if self.in_use.is_none() && ops.iter().any(|op| matches!(op, Op::RemoveObject { .. })) {
             self.read_uses()?;
         }
-        let (protocol, metric, device) = (self.settings.protocol, self.settings.metric, self.device.index());
+        let Settings { protocol, metric, .. } = *self.ours.settings();
+        let device = self.device.index();
         let mut results: Vec<Result<(), OpError>> = Vec::with_capacity(ops.len());
         let mut ops = ops.iter().peekable();
         while ops.peek().is_some() {
@@ -126,6 +222,15 @@ impl Kernel {
             while let Some(op) = ops.next_if(|_| !self.requests.is_full()) {
                 let checked = operation::check(op, device).and_then(|()| self.check_use(op));
                 if checked.is_ok() {
+                    if let Op::RemoveRoute { table, prefix } = op {
+                        // One of earlier settings may be in its place.
+                        for former in self.ours.remains.protocols(*table) {
+                            let put = |out: &mut Vec<u8>, sequence| {
+                                route::put_remove(out, sequence, *table, *prefix, metric, former);
+                            };
+                            self.requests.add(put);
+                        }
+                    }
                     let sequence =
                         self.requests.add(|out, sequence| operation::put(out, sequence, op, protocol, metric, device));
                     sent.push((sequence, results.len(), op));
@@ -134,8 +239,11 @@ impl Kernel {
             }
             let mut sent = sent.into_iter();
             self.requests.flush(|sequence, answer| {
-                if let Some((_, place, op)) = sent.find(|sent| sent.0 == sequence) {
+                // Those of earlier settings have no result of their own.
+                let mut rest = sent.clone();
+                if let Some((_, place, op)) = rest.find(|sent| sent.0 == sequence) {
                     results[place] = Err(operation::error(op, answer.errno, answer.text));
+                    sent = rest;
                 }
             })?;
         }
@@ -155,11 +263,11 @@ impl Kernel {
     /// Reads which objects are used by groups of other programs, and by routes of all tables that are not reported as this program's. If the
     /// kernel does not say, it stays unknown.
     fn read_uses(&mut self) -> Result<(), Lost> {
-        let Self { settings, requests, device, .. } = self;
+        let Self { ours, requests, device, .. } = self;
         let mut in_use = BTreeSet::new();
         let mut is_known = dump_part(requests, nexthop::put_dump, |message| {
-            if is_group_of_others(settings, message.body) {
-                in_use.extend(nexthop::members(message.body).filter(|id| settings.ids.contains(id)));
+            if ours.is_group_of_others(message.body) {
+                in_use.extend(ours.members(message.body));
             }
         });
         for family in [route::AF_INET, route::AF_INET6] {
@@ -168,9 +276,8 @@ impl Kernel {
                     requests,
                     |out, sequence| route::put_dump(out, sequence, family, None),
                     |message| {
-                        in_use.extend(
-                            Route::parse(message.body).and_then(|route| used_by_others(settings, device, &route)),
-                        );
+                        let route = Route::parse(message.body);
+                        in_use.extend(route.and_then(|route| ours.used_by_others(device.index(), &route)));
                     },
                 )
             });
@@ -192,14 +299,11 @@ impl Kernel {
     /// # Errors
     /// If the dump could not be completed.
     pub fn dump(&mut self, mut found: impl FnMut(Found)) -> Result<(), DumpError> {
-        let Self { settings, requests, device, strays, .. } = self;
+        let Self { ours, requests, device, strays, .. } = self;
+        let device = device.index();
         if self.has_objects {
-            let (protocol, device) = (settings.protocol, device.index());
             dump_part(requests, nexthop::put_dump, |message| {
-                if let (nexthop::RTM_NEWNEXTHOP, Some((id, what))) =
-                    (message.kind, nexthop::parse(message.body, device, protocol))
-                    && settings.ids.contains(&id)
-                {
+                if let (nexthop::RTM_NEWNEXTHOP, Some((id, what))) = (message.kind, ours.object(device, message.body)) {
                     found(Found::Object { id, what });
                 }
             })?;
@@ -212,7 +316,8 @@ impl Kernel {
                 found(Found::Local { prefix });
             }
         })?;
-        for &table in &settings.tables {
+        let mut marks = Vec::new();
+        for table in ours.tables() {
             for family in [route::AF_INET, route::AF_INET6] {
                 let put = |out: &mut Vec<u8>, sequence| route::put_dump(out, sequence, family, Some(table));
                 // The last route in this program's place, and where it leads.
@@ -221,12 +326,15 @@ impl Kernel {
                     if let (route::RTM_NEWROUTE, Some(route)) = (message.kind, Route::parse(message.body))
                         && route.table == table
                     {
-                        report_found(settings, device, &route, &mut last, strays, &mut found);
+                        match Mark::parse(&route) {
+                            Some(mark) => marks.push(mark),
+                            None => ours.report(device, &route, &mut last, strays, &mut found),
+                        }
                     }
                 })?;
             }
         }
-        Ok(())
+        Ok(self.put_marks(&marks)?)
     }
 
     /// Returns the commands that remove routes of this program's protocol in its tables that are not its own, as far as a [`dump`](Self::dump)
@@ -251,8 +359,8 @@ impl Kernel {
             match self.watch.next() {
                 Ok(Some(datagram)) => {
                     for message in Messages::new(datagram) {
-                        note_use(&self.settings, &self.device, &message, &mut self.in_use);
-                        report(&self.settings, &mut self.device, &message, &mut |reported| match reported {
+                        self.ours.note_use(self.device.index(), &message, &mut self.in_use);
+                        report(&self.ours, &mut self.device, &message, &mut |reported| match reported {
                             Notice::Anything => anything = true,
                             reported => notice(reported),
                         });
@@ -279,7 +387,7 @@ impl Kernel {
 }
 
 /// Returns true if the kernel has nexthop objects.
-fn probe(requests: &mut Requests) -> Result<bool, OpenError> {
+pub(crate) fn probe(requests: &mut Requests) -> Result<bool, OpenError> {
     let mut errno = 0;
     requests.add(nexthop::put_probe);
     requests.flush(|_, answer| errno = answer.errno)?;
@@ -296,7 +404,7 @@ fn probe(requests: &mut Requests) -> Result<bool, OpenError> {
 }
 
 /// Dumps one kind of object. Starts again if the dump was interrupted.
-fn dump_part(
+pub(crate) fn dump_part(
     requests: &mut Requests,
     put: impl Fn(&mut Vec<u8>, u32),
     mut each: impl FnMut(&Message<'_>),
@@ -315,7 +423,7 @@ fn dump_part(
 }
 
 /// Reports a message from the kernel as a notice, if it concerns this program.
-fn report(settings: &Settings, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
+fn report(ours: &Ours, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
     match message.kind {
         link::RTM_NEWLINK => {
             if let Some(link) = Link::parse(message.body) {
@@ -335,16 +443,17 @@ fn report(settings: &Settings, device: &mut Device, message: &Message<'_>, notic
                 // One of several devices with the address may have lost it.
                 notice(if is_new { Notice::LocalAdded { prefix } } else { Notice::Anything });
             }
-            if settings.tables.binary_search(&table).is_err() {
+            let is_mark_of_others = Mark::parse(&route).is_some() && !ours.has_protocol(&route);
+            if !ours.has_table(table) || is_mark_of_others {
                 return;
             }
-            if route.protocol == settings.protocol && route.is_for_all() {
+            if ours.has_protocol(&route) && route.is_for_all() {
                 notice(if is_new {
                     Notice::RouteAdded { table, prefix }
                 } else {
                     Notice::RouteRemoved { table, prefix }
                 });
-            } else if let Some(rival) = route.rival(settings.metric) {
+            } else if let Some(rival) = route.rival(ours.settings().metric) {
                 let is_replacement = message.flags & REPLACE != 0;
                 notice(if is_new {
                     Notice::ForeignAdded { table, prefix, rival, is_replacement }
@@ -353,102 +462,116 @@ fn report(settings: &Settings, device: &mut Device, message: &Message<'_>, notic
                 });
             }
         }
-        nexthop::RTM_NEWNEXTHOP | nexthop::RTM_DELNEXTHOP => {
-            let object = nexthop::parse(message.body, None, settings.protocol);
-            if object.is_some_and(|(id, _)| settings.ids.contains(&id)) {
-                notice(Notice::Anything);
-            }
+        nexthop::RTM_NEWNEXTHOP | nexthop::RTM_DELNEXTHOP if ours.object(None, message.body).is_some() => {
+            notice(Notice::Anything);
         }
         _ => {}
     }
 }
 
-/// Returns whether a route in one of the tables is one that this program makes, with any metric.
-fn is_own(settings: &Settings, route: &Route<'_>, target: Option<&RouteTarget>) -> bool {
-    route.protocol == settings.protocol
-        && route.is_for_all()
-        && match target {
-            Some(RouteTarget::Object(id)) => settings.ids.contains(id),
-            Some(RouteTarget::Nexthops(_)) => true,
-            None => false,
-        }
+/// Returns all marks of the network namespace.
+fn read_marks(requests: &mut Requests) -> Result<Vec<Mark>, OpenError> {
+    let mut marks: Vec<Mark> = Vec::new();
+    let each = |message: &Message<'_>| {
+        let mark = Route::parse(message.body).and_then(|route| Mark::parse(&route));
+        // After an interruption, some come again.
+        marks.extend(mark.filter(|mark| !marks.contains(mark)));
+    };
+    as_far_as_possible(dump_part(requests, route::put_dump_unreachable, each))?;
+    Ok(marks)
 }
 
-/// Reports a route of a dump, if it concerns this program. `last`: the last route in this program's place.
-fn report_found(
-    settings: &Settings,
-    device: &Device,
-    route: &Route<'_>,
-    last: &mut Option<(Prefix, Option<RouteTarget>)>,
-    strays: &mut Strays,
-    found: &mut impl FnMut(Found),
-) {
-    let (table, prefix) = (route.table, route.prefix);
-    let is_in_place = route.is_in_place(settings.metric);
-    if route.protocol != settings.protocol {
-        if let Some(rival) = route.rival(settings.metric) {
-            found(Found::Foreign { table, prefix, rival });
-        }
-        return;
+/// Calls `each` for each route of a table.
+fn each_route(requests: &mut Requests, table: u32, mut each: impl FnMut(&Route<'_>)) -> Result<(), DumpError> {
+    for family in [route::AF_INET, route::AF_INET6] {
+        let put = |out: &mut Vec<u8>, sequence| route::put_dump(out, sequence, family, Some(table));
+        dump_part(requests, put, |message| {
+            if let Some(route) = Route::parse(message.body).filter(|route| route.table == table) {
+                each(&route);
+            }
+        })?;
     }
-    let target = route.target(device.index());
-    if is_in_place {
-        match last {
-            Some((other, at)) if *other == prefix => {
-                // A change of the table may have the kernel return a route twice.
-                if target.is_none() || *at != target {
-                    let route = route.as_surplus();
-                    found(Found::Surplus { table, prefix, target, is_in_place, route });
-                }
-            }
-            _ => {
-                *last = Some((prefix, target.clone()));
-                found(Found::Route { table, prefix, target });
-            }
-        }
-    } else if is_own(settings, route, target.as_ref()) {
-        found(Found::Surplus { table, prefix, target, is_in_place, route: route.as_surplus() });
-    } else {
-        strays.add(route.removal());
-        if let Some(rival) = route.rival(settings.metric) {
-            found(Found::Foreign { table, prefix, rival });
-        }
+    Ok(())
+}
+
+/// Takes what a dump has found that other programs have interrupted.
+fn as_far_as_possible(ended: Result<(), DumpError>) -> Result<(), OpenError> {
+    match ended {
+        Ok(()) | Err(DumpError::Interrupted) => Ok(()),
+        Err(error) => Err(OpenError::Unread(error)),
     }
 }
 
-/// Returns whether this is a group that is not this program's.
-fn is_group_of_others(settings: &Settings, body: &[u8]) -> bool {
-    nexthop::members(body).next().is_some()
-        && nexthop::parse(body, None, settings.protocol)
-            .is_some_and(|(id, what)| what == FoundObject::Foreign || !settings.ids.contains(&id))
+/// Empties the tables with routes of other VNIs, and logs what else is not of the present settings. `unmarked`: the tables whose routes, if
+/// there are any, have no mark.
+fn take_over(
+    ours: &Ours,
+    requests: &mut Requests,
+    device: Option<u32>,
+    other_vnis: &[Mark],
+    unmarked: &BTreeSet<u32>,
+) -> Result<(), OpenError> {
+    let mut vnis: BTreeMap<u32, BTreeSet<Vni>> = BTreeMap::new();
+    for mark in other_vnis {
+        vnis.entry(mark.table).or_default().insert(mark.vni);
+    }
+    for (table, vnis) in vnis {
+        let removed = empty(ours, requests, device, table)?;
+        if removed > 0 {
+            log::emptied(table, &vnis, removed);
+        }
+    }
+    for table in ours.remains.tables() {
+        let routes = count(ours, requests, device, table)?;
+        if routes > 0 {
+            let of_table = ours.remains.marks().iter().filter(|mark| mark.table == table);
+            log::no_longer_mapped(table, &of_table.map(|mark| mark.vni).collect(), routes);
+        }
+    }
+    for &table in unmarked {
+        let routes = count(ours, requests, device, table)?;
+        if routes > 0 {
+            log::unmarked(table, routes);
+        }
+    }
+    let Settings { protocol, ids, .. } = ours.settings();
+    for former in ours.remains.parts().iter().filter(|part| (part.protocol, &part.ids) != (*protocol, ids)) {
+        log::former_numbers(former.protocol, &former.ids);
+    }
+    Ok(())
 }
 
-/// Returns the object of this program that a route uses, if the route is not reported as this program's.
-fn used_by_others(settings: &Settings, device: &Device, route: &Route<'_>) -> Option<u32> {
-    let id = route.object().filter(|id| settings.ids.contains(id))?;
-    let is_ours = settings.tables.binary_search(&route.table).is_ok()
-        && route.protocol == settings.protocol
-        && (route.is_in_place(settings.metric) || is_own(settings, route, route.target(device.index()).as_ref()));
-    (!is_ours).then_some(id)
+/// Returns how many routes of this program a table has.
+fn count(ours: &Ours, requests: &mut Requests, device: Option<u32>, table: u32) -> Result<usize, OpenError> {
+    let mut routes = BTreeSet::new();
+    let each = |route: &Route<'_>| {
+        if ours.has_route(device, route) {
+            routes.insert(route.prefix);
+        }
+    };
+    as_far_as_possible(each_route(requests, table, each))?;
+    Ok(routes.len())
 }
 
-/// Follows which objects others use. To know it for certain takes a dump, which is made only before an object is removed.
-fn note_use(settings: &Settings, device: &Device, message: &Message<'_>, in_use: &mut Option<BTreeSet<u32>>) {
-    match message.kind {
-        route::RTM_NEWROUTE | route::RTM_DELROUTE => {
-            let Some(known) = in_use else { return };
-            let Some(id) = Route::parse(message.body).and_then(|route| used_by_others(settings, device, &route)) else {
-                return;
-            };
-            if message.kind == route::RTM_NEWROUTE {
-                known.insert(id);
-            } else if known.contains(&id) {
-                *in_use = None;
+/// Removes all routes of this program from a table. Returns how many there were.
+fn empty(ours: &Ours, requests: &mut Requests, device: Option<u32>, table: u32) -> Result<usize, OpenError> {
+    let mut removed = 0;
+    // After an interruption, some may have been missed.
+    for _ in 0..DUMP_TRIES {
+        let mut routes = Vec::new();
+        let each = |route: &Route<'_>| routes.extend(ours.has_route(device, route).then(|| route.as_surplus()));
+        as_far_as_possible(each_route(requests, table, each))?;
+        if routes.is_empty() {
+            break;
+        }
+        for route in &routes {
+            requests.add(|out, sequence| route::put_remove_surplus(out, sequence, route));
+            removed += 1;
+            if requests.is_full() {
+                requests.flush(|_, _| removed -= 1)?;
             }
         }
-        nexthop::RTM_NEWNEXTHOP | nexthop::RTM_DELNEXTHOP if is_group_of_others(settings, message.body) => {
-            *in_use = None
-        }
-        _ => {}
+        requests.flush(|_, _| removed -= 1)?;
     }
+    Ok(removed)
 }

@@ -1,11 +1,16 @@
 //! The log of the thread. The number of lines is limited, because a failure may repeat.
 
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
+use std::{fmt, io};
 
 use metalbond::fib::FibReport;
-use metalbond::{Instant, RateLimit};
+use metalbond::{Instant, RateLimit, Vni};
 use tracing::{error, info, warn};
+
+use crate::mark::Mark;
+use crate::message::Answer;
 
 /// The most reports that are logged in each window. At its end, the number of the others is logged.
 const REPORTS_MAX: u32 = 10;
@@ -78,6 +83,68 @@ impl Log {
         let held @ 1.. = self.limit.take_suppressed() else { return };
         warn!(held, "more reports about kernel routes");
     }
+}
+
+/// Logs that a table was emptied, because it had routes of VNIs that are no longer in it.
+pub(crate) fn emptied(table: u32, vnis: &BTreeSet<Vni>, routes: usize) {
+    let (routes, vnis) = (routes_of(routes), list(vnis));
+    warn!(
+        "table {table} had {routes} of {vnis}, which the settings no longer have there: removed, before the table is used"
+    );
+}
+
+/// Logs that a table has routes of this program and is no longer in the settings.
+pub(crate) fn no_longer_mapped(table: u32, vnis: &BTreeSet<Vni>, routes: usize) {
+    let (routes, vnis) = (routes_of(routes), list(vnis));
+    warn!(
+        "table {table} has {routes} of {vnis}, and the settings no longer have this table: removed together with adopted routes"
+    );
+}
+
+/// Logs that a table has routes of which it is not known to which VNI they belong.
+pub(crate) fn unmarked(table: u32, routes: usize) {
+    let routes = routes_of(routes);
+    info!(
+        "table {table} has {routes} of an earlier version, or of another program with our protocol number: taken for those of its present VNIs"
+    );
+}
+
+/// Logs that routes and objects of other numbers are replaced.
+pub(crate) fn former_numbers(protocol: u8, ids: &RangeInclusive<u32>) {
+    let (first, last) = (ids.start(), ids.end());
+    warn!(
+        "the settings had protocol number {protocol} and nexthop ids {first}-{last}: what has these numbers is replaced"
+    );
+}
+
+/// Logs what other processes have left in tables that are not of the settings, with the commands that remove it.
+pub(crate) fn left_alone(marks: &[Mark]) {
+    let of_tables: BTreeMap<(u32, u8), BTreeSet<Vni>> = marks.iter().fold(BTreeMap::new(), |mut all, mark| {
+        all.entry((mark.table, mark.protocol)).or_default().insert(mark.vni);
+        all
+    });
+    for ((table, protocol), vnis) in of_tables {
+        let vnis = list(&vnis);
+        warn!(
+            "table {table} may have routes of {vnis}, with protocol number {protocol}, which a process that has ended has left: they stay. If \
+             nothing needs them: metalbond flush-routes --rt-proto {protocol} --table {table}"
+        );
+    }
+}
+
+/// Logs that a table could not be marked.
+pub(crate) fn cannot_mark(table: u32, answer: &Answer) {
+    let (error, text) = (io::Error::from_raw_os_error(answer.errno), answer.text.as_deref());
+    warn!(%error, text, "cannot record in table {table} which VNIs it has: after a change of the settings, their routes are not removed");
+}
+
+fn routes_of(routes: usize) -> String {
+    if routes == 1 { "1 route".to_owned() } else { format!("{routes} routes") }
+}
+
+fn list(vnis: &BTreeSet<Vni>) -> String {
+    let numbers: Vec<String> = vnis.iter().map(ToString::to_string).collect();
+    format!("{} {}", if vnis.len() == 1 { "VNI" } else { "VNIs" }, numbers.join(", "))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use metalbond::fib::FoundObject;
 use smallvec::SmallVec;
 
 use crate::attribute::{Attributes, put, u32_at};
-use crate::encap::{Encap, put_encap};
+use crate::encap::{self, Encap, put_encap};
 use crate::message::{self, CREATE, DUMP, EXCLUSIVE};
 
 pub(crate) const RTM_NEWNEXTHOP: u16 = 104;
@@ -79,11 +79,40 @@ fn put_header(out: &mut Vec<u8>, family: u8, protocol: u8) {
     out.extend_from_slice(&[family, 0, protocol, 0, 0, 0, 0, 0]);
 }
 
+/// Returns the protocol number of an object.
+pub(crate) fn protocol(body: &[u8]) -> Option<u8> {
+    body.get(2).copied()
+}
+
 /// Returns the ids of the members, if the body is that of a group.
 pub(crate) fn members(body: &[u8]) -> impl Iterator<Item = u32> {
     let attributes = Attributes::new(body.get(HEADER..).unwrap_or_default());
     let groups = attributes.filter(|&(kind, _)| kind == NHA_GROUP);
     groups.flat_map(|(_, entries)| entries.chunks_exact(8).filter_map(|entry| u32_at(entry, 0)))
+}
+
+/// What an object is, whatever device and encapsulation it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Group,
+    /// One with an IPv6 encapsulation.
+    Tunnel,
+    Other,
+}
+
+/// Returns the id and the kind of an object, if it has this protocol number.
+pub(crate) fn id_of_kind(body: &[u8], protocol: u8) -> Option<(u32, Kind)> {
+    let attributes = Attributes::new(body.get(HEADER..)?);
+    let (mut id, mut object) = (None, Kind::Other);
+    for (kind, value) in attributes {
+        match kind {
+            NHA_ID => id = u32_at(value, 0),
+            NHA_GROUP => object = Kind::Group,
+            NHA_ENCAP_TYPE if encap::is_ip6(value) => object = Kind::Tunnel,
+            _ => {}
+        }
+    }
+    Some((id?, object)).filter(|_| body[2] == protocol)
 }
 
 /// Reads the body of a [`RTM_NEWNEXTHOP`] or a [`RTM_DELNEXTHOP`]. Returns the id, and what the object is to a program that uses this

@@ -6,7 +6,7 @@ use metalbond::Prefix;
 use metalbond::fib::{Nexthop, Nexthops, Rival, RouteTarget, SurplusRoute};
 
 use crate::attribute::{Attributes, array_at, nest, padded, put, set_u16_len, u16_at, u32_at};
-use crate::encap::{Encap, put_encap};
+use crate::encap::{self, Encap, put_encap};
 use crate::message::{self, DUMP};
 
 pub(crate) const RTM_NEWROUTE: u16 = 24;
@@ -23,6 +23,8 @@ const RTN_LOCAL: u8 = 2;
 pub(crate) const LOCAL_TABLE: u32 = 255;
 /// The type of an ordinary route, which is `unicast` in the commands of `ip`.
 const RTN_UNICAST: u8 = 1;
+/// The type of a route whose packets are refused.
+const RTN_UNREACHABLE: u8 = 7;
 /// The types of routes by number, as in the commands of `ip`, with a space. An ordinary one needs no word.
 const KINDS: [&str; 10] =
     ["", "", "local ", "broadcast ", "anycast ", "multicast ", "blackhole ", "unreachable ", "prohibit ", "throw "];
@@ -97,6 +99,30 @@ pub(crate) fn put_remove(out: &mut Vec<u8>, sequence: u32, table: u32, prefix: P
 /// Appends the removal of a route that [`Route::as_surplus`] has returned.
 pub(crate) fn put_remove_surplus(out: &mut Vec<u8>, sequence: u32, route: &SurplusRoute) {
     message::put(out, RTM_DELROUTE, 0, sequence, |out| out.extend_from_slice(route.as_bytes()));
+}
+
+/// Appends the creation or removal of a route whose packets are refused.
+#[expect(clippy::too_many_arguments, reason = "all numbers of one route")]
+pub(crate) fn put_unreachable(
+    out: &mut Vec<u8>,
+    message: u16,
+    flags: u16,
+    sequence: u32,
+    table: u32,
+    prefix: Prefix,
+    metric: u32,
+    protocol: u8,
+) {
+    message::put(out, message, flags, sequence, |out| {
+        put_destination(out, table, prefix, metric, protocol, 0, RTN_UNREACHABLE);
+    });
+}
+
+/// Appends a request for the IPv6 routes of all tables whose packets are refused. An old kernel returns those of other types, too.
+pub(crate) fn put_dump_unreachable(out: &mut Vec<u8>, sequence: u32) {
+    message::put(out, RTM_GETROUTE, DUMP, sequence, |out| {
+        out.extend_from_slice(&[AF_INET6, 0, 0, 0, 0, 0, 0, RTN_UNREACHABLE, 0, 0, 0, 0]);
+    });
 }
 
 /// Appends a request for the routes of this family in a table, or in all tables. A kernel before 4.20 returns those of all tables.
@@ -186,6 +212,15 @@ impl<'a> Route<'a> {
             .then_some(self.prefix)
     }
 
+    /// Returns whether packets to its destination are refused.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.kind == RTN_UNREACHABLE
+    }
+
+    pub(crate) const fn metric(&self) -> u32 {
+        self.metric
+    }
+
     /// Returns whether it is for packets of every type of service and source.
     pub(crate) fn is_for_all(&self) -> bool {
         (self.tos, self.source_len) == (0, 0)
@@ -205,6 +240,15 @@ impl<'a> Route<'a> {
             source_len: self.source_len,
         };
         (!self.is_for_all() || self.metric <= metric).then_some(rival)
+    }
+
+    /// Returns whether it has IPv6 encapsulations of its own.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        let is_ip6 = |(kind, value): (u16, &[u8])| kind == RTA_ENCAP_TYPE && encap::is_ip6(value);
+        self.attributes.clone().any(|(kind, value)| match kind {
+            RTA_MULTIPATH => Attributes::new(value.get(ENTRY..).unwrap_or_default()).any(is_ip6),
+            _ => is_ip6((kind, value)),
+        })
     }
 
     /// Returns the id of its nexthop object, if it has one.

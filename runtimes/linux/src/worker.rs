@@ -161,6 +161,8 @@ struct Worker {
     log: Log,
     /// The back-off of reading the kernel's notices after a failure.
     notices: Retry,
+    /// How many operations had succeeded when it was last looked for what is left of earlier settings.
+    looked_at: Option<u64>,
     /// The cleanup that is under way: the channel for its result, and the time of its last progress.
     cleanup: Option<(Sender<FibStats>, Instant)>,
 }
@@ -176,7 +178,7 @@ enum Iteration {
 impl Worker {
     fn new(fib: Fib, kernel: Kernel, messages: Receiver<Message>, wake: Arc<OwnedFd>) -> Self {
         let (started, log, notices) = (Clock::now(), Log::default(), Retry::default());
-        Self { fib, kernel, messages, wake, started, log, notices, cleanup: None }
+        Self { fib, kernel, messages, wake, started, log, notices, looked_at: None, cleanup: None }
     }
 
     fn now(&self) -> Instant {
@@ -191,8 +193,11 @@ impl Worker {
                 Iteration::End => break,
             }
         }
-        self.log.finish();
-        if let Some((ended, _)) = self.cleanup {
+        if let Some((ended, _)) = self.cleanup.take() {
+            if self.fib.stats().installed == 0 {
+                self.forget_settings();
+            }
+            self.log.finish();
             let _ = ended.try_send(self.fib.stats());
         }
     }
@@ -219,6 +224,7 @@ impl Worker {
             is_busy = true;
         }
         is_busy |= self.work();
+        self.look_for_remains();
         let now = self.now();
         while let Some(report) = self.fib.poll_report() {
             self.log.say(now, &report);
@@ -270,6 +276,28 @@ impl Worker {
         self.fib.dump_ends(self.now(), result.is_ok());
         for removal in self.kernel.take_strays() {
             self.log.stray(self.now(), &removal);
+        }
+    }
+
+    /// Looks whether something of earlier settings is left: when there is no work, adopted routes have gone, and something was done since
+    /// the last look.
+    fn look_for_remains(&mut self) {
+        if !self.kernel.has_remains() || self.fib.is_adopting() || !self.fib.is_settled() {
+            return;
+        }
+        let done = self.fib.stats().done;
+        if self.looked_at.replace(done) != Some(done)
+            && let Err(error) = self.kernel.look_for_remains()
+        {
+            self.log.trouble(self.now(), "cannot read whether routes of earlier settings are left", &error, 1);
+        }
+    }
+
+    /// Removes the marks of the tables, after a cleanup.
+    fn forget_settings(&mut self) {
+        let looked = self.kernel.look_for_remains();
+        if let Err(error) = looked.and_then(|()| Ok(self.kernel.remove_marks()?)) {
+            self.log.trouble(self.now(), "cannot remove the record of which VNIs the tables have", &error, 1);
         }
     }
 

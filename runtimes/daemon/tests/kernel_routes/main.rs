@@ -6,10 +6,12 @@
 
 #![cfg(target_os = "linux")]
 
+mod changed;
 mod choice;
 mod cleanup;
 mod device;
 mod docs;
+mod flush;
 mod hands;
 mod objects;
 mod options;

@@ -62,6 +62,10 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
         let text = namespace.try_ip(&format!("{family} route show table {table}")).unwrap_or_default();
         for route in text.replace("\n\t", "\t").lines() {
             let (destination, rest) = route.split_once(' ').unwrap();
+            // The record of a table's VNIs.
+            if route.starts_with("unreachable 100::") {
+                continue;
+            }
             // In the main table, each device has its link-local prefix.
             if destination.starts_with(MARKER_DESTINATIONS) || destination == "fe80::/64" {
                 continue;
@@ -94,6 +98,16 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
         }
     }
     all
+}
+
+/// Returns all routes, objects and records with a protocol number.
+pub(crate) fn lines_of(namespace: &Namespace, protocol: u8) -> Vec<String> {
+    let mut lines = Vec::new();
+    for what in ["-4 route show table all", "-6 route show table all", "nexthop"] {
+        let text = namespace.ip(what).replace("\n\t", "\t");
+        lines.extend(text.lines().filter(|line| line.contains(&format!("proto {protocol} "))).map(str::to_owned));
+    }
+    lines
 }
 
 /// Returns the next hops in the text of a route.

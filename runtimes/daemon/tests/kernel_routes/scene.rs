@@ -126,7 +126,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Reads the state again after each event. (The last step of a change always causes an event.)
-    fn until_equal<T: PartialEq + std::fmt::Debug>(&mut self, wanted: &T, look: impl Fn(&Self) -> T) {
+    pub(crate) fn until_equal<T: PartialEq + std::fmt::Debug>(&mut self, wanted: &T, look: impl Fn(&Self) -> T) {
         let end = Instant::now() + DEADLINE;
         loop {
             self.watch.drain();
