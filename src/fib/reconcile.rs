@@ -610,6 +610,9 @@ impl Fib {
 
     /// Notes that an operation has succeeded.
     fn route_leads(&mut self, key: Key, to: TargetId) {
+        // Routes that were added meanwhile may have got what the other program had written on this one: in Linux, routes of one object
+        // share it.
+        self.is_to_verify |= self.routes.installed(&key) == TargetId::UNKNOWN && to != TargetId::NONE;
         self.set_installed(&key, to);
         self.routes.succeeded(&key);
         self.set_tried(&key, TargetId::NONE);

@@ -7,7 +7,7 @@ use metalbond::fib::{Nexthop, Nexthops, Rival, RouteTarget, SurplusRoute};
 
 use crate::attribute::{Attributes, array_at, nest, padded, put, set_u16_len, u16_at, u32_at};
 use crate::encap::{self, Encap, put_encap};
-use crate::message::{self, DUMP};
+use crate::message::{self, DUMP, REPLACE};
 
 pub(crate) const RTM_NEWROUTE: u16 = 24;
 pub(crate) const RTM_DELROUTE: u16 = 25;
@@ -59,8 +59,10 @@ pub(crate) fn put_route(out: &mut Vec<u8>, flags: u16, sequence: u32, route: &Ne
         match route.target {
             RouteTarget::Object(id) => {
                 put(out, RTA_NH_ID, &id.to_ne_bytes());
-                if !route.prefix.is_ipv6() {
-                    // Without this attribute, the kernel takes over the path MTU and the like of any other route of the object.
+                // Without this attribute, the kernel takes over an MTU and the like that another program has put on any of our IPv4 routes with
+                // the object. With it, a route shares nothing, and takes longer to install. So it is for replacements, which put such a
+                // route right.
+                if flags & REPLACE != 0 && !route.prefix.is_ipv6() {
                     put(out, RTA_METRICS, &[]);
                 }
             }
@@ -371,15 +373,19 @@ mod tests {
     #[test]
     fn an_ipv4_route_by_object_is_sent_as_these_bytes() {
         #[rustfmt::skip]
-        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &RouteTarget::Object(0x1000)), [
-            64, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
+        let bytes = [
+            60, 0, 0, 0, 24, 0, 0x01, 0x06, 7, 0, 0, 0, 0, 0, 0, 0,
             2, 24, 0, 0, 0, 254, 0, 1, 0, 0, 0, 0,
             8, 0, 15, 0, 0xe8, 3, 0, 0,
             8, 0, 1, 0, 10, 1, 2, 0,
             8, 0, 6, 0, 0, 8, 0, 0,
             8, 0, 30, 0, 0, 16, 0, 0,
-            4, 0, 8, 0,
-        ]);
+        ];
+        let target = RouteTarget::Object(0x1000);
+        assert_eq!(sent(CREATE | EXCLUSIVE, prefix("10.1.2.0/24"), &target), bytes);
+        // A replacement has no metrics.
+        let replacement = sent(CREATE | REPLACE, prefix("10.1.2.0/24"), &target);
+        assert_eq!((replacement[6], &replacement[16..60], &replacement[60..]), (0x01, &bytes[16..], &[4, 0, 8, 0][..]));
     }
 
     #[cfg(target_endian = "little")]
@@ -527,7 +533,7 @@ mod tests {
     #[test]
     fn a_surplus_route_is_removed_by_its_object_or_by_its_nexthops() {
         let surplus = |target: &RouteTarget| {
-            let out = sent(CREATE, prefix("10.1.2.0/24"), target);
+            let out = sent(CREATE | REPLACE, prefix("10.1.2.0/24"), target);
             let mut body = Messages::new(&out).next().unwrap().body.to_vec();
             // The state of the device, and the object's next hops, as a kernel adds them.
             body[8] = 0x10;
@@ -631,7 +637,7 @@ mod tests {
             table: u32, protocol: u8, prefix in any_prefix(), target in any_target(),
         ) {
             let mut out = Vec::new();
-            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, metric: 2048, protocol, target: &target, device: 3 });
+            put_route(&mut out, CREATE | REPLACE, 7, &NewRoute { table, prefix, metric: 2048, protocol, target: &target, device: 3 });
             let body = Messages::new(&out).next().unwrap().body;
             prop_assert_eq!(read(body), Some((table, protocol, prefix, true, Some(target.clone()))));
             let is_by_object = !prefix.is_ipv6() && matches!(target, RouteTarget::Object(_));
@@ -654,7 +660,7 @@ mod tests {
             table: u32, protocol: u8, prefix in any_prefix(), target in any_target(), at: prop::sample::Index, change in 1..=255u8,
         ) {
             let mut out = Vec::new();
-            put_route(&mut out, CREATE, 7, &NewRoute { table, prefix, metric: 2048, protocol, target: &target, device: 3 });
+            put_route(&mut out, CREATE | REPLACE, 7, &NewRoute { table, prefix, metric: 2048, protocol, target: &target, device: 3 });
             let mut body = Messages::new(&out).next().unwrap().body.to_vec();
             let at = at.index(body.len());
             body[at] ^= change;

@@ -311,15 +311,15 @@ fn routes_of_this_protocol_that_are_not_its_own_are_named_by_the_commands_that_r
 
 /// The kernel shares what it knows of IPv4 routes through one object, also an MTU.
 #[test]
-fn a_route_of_an_object_gets_no_mtu_of_another_one() {
+fn a_replacement_takes_an_mtu_away_that_a_new_route_has_got_from_another_one_of_its_object() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1)]);
         namespace.ip(&format!("route add 10.9.0.0/24 nhid {} table 1000 proto 254 metric 2048 mtu 1400", id(1)));
         execute(&mut kernel, &[add(IPV4, to_object(1))]);
         let to = |destination, target| (prefix(destination), target);
-        assert_eq!(dumped_routes(&mut kernel), [to(IPV4, Some(to_object(1))), to("10.9.0.0/24", None)]);
-        execute(&mut kernel, &[replace("10.9.0.0/24", to_object(1))]);
+        assert_eq!(dumped_routes(&mut kernel), [to(IPV4, None), to("10.9.0.0/24", None)]);
+        execute(&mut kernel, &[replace(IPV4, to_object(1)), replace("10.9.0.0/24", to_object(1))]);
         let all = [IPV4, "10.9.0.0/24"].map(|destination| to(destination, Some(to_object(1))));
         assert_eq!(dumped_routes(&mut kernel), all);
     });
