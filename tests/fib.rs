@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use kernel::{Kernel, Key, METRIC, Object, Route as Installed, Surplus, rival};
 use metalbond::fib::{
-    Fib, FibReport, FibSettings, FibSettingsError, Found, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind,
-    RouteTarget,
+    DeviceState, Fib, FibReport, FibSettings, FibSettingsError, Found, Nexthop, Nexthops, Notice, Op, OpError,
+    OpErrorKind, RouteTarget,
 };
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
@@ -135,7 +135,7 @@ struct World {
 
 impl World {
     fn new(settings: FibSettings) -> Self {
-        let fib = Fib::new(settings, true).unwrap();
+        let fib = Fib::new(settings, DeviceState::Up).unwrap();
         let (wanted, own, adopted) = Default::default();
         Self { fib, kernel: Kernel::new(), now: Instant::EPOCH, wanted, own, adopted, is_released: false }
     }
@@ -224,7 +224,7 @@ impl World {
 
     /// Starts a new process. The wanted routes are reported to it again, in another order.
     fn restart(&mut self) {
-        self.fib = Fib::new(self.fib.settings().clone(), self.kernel.is_up).unwrap();
+        self.fib = Fib::new(self.fib.settings().clone(), self.kernel.device()).unwrap();
         self.kernel.notices.clear();
         self.is_released = false;
         let ours = self.kernel.routes.iter().filter(|(_, route)| **route != Installed::Foreign).map(|(key, _)| *key);
@@ -392,8 +392,7 @@ impl World {
             }
             Step::LoseNotices => {
                 if !self.kernel.notices.is_empty() {
-                    let device =
-                        self.kernel.notices.iter().rev().find(|n| matches!(n, Notice::DeviceUp | Notice::DeviceDown));
+                    let device = self.kernel.notices.iter().rev().find(|n| matches!(n, Notice::Device(_)));
                     self.kernel.notices = device.copied().into_iter().chain([Notice::Anything]).collect();
                 }
             }
@@ -553,7 +552,7 @@ proptest! {
 fn settings_that_make_no_sense_are_refused() {
     let with = |tables: &[(u32, u32)], ids| {
         let tables = tables.iter().map(|&(vni, table)| (Vni(vni), table)).collect();
-        Fib::new(FibSettings { tables, ids, ..FibSettings::default() }, true).err()
+        Fib::new(FibSettings { tables, ids, ..FibSettings::default() }, DeviceState::Up).err()
     };
     assert_eq!(with(&[(23, 5), (42, 6)], 1..=1), None);
     assert_eq!(with(&[(23, 0)], 1..=1), Some(FibSettingsError::TableZero(Vni(23))));
@@ -631,7 +630,7 @@ fn operations(fib: &mut Fib) -> (Vec<String>, Vec<String>) {
 
 fn fib_of_table(table: u32) -> Fib {
     let settings = FibSettings { tables: [(Vni(1), table)].into(), ..FibSettings::default() };
-    let mut fib = Fib::new(settings, true).unwrap();
+    let mut fib = Fib::new(settings, DeviceState::Up).unwrap();
     fib.dump_begins(Instant::EPOCH);
     fib.dump_ends(Instant::EPOCH, true);
     fib.release_adopted();

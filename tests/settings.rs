@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use metalbond::fib::{Fib, FibSettings, FibSettingsError};
+use metalbond::fib::{DeviceState, Fib, FibSettings, FibSettingsError};
 use metalbond::{Command, Config, ConfigError, ConnId, Input, Instant, Limits, Node, Pacing, PeerLimit};
 
 fn refusal(config: Config) -> ConfigError {
@@ -131,7 +131,7 @@ fn the_largest_settings_are_accepted_and_no_sum_with_them_overflows() {
 fn a_kernel_operation_that_fails_is_not_tried_again_without_a_wait() {
     let min = |retry_min| FibSettings { retry_min, ..FibSettings::default() };
     for settings in [min(Duration::ZERO), min(Duration::from_secs(31))] {
-        assert_eq!(Fib::new(settings, true).err(), Some(FibSettingsError::Retry));
+        assert_eq!(Fib::new(settings, DeviceState::Up).err(), Some(FibSettingsError::Retry));
     }
-    assert!(Fib::new(min(Duration::from_secs(30)), true).is_ok());
+    assert!(Fib::new(min(Duration::from_secs(30)), DeviceState::Up).is_ok());
 }

@@ -43,6 +43,11 @@ impl Foreign {
         Self { by_key: HashMap::with_hasher(seed.clone()), found: HashMap::with_hasher(seed) }
     }
 
+    /// Returns whether no rival is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// Returns a route of another protocol that takes packets away from the FIB's own route, if there is one.
     pub(super) fn rival(&self, key: &Key) -> Option<Rival> {
         if self.by_key.is_empty() { None } else { self.by_key.get(key).map(|known| known.rival) }

@@ -52,9 +52,11 @@ mod vni_conflicts;
 mod wanted;
 
 pub use op::{
-    Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, Rival, RouteTarget, SurplusRoute,
+    DeviceState, Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, Rival, RouteTarget,
+    SurplusRoute,
 };
 pub use reconcile::Fib;
 pub use report::{FibReport, FibStats};
 pub use settings::{FibSettings, FibSettingsError};
 pub use underlay::Covered;
+use wanted::NEXTHOPS_MAX;

@@ -204,7 +204,9 @@ impl fmt::Display for OpError {
             OpErrorKind::Missing => "the route or object does not exist",
             OpErrorKind::InUse => "another program uses it",
             OpErrorKind::NoDevice => "the tunnel device is down or missing",
-            OpErrorKind::NotPermitted => "not permitted (CAP_NET_ADMIN is needed)",
+            // The text, if there is one, says why: it may also be a setting of the kernel.
+            OpErrorKind::NotPermitted if self.text.is_none() => "not permitted (CAP_NET_ADMIN is needed)",
+            OpErrorKind::NotPermitted => "not permitted",
             OpErrorKind::Busy => "the kernel lacks memory or is busy",
             OpErrorKind::Refused => "refused by the kernel",
         };
@@ -283,6 +285,50 @@ pub enum FoundObject {
     Foreign,
 }
 
+/// The state of the tunnel device: whether the kernel accepts tunnels through it, and if not, why.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum DeviceState {
+    /// It accepts tunnels.
+    #[default]
+    Up,
+    /// There is no device with its name.
+    Missing,
+    /// It is down.
+    Down,
+    /// It is up, but has no carrier.
+    NoCarrier,
+    /// Its MTU in bytes, which is less than IPv6 needs ([`MTU_MIN`](Self::MTU_MIN)).
+    SmallMtu(u32),
+    /// IPv6 is switched off for the device, by the sysctl `disable_ipv6`.
+    Ipv6Disabled,
+}
+
+impl DeviceState {
+    /// The smallest MTU of a link for IPv6, in bytes: RFC 8200, section 5.
+    pub const MTU_MIN: u32 = 1280;
+
+    /// Returns whether the kernel accepts tunnels through the device.
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Up)
+    }
+}
+
+impl fmt::Display for DeviceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up => f.write_str("the tunnel device is up"),
+            Self::Missing => f.write_str("the tunnel device does not exist"),
+            Self::Down => f.write_str("the tunnel device is down"),
+            Self::NoCarrier => f.write_str("the tunnel device has no carrier"),
+            Self::SmallMtu(mtu) => {
+                write!(f, "the tunnel device has an MTU of {mtu}, and IPv6 needs at least {}", Self::MTU_MIN)
+            }
+            Self::Ipv6Disabled => f.write_str("IPv6 is disabled on the tunnel device (sysctl disable_ipv6)"),
+        }
+    }
+}
+
 /// A change of the kernel's state by another program, or by the kernel itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
@@ -327,8 +373,8 @@ pub enum Notice {
         /// One address, or a network with only such addresses.
         prefix: Prefix,
     },
-    /// The tunnel device exists and is up.
-    DeviceUp,
-    /// The tunnel device is down or missing.
-    DeviceDown,
+    /// Routes of other protocols may have gone without a notice of each, together with an address, a device or a nexthop object.
+    ForeignGone,
+    /// The tunnel device has this state.
+    Device(DeviceState),
 }

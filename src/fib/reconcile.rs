@@ -3,6 +3,7 @@
 //! Invariant: an operation is decided only while the kernel's state is known. As long as a dump is needed, nothing is begun,
 //! because an operation on a guess could hit a route of another protocol.
 
+use alloc::string::ToString as _;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -11,7 +12,7 @@ use foldhash::fast::FixedState;
 
 use super::dump::Dump;
 use super::foreign::Foreign;
-use super::op::{Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
+use super::op::{DeviceState, Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
 use super::report::{FibReport, FibStats, Reports};
 use super::routes::{Key, Routes, Surplus};
 use super::sets::SetId;
@@ -41,7 +42,7 @@ pub struct Fib {
     foreign: Foreign,
     underlay: Underlay,
     dump: Dump,
-    is_device_up: bool,
+    device: DeviceState,
     /// The device was down since the last dump: routes that are missing went with it.
     is_device_lost: bool,
     /// Routes and objects that were in the kernel at the start and are not wanted (yet) stay.
@@ -56,12 +57,16 @@ pub struct Fib {
 }
 
 impl Fib {
-    /// Returns a FIB without wanted routes, which needs a dump. `is_device_up`: whether the tunnel device exists and is up.
+    /// Returns a FIB without wanted routes, which needs a dump. `device`: the state of the tunnel device.
     ///
     /// # Errors
     /// If a setting is out of its range: the first one.
-    pub fn new(settings: FibSettings, is_device_up: bool) -> Result<Self, FibSettingsError> {
+    pub fn new(settings: FibSettings, device: DeviceState) -> Result<Self, FibSettingsError> {
         settings.check()?;
+        let mut reports = Reports::default();
+        if !device.is_up() {
+            reports.push(FibReport::Device(device));
+        }
         let seed = FixedState::with_seed(settings.seed);
         let underlay = Underlay::new(settings.tables.values().copied());
         Ok(Self {
@@ -74,14 +79,14 @@ impl Fib {
             foreign: Foreign::new(seed),
             underlay,
             dump: Dump::new(),
-            is_device_up,
+            device,
             is_device_lost: false,
             is_adopting: true,
             is_clearing: false,
             is_to_verify: false,
             done: 0,
             failed: 0,
-            reports: Reports::default(),
+            reports,
             settings,
         })
     }
@@ -204,15 +209,20 @@ impl Fib {
                     self.routes.enqueue_all();
                 }
             }
-            Notice::DeviceUp => self.set_device(true),
-            Notice::DeviceDown => self.set_device(false),
+            Notice::ForeignGone => {
+                // Without rivals, nothing can change for the routes of this FIB.
+                if !self.foreign.is_empty() {
+                    self.request_dump();
+                }
+            }
+            Notice::Device(device) => self.set_device(device),
         }
     }
 
-    fn set_device(&mut self, is_up: bool) {
-        self.is_device_lost |= !is_up;
-        if core::mem::replace(&mut self.is_device_up, is_up) != is_up {
-            self.reports.push(if is_up { FibReport::DeviceUp } else { FibReport::DeviceDown });
+    fn set_device(&mut self, device: DeviceState) {
+        self.is_device_lost |= !device.is_up();
+        if core::mem::replace(&mut self.device, device) != device {
+            self.reports.push(FibReport::Device(device));
         }
         self.request_dump();
     }
@@ -254,10 +264,15 @@ impl Fib {
             vni_conflicts,
             done: self.done,
             failed: self.failed,
+            failing: self.routes.failing_count() + self.targets.failing_count(),
+            too_many_next_hops: self.routes.too_many_count(),
             dumps: self.dump.count(),
             ..FibStats::default()
         };
         self.reports.add_to(&mut stats);
+        if !self.device.is_up() {
+            stats.trouble = Some(self.device.to_string());
+        }
         stats
     }
 
@@ -309,7 +324,7 @@ impl Fib {
                 return self.yield_place(key);
             }
             // While the device is down nothing can be installed: the dump after its return queues the route again.
-            if self.is_device_up {
+            if self.device.is_up() {
                 self.install(key, &nexthops);
             }
             return;
@@ -333,6 +348,11 @@ impl Fib {
         }
         if is_wanted && let Some(covered) = self.underlay.covered(&key) {
             self.reports.covered(table, prefix, covered);
+        }
+        let too_many = if is_wanted && !nexthops.is_empty() { self.wanted.too_many(set, &self.settings) } else { None };
+        self.routes.set_too_many(&key, too_many.is_some());
+        if let Some((left_out, first)) = too_many {
+            self.reports.too_many_next_hops(table, prefix, left_out, first);
         }
     }
 
@@ -527,17 +547,21 @@ impl Fib {
 
     fn object_added(&mut self, target: TargetId, result: Result<(), OpError>) {
         let op = self.op(Step::AddObject(target));
+        let is_device_up = self.device.is_up();
         let (targets, mut cx) = self.targets();
         let Err(error) = result else { return targets.added(target, &mut cx) };
+        let is_first = !targets.has_failed(target);
         match error.kind {
             OpErrorKind::Exists => targets.id_is_taken(target, &mut cx),
-            OpErrorKind::Missing | OpErrorKind::NoDevice => {
+            OpErrorKind::Missing => {
                 targets.add_failed(target, &mut cx);
                 self.request_dump();
             }
-            OpErrorKind::NotPermitted | OpErrorKind::Busy | OpErrorKind::Refused | OpErrorKind::InUse => {
+            // Its state was reported, or is about to be.
+            OpErrorKind::NoDevice if !is_device_up => drop(targets.add_failed(target, &mut cx)),
+            _ => {
                 let retry_in = targets.add_failed(target, &mut cx);
-                self.reports.push(FibReport::Failed { op, error, retry_in });
+                self.reports.failed(op, error, retry_in, is_first);
             }
         }
     }
@@ -547,12 +571,9 @@ impl Fib {
         let (targets, mut cx) = self.targets();
         match result {
             Err(error) if error.kind != OpErrorKind::Missing => {
-                // That an object is in use may last, so it is reported once.
-                let is_known = error.kind == OpErrorKind::InUse && targets.has_failed(target);
+                let is_first = !targets.has_failed(target);
                 let retry_in = targets.remove_failed(target, &mut cx);
-                if !is_known {
-                    self.reports.push(FibReport::Failed { op, error, retry_in });
-                }
+                self.reports.failed(op, error, retry_in, is_first);
             }
             _ => targets.removed(target, &mut cx),
         }
@@ -563,8 +584,9 @@ impl Fib {
         self.routes.end(&key);
         match result {
             Err(error) if error.kind != OpErrorKind::Missing => {
+                let is_first = !self.routes.has_failed(&key);
                 let retry_in = self.routes.retry(&key, self.now, self.retry(), self.settings.retry_min);
-                return self.reports.push(FibReport::Failed { op, error, retry_in });
+                return self.reports.failed(op, error, retry_in, is_first);
             }
             _ => {}
         }
@@ -594,6 +616,7 @@ impl Fib {
     fn route_failed(&mut self, key: Key, to: TargetId, error: OpError) {
         let op = self.op(Step::SetRoute(key, to));
         self.set_tried(&key, to);
+        let is_first = !self.routes.has_failed(&key);
         let min = if error.kind == OpErrorKind::Exists { CONFLICT } else { self.settings.retry_min };
         let retry_in = self.routes.retry(&key, self.now, self.retry(), min);
         match error.kind {
@@ -603,8 +626,10 @@ impl Fib {
                     self.request_dump();
                 }
             }
-            OpErrorKind::Missing | OpErrorKind::NoDevice => self.request_dump(),
-            _ => self.reports.push(FibReport::Failed { op, error, retry_in }),
+            OpErrorKind::Missing => self.request_dump(),
+            // Its state was reported, or is about to be.
+            OpErrorKind::NoDevice if !self.device.is_up() => {}
+            _ => self.reports.failed(op, error, retry_in, is_first),
         }
     }
 
@@ -692,11 +717,13 @@ impl Fib {
         self.targets.end_objects();
         self.foreign.end_dump();
         self.underlay.end_dump();
-        self.is_device_lost |= !self.is_device_up;
+        self.is_device_lost |= !self.device.is_up();
         for key in self.routes.keys() {
             if self.routes.is_lost(&key) {
                 self.set_installed(&key, TargetId::NONE);
-                if !self.is_device_lost {
+                // A route of another protocol in its place is reported as a conflict.
+                let is_replaced = self.foreign.rival(&key).is_some_and(|rival| rival.is_in_place);
+                if !self.is_device_lost && !is_replaced {
                     self.reports.removed(key.table(), key.prefix());
                 }
             }
@@ -738,7 +765,7 @@ impl Fib {
     /// Returns the targets, with all that they need to take a step.
     fn targets(&mut self) -> (&mut Targets, Context<'_>) {
         let retry = self.retry();
-        let Self { now, is_device_up, targets, routes, steps, reports, .. } = self;
-        (targets, Context::new(*now, *is_device_up, retry, routes, steps, reports))
+        let Self { now, device, targets, routes, steps, reports, .. } = self;
+        (targets, Context::new(*now, device.is_up(), retry, routes, steps, reports))
     }
 }

@@ -1,11 +1,12 @@
 //! What a FIB reports: events for the log, and figures.
 
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
-use super::op::{Op, OpError, Rival};
+use super::op::{DeviceState, Op, OpError, Rival};
 use super::underlay::Covered;
 use crate::{Prefix, Vni};
 
@@ -81,7 +82,18 @@ pub enum FibReport {
         /// What it covers.
         covered: Covered,
     },
-    /// An operation failed, and will be tried again.
+    /// A destination has more next hops than a kernel route can have. Reported once for each destination, and for 1,024 at most.
+    TooManyNextHops {
+        /// The table.
+        table: u32,
+        /// The destination.
+        prefix: Prefix,
+        /// How many of its next hops are not installed.
+        left_out: usize,
+        /// The first of these.
+        first: Ipv6Addr,
+    },
+    /// An operation failed, and will be tried again. Reported for the first of several failures in a row.
     Failed {
         /// The operation.
         op: Op,
@@ -97,10 +109,9 @@ pub enum FibReport {
         /// The destination.
         prefix: Prefix,
     },
-    /// The tunnel device is down or missing. The kernel has removed all routes through it.
-    DeviceDown,
-    /// The tunnel device is up. All routes are installed again.
-    DeviceUp,
+    /// The state of the tunnel device has changed, or is not [`DeviceState::Up`] at the start. As long as it is not, nothing is installed, and
+    /// the kernel may have removed routes through it. Then all routes are installed again.
+    Device(DeviceState),
     /// All [`FibSettings::ids`](super::FibSettings::ids) are in use. Routes that need another object or group are
     /// tried again later.
     NoIds,
@@ -163,10 +174,15 @@ impl fmt::Display for FibReport {
             Self::Removed { table, prefix } => {
                 write!(f, "{prefix} in table {table} was removed by another program; it is installed again")
             }
-            Self::DeviceDown => {
-                f.write_str("the tunnel device is down or missing: its routes are installed again when it is up")
+            Self::Device(DeviceState::Up) => write!(f, "{}", DeviceState::Up),
+            Self::Device(state) => write!(f, "{state}: no route is installed until that changes"),
+            Self::TooManyNextHops { table, prefix, left_out, first } => {
+                write!(
+                    f,
+                    "{prefix} in table {table} has {} next hops: {left_out} of them, {first} and those after it, are not installed",
+                    super::NEXTHOPS_MAX + left_out
+                )
             }
-            Self::DeviceUp => f.write_str("the tunnel device is up"),
             Self::NoIds => f.write_str("all ids for nexthop objects are in use"),
         }
     }
@@ -174,7 +190,7 @@ impl fmt::Display for FibReport {
 
 /// Counters and current numbers of a [`Fib`](super::Fib), the state of the kernel routes of an application: how many routes are wanted and
 /// installed, and how many operations the kernel has carried out or refused since the start. See [`Fib::stats`](super::Fib::stats).
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct FibStats {
     /// Number of destinations that should have a kernel route. A destination of two VNIs in one table counts twice.
@@ -192,6 +208,12 @@ pub struct FibStats {
     pub done: u64,
     /// Number of operations that failed.
     pub failed: u64,
+    /// Number of routes and nexthop objects whose last operation failed. Each is tried again.
+    pub failing: usize,
+    /// Number of destinations that have more next hops than are installed.
+    pub too_many_next_hops: usize,
+    /// Why nothing can be installed, or why the last failing operation failed: one line. `None` if there is no such trouble.
+    pub trouble: Option<String>,
     /// Number of routes that another program has removed.
     pub removed: u64,
     /// Number of dumps of the kernel's routes and objects that have ended.
@@ -216,6 +238,9 @@ pub(super) struct Reports {
     local_reported: BTreeSet<Ipv6Addr>,
     impossible_reported: BTreeSet<Prefix>,
     covered_reported: BTreeSet<(u32, Prefix, Covered)>,
+    too_many_reported: BTreeSet<(u32, Prefix)>,
+    /// The last failed operation, with the reason.
+    last_failure: Option<String>,
 }
 
 impl Reports {
@@ -235,6 +260,21 @@ impl Reports {
     pub(super) fn removed(&mut self, table: u32, prefix: Prefix) {
         self.removed += 1;
         self.push(FibReport::Removed { table, prefix });
+    }
+
+    /// Notes a failed operation. Reports it if it is the first failure in a row.
+    pub(super) fn failed(&mut self, op: Op, error: OpError, retry_in: Duration, is_first: bool) {
+        if is_first {
+            self.last_failure = Some(alloc::format!("{op}: {error}"));
+            self.push(FibReport::Failed { op, error, retry_in });
+        }
+    }
+
+    /// Reports a destination with more next hops than are installed, if it is a new one.
+    pub(super) fn too_many_next_hops(&mut self, table: u32, prefix: Prefix, left_out: usize, first: Ipv6Addr) {
+        if self.too_many_reported.len() < REPORTED_MAX && self.too_many_reported.insert((table, prefix)) {
+            self.push(FibReport::TooManyNextHops { table, prefix, left_out, first });
+        }
     }
 
     /// Counts an IPv4 next hop. Reports it if it is a new one.
@@ -267,7 +307,10 @@ impl Reports {
     }
 
     /// Writes the figures that are counted here.
-    pub(super) const fn add_to(&self, stats: &mut FibStats) {
+    pub(super) fn add_to(&self, stats: &mut FibStats) {
+        if stats.failing > 0 {
+            stats.trouble.clone_from(&self.last_failure);
+        }
         stats.unreported = self.unreported;
         stats.removed = self.removed;
         stats.ipv4_next_hops = self.ipv4_next_hops;

@@ -110,6 +110,8 @@ pub(super) struct Routes {
     retries: BTreeSet<(Instant, Key)>,
     /// Of destinations that have some. Each of them has an entry, too.
     surplus: BTreeMap<Key, Vec<Surplus>>,
+    /// The destinations that have more next hops than are installed.
+    too_many: BTreeSet<Key>,
     /// The routes that are in effect.
     installed: usize,
     conflicts: usize,
@@ -119,8 +121,8 @@ pub(super) struct Routes {
 impl Routes {
     pub(super) fn new(seed: FixedState) -> Self {
         let by_key = HashMap::with_hasher(seed);
-        let (queue, retries, surplus) = Default::default();
-        Self { by_key, queue, retries, surplus, installed: 0, conflicts: 0, left_out: 0 }
+        let (queue, retries, surplus, too_many) = Default::default();
+        Self { by_key, queue, retries, surplus, too_many, installed: 0, conflicts: 0, left_out: 0 }
     }
 
     /// Returns for how many destinations a route is installed and in effect.
@@ -303,6 +305,30 @@ impl Routes {
             self.retries.insert((now + retry_in, *key));
         }
         retry_in
+    }
+
+    /// Returns whether the last operation on a route has failed.
+    pub(super) fn has_failed(&self, key: &Key) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.backoff.has_failed())
+    }
+
+    /// Returns how many routes wait for a retry, other than those in conflict.
+    pub(super) fn failing_count(&self) -> usize {
+        self.retries.iter().filter(|(_, key)| self.has_failed(key) && !self.has_conflict(key)).count()
+    }
+
+    /// Notes whether a destination has more next hops than are installed.
+    pub(super) fn set_too_many(&mut self, key: &Key, has_too_many: bool) {
+        let is_known = self.too_many.contains(key);
+        if has_too_many && !is_known {
+            self.too_many.insert(*key);
+        } else if is_known && !has_too_many {
+            self.too_many.remove(key);
+        }
+    }
+
+    pub(super) fn too_many_count(&self) -> usize {
+        self.too_many.len()
     }
 
     /// Queues the routes whose retry is due.

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::{IpAddr, Ipv6Addr};
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
@@ -78,6 +79,11 @@ impl fmt::Display for FibSettingsError {
 impl core::error::Error for FibSettingsError {}
 
 impl FibSettings {
+    /// Returns whether a next hop is in one of the preferred networks.
+    pub(super) fn prefers(&self, addr: Ipv6Addr) -> bool {
+        self.prefer.iter().any(|network| network.contains(IpAddr::V6(addr)))
+    }
+
     /// # Errors
     /// If a setting is out of its range.
     pub(super) fn check(&self) -> Result<(), FibSettingsError> {

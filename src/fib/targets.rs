@@ -176,6 +176,11 @@ impl Targets {
         self.retries.is_empty() && (is_adopting || self.idle.is_empty())
     }
 
+    /// Returns how many objects wait for a retry.
+    pub(super) fn failing_count(&self) -> usize {
+        self.retries.len()
+    }
+
     /// Returns when the next retry is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.retries.first().map(|(at, _)| *at)

@@ -21,7 +21,7 @@ use crate::{NextHop, NextHopKind, Prefix, Vni};
 const PREFERRED: u8 = 99;
 /// The nexthops of a kernel route, at most: of more, those with the lowest addresses, preferred ones first. A message to the
 /// kernel has at most 64 KiB for a group, and more nexthops would be of little use.
-const NEXTHOPS_MAX: usize = 256;
+pub(super) const NEXTHOPS_MAX: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -142,6 +142,15 @@ impl Wanted {
         nexthops(key, self.sets.get(set), self.is_own(key), settings, underlay)
     }
 
+    /// Returns how many hypervisors of a set are too many for a kernel route with objects, and the first of these.
+    pub(super) fn too_many(&self, set: SetId, settings: &FibSettings) -> Option<(usize, Ipv6Addr)> {
+        let sources = self.sets.get(set);
+        let left_out = sources.len().checked_sub(NEXTHOPS_MAX).filter(|left_out| *left_out > 0)?;
+        let mut addrs: Vec<Ipv6Addr> = sources.iter().map(Source::addr).collect();
+        addrs.sort_by_key(|addr| (!settings.prefers(*addr), *addr));
+        Some((left_out, addrs[NEXTHOPS_MAX]))
+    }
+
     /// Returns a hypervisor that is wanted for a kernel route and is this machine.
     pub(super) fn local_next_hop(&self, set: SetId, underlay: &Underlay) -> Option<Ipv6Addr> {
         self.sets.get(set).iter().map(Source::addr).find(|addr| underlay.is_local(*addr))
@@ -177,8 +186,7 @@ fn nexthops(key: &Key, sources: &[Source], is_own: bool, settings: &FibSettings,
     if sources.is_empty() || underlay.covered(key).is_some() {
         return Nexthops::default();
     }
-    let is_preferred =
-        |source: &Source| settings.prefer.iter().any(|network| network.contains(IpAddr::V6(source.addr())));
+    let is_preferred = |source: &Source| settings.prefers(source.addr());
     let sources = sources.iter().filter(|source| !is_own || source.is_other());
     // A tunnel to this machine would end where it begins.
     let sources = sources.filter(|source| !underlay.is_local(source.addr()));

@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 
 use metalbond::Prefix;
 use metalbond::fib::{
-    Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, Rival, RouteTarget, SurplusRoute,
+    DeviceState, Found, FoundObject, Nexthop, Nexthops, Notice, Op, OpError, OpErrorKind, Rival, RouteTarget,
+    SurplusRoute,
 };
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -225,9 +226,13 @@ impl Kernel {
         empty.into_iter().for_each(|group| self.drop_object(group));
     }
 
+    pub(super) fn device(&self) -> DeviceState {
+        if self.is_up { DeviceState::Up } else { DeviceState::Down }
+    }
+
     pub(super) fn set_device(&mut self, is_up: bool) {
         self.is_up = is_up;
-        self.notices.push(if is_up { Notice::DeviceUp } else { Notice::DeviceDown });
+        self.notices.push(Notice::Device(self.device()));
         if !is_up {
             let nexthops = self.objects.iter().filter(|(_, object)| matches!(object, Object::Nexthop(_)));
             let nexthops: Vec<u32> = nexthops.map(|(id, _)| *id).collect();

@@ -204,7 +204,7 @@ impl InstallArgs {
             seed: getrandom::u64().context("cannot install routes: the system has no randomness")?,
             ..FibSettings::default()
         };
-        let fib = Fib::new(settings, kernel.is_device_up()).context("cannot install routes")?;
+        let fib = Fib::new(settings, kernel.device()).context("cannot install routes")?;
         Ok(Some(KernelRoutes::start(fib, kernel).context("cannot install routes")?))
     }
 }

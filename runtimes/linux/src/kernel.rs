@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use metalbond::Vni;
-use metalbond::fib::{Found, Notice, Op, OpError, OpErrorKind};
+use metalbond::fib::{DeviceState, Found, Notice, Op, OpError, OpErrorKind};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -56,7 +56,7 @@ impl Kernel {
     /// # Errors
     /// If the process may not change routes, the device does not exist, the settings are not valid, or a netlink socket fails. A kernel
     /// without nexthop objects is no error: see [`has_nexthop_objects`](Self::has_nexthop_objects). A device that is down is no error
-    /// either: see [`is_device_up`](Self::is_device_up).
+    /// either: see [`device`](Self::device).
     pub fn open(mut settings: Settings) -> Result<Self, OpenError> {
         settings.check()?;
         settings.tables.sort_unstable();
@@ -185,9 +185,17 @@ impl Kernel {
         self.has_objects && self.ours.settings().nexthop_objects
     }
 
-    /// Returns true if the device exists, is up, and has a carrier, at the time of the last [`notices`](Self::notices).
-    pub fn is_device_up(&self) -> bool {
-        self.device.is_up()
+    /// Returns the state of the device, at the time of the last [`notices`](Self::notices) or [`look_at_device`](Self::look_at_device).
+    pub fn device(&self) -> DeviceState {
+        self.device.state()
+    }
+
+    /// Reads the state of the device. The kernel does not report that IPv6 is switched off or on for it.
+    ///
+    /// # Errors
+    /// If answers were lost.
+    pub fn look_at_device(&mut self, notice: impl FnMut(Notice)) -> Result<(), Lost> {
+        self.device.refresh(&mut self.requests, notice)
     }
 
     /// Returns the settings.
@@ -302,11 +310,17 @@ impl Kernel {
         let Self { ours, requests, device, strays, .. } = self;
         let device = device.index();
         if self.has_objects {
-            dump_part(requests, nexthop::put_dump, |message| {
+            let ended = dump_part(requests, nexthop::put_dump, |message| {
                 if let (nexthop::RTM_NEWNEXTHOP, Some((id, what))) = (message.kind, ours.object(device, message.body)) {
                     found(Found::Object { id, what });
                 }
-            })?;
+            });
+            match ended {
+                // The kernel goes on after the id that it has sent last. So it has sent each object that was there all the time, and it
+                // reports those of this program that came or went.
+                Ok(()) | Err(DumpError::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
         }
         let put = |out: &mut Vec<u8>, sequence| {
             route::put_dump(out, sequence, route::AF_INET6, Some(route::LOCAL_TABLE));
@@ -347,13 +361,15 @@ impl Kernel {
     /// are more, [`fd`](Self::fd) stays readable.
     ///
     /// Changes by [`execute`](Self::execute) are not reported. When the kernel drops routes and objects with the device, only the IPv6
-    /// routes are reported, before or after [`DeviceDown`](Notice::DeviceDown). [`Anything`](Notice::Anything) is reported at most once per
-    /// call, as the last notice.
+    /// routes are reported, before or after [`Device`](Notice::Device). [`Anything`](Notice::Anything) or
+    /// [`ForeignGone`](Notice::ForeignGone) is reported at most once per call, as the last notice.
     ///
     /// # Errors
     /// If the socket failed. An overflow is no error: it is reported as [`Anything`](Notice::Anything).
     pub fn notices(&mut self, mut notice: impl FnMut(Notice)) -> Result<(), Lost> {
-        let mut anything = false;
+        let (mut anything, mut foreign_gone) = (false, false);
+        let before = self.device.state();
+        let mut states: Vec<DeviceState> = Vec::new();
         let mut is_refreshed = true;
         for _ in 0..NOTICES_MAX {
             match self.watch.next() {
@@ -362,6 +378,8 @@ impl Kernel {
                         self.ours.note_use(self.device.index(), &message, &mut self.in_use);
                         report(&self.ours, &mut self.device, &message, &mut |reported| match reported {
                             Notice::Anything => anything = true,
+                            Notice::ForeignGone => foreign_gone = true,
+                            Notice::Device(state) => states.push(state),
                             reported => notice(reported),
                         });
                     }
@@ -377,10 +395,25 @@ impl Kernel {
         if !is_refreshed {
             anything = true;
             self.in_use = None;
-            self.device.refresh(&mut self.requests, &mut notice)?;
+            self.device.refresh(&mut self.requests, |reported| match reported {
+                Notice::Device(state) => states.push(state),
+                reported => notice(reported),
+            })?;
+        }
+        // One event may be several changes: a device that is removed goes down first.
+        if let Some(&last) = states.last() {
+            let down = states.iter().rev().find(|state| !state.is_up());
+            if let Some(&down) = down.filter(|_| before.is_up() && last.is_up()) {
+                notice(Notice::Device(down));
+            }
+            if last != before || last.is_up() {
+                notice(Notice::Device(last));
+            }
         }
         if anything {
             notice(Notice::Anything);
+        } else if foreign_gone {
+            notice(Notice::ForeignGone);
         }
         Ok(())
     }
@@ -425,16 +458,20 @@ pub(crate) fn dump_part(
 /// Reports a message from the kernel as a notice, if it concerns this program.
 fn report(ours: &Ours, device: &mut Device, message: &Message<'_>, notice: &mut impl FnMut(Notice)) {
     match message.kind {
+        // The kernel drops IPv4 routes with their device, address or nexthop object, without a notice of each.
         link::RTM_NEWLINK => {
-            if let Some(link) = Link::parse(message.body) {
-                device.link(&link, notice);
+            let Some(link) = Link::parse(message.body) else { return };
+            device.link(&link, &mut *notice);
+            if !link.is_up {
+                notice(Notice::ForeignGone);
             }
         }
         link::RTM_DELLINK => {
-            if let Some(link) = Link::parse(message.body) {
-                device.link_gone(link.index, notice);
-            }
+            let Some(link) = Link::parse(message.body) else { return };
+            device.link_gone(link.index, &mut *notice);
+            notice(Notice::ForeignGone);
         }
+        link::RTM_DELADDR => notice(Notice::ForeignGone),
         route::RTM_NEWROUTE | route::RTM_DELROUTE => {
             let Some(route) = Route::parse(message.body) else { return };
             let (table, prefix) = (route.table, route.prefix);
@@ -465,6 +502,7 @@ fn report(ours: &Ours, device: &mut Device, message: &Message<'_>, notice: &mut 
         nexthop::RTM_NEWNEXTHOP | nexthop::RTM_DELNEXTHOP if ours.object(None, message.body).is_some() => {
             notice(Notice::Anything);
         }
+        nexthop::RTM_DELNEXTHOP => notice(Notice::ForeignGone),
         _ => {}
     }
 }

@@ -5,11 +5,14 @@ use crate::message;
 
 pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(crate) const RTM_DELLINK: u16 = 17;
+/// The removal of an address.
+pub(crate) const RTM_DELADDR: u16 = 21;
 const RTM_GETLINK: u16 = 18;
 
 /// The size of the header: family, a byte of padding, type, index, flags, and a mask of changed flags.
 const HEADER: usize = 16;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_EXT_MASK: u16 = 29;
 const SKIP_STATISTICS: u32 = 1 << 3;
 
@@ -23,8 +26,11 @@ const IFF_LOWER_UP: u32 = 1 << 16;
 pub(crate) struct Link<'a> {
     pub(crate) index: u32,
     pub(crate) name: &'a [u8],
-    /// Whether it can carry routes.
-    pub(crate) up: bool,
+    /// Whether it is up, administratively.
+    pub(crate) is_up: bool,
+    pub(crate) has_carrier: bool,
+    /// In bytes. `None`: the message does not say.
+    pub(crate) mtu: Option<u32>,
 }
 
 /// Appends a request for the link with this name.
@@ -46,11 +52,11 @@ impl<'a> Link<'a> {
             return None;
         }
         let (index, flags) = (u32_at(body, 4)?, u32_at(body, 8)?);
-        let mut attributes = Attributes::new(body.get(HEADER..)?);
-        let (_, name) = attributes.find(|&(kind, _)| kind == IFLA_IFNAME)?;
+        let attributes = Attributes::new(body.get(HEADER..)?);
+        let (_, name) = attributes.clone().find(|&(kind, _)| kind == IFLA_IFNAME)?;
         let name = name.split(|&byte| byte == 0).next()?;
-        let up = IFF_UP | IFF_LOWER_UP;
-        Some(Self { index, name, up: flags & up == up })
+        let mtu = attributes.clone().find(|&(kind, _)| kind == IFLA_MTU).and_then(|(_, mtu)| u32_at(mtu, 0));
+        Some(Self { index, name, is_up: flags & IFF_UP != 0, has_carrier: flags & IFF_LOWER_UP != 0, mtu })
     }
 }
 
@@ -84,9 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_up_if_it_has_the_flag_up_and_a_carrier() {
-        for (flags, up) in [(0x11043, true), (0x1003, false), (0x10042, false)] {
-            assert_eq!(Link::parse(&link(0, flags)), Some(Link { index: 5, name: b"t0", up }));
+    fn a_link_has_a_state_a_carrier_and_an_mtu() {
+        for (flags, is_up, has_carrier) in [(0x11043, true, true), (0x1003, true, false), (0x10042, false, true)] {
+            let mut body = link(0, flags);
+            let without = Link { index: 5, name: b"t0", is_up, has_carrier, mtu: None };
+            assert_eq!(Link::parse(&body), Some(without));
+            put(&mut body, IFLA_MTU, &1500u32.to_ne_bytes());
+            assert_eq!(Link::parse(&body), Some(Link { mtu: Some(1500), ..without }));
         }
     }
 
@@ -95,17 +105,17 @@ mod tests {
         assert_eq!(Link::parse(&link(7, 0x11043)), None);
     }
 
-    /// Generates attributes of other kinds than the name.
+    /// Generates attributes of other kinds than the name and the MTU.
     fn others() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec((IFLA_IFNAME + 1..60, prop::collection::vec(any::<u8>(), 0..12)), 0..3).prop_map(|all| {
+        prop::collection::vec((IFLA_MTU + 1..60, prop::collection::vec(any::<u8>(), 0..12)), 0..3).prop_map(|all| {
             let mut out = Vec::new();
             all.iter().for_each(|(kind, value)| put(&mut out, *kind, value));
             out
         })
     }
 
-    fn is_up(flags: u32) -> bool {
-        flags & 0x1_0001 == 0x1_0001
+    fn state(flags: u32) -> (bool, bool) {
+        (flags & 1 != 0, flags & 0x1_0000 != 0)
     }
 
     proptest! {
@@ -122,7 +132,8 @@ mod tests {
             let name_end = name_at + name.len() + 1;
             body.extend(&after);
 
-            let link = Link { index, name: name.as_bytes(), up: is_up(flags) };
+            let (is_up, has_carrier) = state(flags);
+            let link = Link { index, name: name.as_bytes(), is_up, has_carrier, mtu: None };
             for cut in 0..=body.len() {
                 prop_assert_eq!(Link::parse(&body[..cut]), (cut >= name_end).then_some(link), "cut at {}", cut);
             }
@@ -135,13 +146,19 @@ mod tests {
                 0 => prop_assert_eq!(changed, None),
                 1..4 | 12..16 => prop_assert_eq!(changed, Some(link)),
                 4..8 => prop_assert_eq!(changed, Some(Link { index: number(4), ..link })),
-                8..12 => prop_assert_eq!(changed, Some(Link { up: is_up(number(8)), ..link })),
+                8..12 => {
+                    let (is_up, has_carrier) = state(number(8));
+                    prop_assert_eq!(changed, Some(Link { is_up, has_carrier, ..link }));
+                }
                 at if (name_at..name_end).contains(&at) => {
                     let name = body[name_at..name_end].split(|&byte| byte == 0).next().unwrap();
                     prop_assert_eq!(changed, Some(Link { name, ..link }));
                 }
                 // Another attribute, or the length or the kind of one: the name may be another one, or there may be none.
-                _ => prop_assert!(changed.is_none_or(|changed| (changed.index, changed.up) == (link.index, link.up))),
+                _ => {
+                    let is_same = |changed: Link<'_>| Link { name: link.name, mtu: None, ..changed } == link;
+                    prop_assert!(changed.is_none_or(is_same));
+                }
             }
         }
 
@@ -156,7 +173,7 @@ mod tests {
             if let Some(link) = Link::parse(&body) {
                 prop_assert_eq!(body[0], 0);
                 prop_assert!(body[4..8] == link.index.to_ne_bytes());
-                prop_assert_eq!(link.up, is_up(u32::from_ne_bytes(body[8..12].try_into().unwrap())));
+                prop_assert_eq!((link.is_up, link.has_carrier), state(u32::from_ne_bytes(body[8..12].try_into().unwrap())));
                 let begin = link.name.as_ptr_range().start as usize - body.as_ptr_range().start as usize;
                 prop_assert!(begin >= HEADER + 4 && begin + link.name.len() <= body.len());
                 prop_assert!(!link.name.contains(&0));

@@ -30,8 +30,8 @@ impl Default for Log {
 impl Log {
     pub(crate) fn say(&mut self, now: Instant, report: &FibReport) {
         match report {
-            FibReport::DeviceUp => return info!("{report}"),
-            FibReport::DeviceDown => return warn!("{report}"),
+            FibReport::Device(state) if state.is_up() => return info!("{report}"),
+            FibReport::Device(_) => return warn!("{report}"),
             _ => {}
         }
         if !self.has_room(now) {

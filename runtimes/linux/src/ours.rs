@@ -125,8 +125,10 @@ impl Ours {
             return;
         }
         if is_in_place {
-            // One of the former protocol number is written again.
-            let target = target.filter(|_| !self.is_former(route));
+            // One of the former protocol number is written again. Its object is one of the remains, which no other route is to use, and which
+            // stays until then.
+            let is_by_object = matches!(target, Some(RouteTarget::Object(_)));
+            let target = target.filter(|_| is_by_object || !self.is_former(route));
             match last {
                 Some((other, at)) if *other == prefix => {
                     // A change of the table may have the kernel return a route twice.

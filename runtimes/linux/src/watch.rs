@@ -1,4 +1,4 @@
-//! The second socket, for the changes of links, routes and nexthop objects by other programs.
+//! The second socket, for the changes of links, IPv4 addresses, routes and nexthop objects by other programs.
 
 use std::io;
 
@@ -12,6 +12,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 const DATAGRAM: usize = 64 << 10;
 
 const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV4_ROUTE: u32 = 7;
 const RTNLGRP_IPV6_ROUTE: u32 = 11;
 const RTNLGRP_NEXTHOP: u32 = 32;
@@ -27,7 +28,7 @@ impl Watch {
     pub(crate) fn open(ours: u32) -> io::Result<Self> {
         let socket = Socket::open(RECEIVE_BUFFER)?;
         socket.skip_port(ours)?;
-        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE] {
+        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE] {
             socket.join(group)?;
         }
         // A kernel before 5.3 has neither this group nor nexthop objects.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant as Clock};
 
 use async_channel::{Receiver, Sender};
-use metalbond::fib::{Fib, FibStats, Notice};
+use metalbond::fib::{DeviceState, Fib, FibStats, Notice, OpError, OpErrorKind};
 use metalbond::{Instant, Route, RouteChange};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
@@ -151,6 +151,9 @@ impl KernelRoutes {
     }
 }
 
+/// The time between two looks at a device whose return the kernel does not report.
+const LOOK: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 struct Worker {
     fib: Fib,
@@ -161,6 +164,8 @@ struct Worker {
     log: Log,
     /// The back-off of reading the kernel's notices after a failure.
     notices: Retry,
+    /// When the state of the device was last read.
+    device_seen: Instant,
     /// How many operations had succeeded when it was last looked for what is left of earlier settings.
     looked_at: Option<u64>,
     /// The cleanup that is under way: the channel for its result, and the time of its last progress.
@@ -178,7 +183,18 @@ enum Iteration {
 impl Worker {
     fn new(fib: Fib, kernel: Kernel, messages: Receiver<Message>, wake: Arc<OwnedFd>) -> Self {
         let (started, log, notices) = (Clock::now(), Log::default(), Retry::default());
-        Self { fib, kernel, messages, wake, started, log, notices, looked_at: None, cleanup: None }
+        Self {
+            fib,
+            kernel,
+            messages,
+            wake,
+            started,
+            log,
+            notices,
+            device_seen: Instant::EPOCH,
+            looked_at: None,
+            cleanup: None,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -219,6 +235,9 @@ impl Worker {
         }
         let now = self.now();
         self.read_notices(now);
+        if self.kernel.device() == DeviceState::Ipv6Disabled && self.next_look_at_device() <= now {
+            self.look_at_device();
+        }
         if self.fib.needs_dump(now) {
             self.dump();
             is_busy = true;
@@ -249,6 +268,20 @@ impl Worker {
             }
             fib.notice(now, Notice::Anything);
         }
+    }
+
+    /// Reads the state of the device: the kernel does not report everything.
+    fn look_at_device(&mut self) {
+        let now = self.now();
+        self.device_seen = now;
+        let Self { fib, kernel, .. } = self;
+        if let Err(error) = kernel.look_at_device(|notice| fib.notice(now, notice)) {
+            self.log.trouble(now, "cannot read the state of the tunnel device", &error, 1);
+        }
+    }
+
+    fn next_look_at_device(&self) -> Instant {
+        self.device_seen + LOOK
     }
 
     fn take(&mut self, message: Message) {
@@ -315,6 +348,10 @@ impl Worker {
         }
         match self.kernel.execute(&batch) {
             Ok(results) => {
+                let is_refused = |kind| matches!(kind, OpErrorKind::NoDevice | OpErrorKind::NotPermitted);
+                if results.iter().any(|result| matches!(result, Err(OpError { kind, .. }) if is_refused(*kind))) {
+                    self.look_at_device();
+                }
                 let now = self.now();
                 if let Some((_, since)) = &mut self.cleanup
                     && results.iter().any(Result::is_ok)
@@ -336,7 +373,8 @@ impl Worker {
     fn wait(&self) {
         let stuck = self.cleanup.as_ref().map(|(_, since)| *since + STUCK + Duration::from_millis(1));
         let again = self.notices.poll_timeout();
-        let deadlines = [self.fib.poll_timeout(), self.log.poll_timeout(), stuck, again];
+        let device = (self.kernel.device() == DeviceState::Ipv6Disabled).then(|| self.next_look_at_device());
+        let deadlines = [self.fib.poll_timeout(), self.log.poll_timeout(), stuck, again, device];
         let timeout = deadlines.into_iter().flatten().min().map(|at| at.saturating_since(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let notices = self.kernel.fd();

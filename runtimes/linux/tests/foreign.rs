@@ -171,7 +171,7 @@ struct World<'a> {
 
 fn fib(kernel: &Kernel) -> Fib {
     let settings = FibSettings { tables: [(VNI, TABLE)].into(), ids: settings().ids, ..FibSettings::default() };
-    Fib::new(settings, kernel.is_device_up()).unwrap()
+    Fib::new(settings, kernel.device()).unwrap()
 }
 
 fn hop(n: u8) -> Ipv6Addr {

@@ -58,6 +58,13 @@ pub(crate) fn dumped_routes(kernel: &mut Kernel) -> Vec<(Prefix, Option<RouteTar
 
 /// Returns the notices that are there.
 pub(crate) fn notices(kernel: &mut Kernel) -> Vec<Notice> {
+    let mut all = all_notices(kernel);
+    all.retain(|notice| *notice != Notice::ForeignGone);
+    all
+}
+
+/// Returns the notices that have come, including the one that routes of others may have gone.
+pub(crate) fn all_notices(kernel: &mut Kernel) -> Vec<Notice> {
     let mut all = Vec::new();
     kernel.notices(|notice| all.push(notice)).unwrap();
     all

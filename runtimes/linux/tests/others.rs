@@ -1,6 +1,7 @@
 //! Tests of notices: changes by other programs are reported, and the package's own are not.
 
-use metalbond::fib::Notice::{self, Anything, DeviceDown, DeviceUp};
+use metalbond::fib::DeviceState;
+use metalbond::fib::Notice::{self, Anything, Device};
 use metalbond::fib::{Nexthops, Op, Rival, RouteTarget};
 
 use crate::look::*;
@@ -134,16 +135,48 @@ fn a_device_that_goes_down_is_reported_and_all_its_routes_and_objects_go() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
         // The device first goes down administratively, then it loses its carrier: the kernel drops the objects in both cases.
-        for (down, up) in [("link set t0 down", "link set t0 up"), ("link set t1 down", "link set t1 up")] {
+        let (t0, t1) = (("link set t0 down", "link set t0 up"), ("link set t1 down", "link set t1 up"));
+        for ((down, up), state) in [(t0, DeviceState::Down), (t1, DeviceState::NoCarrier)] {
             execute(&mut kernel, &[object(1), add(IPV4, to_object(1)), add(IPV6, to_object(1))]);
             namespace.ip(down);
-            assert_eq!(notices_until(&mut kernel, &[removed(IPV6), DeviceDown]).len(), 2);
-            assert!(!kernel.is_device_up());
+            assert_eq!(notices_until(&mut kernel, &[removed(IPV6), Device(state)]).len(), 2);
+            assert!(!kernel.device().is_up());
             assert_eq!((dump(&mut kernel), namespace.routes(), namespace.json("nexthop")), (vec![], vec![], vec![]));
             namespace.ip(up);
-            assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
-            assert!(kernel.is_device_up());
+            assert_eq!(notices_until(&mut kernel, &[Device(DeviceState::Up)]), [Device(DeviceState::Up)]);
+            assert!(kernel.device().is_up());
         }
+    });
+}
+
+/// The kernel sends no notice of an IPv4 route that it drops with its device, its source address, or its nexthop object.
+#[test]
+fn what_may_take_foreign_routes_with_it_is_reported() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        namespace.ip("link add x0 type veth peer name x1");
+        namespace.ip("address add 192.0.2.1/24 dev x0");
+        namespace.ip("link set x0 up");
+        namespace.ip("link set x1 up");
+        namespace.ip("nexthop add id 7 dev x0");
+        let mut gone = |how: &str, route: &str| {
+            let _ = all_notices(&mut kernel);
+            namespace.ip(&format!("route add 10.9.0.0/24 {route} table 1000"));
+            assert!(all_notices(&mut kernel).contains(&Notice::ForeignAdded {
+                table: TABLE,
+                prefix: prefix("10.9.0.0/24"),
+                rival: Rival { is_in_place: false, metric: 0, tos: 0, source_len: 0 },
+                is_replacement: false
+            }));
+            namespace.ip(how);
+            assert_eq!(namespace.json("route show table 1000"), Vec::<serde_json::Value>::new());
+            assert!(all_notices(&mut kernel).contains(&Notice::ForeignGone), "{how}");
+        };
+        gone("nexthop del id 7", "nhid 7");
+        gone("address del 192.0.2.1/24 dev x0", "dev x0 src 192.0.2.1");
+        gone("link set x0 down", "dev x0");
+        namespace.ip("link set x0 up");
+        gone("link del x0", "dev x0");
     });
 }
 
@@ -154,11 +187,14 @@ fn routes_without_objects_survive_a_lost_carrier_but_not_a_device_that_is_down()
         let own = || RouteTarget::Nexthops(Nexthops::from(nexthop(1)));
         execute(&mut kernel, &[add(IPV4, own()), add(IPV6, own())]);
         namespace.ip("link set t1 down");
-        assert_eq!(notices_until(&mut kernel, &[DeviceDown]), [DeviceDown]);
+        assert_eq!(notices_until(&mut kernel, &[Device(DeviceState::NoCarrier)]), [Device(DeviceState::NoCarrier)]);
         assert_eq!(dumped_routes(&mut kernel), [(prefix(IPV4), Some(own())), (prefix(IPV6), Some(own()))]);
         namespace.ip("link set t0 down");
         assert_eq!(dumped_routes(&mut kernel), []);
-        assert_eq!(notices(&mut kernel), [removed(IPV6)]);
+        assert_eq!(
+            notices_until(&mut kernel, &[Device(DeviceState::Down)]),
+            [removed(IPV6), Device(DeviceState::Down)]
+        );
     });
 }
 
@@ -168,12 +204,12 @@ fn a_device_that_comes_back_with_its_name_is_used_again() {
         let mut kernel = namespace.open();
         execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
         namespace.ip("link del t0");
-        assert_eq!(notices_until(&mut kernel, &[removed(IPV6), DeviceDown]).len(), 2);
+        assert_eq!(notices_until(&mut kernel, &[removed(IPV6), Device(DeviceState::Missing)]).len(), 2);
         namespace.ip("link add t0 type veth peer name t1");
         namespace.ip("link set t0 up");
-        assert_eq!(notices(&mut kernel), []);
+        assert_eq!(notices(&mut kernel), [Device(DeviceState::NoCarrier)]);
         namespace.ip("link set t1 up");
-        assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
+        assert_eq!(notices_until(&mut kernel, &[Device(DeviceState::Up)]), [Device(DeviceState::Up)]);
         execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
     });
 }
@@ -184,9 +220,9 @@ fn a_device_with_another_name_is_another_device() {
         let mut kernel = namespace.open();
         // Since Linux 6.2, a device that is up can be renamed.
         namespace.ip("link set t0 name t2");
-        assert_eq!(notices_until(&mut kernel, &[DeviceDown]), [DeviceDown]);
+        assert_eq!(notices_until(&mut kernel, &[Device(DeviceState::Missing)]), [Device(DeviceState::Missing)]);
         namespace.ip("link set t2 name t0");
-        assert_eq!(notices_until(&mut kernel, &[DeviceUp]), [DeviceUp]);
+        assert_eq!(notices_until(&mut kernel, &[Device(DeviceState::Up)]), [Device(DeviceState::Up)]);
     });
 }
 
@@ -198,15 +234,15 @@ fn an_overflow_is_reported_as_anything_and_the_device_is_read_again() {
         namespace.ip_batch(&(0..30_000).map(line).collect::<String>());
         namespace.ip("link set t0 down");
         let mut all = notices_until(&mut kernel, &[Anything]);
-        while !all.contains(&DeviceDown) {
-            all.extend(notices_until(&mut kernel, &[DeviceDown]));
+        while !all.contains(&Device(DeviceState::Down)) {
+            all.extend(notices_until(&mut kernel, &[Device(DeviceState::Down)]));
         }
         assert!(all.len() < 30_000, "nothing was lost");
-        assert!(!kernel.is_device_up());
+        assert!(!kernel.device().is_up());
         while !notices(&mut kernel).is_empty() {}
         // After the overflow, everything works as before.
         namespace.ip("link set t0 up");
-        notices_until(&mut kernel, &[DeviceUp]);
+        notices_until(&mut kernel, &[Device(DeviceState::Up)]);
         execute(&mut kernel, &[object(1), add(IPV6, to_object(1))]);
     });
 }

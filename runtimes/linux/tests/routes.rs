@@ -22,7 +22,7 @@ fn group(n: u32, members: impl Iterator<Item = (u32, u8)>) -> Op {
 fn destinations_with_1_to_64_next_hops_lead_to_all_of_them() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
-        assert!(kernel.has_nexthop_objects() && kernel.is_device_up());
+        assert!(kernel.has_nexthop_objects() && kernel.device().is_up());
         execute(&mut kernel, &(1..=64).map(object).collect::<Vec<_>>());
         for count in 2..=64 {
             execute(&mut kernel, &[group(100 + count, (1..=count).map(|n| (n, 1)))]);

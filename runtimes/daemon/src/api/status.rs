@@ -48,12 +48,13 @@ pub(crate) struct Status {
 impl From<FibStats> for Kernel {
     fn from(stats: FibStats) -> Self {
         let FibStats { wanted, installed, objects, conflicts, vni_conflicts, failed, .. } = stats;
-        Self { wanted, installed, objects, conflicts, vni_conflicts, failed }
+        let FibStats { failing, too_many_next_hops, trouble, .. } = stats;
+        Self { wanted, installed, objects, conflicts, vni_conflicts, failed, failing, too_many_next_hops, trouble }
     }
 }
 
 /// Routes in the kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Kernel {
     /// Number of destinations that should have a route in the kernel.
     pub(crate) wanted: usize,
@@ -69,4 +70,13 @@ pub(crate) struct Kernel {
     pub(crate) vni_conflicts: usize,
     /// Number of operations that the kernel refused since the start. Each is tried again.
     pub(crate) failed: u64,
+    /// Number of routes and nexthop objects whose last operation the kernel refused. Each is tried again.
+    #[serde(default)]
+    pub(crate) failing: usize,
+    /// Number of destinations that have more next hops than the 256 that are installed.
+    #[serde(default)]
+    pub(crate) too_many_next_hops: usize,
+    /// Why no route can be installed, or why the last operation was refused that is still to be done. Null if there is no such trouble.
+    #[serde(default)]
+    pub(crate) trouble: Option<String>,
 }

@@ -9,6 +9,7 @@ use metalbond_tokio::{Node, PeerId, SessionInfo, SessionState};
 use super::App;
 use super::refusal::{Fault, Result};
 use crate::api::Role;
+use crate::install::{self, FibStats};
 use crate::look::PIECE;
 
 /// `GET /healthz`: 200 if the node answers.
@@ -19,7 +20,8 @@ pub(super) async fn healthz(State(app): State<Arc<App>>) -> (StatusCode, String)
     }
 }
 
-/// `GET /readyz`: 200 for a server that listens, and for a client that has all the routes of at least one server.
+/// `GET /readyz`: 200 for a server that listens, and for a client that has all the routes of at least one server, and, if it installs routes,
+/// can install them.
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     match app.waiting_for().await {
         Ok(why) if why.is_empty() => (StatusCode::OK, "ready\n".to_owned()),
@@ -40,7 +42,11 @@ impl App {
             Role::Server => "its listeners",
             Role::Client => "the routes of a server",
         };
-        Ok(if ready { Vec::new() } else { vec![what.to_owned()] })
+        let mut waiting_for = if ready { Vec::new() } else { vec![what.to_owned()] };
+        if let Some(kernel) = &self.kernel {
+            waiting_for.extend(install::stats(kernel).await.and_then(why_none_is_installed));
+        }
+        Ok(waiting_for)
     }
 
     async fn has_synced(&self) -> Result<bool> {
@@ -53,6 +59,13 @@ impl App {
             }
         }
     }
+}
+
+/// Returns why no kernel route can be installed.
+fn why_none_is_installed(stats: FibStats) -> Option<String> {
+    let trouble = stats.trouble?;
+    let is_total = stats.failing == 0 || stats.installed == 0 && stats.wanted > 0;
+    is_total.then(|| format!("the kernel to accept routes ({trouble})"))
 }
 
 /// Checks the next configured servers after the server `last`. Returns true if one of them is synced; a server without

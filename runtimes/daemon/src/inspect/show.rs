@@ -133,6 +133,15 @@ fn of_status(status: &Status) -> String {
         };
         let more = format!("{conflicts} conflicts{with_vnis}, {failed} failures so far");
         line("kernel routes", format!("{installed} of {wanted}, {} nexthop objects, {more}", kernel.objects));
+        if kernel.too_many_next_hops > 0 {
+            let count = kernel.too_many_next_hops;
+            line("", format!("{count} with more than 256 next hops, of which some are not installed"));
+        }
+        if let Some(trouble) = &kernel.trouble {
+            let count =
+                if kernel.failing == 0 { String::new() } else { format!("{} to be tried again: ", kernel.failing) };
+            line("", format!("{count}{trouble}"));
+        }
     }
     text
 }

@@ -2,6 +2,7 @@
 
 use crate::namespace;
 use crate::picture::table;
+use crate::process::run;
 use crate::scene::{BOTH, Scene, both, end};
 
 #[test]
@@ -125,5 +126,28 @@ fn an_ipv4_next_hop_is_not_installed_and_logged_once() {
             let said = format!("next hop {addr} is not installed: a tunnel needs an IPv6 address");
             assert_eq!(log.iter().filter(|line| line.contains(&said)).count(), 1, "{log:#?}");
         }
+    });
+}
+
+#[test]
+fn next_hops_that_are_too_many_for_the_kernel_are_counted_and_the_first_is_named() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut client = scene.synced_client(&["--http", "127.0.0.1:4713"]);
+        let status = || run(&["show", "status", "--http", "127.0.0.1:4713"]).stdout.join("\n");
+        let specs = |range: std::ops::Range<u32>| range.map(|n| format!("10.1.0.0/24#fd00::{n:x}"));
+        scene.announce(specs(0x100..0x200));
+        scene.settle();
+        assert!(!status().contains("more than 256"), "{}", status());
+        scene.announce(specs(0x200..0x203));
+        // They may come one after the other.
+        let said = client.log("10.1.0.0/24 in table 1000 has ");
+        assert!(said.contains(" WARN ") && said.contains(" next hops: "), "{said}");
+        assert!(said.ends_with("of them, fd00::200 and those after it, are not installed"), "{said}");
+        scene.settle();
+        assert!(status().contains("1 with more than 256 next hops"), "{}", status());
+        scene.withdraw(specs(0x200..0x203));
+        scene.settle();
+        assert!(!status().contains("more than 256"), "{}", status());
     });
 }

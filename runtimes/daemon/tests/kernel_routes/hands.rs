@@ -1,5 +1,8 @@
 //! Changes by other programs and by hand.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use crate::namespace;
 use crate::picture;
 use crate::process::run;
@@ -76,9 +79,8 @@ fn a_route_replaced_by_another_protocol_is_a_conflict_until_it_goes() {
         scene.announce(both("fd00::1"));
         scene.until(BOTH.map(|destination| (destination, "fd00::1")));
         theirs(&scene, "replace");
-        for _ in BOTH {
-            client.log("is not installed");
-        }
+        let said = BOTH.map(|_| client.log(" in table 1000 ")).concat();
+        assert_eq!(said.matches("is not installed: a route of another protocol is there").count(), 2, "{said}");
         scene.settle();
         assert_eq!(scene.routes(), picture::table(BOTH.into_iter().zip(THEIRS)));
         theirs(&scene, "del");
@@ -247,5 +249,74 @@ fn a_route_that_has_our_protocol_number_and_is_not_ours_stays_and_is_named_with_
         assert_eq!(scene.routes().len(), 1);
         namespace.ip(removal);
         assert_eq!(scene.routes().len(), 0);
+    });
+}
+
+/// The kernel drops IPv4 routes with their device, source address or nexthop object, and sends no notice of that. `said`: what the log says
+/// of the conflict with a route of this metric.
+fn when_a_foreign_route_goes_with_something_else_ours_takes_over(metric: u32, said: &str) {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut client = scene.synced_client(&[]);
+        namespace.ip("link add x0 type veth peer name x1");
+        namespace.ip("address add 192.0.2.1/24 dev x0");
+        namespace.ip("link set x0 up");
+        namespace.ip("link set x1 up");
+        scene.announce(both("fd00::1"));
+        scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        for (route, gone) in [
+            ("nhid 7", "nexthop del id 7"),
+            ("dev x0 src 192.0.2.1", "address del 192.0.2.1/24 dev x0"),
+            ("dev x0", "link set x0 down"),
+        ] {
+            if route == "nhid 7" {
+                namespace.ip("nexthop add id 7 dev x0");
+            }
+            namespace.ip(&format!("route prepend {} {route} table 1000 metric {metric}", BOTH[0]));
+            client.log(said);
+            namespace.ip(gone);
+            client.log(&format!("{} in table 1000 is in effect now", BOTH[0]));
+            scene.until(BOTH.map(|destination| (destination, "fd00::1")));
+        }
+    });
+}
+
+#[test]
+fn when_a_foreign_route_with_a_lower_metric_goes_with_its_device_or_address_or_object_ours_takes_over() {
+    when_a_foreign_route_goes_with_something_else_ours_takes_over(0, "has no effect: a route of another protocol");
+}
+
+#[test]
+fn when_a_foreign_route_in_our_place_goes_with_its_device_or_address_or_object_ours_is_installed_again() {
+    when_a_foreign_route_goes_with_something_else_ours_takes_over(
+        2048,
+        "is not installed: a route of another protocol",
+    );
+}
+
+/// A dump that another program interrupts all the time.
+#[test]
+fn changes_go_on_while_another_program_changes_nexthop_objects_without_a_pause() {
+    namespace::run(|namespace| {
+        let mut scene = Scene::new(namespace);
+        let mut client = scene.synced_client(&[]);
+        let churn = "nexthop add id 9 dev t1\nnexthop del id 9\n".repeat(200_000);
+        let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = ip.stdin.take().unwrap();
+        let feed = std::thread::spawn(move || stdin.write_all(churn.as_bytes()));
+        for n in 0..4 {
+            // A route of another program makes the client read the kernel's state.
+            namespace.ip(&format!("route add 10.2.{n}.0/24 dev t1 table 1000"));
+            scene.announce([format!("10.2.{n}.0/24#fd00::{n:x}")]);
+            client.log(&format!("10.2.{n}.0/24 in table 1000 has no effect"));
+            namespace.ip(&format!("route del 10.2.{n}.0/24 dev t1 table 1000"));
+            client.log(&format!("10.2.{n}.0/24 in table 1000 is in effect now"));
+        }
+        let all = (0..4).map(|n| (format!("10.2.{n}.0/24"), format!("fd00::{n:x}").replace("::0", "::")));
+        assert_eq!(scene.routes(), picture::table(all));
+        assert!(ip.try_wait().unwrap().is_none(), "the objects were changed all the time");
+        ip.kill().unwrap();
+        ip.wait().unwrap();
+        let _ = feed.join();
     });
 }

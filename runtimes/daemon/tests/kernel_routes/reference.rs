@@ -1,13 +1,10 @@
 //! Command lines of the reference implementation, from its units, its makefile, its documentation and its users. Each
 //! test runs in a network namespace, in which their ports are free.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use crate::namespace::{self, Namespace};
 use crate::picture::{self, Table, table};
 use crate::process::{Process, Server, Signal, run};
-use crate::scene::{BOTH, SERVER, Scene, both, end};
+use crate::scene::{self, BOTH, SERVER, Scene, both, end};
 use crate::watch::Watch;
 
 /// The kernel's main table, which the reference implementation's library calls 0.
@@ -42,11 +39,7 @@ fn main_table(namespace: &Namespace) -> Table {
 
 /// Queries a client with `--http [::1]:4713`.
 fn get(path: &str) -> String {
-    let mut stream = TcpStream::connect("[::1]:4713").unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: [::1]:4713\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.replace('\r', "")
+    scene::get("[::1]:4713", path)
 }
 
 /// Returns the warnings about arguments.

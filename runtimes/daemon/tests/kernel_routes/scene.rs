@@ -1,6 +1,7 @@
 //! The usual set-up of a test: a server, a client that announces, and a watch on the kernel.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use crate::namespace::Namespace;
@@ -195,4 +196,13 @@ pub(crate) fn end(client: Process) -> Vec<String> {
 
 fn server() -> SocketAddr {
     SERVER.parse().unwrap()
+}
+
+/// Returns the answer to a GET, headers included.
+pub(crate) fn get(addr: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.replace('\r', "")
 }

@@ -47,7 +47,7 @@ impl Client {
         feed(Input::Connected { conn, remote: "[::1]:4711".parse().unwrap() });
         let ids = settings().ids;
         let fib_settings = FibSettings { tables: [(VNI, TABLE)].into(), ids, ..FibSettings::default() };
-        let fib = Fib::new(fib_settings, kernel.is_device_up()).unwrap();
+        let fib = Fib::new(fib_settings, kernel.device()).unwrap();
         let mut client = Self { node, conn, fib, kernel };
         let hello = Hello { keepalive: 5, is_server: true, ordered: true, converging: false, restart_time: 0 };
         client.receive(hello.encode());

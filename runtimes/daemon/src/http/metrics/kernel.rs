@@ -24,6 +24,10 @@ impl Kernel {
         out.gauge(("kernel_route_conflicts", help), stats.conflicts)?;
         let help = "Destinations that are not installed because a route of a lower VNI in the same table exists; also counted in kernel_route_conflicts";
         out.gauge(("kernel_route_vni_conflicts", help), stats.vni_conflicts)?;
+        let help = "Kernel routes and nexthop objects whose last operation the kernel refused; each is tried again";
+        out.gauge(("kernel_operations_failing", help), stats.failing)?;
+        let help = "Destinations with more next hops than the 256 that are installed";
+        out.gauge(("kernel_routes_with_too_many_next_hops", help), stats.too_many_next_hops)?;
         let operations = [([("result", "done")], stats.done), ([("result", "failed")], stats.failed)];
         out.counters(("kernel_operations", "Changes that the kernel made or refused"), None, operations)?;
         let help = "Kernel routes of this daemon that another program removed";
