@@ -72,7 +72,6 @@ const NOT_MESSAGES: &[&str] = &[
     // At level INFO.
     "... in table ... is in effect now",
     "... in table ... is installed for VNI ... now: no lower VNI has it any more",
-    "the tunnel device is up",
     "servers +... -..., ",
     "subscriptions +... -..., ",
     "announcements +... -...",

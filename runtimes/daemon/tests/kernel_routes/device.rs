@@ -85,6 +85,9 @@ fn ready_and_dumps() -> (u16, u64) {
     (ready.split(' ').nth(1).unwrap().parse().unwrap(), dumps.parse().unwrap())
 }
 
+/// What the log says of a state of the device, how it begins, and how it ends.
+type State<'a> = (&'a str, &'a dyn Fn(), &'a dyn Fn());
+
 #[test]
 fn what_keeps_the_device_from_tunnels_is_said_once_and_shown_and_the_client_is_not_ready_until_it_is_over() {
     namespace::run(|namespace| {
@@ -97,7 +100,7 @@ fn what_keeps_the_device_from_tunnels_is_said_once_and_shown_and_the_client_is_n
         // At the start.
         mtu(1200);
         let mut client = scene.client(&["--http", HTTP]);
-        let states: [(&str, &dyn Fn(), &dyn Fn()); 2] =
+        let states: [State<'_>; 2] =
             [(small, &|| mtu(1200), &|| mtu(1500)), (disabled, &|| disable("1"), &|| disable("0"))];
         for (why, _, end) in states {
             if why == disabled {
