@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use kernel::{Kernel, Key, METRIC, Object, Route as Installed, Surplus, rival};
 use metalbond::fib::{
-    DeviceState, Fib, FibReport, FibSettings, FibSettingsError, Found, Nexthop, Nexthops, Notice, Op, OpError,
-    OpErrorKind, RouteTarget,
+    DeviceState, Fib, FibReport, FibSettings, FibSettingsError, FibStats, Found, Nexthop, Nexthops, Notice, Op,
+    OpError, OpErrorKind, RouteTarget,
 };
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
@@ -804,4 +804,134 @@ fn an_ipv4_next_hop_is_reported_once_and_counted_each_time() {
     assert_eq!(world.fib.poll_report(), Some(FibReport::Ipv4NextHop([192, 0, 2, 1].into())));
     assert_eq!((world.fib.poll_report(), world.fib.stats().ipv4_next_hops), (None, 3));
     assert_eq!(world.work(9, 0), 0);
+}
+
+/// Carries out the next operation, which has to be this one.
+fn next(fib: &mut Fib, now: Instant, expected: &str, result: Result<(), OpErrorKind>) {
+    assert_eq!(fib.poll_op(now).map(|op| op.to_string()).as_deref(), Some(expected));
+    fib.done(now, result.map_err(|kind| OpError { kind, errno: 22, text: Some("no".into()) }));
+}
+
+fn reports(fib: &mut Fib) -> Vec<String> {
+    std::iter::from_fn(|| fib.poll_report()).map(|report| report.to_string()).collect()
+}
+
+#[test]
+fn an_operation_that_fails_is_reported_once_and_tried_again_ever_more_rarely_until_it_succeeds() {
+    let mut fib = fib_of_table(7);
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    // Each try has another id.
+    let object = |n| format!("add nexthop object {} to fd00::1", 2_000_000_000 + n);
+    let route = |_| "add 10.0.0.0/24 in table 7".to_owned();
+    let ops: [(&dyn Fn(u32) -> String, _); 2] = [(&object, (0, 0)), (&route, (0, 1))];
+    let mut now = Instant::EPOCH;
+    for (op, stats) in ops {
+        let mut wait = Duration::from_millis(100);
+        for n in 0..4 {
+            next(&mut fib, now, &op(n), Err(OpErrorKind::Refused));
+            let said = format!("{}: refused by the kernel (errno 22): no", op(0));
+            assert_eq!(reports(&mut fib), (n == 0).then(|| format!("{said}; trying again in 100ms")).as_slice());
+            let FibStats { failing, trouble, installed, objects, .. } = fib.stats();
+            assert_eq!((failing, trouble, (installed, objects)), (1, Some(said), stats));
+            // Not before it is time, and a dump is no reason.
+            assert_eq!((fib.poll_op(now), fib.poll_timeout(), fib.needs_dump(now)), (None, Some(now + wait), false));
+            now = now + wait;
+            wait *= 2;
+        }
+        next(&mut fib, now, &op(4), Ok(()));
+    }
+    let FibStats { failing, trouble, installed, objects, .. } = fib.stats();
+    assert_eq!((failing, trouble, (installed, objects)), (0, None, (1, 1)));
+    // The next failure is a new one.
+    want(&mut fib, "10.0.0.0/24", &[]);
+    next(&mut fib, now, "remove 10.0.0.0/24 from table 7", Err(OpErrorKind::Busy));
+    assert_eq!(reports(&mut fib).len(), 1);
+}
+
+#[test]
+fn an_object_that_nothing_waits_for_any_more_is_not_added() {
+    let mut fib = fib_of_table(7);
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    next(&mut fib, Instant::EPOCH, "add nexthop object 2000000000 to fd00::1", Err(OpErrorKind::Busy));
+    want(&mut fib, "10.0.0.0/24", &["fd00::2"]);
+    next(&mut fib, Instant::EPOCH, "add nexthop object 2000000001 to fd00::2", Ok(()));
+    next(&mut fib, Instant::EPOCH, "add 10.0.0.0/24 in table 7", Ok(()));
+    assert_eq!(fib.poll_op(Instant::EPOCH + Duration::from_secs(60)), None);
+}
+
+#[test]
+fn a_conflict_of_two_vnis_is_reported_once_and_again_when_it_is_over() {
+    let settings = FibSettings { tables: [(Vni(1), 7), (Vni(2), 7)].into(), ..FibSettings::default() };
+    let mut fib = Fib::new(settings, DeviceState::Up).unwrap();
+    fib.dump_begins(Instant::EPOCH);
+    fib.dump_ends(Instant::EPOCH, true);
+    fib.release_adopted();
+    let mut change = |vni, hops: &[&str]| {
+        let hops: Vec<NextHop> = hops.iter().map(|hop| NextHop::standard(hop.parse().unwrap())).collect();
+        fib.change(&RouteChange::new(Vni(vni), "10.0.0.0/24".parse().unwrap(), hops, [], []));
+        operations(&mut fib).1
+    };
+    assert_eq!(change(1, &["fd00::1"]), [""; 0]);
+    let said = "10.0.0.0/24 of VNI 2 in table 7 is not installed: VNI 1 has the same destination in this table, and the lower VNI counts";
+    assert_eq!(change(2, &["fd00::2"]), [said]);
+    assert_eq!(change(2, &["fd00::3"]), [""; 0]);
+    assert_eq!(change(1, &["fd00::4"]), [""; 0]);
+    assert_eq!(change(1, &[]), ["10.0.0.0/24 in table 7 is installed for VNI 2 now: no lower VNI has it any more"]);
+}
+
+#[test]
+fn a_state_of_the_device_is_reported_once_also_at_the_start_and_nothing_is_installed_before_it_is_up() {
+    let settings = || FibSettings { tables: [(Vni(1), 7)].into(), ..FibSettings::default() };
+    let states = [
+        (DeviceState::Missing, "the tunnel device does not exist"),
+        (DeviceState::Down, "the tunnel device is down"),
+        (DeviceState::NoCarrier, "the tunnel device has no carrier"),
+        (DeviceState::SmallMtu(1279), "the tunnel device has an MTU of 1279, and IPv6 needs at least 1280"),
+        (DeviceState::Ipv6Disabled, "IPv6 is disabled on the tunnel device (sysctl disable_ipv6)"),
+    ];
+    for (state, why) in states {
+        let mut fib = Fib::new(settings(), state).unwrap();
+        let said = format!("{why}: no route is installed until that changes");
+        let dump = |fib: &mut Fib| {
+            fib.dump_begins(Instant::EPOCH);
+            fib.dump_ends(Instant::EPOCH, true);
+        };
+        dump(&mut fib);
+        want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+        assert_eq!(operations(&mut fib), (vec![], vec![said.clone()]));
+        assert_eq!(fib.stats().trouble.as_deref(), Some(why));
+        fib.notice(Instant::EPOCH, Notice::Device(state));
+        assert_eq!(reports(&mut fib), [""; 0]);
+        let later = Instant::EPOCH + Duration::from_secs(1);
+        fib.notice(later, Notice::Device(DeviceState::Up));
+        assert!(fib.needs_dump(later));
+        dump(&mut fib);
+        let (ops, up) = operations(&mut fib);
+        assert_eq!((ops.len(), up, fib.stats().trouble), (1, vec!["the tunnel device is up".to_owned()], None));
+        fib.notice(later, Notice::Device(state));
+        assert_eq!(reports(&mut fib), [said]);
+    }
+}
+
+#[test]
+fn next_hops_beyond_the_most_of_a_route_are_counted_and_the_first_in_the_order_of_preference_is_named() {
+    let prefer = vec!["fd00:1::/64".parse().unwrap()];
+    let settings = FibSettings { tables: [(Vni(1), 7)].into(), prefer, ..FibSettings::default() };
+    let mut fib = Fib::new(settings, DeviceState::Up).unwrap();
+    fib.dump_begins(Instant::EPOCH);
+    fib.dump_ends(Instant::EPOCH, true);
+    fib.release_adopted();
+    let hops = |count: usize| (0..count).map(|n| format!("fd00:{}::{n:x}", u8::from(n >= 100))).collect::<Vec<_>>();
+    let mut want_many = |count: usize| {
+        let hops = hops(count);
+        want(&mut fib, "10.0.0.0/24", &hops.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = operations(&mut fib).1;
+        (said, fib.stats().too_many_next_hops)
+    };
+    assert_eq!(want_many(256), (vec![], 0));
+    // 100 are not preferred, so the last of these is left out.
+    let said = "10.0.0.0/24 in table 7 has 257 next hops: 1 of them, fd00::63 and those after it, are not installed";
+    assert_eq!(want_many(257), (vec![said.to_owned()], 1));
+    assert_eq!(want_many(300), (vec![], 1));
+    assert_eq!(want_many(256), (vec![], 0));
 }

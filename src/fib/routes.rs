@@ -438,3 +438,22 @@ impl Routes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_forgotten_when_nothing_is_wanted_and_no_route_is_left() {
+        let mut routes = Routes::new(FixedState::with_seed(1));
+        let key = Key::new(7, "10.0.0.0/24".parse().unwrap());
+        routes.set_wanted(key, SetId::EMPTY);
+        let surplus = Surplus { target: TargetId::UNKNOWN, is_in_place: false, route: SurplusRoute::new([1]) };
+        assert!(routes.found_surplus(key, surplus, false));
+        routes.forget(&key);
+        assert_eq!(routes.keys(), [key]);
+        assert!(routes.surplus_removed(&key, &SurplusRoute::new([1])).is_some());
+        routes.forget(&key);
+        assert_eq!(routes.keys(), []);
+    }
+}
