@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use kernel::{Kernel, Key, METRIC, Object, Route as Installed, Surplus, rival};
 use metalbond::fib::{
-    DeviceState, Fib, FibReport, FibSettings, FibSettingsError, FibStats, Found, Nexthop, Nexthops, Notice, Op,
-    OpError, OpErrorKind, RouteTarget,
+    DeviceState, Fib, FibReport, FibSettings, FibSettingsError, FibStats, Found, FoundObject, Nexthop, Nexthops,
+    Notice, Op, OpError, OpErrorKind, RouteTarget, SurplusRoute,
 };
 use metalbond::{Instant, NextHop, NextHopKind, Prefix, Route, RouteChange, Vni};
 use proptest::prelude::*;
@@ -934,4 +934,93 @@ fn next_hops_beyond_the_most_of_a_route_are_counted_and_the_first_in_the_order_o
     assert_eq!(want_many(257), (vec![said.to_owned()], 1));
     assert_eq!(want_many(300), (vec![], 1));
     assert_eq!(want_many(256), (vec![], 0));
+}
+
+#[test]
+fn routes_that_go_with_the_device_are_not_said_to_be_removed_by_another_program() {
+    let later = Instant::EPOCH + Duration::from_secs(1);
+    for (states, removed) in [(&[][..], 1), (&[DeviceState::Down, DeviceState::Up], 0)] {
+        let mut fib = fib_of_table(7);
+        want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+        operations(&mut fib);
+        states.iter().for_each(|state| fib.notice(later, Notice::Device(*state)));
+        fib.notice(later, Notice::Anything);
+        fib.dump_begins(later);
+        fib.dump_ends(later, true);
+        let said = "10.0.0.0/24 in table 7 was removed by another program; it is installed again";
+        assert_eq!(reports(&mut fib).iter().filter(|report| *report == said).count(), removed);
+        assert_eq!(fib.stats().removed, removed as u64);
+    }
+}
+
+#[test]
+fn what_is_missing_is_removed_but_not_installed() {
+    let mut fib = fib_of_table(7);
+    let now = Instant::EPOCH;
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    next(&mut fib, now, "add nexthop object 2000000000 to fd00::1", Ok(()));
+    // The object of the route has gone: only a dump shows what is there.
+    next(&mut fib, now, "add 10.0.0.0/24 in table 7", Err(OpErrorKind::Missing));
+    assert_eq!((fib.stats().installed, fib.poll_op(now)), (0, None));
+    let later = now + Duration::from_secs(1);
+    assert!(fib.needs_dump(later));
+    fib.dump_begins(later);
+    fib.dump_ends(later, true);
+    next(&mut fib, later, "add nexthop object 2000000001 to fd00::1", Ok(()));
+    next(&mut fib, later, "add 10.0.0.0/24 in table 7", Ok(()));
+    assert_eq!(fib.stats().installed, 1);
+    want(&mut fib, "10.0.0.0/24", &[]);
+    next(&mut fib, later, "remove 10.0.0.0/24 from table 7", Err(OpErrorKind::Missing));
+    next(&mut fib, later, "remove nexthop object 2000000001", Err(OpErrorKind::Missing));
+    assert_eq!((fib.stats().installed, fib.stats().objects, fib.poll_op(later)), (0, 0, None));
+    assert_eq!(reports(&mut fib), [""; 0]);
+}
+
+#[test]
+fn a_surplus_route_counts_as_installed_and_a_conflict_is_no_failure() {
+    let settings = FibSettings { tables: [(Vni(1), 7)].into(), ..FibSettings::default() };
+    let mut fib = Fib::new(settings, DeviceState::Up).unwrap();
+    fib.dump_begins(Instant::EPOCH);
+    let prefix = "10.0.0.0/24".parse().unwrap();
+    let route = SurplusRoute::new([1]);
+    fib.found(Found::Surplus { table: 7, prefix, target: None, is_in_place: false, route });
+    fib.dump_ends(Instant::EPOCH, true);
+    assert_eq!(fib.stats().installed, 1);
+    want(&mut fib, "10.1.0.0/24", &["fd00::1"]);
+    next(&mut fib, Instant::EPOCH, "add nexthop object 2000000000 to fd00::1", Ok(()));
+    next(&mut fib, Instant::EPOCH, "add 10.1.0.0/24 in table 7", Err(OpErrorKind::Exists));
+    let FibStats { installed, conflicts, failing, trouble, .. } = fib.stats();
+    assert_eq!((installed, conflicts, failing, trouble), (1, 1, 0, None));
+}
+
+#[test]
+fn an_object_that_could_not_be_removed_is_used_again() {
+    let mut fib = fib_of_table(7);
+    let now = Instant::EPOCH;
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    operations(&mut fib);
+    want(&mut fib, "10.0.0.0/24", &[]);
+    next(&mut fib, now, "remove 10.0.0.0/24 from table 7", Ok(()));
+    next(&mut fib, now, "remove nexthop object 2000000000", Err(OpErrorKind::Busy));
+    want(&mut fib, "10.1.0.0/24", &["fd00::1"]);
+    next(&mut fib, now, "add 10.1.0.0/24 in table 7", Ok(()));
+    assert_eq!(fib.poll_op(now + Duration::from_secs(60)), None);
+}
+
+#[test]
+fn an_object_that_a_dump_finds_is_used_by_what_waited_for_such_a_one() {
+    let mut fib = fib_of_table(7);
+    let now = Instant::EPOCH;
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    next(&mut fib, now, "add nexthop object 2000000000 to fd00::1", Err(OpErrorKind::Busy));
+    let later = now + Duration::from_secs(1);
+    fib.notice(later, Notice::Anything);
+    fib.dump_begins(later);
+    fib.found(Found::Object { id: 2_000_000_007, what: FoundObject::Nexthop("fd00::1".parse().unwrap()) });
+    fib.dump_ends(later, true);
+    let op =
+        Op::AddRoute { table: 7, prefix: "10.0.0.0/24".parse().unwrap(), target: RouteTarget::Object(2_000_000_007) };
+    assert_eq!(fib.poll_op(later), Some(op));
+    fib.done(later, Ok(()));
+    assert_eq!((fib.poll_op(later), fib.stats().objects), (None, 1));
 }

@@ -313,8 +313,9 @@ impl Fib {
         if self.wanted.is_shared(key.table()) {
             self.find_vni_conflicts(key);
         }
-        let nexthops = self.nexthops(&key);
-        self.find_left_out(key, &nexthops);
+        let set = self.routes.wanted(&key);
+        let nexthops = self.nexthops(&key, set);
+        self.find_left_out(key, set, &nexthops);
         if !nexthops.is_empty() {
             if self.foreign.is_outdated(&key) {
                 // The end of the dump queues the route again.
@@ -338,8 +339,7 @@ impl Fib {
     }
 
     /// Notes whether what is wanted for a route is not to be installed here, and reports why.
-    fn find_left_out(&mut self, key: Key, nexthops: &Nexthops) {
-        let set = self.routes.wanted(&key);
+    fn find_left_out(&mut self, key: Key, set: SetId, nexthops: &Nexthops) {
         let (table, prefix) = (key.table(), key.prefix());
         let is_wanted = set != SetId::EMPTY && !self.is_clearing;
         self.routes.set_left_out(&key, is_wanted && nexthops.is_empty() && !self.wanted.is_shared(table));
@@ -396,12 +396,12 @@ impl Fib {
         }
     }
 
-    /// Returns the nexthops that a route should have. Empty: there should be no route.
-    fn nexthops(&self, key: &Key) -> Nexthops {
+    /// Returns the nexthops that a route should have, of which this is the set. Empty: there should be no route.
+    fn nexthops(&self, key: &Key, set: SetId) -> Nexthops {
         if self.is_clearing {
             return Nexthops::default();
         }
-        self.wanted.nexthops(key, self.routes.wanted(key), &self.settings, &self.underlay)
+        self.wanted.nexthops(key, set, &self.settings, &self.underlay)
     }
 
     /// Notes for which VNIs a route of a shared table is not installed, and reports what has changed in that.
@@ -433,6 +433,11 @@ impl Fib {
         };
         let present = self.targets.nexthops(installed);
         let is_present = present == nexthops.as_slice();
+        if is_present && is_installed && surplus.is_empty() {
+            let tried = self.routes.settle(&key);
+            self.targets.release(tried);
+            return self.settle_conflict(&key);
+        }
         if !is_present && self.routes.is_adopted(&key) {
             // Changes for the other next hops of an adopted route may yet come. Without objects, an IPv6 route has only the best
             // of them.

@@ -142,6 +142,9 @@ impl Routes {
 
     /// Notes whether something is wanted for a destination that is not to be installed here.
     pub(super) fn set_left_out(&mut self, key: &Key, is_left_out: bool) {
+        if self.left_out == 0 && !is_left_out {
+            return;
+        }
         if let Some(entry) = self.by_key.get_mut(key) {
             self.left_out -= usize::from(entry.is_left_out);
             self.left_out += usize::from(is_left_out);
@@ -246,6 +249,14 @@ impl Routes {
         self.enqueue(*key);
     }
 
+    /// Notes that a route is as it is wanted: it waits for nothing, and is not adopted. Returns the target that the last failed operation on it
+    /// was for.
+    pub(super) fn settle(&mut self, key: &Key) -> TargetId {
+        let Some(entry) = self.by_key.get_mut(key) else { return TargetId::NONE };
+        (entry.waits_for, entry.is_adopted) = (TargetId::NONE, false);
+        core::mem::replace(&mut entry.tried, TargetId::NONE)
+    }
+
     /// Notes that an operation is under way.
     pub(super) fn begin(&mut self, key: &Key) {
         if let Some(entry) = self.by_key.get_mut(key) {
@@ -277,6 +288,9 @@ impl Routes {
 
     /// Returns whether this is a change.
     fn set_conflict(&mut self, key: &Key, has_conflict: bool) -> bool {
+        if self.conflicts == 0 && !has_conflict {
+            return false;
+        }
         let Some(entry) = self.by_key.get_mut(key) else { return false };
         if entry.has_conflict == has_conflict {
             return false;
@@ -293,7 +307,7 @@ impl Routes {
     }
 
     pub(super) fn has_conflict(&self, key: &Key) -> bool {
-        self.by_key.get(key).is_some_and(|entry| entry.has_conflict)
+        self.conflicts > 0 && self.by_key.get(key).is_some_and(|entry| entry.has_conflict)
     }
 
     /// Counts a failed operation and plans a retry, if none is planned. Returns the wait, which is at least `min`.
@@ -319,10 +333,9 @@ impl Routes {
 
     /// Notes whether a destination has more next hops than are installed.
     pub(super) fn set_too_many(&mut self, key: &Key, has_too_many: bool) {
-        let is_known = self.too_many.contains(key);
-        if has_too_many && !is_known {
+        if has_too_many {
             self.too_many.insert(*key);
-        } else if is_known && !has_too_many {
+        } else if !self.too_many.is_empty() {
             self.too_many.remove(key);
         }
     }

@@ -61,7 +61,17 @@ impl Underlay {
 
     /// Returns whether no virtual machine can have an address of this destination.
     pub(super) fn is_impossible(&self, prefix: Prefix) -> bool {
-        self.impossible.iter().any(|impossible| impossible.covers(&prefix))
+        // Of nearly all destinations, the first byte shows that they are possible.
+        let may_be = match prefix.addr() {
+            IpAddr::V4(addr) => matches!(addr.octets()[0], 127 | 224..=239 | 255),
+            IpAddr::V6(addr) => matches!(addr.octets()[0], 0 | 1 | 0xfe | 0xff),
+        };
+        may_be && self.impossible.iter().any(|impossible| impossible.covers(&prefix))
+    }
+
+    /// Returns whether an address of this machine is known.
+    pub(super) fn has_local(&self) -> bool {
+        !self.local.is_empty()
     }
 
     /// Returns whether an address is one of this machine.

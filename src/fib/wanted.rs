@@ -153,6 +153,9 @@ impl Wanted {
 
     /// Returns a hypervisor that is wanted for a kernel route and is this machine.
     pub(super) fn local_next_hop(&self, set: SetId, underlay: &Underlay) -> Option<Ipv6Addr> {
+        if !underlay.has_local() {
+            return None;
+        }
         self.sets.get(set).iter().map(Source::addr).find(|addr| underlay.is_local(*addr))
     }
 

@@ -154,6 +154,20 @@ fn servers_retain_routes_for_as_long_as_the_clients_ask() {
     }
 }
 
+#[test]
+fn the_memory_of_a_client_has_room_for_as_many_routes_as_it_takes() {
+    let clients = objects("client.yaml");
+    let settings = of_kind(&clients, "ConfigMap")[0]["data"]["metalbond.toml"].as_str().unwrap().to_owned();
+    let settings: Value = toml::from_str(&settings).unwrap();
+    let routes = settings["client"]["max-routes"].as_u64().unwrap();
+    let pod = &of_kind(&clients, "DaemonSet")[0]["spec"]["template"]["spec"];
+    let limit = pod["containers"][0]["resources"]["limits"]["memory"].as_str().unwrap();
+    let mebibytes: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
+    // The figures of docs/kernel-routes.md, with a fifth to spare.
+    let needed = routes * (281 + 490) * 6 / 5;
+    assert!(needed <= mebibytes << 20, "{routes} routes take {needed} B, and the limit is {limit}");
+}
+
 fn objects(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(packaging().join("kubernetes").join(file)).unwrap();
     serde_saphyr::from_multiple(&text).unwrap()

@@ -29,10 +29,13 @@ pub(crate) struct Mark {
 impl Mark {
     /// Returns the mark that a route is.
     pub(crate) fn parse(route: &Route<'_>) -> Option<Self> {
+        // Of nearly all routes, this is the end.
+        if !route.is_unreachable() || !route.is_for_all() || route.prefix.prefix_len() != 128 {
+            return None;
+        }
         let IpAddr::V6(addr) = route.prefix.addr() else { return None };
         let ([upper @ .., _, _, _, _], [_, _, _, _, lower @ ..]) = (addr.segments(), addr.segments());
-        let is_mark = route.is_unreachable() && route.is_for_all() && route.prefix.prefix_len() == 128;
-        if !is_mark || upper != PREFIX || route.protocol < PROTOCOL_MIN {
+        if upper != PREFIX || route.protocol < PROTOCOL_MIN {
             return None;
         }
         let number = |high: u16, low: u16| u32::from(high) << 16 | u32::from(low);

@@ -115,10 +115,10 @@ impl Ours {
     ) {
         let (table, prefix, metric) = (route.table, route.prefix, self.settings.metric);
         let is_in_place = route.is_in_place(metric);
-        let target = route.target(device);
-        let is_made_by_us = self.is_made_by_us(route, target.as_ref());
-        let is_ours = route.protocol == self.settings.protocol || self.is_former(route) && is_made_by_us;
-        if !is_ours {
+        let is_of_settings = route.protocol == self.settings.protocol;
+        let is_former = !is_of_settings && self.is_former(route);
+        let target = if is_of_settings || is_former { route.target(device) } else { None };
+        if !is_of_settings && !(is_former && self.is_made_by_us(route, target.as_ref())) {
             if let Some(rival) = route.rival(metric) {
                 found(Found::Foreign { table, prefix, rival });
             }
@@ -128,7 +128,7 @@ impl Ours {
             // One of the former protocol number is written again. Its object is one of the remains, which no other route is to use, and which
             // stays until then.
             let is_by_object = matches!(target, Some(RouteTarget::Object(_)));
-            let target = target.filter(|_| is_by_object || !self.is_former(route));
+            let target = target.filter(|_| is_by_object || !is_former);
             match last {
                 Some((other, at)) if *other == prefix => {
                     // A change of the table may have the kernel return a route twice.
@@ -142,7 +142,7 @@ impl Ours {
                     found(Found::Route { table, prefix, target });
                 }
             }
-        } else if is_made_by_us {
+        } else if self.is_made_by_us(route, target.as_ref()) {
             found(Found::Surplus { table, prefix, target, is_in_place, route: route.as_surplus() });
         } else {
             strays.add(route.removal());
