@@ -31,21 +31,20 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// What this process uses, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    _sockets: Vec<UnixListener>,
+    sockets: Vec<UnixListener>,
+    /// As long as it is there, no other process claims anything.
+    look: Option<UnixListener>,
+    others: Vec<Part>,
 }
 
 impl Claim {
-    /// Claims what these settings use. Waits a second for another process that may be about to end. `more` returns what else this process
-    /// takes, from what other processes have at that time.
+    /// Claims what these settings use. Waits a second for another process that may be about to end.
     ///
     /// # Errors
-    /// If another process uses some of them with the same protocol number, or if a socket cannot be opened, or those of `more`.
-    pub(crate) fn take(
-        own: &Part,
-        more: impl FnOnce(&[Part]) -> Result<Vec<Part>, OpenError>,
-    ) -> Result<Self, OpenError> {
+    /// If another process uses some of them with the same protocol number, or if a socket cannot be opened.
+    pub(crate) fn take(own: &Part) -> Result<Self, OpenError> {
         let end = Instant::now() + PATIENCE;
-        let (_look, others) = loop {
+        let (look, others) = loop {
             let is_last = Instant::now() >= end;
             match look(own, is_last)? {
                 Ok(found) => break found,
@@ -53,10 +52,28 @@ impl Claim {
                 Err(_) => std::thread::sleep(PAUSE),
             }
         };
-        let more = more(&others)?;
-        let names = std::iter::once(own).chain(&more).flat_map(names_of);
-        let sockets = names.map(|name| bind(&name)).collect::<Result<_, _>>();
-        Ok(Self { _sockets: sockets.map_err(Lost::Socket)? })
+        let mut claim = Self { sockets: Vec::new(), look, others };
+        claim.add(own)?;
+        Ok(claim)
+    }
+
+    /// Returns what other processes had when this was claimed. None of them claims more before [`end_look`](Self::end_look).
+    pub(crate) fn others(&self) -> &[Part] {
+        &self.others
+    }
+
+    /// Claims more.
+    pub(crate) fn add(&mut self, part: &Part) -> Result<(), Lost> {
+        for name in names_of(part) {
+            self.sockets.push(bind(&name).map_err(Lost::Socket)?);
+        }
+        Ok(())
+    }
+
+    /// Lets other processes claim something.
+    pub(crate) fn end_look(&mut self) {
+        self.look = None;
+        self.others = Vec::new();
     }
 }
 

@@ -83,40 +83,46 @@ impl Kernel {
     }
 
     /// Claims the settings' tables and ids for this process, until this value is dropped. Two processes that use the same ones with the same
-    /// protocol number would remove each other's routes and objects. `tables`: the table of each VNI.
-    ///
-    /// Then the tables are marked as those of these VNIs, and what was left under other settings is found by its marks: routes of a VNI that
-    /// is no longer in a table of the settings are removed, before the table is used. Routes in other tables, those with another protocol
-    /// number, and objects with other ids belong to this program from now on, until none is left. The log names all of it.
+    /// protocol number would remove each other's routes and objects. `tables`: the table of each VNI. Then call
+    /// [`take_over`](Self::take_over): until then no other process of this kind can start.
     ///
     /// # Errors
     /// [`OpenError::Taken`] if another process of this network namespace has claimed some of them, and does not end within a second.
     pub fn claim(&mut self, tables: &BTreeMap<Vni, u32>) -> Result<(), OpenError> {
-        let Self { ours, requests, device, .. } = self;
-        let Settings { protocol, ids, .. } = ours.settings();
+        let Settings { protocol, ids, .. } = self.ours.settings();
         let mark = |(&vni, &table): (&Vni, &u32)| Mark { table, vni, protocol: *protocol, ids: ids.clone() };
-        let marks: Vec<Mark> = tables.iter().map(mark).collect();
-        let own = Part::of(ours.settings());
-        let mut former: Vec<Mark> = Vec::new();
-        self.claim = Some(Claim::take(&own, |others| {
-            let found = read_marks(requests)?;
-            let is_live = |mark: &Mark| {
-                let part = Part { protocol: mark.protocol, ids: mark.ids.clone(), tables: vec![mark.table] };
-                others.iter().any(|other| other.shared(&part).is_some())
-            };
-            let unmarked = marks.iter().filter(|mark| !found.iter().any(|found| found.table == mark.table));
-            let unmarked: BTreeSet<u32> = unmarked.map(|mark| mark.table).collect();
-            let survey = remains::survey(&marks, found, is_live);
-            ours.remains = survey.remains;
-            take_over(ours, requests, device.index(), &survey.other_vnis, &unmarked)?;
-            log::left_alone(&survey.left_alone);
-            former = survey.other_vnis.into_iter().filter(|mark| marks.iter().any(|own| own.is_like(mark))).collect();
-            Ok(ours.remains.parts())
-        })?);
-        self.marks = marks;
-        self.put_marks(&[])?;
-        // Their tables are empty.
-        for mark in former {
+        self.marks = tables.iter().map(mark).collect();
+        self.claim = Some(Claim::take(&Part::of(self.ours.settings()))?);
+        Ok(())
+    }
+
+    /// After [`claim`](Self::claim), and before anything is changed: marks the tables as those of their VNIs, and finds by its marks what was
+    /// left under other settings. Routes of a VNI that is no longer in a table of the settings are removed now. Routes in other tables, those
+    /// with another protocol number, and objects with other ids belong to this program from now on, until none is left. The log names all of
+    /// it. [`KernelRoutes`](crate::KernelRoutes) calls this itself.
+    ///
+    /// # Errors
+    /// If the kernel's state could not be read. Call it again then.
+    pub fn take_over(&mut self) -> Result<(), OpenError> {
+        let Self { ours, requests, device, marks, claim: Some(claim), .. } = self else { return Ok(()) };
+        let found = read_marks(requests)?;
+        let is_live = |mark: &Mark| {
+            let part = Part { protocol: mark.protocol, ids: mark.ids.clone(), tables: vec![mark.table] };
+            claim.others().iter().any(|other| other.shared(&part).is_some())
+        };
+        let unmarked = marks.iter().filter(|mark| !found.iter().any(|found| found.table == mark.table));
+        let unmarked: BTreeSet<u32> = unmarked.map(|mark| mark.table).collect();
+        let survey = remains::survey(marks, found.clone(), is_live);
+        ours.remains = survey.remains;
+        take_over(ours, requests, device.index(), &survey.other_vnis, &unmarked)?;
+        log::left_alone(&survey.left_alone);
+        for part in ours.remains.parts() {
+            claim.add(&part)?;
+        }
+        claim.end_look();
+        self.put_marks(&found)?;
+        // Those of the tables that were emptied.
+        for mark in survey.other_vnis.iter().filter(|mark| self.marks.iter().any(|own| own.is_like(mark))) {
             self.requests.add(|out, sequence| mark.put_remove(out, sequence));
         }
         self.requests.flush(|_, _| ())?;

@@ -118,7 +118,8 @@ impl Ours {
         let is_of_settings = route.protocol == self.settings.protocol;
         let is_former = !is_of_settings && self.is_former(route);
         let target = if is_of_settings || is_former { route.target(device) } else { None };
-        if !is_of_settings && !(is_former && self.is_made_by_us(route, target.as_ref())) {
+        let is_ours = is_of_settings || is_former && self.is_made_by_us(route, target.as_ref());
+        if !is_ours {
             if let Some(rival) = route.rival(metric) {
                 found(Found::Foreign { table, prefix, rival });
             }

@@ -164,6 +164,10 @@ struct Worker {
     log: Log,
     /// The back-off of reading the kernel's notices after a failure.
     notices: Retry,
+    /// Whether what earlier settings have left was taken over.
+    has_taken_over: bool,
+    /// The back-off of that.
+    start: Retry,
     /// When the state of the device was last read.
     device_seen: Instant,
     /// How many operations had succeeded when it was last looked for what is left of earlier settings.
@@ -191,6 +195,8 @@ impl Worker {
             started,
             log,
             notices,
+            has_taken_over: false,
+            start: Retry::default(),
             device_seen: Instant::EPOCH,
             looked_at: None,
             cleanup: None,
@@ -234,6 +240,9 @@ impl Worker {
             is_busy = true;
         }
         let now = self.now();
+        if !self.take_over(now) {
+            return if is_busy { Iteration::Busy } else { Iteration::Idle };
+        }
         self.read_notices(now);
         if self.kernel.device() == DeviceState::Ipv6Disabled && self.next_look_at_device() <= now {
             self.look_at_device();
@@ -254,6 +263,22 @@ impl Worker {
             _ if is_busy => Iteration::Busy,
             _ => Iteration::Idle,
         }
+    }
+
+    /// Takes over what earlier settings have left, before anything else is done in the kernel. Returns whether that is done.
+    fn take_over(&mut self, now: Instant) -> bool {
+        if !self.has_taken_over {
+            let Self { kernel, log, start, .. } = self;
+            match start.attempt(now, || kernel.take_over()) {
+                None => {}
+                Some(Ok(())) => self.has_taken_over = true,
+                Some(Err(error)) => {
+                    let what = "cannot read what earlier settings have left; nothing is installed before that";
+                    log.trouble(now, what, &error, start.failures());
+                }
+            }
+        }
+        self.has_taken_over
     }
 
     /// Reads the changes of other programs. If that fails, the kernel's whole state is read instead, and the next attempt waits longer each
@@ -374,13 +399,16 @@ impl Worker {
         let stuck = self.cleanup.as_ref().map(|(_, since)| *since + STUCK + Duration::from_millis(1));
         let again = self.notices.poll_timeout();
         let device = (self.kernel.device() == DeviceState::Ipv6Disabled).then(|| self.next_look_at_device());
-        let deadlines = [self.fib.poll_timeout(), self.log.poll_timeout(), stuck, again, device];
-        let timeout = deadlines.into_iter().flatten().min().map(|at| at.saturating_since(self.now()));
+        let of_work = [self.fib.poll_timeout(), again, device];
+        // Nothing is done before it is known what earlier settings have left.
+        let of_work = if self.has_taken_over { of_work } else { [self.start.poll_timeout(), None, None] };
+        let deadlines = of_work.into_iter().chain([self.log.poll_timeout(), stuck]);
+        let timeout = deadlines.flatten().min().map(|at| at.saturating_since(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let notices = self.kernel.fd();
         let mut fds = [PollFd::new(&*self.wake, PollFlags::IN), PollFd::new(&notices, PollFlags::IN)];
         // A socket that failed may be reported as readable all the time.
-        let watched = if again.is_none() { &mut fds[..] } else { &mut fds[..1] };
+        let watched = if again.is_none() && self.has_taken_over { &mut fds[..] } else { &mut fds[..1] };
         // An interruption is harmless: the next iteration finds nothing to do, and waits again.
         let _ = poll(watched, timeout.as_ref());
         let _ = rustix::io::read(&*self.wake, &mut [0_u8; 8]);

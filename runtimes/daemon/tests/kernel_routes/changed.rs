@@ -91,7 +91,6 @@ fn a_table_that_is_used_for_another_network_is_emptied_before_it_is_used() {
         let mut client = start("24#1000", &[]);
         let said = client.log("table 1000 had 2 routes of VNI 23, which the settings no longer have there: removed");
         assert!(said.contains(" WARN "), "{said}");
-        client.log("connecting to");
         let theirs = [("10.5.0.0/24", "dev t1 proto static scope link")];
         assert_eq!(routes_in(namespace, 1000), table(theirs));
         scene.restart_server();
