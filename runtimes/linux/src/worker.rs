@@ -273,8 +273,8 @@ impl Worker {
                 None => {}
                 Some(Ok(())) => self.has_taken_over = true,
                 Some(Err(error)) => {
-                    let what = "cannot read what earlier settings have left; nothing is installed before that";
-                    log.trouble(now, what, &error, start.failures());
+                    let tries = start.failures();
+                    log.trouble(now, "cannot read what earlier settings have left; it is read again", &error, tries);
                 }
             }
         }
