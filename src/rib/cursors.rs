@@ -197,3 +197,23 @@ impl Cursors {
         Some(scan.floor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tombstones_are_needed_after_the_change_of_the_cursor_that_is_farthest_behind_however_small_the_slices() {
+        let mut cursors = Cursors::default();
+        assert_eq!(cursors.find_floor(20, &mut 9), Some(20));
+        let first = cursors.insert(0, 0, Position::new(4), 0);
+        cursors.insert(1, 0, Position::new(10), 0);
+        cursors.insert(2, 0, Position::new(7), 0);
+        assert_eq!(cursors.find_floor(20, &mut 9), Some(4));
+        cursors.begin_search();
+        assert_eq!((cursors.find_floor(20, &mut 2), cursors.find_floor(20, &mut 2)), (None, Some(4)));
+        cursors.remove(first);
+        cursors.begin_search();
+        assert_eq!(cursors.find_floor(20, &mut 9), Some(7));
+    }
+}
