@@ -62,10 +62,15 @@ impl Claim {
         &self.others
     }
 
-    /// Claims more.
+    /// Claims more. What is claimed already, stays.
     pub(crate) fn add(&mut self, part: &Part) -> Result<(), Lost> {
         for name in names_of(part) {
-            self.sockets.push(bind(&name).map_err(Lost::Socket)?);
+            match bind(&name) {
+                Ok(socket) => self.sockets.push(socket),
+                // The name has the number of this process.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(Lost::Socket(error)),
+            }
         }
         Ok(())
     }
@@ -248,6 +253,15 @@ mod tests {
         // Without the capability, the claim would not count.
         let may = rustix::thread::capabilities(None).unwrap().effective.contains(CapabilitySet::NET_ADMIN);
         assert_eq!(held, may.then(std::process::id));
+    }
+
+    #[test]
+    fn a_part_can_be_claimed_again() {
+        let mut claim = Claim { sockets: Vec::new(), look: None, others: Vec::new() };
+        for _ in 0..2 {
+            claim.add(&part(253, 901..=902, &[4_000_000_002])).unwrap();
+        }
+        assert_eq!(claim.sockets.len(), 1);
     }
 
     #[test]

@@ -119,13 +119,14 @@ impl Kernel {
         for part in ours.remains.parts() {
             claim.add(&part)?;
         }
-        claim.end_look();
         self.put_marks(&found)?;
         // Those of the tables that were emptied.
         for mark in survey.other_vnis.iter().filter(|mark| self.marks.iter().any(|own| own.is_like(mark))) {
             self.requests.add(|out, sequence| mark.put_remove(out, sequence));
         }
         self.requests.flush(|_, _| ())?;
+        // Until here, another attempt has to find the same.
+        self.claim.iter_mut().for_each(Claim::end_look);
         Ok(())
     }
 
