@@ -264,6 +264,7 @@ impl Fib {
             vni_conflicts,
             done: self.done,
             failed: self.failed,
+            device: self.device,
             failing: self.routes.failing_count() + self.targets.failing_count(),
             too_many_next_hops: self.routes.too_many_count(),
             dumps: self.dump.count(),
@@ -396,7 +397,7 @@ impl Fib {
         }
     }
 
-    /// Returns the nexthops that a route should have, of which this is the set. Empty: there should be no route.
+    /// Returns the nexthops for a route whose set of wanted next hops this is. Empty: there should be no route.
     fn nexthops(&self, key: &Key, set: SetId) -> Nexthops {
         if self.is_clearing {
             return Nexthops::default();

@@ -208,6 +208,8 @@ pub struct FibStats {
     pub done: u64,
     /// Number of operations that failed.
     pub failed: u64,
+    /// The state of the tunnel device. Unless it is [`DeviceState::Up`], no route can be installed.
+    pub device: DeviceState,
     /// Number of routes and nexthop objects whose last operation failed. Each is tried again.
     pub failing: usize,
     /// Number of destinations that have more next hops than are installed.

@@ -16,7 +16,7 @@ use crate::log;
 use crate::mark::Mark;
 use crate::message::{Message, Messages, REPLACE};
 use crate::ours::Ours;
-use crate::remains;
+use crate::remains::{self, Remains};
 use crate::requests::Requests;
 use crate::route::{self, Route};
 use crate::strays::Strays;
@@ -84,7 +84,7 @@ impl Kernel {
 
     /// Claims the settings' tables and ids for this process, until this value is dropped. Two processes that use the same ones with the same
     /// protocol number would remove each other's routes and objects. `tables`: the table of each VNI. Then call
-    /// [`take_over`](Self::take_over): until then no other process of this kind can start.
+    /// [`take_over`](Self::take_over): until then another process that claims something waits, for a second.
     ///
     /// # Errors
     /// [`OpenError::Taken`] if another process of this network namespace has claimed some of them, and does not end within a second.
@@ -113,10 +113,10 @@ impl Kernel {
         let unmarked = marks.iter().filter(|mark| !found.iter().any(|found| found.table == mark.table));
         let unmarked: BTreeSet<u32> = unmarked.map(|mark| mark.table).collect();
         let survey = remains::survey(marks, found.clone(), is_live);
-        ours.remains = survey.remains;
+        ours.set_remains(survey.remains);
         take_over(ours, requests, device.index(), &survey.other_vnis, &unmarked)?;
         log::left_alone(&survey.left_alone);
-        for part in ours.remains.parts() {
+        for part in ours.remains().parts() {
             claim.add(&part)?;
         }
         self.put_marks(&found)?;
@@ -148,7 +148,7 @@ impl Kernel {
 
     /// Returns whether something of earlier settings is perhaps left.
     pub(crate) fn has_remains(&self) -> bool {
-        !self.ours.remains.is_empty()
+        !self.ours.remains().is_empty()
     }
 
     /// Looks whether something of earlier settings is left. If not, removes its marks.
@@ -158,7 +158,7 @@ impl Kernel {
     pub(crate) fn look_for_remains(&mut self) -> Result<(), DumpError> {
         let Self { ours, requests, device, .. } = self;
         let mut is_left = false;
-        let tables: BTreeSet<u32> = ours.remains.marks().iter().map(|mark| mark.table).collect();
+        let tables: BTreeSet<u32> = ours.remains().marks().iter().map(|mark| mark.table).collect();
         for table in tables {
             each_route(requests, table, |route| is_left |= ours.has_as_remains(device.index(), route))?;
         }
@@ -168,7 +168,7 @@ impl Kernel {
         if is_left {
             return Ok(());
         }
-        for mark in std::mem::take(&mut ours.remains).marks() {
+        for mark in ours.set_remains(Remains::default()).marks() {
             match self.marks.iter().find(|own| own.is_in_place_of(mark)) {
                 Some(own) => requests.add(|out, sequence| own.put_in_place(out, sequence)),
                 None => requests.add(|out, sequence| mark.put_remove(out, sequence)),
@@ -239,7 +239,7 @@ impl Kernel {
                 if checked.is_ok() {
                     if let Op::RemoveRoute { table, prefix } = op {
                         // One of earlier settings may be in its place.
-                        for former in self.ours.remains.protocols(*table) {
+                        for former in self.ours.remains().protocols(*table) {
                             let put = |out: &mut Vec<u8>, sequence| {
                                 route::put_remove(out, sequence, *table, *prefix, metric, former);
                             };
@@ -252,13 +252,10 @@ impl Kernel {
                 }
                 results.push(checked);
             }
-            let mut sent = sent.into_iter();
             self.requests.flush(|sequence, answer| {
-                // Those of earlier settings have no result of their own.
-                let mut rest = sent.clone();
-                if let Some((_, place, op)) = rest.find(|sent| sent.0 == sequence) {
-                    results[place] = Err(operation::error(op, answer.errno, answer.text));
-                    sent = rest;
+                // The removals of earlier settings' routes have no result of their own.
+                if let Some((_, place, op)) = sent.iter().find(|sent| sent.0 == sequence) {
+                    results[*place] = Err(operation::error(op, answer.errno, answer.text));
                 }
             })?;
         }
@@ -339,21 +336,12 @@ impl Kernel {
         })?;
         let mut marks = Vec::new();
         for table in ours.tables() {
-            for family in [route::AF_INET, route::AF_INET6] {
-                let put = |out: &mut Vec<u8>, sequence| route::put_dump(out, sequence, family, Some(table));
-                // The last route in this program's place, and where it leads.
-                let mut last = None;
-                dump_part(requests, put, |message| {
-                    if let (route::RTM_NEWROUTE, Some(route)) = (message.kind, Route::parse(message.body))
-                        && route.table == table
-                    {
-                        match Mark::parse(&route) {
-                            Some(mark) => marks.push(mark),
-                            None => ours.report(device, &route, &mut last, strays, &mut found),
-                        }
-                    }
-                })?;
-            }
+            // The last route in this program's place, and where it leads.
+            let mut last = None;
+            each_route(requests, table, |route| match Mark::parse(route) {
+                Some(mark) => marks.push(mark),
+                None => ours.report(device, route, &mut last, strays, &mut found),
+            })?;
         }
         Ok(self.put_marks(&marks)?)
     }
@@ -375,8 +363,11 @@ impl Kernel {
     /// If the socket failed. An overflow is no error: it is reported as [`Anything`](Notice::Anything).
     pub fn notices(&mut self, mut notice: impl FnMut(Notice)) -> Result<(), Lost> {
         let (mut anything, mut foreign_gone) = (false, false);
-        let before = self.device.state();
-        let mut states: Vec<DeviceState> = Vec::new();
+        let (before, mut has_changed, mut down) = (self.device.state(), false, None);
+        let mut note_state = |state: DeviceState| {
+            has_changed = true;
+            down = Some(state).filter(|state| !state.is_up()).or(down);
+        };
         let mut is_refreshed = true;
         for _ in 0..NOTICES_MAX {
             match self.watch.next() {
@@ -386,7 +377,7 @@ impl Kernel {
                         report(&self.ours, &mut self.device, &message, &mut |reported| match reported {
                             Notice::Anything => anything = true,
                             Notice::ForeignGone => foreign_gone = true,
-                            Notice::Device(state) => states.push(state),
+                            Notice::Device(state) => note_state(state),
                             reported => notice(reported),
                         });
                     }
@@ -403,19 +394,17 @@ impl Kernel {
             anything = true;
             self.in_use = None;
             self.device.refresh(&mut self.requests, |reported| match reported {
-                Notice::Device(state) => states.push(state),
+                Notice::Device(state) => note_state(state),
                 reported => notice(reported),
             })?;
         }
         // One event may be several changes: a device that is removed goes down first.
-        if let Some(&last) = states.last() {
-            let down = states.iter().rev().find(|state| !state.is_up());
-            if let Some(&down) = down.filter(|_| before.is_up() && last.is_up()) {
-                notice(Notice::Device(down));
-            }
-            if last != before || last.is_up() {
-                notice(Notice::Device(last));
-            }
+        let now = self.device.state();
+        if let Some(down) = down.filter(|_| before.is_up() && now.is_up()) {
+            notice(Notice::Device(down));
+        }
+        if has_changed && (now != before || now.is_up()) {
+            notice(Notice::Device(now));
         }
         if anything {
             notice(Notice::Anything);
@@ -519,10 +508,10 @@ fn read_marks(requests: &mut Requests) -> Result<Vec<Mark>, OpenError> {
     let mut marks: Vec<Mark> = Vec::new();
     let each = |message: &Message<'_>| {
         let mark = Route::parse(message.body).and_then(|route| Mark::parse(&route));
-        // After an interruption, some come again.
+        // Of a dump that was interrupted, they come again.
         marks.extend(mark.filter(|mark| !marks.contains(mark)));
     };
-    as_far_as_possible(dump_part(requests, route::put_dump_unreachable, each))?;
+    dump_part(requests, route::put_dump_unreachable, each).map_err(OpenError::Unread)?;
     Ok(marks)
 }
 
@@ -531,7 +520,9 @@ fn each_route(requests: &mut Requests, table: u32, mut each: impl FnMut(&Route<'
     for family in [route::AF_INET, route::AF_INET6] {
         let put = |out: &mut Vec<u8>, sequence| route::put_dump(out, sequence, family, Some(table));
         dump_part(requests, put, |message| {
-            if let Some(route) = Route::parse(message.body).filter(|route| route.table == table) {
+            if let (route::RTM_NEWROUTE, Some(route)) = (message.kind, Route::parse(message.body))
+                && route.table == table
+            {
                 each(&route);
             }
         })?;
@@ -566,10 +557,10 @@ fn take_over(
             log::emptied(table, &vnis, removed);
         }
     }
-    for table in ours.remains.tables() {
+    for table in ours.remains().tables() {
         let routes = count(ours, requests, device, table)?;
         if routes > 0 {
-            let of_table = ours.remains.marks().iter().filter(|mark| mark.table == table);
+            let of_table = ours.remains().marks().iter().filter(|mark| mark.table == table);
             log::no_longer_mapped(table, &of_table.map(|mark| mark.vni).collect(), routes);
         }
     }
@@ -580,7 +571,7 @@ fn take_over(
         }
     }
     let Settings { protocol, ids, .. } = ours.settings();
-    for former in ours.remains.parts().iter().filter(|part| (part.protocol, &part.ids) != (*protocol, ids)) {
+    for former in ours.remains().parts().iter().filter(|part| (part.protocol, &part.ids) != (*protocol, ids)) {
         log::former_numbers(former.protocol, &former.ids);
     }
     Ok(())
@@ -602,11 +593,15 @@ fn count(ours: &Ours, requests: &mut Requests, device: Option<u32>, table: u32) 
 fn empty(ours: &Ours, requests: &mut Requests, device: Option<u32>, table: u32) -> Result<usize, OpenError> {
     let mut removed = 0;
     // After an interruption, some may have been missed.
-    for _ in 0..DUMP_TRIES {
+    for tries in 0.. {
         let mut routes = Vec::new();
         let each = |route: &Route<'_>| routes.extend(ours.has_route(device, route).then(|| route.as_surplus()));
         as_far_as_possible(each_route(requests, table, each))?;
         if routes.is_empty() {
+            break;
+        }
+        if tries == DUMP_TRIES {
+            log::not_emptied(table, routes.len());
             break;
         }
         for route in &routes {

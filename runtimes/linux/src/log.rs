@@ -93,6 +93,14 @@ pub(crate) fn emptied(table: u32, vnis: &BTreeSet<Vni>, routes: usize) {
     );
 }
 
+/// Logs that routes are left in a table that was to be emptied.
+pub(crate) fn not_emptied(table: u32, routes: usize) {
+    let routes = routes_of(routes);
+    warn!(
+        "{routes} of VNIs that the settings no longer have in table {table} cannot be removed: they go with adopted routes"
+    );
+}
+
 /// Logs that a table has routes of this program and is no longer in the settings.
 pub(crate) fn no_longer_mapped(table: u32, vnis: &BTreeSet<Vni>, routes: usize) {
     let (routes, vnis) = (routes_of(routes), list(vnis));
@@ -101,7 +109,7 @@ pub(crate) fn no_longer_mapped(table: u32, vnis: &BTreeSet<Vni>, routes: usize) 
     );
 }
 
-/// Logs that a table has routes of which it is not known to which VNI they belong.
+/// Logs that a table has routes without a mark, so that their VNI is not known.
 pub(crate) fn unmarked(table: u32, routes: usize) {
     let routes = routes_of(routes);
     info!(
@@ -135,7 +143,7 @@ pub(crate) fn left_alone(marks: &[Mark]) {
 /// Logs that a table could not be marked.
 pub(crate) fn cannot_mark(table: u32, answer: &Answer) {
     let (error, text) = (io::Error::from_raw_os_error(answer.errno), answer.text.as_deref());
-    warn!(%error, text, "cannot record in table {table} which VNIs it has: after a change of the settings, their routes are not removed");
+    warn!(%error, text, "cannot mark table {table} with its VNIs: after a change of the settings, their routes are not removed");
 }
 
 fn routes_of(routes: usize) -> String {

@@ -18,7 +18,7 @@ use crate::strays::Strays;
 #[derive(Debug)]
 pub(crate) struct Ours {
     settings: Settings,
-    pub(crate) remains: Remains,
+    remains: Remains,
 }
 
 impl Ours {
@@ -29,6 +29,15 @@ impl Ours {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub(crate) fn remains(&self) -> &Remains {
+        &self.remains
+    }
+
+    /// Replaces what is taken over. Returns what was until now.
+    pub(crate) fn set_remains(&mut self, remains: Remains) -> Remains {
+        std::mem::replace(&mut self.remains, remains)
     }
 
     /// Returns the tables in which this program has routes.

@@ -240,19 +240,9 @@ impl Worker {
             is_busy = true;
         }
         let now = self.now();
-        if !self.take_over(now) {
-            return if is_busy { Iteration::Busy } else { Iteration::Idle };
+        if self.take_over(now) {
+            is_busy |= self.step(now);
         }
-        self.read_notices(now);
-        if self.kernel.device() == DeviceState::Ipv6Disabled && self.next_look_at_device() <= now {
-            self.look_at_device();
-        }
-        if self.fib.needs_dump(now) {
-            self.dump();
-            is_busy = true;
-        }
-        is_busy |= self.work();
-        self.look_for_remains();
         let now = self.now();
         while let Some(report) = self.fib.poll_report() {
             self.log.say(now, &report);
@@ -263,6 +253,21 @@ impl Worker {
             _ if is_busy => Iteration::Busy,
             _ => Iteration::Idle,
         }
+    }
+
+    /// Reads what has changed in the kernel, and carries out some operations. Returns false if there was nothing to do.
+    fn step(&mut self, now: Instant) -> bool {
+        self.read_notices(now);
+        if self.kernel.device() == DeviceState::Ipv6Disabled && self.next_look_at_device() <= now {
+            self.look_at_device();
+        }
+        let is_due = self.fib.needs_dump(now);
+        if is_due {
+            self.dump();
+        }
+        let has_worked = self.work();
+        self.look_for_remains();
+        is_due || has_worked
     }
 
     /// Takes over what earlier settings have left, before anything else is done in the kernel. Returns whether that is done.
@@ -355,7 +360,7 @@ impl Worker {
     fn forget_settings(&mut self) {
         let looked = self.kernel.look_for_remains();
         if let Err(error) = looked.and_then(|()| Ok(self.kernel.remove_marks()?)) {
-            self.log.trouble(self.now(), "cannot remove the record of which VNIs the tables have", &error, 1);
+            self.log.trouble(self.now(), "cannot remove the marks of the tables", &error, 1);
         }
     }
 

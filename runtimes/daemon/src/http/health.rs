@@ -63,9 +63,9 @@ impl App {
 
 /// Returns why no kernel route can be installed.
 fn why_none_is_installed(stats: FibStats) -> Option<String> {
-    let trouble = stats.trouble?;
-    let is_total = stats.failing == 0 || stats.installed == 0 && stats.wanted > 0;
-    is_total.then(|| format!("the kernel to accept routes ({trouble})"))
+    let is_refused = stats.failing > 0 && stats.wanted > 0 && stats.installed == 0;
+    let trouble = stats.trouble.filter(|_| is_refused || !stats.device.is_up())?;
+    Some(format!("the kernel to accept routes ({trouble})"))
 }
 
 /// Checks the next configured servers after the server `last`. Returns true if one of them is synced; a server without

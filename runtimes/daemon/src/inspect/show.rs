@@ -135,7 +135,7 @@ fn of_status(status: &Status) -> String {
         line("kernel routes", format!("{installed} of {wanted}, {} nexthop objects, {more}", kernel.objects));
         if kernel.too_many_next_hops > 0 {
             let count = kernel.too_many_next_hops;
-            line("", format!("{count} with more than 256 next hops, of which some are not installed"));
+            line("", format!("destinations with more than 256 next hops, not all installed: {count}"));
         }
         if let Some(trouble) = &kernel.trouble {
             let count =

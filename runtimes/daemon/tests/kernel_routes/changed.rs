@@ -237,22 +237,22 @@ fn what_another_client_has_left_in_its_own_tables_is_named_and_stays() {
 }
 
 #[test]
-fn a_record_that_is_removed_is_put_back_and_without_one_the_routes_are_taken_for_those_of_the_table() {
+fn a_mark_that_is_removed_is_put_back_and_without_one_the_routes_are_taken_for_those_of_the_table() {
     namespace::run(|namespace| {
         let mut scene = Scene::new(namespace);
         scene.announce(both("fd00::1"));
         let client = start("23#1000", &[]);
         until(namespace, &mut scene, 1000, &ours());
-        let record = "unreachable 100::5f5:e0ff:0:17";
-        let is_there = || namespace.ip("-6 route show table 1000").contains(record);
+        let mark = "unreachable 100::5f5:e0ff:0:17";
+        let is_there = || namespace.ip("-6 route show table 1000").contains(mark);
         assert!(is_there());
-        namespace.ip(&format!("-6 route del {record} table 1000"));
+        namespace.ip(&format!("-6 route del {mark} table 1000"));
         // What is announced afterwards is installed after the dump that has put it back.
         scene.settle();
         scene.settle();
         assert!(is_there());
         client.kill();
-        namespace.ip(&format!("-6 route del {record} table 1000"));
+        namespace.ip(&format!("-6 route del {mark} table 1000"));
         scene.watch.take();
         let mut client = start("23#1000", &["--cleanup"]);
         let said = client.log("table 1000 has ");

@@ -145,7 +145,7 @@ fn next_hops_that_are_too_many_for_the_kernel_are_counted_and_the_first_is_named
         assert!(said.contains(" WARN ") && said.contains(" next hops: "), "{said}");
         assert!(said.ends_with("of them, fd00::200 and those after it, are not installed"), "{said}");
         scene.settle();
-        assert!(status().contains("1 with more than 256 next hops"), "{}", status());
+        assert!(status().contains("more than 256 next hops, not all installed: 1"), "{}", status());
         scene.withdraw(specs(0x200..0x203));
         scene.settle();
         assert!(!status().contains("more than 256"), "{}", status());

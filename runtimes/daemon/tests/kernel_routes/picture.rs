@@ -62,7 +62,7 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
         let text = namespace.try_ip(&format!("{family} route show table {table}")).unwrap_or_default();
         for route in text.replace("\n\t", "\t").lines() {
             let (destination, rest) = route.split_once(' ').unwrap();
-            // The record of a table's VNIs.
+            // The mark with a table's VNIs.
             if route.starts_with("unreachable 100::") {
                 continue;
             }
@@ -100,7 +100,7 @@ pub(crate) fn routes_in(namespace: &Namespace, table: u32) -> Table {
     all
 }
 
-/// Returns all routes, objects and records with a protocol number.
+/// Returns all routes, objects and marks with a protocol number.
 pub(crate) fn lines_of(namespace: &Namespace, protocol: u8) -> Vec<String> {
     let mut lines = Vec::new();
     for what in ["-4 route show table all", "-6 route show table all", "nexthop"] {

@@ -144,9 +144,9 @@ fn destination(message: &[u8], wanted: u32) -> Option<String> {
         2 => Ipv4Addr::from(<[u8; 4]>::try_from(&bytes[..4]).unwrap()).into(),
         _ => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).unwrap()).into(),
     };
-    // The record of a table's VNIs is no event.
-    let is_record = addr.to_string().starts_with("100::");
-    (table == wanted && !is_record).then(|| format!("{addr}/{length}"))
+    // The mark with a table's VNIs is no event.
+    let is_mark = addr.to_string().starts_with("100::");
+    (table == wanted && !is_mark).then(|| format!("{addr}/{length}"))
 }
 
 fn is_marker(message: &[u8]) -> bool {
