@@ -3,6 +3,8 @@
 
 #[path = "fib/alone.rs"]
 mod alone;
+#[path = "fib/groups.rs"]
+mod groups;
 #[path = "fib/kernel.rs"]
 mod kernel;
 
@@ -440,6 +442,7 @@ impl World {
             wanted += usize::from(is_wanted);
         }
         assert_eq!(self.kernel.left_over(), [0; 0], "objects that nothing uses");
+        assert_eq!(self.kernel.duplicates(), [0; 0], "{:?}", self.kernel);
         let stats = self.fib.stats();
         let counted = (stats.installed, stats.conflicts, stats.vni_conflicts);
         assert_eq!(counted, (installed, conflicts + vni_conflicts, vni_conflicts), "{stats:?}");

@@ -35,10 +35,13 @@
 //!   covers one of them.
 //! - *foreign*: a route of another protocol is never replaced or removed.
 //! - *one route*: a destination gets one route of the `Fib`. Surplus ones are removed, after the one that stays is as it is wanted.
+//! - *one operation*: if all routes of a nexthop group are to lead to the same other next hops, the group is replaced, and no route. They
+//!   wait for each other: until no other one has come for 2 ms, and for 100 ms at most.
 //! - *objects last*: an object that this `Fib` has not added is removed only after the adoption has ended.
 
 mod dump;
 mod foreign;
+mod group_changes;
 mod op;
 mod reconcile;
 mod report;

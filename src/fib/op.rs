@@ -110,6 +110,13 @@ pub enum Op {
         /// The objects' ids and weights, in the order of the hypervisors' addresses.
         members: Vec<(u32, u8)>,
     },
+    /// Replace the members of a group. All routes that use it lead to the new members from now on.
+    ReplaceGroup {
+        /// The group's id.
+        id: u32,
+        /// The objects' ids and weights, in the order of the hypervisors' addresses. A single one is allowed.
+        members: Vec<(u32, u8)>,
+    },
     /// Remove a nexthop object or a group.
     RemoveObject {
         /// The object's id.
@@ -156,6 +163,7 @@ impl fmt::Display for Op {
         match self {
             Self::AddObject { id, addr } => write!(f, "add nexthop object {id} to {addr}"),
             Self::AddGroup { id, members } => write!(f, "add nexthop group {id} of {}", members.len()),
+            Self::ReplaceGroup { id, members } => write!(f, "replace nexthop group {id} by one of {}", members.len()),
             Self::RemoveObject { id } => write!(f, "remove nexthop object {id}"),
             Self::AddRoute { table, prefix, .. } => write!(f, "add {prefix} in table {table}"),
             Self::ReplaceRoute { table, prefix, .. } => write!(f, "replace {prefix} in table {table}"),

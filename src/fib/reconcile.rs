@@ -3,6 +3,7 @@
 //! Invariant: an operation is decided only while the kernel's state is known. As long as a dump is needed, nothing is begun,
 //! because an operation on a guess could hit a route of another protocol.
 
+use alloc::collections::VecDeque;
 use alloc::string::ToString as _;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -12,6 +13,7 @@ use foldhash::fast::FixedState;
 
 use super::dump::Dump;
 use super::foreign::Foreign;
+use super::group_changes::GroupChanges;
 use super::op::{DeviceState, Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
 use super::report::{FibReport, FibStats, Reports};
 use super::routes::{Key, Routes, Surplus};
@@ -37,6 +39,9 @@ pub struct Fib {
     wanted: Wanted,
     targets: Targets,
     routes: Routes,
+    group_changes: GroupChanges,
+    /// Routes that are to be moved from a duplicate to its original.
+    to_move: VecDeque<Key>,
     steps: Steps,
     vni_conflicts: VniConflicts,
     foreign: Foreign,
@@ -74,6 +79,8 @@ impl Fib {
             wanted: Wanted::new(seed.clone(), &settings.tables, underlay.has_tables()),
             targets: Targets::new(seed.clone(), settings.ids.clone(), settings.nexthop_objects),
             routes: Routes::new(seed.clone()),
+            group_changes: GroupChanges::default(),
+            to_move: VecDeque::new(),
             steps: Steps::default(),
             vni_conflicts: VniConflicts::new(seed.clone()),
             foreign: Foreign::new(seed),
@@ -230,7 +237,9 @@ impl Fib {
     /// Returns when to call [`poll_op`](Self::poll_op) and [`needs_dump`](Self::needs_dump) again, if no other event comes before. `None`: not
     /// before another event.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.routes.poll_timeout(), self.targets.poll_timeout(), self.dump.poll_timeout()].into_iter().flatten().min()
+        let retries = [self.routes.poll_timeout(), self.targets.poll_timeout()];
+        let others = [self.group_changes.poll_timeout(), self.dump.poll_timeout()];
+        retries.into_iter().chain(others).flatten().min()
     }
 
     /// Returns the next event for the log. At most 64 wait; others are dropped and counted ([`FibStats::unreported`]).
@@ -247,7 +256,9 @@ impl Fib {
     /// Returns whether there is no work: no operation is to be done, under way or to be tried again, and no dump is needed.
     pub fn is_settled(&self) -> bool {
         self.routes.are_settled()
+            && self.group_changes.are_settled()
             && self.targets.is_settled(self.is_adopting)
+            && self.to_move.is_empty()
             && self.steps.are_done()
             && !self.dump.is_needed()
             && !self.is_to_verify
@@ -284,6 +295,7 @@ impl Fib {
         self.routes.run_retries(self.now);
         let (targets, mut cx) = self.targets();
         targets.run_retries(&mut cx);
+        self.group_changes.run_timers(self.now);
         loop {
             if let Some(step) = self.steps.begin() {
                 return Some(self.op(step));
@@ -293,8 +305,14 @@ impl Fib {
             }
             if let Some(key) = self.routes.pop() {
                 self.reconcile(key);
+            } else if let Some(group) = self.targets.poll_prepared().or_else(|| self.group_changes.poll_check()) {
+                self.replace_if_common(group);
+            } else if let Some((key, to)) = self.poll_due() {
+                self.change_alone(key, to);
             } else if let Some(unused) = self.poll_unused() {
                 self.steps.push(Step::RemoveObject(unused));
+            } else if let Some(key) = self.poll_to_move() {
+                self.move_to_original(key);
             } else {
                 if core::mem::take(&mut self.is_to_verify) {
                     self.request_dump();
@@ -311,6 +329,7 @@ impl Fib {
 
     /// Compares a route with what is wanted, and begins what the difference demands.
     fn reconcile(&mut self, key: Key) {
+        let has_waited = self.leave_group_change(&key);
         if self.wanted.is_shared(key.table()) {
             self.find_vni_conflicts(key);
         }
@@ -327,7 +346,7 @@ impl Fib {
             }
             // While the device is down nothing can be installed: the dump after its return queues the route again.
             if self.device.is_up() {
-                self.install(key, &nexthops);
+                self.install(key, &nexthops, has_waited);
             }
             return;
         }
@@ -423,8 +442,9 @@ impl Fib {
         }
     }
 
-    /// Installs a route with these nexthops: at once if their object is present, otherwise when it is.
-    fn install(&mut self, key: Key, nexthops: &Nexthops) {
+    /// Installs a route with these nexthops: at once if their object is present, otherwise when it is. `has_waited`: it is not to wait for the other
+    /// routes of its group.
+    fn install(&mut self, key: Key, nexthops: &Nexthops, has_waited: bool) {
         let surplus = self.routes.surplus(&key);
         let is_installed = self.routes.installed(&key) != TargetId::NONE;
         let has_another_in_place = is_installed && surplus.iter().any(|surplus| surplus.is_in_place);
@@ -437,6 +457,10 @@ impl Fib {
         if is_present && is_installed && surplus.is_empty() {
             let tried = self.routes.settle(&key);
             self.targets.release(tried);
+            if self.routes.has_failed(&key) {
+                // It could not be moved to the original.
+                self.targets.has_route(installed);
+            }
             return self.settle_conflict(&key);
         }
         if !is_present && self.routes.is_adopted(&key) {
@@ -462,6 +486,16 @@ impl Fib {
             return;
         }
         let target = self.targets.with_nexthops(nexthops);
+        let group = self.routes.installed(&key);
+        let may_wait = !has_waited && self.routes.surplus(&key).is_empty() && self.targets.is_replaceable(group);
+        if may_wait && self.targets.is_replacement(target) {
+            return self.wait_for_group(key, group, target);
+        }
+        self.lead_to(key, target);
+    }
+
+    /// Has a route lead to a target: at once if its object is present, otherwise when it is.
+    fn lead_to(&mut self, key: Key, target: TargetId) {
         if self.targets.is_present(target) {
             self.targets.acquire(target);
             self.begin(key, target);
@@ -472,6 +506,94 @@ impl Fib {
         }
         let (targets, mut cx) = self.targets();
         targets.ensure(target, &mut cx);
+    }
+
+    /// Has a route wait for the other routes of its group, which may all be to lead to this target.
+    fn wait_for_group(&mut self, key: Key, group: TargetId, to: TargetId) {
+        self.routes.wait_for(&key, to);
+        if self.group_changes.add(group, to, key, self.now) {
+            let (targets, mut cx) = self.targets();
+            targets.prepare(to, group, &mut cx);
+        }
+        self.replace_if_common(group);
+    }
+
+    /// Begins to replace a group if all its routes are to lead to the same target, and the members of that are present.
+    fn replace_if_common(&mut self, group: TargetId) {
+        let routes = self.targets.users(group);
+        let Some(to) = self.group_changes.common(group, routes).filter(|_| self.device.is_up()) else { return };
+        // One route is changed with as few operations, if there is an object for it.
+        let is_better = routes > 1 || !self.targets.has_object(to);
+        if !is_better || !self.targets.is_replaceable(group) {
+            return self.group_changes.end_wait(group, to);
+        }
+        if self.targets.begin_replacement(group, to) {
+            self.group_changes.begin(group, to);
+            self.steps.push(Step::ReplaceGroup(group, to));
+        }
+    }
+
+    /// Ends a route's wait for the other routes of its group, if it waits for them. Returns whether it had waited long enough.
+    fn leave_group_change(&mut self, key: &Key) -> bool {
+        if self.group_changes.are_settled() {
+            return false;
+        }
+        let (group, awaited) = (self.routes.installed(key), self.routes.awaited(key));
+        if let Some((to, is_last)) = self.group_changes.remove(group, key, awaited) {
+            self.routes.stop_waiting(key);
+            // Perhaps it was not moved because it was to be changed.
+            self.targets.has_route(group);
+            if is_last {
+                self.targets.end_preparation(to, group);
+            }
+        }
+        self.group_changes.take_alone(key)
+    }
+
+    /// Returns a route that has waited for the other routes of its group long enough, and the target that it is to lead to.
+    fn poll_due(&mut self) -> Option<(Key, TargetId)> {
+        let (key, to, is_last) = self.group_changes.poll_due()?;
+        self.routes.stop_waiting(&key);
+        if is_last {
+            self.targets.end_preparation(to, self.routes.installed(&key));
+        }
+        Some((key, to))
+    }
+
+    /// Changes a route that has waited for the other routes of its group.
+    fn change_alone(&mut self, key: Key, to: TargetId) {
+        // While the device is down nothing can be installed.
+        if self.device.is_up() {
+            if !self.targets.is_present(to) {
+                self.group_changes.set_alone(key);
+            }
+            self.lead_to(key, to);
+        }
+    }
+
+    /// Returns a route that is to be moved to the original of its target. As long as routes are adopted, none is.
+    fn poll_to_move(&mut self) -> Option<Key> {
+        if self.is_adopting {
+            return None;
+        }
+        if self.to_move.is_empty() {
+            let from = self.targets.take_duplicates();
+            if !from.is_empty() {
+                self.to_move = self.routes.leading_to(&from).into();
+            }
+        }
+        self.to_move.pop_front()
+    }
+
+    /// Begins to have a route lead to the original of its target, if that is a duplicate.
+    fn move_to_original(&mut self, key: Key) {
+        if let Some(original) = self.targets.original(self.routes.installed(&key))
+            && !self.routes.is_busy(&key)
+            && self.is_as_wanted(&key)
+        {
+            self.targets.acquire(original);
+            self.begin(key, original);
+        }
     }
 
     /// Begins to have a route lead to a target, which is acquired for it.
@@ -497,6 +619,7 @@ impl Fib {
         match step {
             Step::AddObject(target) => self.targets.add_op(target),
             Step::RemoveObject(target) => self.targets.remove_op(target),
+            Step::ReplaceGroup(group, to) => self.targets.replace_op(group, to),
             Step::RemoveSurplus(key) => {
                 let (table, prefix) = (key.table(), key.prefix());
                 let route = self.next_surplus(&key).map(|surplus| surplus.route.clone());
@@ -530,6 +653,7 @@ impl Fib {
         match step {
             Step::AddObject(target) => self.object_added(target, result),
             Step::RemoveObject(target) => self.object_removed(target, result),
+            Step::ReplaceGroup(group, to) => self.group_replaced(group, to, result),
             Step::SetRoute(key, to) => self.route_set(key, to, result),
             Step::RemoveSurplus(key) => self.surplus_removed(key, result),
         }
@@ -544,6 +668,7 @@ impl Fib {
             match step {
                 Step::AddObject(target) => self.targets.set_absent(target),
                 Step::RemoveObject(target) => self.targets.set_present(target),
+                Step::ReplaceGroup(group, to) => self.group_replaced(group, to, Err(lost.clone())),
                 Step::SetRoute(key, to) => self.route_set(key, to, Err(lost.clone())),
                 Step::RemoveSurplus(key) => self.surplus_removed(key, Err(lost.clone())),
             }
@@ -583,6 +708,33 @@ impl Fib {
             }
             _ => targets.removed(target, &mut cx),
         }
+    }
+
+    fn group_replaced(&mut self, group: TargetId, to: TargetId, result: Result<(), OpError>) {
+        let (targets, mut cx) = self.targets();
+        match result {
+            Ok(()) => {
+                let waiting = targets.replaced(group, to, &mut cx);
+                for (other, to) in waiting.into_iter().filter(|(other, _)| *other != group) {
+                    for key in self.group_changes.dissolve(other, to) {
+                        self.routes.look_again(&key);
+                    }
+                    self.targets.release(to);
+                }
+            }
+            Err(error) => {
+                // A dump shows whether the group is still there. After a refusal each route is changed alone, which is reported if it fails.
+                let is_refused = !matches!(error.kind, OpErrorKind::Missing | OpErrorKind::Busy);
+                targets.replace_failed(group, to, is_refused, &mut cx);
+                if !is_refused {
+                    self.request_dump();
+                }
+            }
+        }
+        for key in self.group_changes.end(group) {
+            self.routes.look_again(&key);
+        }
+        self.targets.end_preparation(to, group);
     }
 
     fn surplus_removed(&mut self, key: Key, result: Result<(), OpError>) {
@@ -645,6 +797,7 @@ impl Fib {
         // share it.
         self.is_to_verify |= self.routes.installed(&key) == TargetId::UNKNOWN && to != TargetId::NONE;
         self.set_installed(&key, to);
+        self.targets.has_route(to);
         self.routes.succeeded(&key);
         self.set_tried(&key, TargetId::NONE);
         if to != TargetId::NONE {
@@ -659,8 +812,10 @@ impl Fib {
 
     /// Notes where a route leads, to a target that is acquired for it.
     fn set_installed(&mut self, key: &Key, to: TargetId) {
+        self.leave_group_change(key);
         let from = self.routes.replace_installed(key, to);
         self.targets.release(from);
+        self.group_changes.check(from);
     }
 
     /// Notes the target of a route's last failed operation, which is acquired for it.

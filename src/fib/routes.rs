@@ -1,7 +1,7 @@
 //! The kernel routes that are wanted or installed: where each leads, and what it waits for.
 //!
 //! Invariant: a route that may be other than it is wanted is in the queue, or has an operation under way, or waits for its
-//! target, for a retry, or for the device.
+//! target, for the other routes of its group, for a retry, or for the device.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -249,6 +249,24 @@ impl Routes {
         self.enqueue(*key);
     }
 
+    /// Queues a route, which waits for no target from now on.
+    pub(super) fn look_again(&mut self, key: &Key) {
+        self.stop_waiting(key);
+        self.enqueue(*key);
+    }
+
+    /// Returns the target that a route waits for.
+    pub(super) fn awaited(&self, key: &Key) -> TargetId {
+        self.by_key.get(key).map_or(TargetId::NONE, |entry| entry.waits_for)
+    }
+
+    /// Returns the destinations whose route leads to one of these targets.
+    pub(super) fn leading_to(&self, targets: &BTreeSet<TargetId>) -> Vec<Key> {
+        #[expect(clippy::disallowed_methods, reason = "the order is of no consequence")]
+        let all = self.by_key.iter().filter(|(_, entry)| targets.contains(&entry.installed));
+        all.map(|(key, _)| *key).collect()
+    }
+
     /// Notes that a route is as it is wanted: it waits for nothing, and is not adopted. Returns the target that the last failed operation on it
     /// was for.
     pub(super) fn settle(&mut self, key: &Key) -> TargetId {
@@ -269,6 +287,11 @@ impl Routes {
         let Some(entry) = self.by_key.get_mut(key) else { return false };
         entry.is_busy = false;
         core::mem::take(&mut entry.is_dirty)
+    }
+
+    /// Returns whether an operation on a route is under way.
+    pub(super) fn is_busy(&self, key: &Key) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.is_busy)
     }
 
     /// Returns whether a route is installed, or about to be.

@@ -10,6 +10,8 @@ use super::targets::TargetId;
 pub(super) enum Step {
     AddObject(TargetId),
     RemoveObject(TargetId),
+    /// Has a group have the next hops of another target.
+    ReplaceGroup(TargetId, TargetId),
     /// [`TargetId::NONE`] removes the route.
     SetRoute(Key, TargetId),
     /// Removes the destination's first surplus route.

@@ -1,7 +1,10 @@
 //! The targets of kernel routes: each list of nexthops once, with the nexthop object or group that stands for it.
 //!
-//! Invariants: a list of nexthops has one target, and an object in the kernel belongs to one target. An object is added
-//! when a route or a group waits for it, a group after its members. An object is removed when nothing uses it.
+//! Invariants: a list of nexthops has one target from which routes get their object, and an object in the kernel belongs to one target. An
+//! object is added when a route or a group waits for it, a group after its members. An object is removed when nothing uses it.
+//!
+//! A list may have a second target for a while, a *duplicate*: a group that got the nexthops of another one, or that was found. Its routes are
+//! moved to the other one when there is nothing else to do.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -37,6 +40,8 @@ enum State {
     Adding,
     Present,
     Removing,
+    /// The group is about to get other members.
+    Replacing,
 }
 
 /// What goes on when an object is present.
@@ -44,6 +49,8 @@ enum State {
 enum Waiter {
     Route(Key),
     Group(TargetId),
+    /// A group whose members are to be replaced by those of the target.
+    Replacement(TargetId),
 }
 
 #[derive(Debug)]
@@ -57,6 +64,8 @@ struct Target {
     users: u32,
     /// The members of a group that is not absent.
     members: SmallVec<[TargetId; 2]>,
+    /// The members that the group is about to get, which it uses, too.
+    next_members: SmallVec<[TargetId; 2]>,
     waiters: Vec<Waiter>,
     /// Of the kernel's refusals in a row.
     backoff: Backoff,
@@ -64,8 +73,22 @@ struct Target {
     awaited: SmallVec<[TargetId; 2]>,
     /// It is among the retries.
     is_retrying: bool,
+    /// The kernel has refused to replace the group.
+    is_fixed: bool,
     /// The present dump has found it.
     is_seen: bool,
+}
+
+impl Target {
+    /// Returns whether it is a group with one member.
+    fn is_lone(&self) -> bool {
+        is_lone(&self.nexthops, !self.members.is_empty())
+    }
+}
+
+/// Returns whether something with these nexthops is a group with one member: what is left of a larger group.
+fn is_lone(nexthops: &Nexthops, is_group: bool) -> bool {
+    is_group && nexthops.len() == 1
 }
 
 /// What else a target's next step depends on, and where it goes.
@@ -94,6 +117,11 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Returns the nexthops of the object for a member of a group.
+fn single(member: &Nexthop) -> Nexthops {
+    Nexthop { weight: 1, ..*member }.into()
+}
+
 /// A group that a dump has found: its id, and its members' ids and weights.
 type FoundGroup = (u32, Vec<(u32, u8)>);
 
@@ -114,6 +142,12 @@ pub(super) struct Targets {
     /// Targets that lost their last user. Some may have a user again, or be gone.
     idle: Vec<TargetId>,
     retries: BTreeSet<(Instant, TargetId)>,
+    /// Duplicates whose routes may have to be moved.
+    duplicates: BTreeSet<TargetId>,
+    /// Duplicates of targets to whose objects something is being done.
+    early_duplicates: BTreeSet<TargetId>,
+    /// Groups that are to be replaced by a target whose members have become present.
+    prepared: Vec<TargetId>,
     /// The groups that the present dump has found, as long as not all objects are known.
     found_groups: Option<Vec<FoundGroup>>,
 }
@@ -131,6 +165,9 @@ impl Targets {
             foreign: BTreeSet::new(),
             idle: Vec::new(),
             retries: BTreeSet::new(),
+            duplicates: BTreeSet::new(),
+            early_duplicates: BTreeSet::new(),
+            prepared: Vec::new(),
             found_groups: None,
         };
         let unknown = targets.insert(Nexthops::default(), 0, State::Present);
@@ -171,9 +208,9 @@ impl Targets {
         self.by_object.len()
     }
 
-    /// Returns whether no target waits for a retry, or to be removed. `is_adopting`: none is removed yet.
+    /// Returns whether no target waits for a retry, or to be removed or merged. `is_adopting`: that is not done yet.
     pub(super) fn is_settled(&self, is_adopting: bool) -> bool {
-        self.retries.is_empty() && (is_adopting || self.idle.is_empty())
+        self.retries.is_empty() && (is_adopting || self.idle.is_empty() && self.duplicates.is_empty())
     }
 
     /// Returns how many objects wait for a retry.
@@ -219,7 +256,7 @@ impl Targets {
         }
         target.waiters.retain(|waiter| match waiter {
             Waiter::Route(key) => cx.routes.is_waiting_for(key, id),
-            Waiter::Group(_) => true,
+            Waiter::Group(_) | Waiter::Replacement(_) => true,
         });
         if target.waiters.is_empty() {
             if target.users == 0 {
@@ -228,6 +265,9 @@ impl Targets {
             return;
         }
         if target.nexthops.len() > 1 && !self.ensure_members(id, cx) {
+            return;
+        }
+        if self.wake_replacements(id) {
             return;
         }
         if !self.assign_object(id) {
@@ -246,7 +286,6 @@ impl Targets {
         let Some(target) = self.get(group) else { return false };
         let (mut members, nexthops) = (target.members.clone(), target.nexthops.clone());
         if members.is_empty() {
-            let single = |nexthop: &Nexthop| Nexthops::from(Nexthop { weight: 1, ..*nexthop });
             members = nexthops.as_slice().iter().map(|nexthop| self.with_nexthops(&single(nexthop))).collect();
             self.set_members(group, members.clone());
         }
@@ -269,6 +308,19 @@ impl Targets {
         are_present
     }
 
+    /// Wakes the groups that are to be replaced by a target whose members are present. Returns true if nothing else waits for it.
+    fn wake_replacements(&mut self, id: TargetId) -> bool {
+        let Self { items, prepared, .. } = self;
+        let Some(Some(target)) = items.get(id.0 as usize) else { return false };
+        let groups = target.waiters.iter().filter_map(|waiter| match waiter {
+            Waiter::Replacement(group) => Some(*group),
+            _ => None,
+        });
+        let before = prepared.len();
+        prepared.extend(groups);
+        prepared.len() - before == target.waiters.len()
+    }
+
     fn set_members(&mut self, group: TargetId, members: SmallVec<[TargetId; 2]>) {
         members.iter().for_each(|id| self.acquire(*id));
         let Some(target) = self.get_mut(group) else { return };
@@ -279,9 +331,10 @@ impl Targets {
 
     /// Notes that the kernel has added an object. What waited for it goes on.
     pub(super) fn added(&mut self, id: TargetId, cx: &mut Context<'_>) {
-        let Some(target) = self.get_mut(id) else { return };
-        target.state = State::Present;
-        target.backoff.reset();
+        self.set_present(id);
+        if let Some(target) = self.get_mut(id) {
+            target.backoff.reset();
+        }
         self.wake(id, cx);
     }
 
@@ -323,6 +376,7 @@ impl Targets {
 
     /// Notes that the kernel has an object, whatever was to be done with it.
     pub(super) fn set_present(&mut self, id: TargetId) {
+        self.duplicates.append(&mut self.early_duplicates);
         if let Some(target) = self.get_mut(id) {
             target.state = State::Present;
         }
@@ -330,6 +384,7 @@ impl Targets {
 
     /// Notes that the kernel does not have an object, which uses no members then.
     pub(super) fn set_absent(&mut self, id: TargetId) {
+        self.duplicates.append(&mut self.early_duplicates);
         let Some(target) = self.get_mut(id) else { return };
         target.state = State::Absent;
         let (object, members) = (core::mem::take(&mut target.object), core::mem::take(&mut target.members));
@@ -356,6 +411,7 @@ impl Targets {
                         self.ensure(group, cx);
                     }
                 }
+                Waiter::Replacement(group) => self.prepared.push(group),
             }
         }
     }
@@ -398,10 +454,228 @@ impl Targets {
                     return Some(id);
                 }
                 State::Present | State::Absent => self.forget(id),
-                State::Adding | State::Removing => {}
+                State::Adding | State::Removing | State::Replacing => {}
             }
         }
         None
+    }
+
+    /// Returns how many routes use a target or are about to, and how many groups.
+    pub(super) fn users(&self, id: TargetId) -> usize {
+        self.get(id).map_or(0, |target| target.users as usize)
+    }
+
+    /// Returns whether a target is a group that can be replaced.
+    pub(super) fn is_replaceable(&self, id: TargetId) -> bool {
+        self.get(id).is_some_and(|target| {
+            let is_known = !target.nexthops.is_empty() && !target.members.is_empty();
+            target.state == State::Present && is_known && !target.is_fixed
+        })
+    }
+
+    /// Returns whether a group can be replaced by a target as soon as the target's members are present.
+    pub(super) fn is_replacement(&self, id: TargetId) -> bool {
+        self.nexthops(id).len() > 1 || self.is_present(id)
+    }
+
+    /// Returns whether the kernel has a target's object, or is about to have it.
+    pub(super) fn has_object(&self, id: TargetId) -> bool {
+        self.get(id).is_some_and(|target| target.object != 0)
+    }
+
+    /// Notes that a group is to be replaced by a target, which is acquired for it, and begins to add the members that are missing.
+    pub(super) fn prepare(&mut self, to: TargetId, group: TargetId, cx: &mut Context<'_>) {
+        self.acquire(to);
+        if let Some(target) = self.get_mut(to) {
+            target.waiters.push(Waiter::Replacement(group));
+        }
+        self.ensure(to, cx);
+    }
+
+    /// Notes that a group is not to be replaced by a target any more, or is about to be.
+    pub(super) fn end_preparation(&mut self, to: TargetId, group: TargetId) {
+        if let Some(target) = self.get_mut(to) {
+            target.waiters.retain(|waiter| *waiter != Waiter::Replacement(group));
+        }
+        self.release(to);
+    }
+
+    /// Returns a group whose replacement has become possible.
+    pub(super) fn poll_prepared(&mut self) -> Option<TargetId> {
+        self.prepared.pop()
+    }
+
+    /// Begins to replace a group's members by those of a target. Returns false if these are not present.
+    pub(super) fn begin_replacement(&mut self, group: TargetId, to: TargetId) -> bool {
+        let members = self.members(to);
+        let are_present = !members.is_empty() && members.iter().all(|member| self.is_present(*member));
+        let Some(target) = self.get_mut(to) else { return false };
+        if !are_present || !matches!(target.state, State::Absent | State::Present) {
+            return false;
+        }
+        // The group becomes the object of the target, so none is to be added.
+        if target.state == State::Absent {
+            target.state = State::Adding;
+        }
+        members.iter().for_each(|member| self.acquire(*member));
+        if let Some(group) = self.get_mut(group) {
+            (group.state, group.next_members) = (State::Replacing, members);
+        }
+        true
+    }
+
+    /// Returns the members of a group with a target's nexthops, in their order. None if some have no target.
+    fn members(&self, id: TargetId) -> SmallVec<[TargetId; 2]> {
+        match self.nexthops(id) {
+            [_] => [id].into_iter().collect(),
+            nexthops => nexthops
+                .iter()
+                .map(|nexthop| self.by_nexthops.get(&single(nexthop)).copied())
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Returns the operation that replaces a group's members by those of a target.
+    pub(super) fn replace_op(&self, group: TargetId, to: TargetId) -> Op {
+        let weights = self.nexthops(to).iter().map(|nexthop| nexthop.weight);
+        let members = self.get(group).map(|group| &group.next_members[..]).unwrap_or_default();
+        let members = members.iter().map(|member| self.object(*member)).zip(weights).collect();
+        Op::ReplaceGroup { id: self.object(group), members }
+    }
+
+    /// Notes that the kernel has replaced a group's members by those of a target, so that the group has the target's nexthops. If the target
+    /// has no object, it gets the group's former nexthops. Returns which groups were to be replaced by one of the two.
+    pub(super) fn replaced(
+        &mut self,
+        group: TargetId,
+        to: TargetId,
+        cx: &mut Context<'_>,
+    ) -> Vec<(TargetId, TargetId)> {
+        let nexthops = Nexthops::from_iter(self.nexthops(to).iter().copied());
+        let takes_over = self.end_reservation(to);
+        let members = self.take_next_members(group);
+        self.set_members(group, members.clone());
+        members.into_iter().for_each(|member| self.release(member));
+        self.set_present(group);
+        let Some(target) = self.get_mut(group) else { return Vec::new() };
+        target.backoff.reset();
+        let former = core::mem::replace(&mut target.nexthops, nexthops.clone());
+        let had_list = self.by_nexthops.get(&former) == Some(&group);
+        if had_list {
+            self.by_nexthops.remove(&former);
+        }
+        if takes_over {
+            self.set_members(to, SmallVec::new());
+            self.by_nexthops.insert(nexthops, group);
+            self.duplicates.remove(&group);
+            if had_list {
+                self.by_nexthops.insert(former.clone(), to);
+            }
+            if let Some(target) = self.get_mut(to) {
+                target.nexthops = former;
+            }
+        } else {
+            self.duplicates.insert(group);
+        }
+        let mut dissolved = self.wake_all(group, cx);
+        if takes_over {
+            dissolved.append(&mut self.wake_all(to, cx));
+        }
+        dissolved
+    }
+
+    /// Notes that the kernel has not replaced a group. `is_refused`: it is not to be tried again.
+    pub(super) fn replace_failed(&mut self, group: TargetId, to: TargetId, is_refused: bool, cx: &mut Context<'_>) {
+        self.set_present(group);
+        self.take_next_members(group).into_iter().for_each(|member| self.release(member));
+        if let Some(target) = self.get_mut(group) {
+            target.is_fixed |= is_refused;
+        }
+        self.wake(group, cx);
+        if self.end_reservation(to) {
+            self.ensure(to, cx);
+        }
+    }
+
+    /// Returns the members that a group was about to get, which it does not use any more.
+    fn take_next_members(&mut self, group: TargetId) -> SmallVec<[TargetId; 2]> {
+        self.get_mut(group).map(|group| core::mem::take(&mut group.next_members)).unwrap_or_default()
+    }
+
+    /// Ends the state of a target without an object that [`begin_replacement`](Self::begin_replacement) has noted. Returns whether it had it.
+    fn end_reservation(&mut self, id: TargetId) -> bool {
+        let Some(target) = self.get_mut(id) else { return false };
+        let is_reserved = target.state == State::Adding && target.object == 0;
+        if is_reserved {
+            target.state = State::Absent;
+        }
+        is_reserved
+    }
+
+    /// Has everything that waited for a target look again, because the target has other nexthops. Returns which groups were to be replaced by it.
+    fn wake_all(&mut self, id: TargetId, cx: &mut Context<'_>) -> Vec<(TargetId, TargetId)> {
+        let Some(target) = self.get_mut(id) else { return Vec::new() };
+        let waiters = core::mem::take(&mut target.waiters);
+        if target.users == 0 {
+            self.idle.push(id);
+        }
+        let mut groups = Vec::new();
+        for waiter in waiters {
+            match waiter {
+                Waiter::Route(key) => cx.routes.look_again(&key),
+                Waiter::Replacement(group) => groups.push((group, id)),
+                // A group is no member of a group.
+                Waiter::Group(_) => {}
+            }
+        }
+        groups
+    }
+
+    /// Returns the targets whose routes are to be moved to the other target with the same nexthops: of two the one with fewer routes, but never
+    /// to a group with one member.
+    pub(super) fn take_duplicates(&mut self) -> BTreeSet<TargetId> {
+        let mut from = BTreeSet::new();
+        for id in core::mem::take(&mut self.duplicates) {
+            let Some(target) = self.get(id).filter(|_| self.is_duplicate(id)) else { continue };
+            let (nexthops, users) = (target.nexthops.clone(), target.users);
+            let member = target.members.first().copied().filter(|_| target.is_lone());
+            let original = self.by_nexthops.get(&nexthops).copied();
+            match original.and_then(|original| self.get(original)).map(|original| (original.state, original.users)) {
+                Some((State::Present, others)) if member.is_some() || users <= others => drop(from.insert(id)),
+                Some((State::Present, _)) => {
+                    from.extend(original);
+                    self.by_nexthops.insert(nexthops, id);
+                }
+                Some((State::Absent, _)) | None => {
+                    from.extend(member.map(|_| id));
+                    self.by_nexthops.insert(nexthops, member.unwrap_or(id));
+                }
+                Some(_) => drop(self.early_duplicates.insert(id)),
+            }
+        }
+        from
+    }
+
+    /// Notes that a route leads to a target, which may have become a duplicate meanwhile.
+    pub(super) fn has_route(&mut self, id: TargetId) {
+        if self.is_duplicate(id) {
+            self.duplicates.insert(id);
+        }
+    }
+
+    /// Returns whether routes to a group's nexthops get their object from another target, or would if it were there.
+    fn is_duplicate(&self, id: TargetId) -> bool {
+        self.get(id).is_some_and(|target| {
+            let is_group = !target.members.is_empty() && !target.nexthops.is_empty();
+            is_group && target.state == State::Present && self.by_nexthops.get(&target.nexthops) != Some(&id)
+        })
+    }
+
+    /// Returns the target from which routes get their object instead of a duplicate, if it is present.
+    pub(super) fn original(&self, duplicate: TargetId) -> Option<TargetId> {
+        let original = self.by_nexthops.get(&self.get(duplicate)?.nexthops).copied();
+        original.filter(|original| *original != duplicate && self.is_present(*original))
     }
 
     /// Returns the operation that adds a target's object.
@@ -448,22 +722,22 @@ impl Targets {
             // Its members may be found later.
             FoundObject::Group(members) => self.found_groups.get_or_insert_default().push((object, members)),
             FoundObject::Foreign => {
-                self.found_object(object, None);
+                self.found_object(object, None, false);
                 self.foreign.insert(object);
             }
-            FoundObject::Nexthop(addr) => self.found_object(object, Some(Nexthop { addr, weight: 1 }.into())),
-            FoundObject::Unknown => self.found_object(object, Some(Nexthops::default())),
+            FoundObject::Nexthop(addr) => self.found_object(object, Some(Nexthop { addr, weight: 1 }.into()), false),
+            FoundObject::Unknown => self.found_object(object, Some(Nexthops::default()), false),
         }
     }
 
     /// Notes that an object has these nexthops. `None`: it is another protocol's, and only its id counts.
-    fn found_object(&mut self, object: u32, nexthops: Option<Nexthops>) {
+    fn found_object(&mut self, object: u32, nexthops: Option<Nexthops>, is_group: bool) {
         // Without objects, all that are found are remains of an earlier process, and so are their routes until they are replaced.
         let nexthops = nexthops.map(|nexthops| if self.has_objects { nexthops } else { Nexthops::default() });
         if let Some(&id) = self.by_object.get(&object)
             && let Some(target) = self.get_mut(id)
         {
-            if nexthops.as_ref() == Some(&target.nexthops) {
+            if nexthops.as_ref() == Some(&target.nexthops) && target.is_lone() == is_lone(&target.nexthops, is_group) {
                 (target.state, target.is_seen) = (State::Present, true);
                 return;
             }
@@ -471,13 +745,18 @@ impl Targets {
             self.set_absent(id);
         }
         if let Some(nexthops) = nexthops {
-            self.adopt(object, nexthops);
+            self.adopt(object, nexthops, is_group);
         }
     }
 
     /// Takes over an object that belongs to no target.
-    fn adopt(&mut self, object: u32, nexthops: Nexthops) {
+    fn adopt(&mut self, object: u32, nexthops: Nexthops, is_group: bool) {
         self.foreign.remove(&object);
+        // It could not be a member of a group.
+        if is_lone(&nexthops, is_group) {
+            self.insert_duplicate(nexthops, object, State::Present);
+            return;
+        }
         // What waits for these nexthops has them now.
         if !nexthops.is_empty()
             && let Some(&id) = self.by_nexthops.get(&nexthops)
@@ -499,10 +778,13 @@ impl Targets {
                 members.iter().map(|&(member, weight)| self.found_member(member, weight)).collect();
             let mut nexthops = nexthops.unwrap_or_default();
             nexthops.sort();
-            // A group with one member, the last of a larger group, is nothing that a FIB makes, and no member of another group.
-            let is_known = nexthops.len() > 1 && nexthops.windows(2).all(|pair| pair[0].addr != pair[1].addr);
+            // The last member of a larger group gets all packets, whatever its weight.
+            if let [nexthop] = &mut nexthops[..] {
+                nexthop.weight = 1;
+            }
+            let is_known = nexthops.windows(2).all(|pair| pair[0].addr != pair[1].addr);
             let nexthops = if is_known { nexthops.into_iter().collect() } else { Nexthops::default() };
-            self.found_object(object, Some(nexthops));
+            self.found_object(object, Some(nexthops), true);
             // The members are in use as long as the group is present, whatever it is.
             let members = members.iter().filter_map(|(member, _)| self.by_object.get(member).copied()).collect();
             if let Some(&id) = self.by_object.get(&object) {
@@ -549,6 +831,8 @@ impl Targets {
         // As long as nothing is removed, each dump lists the same ones.
         self.idle.sort_unstable();
         self.idle.dedup();
+        self.early_duplicates.clear();
+        self.duplicates = self.all().filter(|id| self.is_duplicate(*id)).collect();
     }
 
     fn get(&self, id: TargetId) -> Option<&Target> {
@@ -564,17 +848,29 @@ impl Targets {
         (1..self.items.len() as u32).map(TargetId)
     }
 
+    /// Adds a target. Routes to these nexthops get their object from it, unless there is another one.
     fn insert(&mut self, nexthops: Nexthops, object: u32, state: State) -> TargetId {
+        let id = self.insert_duplicate(nexthops.clone(), object, state);
+        if !nexthops.is_empty() {
+            self.by_nexthops.entry(nexthops).or_insert(id);
+        }
+        id
+    }
+
+    /// Adds a target from which no route gets its object.
+    fn insert_duplicate(&mut self, nexthops: Nexthops, object: u32, state: State) -> TargetId {
         let target = Target {
             nexthops,
             object,
             state,
             users: 0,
             members: SmallVec::new(),
+            next_members: SmallVec::new(),
             waiters: Vec::new(),
             backoff: Backoff::default(),
             awaited: SmallVec::new(),
             is_retrying: false,
+            is_fixed: false,
             is_seen: true,
         };
         let id = match self.free.pop() {
@@ -585,9 +881,6 @@ impl Targets {
                 u32::try_from(self.items.len() - 1).expect("fewer than 2^32 targets")
             }
         };
-        if !target.nexthops.is_empty() {
-            self.by_nexthops.entry(target.nexthops.clone()).or_insert(TargetId(id));
-        }
         if object != 0 {
             self.by_object.insert(object, TargetId(id));
         }

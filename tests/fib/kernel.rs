@@ -85,6 +85,19 @@ impl Kernel {
                 }
                 self.objects.insert(*id, Object::Group(members.to_vec()));
             }
+            Op::ReplaceGroup { id, members } => {
+                let there = self.objects.get(id);
+                assert_ne!(there, Some(&Object::Foreign), "an object of another program is replaced");
+                assert!(there != Some(&Object::Group(members.to_vec())), "{op}, but the group is the same");
+                if there.is_none() {
+                    return error(OpErrorKind::Missing);
+                }
+                let are_nexthops = |id: &u32| matches!(self.objects.get(id), Some(Object::Nexthop(_)));
+                if are_nexthops(id) || !members.iter().all(|(id, _)| are_nexthops(id)) {
+                    return error(OpErrorKind::Refused);
+                }
+                self.objects.insert(*id, Object::Group(members.to_vec()));
+            }
             Op::RemoveObject { id } => {
                 if !self.objects.contains_key(id) {
                     return error(OpErrorKind::Missing);
@@ -283,6 +296,8 @@ impl Kernel {
             Route::Foreign => None,
             Route::Ours(RouteTarget::Nexthops(nexthops)) => Some(nexthops.clone()),
             Route::Ours(RouteTarget::Object(id)) => Some(match &self.objects[id] {
+                // Whatever its weight.
+                Object::Group(members) if members.len() == 1 => std::iter::once(nexthop(&members[0].0, 1)).collect(),
                 Object::Group(members) => {
                     let mut nexthops: Vec<Nexthop> = members.iter().map(|(id, weight)| nexthop(id, *weight)).collect();
                     nexthops.sort();
@@ -291,6 +306,21 @@ impl Kernel {
                 _ => std::iter::once(nexthop(id, 1)).collect(),
             }),
         }
+    }
+
+    /// Returns the groups with one member that this node's routes use, and those that have the members of another one.
+    pub(super) fn duplicates(&self) -> Vec<u32> {
+        let used = self.routes.values().filter_map(|route| match route {
+            Route::Ours(RouteTarget::Object(id)) => Some(*id),
+            _ => None,
+        });
+        let used: BTreeSet<u32> = used.collect();
+        let is_duplicate = |id: &u32| match &self.objects[id] {
+            Object::Group(members) if members.len() == 1 => true,
+            Object::Group(_) => used.range(..id).any(|other| self.objects[other] == self.objects[id]),
+            _ => false,
+        };
+        used.iter().copied().filter(is_duplicate).collect()
     }
 
     /// Returns the objects that nothing uses.

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::attribute::{Attributes, put, u32_at};
 use crate::encap::{self, Encap, put_encap};
-use crate::message::{self, CREATE, DUMP, EXCLUSIVE};
+use crate::message::{self, CREATE, DUMP, EXCLUSIVE, REPLACE};
 
 pub(crate) const RTM_NEWNEXTHOP: u16 = 104;
 pub(crate) const RTM_DELNEXTHOP: u16 = 105;
@@ -44,7 +44,16 @@ pub(crate) fn put_object(out: &mut Vec<u8>, sequence: u32, id: u32, addr: Ipv6Ad
 
 /// Appends the creation of a group.
 pub(crate) fn put_group(out: &mut Vec<u8>, sequence: u32, id: u32, members: &[(u32, u8)], protocol: u8) {
-    message::put(out, RTM_NEWNEXTHOP, CREATE | EXCLUSIVE, sequence, |out| {
+    put_members(out, CREATE | EXCLUSIVE, sequence, id, members, protocol);
+}
+
+/// Appends the replacement of a group's members.
+pub(crate) fn put_replacement(out: &mut Vec<u8>, sequence: u32, id: u32, members: &[(u32, u8)], protocol: u8) {
+    put_members(out, REPLACE, sequence, id, members, protocol);
+}
+
+fn put_members(out: &mut Vec<u8>, flags: u16, sequence: u32, id: u32, members: &[(u32, u8)], protocol: u8) {
+    message::put(out, RTM_NEWNEXTHOP, flags, sequence, |out| {
         put_header(out, AF_UNSPEC, protocol);
         put(out, NHA_ID, &id.to_ne_bytes());
         let entry = |&(id, weight): &(u32, u8)| {

@@ -21,6 +21,7 @@ pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, metri
     match op {
         Op::AddObject { id, addr } => nexthop::put_object(out, sequence, *id, *addr, device, protocol),
         Op::AddGroup { id, members } => nexthop::put_group(out, sequence, *id, members, protocol),
+        Op::ReplaceGroup { id, members } => nexthop::put_replacement(out, sequence, *id, members, protocol),
         Op::RemoveObject { id } => nexthop::put_remove(out, sequence, *id),
         Op::AddRoute { table, prefix, target } => put_route(out, CREATE | EXCLUSIVE, table, prefix, target),
         Op::ReplaceRoute { table, prefix, target } => put_route(out, CREATE | REPLACE, table, prefix, target),
@@ -36,7 +37,7 @@ pub(crate) fn put(out: &mut Vec<u8>, sequence: u32, op: &Op, protocol: u8, metri
 pub(crate) fn check(op: &Op, device: Option<u32>) -> Result<(), OpError> {
     let (parts, needs_device) = match op {
         Op::AddObject { .. } => (1, true),
-        Op::AddGroup { members, .. } => (members.len(), false),
+        Op::AddGroup { members, .. } | Op::ReplaceGroup { members, .. } => (members.len(), false),
         Op::AddRoute { target: RouteTarget::Nexthops(nexthops), .. }
         | Op::ReplaceRoute { target: RouteTarget::Nexthops(nexthops), .. } => (nexthops.len(), true),
         _ => (1, false),
@@ -71,7 +72,7 @@ pub(crate) fn error(op: &Op, errno: i32, text: Option<String>) -> OpError {
 fn refers_to_object(op: &Op) -> bool {
     match op {
         Op::AddRoute { target, .. } | Op::ReplaceRoute { target, .. } => matches!(target, RouteTarget::Object(_)),
-        Op::AddGroup { .. } => true,
+        Op::AddGroup { .. } | Op::ReplaceGroup { .. } => true,
         _ => false,
     }
 }
