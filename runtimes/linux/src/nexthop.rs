@@ -206,6 +206,20 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
+    fn a_replacement_of_a_group_is_sent_as_these_bytes() {
+        let mut out = Vec::new();
+        put_replacement(&mut out, 8, 0x2000, &[(0x1000, 1)], 254);
+        #[rustfmt::skip]
+        assert_eq!(out, [
+            44, 0, 0, 0, 104, 0, 0x01, 0x01, 8, 0, 0, 0, 0, 0, 0, 0,
+            0, 0, 254, 0, 0, 0, 0, 0,
+            8, 0, 1, 0, 0, 32, 0, 0,
+            12, 0, 2, 0, 0, 16, 0, 0, 0, 0, 0, 0,
+        ]);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
     fn a_removal_and_a_dump_are_sent_as_these_bytes() {
         let mut out = Vec::new();
         put_remove(&mut out, 9, 0x1000);

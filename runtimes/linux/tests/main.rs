@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod foreign;
+mod groups;
 mod look;
 mod netns;
 mod others;

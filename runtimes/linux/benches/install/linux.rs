@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use metalbond::fib::Op;
+use metalbond::wire::UpdateAction;
 use netns::*;
 
 use crate::wire;
@@ -36,7 +37,37 @@ pub(crate) fn run(is_test: bool) {
             );
         }
     }
+    for is_ipv6 in [false, true] {
+        for is_compatible in [true, false] {
+            lose_hypervisor(is_compatible, routes, is_ipv6);
+        }
+    }
     compare_memory(routes);
+}
+
+/// Measures the loss of one of four hypervisors, to which all routes lead.
+fn lose_hypervisor(is_compatible: bool, routes: u32, is_ipv6: bool) {
+    netns::run(|namespace| {
+        set_compatible(is_compatible);
+        let mut client = wire::Client::new(namespace.open());
+        let to = |hypervisor: u16| (0..routes).map(move |n| (destination(n, is_ipv6), hypervisor));
+        let of_all = (0..routes).flat_map(|n| (1..=4).map(move |hypervisor| (destination(n, is_ipv6), hypervisor)));
+        client.install(&wire::updates(UpdateAction::Add, of_all));
+        let (ours, kernel) = client.remove_next_hop(&wire::updates(UpdateAction::Remove, to(4)));
+        assert_eq!(client.installed(), routes as usize);
+        println!(
+            "IPv{}, nexthop_compat_mode {}: one of the four next hops of {routes} routes is gone: from the last REMOVE to the \
+             message to the kernel {:.2} ms, then the kernel {:.2} ms",
+            if is_ipv6 { 6 } else { 4 },
+            u8::from(is_compatible),
+            ours.as_secs_f64() * 1e3,
+            kernel.as_secs_f64() * 1e3,
+        );
+    });
+}
+
+fn set_compatible(is_compatible: bool) {
+    std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", u8::from(is_compatible).to_string()).unwrap();
 }
 
 /// Prints the memory that clients need. Each runs in a process of its own, because a process reuses memory that it has freed.
@@ -53,7 +84,7 @@ fn compare_memory(routes: u32) {
 pub(crate) fn memory(routes: u32) {
     netns::run(|namespace| {
         execute(&mut namespace.open(), &(1..=OBJECTS).map(object).collect::<Vec<_>>());
-        let reads = wire::updates((0..routes).map(|n| (destination(n, false), hypervisor(n))));
+        let reads = wire::updates(UpdateAction::Add, (0..routes).map(|n| (destination(n, false), hypervisor(n))));
         let mut client = wire::Client::new(namespace.open());
         let before = resident();
         let took = client.install(&reads).as_secs_f64();
@@ -78,7 +109,7 @@ fn measure(
 ) -> Option<(Duration, Duration)> {
     let mut took = None;
     netns::run(|namespace| {
-        std::fs::write("/proc/sys/net/ipv4/nexthop_compat_mode", u8::from(is_compatible).to_string()).unwrap();
+        set_compatible(is_compatible);
         execute(&mut namespace.open(), &(1..=OBJECTS).map(object).collect::<Vec<_>>());
         let installed = install(namespace);
         let (mut kernel, mut count) = (namespace.open(), 0);
@@ -102,7 +133,7 @@ fn ours(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
 
 fn from_the_wire(namespace: &Namespace, routes: u32, is_ipv6: bool) -> Duration {
     let mut client = wire::Client::new(namespace.open());
-    let reads = wire::updates((0..routes).map(|n| (destination(n, is_ipv6), hypervisor(n))));
+    let reads = wire::updates(UpdateAction::Add, (0..routes).map(|n| (destination(n, is_ipv6), hypervisor(n))));
     let took = client.install(&reads);
     assert_eq!(client.installed(), routes as usize);
     took

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant as Clock};
 
 use bytes::{Bytes, BytesMut};
-use metalbond::fib::{Fib, FibSettings};
+use metalbond::fib::{Fib, FibSettings, Op};
 use metalbond::wire::{Hello, Update, UpdateAction, encode_update, keepalive};
 use metalbond::{Action, Command, Config, ConnId, Input, Instant, NextHop, Node, Route, Vni};
 use metalbond_linux::Kernel;
@@ -16,13 +16,13 @@ const VNI: Vni = Vni(23);
 const READ: usize = 16 * 1024;
 const BATCH: usize = 128;
 
-/// Returns the frames of UPDATEs that add these routes, cut like the reads of a connection.
-pub(crate) fn updates(destinations: impl Iterator<Item = (String, u16)>) -> Vec<Bytes> {
+/// Returns the frames of UPDATEs that add or remove these routes, cut like the reads of a connection.
+pub(crate) fn updates(action: UpdateAction, destinations: impl Iterator<Item = (String, u16)>) -> Vec<Bytes> {
     let mut out = BytesMut::new();
     for (destination, hypervisor) in destinations {
         let next_hop = NextHop::standard(IpAddr::V6(nexthop(hypervisor).addr));
         let route = Route { vni: VNI, prefix: prefix(&destination), next_hop };
-        encode_update(&mut out, &Update { action: UpdateAction::Add, route });
+        encode_update(&mut out, &Update { action, route });
     }
     let bytes = out.freeze();
     (0..bytes.len()).step_by(READ).map(|at| bytes.slice(at..bytes.len().min(at + READ))).collect()
@@ -90,6 +90,27 @@ impl Client {
         let took = start.elapsed();
         assert!(self.fib.is_settled());
         took
+    }
+
+    /// Removes a next hop from all destinations, which the `reads` say. Returns the time from the last read until the message to the kernel is
+    /// sent that replaces their group, and the time of the kernel.
+    pub(crate) fn remove_next_hop(&mut self, reads: &[Bytes]) -> (Duration, Duration) {
+        let (last, others) = reads.split_last().expect("at least one read");
+        for bytes in others {
+            self.receive(bytes.clone());
+            assert!(!self.work(), "until the last one, the routes wait for each other");
+        }
+        let start = Clock::now();
+        self.receive(last.clone());
+        let op = self.fib.poll_op(Instant::EPOCH).expect("the replacement of the group");
+        let sent = Clock::now();
+        let results = self.kernel.execute(std::slice::from_ref(&op)).unwrap();
+        let ended = Clock::now();
+        assert!(matches!(op, Op::ReplaceGroup { .. }), "{op}");
+        results.into_iter().for_each(|result| self.fib.done(Instant::EPOCH, result));
+        while self.work() {}
+        assert!(self.fib.is_settled());
+        (sent - start, ended - sent)
     }
 
     pub(crate) fn installed(&self) -> usize {
