@@ -9,9 +9,18 @@ use crate::{Backoff, Instant};
 /// programs that change the kernel's routes must not make this one read all the time.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
+/// What may be other than known, as long as no dump has shown it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Doubt {
+    /// Some destinations: those that the [`Fib`](super::Fib) has noted, and those that routes of other protocols are believed to have.
+    Some,
+    /// Everything.
+    All,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    Due(Instant),
+    Due { at: Instant, doubt: Doubt },
     Running { since: Instant },
     NotNeeded,
 }
@@ -19,8 +28,8 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Dump {
     state: State,
-    /// Something may have changed that the present dump has passed: another one is needed after it.
-    is_outdated: bool,
+    /// What may have changed that the present dump has passed: another one is needed after it.
+    passed: Option<Doubt>,
     /// Of dumps that were cut off, in a row.
     backoff: Backoff,
     /// The earliest time of the next dump.
@@ -31,8 +40,8 @@ pub(super) struct Dump {
 impl Dump {
     /// Returns a schedule by which the first dump is due at once.
     pub(super) fn new() -> Self {
-        let state = State::Due(Instant::EPOCH);
-        Self { state, is_outdated: false, backoff: Backoff::default(), earliest: Instant::EPOCH, count: 0 }
+        let state = State::Due { at: Instant::EPOCH, doubt: Doubt::All };
+        Self { state, passed: None, backoff: Backoff::default(), earliest: Instant::EPOCH, count: 0 }
     }
 
     /// Returns how many dumps have ended.
@@ -45,26 +54,31 @@ impl Dump {
         self.state != State::NotNeeded
     }
 
+    /// Returns whether no operation may begin before the next dump has ended.
+    pub(super) const fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Due { doubt: Doubt::All, .. } | State::Running { .. })
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        matches!(self.state, State::Due(at) if at <= now)
+        matches!(self.state, State::Due { at, .. } if at <= now)
     }
 
     /// Returns when the next dump is due, if one is planned.
     pub(super) const fn poll_timeout(&self) -> Option<Instant> {
-        if let State::Due(at) = self.state { Some(at) } else { None }
+        if let State::Due { at, .. } = self.state { Some(at) } else { None }
     }
 
     /// Plans a dump, if none is planned.
-    pub(super) fn request(&mut self, now: Instant) {
-        match self.state {
-            State::Due(_) => {}
-            State::Running { .. } => self.is_outdated = true,
-            State::NotNeeded => self.state = State::Due(now.max(self.earliest)),
+    pub(super) fn request(&mut self, now: Instant, doubt: Doubt) {
+        match &mut self.state {
+            State::Due { doubt: other, .. } => *other = doubt.max(*other),
+            State::Running { .. } => self.passed = self.passed.max(Some(doubt)),
+            State::NotNeeded => self.state = State::Due { at: now.max(self.earliest), doubt },
         }
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
-        (self.state, self.is_outdated) = (State::Running { since: now }, false);
+        (self.state, self.passed) = (State::Running { since: now }, None);
     }
 
     /// Ends the present dump. One that is not complete is repeated, later each time. Returns false if no dump was under way.
@@ -76,13 +90,13 @@ impl Dump {
             self.backoff.reset();
             self.earliest = now + pause;
             self.state = State::NotNeeded;
-            if self.is_outdated {
-                self.request(now);
+            if let Some(doubt) = self.passed {
+                self.request(now, doubt);
             }
         } else {
             let max = *retry.end();
             self.earliest = now + self.backoff.fail(retry).max(pause).min(max);
-            self.state = State::Due(self.earliest);
+            self.state = State::Due { at: self.earliest, doubt: Doubt::All };
         }
         true
     }

@@ -340,7 +340,7 @@ impl fmt::Display for DeviceState {
 /// A change of the kernel's state by another program, or by the kernel itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
-    /// Routes and objects may have changed in any way: notices were lost, an object was removed, or the device came back.
+    /// Routes and objects may have changed in any way: notices were lost, or an object was added or removed.
     Anything,
     /// A route of the FIB's protocol, in one of the FIB's tables, was removed.
     RouteRemoved {
@@ -381,6 +381,8 @@ pub enum Notice {
         /// One address, or a network with only such addresses.
         prefix: Prefix,
     },
+    /// Addresses may not be this machine's own any more: see [`Found::Local`].
+    LocalGone,
     /// Routes of other protocols may have gone without a notice of each, together with an address, a device or a nexthop object.
     ForeignGone,
     /// The tunnel device has this state.

@@ -1,9 +1,9 @@
 //! The FIB: compares what is wanted with what is installed, and processes the kernel's answers.
 //!
-//! Invariant: an operation is decided only while the kernel's state is known. As long as a dump is needed, nothing is begun,
-//! because an operation on a guess could hit a route of another protocol.
+//! Invariant: an operation is decided only while the kernel's state is known, because one on a guess could hit a route of another protocol. As
+//! long as a dump is needed to know the state of some destinations, nothing is begun for these; or nothing at all if all may have changed.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::ToString as _;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use foldhash::fast::FixedState;
 
-use super::dump::Dump;
+use super::dump::{Doubt, Dump};
 use super::foreign::Foreign;
 use super::group_changes::GroupChanges;
 use super::op::{DeviceState, Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
@@ -47,6 +47,8 @@ pub struct Fib {
     foreign: Foreign,
     underlay: Underlay,
     dump: Dump,
+    /// The destinations whose state only the next dump shows.
+    in_doubt: BTreeSet<Key>,
     device: DeviceState,
     /// The device was down since the last dump: routes that are missing went with it.
     is_device_lost: bool,
@@ -86,6 +88,7 @@ impl Fib {
             foreign: Foreign::new(seed),
             underlay,
             dump: Dump::new(),
+            in_doubt: BTreeSet::new(),
             device,
             is_device_lost: false,
             is_adopting: true,
@@ -200,7 +203,7 @@ impl Fib {
                 self.foreign.added(key, rival, is_replacement);
                 // It may have replaced a route of this FIB.
                 if rival.is_in_place && self.routes.is_in_kernel(&key) {
-                    self.request_dump();
+                    self.doubt(key);
                 }
                 self.routes.enqueue(key);
             }
@@ -210,16 +213,20 @@ impl Fib {
                 self.routes.enqueue(key);
             }
             // The notice may be older than a later operation on the route: only a dump shows the present state.
-            Notice::RouteAdded { .. } | Notice::RouteRemoved { .. } => self.request_dump(),
+            Notice::RouteAdded { table, prefix } | Notice::RouteRemoved { table, prefix } => {
+                self.doubt(Key::new(table, prefix));
+            }
             Notice::LocalAdded { prefix } => {
                 if self.underlay.add_local(prefix) {
                     self.routes.enqueue_all();
                 }
             }
+            // Until the dump, nothing is installed that leads there.
+            Notice::LocalGone => self.dump.request(self.now, Doubt::Some),
             Notice::ForeignGone => {
-                // Without rivals, nothing can change for the routes of this FIB.
+                // Without rivals, nothing can change for the routes of this FIB. Until the dump, those with rivals stay as they are.
                 if !self.foreign.is_empty() {
-                    self.request_dump();
+                    self.dump.request(self.now, Doubt::Some);
                 }
             }
             Notice::Device(device) => self.set_device(device),
@@ -300,7 +307,7 @@ impl Fib {
             if let Some(step) = self.steps.begin() {
                 return Some(self.op(step));
             }
-            if self.dump.is_needed() {
+            if self.dump.is_awaited() {
                 return None;
             }
             if let Some(key) = self.routes.pop() {
@@ -315,7 +322,7 @@ impl Fib {
                 self.move_to_original(key);
             } else {
                 if core::mem::take(&mut self.is_to_verify) {
-                    self.request_dump();
+                    self.dump.request(self.now, Doubt::Some);
                 }
                 return None;
             }
@@ -336,10 +343,13 @@ impl Fib {
         let set = self.routes.wanted(&key);
         let nexthops = self.nexthops(&key, set);
         self.find_left_out(key, set, &nexthops);
+        // The end of the dump queues the route again.
+        if self.in_doubt.contains(&key) {
+            return;
+        }
         if !nexthops.is_empty() {
             if self.foreign.is_outdated(&key) {
-                // The end of the dump queues the route again.
-                return self.request_dump();
+                return self.doubt(key);
             }
             if self.foreign.rival(&key).is_some_and(|rival| rival.is_in_place) {
                 return self.yield_place(key);
@@ -563,7 +573,7 @@ impl Fib {
     /// Changes a route that has waited for the other routes of its group.
     fn change_alone(&mut self, key: Key, to: TargetId) {
         // While the device is down nothing can be installed.
-        if self.device.is_up() {
+        if self.device.is_up() && !self.in_doubt.contains(&key) {
             if !self.targets.is_present(to) {
                 self.group_changes.set_alone(key);
             }
@@ -589,6 +599,7 @@ impl Fib {
     fn move_to_original(&mut self, key: Key) {
         if let Some(original) = self.targets.original(self.routes.installed(&key))
             && !self.routes.is_busy(&key)
+            && !self.in_doubt.contains(&key)
             && self.is_as_wanted(&key)
         {
             self.targets.acquire(original);
@@ -781,7 +792,7 @@ impl Fib {
             OpErrorKind::Exists => {
                 if self.routes.begin_conflict(&key) {
                     self.reports.push(FibReport::Conflict { table: key.table(), prefix: key.prefix() });
-                    self.request_dump();
+                    self.doubt(key);
                 }
             }
             OpErrorKind::Missing => self.request_dump(),
@@ -833,6 +844,7 @@ impl Fib {
     pub fn dump_begins(&mut self, now: Instant) {
         self.advance(now);
         self.dump.begin(self.now);
+        self.in_doubt.clear();
         self.targets.begin_dump();
         self.foreign.begin_dump();
         self.underlay.begin_dump();
@@ -899,7 +911,7 @@ impl Fib {
 
     /// Returns whether a route is installed as it is wanted, and wanted at all, and it is known whether it is in effect.
     fn is_as_wanted(&self, key: &Key) -> bool {
-        let nexthops = self.wanted.nexthops(key, self.routes.wanted(key), &self.settings, &self.underlay);
+        let nexthops = self.nexthops(key, self.routes.wanted(key));
         let is_known = match self.foreign.rival(key) {
             Some(rival) => self.routes.has_conflict(key) && !rival.is_in_place,
             None => !self.routes.has_conflict(key),
@@ -910,8 +922,15 @@ impl Fib {
             && self.routes.surplus(key).is_empty()
     }
 
+    /// Has the kernel's state read again, because everything may have changed.
     fn request_dump(&mut self) {
-        self.dump.request(self.now);
+        self.dump.request(self.now, Doubt::All);
+    }
+
+    /// Has the kernel's state read again, because that of a destination may have changed.
+    fn doubt(&mut self, key: Key) {
+        self.in_doubt.insert(key);
+        self.dump.request(self.now, Doubt::Some);
     }
 
     fn advance(&mut self, now: Instant) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metalbond::fib::{
-    DeviceState, Fib, FibSettings, FibStats, Found, FoundObject, Notice, Op, OpError, OpErrorKind, RouteTarget,
+    DeviceState, Fib, FibSettings, FibStats, Found, FoundObject, Notice, Op, OpError, OpErrorKind, Rival, RouteTarget,
     SurplusRoute,
 };
 use metalbond::{Instant, NextHop, RouteChange, Vni};
@@ -341,4 +341,51 @@ fn an_object_that_a_dump_finds_is_used_by_what_waited_for_such_a_one() {
     assert_eq!(fib.poll_op(later), Some(op));
     fib.done(later, Ok(()));
     assert_eq!((fib.poll_op(later), fib.stats().objects), (None, 1));
+}
+
+/// Each dump takes a second, and in each something changes again.
+#[test]
+fn while_other_programs_change_things_without_end_destinations_that_these_do_not_concern_are_changed() {
+    let mut fib = fib_of_table(7);
+    want(&mut fib, "10.0.0.0/24", &["fd00::1"]);
+    want(&mut fib, "10.0.1.0/24", &["fd00::1"]);
+    let (table, removed) = (7, "10.0.0.0/24".parse().unwrap());
+    let mut now = Instant::EPOCH + Duration::from_secs(1);
+    let work = |fib: &mut Fib, now| {
+        let mut ops = Vec::new();
+        while let Some(op) = fib.poll_op(now) {
+            ops.push(op.to_string());
+            fib.done(now, Ok(()));
+        }
+        ops
+    };
+    work(&mut fib, now);
+    let rival = Rival { is_in_place: false, metric: 1, tos: 0, source_len: 0 };
+    let foreign = "10.0.1.0/24".parse().unwrap();
+    fib.notice(now, Notice::ForeignAdded { table, prefix: foreign, rival, is_replacement: false });
+    work(&mut fib, now);
+    for n in 1..20 {
+        let notices = [Notice::RouteRemoved { table, prefix: removed }, Notice::ForeignGone, Notice::LocalGone];
+        notices.into_iter().for_each(|notice| fib.notice(now, notice));
+        let destination = format!("10.1.{n}.0/24");
+        want(&mut fib, &destination, &["fd00::1"]);
+        // Of the route that may be gone, nothing is known until the next dump.
+        want(&mut fib, "10.0.0.0/24", if n % 2 == 0 { &["fd00::1"] } else { &[] });
+        assert_eq!(work(&mut fib, now), [format!("add {destination} in table 7")]);
+        now = fib.poll_timeout().unwrap().max(now);
+        assert!(fib.needs_dump(now));
+        fib.dump_begins(now);
+        let object =
+            Found::Object { id: *fib.settings().ids.start(), what: FoundObject::Nexthop("fd00::1".parse().unwrap()) };
+        fib.found(object);
+        let target = || Some(RouteTarget::Object(*fib.settings().ids.start()));
+        let routes = (1..=n).map(|n| format!("10.1.{n}.0/24")).chain(["10.0.0.0/24", "10.0.1.0/24"].map(str::to_owned));
+        let routes: Vec<Found> =
+            routes.map(|prefix| Found::Route { table, prefix: prefix.parse().unwrap(), target: target() }).collect();
+        routes.into_iter().for_each(|route| fib.found(route));
+        fib.found(Found::Foreign { table, prefix: foreign, rival });
+        notices.into_iter().for_each(|notice| fib.notice(now, notice));
+        now = now + Duration::from_secs(1);
+        fib.dump_ends(now, true);
+    }
 }

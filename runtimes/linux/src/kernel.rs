@@ -474,7 +474,7 @@ fn report(ours: &Ours, device: &mut Device, message: &Message<'_>, notice: &mut 
             let is_new = message.kind == route::RTM_NEWROUTE;
             if let Some(prefix) = route.local() {
                 // One of several devices with the address may have lost it.
-                notice(if is_new { Notice::LocalAdded { prefix } } else { Notice::Anything });
+                notice(if is_new { Notice::LocalAdded { prefix } } else { Notice::LocalGone });
             }
             let is_mark_of_others = Mark::parse(&route).is_some() && !ours.has_protocol(&route);
             if !ours.has_table(table) || is_mark_of_others {
