@@ -7,7 +7,11 @@ use crate::{Backoff, Instant};
 
 /// The shortest time from the end of a dump to the next. After a dump that took longer, as long as that took: other
 /// programs that change the kernel's routes must not make this one read all the time.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The time without another change after which a dump begins: a program that removes many objects is read after the last one.
+const QUIET: Duration = Duration::from_millis(1);
+/// The longest wait for that.
+const WAIT_MAX: Duration = Duration::from_millis(20);
 
 /// What may be other than known, as long as no dump has shown it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,7 +24,7 @@ pub(super) enum Doubt {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
-    Due { at: Instant, doubt: Doubt },
+    Due { since: Instant, at: Instant, doubt: Doubt },
     Running { since: Instant },
     NotNeeded,
 }
@@ -40,7 +44,7 @@ pub(super) struct Dump {
 impl Dump {
     /// Returns a schedule by which the first dump is due at once.
     pub(super) fn new() -> Self {
-        let state = State::Due { at: Instant::EPOCH, doubt: Doubt::All };
+        let state = State::Due { since: Instant::EPOCH, at: Instant::EPOCH, doubt: Doubt::All };
         Self { state, passed: None, backoff: Backoff::default(), earliest: Instant::EPOCH, count: 0 }
     }
 
@@ -68,12 +72,15 @@ impl Dump {
         if let State::Due { at, .. } = self.state { Some(at) } else { None }
     }
 
-    /// Plans a dump, if none is planned.
+    /// Plans a dump, or puts off the one that is planned.
     pub(super) fn request(&mut self, now: Instant, doubt: Doubt) {
         match &mut self.state {
-            State::Due { doubt: other, .. } => *other = doubt.max(*other),
+            State::Due { since, at, doubt: other } => {
+                *at = (*at).max((now + QUIET).min(*since + WAIT_MAX));
+                *other = doubt.max(*other);
+            }
             State::Running { .. } => self.passed = self.passed.max(Some(doubt)),
-            State::NotNeeded => self.state = State::Due { at: now.max(self.earliest), doubt },
+            State::NotNeeded => self.state = State::Due { since: now, at: self.earliest.max(now + QUIET), doubt },
         }
     }
 
@@ -96,7 +103,7 @@ impl Dump {
         } else {
             let max = *retry.end();
             self.earliest = now + self.backoff.fail(retry).max(pause).min(max);
-            self.state = State::Due { at: self.earliest, doubt: Doubt::All };
+            self.state = State::Due { since: now, at: self.earliest, doubt: Doubt::All };
         }
         true
     }

@@ -329,9 +329,9 @@ impl Fib {
         }
     }
 
-    /// Returns an object that nothing uses. As long as routes are adopted, it is not known what is used.
+    /// Returns an object that nothing uses. As long as routes are adopted or in doubt, it is not known what is used.
     fn poll_unused(&mut self) -> Option<TargetId> {
-        if self.is_adopting { None } else { self.targets.poll_unused() }
+        if self.is_adopting || self.dump.is_needed() { None } else { self.targets.poll_unused() }
     }
 
     /// Compares a route with what is wanted, and begins what the difference demands.
