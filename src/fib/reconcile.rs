@@ -512,10 +512,9 @@ impl Fib {
             return;
         }
         if self.routes.wait_for(&key, target) {
-            self.targets.add_waiter(target, key);
+            let (targets, mut cx) = self.targets();
+            targets.add_waiter(target, key, &mut cx);
         }
-        let (targets, mut cx) = self.targets();
-        targets.ensure(target, &mut cx);
     }
 
     /// Has a route wait for the other routes of its group, which may all be to lead to this target.

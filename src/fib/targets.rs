@@ -240,10 +240,14 @@ impl Targets {
         }
     }
 
-    /// Has a route woken when its target is present. The route has noted for which target it waits.
-    pub(super) fn add_waiter(&mut self, id: TargetId, key: Key) {
-        if let Some(target) = self.get_mut(id) {
-            target.waiters.push(Waiter::Route(key));
+    /// Has a route woken when its target is present, and begins to add the target's object. The route has noted for which target it waits.
+    pub(super) fn add_waiter(&mut self, id: TargetId, key: Key, cx: &mut Context<'_>) {
+        let Some(target) = self.get_mut(id) else { return };
+        let is_first = target.waiters.iter().all(|waiter| !matches!(waiter, Waiter::Route(_)));
+        target.waiters.push(Waiter::Route(key));
+        // For the others, that has begun.
+        if is_first {
+            self.ensure(id, cx);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::http::Events;
+use crate::networkd;
 use crate::spec;
 
 /// Interval at which the node is asked whether adopted routes may be removed.
@@ -193,6 +195,13 @@ impl InstallArgs {
             warn!("no nexthop objects: IPv6 routes use only one next hop, and changes of many routes take longer");
         } else if is_nexthop_compat_mode() {
             info!("hint: with the sysctl net.ipv4.nexthop_compat_mode=0 the kernel installs routes faster");
+        }
+        let foreign = networkd::missing(Path::new("/"));
+        if !foreign.is_empty() {
+            info!(
+                "hint: systemd-networkd removes routes, rules and nexthop objects that are not in its files, unless networkd.conf has {}",
+                foreign.iter().map(|setting| format!("{setting}=no")).collect::<Vec<_>>().join(", "),
+            );
         }
         let settings = FibSettings {
             tables: self.tables(),

@@ -26,6 +26,8 @@ mod limits;
 mod logging;
 mod look;
 mod manual;
+#[cfg(target_os = "linux")]
+mod networkd;
 mod output;
 mod policy;
 mod position;

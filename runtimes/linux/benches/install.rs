@@ -3,6 +3,9 @@
 //!
 //! Then one of the four hypervisors is gone to which 100,000 routes lead: the time until their nexthop group is replaced.
 //!
+//! Then another program removes all nexthop groups, as systemd-networkd does: the time until all routes are there again, compared with that of
+//! their installation.
+//!
 //! Then compares the memory of two clients, one with ten times as many routes as the other, each in a process of its own.
 //!
 //! As root: `cargo bench -p metalbond-linux`; `-- --test` runs small rounds.
@@ -10,6 +13,9 @@
 #[cfg(target_os = "linux")]
 #[path = "install/linux.rs"]
 mod linux;
+#[cfg(target_os = "linux")]
+#[path = "install/repair.rs"]
+mod repair;
 #[cfg(target_os = "linux")]
 #[path = "install/wire.rs"]
 mod wire;

@@ -13,6 +13,7 @@ mod device;
 mod docs;
 mod flush;
 mod hands;
+mod networkd;
 mod objects;
 mod options;
 mod own;

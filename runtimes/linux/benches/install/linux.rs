@@ -11,7 +11,7 @@ use metalbond::fib::Op;
 use metalbond::wire::UpdateAction;
 use netns::*;
 
-use crate::wire;
+use crate::{repair, wire};
 
 const OBJECTS: u16 = 64;
 /// The number of operations in one call of `execute`.
@@ -40,6 +40,11 @@ pub(crate) fn run(is_test: bool) {
     for is_ipv6 in [false, true] {
         for is_compatible in [true, false] {
             lose_hypervisor(is_compatible, routes, is_ipv6);
+        }
+    }
+    for routes in [routes / 25, routes] {
+        for is_ipv6 in [false, true] {
+            repair::measure(routes, is_ipv6);
         }
     }
     compare_memory(routes);
@@ -158,7 +163,7 @@ fn object_of(n: u32) -> u32 {
     1 + n % u32::from(OBJECTS)
 }
 
-fn destination(n: u32, is_ipv6: bool) -> String {
+pub(crate) fn destination(n: u32, is_ipv6: bool) -> String {
     if is_ipv6 {
         format!("fd10:0:{:x}:{:x}::/64", n >> 16, n & 0xffff)
     } else {
