@@ -55,7 +55,8 @@ fn hops(mask: u8) -> Vec<NextHop> {
 fn settings(nexthop_objects: bool) -> FibSettings {
     let tables = (0..VNIS).map(|n| Vni(n.into())).map(|vni| (vni, World::table(vni))).collect();
     let prefer = vec!["2001:db8:ff::3/128".parse().unwrap()];
-    FibSettings { tables, nexthop_objects, prefer, ids: 10..=40, ..FibSettings::default() }
+    // Groups are replaced even if they have few routes.
+    FibSettings { tables, nexthop_objects, prefer, ids: 10..=40, replace_min: 2, ..FibSettings::default() }
 }
 
 #[derive(Clone, Debug)]

@@ -531,8 +531,7 @@ impl Fib {
     fn replace_if_common(&mut self, group: TargetId) {
         let routes = self.targets.users(group);
         let Some(to) = self.group_changes.common(group, routes).filter(|_| self.device.is_up()) else { return };
-        // One route is changed with as few operations, if there is an object for it.
-        let is_better = routes > 1 || !self.targets.has_object(to);
+        let is_better = routes >= self.settings.replace_min || !self.targets.has_object(to);
         if !is_better || !self.targets.is_replaceable(group) {
             return self.group_changes.end_wait(group, to);
         }

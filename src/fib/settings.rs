@@ -28,6 +28,9 @@ pub struct FibSettings {
     pub exclude: KindSet,
     /// The networks of preferred next hops. Their weight is 99 times the weight of other next hops of the same destination. Default: none.
     pub prefer: Vec<Prefix>,
+    /// How many routes a nexthop group must have to be replaced although there is an object with the new next hops, to which its routes are moved
+    /// afterwards: they change at once, for one more operation in all. Those of a smaller group are moved directly. Default 64.
+    pub replace_min: usize,
     /// The shortest wait before a failed operation is tried again. It doubles at each failure. Over zero, at most
     /// [`retry_max`](Self::retry_max). Default 100 ms.
     pub retry_min: Duration,
@@ -47,6 +50,7 @@ impl Default for FibSettings {
             ipv4_only: false,
             exclude: KindSet::NONE,
             prefer: Vec::new(),
+            replace_min: 64,
             retry_min: Duration::from_millis(100),
             retry_max: Duration::from_secs(30),
             seed: 0,

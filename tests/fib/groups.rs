@@ -176,6 +176,16 @@ fn a_group_with_one_member_left_serves_its_routes_until_each_leads_to_the_member
     assert!(world.fib.is_settled());
 }
 
+#[test]
+fn the_routes_of_a_small_group_are_moved_directly_to_an_object_that_is_there() {
+    let mut world = World::new();
+    (0..63).for_each(|n| world.want(n, &[1, 2]));
+    world.work();
+    (0..63).for_each(|n| world.want(n, &[1]));
+    assert_eq!(world.work(), [("replace route", 63), ("remove object", 2)].into());
+    assert!(world.fib.is_settled());
+}
+
 /// Before its routes are moved, the second hypervisor returns.
 #[test]
 fn a_group_with_one_member_left_can_get_more() {

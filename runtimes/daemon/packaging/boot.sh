@@ -121,7 +121,12 @@ until_true 'an upgrade restarts the client' \
 until_true 'and leaves the device' "[ \$(cat /sys/class/net/overlay-tun/ifindex) = $device ]"
 until_true 'and the routes' "$route"
 
+# The device of this route is not of the package, so that the route does not go with it.
+inside 'ip link add own-tun up type veth peer name own-far; ip link set own-far up
+  ip -6 nexthop add id 2000000099 dev own-tun encap ip6 dst 2001:db8::2 protocol 254
+  ip route add 10.0.24.1 nhid 2000000099 table 1024 proto 254'
 inside 'systemctl enable metalbond-tunnel metalbond-client metalbond-server; dpkg --purge metalbond'
 until_true 'a purge stops everything' '! systemctl is-active --quiet "metalbond*" && [ ! -e /sys/class/net/overlay-tun ]'
 until_true 'and leaves only what it did not bring' \
   '[ "$(find /etc /usr /var/lib -name "*metalbond*" | grep -v "^/etc/metalbond$\|tunnel.service.d$")" = "" ]'
+until_true 'and no route' '[ "$(ip route show table all proto 254; ip -6 route show table all proto 254; ip nexthop show proto 254)" = "" ]'

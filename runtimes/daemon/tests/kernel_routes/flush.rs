@@ -1,5 +1,8 @@
 //! `metalbond flush-routes`.
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::namespace;
 use crate::picture::{Table, lines_of, routes_in, table};
 use crate::process::{Ended, run};
@@ -78,4 +81,46 @@ fn a_bad_number_ends_with_code_2_and_a_missing_one_too() {
         assert_eq!(ended.code, Some(2));
         assert!(ended.stderr.join(" ").contains(why), "{:?}", ended.stderr);
     }
+}
+
+/// The scripts of the Debian package, with other paths, in the order of `dpkg --purge`: between them, the program and its settings go.
+#[test]
+fn a_purge_of_the_package_removes_what_the_client_has_left_and_a_removal_does_not() {
+    namespace::run(|namespace| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("purge-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("etc")).unwrap();
+        let (program, settings) = (dir.join("program"), dir.join("etc/metalbond.toml"));
+        let script = |text: &str, argument: &str| {
+            let text = text.replace("/usr/bin/metalbond", program.to_str().unwrap());
+            let text = text.replace("/etc/metalbond/", &format!("{}/", dir.join("etc").display()));
+            let text = text.replace("/var/lib/metalbond", dir.join("lib").to_str().unwrap());
+            let done = Command::new("sh").args(["-c", &text, "script", argument]).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            String::from_utf8(done.stdout).unwrap()
+        };
+        let prerm = include_str!("../../packaging/deb/prerm");
+        let postrm = include_str!("../../packaging/deb/postrm");
+        for (text, number) in [("[client]\n#rt-proto = 99\n  rt-proto = 77\n", "77"), ("[client]\n", "254")] {
+            std::fs::copy(env!("CARGO_BIN_EXE_metalbond"), &program).unwrap();
+            std::fs::write(&settings, text).unwrap();
+            let mut scene = Scene::new(namespace);
+            let client = scene.synced_client(&["--rt-proto", number]);
+            scene.announce(["10.2.0.0/24#fd00::3"]);
+            scene.watch.until("+ 10.2.0.0/24");
+            end(client);
+            script(prerm, "remove");
+            std::fs::remove_file(&program).unwrap();
+            script(postrm, "remove");
+            assert_eq!(scene.routes().len(), 1, "a removal leaves them for the next installation");
+            std::fs::remove_file(&settings).unwrap();
+            assert_eq!(script(postrm, "purge"), "removed 1 routes and 1 nexthop objects\n");
+            assert_eq!(lines_of(namespace, number.parse().unwrap()), [""; 0]);
+            assert!(!dir.join("lib").exists());
+            // Nothing is left to do for a second one, nor for an upgrade.
+            assert_eq!(script(postrm, "purge"), "");
+            assert_eq!(script(prerm, "upgrade"), "");
+            assert!(!dir.join("lib").exists());
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    });
 }

@@ -26,6 +26,7 @@ pub(crate) fn measure(routes: u32, is_ipv6: bool) {
         let is_there = |stats: &FibStats| stats.installed == routes as usize;
         let mut kernel = namespace.open();
 
+        until(Instant::now(), || stats().dumps > 0);
         let start = Instant::now();
         let changes: Vec<RouteChange> = (0..routes).map(|n| change(n, is_ipv6)).collect();
         for changes in changes.chunks(1000) {
