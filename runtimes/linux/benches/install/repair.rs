@@ -73,9 +73,10 @@ fn until(start: Instant, is_true: impl Fn() -> bool) -> Duration {
 
 fn found_groups(kernel: &mut Kernel) -> Vec<u32> {
     let mut groups = Vec::new();
-    let dumped = kernel.dump(|found| match found {
-        Found::Object { id, what: FoundObject::Group(_) } => groups.push(id),
-        _ => {}
+    let dumped = kernel.dump(|found| {
+        if let Found::Object { id, what: FoundObject::Group(_) } = found {
+            groups.push(id);
+        }
     });
     dumped.unwrap();
     groups
