@@ -27,7 +27,10 @@ enum State {
 /// The routes of a group that are to lead to the same target.
 #[derive(Debug)]
 struct Change {
-    routes: BTreeSet<Key>,
+    /// The routes that wait, and some that have left. A route may be there several times.
+    routes: Vec<Key>,
+    /// How many routes wait.
+    count: usize,
     since: Instant,
     /// When the last route was added.
     latest: Instant,
@@ -54,7 +57,7 @@ pub(super) struct GroupChanges {
     /// Routes that have waited long enough, and wait for an object now.
     alone: BTreeSet<Key>,
     /// The routes of the groups that are being replaced.
-    under_way: BTreeMap<TargetId, BTreeSet<Key>>,
+    under_way: BTreeMap<TargetId, Vec<Key>>,
 }
 
 impl GroupChanges {
@@ -73,12 +76,14 @@ impl GroupChanges {
         let changes = self.of_group.entry(group).or_default();
         let Some(change) = changes.get_mut(&to) else {
             let until = now + QUIET;
-            let change = Change { routes: [key].into(), since: now, latest: now, state: State::Waits { until } };
+            let change =
+                Change { routes: alloc::vec![key], count: 1, since: now, latest: now, state: State::Waits { until } };
             changes.insert(to, change);
             self.timers.insert((until, group, to));
             return true;
         };
-        change.routes.insert(key);
+        change.routes.push(key);
+        change.count += 1;
         change.latest = now;
         let until = change.ends();
         if let State::Due { routes } = change.state
@@ -91,16 +96,12 @@ impl GroupChanges {
         false
     }
 
-    /// Removes a route of a group, if it waits. `likely`: the target for which it probably does. Returns the target, and whether no other route
-    /// waits for it.
-    pub(super) fn remove(&mut self, group: TargetId, key: &Key, likely: TargetId) -> Option<(TargetId, bool)> {
-        let changes = self.of_group.get_mut(&group)?;
-        let is_in = |change: &mut Change| change.routes.remove(key);
-        let to = match changes.get_mut(&likely).is_some_and(is_in) {
-            true => likely,
-            false => changes.iter_mut().find_map(|(to, change)| is_in(change).then_some(*to))?,
-        };
-        Some((to, self.end_if_empty(group, to)))
+    /// Notes that a route has left its change. Returns whether it was the last one.
+    pub(super) fn remove(&mut self, group: TargetId, to: TargetId) -> bool {
+        // A group that is being replaced has no change any more.
+        let Some(change) = self.of_group.get_mut(&group).and_then(|changes| changes.get_mut(&to)) else { return false };
+        change.count -= 1;
+        change.count == 0 && self.end_change(group, to).is_some()
     }
 
     /// Has a group looked at again, because a route has left it.
@@ -119,7 +120,7 @@ impl GroupChanges {
     pub(super) fn common(&self, group: TargetId, routes: usize) -> Option<TargetId> {
         let changes = self.of_group.get(&group).filter(|changes| changes.len() == 1)?;
         let (to, change) = changes.first_key_value()?;
-        (change.routes.len() == routes).then_some(*to)
+        (change.count == routes).then_some(*to)
     }
 
     /// Ends the wait of a change's routes.
@@ -127,7 +128,7 @@ impl GroupChanges {
         if let Some(change) = self.of_group.get_mut(&group).and_then(|changes| changes.get_mut(&to))
             && let State::Waits { until } = change.state
         {
-            let routes = change.routes.len();
+            let routes = change.count;
             change.state = State::Due { routes };
             self.timers.remove(&(until, group, to));
             self.due.insert((routes, group, to));
@@ -151,11 +152,17 @@ impl GroupChanges {
         }
     }
 
-    /// Returns a route that waits no longer, the target that it is to lead to, and whether it is the last one of its change.
-    pub(super) fn poll_due(&mut self) -> Option<(Key, TargetId, bool)> {
+    /// Returns a route that waits no longer: it is still to be removed. `is_in`: whether a route is in a change, given by its group and its
+    /// target.
+    pub(super) fn poll_due(&mut self, is_in: impl Fn(&Key, TargetId, TargetId) -> bool) -> Option<Key> {
         let &(_, group, to) = self.due.first()?;
-        let key = self.of_group.get_mut(&group)?.get_mut(&to)?.routes.pop_first()?;
-        Some((key, to, self.end_if_empty(group, to)))
+        let change = self.of_group.get_mut(&group)?.get_mut(&to)?;
+        while let Some(key) = change.routes.pop() {
+            if is_in(&key, group, to) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// Notes that a route is not to wait again.
@@ -168,39 +175,30 @@ impl GroupChanges {
         self.alone.remove(key)
     }
 
-    /// Ends a change, and returns its routes.
-    pub(super) fn dissolve(&mut self, group: TargetId, to: TargetId) -> BTreeSet<Key> {
-        let change = self.of_group.get_mut(&group).and_then(|changes| changes.get_mut(&to));
-        let routes = change.map(|change| core::mem::take(&mut change.routes)).unwrap_or_default();
-        self.end_if_empty(group, to);
-        routes
-    }
-
     /// Ends a change because its group is replaced from now on.
     pub(super) fn begin(&mut self, group: TargetId, to: TargetId) {
-        let routes = self.dissolve(group, to);
+        let routes = self.end_change(group, to).unwrap_or_default();
         self.under_way.insert(group, routes);
     }
 
-    /// Returns the routes of a group that has been replaced, or could not be.
-    pub(super) fn end(&mut self, group: TargetId) -> BTreeSet<Key> {
+    /// Returns the routes of a group that has been replaced, or could not be, and some that have left.
+    pub(super) fn end(&mut self, group: TargetId) -> Vec<Key> {
         self.under_way.remove(&group).unwrap_or_default()
     }
 
-    /// Forgets a change without routes. Returns whether it was one.
-    fn end_if_empty(&mut self, group: TargetId, to: TargetId) -> bool {
-        let Some(changes) = self.of_group.get_mut(&group) else { return false };
-        let Some(change) = changes.get(&to).filter(|change| change.routes.is_empty()) else { return false };
+    /// Ends a change. Returns its routes, and some that have left.
+    pub(super) fn end_change(&mut self, group: TargetId, to: TargetId) -> Option<Vec<Key>> {
+        let changes = self.of_group.get_mut(&group)?;
+        let change = changes.remove(&to)?;
         match change.state {
             State::Waits { until } => drop(self.timers.remove(&(until, group, to))),
             State::Due { routes } => drop(self.due.remove(&(routes, group, to))),
         }
-        changes.remove(&to);
         if changes.is_empty() {
             self.of_group.remove(&group);
         } else {
             self.to_check.push(group);
         }
-        true
+        Some(change.routes)
     }
 }

@@ -5,6 +5,7 @@
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::ToString as _;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -16,7 +17,7 @@ use super::foreign::Foreign;
 use super::group_changes::GroupChanges;
 use super::op::{DeviceState, Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
 use super::report::{FibReport, FibStats, Reports};
-use super::routes::{Key, Routes, Surplus};
+use super::routes::{Key, Present, Routes, Surplus};
 use super::sets::SetId;
 use super::settings::{FibSettings, FibSettingsError};
 use super::steps::{Step, Steps};
@@ -340,7 +341,8 @@ impl Fib {
         if self.wanted.is_shared(key.table()) {
             self.find_vni_conflicts(key);
         }
-        let set = self.routes.wanted(&key);
+        let present = self.routes.present(&key);
+        let set = present.wanted;
         let nexthops = self.nexthops(&key, set);
         self.find_left_out(key, set, &nexthops);
         // The end of the dump queues the route again.
@@ -356,7 +358,7 @@ impl Fib {
             }
             // While the device is down nothing can be installed: the dump after its return queues the route again.
             if self.device.is_up() {
-                self.install(key, &nexthops, has_waited);
+                self.install(key, present, &nexthops, has_waited);
             }
             return;
         }
@@ -454,13 +456,13 @@ impl Fib {
 
     /// Installs a route with these nexthops: at once if their object is present, otherwise when it is. `has_waited`: it is not to wait for the other
     /// routes of its group.
-    fn install(&mut self, key: Key, nexthops: &Nexthops, has_waited: bool) {
+    fn install(&mut self, key: Key, now: Present, nexthops: &Nexthops, has_waited: bool) {
         let surplus = self.routes.surplus(&key);
-        let is_installed = self.routes.installed(&key) != TargetId::NONE;
+        let is_installed = now.installed != TargetId::NONE;
         let has_another_in_place = is_installed && surplus.iter().any(|surplus| surplus.is_in_place);
         let installed = match surplus.first() {
-            Some(surplus) if !is_installed && self.routes.is_adopted(&key) => surplus.target,
-            _ => self.routes.installed(&key),
+            Some(surplus) if !is_installed && now.is_adopted => surplus.target,
+            _ => now.installed,
         };
         let present = self.targets.nexthops(installed);
         let is_present = present == nexthops.as_slice();
@@ -473,7 +475,7 @@ impl Fib {
             }
             return self.settle_conflict(&key);
         }
-        if !is_present && self.routes.is_adopted(&key) {
+        if !is_present && now.is_adopted {
             // Changes for the other next hops of an adopted route may yet come. Without objects, an IPv6 route has only the best
             // of them.
             let is_part = nexthops.as_slice().iter().all(|nexthop| present.iter().any(|one| one.addr == nexthop.addr));
@@ -481,7 +483,9 @@ impl Fib {
                 return;
             }
         }
-        self.routes.release_adopted(&key);
+        if now.is_adopted {
+            self.routes.release_adopted(&key);
+        }
         // The kernel replaces the first route in a place, which is the installed one, but not if the next ones lead where it is to lead.
         if has_another_in_place {
             return self.begin_to_remove_surplus(key);
@@ -496,7 +500,7 @@ impl Fib {
             return;
         }
         let target = self.targets.with_nexthops(nexthops);
-        let group = self.routes.installed(&key);
+        let group = now.installed;
         let may_wait = !has_waited && self.routes.surplus(&key).is_empty() && self.targets.is_replaceable(group);
         if may_wait && self.targets.is_replacement(target) {
             return self.wait_for_group(key, group, target);
@@ -519,7 +523,7 @@ impl Fib {
 
     /// Has a route wait for the other routes of its group, which may all be to lead to this target.
     fn wait_for_group(&mut self, key: Key, group: TargetId, to: TargetId) {
-        self.routes.wait_for(&key, to);
+        self.routes.wait_for_group(&key, to);
         if self.group_changes.add(group, to, key, self.now) {
             let (targets, mut cx) = self.targets();
             targets.prepare(to, group, &mut cx);
@@ -546,12 +550,10 @@ impl Fib {
         if self.group_changes.are_settled() {
             return false;
         }
-        let (group, awaited) = (self.routes.installed(key), self.routes.awaited(key));
-        if let Some((to, is_last)) = self.group_changes.remove(group, key, awaited) {
-            self.routes.stop_waiting(key);
+        if let Some((group, to)) = self.routes.leave_group(key) {
             // Perhaps it was not moved because it was to be changed.
             self.targets.has_route(group);
-            if is_last {
+            if self.group_changes.remove(group, to) {
                 self.targets.end_preparation(to, group);
             }
         }
@@ -560,12 +562,21 @@ impl Fib {
 
     /// Returns a route that has waited for the other routes of its group long enough, and the target that it is to lead to.
     fn poll_due(&mut self) -> Option<(Key, TargetId)> {
-        let (key, to, is_last) = self.group_changes.poll_due()?;
-        self.routes.stop_waiting(&key);
-        if is_last {
-            self.targets.end_preparation(to, self.routes.installed(&key));
-        }
+        let Self { group_changes, routes, .. } = self;
+        let key = group_changes.poll_due(|key, group, to| routes.is_in_change(key, group, to))?;
+        let to = self.routes.awaited(&key);
+        self.leave_group_change(&key);
         Some((key, to))
+    }
+
+    /// Has routes looked at again that have waited for the others of their group, and are to lead to this target with them.
+    fn end_group_change(&mut self, group: TargetId, to: TargetId, routes: Vec<Key>) {
+        for key in routes {
+            if self.routes.is_in_change(&key, group, to) {
+                self.routes.leave_group(&key);
+                self.routes.look_again(&key);
+            }
+        }
     }
 
     /// Changes a route that has waited for the other routes of its group.
@@ -725,8 +736,8 @@ impl Fib {
             Ok(()) => {
                 let waiting = targets.replaced(group, to, &mut cx);
                 for (other, to) in waiting.into_iter().filter(|(other, _)| *other != group) {
-                    for key in self.group_changes.dissolve(other, to) {
-                        self.routes.look_again(&key);
+                    if let Some(routes) = self.group_changes.end_change(other, to) {
+                        self.end_group_change(other, to, routes);
                     }
                     self.targets.release(to);
                 }
@@ -740,9 +751,8 @@ impl Fib {
                 }
             }
         }
-        for key in self.group_changes.end(group) {
-            self.routes.look_again(&key);
-        }
+        let routes = self.group_changes.end(group);
+        self.end_group_change(group, to, routes);
         self.targets.end_preparation(to, group);
     }
 

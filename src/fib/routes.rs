@@ -60,6 +60,8 @@ struct Entry {
     is_retrying: bool,
     /// It was found in the kernel at the start, and has not been wanted as it is so far.
     is_adopted: bool,
+    /// It waits for the other routes of its group, which may be to lead to `waits_for`, too.
+    waits_for_group: bool,
     /// The present dump has found it.
     is_seen: bool,
     /// Of failed operations in a row.
@@ -80,6 +82,7 @@ impl Default for Entry {
             is_left_out: false,
             is_retrying: false,
             is_adopted: false,
+            waits_for_group: false,
             is_seen: false,
             backoff: Backoff::default(),
         }
@@ -91,6 +94,14 @@ impl Entry {
     fn is_in_effect(&self) -> bool {
         self.installed != TargetId::NONE && !self.has_conflict
     }
+}
+
+/// What decides about the next step of a route.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Present {
+    pub(super) wanted: SetId,
+    pub(super) installed: TargetId,
+    pub(super) is_adopted: bool,
 }
 
 /// A route that is one too many for its destination.
@@ -169,8 +180,42 @@ impl Routes {
 
     /// Replaces the set of what is wanted for a destination, and queues its route.
     pub(super) fn set_wanted(&mut self, key: Key, wanted: SetId) {
-        self.by_key.entry(key).or_default().wanted = wanted;
-        self.enqueue(key);
+        let entry = self.by_key.entry(key).or_default();
+        entry.wanted = wanted;
+        if !core::mem::replace(&mut entry.is_queued, true) {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Returns what decides about the next step of a route.
+    pub(super) fn present(&self, key: &Key) -> Present {
+        let nothing = Present { wanted: SetId::EMPTY, installed: TargetId::NONE, is_adopted: false };
+        self.by_key.get(key).map_or(nothing, |entry| Present {
+            wanted: entry.wanted,
+            installed: entry.installed,
+            is_adopted: entry.is_adopted,
+        })
+    }
+
+    /// Notes that a route waits for the other routes of its group, which may be to lead to this target, too.
+    pub(super) fn wait_for_group(&mut self, key: &Key, to: TargetId) {
+        if let Some(entry) = self.by_key.get_mut(key) {
+            (entry.waits_for, entry.waits_for_group) = (to, true);
+        }
+    }
+
+    /// Notes that a route does not wait for the other routes of its group. Returns the group and the target if it did.
+    pub(super) fn leave_group(&mut self, key: &Key) -> Option<(TargetId, TargetId)> {
+        let entry = self.by_key.get_mut(key).filter(|entry| entry.waits_for_group)?;
+        entry.waits_for_group = false;
+        Some((entry.installed, core::mem::replace(&mut entry.waits_for, TargetId::NONE)))
+    }
+
+    /// Returns whether a route of this group waits for the other ones, which may be to lead to this target, too.
+    pub(super) fn is_in_change(&self, key: &Key, group: TargetId, to: TargetId) -> bool {
+        self.by_key
+            .get(key)
+            .is_some_and(|entry| entry.waits_for_group && entry.installed == group && entry.waits_for == to)
     }
 
     /// Has a route compared with what is wanted. Of a destination without a route nothing is noted.
@@ -236,7 +281,8 @@ impl Routes {
 
     /// Notes that a route waits for no target.
     pub(super) fn stop_waiting(&mut self, key: &Key) {
-        if let Some(entry) = self.by_key.get_mut(key) {
+        // What it waits for together with the other routes of its group is not changed here.
+        if let Some(entry) = self.by_key.get_mut(key).filter(|entry| !entry.waits_for_group) {
             entry.waits_for = TargetId::NONE;
         }
     }
