@@ -505,6 +505,9 @@ impl Fib {
         if may_wait && self.targets.is_replacement(target) {
             return self.wait_for_group(key, group, target);
         }
+        if has_waited {
+            return self.change_alone(key, target);
+        }
         self.lead_to(key, target);
     }
 
@@ -569,12 +572,16 @@ impl Fib {
         Some((key, to))
     }
 
-    /// Has routes looked at again that have waited for the others of their group, and are to lead to this target with them.
-    fn end_group_change(&mut self, group: TargetId, to: TargetId, routes: Vec<Key>) {
+    /// Has routes looked at again that have waited for the others of their group, and were to lead to this target with them. `is_over`: they are
+    /// not to wait again.
+    fn end_group_change(&mut self, group: TargetId, to: TargetId, routes: Vec<Key>, is_over: bool) {
         for key in routes {
             if self.routes.is_in_change(&key, group, to) {
                 self.routes.leave_group(&key);
                 self.routes.look_again(&key);
+                if is_over {
+                    self.group_changes.set_alone(key);
+                }
             }
         }
     }
@@ -731,28 +738,30 @@ impl Fib {
     }
 
     fn group_replaced(&mut self, group: TargetId, to: TargetId, result: Result<(), OpError>) {
+        let mut is_over = false;
         let (targets, mut cx) = self.targets();
         match result {
             Ok(()) => {
                 let waiting = targets.replaced(group, to, &mut cx);
                 for (other, to) in waiting.into_iter().filter(|(other, _)| *other != group) {
                     if let Some(routes) = self.group_changes.end_change(other, to) {
-                        self.end_group_change(other, to, routes);
+                        self.end_group_change(other, to, routes, false);
                     }
                     self.targets.release(to);
                 }
             }
             Err(error) => {
-                // A dump shows whether the group is still there. After a refusal each route is changed alone, which is reported if it fails.
-                let is_refused = !matches!(error.kind, OpErrorKind::Missing | OpErrorKind::Busy);
-                targets.replace_failed(group, to, is_refused, &mut cx);
-                if !is_refused {
-                    self.request_dump();
+                targets.replace_failed(group, to, error.kind == OpErrorKind::Refused, &mut cx);
+                match error.kind {
+                    // A dump shows what is still there.
+                    OpErrorKind::Missing => self.request_dump(),
+                    // Each route is changed alone, which is reported and tried again if it fails.
+                    _ => is_over = true,
                 }
             }
         }
         let routes = self.group_changes.end(group);
-        self.end_group_change(group, to, routes);
+        self.end_group_change(group, to, routes, is_over);
         self.targets.end_preparation(to, group);
     }
 

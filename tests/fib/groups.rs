@@ -201,16 +201,32 @@ fn a_group_with_one_member_left_can_get_more() {
 }
 
 #[test]
-fn if_the_kernel_refuses_to_replace_a_group_each_route_is_changed() {
+fn if_the_kernel_does_not_replace_a_group_each_route_is_changed() {
     let mut world = World::new();
     (0..100).for_each(|n| world.want(n, &[1, 2, 3]));
     world.work();
-    (0..100).for_each(|n| world.want(n, &[1, 2]));
-    assert!(matches!(world.fib.poll_op(world.now), Some(Op::ReplaceGroup { .. })));
-    world.fib.done(world.now, Err(OpError { kind: OpErrorKind::Refused, errno: 22, text: None }));
+    let fails_with = |world: &mut World, hypervisors: &[u16], kind| {
+        (0..100).for_each(|n| world.want(n, hypervisors));
+        assert!(matches!(world.fib.poll_op(world.now), Some(Op::ReplaceGroup { .. })));
+        world.fib.done(world.now, Err(OpError { kind, errno: 22, text: None }));
+    };
+    // It is out of memory: the new group may be refused as well, which is reported and tried again.
+    fails_with(&mut world, &[1, 2], OpErrorKind::Busy);
+    assert!(matches!(world.fib.poll_op(world.now), Some(Op::AddGroup { .. })));
+    world.fib.done(world.now, Err(OpError { kind: OpErrorKind::Busy, errno: 105, text: None }));
+    assert_eq!(world.work(), BTreeMap::new());
+    assert!(world.fib.poll_report().is_some());
+    world.wait(100);
     assert_eq!(world.work(), [("add group", 1), ("replace route", 100), ("remove object", 2)].into());
+    // It cannot do that at all: this group is not tried again.
+    fails_with(&mut world, &[1], OpErrorKind::Refused);
+    assert_eq!(world.work(), [("replace route", 100), ("remove object", 2)].into());
     assert!(world.fib.is_settled());
-    // Another group is tried.
     (0..100).for_each(|n| world.want(n, &[1, 2, 3]));
-    assert_eq!(world.work(), [("add object", 1), ("replace group", 1)].into());
+    world.work();
+    // It is gone: only a dump shows what is there.
+    fails_with(&mut world, &[1, 2], OpErrorKind::Missing);
+    assert_eq!(world.work(), BTreeMap::new());
+    world.wait(1000);
+    assert!(world.fib.needs_dump(world.now));
 }
