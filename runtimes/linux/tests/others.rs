@@ -117,6 +117,18 @@ fn other_tables_and_other_objects_are_not_reported() {
 }
 
 #[test]
+fn addresses_of_this_machine_that_come_and_go_are_reported() {
+    netns::run(|namespace| {
+        let mut kernel = namespace.open();
+        namespace.ip("-6 address add fd99::1/128 dev lo nodad");
+        let added = Notice::LocalAdded { prefix: prefix("fd99::1/128") };
+        assert_eq!(notices(&mut kernel), [added]);
+        namespace.ip("-6 address del fd99::1/128 dev lo");
+        assert_eq!(notices(&mut kernel), [Notice::LocalGone]);
+    });
+}
+
+#[test]
 fn changes_of_own_objects_by_others_are_reported_as_anything_once() {
     netns::run(|namespace| {
         let mut kernel = namespace.open();
