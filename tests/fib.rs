@@ -695,3 +695,28 @@ fn an_ipv4_next_hop_is_reported_once_and_counted_each_time() {
     assert_eq!((world.fib.poll_report(), world.fib.stats().ipv4_next_hops), (None, 3));
     assert_eq!(world.work(9, 0), 0);
 }
+
+/// The kernel may have removed another one of several routes than the FIB believes: before a dump, their objects stay.
+#[test]
+fn an_object_is_not_removed_before_a_dump_has_shown_which_of_several_routes_was() {
+    let mut world = World::new(settings(true));
+    world.dump(true);
+    let change = |v, p, mask| Box::new(Step::Change(v, p, mask));
+    for step in [
+        Step::Meanwhile(3, change(0, 0, 110)),
+        Step::Meanwhile(1, change(0, 2, 114)),
+        Step::Meanwhile(2, change(0, 4, 1)),
+        Step::Change(0, 4, 0),
+        Step::Surplus(2, 4, true, 18),
+        Step::Work(1, 0),
+        Step::Wait(10),
+        Step::Dump(true),
+        Step::Work(1, 0),
+        Step::ForeignBeside(0, 4),
+    ] {
+        world.step(&step);
+    }
+    world.fib.clear();
+    world.wanted.clear();
+    world.converge();
+}

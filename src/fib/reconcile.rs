@@ -203,7 +203,8 @@ impl Fib {
                 let key = Key::new(table, prefix);
                 self.foreign.added(key, rival, is_replacement);
                 // It may have replaced a route of this FIB.
-                if rival.is_in_place && self.routes.is_in_kernel(&key) {
+                let is_there = self.routes.is_in_kernel(&key) || !self.routes.surplus(&key).is_empty();
+                if rival.is_in_place && is_there {
                     self.doubt(key);
                 }
                 self.routes.enqueue(key);
@@ -332,7 +333,7 @@ impl Fib {
 
     /// Returns an object that nothing uses. As long as routes are adopted or in doubt, it is not known what is used.
     fn poll_unused(&mut self) -> Option<TargetId> {
-        if self.is_adopting || self.dump.is_needed() { None } else { self.targets.poll_unused() }
+        if self.is_adopting || self.is_to_verify || self.dump.is_needed() { None } else { self.targets.poll_unused() }
     }
 
     /// Compares a route with what is wanted, and begins what the difference demands.
@@ -531,7 +532,10 @@ impl Fib {
             let (targets, mut cx) = self.targets();
             targets.prepare(to, group, &mut cx);
         }
-        self.replace_if_common(group);
+        // When no route is queued any more: some may not be as they were when they came to wait.
+        if self.group_changes.common(group, self.targets.users(group)).is_some() {
+            self.group_changes.check(group);
+        }
     }
 
     /// Begins to replace a group if all its routes are to lead to the same target, and the members of that are present.
@@ -578,11 +582,12 @@ impl Fib {
         for key in routes {
             if self.routes.is_in_change(&key, group, to) {
                 self.routes.leave_group(&key);
-                self.routes.look_again(&key);
                 if is_over {
                     self.group_changes.set_alone(key);
                 }
             }
+            // Also one that has left: it may lead to other next hops now than when it was looked at.
+            self.routes.look_again(&key);
         }
     }
 

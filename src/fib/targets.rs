@@ -571,8 +571,13 @@ impl Targets {
         }
         if takes_over {
             self.set_members(to, SmallVec::new());
-            self.by_nexthops.insert(nexthops, group);
-            self.duplicates.remove(&group);
+            // Meanwhile, a dump may have found a group with these nexthops.
+            if self.by_nexthops.get(&nexthops) == Some(&to) {
+                self.by_nexthops.insert(nexthops, group);
+                self.duplicates.remove(&group);
+            } else {
+                self.duplicates.insert(group);
+            }
             if had_list {
                 self.by_nexthops.insert(former.clone(), to);
             }

@@ -230,3 +230,28 @@ fn if_the_kernel_does_not_replace_a_group_each_route_is_changed() {
     world.wait(1000);
     assert!(world.fib.needs_dump(world.now));
 }
+
+/// The first route changes its mind before the second one is looked at, and while the group is being replaced.
+#[test]
+fn a_route_that_is_to_stay_as_it_was_is_not_taken_along() {
+    let mut world = World::new();
+    (0..100).for_each(|n| world.want(n, &[1, 2, 3]));
+    world.work();
+    (0..99).for_each(|n| world.want(n, &[1, 2]));
+    assert_eq!(world.work(), BTreeMap::new());
+    world.want(99, &[1, 2]);
+    world.want(0, &[1, 2, 3]);
+    assert_eq!(world.work(), BTreeMap::new());
+    world.wait(2);
+    assert_eq!(world.work(), [("add group", 1), ("replace route", 99)].into());
+    assert!(world.fib.is_settled());
+
+    (1..100).for_each(|n| world.want(n, &[1]));
+    assert!(matches!(world.fib.poll_op(world.now), Some(Op::ReplaceGroup { .. })));
+    world.want(1, &[1, 2]);
+    assert_eq!(world.fib.poll_op(world.now), None);
+    world.fib.done(world.now, Ok(()));
+    // The other routes are moved to the hypervisor's object. Then this one is the only route of the group, which gets its next hops back.
+    assert_eq!(world.work(), [("replace route", 98), ("replace group", 1)].into());
+    assert!(world.fib.is_settled());
+}
