@@ -3,7 +3,7 @@
 //!
 //! Invariant: a route waits in one change at most, that of the group to which it leads, and for [`WAIT_MAX`] at most.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -28,7 +28,7 @@ enum State {
 #[derive(Debug)]
 struct Change {
     /// The routes that wait, and some that have left. A route may be there several times.
-    routes: Vec<Key>,
+    routes: VecDeque<Key>,
     /// How many routes wait.
     count: usize,
     since: Instant,
@@ -57,7 +57,7 @@ pub(super) struct GroupChanges {
     /// Routes that have waited long enough, and wait for an object now.
     alone: BTreeSet<Key>,
     /// The routes of the groups that are being replaced.
-    under_way: BTreeMap<TargetId, Vec<Key>>,
+    under_way: BTreeMap<TargetId, VecDeque<Key>>,
 }
 
 impl GroupChanges {
@@ -77,12 +77,12 @@ impl GroupChanges {
         let Some(change) = changes.get_mut(&to) else {
             let until = now + QUIET;
             let change =
-                Change { routes: alloc::vec![key], count: 1, since: now, latest: now, state: State::Waits { until } };
+                Change { routes: [key].into(), count: 1, since: now, latest: now, state: State::Waits { until } };
             changes.insert(to, change);
             self.timers.insert((until, group, to));
             return true;
         };
-        change.routes.push(key);
+        change.routes.push_back(key);
         change.count += 1;
         change.latest = now;
         let until = change.ends();
@@ -157,7 +157,7 @@ impl GroupChanges {
     pub(super) fn poll_due(&mut self, is_in: impl Fn(&Key, TargetId, TargetId) -> bool) -> Option<Key> {
         let &(_, group, to) = self.due.first()?;
         let change = self.of_group.get_mut(&group)?.get_mut(&to)?;
-        while let Some(key) = change.routes.pop() {
+        while let Some(key) = change.routes.pop_front() {
             if is_in(&key, group, to) {
                 return Some(key);
             }
@@ -182,12 +182,12 @@ impl GroupChanges {
     }
 
     /// Returns the routes of a group that has been replaced, or could not be, and some that have left.
-    pub(super) fn end(&mut self, group: TargetId) -> Vec<Key> {
+    pub(super) fn end(&mut self, group: TargetId) -> VecDeque<Key> {
         self.under_way.remove(&group).unwrap_or_default()
     }
 
     /// Ends a change. Returns its routes, and some that have left.
-    pub(super) fn end_change(&mut self, group: TargetId, to: TargetId) -> Option<Vec<Key>> {
+    pub(super) fn end_change(&mut self, group: TargetId, to: TargetId) -> Option<VecDeque<Key>> {
         let changes = self.of_group.get_mut(&group)?;
         let change = changes.remove(&to)?;
         match change.state {

@@ -5,7 +5,6 @@
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::ToString as _;
-use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -578,7 +577,7 @@ impl Fib {
 
     /// Has routes looked at again that have waited for the others of their group, and were to lead to this target with them. `is_over`: they are
     /// not to wait again.
-    fn end_group_change(&mut self, group: TargetId, to: TargetId, routes: Vec<Key>, is_over: bool) {
+    fn end_group_change(&mut self, group: TargetId, to: TargetId, routes: VecDeque<Key>, is_over: bool) {
         for key in routes {
             if self.routes.is_in_change(&key, group, to) {
                 self.routes.leave_group(&key);
