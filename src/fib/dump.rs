@@ -16,10 +16,10 @@ const WAIT_MAX: Duration = Duration::from_millis(20);
 /// What may be other than known, as long as no dump has shown it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Doubt {
-    /// Some destinations: those that the [`Fib`](super::Fib) has noted, and those that routes of other protocols are believed to have.
-    Some,
-    /// Everything.
-    All,
+    /// The destinations that the [`Fib`](super::Fib) has noted, and those to which another protocol is believed to have a route.
+    Destinations,
+    /// All routes and objects.
+    Everything,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Dump {
 impl Dump {
     /// Returns a schedule by which the first dump is due at once.
     pub(super) fn new() -> Self {
-        let state = State::Due { since: Instant::EPOCH, at: Instant::EPOCH, doubt: Doubt::All };
+        let state = State::Due { since: Instant::EPOCH, at: Instant::EPOCH, doubt: Doubt::Everything };
         Self { state, passed: None, backoff: Backoff::default(), earliest: Instant::EPOCH, count: 0 }
     }
 
@@ -60,7 +60,7 @@ impl Dump {
 
     /// Returns whether no operation may begin before the next dump has ended.
     pub(super) const fn is_awaited(&self) -> bool {
-        matches!(self.state, State::Due { doubt: Doubt::All, .. } | State::Running { .. })
+        matches!(self.state, State::Due { doubt: Doubt::Everything, .. } | State::Running { .. })
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
@@ -103,7 +103,7 @@ impl Dump {
         } else {
             let max = *retry.end();
             self.earliest = now + self.backoff.fail(retry).max(pause).min(max);
-            self.state = State::Due { since: now, at: self.earliest, doubt: Doubt::All };
+            self.state = State::Due { since: now, at: self.earliest, doubt: Doubt::Everything };
         }
         true
     }

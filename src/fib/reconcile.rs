@@ -16,7 +16,7 @@ use super::foreign::Foreign;
 use super::group_changes::GroupChanges;
 use super::op::{DeviceState, Found, Nexthops, Notice, Op, OpError, OpErrorKind, SurplusRoute};
 use super::report::{FibReport, FibStats, Reports};
-use super::routes::{Key, Present, Routes, Surplus};
+use super::routes::{Key, Routes, Situation, Surplus};
 use super::sets::SetId;
 use super::settings::{FibSettings, FibSettingsError};
 use super::steps::{Step, Steps};
@@ -223,11 +223,11 @@ impl Fib {
                 }
             }
             // Until the dump, nothing is installed that leads there.
-            Notice::LocalGone => self.dump.request(self.now, Doubt::Some),
+            Notice::LocalGone => self.dump.request(self.now, Doubt::Destinations),
             Notice::ForeignGone => {
                 // Without rivals, nothing can change for the routes of this FIB. Until the dump, those with rivals stay as they are.
                 if !self.foreign.is_empty() {
-                    self.dump.request(self.now, Doubt::Some);
+                    self.dump.request(self.now, Doubt::Destinations);
                 }
             }
             Notice::Device(device) => self.set_device(device),
@@ -323,7 +323,7 @@ impl Fib {
                 self.move_to_original(key);
             } else {
                 if core::mem::take(&mut self.is_to_verify) {
-                    self.dump.request(self.now, Doubt::Some);
+                    self.dump.request(self.now, Doubt::Destinations);
                 }
                 return None;
             }
@@ -341,8 +341,8 @@ impl Fib {
         if self.wanted.is_shared(key.table()) {
             self.find_vni_conflicts(key);
         }
-        let present = self.routes.present(&key);
-        let set = present.wanted;
+        let now = self.routes.situation(&key);
+        let set = now.wanted;
         let nexthops = self.nexthops(&key, set);
         self.find_left_out(key, set, &nexthops);
         // The end of the dump queues the route again.
@@ -358,7 +358,7 @@ impl Fib {
             }
             // While the device is down nothing can be installed: the dump after its return queues the route again.
             if self.device.is_up() {
-                self.install(key, present, &nexthops, has_waited);
+                self.install(key, now, &nexthops, has_waited);
             }
             return;
         }
@@ -456,7 +456,7 @@ impl Fib {
 
     /// Installs a route with these nexthops: at once if their object is present, otherwise when it is. `has_waited`: it is not to wait for the other
     /// routes of its group.
-    fn install(&mut self, key: Key, now: Present, nexthops: &Nexthops, has_waited: bool) {
+    fn install(&mut self, key: Key, now: Situation, nexthops: &Nexthops, has_waited: bool) {
         let surplus = self.routes.surplus(&key);
         let is_installed = now.installed != TargetId::NONE;
         let has_another_in_place = is_installed && surplus.iter().any(|surplus| surplus.is_in_place);
@@ -945,13 +945,13 @@ impl Fib {
 
     /// Has the kernel's state read again, because everything may have changed.
     fn request_dump(&mut self) {
-        self.dump.request(self.now, Doubt::All);
+        self.dump.request(self.now, Doubt::Everything);
     }
 
     /// Has the kernel's state read again, because that of a destination may have changed.
     fn doubt(&mut self, key: Key) {
         self.in_doubt.insert(key);
-        self.dump.request(self.now, Doubt::Some);
+        self.dump.request(self.now, Doubt::Destinations);
     }
 
     fn advance(&mut self, now: Instant) {

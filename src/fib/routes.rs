@@ -98,7 +98,7 @@ impl Entry {
 
 /// What decides about the next step of a route.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Present {
+pub(super) struct Situation {
     pub(super) wanted: SetId,
     pub(super) installed: TargetId,
     pub(super) is_adopted: bool,
@@ -188,9 +188,9 @@ impl Routes {
     }
 
     /// Returns what decides about the next step of a route.
-    pub(super) fn present(&self, key: &Key) -> Present {
-        let nothing = Present { wanted: SetId::EMPTY, installed: TargetId::NONE, is_adopted: false };
-        self.by_key.get(key).map_or(nothing, |entry| Present {
+    pub(super) fn situation(&self, key: &Key) -> Situation {
+        let nothing = Situation { wanted: SetId::EMPTY, installed: TargetId::NONE, is_adopted: false };
+        self.by_key.get(key).map_or(nothing, |entry| Situation {
             wanted: entry.wanted,
             installed: entry.installed,
             is_adopted: entry.is_adopted,
